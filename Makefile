@@ -1,0 +1,49 @@
+# Two commands for everybody: `make demo` and `make test`. The rest is for work on the project.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+.PHONY: demo test check format lock clean
+demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
+	$(BIN)/coc2mqtt demo
+
+test: $(VENV)/.dev  ## all tests
+	$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
+
+check: $(VENV)/.dev  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## the lock files anew, from pyproject.toml (needs uv)
+	$(LOCK) pyproject.toml --extra embedded --extra fast -o requirements/runtime.lock
+	$(LOCK) pyproject.toml --extra embedded --extra fast --group dev -o requirements/dev.lock
+	$(LOCK) --group build -o requirements/build.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "coc2mqtt needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.python requirements/build.lock pyproject.toml
+	$(PIP) --require-hashes -r requirements/build.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.package requirements/runtime.lock
+	$(PIP) --require-hashes -r requirements/runtime.lock
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package requirements/dev.lock
+	$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,1 @@
+"""An event as it is kept and published: trimmed, named and put into a sentence."""

@@ -1,0 +1,40 @@
+"""A watch: somebody's wish to hear of a clan or a player."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.resource import Kind, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLAN_INTERVAL = 60.0
+WAR_INTERVAL = 30.0
+PLAYER_INTERVAL = 120.0
+MINIMUM_INTERVAL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A clan (with its members and its war, if wanted) or a player to be polled.
+
+    ``kind`` is CLAN or PLAYER, ``tag`` is normalised, intervals are seconds. The fields after ``interval`` concern
+    clans up to ``war_interval`` and players from there; None as ``include_fields`` means every field.
+    """
+
+    kind: Kind
+    tag: str
+    interval: float
+    members: bool = True
+    war: bool = True
+    war_interval: float = WAR_INTERVAL
+    include_fields: frozenset[str] | None = None
+    exclude_fields: frozenset[str] | None = None
+
+    def resources(self) -> Iterator[tuple[Resource, float]]:
+        """Yield each resource that the watch has polled, with its interval in seconds."""
+        yield Resource(self.kind, self.tag), self.interval
+        if self.kind is Kind.CLAN and self.war:
+            yield Resource(Kind.WAR, self.tag), self.war_interval
