@@ -98,3 +98,9 @@ class BadAnswerError(ClashError):
     """The answer is not what the endpoint gives: not JSON, not an object, an HTML page, or cut off."""
 
     kind = "bad_answer"
+
+
+class CutOffError(BadAnswerError):
+    """The connection ended in the middle of an answer."""
+
+    passing = True

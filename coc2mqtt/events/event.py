@@ -57,7 +57,8 @@ class Event:
 
     ``tag`` is the clan's or player's, ``api`` for the API itself. ``timestamp`` is Unix time in seconds, when the
     change was seen. ``old_data`` and ``new_data`` are the whole snapshots (a member's own entry for what concerns a
-    member), None where there is none. ``changes`` and ``metadata`` say what is different and about whom.
+    member), None where there is none. ``changes`` and ``metadata`` say what is different and about whom. ``name`` is
+    what the clan or player is called, None where that is not known.
     """
 
     event_type: EventType
@@ -67,3 +68,4 @@ class Event:
     new_data: dict[str, Any] | None = None
     changes: tuple[Change, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None

@@ -18,10 +18,10 @@ MINIMUM_INTERVAL = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A clan (with its members and its war, if wanted) or a player to be polled.
+    """A clan (with its members and its war, if wanted), a clan's war alone, or a player to be polled.
 
-    ``kind`` is CLAN or PLAYER, ``tag`` is normalised, intervals are seconds. The fields after ``interval`` concern
-    clans up to ``war_interval`` and players from there; None as ``include_fields`` means every field.
+    ``kind`` is CLAN, WAR or PLAYER, ``tag`` is normalised, intervals are seconds. ``members``, ``war`` and
+    ``war_interval`` concern clans, the fields after them players; None as ``include_fields`` means every field.
     """
 
     kind: Kind

@@ -1,0 +1,222 @@
+"""The client: asks the Clash of Clans API, at a token's pace, and gives an answer or a typed error."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import (
+    ClientError,
+    ClientPayloadError,
+    ClientResponse,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    TCPConnector,
+)
+from pydantic import SecretStr
+from yarl import URL
+
+from coc2mqtt.clash.answer import Answer
+from coc2mqtt.clash.errors import BadAnswerError, ClashError, CutOffError, ThrottledError, UnreachableError
+from coc2mqtt.clash.headers import parse_max_age, parse_retry_after
+from coc2mqtt.clash.pace import Pace
+from coc2mqtt.clash.refusal import Refusal
+from coc2mqtt.clash.retry import retrying
+from coc2mqtt.clash.tags import normalize_tag, tag_to_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+DEFAULT_BASE_URL = "https://api.clashofclans.com/v1"
+DEFAULT_MAX_BODY = 4 * 1024 * 1024
+DEFAULT_USER_AGENT = "coc2mqtt"
+
+_CONNECTIONS = 100
+_CHUNK = 64 * 1024
+# Seconds for which a throttled token rests: when the API does not say, and at most (a nonsensical Retry-After must
+# not end the watch).
+_PAUSE = 5.0
+_LONGEST_PAUSE = 300.0
+
+
+class ClashClient:
+    """The Clash of Clans API, to be used as ``async with ClashClient(tokens) as api``.
+
+    Each token makes at most ``requests_per_second`` requests, evenly spaced; several take turns, and a throttled one
+    rests while the others go on. ``timeout`` is in seconds for one whole request, not counting the wait for its
+    slot. Passing faults are tried again, ``attempts`` times in all. An answer of more than ``max_body`` bytes is
+    refused. Redirects are not followed. ``wall_clock`` gives Unix time and serves to read dates in headers.
+
+    Every method raises InvalidTagError before anything is sent, RuntimeError when the client is not open, and a
+    ClashError for any other answer than a good one. No message and no repr holds a token.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[SecretStr],
+        *,
+        base_url: str = DEFAULT_BASE_URL,
+        requests_per_second: float = 25.0,
+        timeout: float = 10.0,
+        attempts: int = 3,
+        max_body: int = DEFAULT_MAX_BODY,
+        user_agent: str = DEFAULT_USER_AGENT,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tokens = _checked_tokens(tokens)
+        self._base_url = _checked_base_url(base_url)
+        self._pace = Pace(len(self._tokens), requests_per_second)
+        self._timeout = timeout
+        self._max_body = max_body
+        self._user_agent = user_agent
+        self._wall_clock = wall_clock
+        self._retrying = retrying(attempts)
+        self._session: ClientSession | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be made: from entering the client until it is closed."""
+        return self._session is not None
+
+    async def __aenter__(self) -> Self:
+        if self._session is not None:
+            raise RuntimeError("the client is open already: enter it once and share it")
+        self._session = ClientSession(
+            connector=TCPConnector(limit=_CONNECTIONS),
+            cookie_jar=DummyCookieJar(),
+            headers={"Accept": "application/json", "User-Agent": self._user_agent},
+            timeout=ClientTimeout(total=self._timeout),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; a client that is not open stays as it is."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def clan(self, tag: str) -> Answer:
+        """Ask for a clan with its ``memberList``."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/clans/{tag_to_path(tag)}", f"clan {tag}")
+
+    async def current_war(self, tag: str) -> Answer:
+        """Ask for a clan's regular war; PrivateWarLogError when the clan hides it."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/clans/{tag_to_path(tag)}/currentwar", f"clan {tag}", war_log=True)
+
+    async def player(self, tag: str) -> Answer:
+        """Ask for a player."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/players/{tag_to_path(tag)}", f"player {tag}")
+
+    async def _get(self, path: str, subject: str, *, war_log: bool = False) -> Answer:
+        if self._session is None:
+            raise RuntimeError("the client is not open: use it inside 'async with ClashClient(...) as api:'")
+        # The `%23` of a tag is to arrive as it is, so yarl is told to leave the path alone.
+        url = URL(self._base_url + path, encoded=True)
+        return await self._retrying(self._attempt, self._session, url, subject, war_log=war_log)
+
+    async def _attempt(self, session: ClientSession, url: URL, subject: str, *, war_log: bool) -> Answer:
+        number = await self._pace.permit()
+        token = self._tokens[number].get_secret_value()
+        try:
+            async with session.get(
+                url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False
+            ) as response:
+                body = await self._read(response)
+        except (TimeoutError, ClientError) as error:
+            raise self._failure(error, url) from None  # aiohttp's own errors hold the request's headers
+
+        max_age = parse_max_age(",".join(response.headers.getall("Cache-Control", [])))
+        if response.status == HTTPStatus.OK:
+            _check_object(response, body, max_age)
+            return Answer(response.status, body, max_age)
+        refusal = Refusal(
+            status=response.status,
+            # A proxy's error page may show the request's headers.
+            body=body.replace(token.encode(), b"***"),
+            subject=subject,
+            token=f"token {number + 1} of {len(self._tokens)}" if len(self._tokens) > 1 else "the token",
+            war_log=war_log,
+            max_age=max_age,
+            retry_after=parse_retry_after(response.headers.get("Retry-After", ""), now=self._wall_clock()),
+        )
+        raise self._noted(refusal.error(), number)
+
+    async def _read(self, response: ClientResponse) -> bytes:
+        chunks, size = [], 0
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            size += len(chunk)
+            if size > self._max_body:
+                raise BadAnswerError(
+                    f"the API's answer is longer than {self._max_body} bytes: check api.base_url",
+                    status=response.status,
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _noted(self, error: ClashError, number: int) -> ClashError:
+        if isinstance(error, ThrottledError):
+            pause = _PAUSE if error.retry_after is None else error.retry_after
+            self._pace.pause(number, min(pause, _LONGEST_PAUSE))
+        return error
+
+    def _failure(self, error: Exception, url: URL) -> ClashError:
+        if isinstance(error, TimeoutError):
+            return UnreachableError(
+                f"the API at {url.host} gave no answer within {self._timeout:g} s: check the network"
+            )
+        if isinstance(error, ClientPayloadError):
+            return CutOffError(f"the connection to {url.host} ended in the middle of an answer: check the network")
+        if isinstance(error, ClientResponseError):
+            return BadAnswerError(f"what {url.host} answers is not HTTP: check api.base_url")
+        return UnreachableError(
+            f"the API at {url.host} cannot be reached ({error}): check the network and api.base_url"
+        )
+
+
+def _check_object(response: ClientResponse, body: bytes, max_age: float) -> None:
+    # A look at both ends costs nothing; whether it is JSON all through shows when it is decoded.
+    text = body.strip()
+    if response.content_type == "text/html" or not (text.startswith(b"{") and text.endswith(b"}")):
+        found = "an HTML page" if response.content_type == "text/html" else "no JSON object"
+        raise BadAnswerError(
+            f"the API's answer is {found}: look again later, and check api.base_url if it stays so",
+            status=response.status,
+            max_age=max_age,
+        )
+
+
+def _checked_tokens(tokens: Sequence[SecretStr]) -> list[SecretStr]:
+    if not tokens:
+        raise ValueError(
+            "there is no token for the Clash of Clans API: create a key at https://developer.clashofclans.com "
+            "and put it into api.tokens"
+        )
+    checked = [token.get_secret_value().strip() for token in tokens]
+    for number, token in enumerate(checked, start=1):
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError(
+                f"token {number} of {len(checked)} in api.tokens is empty or holds characters that no token has: "
+                "copy it again from https://developer.clashofclans.com"
+            )
+    return [SecretStr(token) for token in checked]
+
+
+def _checked_base_url(base_url: str) -> str:
+    url = URL(base_url)
+    if url.scheme not in ("http", "https") or not url.host or url.user or url.query_string or url.fragment:
+        raise ValueError(
+            f"api.base_url must be such as {DEFAULT_BASE_URL}, with http or https and without a user or a query"
+        )
+    return str(url).rstrip("/")

@@ -1,0 +1,71 @@
+"""The state of the API, fed by every poll and remembered over restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from coc2mqtt.events.api_state import ApiState, ApiStatus, first_api_state, observe_api
+from coc2mqtt.events.event import Event
+from coc2mqtt.events.resource import API, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.clash.errors import ClashError
+    from coc2mqtt.events.store import Store
+
+_log = structlog.get_logger()
+
+
+class ApiMonitor:
+    """Takes up the outcome of every request and tells when the API's status changes.
+
+    ``changed`` is called with the new status after it was committed.
+    """
+
+    def __init__(self, store: Store, *, now: Callable[[], float], changed: Callable[[ApiStatus], None]) -> None:
+        self._store = store
+        self._now = now
+        self._changed = changed
+        self._state: ApiState | None = None
+        # Polls run concurrently: their outcomes are taken up one after the other, each with its commit.
+        self._lock = asyncio.Lock()
+
+    @property
+    def status(self) -> ApiStatus | None:
+        """The present status, None before anything was asked."""
+        return None if self._state is None else self._state.status
+
+    async def load(self) -> None:
+        """Take up the state of an earlier run, so that a maintenance that it saw begin can end."""
+        snapshot = await self._store.snapshot(API)
+        if snapshot is not None and snapshot.data is not None:
+            self._state = ApiState.from_json(snapshot.data)
+            self._changed(self._state.status)
+
+    async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:
+        """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""
+        async with self._lock:
+            at = self._now()
+            before = self._state
+            if before is None:
+                state, events = first_api_state(error, at=at), list[Event]()
+            else:
+                state, events = observe_api(before, error, at=at, from_probe=from_probe)
+            if before is None or state.status is not before.status:
+                await self._store.commit(API, Snapshot(state.to_json(), taken_at=at), events)
+                self._state = state
+                self._say(before)
+                self._changed(state.status)
+            self._state = state
+            return events
+
+    def _say(self, before: ApiState | None) -> None:
+        assert self._state is not None  # noqa: S101 - said after it was set
+        if self._state.status is not ApiStatus.OK:
+            _log.warning("api " + self._state.status, reason=self._state.message)
+        elif before is not None:
+            _log.info("api ok", after=before.status.value, seconds=round(self._state.since - before.since))

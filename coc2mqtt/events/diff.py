@@ -1,0 +1,85 @@
+"""Differences between two snapshots: pure functions on decoded JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coc2mqtt.events.event import Change
+
+Json = dict[str, Any]
+
+
+def diff_dicts(
+    old: Json,
+    new: Json,
+    *,
+    include_fields: frozenset[str] | None = None,
+    exclude_fields: frozenset[str] | None = None,
+) -> list[Change]:
+    """Compare the top-level keys of two objects; nested values are compared by equality.
+
+    Returns one Change a key that differs, sorted by key; a missing key counts as None. With ``include_fields`` only
+    these keys are looked at, those of ``exclude_fields`` never.
+    """
+    fields = old.keys() | new.keys()
+    if include_fields is not None:
+        fields &= include_fields
+    if exclude_fields is not None:
+        fields -= exclude_fields
+    return [
+        Change(field, old.get(field), new.get(field)) for field in sorted(fields) if old.get(field) != new.get(field)
+    ]
+
+
+def diff_paths(old: Json, new: Json, *, exclude_fields: frozenset[str] = frozenset()) -> list[Change]:
+    """Compare two objects down to their leaves; a nested one is named by its path, such as ``warLeague.name``.
+
+    Lists are leaves. An object that appears or vanishes as a whole is one change of its own key.
+    """
+    changes = []
+    for change in diff_dicts(old, new, exclude_fields=exclude_fields):
+        if isinstance(change.old_value, dict) and isinstance(change.new_value, dict):
+            changes += [
+                Change(f"{change.field}.{inner.field}", inner.old_value, inner.new_value)
+                for inner in diff_paths(change.old_value, change.new_value)
+            ]
+        else:
+            changes.append(change)
+    return changes
+
+
+def diff_member_tags(
+    old_members: list[Json], new_members: list[Json]
+) -> tuple[list[Json], list[Json], list[tuple[Json, Json]]]:
+    """Compare two member lists by tag, whatever their order.
+
+    Returns (joined, left, updated): the entries of ``new_members`` that are new, those of ``old_members`` that are
+    gone, and pairs (old, new) of the entries that differ in anything. A list's own order is kept.
+    """
+    old_by_tag = {member["tag"]: member for member in old_members}
+    new_by_tag = {member["tag"]: member for member in new_members}
+    joined = [member for tag, member in new_by_tag.items() if tag not in old_by_tag]
+    left = [member for tag, member in old_by_tag.items() if tag not in new_by_tag]
+    updated = [
+        (old_by_tag[tag], member)
+        for tag, member in new_by_tag.items()
+        if tag in old_by_tag and old_by_tag[tag] != member
+    ]
+    return joined, left, updated
+
+
+def diff_named_list(
+    old_items: list[Json], new_items: list[Json], key: str = "name", compare_field: str = "level"
+) -> list[tuple[str, Any, Any]]:
+    """Compare one field of the items of two lists, item by item as ``key`` names them.
+
+    Returns (name, old value, new value) for each item of ``new_items`` whose field differs; a new item has None as
+    its old value, a vanished one is not reported. An item that occurs twice counts with its last entry.
+    """
+    old_values = {item[key]: item.get(compare_field) for item in old_items}
+    new_values = {item[key]: item.get(compare_field) for item in new_items}
+    return [
+        (name, old_values.get(name), value)
+        for name, value in new_values.items()
+        if name not in old_values or old_values[name] != value
+    ]

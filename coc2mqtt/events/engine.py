@@ -1,0 +1,149 @@
+"""The engine: what is watched, polled on time, compared, committed."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.api_monitor import ApiMonitor
+from coc2mqtt.events.api_poller import ApiPoller
+from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.pollers import ClanPoller, PlayerPoller, WarPoller
+from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.events.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.events.poller import Polled, Poller
+    from coc2mqtt.events.store import Store
+    from coc2mqtt.events.watch import Watch
+
+
+@dataclass(slots=True)
+class EngineFigures:
+    """Counters since the start: polls made, of them those that brought a change, events; the last poll's Unix time."""
+
+    polls: int = 0
+    changed: int = 0
+    events: int = 0
+    last_poll: float | None = None
+
+
+class Engine:
+    """Polls every watch and commits each new snapshot with its events to the store.
+
+    ``observer`` is called with each resource of which a new snapshot was committed. Watches can be added and removed
+    at any time within a running event loop. While the API is in maintenance, unreachable or denies the token, only
+    the probe asks it, if ``watch_api`` set one up.
+    """
+
+    def __init__(
+        self,
+        api: ClashClient,
+        store: Store,
+        *,
+        observer: Callable[[Resource], None] = lambda _: None,
+        now: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._observer = observer
+        self._monitor = ApiMonitor(store, now=now, changed=self._api_changed)
+        self._context = PollContext(api, store, self._monitor, now, started_at=now())
+        self._scheduler = Scheduler(rng=rng or random.Random())  # noqa: S311 - jitter is no secret
+        self._watched: dict[tuple[Kind, str], tuple[Watch, list[Poller]]] = {}
+        self._probing = False
+        self.figures = EngineFigures()
+
+    @property
+    def watches(self) -> list[Watch]:
+        """What is watched, in the order in which it was asked for."""
+        return [watch for watch, _ in self._watched.values()]
+
+    @property
+    def api_status(self) -> ApiStatus | None:
+        """The API's status, None before anything was asked."""
+        return self._monitor.status
+
+    @property
+    def overdue(self) -> int:
+        """How many resources wait for a poll that should have been made."""
+        return self._scheduler.overdue
+
+    def watch(self, watch: Watch) -> None:
+        """Watch a clan or a player from now on; a watch of the same one is replaced and keeps its snapshot."""
+        self.unwatch(watch.kind, watch.tag)
+        pollers = []
+        for resource, interval in watch.resources():
+            poller = self._poller(resource.kind, watch, interval)
+            pollers.append(poller)
+            self._scheduler.add(resource, interval, self._counted(resource, poller.poll))
+        self._watched[watch.kind, watch.tag] = watch, pollers
+
+    def unwatch(self, kind: Kind, tag: str) -> bool:
+        """Stop watching; returns whether it was watched. A poll that is under way is not committed any more."""
+        watched = self._watched.pop((kind, tag), None)
+        if watched is None:
+            return False
+        for poller in watched[1]:
+            poller.retire()
+            self._scheduler.remove(poller.resource)
+        return True
+
+    def watch_api(self, *, interval: float, probe_tag: str) -> None:
+        """Probe the API every ``interval`` seconds by a player that is known to exist."""
+        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag)
+        self._probing = True
+        self._scheduler.add(API, interval, self._counted(API, probe.poll), probe=True)
+
+    def poll_now(self, kind: Kind, tag: str) -> bool:
+        """Make all that belongs to a watch due at once; returns whether it is watched."""
+        watched = self._watched.get((kind, tag))
+        if watched is None:
+            return False
+        for poller in watched[1]:
+            self._scheduler.poll_now(poller.resource)
+        return True
+
+    async def run(self) -> None:
+        """Poll until cancelled; raises what the store raises."""
+        await self._monitor.load()
+        await self._scheduler.run()
+
+    def _poller(self, kind: Kind, watch: Watch, interval: float) -> Poller:
+        if kind is Kind.CLAN:
+            return ClanPoller(self._context, watch.tag, interval=interval, members=watch.members)
+        if kind is Kind.WAR:
+            return WarPoller(self._context, watch.tag, interval=interval)
+        return PlayerPoller(
+            self._context,
+            watch.tag,
+            interval=interval,
+            include_fields=watch.include_fields,
+            exclude_fields=watch.exclude_fields,
+        )
+
+    def _counted(self, resource: Resource, poll: Callable[[], Awaitable[Polled]]) -> Callable[[], Awaitable[float]]:
+        async def counted() -> float:
+            polled = await poll()
+            self.figures.polls += 1
+            self.figures.events += len(polled.events)
+            self.figures.last_poll = self._context.now()
+            if polled.committed:
+                self.figures.changed += 1
+                self._observer(resource)
+            return polled.not_before
+
+        return counted
+
+    def _api_changed(self, status: ApiStatus) -> None:
+        # Without a probe nobody would notice that the API is back: then everything goes on asking.
+        if status is ApiStatus.OK or not self._probing:
+            self._scheduler.release()
+        else:
+            self._scheduler.hold()
+        self._observer(API)

@@ -1,0 +1,216 @@
+"""A stream of events for Python programs: watch, iterate or register callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+from coc2mqtt.clash.tags import normalize_tag
+from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.polling_state import PollingState
+from coc2mqtt.events.queue_store import QueueStore
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.state_file import StateFile
+from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from types import TracebackType
+
+    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.events.event import Event, EventType
+
+    EventCallback = Callable[[Event], Awaitable[None] | None]
+
+_log = structlog.get_logger()
+
+
+class EventStream:
+    """Events of everything that is watched, in the order in which they were seen.
+
+    ``api`` is an open ClashClient (RuntimeError otherwise). ``queue_size`` events wait for their consumer before
+    polling is held up, 0 means without end. With ``persist_path`` the state is written to that file after every
+    change, and what nobody acknowledged is delivered again after a restart. An event is acknowledged when the
+    iteration asks for the next one, or when every callback has returned; one whose callback raised is delivered
+    again at the next start.
+    """
+
+    def __init__(self, api: ClashClient, queue_size: int = 1000, persist_path: Path | str | None = None) -> None:
+        self._api = api
+        self._check_open()
+        self._state = PollingState()
+        self._file = None if persist_path is None else StateFile(Path(persist_path))
+        if persist_path is not None and Path(persist_path).exists() and not self._state.load(Path(persist_path)):
+            raise ValueError(f"{persist_path} holds no saved state: move it away, or name another file to persist to")
+        self._images = itertools.count()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(queue_size)
+        self._dirty = asyncio.Event()
+        self._engine = Engine(api, QueueStore(self._state, self._queue, committed=self._dirty.set))
+        self._callbacks: list[tuple[EventType | None, EventCallback]] = []
+        self._runner: asyncio.Task[None] | None = None
+
+    def watch_clans(self, tags: Iterable[str], interval: float = 60.0, track_members: bool = True) -> EventStream:
+        """Watch clans, with their members unless ``track_members`` is false, every ``interval`` seconds."""
+        for tag in tags:
+            self._watch(Watch(Kind.CLAN, normalize_tag(tag), interval, members=track_members, war=False))
+        return self
+
+    def watch_wars(self, tags: Iterable[str], interval: float = 30.0) -> EventStream:
+        """Watch the current wars of clans every ``interval`` seconds."""
+        for tag in tags:
+            self._watch(Watch(Kind.WAR, normalize_tag(tag), interval))
+        return self
+
+    def watch_players(
+        self,
+        tags: Iterable[str],
+        interval: float = 120.0,
+        include_fields: frozenset[str] | None = None,
+        exclude_fields: frozenset[str] | None = None,
+    ) -> EventStream:
+        """Watch players every ``interval`` seconds; only changes of the fields that are let through are reported."""
+        for tag in tags:
+            self._watch(
+                Watch(
+                    Kind.PLAYER,
+                    normalize_tag(tag),
+                    interval,
+                    include_fields=include_fields,
+                    exclude_fields=exclude_fields,
+                )
+            )
+        return self
+
+    def watch_maintenance(self, interval: float = 30.0, probe_tag: str = "#JY9J2Y99") -> EventStream:
+        """Probe the API every ``interval`` seconds by a player that is known to exist."""
+        _check_interval(interval)
+        self._engine.watch_api(interval=interval, probe_tag=normalize_tag(probe_tag))
+        return self
+
+    def unwatch(self, kind: Kind, tag: str) -> bool:
+        """Stop watching a clan, a war or a player; returns whether it was watched."""
+        return self._engine.unwatch(kind, normalize_tag(tag))
+
+    def on(self, event_type: EventType | None = None) -> Callable[[EventCallback], EventCallback]:
+        """Register the decorated function for one type of event, or for every one."""
+
+        def register(callback: EventCallback) -> EventCallback:
+            self.add_callback(callback, event_type)
+            return callback
+
+        return register
+
+    def add_callback(self, callback: EventCallback, event_type: EventType | None = None) -> None:
+        """Register a function, which may be a coroutine function, for one type of event or for every one."""
+        self._callbacks.append((event_type, callback))
+
+    async def start(self) -> None:
+        """Start polling. What an earlier run left without acknowledgement comes first."""
+        self._check_open()
+        if self._runner is not None:
+            return
+        waiting = self._state.unacknowledged()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._runner = asyncio.get_running_loop().create_task(self._run(waiting), name="EventStream")
+
+    async def stop(self) -> None:
+        """Stop polling and save the state; what was not acknowledged is kept for the next start."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await runner
+        await self._save()
+
+    async def run(self) -> None:
+        """Start, hand every event to the callbacks, and return when the stream is stopped."""
+        await self.start()
+        async for event in self._events():
+            if await self._dispatch(event):
+                self._acknowledge(event)
+        await self._save()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        async for event in self._events():
+            yield event
+            self._acknowledge(event)
+        await self._save()
+
+    async def _events(self) -> AsyncIterator[Event]:
+        """Yield what comes on the queue until the stream is stopped; a failure of the polling is raised."""
+        while (runner := self._runner) is not None:
+            getter = asyncio.ensure_future(self._queue.get())
+            try:
+                await asyncio.wait({getter, runner}, return_when=asyncio.FIRST_COMPLETED)
+                if not getter.done():
+                    if not runner.cancelled():
+                        runner.result()
+                    return
+                event = getter.result()
+            finally:
+                getter.cancel()
+            yield event
+
+    async def _run(self, waiting: list[Event]) -> None:
+        async with asyncio.TaskGroup() as group:
+            if self._file is not None:
+                group.create_task(self._save_changes())
+            for event in waiting:
+                await self._queue.put(event)
+            group.create_task(self._engine.run())
+
+    async def _dispatch(self, event: Event) -> bool:
+        done = True
+        for event_type, callback in self._callbacks:
+            if event_type is None or event_type is event.event_type:
+                try:
+                    result = callback(event)
+                    if inspect.isawaitable(result):
+                        await result
+                except Exception:  # noqa: BLE001 - whatever a user's function raises, the others get the event
+                    done = False
+                    _log.exception("a callback raised: its event is delivered again at the next start")
+        return done
+
+    def _acknowledge(self, event: Event) -> None:
+        self._state.acknowledge(event)
+        self._dirty.set()
+
+    async def _save_changes(self) -> None:
+        while True:
+            await self._dirty.wait()
+            await self._save()
+
+    async def _save(self) -> None:
+        self._dirty.clear()
+        if self._file is not None:
+            await asyncio.to_thread(self._file.write, next(self._images), self._state.image())
+
+    def _watch(self, watch: Watch) -> None:
+        _check_interval(watch.interval)
+        self._engine.watch(watch)
+
+    def _check_open(self) -> None:
+        if not self._api.is_open:
+            raise RuntimeError("the client is not open: use the stream inside 'async with ClashClient(...) as api:'")
+
+
+def _check_interval(interval: float) -> None:
+    if interval < MINIMUM_INTERVAL:
+        raise ValueError(f"an interval of {interval} s is too short: polls are at least {MINIMUM_INTERVAL:g} s apart")

@@ -1,0 +1,140 @@
+"""One sentence for each event, to be shown to a person as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from coc2mqtt.events.event import EventType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.events.event import Event
+
+# The game shows the role `admin` as Elder (and `coLeader` with a hyphen).
+_ROLES = {"member": "member", "admin": "elder", "coLeader": "co-leader", "leader": "leader"}
+_WAR_STATES = {
+    "notInWar": "is not in a war",
+    "preparation": "is preparing for war",
+    "inWar": "is in battle",
+    "warEnded": "has finished its war",
+}
+_RESULTS = {"win": "won", "lose": "lost", "tie": "tied"}
+
+
+def summarize(event: Event) -> str:
+    """Return one English sentence, without a full stop, that says what happened to whom."""
+    return _SENTENCES[event.event_type](event, event.name or event.tag, event.metadata)
+
+
+def _member(_: Event, name: str, meta: dict[str, Any]) -> str:
+    return f"{meta.get('member_name') or meta.get('member_tag')} of {name}"
+
+
+def _fields(event: Event) -> str:
+    names = [change.field for change in event.changes]
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown  # noqa: PLR2004 - what fits a sentence
+
+
+def _updated(event: Event, name: str, _: dict[str, Any]) -> str:
+    if len(event.changes) == 1:
+        change = event.changes[0]
+        if not isinstance(change.old_value, dict | list) and not isinstance(change.new_value, dict | list):
+            return f"{name}: {change.field} changed from {change.old_value} to {change.new_value}"
+    return f"{name}: {_fields(event)} changed"
+
+
+def _member_updated(event: Event, name: str, meta: dict[str, Any]) -> str:
+    return _updated(event, _member(event, name, meta), meta)
+
+
+def _role(event: Event, name: str, meta: dict[str, Any]) -> str:
+    verb = "demoted" if meta.get("direction") == "demoted" else "promoted"
+    role = str(meta.get("new_role"))
+    return f"{_member(event, name, meta)} was {verb} to {_ROLES.get(role, role)}"
+
+
+def _donations(event: Event, name: str, meta: dict[str, Any]) -> str:
+    parts = []
+    if meta.get("donations"):
+        parts.append(f"donated {meta['donations']}")
+    if meta.get("donationsReceived"):
+        parts.append(f"received {meta['donationsReceived']}")
+    return f"{_member(event, name, meta)} {' and '.join(parts)} troops"
+
+
+def _war_state(_: Event, name: str, meta: dict[str, Any]) -> str:
+    state = str(meta.get("war_state_to"))
+    against = f" against {meta['opponent_name']}" if meta.get("opponent_name") and state != "notInWar" else ""
+    return f"{name} {_WAR_STATES.get(state, f'is in the war state {state}')}{against}"
+
+
+def _attack(_: Event, name: str, meta: dict[str, Any]) -> str:
+    whose = name if meta.get("side") == "clan" else meta.get("opponent_name") or "the opponent"
+    stars = meta.get("stars")
+    return (
+        f"{meta.get('attacker_name') or meta.get('attacker_tag')} of {whose} attacked "
+        f"{meta.get('defender_name') or meta.get('defender_tag')}: {stars} {'star' if stars == 1 else 'stars'}, "
+        f"{meta.get('destruction')} %"
+    )
+
+
+def _war_ended(_: Event, name: str, meta: dict[str, Any]) -> str:
+    against = f" against {meta['opponent_name']}" if meta.get("opponent_name") else ""
+    verb = _RESULTS.get(str(meta.get("result")))
+    if verb is None:
+        return f"{name}'s war{against} has ended, its result was not seen"
+    return f"{name} {verb} its war{against}, {meta.get('stars')} stars to {meta.get('opponent_stars')}"
+
+
+def _unit(_: Event, name: str, meta: dict[str, Any]) -> str:
+    if meta.get("old_level") is None:
+        return f"{name} unlocked {meta.get('name')} at level {meta.get('new_level')}"
+    return f"{name} upgraded {meta.get('name')} to level {meta.get('new_level')}"
+
+
+def _labels(_: Event, name: str, meta: dict[str, Any]) -> str:
+    return f"{name} is labelled {', '.join(meta.get('new_value') or []) or 'with nothing'} now"
+
+
+def _maintenance_end(_: Event, __: str, meta: dict[str, Any]) -> str:
+    minutes = round((meta.get("duration_seconds") or 0) / 60)
+    return f"The maintenance of Clash of Clans is over after {minutes} {'minute' if minutes == 1 else 'minutes'}"
+
+
+def _said(text: str) -> Callable[[Event, str, dict[str, Any]], str]:
+    return lambda _, name, meta: text.format_map({"name": name, **{f"m_{key}": value for key, value in meta.items()}})
+
+
+_SENTENCES: dict[EventType, Callable[[Event, str, dict[str, Any]], str]] = {
+    EventType.CLAN_UPDATED: _updated,
+    EventType.MEMBER_JOINED: _said("{m_member_name} joined {name}"),
+    EventType.MEMBER_LEFT: _said("{m_member_name} left {name}"),
+    EventType.MEMBER_UPDATED: _member_updated,
+    EventType.MEMBER_ROLE_CHANGED: _role,
+    EventType.MEMBER_DONATIONS: _donations,
+    EventType.WAR_STATE_CHANGED: _war_state,
+    EventType.WAR_ATTACK_NEW: _attack,
+    EventType.PLAYER_UPDATED: _updated,
+    EventType.TROOP_UPGRADED: _unit,
+    EventType.SPELL_UPGRADED: _unit,
+    EventType.HERO_UPGRADED: _unit,
+    EventType.HERO_EQUIPMENT_UPGRADED: _unit,
+    EventType.TOWNHALL_UPGRADED: _said("{name} upgraded the town hall to level {m_new_value}"),
+    EventType.BUILDERHALL_UPGRADED: _said("{name} upgraded the builder hall to level {m_new_value}"),
+    EventType.PLAYER_NAME_CHANGED: _said("{m_old_value} is called {m_new_value} now"),
+    EventType.PLAYER_LEAGUE_CHANGED: _said("{name} moved from {m_old_value} to {m_new_value}"),
+    EventType.PLAYER_LABEL_CHANGED: _labels,
+    EventType.MAINTENANCE_START: _said("Clash of Clans is in maintenance"),
+    EventType.MAINTENANCE_END: _maintenance_end,
+    EventType.POLL_ERROR: _said("{name} cannot be polled: {m_message}"),
+    EventType.WAR_NEW: _said("{name} is at war with {m_opponent_name}"),
+    EventType.WAR_ENDED: _war_ended,
+    EventType.WAR_LOG_PRIVATE: _said("The war log of {name} is private now"),
+    EventType.WAR_LOG_PUBLIC: _said("The war log of {name} is public now"),
+    EventType.WATCH_UNAVAILABLE: _said("{name} cannot be found any more"),
+    EventType.WATCH_AVAILABLE: _said("{name} can be found again"),
+    EventType.API_DENIED: _said("The Clash of Clans API refuses the token: {m_message}"),
+    EventType.API_RESTORED: _said("The Clash of Clans API answers again"),
+}

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from coc2mqtt.clash import Answer, BadAnswerError, ClashClient, InvalidTagError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
+
+TOKENS = [SecretStr("first"), SecretStr("second")]
+
+
+def client(base_url: str, tokens: list[SecretStr] = TOKENS, **options: float | str) -> ClashClient:
+    return ClashClient(tokens, base_url=base_url, **{"requests_per_second": 1000.0, **options})  # type: ignore[arg-type]  # mixed options
+
+
+class Recorder:
+    """A server that remembers the requests and gives each the same good answer."""
+
+    def __init__(self) -> None:
+        self.requests: list[web.Request] = []
+        self.connections: set[object] = set()
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        self.requests.append(request)
+        self.connections.add(request.transport)
+        return web.Response(body=b' {"tag": "#2PP"}\n', headers={"Cache-Control": "max-age=91"})
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+async def test_a_good_answer_is_the_body_as_it_came_and_how_long_it_holds(serve: Serve, recorder: Recorder) -> None:
+    async with client(await serve(recorder)) as api:
+        answer = await api.clan("#2PP")
+    assert answer == Answer(status=200, body=b' {"tag": "#2PP"}\n', max_age=91.0)
+    assert answer.data == {"tag": "#2PP"}
+
+
+async def test_tags_are_normalised_and_encoded_in_the_path(serve: Serve, recorder: Recorder) -> None:
+    async with client(await serve(recorder)) as api:
+        await api.clan(" 2pp ")
+        await api.current_war("%232PP")
+        await api.player("#9oopucpv")
+    assert [(request.method, request.raw_path) for request in recorder.requests] == [
+        ("GET", "/v1/clans/%232PP"),
+        ("GET", "/v1/clans/%232PP/currentwar"),
+        ("GET", "/v1/players/%23900PUCPV"),
+    ]
+
+
+async def test_a_slash_at_the_end_of_the_base_url_makes_no_difference(serve: Serve, recorder: Recorder) -> None:
+    async with client(await serve(recorder) + "/") as api:
+        await api.clan("#2PP")
+    assert recorder.requests[0].raw_path == "/v1/clans/%232PP"
+
+
+@pytest.mark.parametrize("endpoint", ["clan", "current_war", "player"])
+async def test_what_is_no_tag_is_refused_before_anything_is_sent(
+    serve: Serve, recorder: Recorder, endpoint: str
+) -> None:
+    async with client(await serve(recorder)) as api:
+        with pytest.raises(InvalidTagError):
+            await getattr(api, endpoint)("#/../players")
+    assert recorder.requests == []
+
+
+async def test_tokens_take_turns_and_travel_in_the_authorization_header(serve: Serve, recorder: Recorder) -> None:
+    async with client(await serve(recorder), user_agent="coc2mqtt/test") as api:
+        for _ in range(4):
+            await api.clan("#2PP")
+    seen = [request.headers["Authorization"] for request in recorder.requests]
+    assert seen == ["Bearer first", "Bearer second"] * 2
+    assert {request.headers["User-Agent"] for request in recorder.requests} == {"coc2mqtt/test"}
+
+
+async def test_white_space_around_a_token_is_not_sent(serve: Serve, recorder: Recorder) -> None:
+    async with client(await serve(recorder), [SecretStr(" from-a-file\n")]) as api:
+        await api.clan("#2PP")
+    assert recorder.requests[0].headers["Authorization"] == "Bearer from-a-file"
+
+
+async def test_one_connection_serves_one_request_after_the_other(serve: Serve, recorder: Recorder) -> None:
+    async with client(await serve(recorder)) as api:
+        for _ in range(10):
+            await api.clan("#2PP")
+    assert len(recorder.requests) == 10
+    assert len(recorder.connections) == 1
+
+
+async def test_a_refusal_leaves_the_connection_to_the_next_request(serve: Serve) -> None:
+    connections = set()
+
+    async def refuse(request: web.Request) -> web.Response:
+        connections.add(request.transport)
+        return web.json_response({"reason": "notFound"}, status=404)
+
+    async with client(await serve(refuse)) as api:
+        results = [await asyncio.gather(api.clan("#2PP"), return_exceptions=True) for _ in range(5)]
+    assert len(results) == 5
+    assert len(connections) == 1
+
+
+async def test_requests_keep_the_pace_of_their_token(serve: Serve) -> None:
+    moments: list[float] = []
+
+    async def note(_: web.Request) -> web.Response:
+        moments.append(asyncio.get_running_loop().time())
+        return web.json_response({})
+
+    async with client(await serve(note), TOKENS[:1], requests_per_second=50) as api:
+        await asyncio.gather(*(api.clan("#2PP") for _ in range(6)))
+    assert moments[-1] - moments[0] > 5 / 50 * 0.9
+
+
+async def test_requests_are_made_at_the_same_time(serve: Serve) -> None:
+    everybody = asyncio.Barrier(20)
+
+    async def wait(_: web.Request) -> web.Response:
+        await everybody.wait()
+        return web.json_response({})
+
+    async with client(await serve(wait)) as api:
+        answers = await asyncio.gather(*(api.clan("#2PP") for _ in range(20)))
+    assert [answer.data for answer in answers] == [{}] * 20
+
+
+async def test_a_compressed_answer_is_unpacked(serve: Serve) -> None:
+    async def pack(_: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(b'{"a": 1}'), headers={"Content-Encoding": "gzip"})
+
+    async with client(await serve(pack)) as api:
+        assert (await api.clan("#2PP")).data == {"a": 1}
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "compressed"])
+async def test_an_answer_that_is_too_long_is_refused(serve: Serve, packed: bool) -> None:
+    body = b'{"a": "' + b"x" * 300_000 + b'"}'
+
+    async def flood(_: web.Request) -> web.Response:
+        if packed:
+            return web.Response(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+        return web.Response(body=body)
+
+    base_url = await serve(flood)
+    async with client(base_url, max_body=len(body)) as api:
+        assert len((await api.clan("#2PP")).body) == len(body)
+    async with client(base_url, max_body=len(body) - 1) as api:
+        with pytest.raises(BadAnswerError, match=r"longer than 300008 bytes: check api\.base_url"):
+            await api.clan("#2PP")
+
+
+async def test_a_client_is_open_from_entering_to_closing(serve: Serve, recorder: Recorder) -> None:
+    api = client(await serve(recorder))
+    assert not api.is_open
+    async with api:
+        assert api.is_open
+        with pytest.raises(RuntimeError, match="open already"):
+            await api.__aenter__()
+        await api.clan("#2PP")
+        await api.close()
+        assert not api.is_open
+        await api.close()
+    async with api:
+        await api.clan("#2PP")
+    assert len(recorder.requests) == 2
+
+
+@pytest.mark.parametrize("endpoint", ["clan", "current_war", "player"])
+async def test_a_client_that_is_not_open_says_how_to_open_it(endpoint: str) -> None:
+    with pytest.raises(RuntimeError, match="async with ClashClient"):
+        await getattr(ClashClient(TOKENS), endpoint)("#2PP")
+
+
+def test_without_a_token_there_is_no_client() -> None:
+    with pytest.raises(ValueError, match=r"create a key at https://developer\.clashofclans\.com"):
+        ClashClient([])
+
+
+@pytest.mark.parametrize("token", ["", " \n", "two parts", "a\r\nX-Header: b", "tökén"])
+def test_a_token_that_cannot_be_one_is_refused_by_its_number(token: str) -> None:
+    with pytest.raises(ValueError, match=r"token 2 of 2 in api\.tokens") as raised:
+        ClashClient([SecretStr("good"), SecretStr(token)])
+    assert "good" not in str(raised.value)
+    assert not token.strip() or token not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "api.clashofclans.com/v1",
+        "ftp://api.clashofclans.com",
+        "http://",
+        "https://me:pw@host/v1",
+        "https://host/v1?a=b",
+    ],
+)
+def test_a_base_url_that_cannot_be_one_is_refused(base_url: str) -> None:
+    with pytest.raises(ValueError, match=r"api\.base_url must be such as https://api\.clashofclans\.com/v1"):
+        ClashClient(TOKENS, base_url=base_url)
+
+
+async def test_a_cancelled_request_ends_at_once_and_the_client_goes_on(serve: Serve) -> None:
+    arrived, leave = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        if request.path.startswith("/v1/players"):
+            arrived.set()
+            await leave.wait()
+        return web.json_response({})
+
+    async with client(await serve(hang)) as api:
+        task = asyncio.create_task(api.player("#2PP"))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        leave.set()
+        assert (await api.clan("#2PP")).data == {}

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import asyncio
+import traceback
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from coc2mqtt.clash import (
+    BadAnswerError,
+    BadRequestError,
+    ClashClient,
+    ClashError,
+    CutOffError,
+    DeniedError,
+    MaintenanceError,
+    NotFoundError,
+    PrivateWarLogError,
+    ServerError,
+    ThrottledError,
+    UnreachableError,
+    WrongAddressError,
+    WrongTokenError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
+    ServeRaw = Callable[[bytes], Awaitable[str]]
+
+SECRET = "eyJ0eXAi-very-secret"  # noqa: S105 - made up, to be looked for in messages
+PRIVATE = b'{"reason":"accessDenied"}'
+WRONG = b'{"reason":"accessDenied","message":"Invalid authorization"}'
+ADDRESS = (
+    b'{"reason":"accessDenied.invalidIp","message":"Invalid authorization: API key does not allow access from IP %s"}'
+)
+MAINTENANCE = b'{"reason":"inMaintenance","message":"API is currently in maintenance, please come back later"}'
+PAGE = b"<html><head><title>502 Bad Gateway</title></head></html>"
+
+
+class Case(NamedTuple):
+    name: str
+    status: int
+    body: bytes
+    error: type[ClashError]
+    says: str
+    endpoint: str = "clan"
+
+
+CASES = [
+    Case("a private war log", 403, PRIVATE, PrivateWarLogError, "clan #2PP keeps its war log private", "current_war"),
+    Case("a clan that is denied", 403, PRIVATE, DeniedError, "check the key"),
+    Case("a wrong token", 403, WRONG, WrongTokenError, "create a new key"),
+    Case("a wrong token, asked for a war", 403, WRONG, WrongTokenError, "create a new key", "current_war"),
+    Case("a wrong address", 403, ADDRESS % b"203.0.113.7", WrongAddressError, "create a key for 203.0.113.7"),
+    Case("a war denied by a page", 403, PAGE, DeniedError, "check the key", "current_war"),
+    Case("a war denied otherwise", 403, b'{"reason":"x"}', DeniedError, "check the key", "current_war"),
+    Case("a war denied with words", 403, b'{"reason":"accessDenied","message":"No"}', DeniedError, "No", "current_war"),
+    Case("a denial with words", 403, b'{"message":"Go\\n away"}', DeniedError, 'saying "Go away"'),
+    Case("unauthorized", 401, b"", DeniedError, "check the key"),
+    Case("a clan not found", 404, b'{"reason":"notFound"}', NotFoundError, "no clan #2PP (any more): check the tag"),
+    Case("a player not found", 404, b"", NotFoundError, "no player #2PP", "player"),
+    Case("throttled", 429, b'{"reason":"requestThrottled"}', ThrottledError, "lower api.requests_per_second"),
+    Case("maintenance", 503, MAINTENANCE, MaintenanceError, "in maintenance"),
+    Case("maintenance as a page", 503, b"<h1>Maintenance break</h1>", MaintenanceError, "in maintenance"),
+    Case("503 of a proxy", 503, b"<h1>Service Unavailable</h1>", ServerError, "status 503"),
+    Case("503 without a body", 503, b"", ServerError, "status 503"),
+    Case("a page of maintenance with 502", 502, b"<h1>Maintenance</h1>", ServerError, "status 502"),
+    *(Case(f"trouble {s}", s, PAGE, ServerError, f"status {s}") for s in (500, 501, 502, 504, *range(520, 527))),
+    Case("a bad request", 400, b'{"message":"Unknown value"}', BadRequestError, 'saying "Unknown value": check'),
+    Case("405", 405, b"[1]", BadRequestError, "status 405"),
+    Case("an error body of another shape", 410, b'{"message":{"a":1}}', BadRequestError, "status 410"),
+    Case("no content", 204, b"", BadAnswerError, "status 204"),
+    Case("a redirect", 302, b"", BadAnswerError, "redirects are not followed"),
+    Case("a page instead of JSON", 200, PAGE, BadAnswerError, "no JSON object"),
+    Case("no body", 200, b"", BadAnswerError, "no JSON object"),
+    Case("a list", 200, b"[]", BadAnswerError, "no JSON object"),
+    Case("half a body", 200, b'{"tag": "#2P', BadAnswerError, "no JSON object"),
+]
+
+
+def client(base_url: str, **options: float) -> ClashClient:
+    return ClashClient([SecretStr(SECRET)], base_url=base_url, requests_per_second=1000.0, **{"attempts": 1, **options})  # type: ignore[arg-type]  # numbers all
+
+
+async def failure(api: ClashClient, endpoint: str = "clan") -> ClashError:
+    with pytest.raises(ClashError) as raised:
+        await getattr(api, endpoint)("#2PP")
+    shown = "".join(traceback.format_exception(raised.value)) + repr(
+        [raised.value, raised.value.__cause__, vars(raised.value)]
+    )
+    assert SECRET not in shown
+    assert "\n" not in str(raised.value)
+    return raised.value
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_every_answer_but_a_good_one_is_a_typed_error_that_says_what_to_do(serve: Serve, case: Case) -> None:
+    headers = {"Cache-Control": "public max-age=600", "Location": "http://127.0.0.1:1/"}
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=case.status, body=case.body, headers=headers)
+
+    async with client(await serve(answer)) as api:
+        error = await failure(api, case.endpoint)
+    assert type(error) is case.error
+    assert case.says in str(error)
+    assert error.status == case.status
+    assert error.max_age == (0 if case.error is ThrottledError else 600)
+
+
+async def test_an_html_page_is_no_answer_whatever_it_holds(serve: Serve) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=b"{}", content_type="text/html")
+
+    async with client(await serve(answer)) as api:
+        error = await failure(api)
+    assert type(error) is BadAnswerError
+    assert "an HTML page" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("shown", "address"),
+    [
+        (b"203.0.113.7", "203.0.113.7"),
+        (b"203.0.113.7.", "203.0.113.7"),
+        (b"2001:DB8::7", "2001:db8::7"),
+        (b"999.1.1.1", None),
+        (b"unknown", None),
+    ],
+)
+async def test_a_wrong_address_is_named_when_the_api_names_it(serve: Serve, shown: bytes, address: str | None) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=403, body=ADDRESS % shown)
+
+    async with client(await serve(answer)) as api:
+        error = await failure(api, "current_war")
+    assert isinstance(error, WrongAddressError)
+    assert error.address == address
+    assert f"create a key for {address or 'the address that the API sees'}" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
+async def test_a_token_that_the_server_shows_back_is_in_no_message(serve: Serve, status: int) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.json_response({"reason": "x", "message": request.headers["Authorization"]}, status=status)
+
+    async with client(await serve(echo)) as api:
+        await failure(api)
+        assert SECRET not in repr(api) + repr(vars(api))
+
+
+async def test_the_token_that_is_denied_is_told_by_its_number(serve: Serve) -> None:
+    async def deny_second(request: web.Request) -> web.Response:
+        if request.headers["Authorization"] == "Bearer second":
+            return web.Response(status=403, body=WRONG)
+        return web.json_response({})
+
+    tokens = [SecretStr("first"), SecretStr("second")]
+    async with ClashClient(tokens, base_url=await serve(deny_second), requests_per_second=1000) as api:
+        await api.clan("#2PP")
+        with pytest.raises(WrongTokenError, match="token 2 of 2, it is wrong or was revoked"):
+            await api.clan("#2PP")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("Thu, 01 Jan 1970 00:01:40 GMT", 60.0), ("later", None), (None, None)]
+)
+async def test_a_throttled_token_learns_how_long_to_wait(
+    serve: Serve, header: str | None, seconds: float | None
+) -> None:
+    async def throttle(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={} if header is None else {"Retry-After": header})
+
+    async with ClashClient(
+        [SecretStr(SECRET)], base_url=await serve(throttle), attempts=1, wall_clock=lambda: 40.0
+    ) as api:
+        error = await failure(api)
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after == seconds
+
+
+async def test_a_server_that_takes_too_long_is_unreachable(serve: Serve) -> None:
+    leave = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await leave.wait()
+        return web.json_response({})
+
+    async with client(await serve(hang), timeout=0.1) as api:
+        error = await failure(api)
+    leave.set()
+    assert type(error) is UnreachableError
+    assert "no answer within 0.1 s: check the network" in str(error)
+
+
+async def test_a_server_that_stops_in_the_middle_of_an_answer_is_unreachable(serve: Serve) -> None:
+    leave = asyncio.Event()
+
+    async def stall(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"a": ')
+        await leave.wait()
+        return response
+
+    async with client(await serve(stall), timeout=0.1) as api:
+        error = await failure(api)
+        leave.set()
+    assert type(error) is UnreachableError
+
+
+async def test_an_address_where_nobody_listens_is_unreachable(unused_tcp_port: int) -> None:
+    async with client(f"http://127.0.0.1:{unused_tcp_port}/v1") as api:
+        error = await failure(api)
+    assert type(error) is UnreachableError
+    assert (error.status, error.passing) == (None, True)
+    assert "check the network and api.base_url" in str(error)
+
+
+async def test_a_host_without_an_address_is_unreachable() -> None:
+    async with client("http://nowhere.invalid/v1", timeout=0.5) as api:
+        assert type(await failure(api)) is UnreachableError
+
+
+async def test_a_server_that_does_not_speak_tls_is_unreachable(serve: Serve) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async with client((await serve(answer)).replace("http:", "https:")) as api:
+        assert type(await failure(api)) is UnreachableError
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"", UnreachableError),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", UnreachableError),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"tag": "#2PP"}', CutOffError),
+        (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"tag": "#2PP"}', CutOffError),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n<html>", CutOffError),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nnot packed", CutOffError),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", BadAnswerError),
+    ],
+    ids=["nothing", "half a head", "half a body", "half a chunk", "half a page", "not packed", "not HTTP"],
+)
+async def test_a_broken_answer_is_a_typed_error(serve_raw: ServeRaw, answer: bytes, expected: type[ClashError]) -> None:
+    async with client(await serve_raw(answer)) as api:
+        assert type(await failure(api)) is expected
+
+
+async def test_an_answer_that_ends_with_the_connection_is_good(serve_raw: ServeRaw) -> None:
+    async with client(await serve_raw(b'HTTP/1.1 200 OK\r\n\r\n{"tag": "#2PP"}')) as api:
+        assert (await api.clan("#2PP")).data == {"tag": "#2PP"}

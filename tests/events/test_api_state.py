@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.clash.errors import (
+    BadAnswerError,
+    ClashError,
+    MaintenanceError,
+    NotFoundError,
+    PrivateWarLogError,
+    ServerError,
+    ThrottledError,
+    UnreachableError,
+    WrongAddressError,
+    WrongTokenError,
+)
+from coc2mqtt.events.api_state import ApiState, ApiStatus, first_api_state, observe_api
+
+if TYPE_CHECKING:
+    from coc2mqtt.events.event import Event
+
+DOWN = MaintenanceError("in maintenance")
+LOST = UnreachableError("no route")
+WRONG = WrongTokenError("wrong token")
+
+
+def play(*outcomes: ClashError | None, from_probe: bool = True) -> tuple[ApiState, list[Event]]:
+    """Feed outcomes a second apart, the first as the baseline; returns the last state and all events."""
+    state = first_api_state(outcomes[0], at=100.0)
+    told: list[Event] = []
+    for second, outcome in enumerate(outcomes[1:], 1):
+        state, events = observe_api(state, outcome, at=100.0 + second, from_probe=from_probe)
+        told += events
+    return state, told
+
+
+def names(*outcomes: ClashError | None) -> list[str]:
+    return [event.event_type.value for event in play(*outcomes)[1]]
+
+
+def test_a_maintenance_starts_once_and_ends_once_with_its_duration() -> None:
+    state, events = play(None, DOWN, DOWN, DOWN, None, None, None)
+    assert [event.event_type.value for event in events] == ["maintenance_start", "maintenance_end"]
+    assert (events[0].tag, events[0].timestamp) == ("api", 101.0)
+    assert events[1].metadata["duration_seconds"] == 4.0
+    assert (state.status, state.since, state.message) == (ApiStatus.OK, 105.0, None)
+
+
+def test_a_maintenance_that_flaps_at_its_end_does_not_end_twice() -> None:
+    assert names(None, DOWN, None, DOWN, None, DOWN, None, None) == ["maintenance_start", "maintenance_end"]
+
+
+def test_answers_from_the_cache_of_other_endpoints_end_no_maintenance() -> None:
+    state, events = play(None, DOWN, None, None, None, from_probe=False)
+    assert state.status is ApiStatus.MAINTENANCE
+    assert len(events) == 1
+
+
+@pytest.mark.parametrize("error", [LOST, WRONG, ServerError("502")])
+def test_other_failures_during_a_maintenance_belong_to_it(error: ClashError) -> None:
+    assert names(None, DOWN, error, error, error, error, DOWN, None, None) == ["maintenance_start", "maintenance_end"]
+
+
+def test_a_failure_between_two_answers_begins_the_count_to_the_end_anew() -> None:
+    assert play(None, DOWN, None, LOST, None)[0].status is ApiStatus.MAINTENANCE
+
+
+@pytest.mark.parametrize("error", [ServerError("HTML 502"), ThrottledError("slow"), BadAnswerError("half")])
+def test_trouble_of_a_proxy_or_of_one_answer_says_nothing_of_the_api(error: ClashError) -> None:
+    state, events = play(None, error, error, error, error, error)
+    assert (state.status, events) == (ApiStatus.OK, [])
+
+
+def test_one_lost_connection_is_no_outage_and_three_in_a_row_are() -> None:
+    assert names(None, LOST, LOST, None, LOST, LOST) == []
+    state, events = play(None, LOST, LOST, LOST, LOST)
+    assert state.status is ApiStatus.UNREACHABLE
+    assert [event.event_type.value for event in events] == ["poll_error"]
+    assert events[0].metadata == {"error": "unreachable", "message": "no route"}
+    assert names(None, LOST, LOST, LOST, None) == ["poll_error", "api_restored"]
+
+
+def test_a_wrong_token_denies_at_once_and_an_answer_restores() -> None:
+    assert names(None, WRONG, WRONG, None, None) == ["api_denied", "api_restored"]
+
+
+def test_a_wrong_address_says_which_one_the_api_sees() -> None:
+    state, events = play(None, WrongAddressError("bound to another address", address="203.0.113.7"))
+    assert state.address == "203.0.113.7"
+    assert events[0].metadata["address"] == "203.0.113.7"
+
+
+@pytest.mark.parametrize("error", [NotFoundError("no clan"), PrivateWarLogError("private")])
+def test_what_concerns_one_clan_proves_that_the_api_answers(error: ClashError) -> None:
+    assert names(None, WRONG, error) == ["api_denied", "api_restored"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(DOWN, ApiStatus.MAINTENANCE), (WRONG, ApiStatus.DENIED)])
+def test_the_first_look_is_the_baseline_and_no_event(error: ClashError, status: ApiStatus) -> None:
+    state, events = play(error)
+    assert (state.status, state.since, events) == (status, 100.0, [])
+
+
+def test_the_state_survives_a_restart() -> None:
+    state = play(None, WrongAddressError("bound", address="203.0.113.7"))[0]
+    assert ApiState.from_json(state.to_json()) == state

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from coc2mqtt.events.event import Change, Event, EventType
+from coc2mqtt.events.record import EventRecord
+
+WHO = {"member_tag": "#2PA", "member_name": "Kristen"}
+UNIT = {"name": "Archer", "old_level": 3, "new_level": 4}
+VALUES = {"old_value": "Gold", "new_value": "Crystal"}
+WAR = {"opponent_name": "The Others"}
+ATTACK = {
+    **WAR,
+    "attacker_name": "Ann",
+    "defender_name": "Bob",
+    "stars": 1,
+    "destruction": 67,
+    "side": "opponent",
+}
+
+
+@pytest.mark.parametrize(
+    ("event_type", "metadata", "summary"),
+    [
+        ("member_joined", WHO, "Kristen joined The Order"),
+        ("member_left", WHO, "Kristen left The Order"),
+        (
+            "member_role_changed",
+            {**WHO, "new_role": "admin", "direction": "promoted"},
+            "Kristen of The Order was promoted to elder",
+        ),
+        (
+            "member_role_changed",
+            {**WHO, "new_role": "member", "direction": "demoted"},
+            "Kristen of The Order was demoted to member",
+        ),
+        (
+            "member_donations",
+            {**WHO, "donations": 30, "donationsReceived": 5},
+            "Kristen of The Order donated 30 and received 5 troops",
+        ),
+        ("war_new", WAR, "The Order is at war with The Others"),
+        ("war_state_changed", {**WAR, "war_state_to": "inWar"}, "The Order is in battle against The Others"),
+        ("war_state_changed", {**WAR, "war_state_to": "notInWar"}, "The Order is not in a war"),
+        ("war_attack_new", ATTACK, "Ann of The Others attacked Bob: 1 star, 67 %"),
+        (
+            "war_ended",
+            {**WAR, "result": "win", "stars": 30, "opponent_stars": 28},
+            "The Order won its war against The Others, 30 stars to 28",
+        ),
+        (
+            "war_ended",
+            {**WAR, "result": "unknown"},
+            "The Order's war against The Others has ended, its result was not seen",
+        ),
+        ("troop_upgraded", UNIT, "The Order upgraded Archer to level 4"),
+        ("hero_upgraded", {**UNIT, "old_level": None}, "The Order unlocked Archer at level 4"),
+        ("townhall_upgraded", {"old_value": 15, "new_value": 16}, "The Order upgraded the town hall to level 16"),
+        ("builderhall_upgraded", {"old_value": 8, "new_value": 9}, "The Order upgraded the builder hall to level 9"),
+        ("player_name_changed", {"old_value": "A", "new_value": "B"}, "A is called B now"),
+        ("player_league_changed", VALUES, "The Order moved from Gold to Crystal"),
+        ("player_label_changed", {"old_value": [], "new_value": ["X", "Y"]}, "The Order is labelled X, Y now"),
+        ("maintenance_start", {}, "Clash of Clans is in maintenance"),
+        (
+            "maintenance_end",
+            {"duration_seconds": 1810.2},
+            "The maintenance of Clash of Clans is over after 30 minutes",
+        ),
+        ("poll_error", {"message": "no route"}, "The Order cannot be polled: no route"),
+        ("war_log_private", {}, "The war log of The Order is private now"),
+        ("war_log_public", {}, "The war log of The Order is public now"),
+        ("watch_unavailable", {}, "The Order cannot be found any more"),
+        ("watch_available", {}, "The Order can be found again"),
+        ("api_denied", {"message": "wrong token"}, "The Clash of Clans API refuses the token: wrong token"),
+        ("api_restored", {}, "The Clash of Clans API answers again"),
+    ],
+)
+def test_the_summary_is_a_sentence_to_be_shown(event_type: str, metadata: dict[str, object], summary: str) -> None:
+    event = Event(EventType(event_type), "#2PP", 1.0, metadata=metadata, name="The Order")
+    assert EventRecord.of(event).summary == summary
+
+
+@pytest.mark.parametrize("event_type", ["clan_updated", "player_updated", "member_updated"])
+def test_the_summary_of_an_update_names_what_changed(event_type: str) -> None:
+    def summary(*changes: Change) -> str:
+        event = Event(EventType(event_type), "#2PP", 1.0, changes=changes, metadata=WHO, name="The Order")
+        return EventRecord.of(event).summary.replace("Kristen of ", "")
+
+    one, long = Change("clanPoints", 1, 2), Change("labels", [], [{"name": "x"}])
+    assert summary(one) == "The Order: clanPoints changed from 1 to 2"
+    assert summary(long) == "The Order: labels changed"
+    assert summary(one, one, one, one) == "The Order: clanPoints, clanPoints, clanPoints and 1 more changed"
+
+
+def test_every_type_of_event_has_a_summary_even_without_a_name() -> None:
+    from coc2mqtt.events.summary import _SENTENCES  # noqa: PLC0415 - the one look behind the door
+
+    assert set(_SENTENCES) == set(EventType)
+
+
+def test_a_name_with_braces_is_shown_as_it_is() -> None:
+    event = Event(EventType.MEMBER_LEFT, "#2PP", metadata={**WHO, "member_name": "{m_x}"}, name="{0}")
+    assert EventRecord.of(event).summary == "{m_x} left {0}"
+
+
+def test_of_a_list_only_what_differs_is_kept() -> None:
+    old = [{"name": f"Achievement {number}", "value": number, "info": "x" * 500} for number in range(50)]
+    new = [*old[:-1], {**old[-1], "value": 99}]
+    event = Event(EventType.PLAYER_UPDATED, "#2PP", changes=(Change("achievements", old, new),))
+    (change,) = EventRecord.of(event).changes
+    assert change == {
+        "field": "achievements",
+        "old_value": [{"name": "Achievement 49", "value": 49}],
+        "new_value": [{"name": "Achievement 49", "value": 99}],
+    }
+
+
+def test_a_record_is_small_and_json_whatever_the_api_sent() -> None:
+    blob = {"text": "é" * 5000, "list": [[1] * 1000] * 50, "deep": {"name": "n" * 900, "x": {"y": 1}}}
+    event = Event(EventType.CLAN_UPDATED, "#2PP", changes=(Change("a", blob, None),) * 100, metadata={"m": blob})
+    record = EventRecord.of(event)
+    assert len(record.changes) == 20
+    assert len(orjson.dumps(record)) < 20_000
