@@ -42,6 +42,27 @@ class EventType(Enum):
     API_RESTORED = "api_restored"
 
 
+# What can be told of a watch of each kind; a clan's war adds its own to the clan's.
+_WATCH_EVENTS = (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE, EventType.POLL_ERROR)
+CLAN_EVENTS = (
+    EventType.CLAN_UPDATED,
+    EventType.MEMBER_JOINED,
+    EventType.MEMBER_LEFT,
+    EventType.MEMBER_UPDATED,
+    EventType.MEMBER_ROLE_CHANGED,
+    EventType.MEMBER_DONATIONS,
+    *_WATCH_EVENTS,
+)
+WAR_EVENTS = (
+    EventType.WAR_NEW,
+    EventType.WAR_STATE_CHANGED,
+    EventType.WAR_ATTACK_NEW,
+    EventType.WAR_ENDED,
+    EventType.WAR_LOG_PRIVATE,
+    EventType.WAR_LOG_PUBLIC,
+)
+
+
 @dataclass(frozen=True)
 class Change:
     """One field that differs between two snapshots."""

@@ -99,8 +99,9 @@ def _labels(_: Event, name: str, meta: dict[str, Any]) -> str:
 
 
 def _maintenance_end(_: Event, __: str, meta: dict[str, Any]) -> str:
-    minutes = round((meta.get("duration_seconds") or 0) / 60)
-    return f"The maintenance of Clash of Clans is over after {minutes} {'minute' if minutes == 1 else 'minutes'}"
+    seconds = meta.get("duration_seconds") or 0
+    amount, unit = (round(seconds), "second") if seconds < 90 else (round(seconds / 60), "minute")  # noqa: PLR2004
+    return f"The maintenance of Clash of Clans is over after {amount} {unit}{'' if amount == 1 else 's'}"
 
 
 def _said(text: str) -> Callable[[Event, str, dict[str, Any]], str]:

@@ -1,0 +1,144 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from coc2mqtt.cli_check import check_everything
+from coc2mqtt.cli_demo import run_demo
+from coc2mqtt.cli_healthcheck import ask_health
+from coc2mqtt.journal.errors import JournalError
+from coc2mqtt.logs import configure_logging
+from coc2mqtt.mqtt.broker import EmbeddedBrokerError
+from coc2mqtt.service import VERSION, Service
+from coc2mqtt.settings import ConfigurationError, Settings, load_settings, require_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+_FAILED = 1
+_MISUSED = 2
+
+app = typer.Typer(
+    help="Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="What can be configured.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The configuration file; else the one that COC2MQTT_CONFIG names.")
+]
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Run the bridge until it is stopped."""
+    settings = _load(config)
+    _or_exit(lambda: require_token(settings))
+    configure_logging(settings.log.level, settings.log.format)
+    _run(lambda stop: Service(settings).run(stop))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself after so many seconds.")] = None,
+    speed: Annotated[float, typer.Option(min=0.1, max=10, help="How much faster than told the story goes.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another number, another story.")] = 1,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The broker's port; a free one if it is taken.")] = 1883,
+) -> None:
+    """Try everything without an account: a scripted game, a broker, and the bridge between them."""
+    configure_logging("error", "console")
+    _run(lambda stop: run_demo(stop, say=typer.echo, seconds=seconds, speed=speed, seed=seed, port=port))
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Try the file, the token and the broker, and say what is wrong."""
+    settings = _load(config)
+    configure_logging("error", "console")
+    if not asyncio.run(check_everything(settings, say=typer.echo)):
+        raise typer.Exit(_FAILED)
+
+
+@app.command()
+def healthcheck(
+    config: ConfigOption = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the bridge's answer.")] = 5.0,
+) -> None:
+    """Ask the running bridge over MQTT how it is doing; the exit status is 0 if it is well."""
+    settings = _load(config)
+    configure_logging("error", "console")
+    problems = asyncio.run(ask_health(settings, timeout=timeout))
+    for problem in problems:
+        typer.echo(f"unhealthy: {problem}", err=True)
+    if problems:
+        raise typer.Exit(_FAILED)
+    typer.echo("healthy")
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration file."""
+    typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(VERSION)
+
+
+def main() -> None:
+    """Run the command that the command line names."""
+    app()
+
+
+def _load(config: Path | None) -> Settings:
+    return _or_exit(lambda: load_settings(config))
+
+
+def _or_exit(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except ConfigurationError as error:
+        typer.echo(f"coc2mqtt: {error}", err=True)
+        raise typer.Exit(_MISUSED) from None
+
+
+def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run until the work is done or a signal asks to stop; what it cannot do is one sentence, not a traceback."""
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_until_signal(work))
+    except (JournalError, EmbeddedBrokerError) as error:
+        typer.echo(f"coc2mqtt: {error}", err=True)
+        raise typer.Exit(_FAILED) from None
+
+
+async def _until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await work(stop)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's, where the extra ``fast`` is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

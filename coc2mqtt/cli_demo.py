@@ -1,0 +1,89 @@
+"""``coc2mqtt demo``: the scripted API, the embedded broker and the bridge in one program."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+from pydantic import SecretStr
+
+from coc2mqtt.demo import DemoServer, World, demo_script, play
+from coc2mqtt.service import Service
+from coc2mqtt.settings import FixedSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TOKEN = "demo"  # noqa: S105 - the scripted API's, and no secret
+# The story moves fast: what changes within a second would blur.
+_INTERVAL = 1.0
+
+
+async def run_demo(
+    stop: asyncio.Event,
+    *,
+    say: Callable[[str], None],
+    seconds: float | None = None,
+    speed: float = 1.0,
+    seed: int = 1,
+    port: int = 1883,
+) -> None:
+    """Run until ``stop`` is set, or for ``seconds``; ``say`` is called with each line for the user.
+
+    The broker listens on ``port`` of the loopback interface, or on a free port if that one is taken.
+    """
+    world = World(seed=seed)
+    with tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-") as folder:
+        async with DemoServer(world, token=SecretStr(_TOKEN)) as server, asyncio.TaskGroup() as group:
+            service = Service(
+                _settings(world, server.base_url, port, Path(folder)),
+                published=lambda topic, payload: say(_line(topic, payload)),
+                listening=lambda taken: say(_introduction(taken, port)),
+                any_port=True,
+            )
+            story = group.create_task(play(world, demo_script(world, seed), speed=speed))
+            ending = group.create_task(_end(stop, seconds))
+            await service.run(stop)
+            story.cancel()
+            ending.cancel()
+
+
+def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSettings:
+    return FixedSettings.model_validate(
+        {
+            "instance": "demo",
+            "api": {"base_url": base_url, "tokens": [_TOKEN]},
+            "mqtt": {"port": port},
+            "watch": {
+                "clans": [{"tag": tag, "interval": _INTERVAL, "war_interval": _INTERVAL} for tag in world.clan_tags],
+                "players": [{"tag": tag, "interval": _INTERVAL} for tag in world.player_tags],
+                "maintenance": {"interval": _INTERVAL},
+            },
+            "journal": {"path": folder / "demo.db"},
+        }
+    )
+
+
+async def _end(stop: asyncio.Event, seconds: float | None) -> None:
+    if seconds is not None:
+        await asyncio.sleep(seconds)
+        stop.set()
+
+
+def _introduction(port: int, wanted: int) -> str:
+    taken = f" ({wanted} is taken)" if port != wanted else ""
+    return (
+        f"A scripted game is played, and each event is published on the broker at 127.0.0.1:{port}{taken}.\n"
+        f"Watch it from another terminal:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'coc/#'\n"
+        "The first events come after a few seconds; Ctrl-C ends it.\n"
+    )
+
+
+def _line(topic: str, payload: bytes) -> str:
+    event = orjson.loads(payload)
+    time = datetime.fromisoformat(event["timestamp"]).astimezone().strftime("%H:%M:%S")
+    return f"{time}  {topic:<45}  {event['summary']}"

@@ -1,0 +1,22 @@
+"""A scripted Clash of Clans API, to try the bridge with and to test against."""
+
+from __future__ import annotations
+
+from coc2mqtt.demo.change import ImpossibleError, ScriptedChange
+from coc2mqtt.demo.names import PROBE_TAG
+from coc2mqtt.demo.script import Script, Step, play
+from coc2mqtt.demo.server import DemoServer
+from coc2mqtt.demo.story import demo_script
+from coc2mqtt.demo.world import World
+
+__all__ = [
+    "PROBE_TAG",
+    "DemoServer",
+    "ImpossibleError",
+    "Script",
+    "ScriptedChange",
+    "Step",
+    "World",
+    "demo_script",
+    "play",
+]

@@ -1,0 +1,135 @@
+"""What the game has for everybody: units, leagues, labels, achievements and the addresses of their pictures."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+Json = dict[str, Any]
+
+HIGHEST_TOWN_HALL = 18
+HIGHEST_BUILDER_HALL = 10
+LARGEST_CLAN = 50
+
+_ASSETS = "https://api-assets.clashofclans.com"
+
+# (name, highest level) each, as of 2026.
+TROOPS = (
+    *(("Barbarian", 12), ("Archer", 14), ("Giant", 14), ("Wall Breaker", 14), ("Balloon", 12), ("Wizard", 14)),
+    *(("Healer", 11), ("Dragon", 12), ("P.E.K.K.A", 13), ("Baby Dragon", 12), ("Miner", 12), ("Electro Dragon", 9)),
+    *(("Minion", 14), ("Hog Rider", 15), ("Valkyrie", 11), ("Golem", 14), ("Bowler", 10), ("Wall Wrecker", 6)),
+    *(("Log Launcher", 5), ("Electro Owl", 15), ("Unicorn", 15), ("Diggy", 10)),
+)
+# A name is no key: the Baby Dragon lives in both villages.
+BUILDER_BASE_TROOPS = (("Raged Barbarian", 20), ("Sneaky Archer", 20), ("Baby Dragon", 20), ("Night Witch", 20))
+SPELLS = (
+    *(("Lightning Spell", 13), ("Healing Spell", 12), ("Rage Spell", 6), ("Freeze Spell", 7), ("Poison Spell", 12)),
+    *(("Earthquake Spell", 8), ("Haste Spell", 7), ("Bat Spell", 8), ("Recall Spell", 6)),
+)
+HEROES = (("Barbarian King", 105), ("Archer Queen", 105), ("Grand Warden", 80), ("Royal Champion", 55))
+BUILDER_BASE_HEROES = (("Battle Machine", 35), ("Battle Copter", 35))
+EQUIPMENT = (
+    *(("Barbarian Puppet", 18), ("Rage Vial", 18), ("Archer Puppet", 18), ("Invisibility Vial", 18)),
+    *(("Eternal Tome", 18), ("Life Gem", 18), ("Royal Gem", 18), ("Seeking Shield", 18)),
+    *(("Giant Gauntlet", 27), ("Frozen Arrow", 27), ("Fireball", 27), ("Rocket Spear", 27)),
+)
+# (name, stars, value, target, info, what precedes the value). Nothing that happens in the demo makes them grow. One name
+# occurs twice in the same village, as it does in the game.
+ACHIEVEMENTS = (
+    ("Nice and Tidy", 3, 2208, 500, "Remove 500 obstacles (trees, rocks, bushes)", "Total obstacles removed: "),
+    ("Wall Buster", 3, 37199, 2000, "Destroy 2000 Walls in Multiplayer battles", "Total Walls destroyed: "),
+    ("Discover New Troops", 3, 1, 1, "Unlock Dragon in the Barracks", None),
+    ("Keep Your Account Safe!", 1, 1, 1, "Connect your account to Supercell ID for safe keeping.", None),
+    ("Keep Your Account Safe!", 0, 0, 1, "Protect your village by connecting to a social network", None),
+)
+_TIERS = (
+    *("Skeleton", "Barbarian", "Archer", "Wizard", "Valkyrie", "Witch", "Golem", "P.E.K.K.A", "Titan", "Dragon"),
+    "Electro",
+)
+LEAGUE_TIERS = ("Unranked", *(f"{_TIERS[n // 3]} League {n + 1}" for n in range(33)), "Legend League")
+BUILDER_BASE_LEAGUES = (
+    *(
+        f"{name} League {step}"
+        for name in ("Wood", "Clay", "Stone", "Copper")
+        for step in ("V", "IV", "III", "II", "I")
+    ),
+    *(
+        f"{name} League {step}"
+        for name in ("Brass", "Iron", "Steel", "Titanium", "Platinum", "Emerald", "Ruby")
+        for step in ("III", "II", "I")
+    ),
+    "Diamond League",
+)
+_TROPHIES_PER_BUILDER_LEAGUE = 130
+WAR_LEAGUES = tuple(
+    f"{name} League {step}" for name in ("Bronze", "Silver", "Gold", "Crystal", "Master") for step in ("III", "II", "I")
+)
+CLAN_LABELS = ("Clan Wars", "Clan War League", "Trophy Pushing", "Friendly Wars", "Clan Games", "Builder Base")
+PLAYER_LABELS = (
+    *("Clan Wars", "Clan War League", "Trophy Pushing", "Friendly Wars", "Clan Games", "Builder Base"),
+    *("Base Designing", "Farming", "Active Donator", "Active Daily", "Hungry Learner", "Friendly"),
+)
+_DISTRICTS = (
+    *("Capital Peak", "Barbarian Camp", "Wizard Valley", "Balloon Lagoon", "Builder's Workshop", "Dragon Cliffs"),
+    *("Golem Quarry", "Skeleton Park", "Goblin Mines"),
+)
+
+
+def picture(folder: str, size: int, subject: str) -> str:
+    """Return the address of a picture: of the API's form, with an invented name, the same for the same subject."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(f"{folder} {subject}".encode()).digest())
+    return f"{_ASSETS}/{folder}/{size}/{digest.decode().rstrip('=')}.png"
+
+
+def badge_urls(subject: str) -> Json:
+    """Return a clan's ``badgeUrls``."""
+    return {name: picture("badges", size, subject) for name, size in (("small", 70), ("large", 512), ("medium", 200))}
+
+
+def league_tier(number: int) -> Json:
+    """Return the ``leagueTier`` that is the ``number``-th of ``LEAGUE_TIERS``."""
+    name = LEAGUE_TIERS[number]
+    icons = {size: picture("leaguetiers", pixels, name) for size, pixels in (("small", 125), ("large", 326))}
+    return {"id": 105000000 + number, "name": name, "iconUrls": icons}
+
+
+def frozen_league() -> Json:
+    """Return a member's ``league``, which has meant nothing since ``leagueTier`` replaced it."""
+    icons = {size: picture("leagues", pixels, "Unranked") for size, pixels in (("small", 72), ("tiny", 36))}
+    return {"id": 29000000, "name": "Unranked", "iconUrls": icons}
+
+
+def builder_base_league(trophies: int) -> Json:
+    """Return the ``builderBaseLeague`` that these trophies are good for."""
+    number = min(trophies // _TROPHIES_PER_BUILDER_LEAGUE, len(BUILDER_BASE_LEAGUES) - 1)
+    return {"id": 44000000 + number, "name": BUILDER_BASE_LEAGUES[number]}
+
+
+def war_league(number: int) -> Json:
+    """Return the ``warLeague`` that is the ``number``-th of ``WAR_LEAGUES``."""
+    return {"id": 48000001 + number, "name": WAR_LEAGUES[number]}
+
+
+def clan_label(name: str) -> Json:
+    """Return one entry of a clan's ``labels``."""
+    return _label(56000000 + CLAN_LABELS.index(name), name)
+
+
+def player_label(name: str) -> Json:
+    """Return one entry of a player's ``labels``."""
+    return _label(57000000 + PLAYER_LABELS.index(name), name)
+
+
+def capital(level: int) -> Json:
+    """Return a ``clanCapital`` with a capital hall of this level."""
+    districts = [
+        {"id": 70000000 + number, "name": name, "districtHallLevel": level if number == 0 else min(level, 5)}
+        for number, name in enumerate(_DISTRICTS)
+    ]
+    return {"capitalHallLevel": level, "districts": districts}
+
+
+def _label(number: int, name: str) -> Json:
+    icons = {size: picture("labels", pixels, name) for size, pixels in (("small", 64), ("medium", 128))}
+    return {"id": number, "name": name, "iconUrls": icons}

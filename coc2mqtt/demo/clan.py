@@ -1,0 +1,219 @@
+"""A clan: its state and the single changes in its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from coc2mqtt.demo import catalogue
+from coc2mqtt.demo.change import ImpossibleError
+from coc2mqtt.demo.names import clan_name, player_name
+from coc2mqtt.demo.player import ROLES, Player, draw_player
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from coc2mqtt.demo.change import Sighting
+    from coc2mqtt.demo.war import War
+
+Json = dict[str, Any]
+
+_CO_LEADER = ROLES.index("coLeader")
+
+
+@dataclass(slots=True, eq=False)
+class Clan:
+    """A clan with its members and its current war, if there is one.
+
+    Each change gives the events that a perfect watcher of the clan reports for it: the clan's own first, then its
+    members'. Where a member is not named by tag, one is drawn for whom the change is possible; ImpossibleError
+    where there is none.
+    """
+
+    tag: str
+    name: str
+    level: int
+    points: int
+    builder_base_points: int
+    capital_points: int
+    capital_hall: int
+    war_league: int
+    win_streak: int
+    wins: int
+    ties: int
+    losses: int
+    labels: tuple[str, ...]
+    war_log_public: bool
+    members: list[Player]
+    war: War | None = None
+
+    def card(self) -> Json:
+        """Return the clan as it is shown on a player's page."""
+        return {
+            "tag": self.tag,
+            "name": self.name,
+            "clanLevel": self.level,
+            "badgeUrls": catalogue.badge_urls(self.tag),
+        }
+
+    def body(self) -> Json:
+        """Return the clan as the API shows it."""
+        # The API keeps lost and tied wars to itself where the war log is private.
+        record = {"warTies": self.ties, "warLosses": self.losses} if self.war_log_public else {}
+        ranked = sorted(self.members, key=lambda member: -member.trophies)
+        return {
+            "tag": self.tag,
+            "name": self.name,
+            "type": "inviteOnly",
+            "description": f"{self.name}: a clan that exists in this demo only.",
+            "location": {"id": 32000006, "name": "International", "isCountry": False},
+            "isFamilyFriendly": True,
+            "badgeUrls": catalogue.badge_urls(self.tag),
+            "clanLevel": self.level,
+            "clanPoints": self.points,
+            "clanBuilderBasePoints": self.builder_base_points,
+            "clanCapitalPoints": self.capital_points,
+            "capitalLeague": {"id": 85000015, "name": "Master League I"},
+            "requiredTrophies": 1000,
+            "warFrequency": "always",
+            "warWinStreak": self.win_streak,
+            "warWins": self.wins,
+            **record,
+            "isWarLogPublic": self.war_log_public,
+            "warLeague": catalogue.war_league(self.war_league),
+            "members": len(self.members),
+            "memberList": [member.member_body(rank) for rank, member in enumerate(ranked, 1)],
+            "labels": [catalogue.clan_label(name) for name in self.labels],
+            "requiredBuilderBaseTrophies": 0,
+            "requiredTownhallLevel": 10,
+            "clanCapital": catalogue.capital(self.capital_hall),
+            "chatLanguage": {"id": 75000000, "name": "English", "languageCode": "EN"},
+        }
+
+    def join(self, player: Player) -> list[Sighting]:
+        """Take in a player."""
+        if len(self.members) >= catalogue.LARGEST_CLAN:
+            raise ImpossibleError(f"{self.name} is full: let somebody leave first")
+        self.members.append(player)
+        return [_updated("members"), ("member_joined", {"member_tag": player.tag})]
+
+    def leave(self, tag: str | None, rng: random.Random) -> list[Sighting]:
+        """Let a member go; the leader stays."""
+        member = self._choose(tag, rng, "leave", lambda one: one.role != "leader")
+        self.members.remove(member)
+        return [_updated("members"), ("member_left", {"member_tag": member.tag})]
+
+    def promote(self, tag: str | None, rng: random.Random) -> list[Sighting]:
+        """Raise a member by one role, as far as co-leader."""
+        member = self._choose(tag, rng, "be promoted", lambda one: ROLES.index(one.role) < _CO_LEADER)
+        return [_change_role(member, +1)]
+
+    def demote(self, tag: str | None, rng: random.Random) -> list[Sighting]:
+        """Lower a member by one role; the leader stays."""
+        member = self._choose(tag, rng, "be demoted", lambda one: one.role in ("admin", "coLeader"))
+        return [_change_role(member, -1)]
+
+    def donate(self, tag: str | None, amount: int, rng: random.Random) -> list[Sighting]:
+        """Let a member give ``amount`` troops to another."""
+        if len(self.members) == 1:
+            raise ImpossibleError(f"nobody in {self.name} can receive a donation: let somebody join first")
+        giver = self._choose(tag, rng, "donate", lambda _: True)
+        receiver = rng.choice([member for member in self.members if member is not giver])
+        giver.donations += amount
+        receiver.donations_received += amount
+        given = {"member_tag": giver.tag, "donations": amount, "donationsReceived": 0}
+        received = {"member_tag": receiver.tag, "donations": 0, "donationsReceived": amount}
+        return [("member_donations", given), ("member_donations", received)]
+
+    def rename_member(self, tag: str | None, rng: random.Random) -> list[Sighting]:
+        """Give a member another name."""
+        member = self._choose(tag, rng, "be renamed", lambda _: True)
+        old = member.name
+        while member.name == old:
+            member.name = player_name(rng)
+        return [_member_updated(member, "name")]
+
+    def upgrade_member_town_hall(self, tag: str | None, rng: random.Random) -> list[Sighting]:
+        """Raise a member's town hall by one level."""
+        member = self._choose(
+            tag, rng, "upgrade the town hall", lambda one: one.town_hall < catalogue.HIGHEST_TOWN_HALL
+        )
+        member.town_hall += 1
+        return [_member_updated(member, "townHallLevel")]
+
+    def gain_points(self, amount: int) -> list[Sighting]:
+        """Add to ``clanPoints``."""
+        self.points += amount
+        return [_updated("clanPoints")]
+
+    def set_war_log_public(self, public: bool) -> list[Sighting]:
+        """Open or close the war log; what the API then shows or hides of the record changes with it."""
+        if self.war_log_public == public:
+            raise ImpossibleError(f"the war log of {self.name} is {'public' if public else 'private'} already")
+        self.war_log_public = public
+        return [_updated("isWarLogPublic", "warLosses", "warTies")]
+
+    def count_war(self, result: int) -> list[Sighting]:
+        """Count a finished war: won (above 0), tied (0) or lost (below 0)."""
+        old_streak = self.win_streak
+        self.win_streak = old_streak + 1 if result > 0 else 0
+        if result > 0:
+            self.wins += 1
+            return [_updated("warWinStreak", "warWins")]
+        streak = ["warWinStreak"] if old_streak else []
+        if result == 0:
+            self.ties += 1
+            return [_updated("warTies", *streak)]
+        self.losses += 1
+        return [_updated("warLosses", *streak)]
+
+    def _choose(self, tag: str | None, rng: random.Random, deed: str, can: Callable[[Player], bool]) -> Player:
+        candidates = [member for member in self.members if can(member) and tag in (None, member.tag)]
+        if not candidates:
+            who = "nobody" if tag is None else f"no member {tag}"
+            raise ImpossibleError(f"{who} of {self.name} can {deed}: choose another member or clan")
+        return rng.choice(candidates)
+
+
+def draw_clan(rng: random.Random, tags: Iterator[str], members: list[Player], size: int) -> Clan:
+    """Invent a clan of these members, filled up to ``size`` by others, with one leader."""
+    everybody = members + [draw_player(rng, next(tags)) for _ in range(size - len(members))]
+    everybody.sort(key=lambda member: -member.trophies)
+    for rank, member in enumerate(everybody, 1):
+        member.previous_rank = rank
+    leader, *others = rng.sample(everybody, len(everybody))
+    leader.role = "leader"
+    for number, member in enumerate(others):
+        member.role = "coLeader" if number % 10 == 0 else "admin" if number % 3 == 0 else "member"
+    return Clan(
+        tag=next(tags),
+        name=clan_name(rng),
+        level=rng.randint(5, 25),
+        points=rng.randint(10_000, 45_000),
+        builder_base_points=rng.randint(10_000, 40_000),
+        capital_points=rng.randint(500, 3500),
+        capital_hall=rng.randint(5, 10),
+        war_league=rng.randrange(len(catalogue.WAR_LEAGUES)),
+        win_streak=rng.randint(0, 4),
+        wins=rng.randint(20, 250),
+        ties=rng.randint(0, 5),
+        losses=rng.randint(20, 200),
+        labels=tuple(rng.sample(catalogue.CLAN_LABELS, 3)),
+        war_log_public=True,
+        members=everybody,
+    )
+
+
+def _change_role(member: Player, step: int) -> Sighting:
+    old = member.role
+    member.role = ROLES[ROLES.index(old) + step]
+    return "member_role_changed", {"member_tag": member.tag, "old_role": old, "new_role": member.role}
+
+
+def _updated(*fields: str) -> Sighting:
+    return "clan_updated", {"fields": sorted(fields)}
+
+
+def _member_updated(member: Player, *fields: str) -> Sighting:
+    return "member_updated", {"member_tag": member.tag, "fields": sorted(fields)}

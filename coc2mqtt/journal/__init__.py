@@ -1,0 +1,26 @@
+"""Remembers snapshots, events that are not yet delivered, and watches: each change in one transaction."""
+
+from coc2mqtt.journal.errors import (
+    CannotOpenError,
+    DamagedError,
+    JournalError,
+    NewerSchemaError,
+    ReadFailedError,
+    WriteFailedError,
+)
+from coc2mqtt.journal.protocol import Journal, JournalCounts, JournalEntry, StoredWatch
+from coc2mqtt.journal.sqlite import SqliteJournal
+
+__all__ = [
+    "CannotOpenError",
+    "DamagedError",
+    "Journal",
+    "JournalCounts",
+    "JournalEntry",
+    "JournalError",
+    "NewerSchemaError",
+    "ReadFailedError",
+    "SqliteJournal",
+    "StoredWatch",
+    "WriteFailedError",
+]

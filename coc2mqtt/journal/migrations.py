@@ -1,0 +1,102 @@
+"""The schema of the journal's file, version by version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coc2mqtt.journal.errors import CannotOpenError, NewerSchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import aiosqlite
+
+    Migration = Sequence[str]
+
+# Tells the file from any other program's database: `file` shows it, and SQLite leaves it alone.
+APPLICATION_ID = int.from_bytes(b"coc2")
+
+# Entry n-1 leads to version n. What was released is never changed again: a new version is a new entry.
+MIGRATIONS: Sequence[Migration] = (
+    (
+        """
+        CREATE TABLE snapshot (
+            kind TEXT NOT NULL,
+            tag TEXT NOT NULL,
+            taken_at REAL NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (kind, tag)
+        )
+        """,
+        # AUTOINCREMENT: without it SQLite gives the number of a deleted last event to the next one.
+        """
+        CREATE TABLE event (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            timestamp REAL NOT NULL,
+            record TEXT NOT NULL,
+            delivered_at REAL
+        )
+        """,
+        # Both stay as small as what they list, however many events of the other sort are kept.
+        "CREATE INDEX event_pending ON event (seq) WHERE delivered_at IS NULL",
+        "CREATE INDEX event_delivered ON event (delivered_at) WHERE delivered_at IS NOT NULL",
+        "CREATE TABLE tally (dropped INTEGER NOT NULL)",
+        "INSERT INTO tally (dropped) VALUES (0)",
+        """
+        CREATE TABLE watch (
+            position INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            tag TEXT NOT NULL,
+            body TEXT,
+            UNIQUE (kind, tag)
+        )
+        """,
+        f"PRAGMA application_id = {APPLICATION_ID}",
+    ),
+)
+
+
+async def check_schema(
+    connection: aiosqlite.Connection, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS
+) -> None:
+    """Raise CannotOpenError when the file is another program's, NewerSchemaError when it is a later program's.
+
+    Changes nothing in the file.
+    """
+    tables = await _number(connection, "SELECT count(*) FROM sqlite_master")
+    if tables and await _number(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise CannotOpenError(
+            f"the journal {path} cannot be opened, it is another program's database: name another file as journal.path"
+        )
+    version = await _number(connection, "PRAGMA user_version")
+    if version > len(migrations):
+        raise NewerSchemaError(
+            f"the journal {path} cannot be opened, a newer coc2mqtt wrote it (schema {version}, "
+            f"this one knows {len(migrations)}): update coc2mqtt, or name another file as journal.path"
+        )
+
+
+async def migrate(connection: aiosqlite.Connection, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the file to the latest version, each step in a transaction of its own.
+
+    Raises what SQLite raises; the steps before the one that failed stand.
+    """
+    version = await _number(connection, "PRAGMA user_version")
+    for number, statements in enumerate(migrations[version:], version + 1):
+        # EXCLUSIVE means the same as IMMEDIATE in WAL; on a file that is not yet one it keeps readers out.
+        await connection.execute("BEGIN EXCLUSIVE")
+        try:
+            for statement in (*statements, f"PRAGMA user_version = {number}"):
+                await connection.execute(statement)
+            await connection.commit()
+        except BaseException:
+            await connection.rollback()
+            raise
+
+
+async def _number(connection: aiosqlite.Connection, query: str) -> int:
+    ((number,),) = await connection.execute_fetchall(query)
+    return int(number)

@@ -1,0 +1,1 @@
+"""Speak MQTT: the connection, topics, delivery, commands and the embedded broker."""

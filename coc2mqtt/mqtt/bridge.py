@@ -1,0 +1,161 @@
+"""What happens over one connection: state, discovery, delivery, commands, health."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from coc2mqtt.events.resource import API
+from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, SubscribeDeniedError
+from coc2mqtt.mqtt.payloads import OnlinePayload, WatchesPayload
+from coc2mqtt.mqtt.topics import check_topic
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Awaitable, Callable
+
+    from coc2mqtt.mqtt.commands import Commands, Watches
+    from coc2mqtt.mqtt.connection import Message, Session
+    from coc2mqtt.mqtt.delivery import Delivery
+    from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload
+    from coc2mqtt.mqtt.retained import RetainedState
+    from coc2mqtt.mqtt.topics import Topics
+
+_log = structlog.get_logger()
+
+ONLINE = OnlinePayload(state="online").encode()
+OFFLINE = OnlinePayload(state="offline").encode()
+
+_HEALTH_INTERVAL = 30.0
+# Measured on Home Assistant: a new event entity misses what is published in the first half second after its
+# announcement, and never hears of it again.
+_SETTLE = 1.0
+# After its birth message every bridge of the house announces at once; a random wait spreads them.
+_BIRTH_WAIT = (1.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAssistantTopics:
+    """Where Home Assistant says that it has started, and where it takes discovery from."""
+
+    status: str
+    discovery_prefix: str
+
+
+class Bridge:
+    """Speaks over each new connection: says that it is there, then everything that is retained, then delivers.
+
+    ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``. ``home_assistant`` is None where it is not used.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        retained: RetainedState,
+        delivery: Delivery,
+        commands: Commands,
+        watches: Watches,
+        info: Callable[[Session], InfoPayload],
+        health: Callable[[], Awaitable[HealthPayload]],
+        home_assistant: HomeAssistantTopics | None,
+        rng: random.Random,
+    ) -> None:
+        self._topics = topics
+        self._retained = retained
+        self._delivery = delivery
+        self._commands = commands
+        self._watches = watches
+        self._info = info
+        self._health = health
+        self._home_assistant = home_assistant
+        self._rng = rng
+        self._watches_changed = asyncio.Event()
+
+    def watches_changed(self) -> None:
+        """Have ``bridge/watches`` published again."""
+        self._watches_changed.set()
+
+    async def serve(self, session: Session) -> None:
+        """Speak over one connection until it is lost."""
+        await self._subscribe(session, self._topics.requests)
+        if self._home_assistant is not None:
+            await self._subscribe(session, self._home_assistant.status)
+        await self._retained.say(session, self._topics.bridge("state"), ONLINE)
+        await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode())
+        self._watches_changed.set()
+        self._mark_everything()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._report_watches(session))
+            group.create_task(self._report_health(session))
+            group.create_task(self._listen(session, group))
+            await self._retained.publish_marked(session)
+            group.create_task(self._retained.run(session))
+            if self._home_assistant is not None:
+                await asyncio.sleep(_SETTLE)
+            group.create_task(self._delivery.run(session))
+
+    def _mark_everything(self) -> None:
+        self._retained.announce_again()
+        self._retained.mark(API)
+        for watch in self._watches.watched(None, None):
+            self._retained.mark_watch(watch)
+
+    async def _subscribe(self, session: Session, topic_filter: str) -> None:
+        try:
+            await session.subscribe(topic_filter)
+        except SubscribeDeniedError as error:
+            _log.error("a subscription was not granted", topic=topic_filter, reason=str(error))
+
+    async def _report_watches(self, session: Session) -> None:
+        while True:
+            await self._watches_changed.wait()
+            self._watches_changed.clear()
+            watches = [await self._watches.describe(watch) for watch in self._watches.watched(None, None)]
+            payload = WatchesPayload(watches=watches).encode()
+            await self._retained.say(session, self._topics.bridge("watches"), payload)
+
+    async def _report_health(self, session: Session) -> None:
+        while True:
+            health = await self._health()
+            await self._retained.say(session, self._topics.bridge("health"), health.encode())
+            await asyncio.sleep(_HEALTH_INTERVAL)
+
+    async def _listen(self, session: Session, group: asyncio.TaskGroup) -> None:
+        birth: asyncio.Task[None] | None = None
+        async for message in session.messages():
+            if self._home_assistant is not None and message.topic == self._home_assistant.status:
+                # Several births in a row are answered once.
+                if message.payload == b"online" and (birth is None or birth.done()):
+                    birth = group.create_task(self._greet_home_assistant())
+            elif message.topic.startswith(self._topics.request("")):
+                await self._answer(session, message)
+
+    async def _greet_home_assistant(self) -> None:
+        await asyncio.sleep(self._rng.uniform(*_BIRTH_WAIT))
+        self._mark_everything()
+
+    async def _answer(self, session: Session, message: Message) -> None:
+        command = self._topics.command(message.topic)
+        response = await self._commands.answer(command, message.payload, retained=message.retain)
+        topic = self._topics.response(command or "unknown")
+        if message.response_topic is not None and self._may_answer_on(message.response_topic):
+            topic = message.response_topic
+        try:
+            await session.publish(topic, response.encode(), correlation_data=message.correlation_data)
+        except (PublishDeniedError, MessageTooLargeError) as error:
+            _log.error("an answer was not accepted", topic=topic, reason=str(error))
+
+    def _may_answer_on(self, topic: str) -> bool:
+        """Refuse a response topic on which an answer could be taken for an event, a state or a device of ours."""
+        try:
+            check_topic(topic)
+        except ValueError:
+            return False
+        ours = [f"{self._topics.base}/"]
+        if self._home_assistant is not None:
+            ours += [f"{self._home_assistant.discovery_prefix}/", self._home_assistant.status]
+        return topic.startswith(self._topics.response("")) or not any(topic.startswith(prefix) for prefix in ours)

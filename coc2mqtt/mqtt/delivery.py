@@ -1,0 +1,110 @@
+"""From the journal to the broker: each event at least once, in order for each tag."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
+from coc2mqtt.mqtt.events import encode_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.journal.protocol import Journal, JournalEntry
+    from coc2mqtt.mqtt.connection import Session
+    from coc2mqtt.mqtt.topics import Topics
+
+_log = structlog.get_logger()
+
+# Enough in flight that a broker's round trip does not hold up the rest.
+_WORKERS = 12
+_QUEUED_PER_WORKER = 16
+_BATCH = 200
+
+
+@dataclass(slots=True)
+class DeliveryFigures:
+    """Counters since the start: events published and acknowledged by the broker, and events put aside."""
+
+    published: int = 0
+    denied: int = 0
+
+
+class Delivery:
+    """Publishes what the journal holds and lets go of an event only after the broker has acknowledged it.
+
+    ``published`` is called with the topic and the payload of each event after its PUBACK.
+    """
+
+    def __init__(
+        self, journal: Journal, topics: Topics, *, published: Callable[[str, bytes], None] = lambda *_: None
+    ) -> None:
+        self._journal = journal
+        self._topics = topics
+        self._published = published
+        self.figures = DeliveryFigures()
+
+    async def run(self, session: Session) -> None:
+        """Deliver over one connection until it is lost or this is cancelled.
+
+        What was published but not noted as such is published again over the next connection, with the same ``id``.
+        """
+        acknowledged: asyncio.Queue[int] = asyncio.Queue()  # bounded by what the workers hold
+        queues: list[asyncio.Queue[JournalEntry]] = [asyncio.Queue(_QUEUED_PER_WORKER) for _ in range(_WORKERS)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for queue in queues:
+                    group.create_task(self._publish(session, queue, acknowledged))
+                group.create_task(self._note(acknowledged))
+                await self._read(queues)
+        finally:
+            # A connection that broke takes the workers with it, not what they have achieved.
+            await self._journal.acknowledge(_drain(acknowledged))
+
+    async def _read(self, queues: list[asyncio.Queue[JournalEntry]]) -> None:
+        seq = 0
+        while True:
+            await self._journal.wait_pending(seq)
+            for entry in await self._journal.pending(after=seq, limit=_BATCH):
+                seq = entry.seq
+                # All events of a tag go through one worker, which keeps their order.
+                worker = zlib.crc32(entry.record.tag.encode()) % len(queues)
+                await queues[worker].put(entry)
+
+    async def _publish(
+        self, session: Session, queue: asyncio.Queue[JournalEntry], acknowledged: asyncio.Queue[int]
+    ) -> None:
+        while True:
+            entry = await queue.get()
+            topic = self._topics.event(entry.kind, entry.record.tag, entry.record.event_type)
+            payload = encode_event(entry)
+            try:
+                await session.publish(topic, payload)
+            except (PublishDeniedError, MessageTooLargeError) as error:
+                # It would be refused again and again: put aside, it does not block the others.
+                self.figures.denied += 1
+                _log.error("an event was not accepted and is put aside", topic=topic, id=entry.id, reason=str(error))
+            else:
+                self.figures.published += 1
+                self._published(topic, payload)
+            acknowledged.put_nowait(entry.seq)
+
+    async def _note(self, acknowledged: asyncio.Queue[int]) -> None:
+        while True:
+            first = await acknowledged.get()
+            seqs = [first, *_drain(acknowledged)]
+            try:
+                await self._journal.acknowledge(seqs)
+            except asyncio.CancelledError:
+                for seq in seqs:
+                    acknowledged.put_nowait(seq)
+                raise
+
+
+def _drain(queue: asyncio.Queue[int]) -> list[int]:
+    return [queue.get_nowait() for _ in range(queue.qsize())]

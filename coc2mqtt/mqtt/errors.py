@@ -1,0 +1,67 @@
+"""The one tree of errors that speaking with the broker can end in."""
+
+from __future__ import annotations
+
+
+class MqttError(Exception):
+    """Something between the bridge and the broker went wrong; the text says what, and what to do about it."""
+
+
+class ConnectError(MqttError):
+    """No connection to the broker came about."""
+
+
+class UnknownHostError(ConnectError):
+    """The name of the broker's host cannot be resolved."""
+
+
+class UnreachableBrokerError(ConnectError):
+    """The host answers that nothing listens on the port, or cannot be reached at all."""
+
+
+class BrokerTimeoutError(ConnectError):
+    """The host did not accept the connection in time."""
+
+
+class TlsError(ConnectError):
+    """TLS failed: a certificate, a file of ours, or a port that does not speak it."""
+
+
+class WrongCredentialsError(ConnectError):
+    """The broker does not accept the user name or the password."""
+
+
+class NotAuthorizedError(ConnectError):
+    """The broker does not let this client in. Some brokers, Mosquitto too, say so of a wrong password."""
+
+
+class ClientIdRejectedError(ConnectError):
+    """The broker does not accept the client id."""
+
+
+class UnsupportedProtocolError(ConnectError):
+    """The broker says that it does not speak the version of MQTT."""
+
+
+class SilentBrokerError(ConnectError):
+    """The broker's port is open, but the broker closes the connection or stays silent instead of answering."""
+
+
+class ConnectionLostError(MqttError):
+    """A connection that stood broke off."""
+
+
+class SessionTakenOverError(ConnectionLostError):
+    """Another client connected with the same client id."""
+
+
+class SubscribeDeniedError(MqttError):
+    """The broker does not grant a subscription."""
+
+
+class PublishDeniedError(MqttError):
+    """The broker did not take a message, or its topic is none to publish on. Others are not concerned."""
+
+
+class MessageTooLargeError(MqttError):
+    """A message is larger than the broker takes (its Maximum Packet Size). Others are not concerned."""

@@ -1,0 +1,207 @@
+"""Every payload that is published, as a model: what is not in here does not leave the bridge.
+
+Times are ISO 8601 with milliseconds and offset, always UTC. Keys are only ever added.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+def iso_time(unix_time: float) -> str:
+    """Return a Unix time in seconds as it is published, such as ``2026-11-23T12:00:00.123+00:00``."""
+    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
+
+
+class Payload(BaseModel):
+    """A JSON object that is published."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def encode(self) -> bytes:
+        """Return the bytes to publish."""
+        return self.model_dump_json().encode()
+
+
+class ChangePayload(Payload):
+    """One field that differs."""
+
+    field: str
+    old_value: Any
+    new_value: Any
+
+
+class EventPayload(Payload):
+    """An event. ``id`` is the same whenever the same event is sent again; ``seq`` grows with each event."""
+
+    id: str
+    seq: int
+    event_type: str
+    tag: str
+    name: str | None
+    timestamp: str
+    summary: str
+    changes: list[ChangePayload]
+    metadata: dict[str, Any]
+
+
+class OnlinePayload(Payload):
+    """Whether the bridge, or what a watch is about, is there."""
+
+    state: Literal["online", "offline"]
+
+
+class ApiStatusPayload(Payload):
+    """Whether the Clash of Clans API can be asked, since when, and what is wrong."""
+
+    state: Literal["ok", "maintenance", "unreachable", "denied"]
+    since: str
+    message: str | None
+    address: str | None
+
+
+class ClanPayload(Payload):
+    """A clan as it is now."""
+
+    tag: str
+    name: str | None
+    level: int | None
+    points: int | None
+    builder_base_points: int | None
+    capital_points: int | None
+    members: int | None
+    war_league: str | None
+    capital_league: str | None
+    war_win_streak: int | None
+    war_wins: int | None
+    is_war_log_public: bool | None
+    badge_url: str | None
+    updated_at: str
+
+
+class WarSidePayload(Payload):
+    """One side of a war; destruction is per cent."""
+
+    tag: str | None
+    name: str | None
+    level: int | None
+    stars: int | None
+    attacks: int | None
+    destruction: float | None
+
+
+class WarPayload(Payload):
+    """A clan's current war as it is now; without one, or behind a private war log, most of it is null."""
+
+    state: str | None
+    war_log: Literal["public", "private"]
+    war_id: str | None
+    preparation_start_time: str | None
+    start_time: str | None
+    end_time: str | None
+    team_size: int | None
+    attacks_per_member: int | None
+    status: Literal["winning", "losing", "tied"] | None
+    clan: WarSidePayload | None
+    opponent: WarSidePayload | None
+    updated_at: str
+
+
+class PlayerClanPayload(Payload):
+    """The clan that a player is in."""
+
+    tag: str
+    name: str | None
+
+
+class PlayerPayload(Payload):
+    """A player as they are now."""
+
+    tag: str
+    name: str | None
+    town_hall_level: int | None
+    builder_hall_level: int | None
+    exp_level: int | None
+    league_tier: str | None
+    trophies: int | None
+    war_stars: int | None
+    donations: int | None
+    donations_received: int | None
+    war_preference: str | None
+    role: str | None
+    clan: PlayerClanPayload | None
+    updated_at: str
+
+
+class InfoPayload(Payload):
+    """What runs here, and how it is set up, without secrets."""
+
+    version: str
+    instance: str
+    started_at: str
+    protocol: str
+    base_topic: str
+    api_base_url: str
+    requests_per_second: float
+    tokens: int
+    homeassistant: bool
+    commands: list[str]
+
+
+class WatchPayload(Payload):
+    """One watch; what does not concern its kind is null. Intervals are seconds."""
+
+    kind: Literal["clan", "player"]
+    tag: str
+    name: str | None
+    interval: float
+    members: bool | None
+    war: bool | None
+    war_interval: float | None
+    include_fields: list[str] | None
+    exclude_fields: list[str] | None
+
+
+class WatchesPayload(Payload):
+    """Everything that is watched."""
+
+    watches: list[WatchPayload]
+
+
+class HealthPayload(Payload):
+    """How the bridge is doing; counters since the start, ages in seconds."""
+
+    healthy: bool
+    problems: list[str]
+    uptime_seconds: float
+    connected_since: str | None
+    reconnects: int
+    api_status: str | None
+    polls: int
+    polls_changed: int
+    last_poll_age_seconds: float | None
+    overdue: int
+    watches: int
+    events: int
+    published: int
+    denied: int
+    queue: int
+    queue_age_seconds: float | None
+    dropped: int
+
+
+class ResponsePayload(Payload):
+    """The answer to a request; ``transaction`` is the request's own, null where it had none."""
+
+    status: Literal["ok", "error"]
+    data: dict[str, Any]
+    error: str | None = None
+    transaction: Any = None
+
+    def encode(self) -> bytes:
+        """Return the bytes to publish: an error only where there is one, a transaction only where one was given."""
+        unsaid = {key for key in ("error", "transaction") if getattr(self, key) is None}
+        return self.model_dump_json(exclude=unsaid).encode()

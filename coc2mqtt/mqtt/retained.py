@@ -1,0 +1,129 @@
+"""Everything that is retained: the state of the bridge, of the API and of each watch, and discovery."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
+from coc2mqtt.mqtt.states import FACETS, api_status, facets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.events.resource import Snapshot
+    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.homeassistant import DiscoveryMessage
+    from coc2mqtt.journal.protocol import Journal
+    from coc2mqtt.mqtt.connection import Session
+    from coc2mqtt.mqtt.discovery import Discovery
+    from coc2mqtt.mqtt.topics import Topics
+
+_log = structlog.get_logger()
+
+# A message that takes a retained one away (MQTT 3.1.1, section 3.3.1.3).
+_NOTHING = b""
+
+
+class RetainedState:
+    """Keeps what the broker retains equal to what the journal and the list of watches say.
+
+    What changed is only marked; what is published is read then, so it is always the latest and nothing piles up
+    while there is no connection. ``watched`` finds the watch of a clan or a player, None where there is none any
+    more: then its topics are emptied and its device is removed. ``discovery`` is None without Home Assistant.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        topics: Topics,
+        *,
+        watched: Callable[[Kind, str], Watch | None],
+        discovery: Discovery | None,
+    ) -> None:
+        self._journal = journal
+        self._topics = topics
+        self._watched = watched
+        self._discovery = discovery
+        self._marked: dict[Resource, None] = {}
+        self._wake = asyncio.Event()
+        self._announced: dict[str, bytes] = {}
+        self._refused: set[str] = set()
+
+    def mark(self, resource: Resource) -> None:
+        """Have the state of a resource published again."""
+        self._marked[resource] = None
+        self._wake.set()
+
+    def mark_watch(self, watch: Watch) -> None:
+        """Have everything of a clan or a player published again, or emptied if it is not watched any more."""
+        for kind in (Kind.CLAN, Kind.WAR) if watch.kind is Kind.CLAN else (Kind.PLAYER,):
+            self.mark(Resource(kind, watch.tag))
+
+    def announce_again(self) -> None:
+        """Forget what was announced: the next time, every device is."""
+        self._announced.clear()
+
+    async def publish_marked(self, session: Session) -> None:
+        """Publish what is marked now; what is not done when the connection breaks off stays marked."""
+        while self._marked:
+            resource = next(iter(self._marked))
+            del self._marked[resource]
+            try:
+                await self._publish(session, resource)
+            except BaseException:
+                self._marked.setdefault(resource)
+                raise
+
+    async def run(self, session: Session) -> None:
+        """Publish whatever gets marked, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.publish_marked(session)
+
+    async def say(self, session: Session, topic: str, payload: bytes) -> None:
+        """Publish one retained message. One that the broker refuses is logged once for its topic and left out."""
+        try:
+            await session.publish(topic, payload, retain=True)
+        except (PublishDeniedError, MessageTooLargeError) as error:
+            if topic not in self._refused:
+                self._refused.add(topic)
+                _log.error("a state was not accepted", topic=topic, reason=str(error))
+
+    async def _publish(self, session: Session, resource: Resource) -> None:
+        snapshot = await self._journal.snapshot(resource)
+        if resource == API:
+            if self._discovery is not None:
+                await self._announce(session, self._discovery.bridge())
+            if snapshot is not None:
+                await self.say(session, self._topics.api_status, api_status(snapshot).encode())
+            return
+        watch = self._watched(Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag)
+        if watch is None or (resource.kind is Kind.WAR and not watch.war):
+            await self._empty(session, resource)
+            return
+        if snapshot is not None:
+            for facet, payload in facets(resource, snapshot).items():
+                await self.say(session, self._topics.state(resource.kind, resource.tag, facet), payload.encode())
+        if resource.kind is Kind.CLAN and self._discovery is not None:
+            await self._announce(session, self._discovery.clan(watch, _name(snapshot)))
+
+    async def _empty(self, session: Session, resource: Resource) -> None:
+        if resource.kind is Kind.CLAN and self._discovery is not None:
+            await self._announce(session, self._discovery.clan_removal(resource.tag))
+        for facet in FACETS[resource.kind]:
+            await self.say(session, self._topics.state(resource.kind, resource.tag, facet), _NOTHING)
+
+    async def _announce(self, session: Session, device: DiscoveryMessage) -> None:
+        # Home Assistant can skip components of a config that comes twice within a second.
+        if self._announced.get(device.topic) != device.payload:
+            await self.say(session, device.topic, device.payload)
+            self._announced[device.topic] = device.payload
+
+
+def _name(snapshot: Snapshot | None) -> str | None:
+    return None if snapshot is None or snapshot.data is None else snapshot.data.get("name")

@@ -1,0 +1,75 @@
+"""The one place where topics are built and taken apart."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from coc2mqtt.clash.tags import tag_to_topic
+from coc2mqtt.events.resource import Kind
+
+_COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_LONGEST_TOPIC = 200
+
+
+def check_topic(topic: str) -> None:
+    """Raise ValueError unless text can stand in front of our topics or be one: said in words for a user."""
+    if not topic or len(topic) > _LONGEST_TOPIC:
+        raise ValueError(f"is empty or longer than {_LONGEST_TOPIC} characters: name a topic such as 'coc'")
+    if any(character in topic for character in "+#\0") or not topic.isprintable():
+        raise ValueError(f"{topic!r} has '+', '#' or a control character, which no topic to publish on may have")
+    if topic.startswith("$") or "" in topic.split("/"):
+        raise ValueError(f"{topic!r} begins with '$' or has an empty level: write it like 'coc' or 'games/coc'")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topics below one base topic."""
+
+    base: str = "coc"
+
+    def event(self, kind: Kind, tag: str, event_type: str) -> str:
+        """Return the topic of an event; a war's events are its clan's."""
+        if kind is Kind.API:
+            return f"{self.base}/api/{event_type}"
+        return f"{self._subject(kind, tag)}/{event_type}"
+
+    def events(self, kind: Kind, tag: str) -> str:
+        """Return the filter that fits exactly the events of a clan or a player."""
+        return f"{self._subject(kind, tag)}/+"
+
+    def state(self, kind: Kind, tag: str, facet: str) -> str:
+        """Return the topic of one facet of the retained state of a clan or a player."""
+        return f"{self._subject(kind, tag)}/state/{facet}"
+
+    @property
+    def api_status(self) -> str:
+        """Where the state of the API is retained."""
+        return f"{self.base}/api/state/status"
+
+    def bridge(self, what: str) -> str:
+        """Return a topic of the bridge itself: ``state``, ``info``, ``health`` or ``watches``."""
+        return f"{self.base}/bridge/{what}"
+
+    @property
+    def requests(self) -> str:
+        """Return the filter that fits every request."""
+        return f"{self.base}/bridge/request/+"
+
+    def request(self, command: str) -> str:
+        """Return the topic on which a command is asked for."""
+        return f"{self.base}/bridge/request/{command}"
+
+    def response(self, command: str) -> str:
+        """Return the topic on which a command is answered."""
+        return f"{self.base}/bridge/response/{command}"
+
+    def command(self, topic: str) -> str | None:
+        """Return the command that is asked for on a topic, None where it cannot be one of ours."""
+        prefix = self.request("")
+        name = topic.removeprefix(prefix)
+        return name if topic.startswith(prefix) and _COMMAND.fullmatch(name) else None
+
+    def _subject(self, kind: Kind, tag: str) -> str:
+        noun = Kind.PLAYER if kind is Kind.PLAYER else Kind.CLAN
+        return f"{self.base}/{noun}/{tag_to_topic(tag)}"

@@ -1,0 +1,273 @@
+"""The bridge as a whole: builds the parts from the settings and runs them in one TaskGroup."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import random
+import time
+from typing import TYPE_CHECKING
+
+import sdnotify
+import structlog
+
+from coc2mqtt.clash.client import ClashClient
+from coc2mqtt.events.engine import Engine
+from coc2mqtt.journal.sqlite import SqliteJournal
+from coc2mqtt.mqtt.bridge import OFFLINE, Bridge, HomeAssistantTopics
+from coc2mqtt.mqtt.broker import EmbeddedBroker
+from coc2mqtt.mqtt.commands import Commands
+from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session, TlsOptions
+from coc2mqtt.mqtt.delivery import Delivery
+from coc2mqtt.mqtt.discovery import Discovery
+from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, iso_time
+from coc2mqtt.mqtt.retained import RetainedState
+from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.watch_list import WatchList
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.events.resource import Resource
+    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.journal.protocol import Journal
+    from coc2mqtt.settings import Settings
+
+_log = structlog.get_logger()
+
+VERSION = importlib.metadata.version("coc2mqtt")
+
+_PRUNE_INTERVAL = 3600.0
+# How long a stop waits for events that are on their way (seconds); what is left then is sent at the next start.
+_DRAIN = 2.0
+# The longest interval that a poll may be overdue before something is wrong (seconds).
+_SILENCE = 900.0
+
+
+def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
+    """Return how the broker is reached: the configured one, or the embedded one on its port."""
+    mqtt = settings.mqtt
+    will = RetainedMessage(Topics(mqtt.base_topic).bridge("state"), OFFLINE)
+    client_id = f"coc2mqtt-{settings.instance}"
+    if mqtt.host is None:
+        # The embedded broker speaks 3.1.1 alone and would let a version 5 connect wait.
+        port = mqtt.port if embedded_port is None else embedded_port
+        return ConnectionOptions("127.0.0.1", port, client_id, protocol="3.1.1", will=will)
+    tls = mqtt.tls
+    return ConnectionOptions(
+        mqtt.host,
+        mqtt.port,
+        client_id,
+        username=mqtt.username,
+        password=mqtt.password,
+        protocol=mqtt.protocol,
+        tls=TlsOptions(tls.ca_file, tls.cert_file, tls.key_file, tls.verify) if tls.enabled else None,
+        will=will,
+    )
+
+
+def api_client(settings: Settings) -> ClashClient:
+    """Return the client of the API, not yet open."""
+    api = settings.api
+    return ClashClient(api.tokens, base_url=str(api.base_url), requests_per_second=api.requests_per_second)
+
+
+class Service:
+    """One bridge, from its settings.
+
+    ``published`` is called with the topic and the payload of each event that the broker has acknowledged.
+    ``listening`` is called with the embedded broker's port, where there is one; with ``any_port`` it takes a free one
+    if its own is taken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        published: Callable[[str, bytes], None] = lambda *_: None,
+        listening: Callable[[int], None] = lambda _: None,
+        any_port: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._published = published
+        self._listening = listening
+        self._any_port = any_port
+        self._started_at = time.time()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until ``stop`` is set, then stop polling, deliver what is on its way, say goodbye and close the journal.
+
+        Raises JournalError, EmbeddedBrokerError and whatever else ends the bridge.
+        """
+        settings = self._settings
+        async with contextlib.AsyncExitStack() as stack:
+            journal = await stack.enter_async_context(
+                SqliteJournal(
+                    settings.journal.path,
+                    keep_delivered=settings.journal.keep_delivered,
+                    max_pending=settings.journal.max_pending,
+                )
+            )
+            port = None
+            if settings.mqtt.host is None:
+                broker = EmbeddedBroker(port=settings.mqtt.port, fallback=self._any_port)
+                port = (await stack.enter_async_context(broker)).port
+                self._listening(port)
+            api = await stack.enter_async_context(api_client(settings))
+            parts = _Parts(
+                settings,
+                journal=journal,
+                api=api,
+                started_at=self._started_at,
+                published=self._published,
+                embedded_port=port,
+            )
+            await parts.watches.load(settings.watch.watches())
+            maintenance = settings.watch.maintenance
+            if maintenance.enabled:
+                parts.engine.watch_api(interval=maintenance.interval, probe_tag=maintenance.probe_tag)
+            await self._run(parts, journal, stop)
+
+    async def _run(self, parts: _Parts, journal: Journal, stop: asyncio.Event) -> None:
+        notifier = sdnotify.SystemdNotifier()
+        try:
+            async with asyncio.TaskGroup() as group:
+                pruning = group.create_task(_prune(journal))
+                polling = group.create_task(parts.engine.run())
+                speaking = group.create_task(parts.connection.run())
+                _log.info("started", version=VERSION, watches=len(parts.engine.watches))
+                notifier.notify("READY=1")
+                await stop.wait()
+                notifier.notify("STOPPING=1")
+                pruning.cancel()
+                polling.cancel()
+                await _drain(parts, journal)
+                speaking.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        _log.info("stopped")
+
+
+class _Parts:
+    """The parts of a bridge, put together."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        journal: Journal,
+        api: ClashClient,
+        started_at: float,
+        published: Callable[[str, bytes], None],
+        embedded_port: int | None,
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._started_at = started_at
+        rng = random.SystemRandom()
+        topics = Topics(settings.mqtt.base_topic)
+        hass = settings.homeassistant
+        self.engine = Engine(api, journal, observer=self._committed, rng=rng)
+        self.watches = WatchList(journal, self.engine, changed=self._watch_changed)
+        self.delivery = Delivery(journal, topics, published=published)
+        self._retained = RetainedState(
+            journal,
+            topics,
+            watched=self.watches.find,
+            discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
+            if hass.enabled
+            else None,
+        )
+        self._commands = Commands(self.watches, health=self.health)
+        self._bridge = Bridge(
+            topics,
+            retained=self._retained,
+            delivery=self.delivery,
+            commands=self._commands,
+            watches=self.watches,
+            info=self._info,
+            health=self.health,
+            home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
+            rng=rng,
+        )
+        options = connection_options(settings, embedded_port=embedded_port)
+        last_words = () if options.will is None else (options.will,)
+        self.connection = Connection(options, on_session=self._bridge.serve, last_words=last_words)
+
+    async def health(self) -> HealthPayload:
+        """Return how the bridge is doing."""
+        now = time.time()
+        counts = await self._journal.counts()
+        figures, status = self.engine.figures, self.connection.status
+        poll_age = None if figures.last_poll is None else now - figures.last_poll
+        problems = self._problems(poll_age)
+        return HealthPayload(
+            healthy=not problems,
+            problems=problems,
+            uptime_seconds=round(now - self._started_at, 1),
+            connected_since=iso_time(status.since) if status.connected else None,
+            reconnects=status.reconnects,
+            api_status=None if self.engine.api_status is None else self.engine.api_status.value,
+            polls=figures.polls,
+            polls_changed=figures.changed,
+            last_poll_age_seconds=None if poll_age is None else round(poll_age, 1),
+            overdue=self.engine.overdue,
+            watches=len(self.engine.watches),
+            events=figures.events,
+            published=self.delivery.figures.published,
+            denied=self.delivery.figures.denied,
+            queue=counts.pending,
+            queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
+            dropped=counts.dropped,
+        )
+
+    def _problems(self, poll_age: float | None) -> list[str]:
+        """Say what is wrong with the bridge itself: that the API is in maintenance, say, is told by its status."""
+        problems = []
+        age = time.time() - self._started_at if poll_age is None else poll_age
+        if self.engine.watches and age > _SILENCE:
+            problems.append(f"nothing was polled for {age:.0f} s")
+        return problems
+
+    def _info(self, session: Session) -> InfoPayload:
+        settings = self._settings
+        return InfoPayload(
+            version=VERSION,
+            instance=settings.instance,
+            started_at=iso_time(self._started_at),
+            protocol=session.protocol,
+            base_topic=settings.mqtt.base_topic,
+            api_base_url=str(settings.api.base_url),
+            requests_per_second=settings.api.requests_per_second,
+            tokens=len(settings.api.tokens),
+            homeassistant=settings.homeassistant.enabled,
+            commands=self._commands.names,
+        )
+
+    def _committed(self, resource: Resource) -> None:
+        self._retained.mark(resource)
+
+    def _watch_changed(self, watch: Watch) -> None:
+        self._retained.mark_watch(watch)
+        self._bridge.watches_changed()
+
+
+async def _prune(journal: Journal) -> None:
+    while True:
+        await journal.prune(time.time())
+        await asyncio.sleep(_PRUNE_INTERVAL)
+
+
+async def _drain(parts: _Parts, journal: Journal) -> None:
+    """Wait until everything is delivered, as long as there is a connection and for no more than two seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN):
+            while parts.connection.status.connected and (await journal.counts()).pending:
+                await asyncio.sleep(0.05)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

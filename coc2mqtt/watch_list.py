@@ -1,0 +1,96 @@
+"""What is watched: the configuration's wishes, and what commands made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.mqtt.payloads import WatchPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from coc2mqtt.events.engine import Engine
+    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.journal.protocol import Journal
+
+_log = structlog.get_logger()
+
+
+class WatchList:
+    """Keeps the engine polling exactly what is watched.
+
+    What a command decided is in the journal, holds over restarts, and wins over the configuration, whose file is
+    never written. ``changed`` is called with each watch that was added, replaced or removed.
+    """
+
+    def __init__(self, journal: Journal, engine: Engine, *, changed: Callable[[Watch], None]) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._changed = changed
+
+    async def load(self, configured: Iterable[Watch]) -> None:
+        """Begin to watch what the configuration asks for and what commands made of it."""
+        wanted: dict[tuple[Kind, str], Watch] = {(watch.kind, watch.tag): watch for watch in configured}
+        for stored in await self._journal.watches():
+            key = (stored.kind, stored.tag)
+            if stored.watch is not None:
+                wanted[key] = stored.watch
+            elif wanted.pop(key, None) is not None:
+                _log.info(
+                    "a watch of the configuration stays stopped by a command: send 'watch' to have it back",
+                    kind=stored.kind.value,
+                    tag=stored.tag,
+                )
+        for watch in wanted.values():
+            self._engine.watch(watch)
+
+    def find(self, kind: Kind, tag: str) -> Watch | None:
+        """Return the watch of a clan or a player, None where there is none."""
+        return next(iter(self.watched(tag, kind)), None)
+
+    def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
+        """Return the watches of a tag and a kind, None being any."""
+        return [watch for watch in self._engine.watches if tag in (None, watch.tag) and kind in (None, watch.kind)]
+
+    async def watch(self, watch: Watch) -> None:
+        """Watch from now on and after a restart."""
+        await self._journal.save_watch(watch)
+        self._engine.watch(watch)
+        if watch.kind is Kind.CLAN and not watch.war:
+            await self._journal.forget(Resource(Kind.WAR, watch.tag))
+        self._changed(watch)
+
+    async def unwatch(self, kind: Kind, tag: str) -> bool:
+        """Stop watching for good and forget the snapshots; returns whether it was watched."""
+        watch = self.find(kind, tag)
+        if watch is None:
+            return False
+        await self._journal.remove_watch(kind, tag)
+        self._engine.unwatch(kind, tag)
+        for resource, _ in watch.resources():
+            await self._journal.forget(resource)
+        self._changed(watch)
+        return True
+
+    def poll_now(self, kind: Kind, tag: str) -> None:
+        """Make what a watch polls due at once."""
+        self._engine.poll_now(kind, tag)
+
+    async def describe(self, watch: Watch) -> WatchPayload:
+        """Return a watch as it is published."""
+        clan = watch.kind is Kind.CLAN
+        snapshot = await self._journal.snapshot(Resource(watch.kind, watch.tag))
+        return WatchPayload(
+            kind="clan" if clan else "player",
+            tag=watch.tag,
+            name=None if snapshot is None or snapshot.data is None else snapshot.data.get("name"),
+            interval=watch.interval,
+            members=watch.members if clan else None,
+            war=watch.war if clan else None,
+            war_interval=watch.war_interval if clan and watch.war else None,
+            include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
+            exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
+        )

@@ -1,0 +1,431 @@
+"""What the verbs change, and what they say that they changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from coc2mqtt.clash.tags import normalize_tag
+from coc2mqtt.demo import PROBE_TAG, ImpossibleError, World
+
+Json = dict[str, Any]
+NOON = datetime(2026, 11, 24, 12, 0, 0, 700_000, tzinfo=UTC)
+
+
+def clan_of(world: World) -> Json:
+    body = world.clan(world.clan_tags[0])
+    assert body is not None
+    return body
+
+
+def war_of(world: World) -> Json:
+    body = world.current_war(world.clan_tags[0])
+    assert body is not None
+    return body
+
+
+def player_of(world: World) -> Json:
+    body = world.player(world.player_tags[0])
+    assert body is not None
+    return body
+
+
+def without(body: Json, *fields: str) -> Json:
+    return {key: value for key, value in body.items() if key not in fields}
+
+
+def test_the_same_seed_gives_the_same_world_and_another_seed_another() -> None:
+    def look(seed: int) -> list[Json | None]:
+        world = World(seed=seed)
+        return [*map(world.clan, world.clan_tags), *map(world.player, world.player_tags)]
+
+    assert look(7) == look(7)
+    assert look(7) != look(8)
+
+
+def test_there_are_two_clans_and_two_players_and_the_probe_to_begin_with(world: World) -> None:
+    assert len(world.clan_tags) == len(world.player_tags) == 2
+    assert not world.is_war_log_private(world.clan_tags[0])
+    assert world.is_war_log_private(world.clan_tags[1])
+    probe = world.player(PROBE_TAG)
+    assert probe is not None
+    assert probe["tag"] == PROBE_TAG
+    assert PROBE_TAG not in world.player_tags
+    assert world.changes == []
+
+
+def test_a_world_can_be_large() -> None:
+    world = World(clans=1000, members=50, players=120)
+    assert len(set(world.clan_tags)) == 1000
+    assert len(set(world.player_tags)) == 120
+    assert all(world.player(tag) for tag in world.player_tags)
+    last = world.clan(world.clan_tags[-1])
+    assert last is not None
+    assert last["members"] == len(last["memberList"]) == 50
+
+
+def test_nobody_has_an_unknown_tag(world: World) -> None:
+    assert (world.clan("#2PP"), world.current_war("#2PP"), world.player("#2PP")) == (None, None, None)
+
+
+def test_every_member_has_a_page_that_agrees_with_the_member_list(world: World) -> None:
+    clan = clan_of(world)
+    for member in clan["memberList"]:
+        page = world.player(member["tag"])
+        assert page is not None
+        shared = set(member) & set(page)
+        assert {"name", "role", "townHallLevel", "leagueTier", "trophies", "donations"} <= shared
+        assert {key: page[key] for key in shared} == {key: member[key] for key in shared}
+        assert page["clan"]["tag"] == clan["tag"]
+
+
+def test_a_players_own_clan_lists_the_player_as_the_page_has_it(world: World) -> None:
+    player = world.player_tags[0]
+    world.rename_player(player)
+    world.win_trophies(player)
+    page = player_of(world)
+    home = world.clan(page["clan"]["tag"])
+    assert home is not None
+    assert page["clan"]["tag"] not in world.clan_tags
+    [member] = [member for member in home["memberList"] if member["tag"] == player]
+    assert (member["name"], member["trophies"]) == (page["name"], page["trophies"])
+
+
+def test_a_join_is_one_more_member(world: World) -> None:
+    before = clan_of(world)
+    updated, joined = world.join(world.clan_tags[0])
+    after = clan_of(world)
+    assert (updated.event_type, updated.details) == ("clan_updated", {"fields": ["members"]})
+    assert joined.event_type == "member_joined"
+    tags = [{member["tag"] for member in body["memberList"]} for body in (before, after)]
+    assert tags[1] - tags[0] == {joined.details["member_tag"]}
+    assert after["members"] == before["members"] + 1
+    assert without(before, "members", "memberList") == without(after, "members", "memberList")
+
+
+def test_who_leaves_is_gone_with_the_page(world: World) -> None:
+    member = next(one["tag"] for one in clan_of(world)["memberList"] if one["role"] == "member")
+    updated, left = world.leave(world.clan_tags[0], member)
+    assert (updated.details, left.event_type, left.details) == (
+        {"fields": ["members"]},
+        "member_left",
+        {"member_tag": member},
+    )
+    assert member not in {one["tag"] for one in clan_of(world)["memberList"]}
+    assert world.player(member) is None
+
+
+def test_a_donation_is_given_and_received(world: World) -> None:
+    before = {member["tag"]: member for member in clan_of(world)["memberList"]}
+    giver = next(iter(before))
+    given, received = world.donate(world.clan_tags[0], giver, 7)
+    after = {member["tag"]: member for member in clan_of(world)["memberList"]}
+    assert given.details == {"member_tag": giver, "donations": 7, "donationsReceived": 0}
+    assert received.details["donationsReceived"] == 7
+    assert after[giver]["donations"] == before[giver]["donations"] + 7
+    other = received.details["member_tag"]
+    assert after[other]["donationsReceived"] == before[other]["donationsReceived"] + 7
+
+
+def test_roles_go_up_to_co_leader_and_down_to_member(world: World) -> None:
+    clan = world.clan_tags[0]
+    member = next(one["tag"] for one in clan_of(world)["memberList"] if one["role"] == "member")
+    steps = [world.promote(clan, member), world.promote(clan, member), world.demote(clan, member)]
+    assert [(change.details["old_role"], change.details["new_role"]) for [change] in steps] == [
+        ("member", "admin"),
+        ("admin", "coLeader"),
+        ("coLeader", "admin"),
+    ]
+    world.promote(clan, member)
+    with pytest.raises(ImpossibleError, match=f"no member {member} of .* can be promoted"):
+        world.promote(clan, member)
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields"),
+    [(World.rename_member, ["name"]), (World.upgrade_member_town_hall, ["townHallLevel"])],
+)
+def test_a_changed_member_differs_in_these_fields_alone(
+    world: World, verb: Callable[[World, str], list[Any]], fields: list[str]
+) -> None:
+    before = {member["tag"]: member for member in clan_of(world)["memberList"]}
+    [change] = verb(world, world.clan_tags[0])
+    after = {member["tag"]: member for member in clan_of(world)["memberList"]}
+    assert change.event_type == "member_updated"
+    assert change.details["fields"] == fields
+    different = [(tag, key) for tag, one in after.items() for key in one if one[key] != before[tag][key]]
+    assert different == [(change.details["member_tag"], field) for field in fields]
+
+
+UPGRADES = [
+    (World.upgrade_troop, "troop_upgraded", "troops"),
+    (World.upgrade_spell, "spell_upgraded", "spells"),
+    (World.upgrade_hero, "hero_upgraded", "heroes"),
+    (World.upgrade_equipment, "hero_equipment_upgraded", "heroEquipment"),
+]
+
+
+@pytest.mark.parametrize(("verb", "event_type", "field"), UPGRADES)
+def test_an_upgrade_is_one_unit_one_level_higher(
+    world: World, verb: Callable[[World, str], list[Any]], event_type: str, field: str
+) -> None:
+    before = player_of(world)
+    [change] = verb(world, world.player_tags[0])
+    after = player_of(world)
+    assert (change.event_type, change.kind, change.tag) == (event_type, "player", world.player_tags[0])
+    # Equipment that is worn stands with its hero as well.
+    assert without(before, field, "heroes") == without(after, field, "heroes")
+    raised = [
+        {"name": new["name"], "old_level": old["level"], "new_level": new["level"]}
+        for old, new in zip(before[field], after[field], strict=True)
+        if old["level"] != new["level"]
+    ]
+    assert raised == [change.details]
+    assert change.details["new_level"] == change.details["old_level"] + 1
+
+
+def test_worn_equipment_has_the_level_of_the_equipment(world: World) -> None:
+    for _ in range(40):
+        world.upgrade_equipment(world.player_tags[0])
+    body = player_of(world)
+    levels = {unit["name"]: unit["level"] for unit in body["heroEquipment"]}
+    worn = [unit for hero in body["heroes"] for unit in hero.get("equipment", [])]
+    assert len(worn) == 8
+    assert all(unit["level"] == levels[unit["name"]] for unit in worn)
+
+
+@pytest.mark.parametrize(
+    ("verb", "event_type", "field"),
+    [
+        (World.upgrade_town_hall, "townhall_upgraded", "townHallLevel"),
+        (World.upgrade_builder_hall, "builderhall_upgraded", "builderHallLevel"),
+        (World.rename_player, "player_name_changed", "name"),
+        (World.change_league, "player_league_changed", "leagueTier"),
+        (World.change_labels, "player_label_changed", "labels"),
+    ],
+)
+def test_a_players_change_is_one_field_with_its_old_and_new_value(
+    world: World, verb: Callable[[World, str], list[Any]], event_type: str, field: str
+) -> None:
+    def value(body: Json) -> Any:
+        match body[field]:
+            case {"name": name}:
+                return name
+            case [*labels]:
+                return sorted(label["name"] for label in labels)
+            case plain:
+                return plain
+
+    before = player_of(world)
+    [change] = verb(world, world.player_tags[0])
+    after = player_of(world)
+    assert change.event_type == event_type
+    assert change.details == {"old_value": value(before), "new_value": value(after)}
+    assert value(before) != value(after)
+    assert without(before, field) == without(after, field)
+
+
+def test_trophies_are_an_update_and_a_record_is_a_second_field(world: World) -> None:
+    seen = set()
+    for _ in range(60):
+        before = player_of(world)
+        [change] = world.win_trophies(world.player_tags[0])
+        after = player_of(world)
+        assert change.event_type == "player_updated"
+        assert change.details["fields"] == sorted(key for key in after if after[key] != before[key])
+        assert after["bestTrophies"] >= after["trophies"]
+        seen.add(tuple(change.details["fields"]))
+    assert seen == {("trophies",), ("bestTrophies", "trophies")}
+
+
+def test_a_war_goes_through_its_states_and_shows_its_times() -> None:
+    world = World(now=lambda: NOON)
+    clan = world.clan_tags[0]
+    assert war_of(world)["state"] == "notInWar"
+    states = []
+    for verb in (
+        lambda: world.declare_war(clan, timedelta(minutes=5), timedelta(minutes=10)),
+        lambda: world.begin_battle(clan),
+        lambda: world.attack(clan, "opponent"),
+        lambda: world.end_war(clan),
+    ):
+        verb()
+        states.append(war_of(world)["state"])
+    assert states == ["preparation", "inWar", "inWar", "warEnded"]
+    body = war_of(world)
+    assert [body[key] for key in ("preparationStartTime", "startTime", "endTime")] == [
+        "20261124T120000.000Z",
+        "20261124T120500.000Z",
+        "20261124T121500.000Z",
+    ]
+    world.clear_war(clan)
+    assert war_of(world)["state"] == "notInWar"
+    assert [change.event_type for change in world.changes] == [
+        "war_new",
+        "war_state_changed",
+        "war_state_changed",
+        "war_attack_new",
+        "war_state_changed",
+        "war_ended",
+        "clan_updated",
+        "war_state_changed",
+    ]
+    assert [
+        (change.details["war_state_from"], change.details["war_state_to"])
+        for change in world.changes
+        if change.event_type == "war_state_changed"
+    ] == [
+        ("notInWar", "preparation"),
+        ("preparation", "inWar"),
+        ("inWar", "warEnded"),
+        ("warEnded", "notInWar"),
+    ]
+
+
+def test_a_new_war_can_follow_an_ended_one_at_once(world: World) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    world.begin_battle(clan)
+    world.end_war(clan)
+    new, changed = world.declare_war(clan)
+    assert new.event_type == "war_new"
+    assert changed.details == {"war_state_from": "warEnded", "war_state_to": "preparation"}
+
+
+def test_the_end_of_a_war_counts_in_the_clan_as_the_scores_say() -> None:
+    results = set()
+    for seed in range(30):
+        world = World(seed=seed)
+        clan = world.clan_tags[0]
+        world.declare_war(clan)
+        world.begin_battle(clan)
+        # Without any attack it is a tie.
+        for _ in range(seed % 3):
+            world.attack(clan)
+        before = clan_of(world)
+        *_, counted = world.end_war(clan)
+        after, war = clan_of(world), war_of(world)
+        ours, theirs = ((war[side]["stars"], war[side]["destructionPercentage"]) for side in ("clan", "opponent"))
+        field = "warWins" if ours > theirs else "warLosses" if ours < theirs else "warTies"
+        assert after[field] == before[field] + 1
+        assert after["warWinStreak"] == (before["warWinStreak"] + 1 if ours > theirs else 0)
+        assert counted.details["fields"] == sorted(key for key in after if after[key] != before[key])
+        results.add(field)
+    assert results == {"warWins", "warLosses", "warTies"}
+
+
+def test_all_attacks_of_a_war_can_be_made_and_no_more() -> None:
+    world = World(members=10)
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    world.begin_battle(clan)
+    for _ in range(20):
+        world.attack(clan, "clan")
+    with pytest.raises(ImpossibleError, match="used up"):
+        world.attack(clan, "clan")
+    for _ in range(20):
+        world.attack(clan)
+    with pytest.raises(ImpossibleError, match="used up"):
+        world.attack(clan)
+
+
+def test_the_war_keeps_its_members_when_the_clan_changes(world: World) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    before = war_of(world)
+    leaver = next(one["tag"] for one in clan_of(world)["memberList"] if one["role"] == "member")
+    world.leave(clan, leaver)
+    world.rename_member(clan)
+    assert war_of(world) == before
+
+
+def test_closing_the_war_log_hides_war_and_record_and_opening_shows_them_again(world: World) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    body, war = clan_of(world), war_of(world)
+    updated, private = world.set_war_log_public(clan, public=False)
+    hidden = clan_of(world)
+    assert updated.details["fields"] == sorted(key for key in body if body[key] != hidden.get(key))
+    assert private.event_type == "war_log_private"
+    assert world.is_war_log_private(clan)
+    assert world.current_war(clan) is None
+    with pytest.raises(ImpossibleError, match="private"):
+        world.begin_battle(clan)
+    _, public = world.set_war_log_public(clan, public=True)
+    assert public.event_type == "war_log_public"
+    assert (clan_of(world), war_of(world)) == (body, war)
+
+
+def test_a_maintenance_begins_and_ends_once(world: World) -> None:
+    world.begin_maintenance()
+    with pytest.raises(ImpossibleError, match="begun already"):
+        world.begin_maintenance()
+    world.end_maintenance()
+    with pytest.raises(ImpossibleError, match="no maintenance"):
+        world.end_maintenance()
+    assert [(change.event_type, change.kind, change.tag) for change in world.changes] == [
+        ("maintenance_start", "api", "api"),
+        ("maintenance_end", "api", "api"),
+    ]
+
+
+def leader_leaves(world: World) -> object:
+    leader = next(one["tag"] for one in clan_of(world)["memberList"] if one["role"] == "leader")
+    return world.leave(world.clan_tags[0], leader)
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        leader_leaves,
+        lambda world: world.begin_battle(world.clan_tags[0]),
+        lambda world: world.attack(world.clan_tags[0]),
+        lambda world: world.end_war(world.clan_tags[0]),
+        lambda world: world.clear_war(world.clan_tags[0]),
+        lambda world: world.declare_war(world.clan_tags[1]),
+        lambda world: world.set_war_log_public(world.clan_tags[0], public=True),
+        lambda world: world.promote(world.clan_tags[0], "#2PP"),
+        lambda world: world.end_maintenance(),
+    ],
+)
+def test_what_is_impossible_changes_nothing(world: World, deed: Callable[[World], object]) -> None:
+    before = clan_of(world), war_of(world)
+    with pytest.raises(ImpossibleError):
+        deed(world)
+    assert (clan_of(world), war_of(world)) == before
+    assert world.changes == []
+
+
+def test_a_full_clan_takes_nobody_and_one_of_four_fights_no_war() -> None:
+    full, small = World(members=50), World(members=4)
+    with pytest.raises(ImpossibleError, match="full"):
+        full.join(full.clan_tags[0])
+    with pytest.raises(ImpossibleError, match="fewer than 5"):
+        small.declare_war(small.clan_tags[0])
+
+
+def test_units_and_halls_end_at_their_highest_level(world: World) -> None:
+    player = world.player_tags[0]
+    for verb in (world.upgrade_spell, world.upgrade_town_hall, world.upgrade_builder_hall):
+        with pytest.raises(ImpossibleError):
+            for _ in range(200):
+                verb(player)
+    body = player_of(world)
+    assert (body["townHallLevel"], body["builderHallLevel"]) == (18, 10)
+    assert all(unit["level"] == unit["maxLevel"] for unit in body["spells"])
+
+
+@pytest.mark.parametrize("deed", [lambda world: world.join("#2PP"), lambda world: world.upgrade_troop("#JY9J2Y99")])
+def test_only_what_is_to_be_watched_changes(world: World, deed: Callable[[World], object]) -> None:
+    with pytest.raises(KeyError):
+        deed(world)
+
+
+def test_tags_are_as_the_api_spells_them(world: World) -> None:
+    members = [member["tag"] for tag in world.clan_tags for member in (world.clan(tag) or {})["memberList"]]
+    tags = [*world.clan_tags, *world.player_tags, *members]
+    assert len(set(tags)) == len(tags)
+    assert [normalize_tag(tag) for tag in tags] == tags

@@ -1,0 +1,126 @@
+"""A commit that is cancelled, whenever it is."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Task = asyncio.Task[None]
+
+CLAN = Resource(Kind.CLAN, "#2PP")
+EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
+OLD, NEW = Snapshot({"name": "old"}), Snapshot({"name": "new"})
+NOTHING, ALL = (OLD, 1), (NEW, 3)
+
+
+async def state(journal: SqliteJournal) -> tuple[Snapshot | None, int]:
+    return await journal.snapshot(CLAN), len(await journal.pending())
+
+
+def its_caller(task: Task, _others: set[Task]) -> None:
+    task.cancel()
+
+
+def its_caller_again_and_again(task: Task, _others: set[Task]) -> None:
+    for delay in range(4):
+        asyncio.get_running_loop().call_later(delay * 0.0002, task.cancel)
+    task.cancel()
+
+
+def every_task_as_a_loop_that_ends(task: Task, others: set[Task]) -> None:
+    for other in (task, *others):
+        other.cancel()
+
+
+async def cancel_at_statement(
+    journal: SqliteJournal, number: int, task: Task, cancel: Callable[[Task, set[Task]], None]
+) -> None:
+    """Have the task cancelled while SQLite is at its so manieth statement from here on."""
+    loop, test = asyncio.get_running_loop(), asyncio.current_task()
+    statements = itertools.count(1)
+
+    def at_statement(_sql: str) -> None:
+        if next(statements) == number:
+            cancelled = threading.Event()
+
+            def interrupt() -> None:
+                cancel(task, {other for other in asyncio.all_tasks() if other is not test})
+                cancelled.set()
+
+            loop.call_soon_threadsafe(interrupt)
+            assert cancelled.wait(5)
+
+    await journal._database._opened().set_trace_callback(at_statement)
+
+
+@pytest.mark.parametrize("cancel", [its_caller, its_caller_again_and_again, every_task_as_a_loop_that_ends])
+async def test_a_commit_cancelled_at_any_statement_stores_all_or_nothing(
+    tmp_path: Path, cancel: Callable[[Task, set[Task]], None]
+) -> None:
+    outcomes = []
+    for number in itertools.count(1):
+        async with SqliteJournal(tmp_path / f"{number}.db") as journal, asyncio.timeout(5):
+            await journal.commit(CLAN, OLD, [EVENT])
+            # It does not run before the hook is set, because it waits for its turn.
+            await journal._database._lock.acquire()
+            task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
+            await cancel_at_statement(journal, number, task, cancel)
+            journal._database._lock.release()
+            await asyncio.wait({task})
+            outcomes.append(await state(journal))
+            await journal._database._opened().set_trace_callback(lambda _: None)
+
+            await journal.commit(CLAN, OLD, [EVENT])
+            assert await state(journal) == (OLD, outcomes[-1][1] + 1)
+        if not task.cancelled():
+            break
+    assert len(outcomes) >= 6  # BEGIN, the snapshot, two events, the bound, COMMIT
+    assert set(map(repr, outcomes)) <= {repr(NOTHING), repr(ALL)}
+    assert outcomes[-1] == ALL
+
+
+async def test_a_commit_cancelled_while_it_waits_for_its_turn_stores_nothing(path: Path) -> None:
+    async with SqliteJournal(path) as journal, asyncio.timeout(5):
+        await journal.commit(CLAN, OLD, [EVENT])
+        first = asyncio.create_task(journal.forget(Resource(Kind.PLAYER, "#PYL")))
+        second = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait({first, second})
+        assert second.cancelled()
+        assert not first.cancelled()
+        assert await state(journal) == NOTHING
+
+
+async def test_whoever_waits_hears_of_events_whose_commit_was_cancelled_too_late(path: Path) -> None:
+    async with SqliteJournal(path) as journal, asyncio.timeout(5):
+        waiting = asyncio.create_task(journal.wait_pending(0))
+        await journal.counts()
+        task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
+        await cancel_at_statement(journal, 3, task, its_caller_again_and_again)
+        await asyncio.wait({task})
+        assert task.cancelled()
+        await waiting
+        assert len(await journal.pending()) == 2
+
+
+@pytest.mark.parametrize("delay", [0, 0.0001, 0.0003, 0.001])
+async def test_cancelled_reads_leave_a_usable_journal(path: Path, delay: float) -> None:
+    async with SqliteJournal(path) as journal, asyncio.timeout(5):
+        await journal.commit(CLAN, OLD, [EVENT])
+        reads = [asyncio.create_task(journal.pending()) for _ in range(20)]
+        asyncio.get_running_loop().call_later(delay, lambda: [read.cancel() for read in reads])
+        await asyncio.wait(reads)
+        assert await state(journal) == NOTHING

@@ -1,0 +1,56 @@
+"""A program that is killed while it commits."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.journal import SqliteJournal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLAN = Resource(Kind.CLAN, "#2PP")
+# Commits without end, and says each number after it was committed.
+PROGRAM = """
+import asyncio, itertools, pathlib, sys
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.journal import SqliteJournal
+
+async def main():
+    async with SqliteJournal(pathlib.Path(sys.argv[1])) as journal:
+        for number in itertools.count(int(sys.argv[2])):
+            event = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0, metadata={"number": number})
+            await journal.commit(Resource(Kind.CLAN, "#2PP"), Snapshot({"number": number}), [event])
+            print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def commit_until_killed(path: Path, *, first: int, commits: int) -> int:
+    """Return the last number that the program said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, str(path), str(first), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    said = [int(await process.stdout.readline()) for _ in range(commits)]
+    process.kill()
+    rest, _ = await process.communicate()
+    return int(([*map(str, said), *rest.decode().split()])[-1])
+
+
+async def test_what_was_committed_before_a_kill_is_there_and_no_half_of_a_commit(path: Path) -> None:
+    first = 1
+    for _ in range(2):
+        said = await commit_until_killed(path, first=first, commits=50)
+        async with SqliteJournal(path) as journal:
+            numbers = [entry.record.metadata["number"] for entry in await journal.pending(limit=1_000_000)]
+            # One more may have been committed and not yet been said.
+            assert numbers[-1] in {said, said + 1}
+            assert numbers == list(range(1, numbers[-1] + 1))
+            assert await journal.snapshot(CLAN) == Snapshot({"number": numbers[-1]})
+        first = numbers[-1] + 1

@@ -1,0 +1,221 @@
+"""What the journal says when something is wrong with its file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.journal import CannotOpenError, DamagedError, JournalError, SqliteJournal, WriteFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLAN = Resource(Kind.CLAN, "#2PP")
+SNAPSHOT = Snapshot({"name": "The Order"})
+EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
+RIGHTS = "this user may not write it: give the user the right to write the file and its folder"
+DAMAGED = (
+    "it is damaged: end the program and move it away, together with the files beside it that end in -wal and -shm; "
+    "the next start begins a new one"
+)
+SETTINGS = b"watch:\n  clans: []\n" * 100
+OTHER = "or name another file as journal.path"
+
+
+async def refusal(path: Path) -> JournalError:
+    with pytest.raises(JournalError) as caught:
+        async with SqliteJournal(path):
+            pass
+    return caught.value
+
+
+async def begin_journal(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        await journal.commit(CLAN, SNAPSHOT, [EVENT])
+        await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0))
+
+
+def overwrite(path: Path, first: int, last: int) -> None:
+    """Put nonsense in place of some bytes of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[:first] + b"\xff" * (last - first) + content[last:])
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up root's right to do everything, if the tests have it."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give a folder outside of pytest's own, which others may not enter."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+        Path(name).chmod(0o755)
+
+
+def write_settings(path: Path) -> None:
+    path.write_bytes(SETTINGS)
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def set_mode(path: Path, mode: int) -> None:
+    path.chmod(mode)
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "coc2mqtt.db"
+    error = await refusal(path)
+    assert isinstance(error, CannotOpenError)
+    assert str(error) == (
+        f"the journal {path} cannot be opened, there is no folder {path.parent}: create it, {OTHER} "
+        "(unable to open database file)"
+    )
+
+
+async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    error = await refusal(tmp_path)
+    assert isinstance(error, CannotOpenError)
+    assert str(error) == (
+        f"the journal {tmp_path} cannot be opened, it is a folder: name a file as journal.path, such as "
+        f"{tmp_path}/coc2mqtt.db (unable to open database file)"
+    )
+
+
+async def test_a_folder_that_may_not_be_written_is_said(folder: Path) -> None:
+    set_mode(folder, 0o555)
+    with as_nobody():
+        error = await refusal(folder / "coc2mqtt.db")
+    assert isinstance(error, CannotOpenError)
+    assert str(error) == (
+        f"the journal {folder}/coc2mqtt.db cannot be opened, the file cannot be had: let this user write it and its "
+        f"folder, {OTHER} (unable to open database file)"
+    )
+
+
+async def test_a_folder_that_may_not_be_entered_is_said(folder: Path) -> None:
+    set_mode(folder, 0)
+    with as_nobody():
+        error = await refusal(folder / "inner" / "coc2mqtt.db")
+    assert isinstance(error, CannotOpenError)
+    assert f"cannot be opened, {RIGHTS}" in str(error)
+
+
+async def test_a_file_that_may_not_be_written_is_said(folder: Path) -> None:
+    path = folder / "coc2mqtt.db"
+    await begin_journal(path)
+    set_mode(path, 0o444)
+    set_mode(folder, 0o777)
+    with as_nobody():
+        error = await refusal(path)
+    assert isinstance(error, CannotOpenError)
+    assert f"the journal {path} cannot be opened, {RIGHTS}, {OTHER} (" in str(error)
+
+
+async def test_a_file_that_is_no_database_is_said_and_left_alone(path: Path) -> None:
+    write_settings(path)
+    error = await refusal(path)
+    assert isinstance(error, CannotOpenError)
+    assert str(error) == (
+        f"the journal {path} cannot be opened, it is no SQLite database: move it away, {OTHER} (file is not a database)"
+    )
+    assert content(path) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [
+        ("PRAGMA max_page_count = 1", "the disk is full: free some space (database or disk is full)"),
+        ("PRAGMA query_only = ON", f"{RIGHTS}, {OTHER} (attempt to write a readonly database)"),
+    ],
+)
+async def test_what_cannot_be_written_is_not_stored_and_later_can(path: Path, limit: str, sentence: str) -> None:
+    large = Snapshot({str(number): os.urandom(64).hex() for number in range(2000)})
+    async with SqliteJournal(path) as journal:
+        connection = journal._database._opened()
+        await connection.execute(limit)
+        with pytest.raises(WriteFailedError) as caught:
+            await journal.commit(CLAN, large, [EVENT])
+        assert str(caught.value) == f"the journal {path} cannot be written, {sentence}"
+        assert await journal.snapshot(CLAN) is None
+        assert await journal.pending() == []
+
+        await connection.execute("PRAGMA max_page_count = 1000000")
+        await connection.execute("PRAGMA query_only = OFF")
+        await journal.commit(CLAN, large, [EVENT])
+        assert await journal.snapshot(CLAN) == large
+
+
+async def test_a_program_that_holds_the_file_locked_is_the_reason(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        await journal._database._opened().execute("PRAGMA busy_timeout = 0")
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(WriteFailedError) as caught:
+                await journal.commit(CLAN, SNAPSHOT, [EVENT])
+        assert str(caught.value) == (
+            f"the journal {path} cannot be written, another program holds it locked: end that one, {OTHER} "
+            "(database is locked)"
+        )
+        await journal.commit(CLAN, SNAPSHOT, [EVENT])
+        assert await journal.snapshot(CLAN) == SNAPSHOT
+
+
+async def test_a_damaged_file_is_said_to_be(path: Path) -> None:
+    await begin_journal(path)
+    overwrite(path, 4096, 4096 * 3)  # the second page and the third: the snapshots and their index
+    async with SqliteJournal(path) as journal:
+        with pytest.raises(DamagedError) as read:
+            await journal.snapshot(CLAN)
+        with pytest.raises(DamagedError) as written:
+            await journal.commit(CLAN, SNAPSHOT, [EVENT])
+    reason = f"{DAMAGED} (database disk image is malformed)"
+    assert str(read.value) == f"the journal {path} cannot be read, {reason}"
+    assert str(written.value) == f"the journal {path} cannot be written, {reason}"
+
+
+async def test_a_file_whose_schema_is_damaged_is_said_to_be(path: Path) -> None:
+    await begin_journal(path)
+    overwrite(path, 100, 4096)  # the first page without the file's header
+    error = await refusal(path)
+    assert isinstance(error, DamagedError)
+    assert f"the journal {path} cannot be opened, {DAMAGED} (" in str(error)
+
+
+async def test_damaged_content_is_never_believed(path: Path) -> None:
+    await begin_journal(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        ((body,),) = other.execute("SELECT body FROM snapshot").fetchall()
+        flipped = body.replace(b"Order", b"Ordes")
+        assert flipped != body
+        other.execute("UPDATE snapshot SET body = ?", (flipped,))
+        other.execute("UPDATE event SET record = substr(record, 2)")
+        other.execute("UPDATE watch SET body = substr(body, 2)")
+    async with SqliteJournal(path) as journal:
+        for read, what in (
+            (journal.snapshot(CLAN), "snapshot of clan #2PP"),
+            (journal.pending(), "events after 0"),
+            (journal.watches(), "watches"),
+        ):
+            with pytest.raises(DamagedError, match=what):
+                await read

@@ -1,0 +1,85 @@
+"""What is particular to the journal in a SQLite file."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
+from coc2mqtt.journal import SqliteJournal, WriteFailedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLAN = Resource(Kind.CLAN, "#2PP")
+EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
+OLD, NEW = Snapshot({"name": "old"}), Snapshot({"name": "new"})
+
+
+@pytest.mark.parametrize("table", ["snapshot", "event", "tally"])
+async def test_a_commit_that_fails_anywhere_stores_nothing(path: Path, table: str) -> None:
+    async with SqliteJournal(path, max_pending=1) as journal:
+        await journal.commit(CLAN, OLD, [EVENT])
+        before = await journal.pending(), await journal.counts()
+        with closing(sqlite3.connect(path)) as other:
+            for change in ("INSERT", "UPDATE"):
+                other.execute(
+                    f"CREATE TRIGGER fail_{change} AFTER {change} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END"
+                )
+        with pytest.raises(WriteFailedError, match="no"):
+            await journal.commit(CLAN, NEW, [EVENT])
+        assert await journal.snapshot(CLAN) == OLD
+        assert (await journal.pending(), await journal.counts()) == before
+
+        with closing(sqlite3.connect(path)) as other:
+            other.executescript("DROP TRIGGER fail_INSERT; DROP TRIGGER fail_UPDATE")
+        await journal.commit(CLAN, NEW, [EVENT])
+        assert await journal.snapshot(CLAN) == NEW
+        assert (await journal.counts()).last_seq == 2
+
+
+async def test_what_was_committed_survives_a_power_cut(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        connection = journal._database._opened()
+        assert list(await connection.execute_fetchall("PRAGMA journal_mode")) == [("wal",)]
+        assert list(await connection.execute_fetchall("PRAGMA synchronous")) == [(2,)]  # FULL
+
+
+async def test_snapshots_are_kept_compressed(path: Path) -> None:
+    clan = {"memberList": [{"tag": f"#{number}", "role": "member", "name": "Kristen"} for number in range(1000)]}
+    async with SqliteJournal(path) as journal:
+        await journal.commit(CLAN, Snapshot(clan), [])
+        assert await journal.snapshot(CLAN) == Snapshot(clan)
+        ((size,),) = await journal._database.read("SELECT length(body) FROM snapshot")
+        assert size < 10_000
+
+
+async def test_the_ids_come_from_the_given_randomness(path: Path, tmp_path: Path) -> None:
+    ids = []
+    for file in (path, tmp_path / "other.db"):
+        rng = random.Random(1)
+        async with SqliteJournal(file, rng=rng) as journal:
+            await journal.commit(API, None, [EVENT, EVENT])
+            ids.append([entry.id for entry in await journal.pending()])
+    assert ids[0] == ids[1]
+    assert ids[0][0] != ids[0][1]
+
+
+async def test_the_first_of_many_drops_in_a_row_is_logged(path: Path) -> None:
+    async with SqliteJournal(path, max_pending=2) as journal:
+        with structlog.testing.capture_logs() as log:
+            for _ in range(5):
+                await journal.commit(CLAN, None, [EVENT])
+        assert [line["log_level"] for line in log] == ["warning"]
+
+        await journal.acknowledge([4, 5])
+        with structlog.testing.capture_logs() as log:
+            for _ in range(4):
+                await journal.commit(CLAN, None, [EVENT])
+        assert len(log) == 1

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+from contextlib import AsyncExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from coc2mqtt.mqtt.broker import EmbeddedBroker
+from tests.brokers import find_program
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+    from pathlib import Path
+
+    Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture
+async def no_stray_errors() -> AsyncIterator[None]:
+    """Fail a test during which the event loop had to complain, such as of an exception that nobody asked for."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    yield
+    await asyncio.sleep(0)
+    gc.collect()
+    assert complaints == []
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+async def embedded_broker() -> AsyncIterator[EmbeddedBroker]:
+    pytest.importorskip("amqtt", reason="the extra 'embedded' is not installed")
+    async with EmbeddedBroker(port=0) as broker:
+        yield broker
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[int]]]:
+    """Start a server that does what no real broker can be made to do; gives its port on the loopback."""
+    async with AsyncExitStack() as stack:
+
+        async def start(handler: Handler) -> int:
+            async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                with closing(writer):
+                    await handler(reader, writer)
+
+            server = await stack.enter_async_context(await asyncio.start_server(talk, "127.0.0.1", 0))
+            port: int = server.sockets[0].getsockname()[1]
+            return port
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder with an authority (ca), a broker's certificate of it for localhost, and a foreign authority."""
+    program = find_program("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run([program, *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    for name in ("ca", "foreign"):
+        openssl("req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
+    openssl("req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=localhost")
+    (folder / "broker.ext").write_text("subjectAltName=DNS:localhost\n")
+    sign = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "broker.ext", "-days", "2")
+    openssl("x509", "-req", "-in", "broker.csr", *sign, "-out", "broker.crt")
+    return folder

@@ -1,0 +1,30 @@
+"""Sessions for tests, with a task beside them that takes in what the broker sends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from coc2mqtt.mqtt.session import open_session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
+    from coc2mqtt.mqtt.session import Session
+
+
+@asynccontextmanager
+async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+    """Open a session, and drop it in the end without a goodbye."""
+    session = await open_session(options, protocol)
+    receiving = asyncio.create_task(session.receive())
+    try:
+        yield session
+    finally:
+        receiving.cancel()
+        await asyncio.wait([receiving])
+        if not receiving.cancelled():
+            receiving.exception()
+        session.drop()
