@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import Any
 
 Json = dict[str, Any]
@@ -34,8 +35,8 @@ EQUIPMENT = (
     *(("Eternal Tome", 18), ("Life Gem", 18), ("Royal Gem", 18), ("Seeking Shield", 18)),
     *(("Giant Gauntlet", 27), ("Frozen Arrow", 27), ("Fireball", 27), ("Rocket Spear", 27)),
 )
-# (name, stars, value, target, info, what precedes the value). Nothing that happens in the demo makes them grow. One name
-# occurs twice in the same village, as it does in the game.
+# (name, stars, value, target, info, what precedes the value): such as nothing that happens in the demo makes grow. One
+# name occurs twice in the same village, as it does in the game.
 ACHIEVEMENTS = (
     ("Nice and Tidy", 3, 2208, 500, "Remove 500 obstacles (trees, rocks, bushes)", "Total obstacles removed: "),
     ("Wall Buster", 3, 37199, 2000, "Destroy 2000 Walls in Multiplayer battles", "Total Walls destroyed: "),
@@ -76,6 +77,7 @@ _DISTRICTS = (
 )
 
 
+@lru_cache(maxsize=1024)
 def picture(folder: str, size: int, subject: str) -> str:
     """Return the address of a picture: of the API's form, with an invented name, the same for the same subject."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(f"{folder} {subject}".encode()).digest())

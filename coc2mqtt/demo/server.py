@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _ERRORS_LAST = "public max-age=600"  # without the comma, as recorded
-_SHUTDOWN = 0.5
+_SHUTDOWN = 0.2  # seconds for requests that are being answered
 
 
 class DemoServer:

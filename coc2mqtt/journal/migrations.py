@@ -82,19 +82,14 @@ async def check_schema(
 async def migrate(connection: aiosqlite.Connection, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Bring the file to the latest version, each step in a transaction of its own.
 
-    Raises what SQLite raises; the steps before the one that failed stand.
+    Raises what SQLite raises: the steps before the one that failed stand, and closing the connection undoes that one.
     """
     version = await _number(connection, "PRAGMA user_version")
     for number, statements in enumerate(migrations[version:], version + 1):
-        # EXCLUSIVE means the same as IMMEDIATE in WAL; on a file that is not yet one it keeps readers out.
-        await connection.execute("BEGIN EXCLUSIVE")
-        try:
-            for statement in (*statements, f"PRAGMA user_version = {number}"):
-                await connection.execute(statement)
-            await connection.commit()
-        except BaseException:
-            await connection.rollback()
-            raise
+        await connection.execute("BEGIN IMMEDIATE")
+        for statement in (*statements, f"PRAGMA user_version = {number}"):
+            await connection.execute(statement)
+        await connection.commit()
 
 
 async def _number(connection: aiosqlite.Connection, query: str) -> int:

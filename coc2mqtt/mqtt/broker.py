@@ -8,12 +8,14 @@ import errno
 import logging
 import os
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from amqtt.broker import Broker
+
+_STOP_TIMEOUT = 1.0
 
 
 class EmbeddedBrokerError(Exception):
@@ -27,8 +29,8 @@ class EmbeddedBroker:
     3.1.1. Wills work. Its traps: it delivers retained messages to subscribers that did not ask for them and nothing on
     ``$share/…``, a taken-over client stays, a client that falls silent is not timed out, and nothing outlives a stop.
 
-    Entering raises EmbeddedBrokerError. ``port`` is the one in use: a free one if ``port`` was 0, or if it was taken and
-    ``fallback`` is set.
+    Entering raises EmbeddedBrokerError. ``port`` is the one in use: a free one if it was 0, or taken and ``fallback``
+    is set.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 1883, *, fallback: bool = False) -> None:
@@ -37,6 +39,7 @@ class EmbeddedBroker:
         self._fallback = fallback
         self._broker: Broker | None = None
         self._server: asyncio.Server | None = None
+        self._clients: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
         if not ip_address(self.host).is_loopback:
@@ -49,9 +52,10 @@ class EmbeddedBroker:
             self._server = await self._listen()
         except OSError as error:
             await self._broker.shutdown()
+            reason = os.strerror(error.errno or 0)
             raise EmbeddedBrokerError(
-                f"the embedded broker cannot use {self.host}:{self.port} ({os.strerror(error.errno)}): if another broker runs"
-                " there, name it as mqtt.host, else set another mqtt.port"
+                f"the embedded broker cannot use {self.host}:{self.port} ({reason}): if another broker runs there, name"
+                " it as mqtt.host, else set another mqtt.port"
             ) from None
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -62,6 +66,11 @@ class EmbeddedBroker:
         if self._server is not None and self._broker is not None:
             self._server.close()
             await self._broker.shutdown()
+            # amqtt forgets those that never sent a CONNECT.
+            for writer in self._clients.values():
+                writer.close()
+            if self._clients:
+                await asyncio.wait(self._clients, timeout=_STOP_TIMEOUT)
 
     async def _listen(self) -> asyncio.Server:
         try:
@@ -75,10 +84,17 @@ class EmbeddedBroker:
         """Hand a client to amqtt. Its own listener would tell neither its port nor deal with clients that vanish."""
         from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter  # noqa: PLC0415 - an optional extra
 
-        if self._broker is None:
+        task = asyncio.current_task()
+        if self._broker is None or task is None:
             return
-        with contextlib.closing(writer), contextlib.suppress(OSError):
-            await self._broker.external_connected(StreamReaderAdapter(reader), StreamWriterAdapter(writer), "default")
+        self._clients[task] = writer
+        try:
+            with contextlib.closing(writer), contextlib.suppress(OSError):
+                await self._broker.external_connected(
+                    StreamReaderAdapter(reader), StreamWriterAdapter(writer), "default"
+                )
+        finally:
+            del self._clients[task]
 
 
 async def _start_broker() -> Broker:

@@ -112,26 +112,26 @@ class Connection:
 
     async def _serve(self, session: Session) -> None:
         """Run ``on_session`` beside ``receive``, which notices a dead connection at once; a publish would wait on."""
+        task = asyncio.current_task()
+        cancelled_before = task.cancelling() if task else 0
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(session.receive())
-                tasks.create_task(self._run_on_session(session))
+                receiving = tasks.create_task(session.receive())
+                await self._on_session(session)
+                # Here and not in the group's end: there, Python 3.11 would leave this task marked as cancelled.
+                await receiving
         except BaseExceptionGroup as group:
             lost, others = group.split(ConnectionLostError)
             if others is not None:
                 await session.leave(self._last_words)
                 raise _alone(others) from None
             # A TaskGroup lets the errors of its tasks win over a cancellation from outside, which must not be lost.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if task and task.cancelling() > cancelled_before:
                 raise asyncio.CancelledError from None
             raise _first(lost or group) from None
         except asyncio.CancelledError:
             await session.leave(self._last_words)
             raise
-
-    async def _run_on_session(self, session: Session) -> None:
-        await self._on_session(session)
 
     def _note_connected(self, session: Session) -> None:
         self._connections += 1
@@ -167,16 +167,14 @@ class _Dialer:
         silent on version 5 would cost a time-out at every reconnect, and one that once spoke 5 and is silent now is
         in trouble, not old.
         """
-        if self._known is not None:
-            try:
-                return await open_session(self._options, self._known, clock=self._clock)
-            except UnsupportedProtocolError:
-                if self._options.protocol != "auto":
-                    raise
+        first = self._known or "5"
         try:
-            session = await open_session(self._options, "5", clock=self._clock)
-        except (UnsupportedProtocolError, SilentBrokerError):
-            session = await open_session(self._options, "3.1.1", clock=self._clock)
+            session = await open_session(self._options, first, clock=self._clock)
+        except (UnsupportedProtocolError, SilentBrokerError) as error:
+            in_trouble = self._known is not None and isinstance(error, SilentBrokerError)
+            if self._options.protocol != "auto" or in_trouble:
+                raise
+            session = await open_session(self._options, "3.1.1" if first == "5" else "5", clock=self._clock)
         self._known = session.protocol
         return session
 

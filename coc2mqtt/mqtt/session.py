@@ -8,7 +8,7 @@ import logging
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, TypeVar
 
 import aiomqtt
 import structlog
@@ -33,7 +33,7 @@ from coc2mqtt.mqtt.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from paho.mqtt.client import Client as Paho
 
@@ -44,6 +44,8 @@ _log = structlog.get_logger()
 # aiomqtt and paho write a line for each message, and tracebacks of what is no more than a lost connection.
 _QUIET = logging.getLogger(f"{__name__}.wire")
 _QUIET.setLevel(logging.CRITICAL + 1)
+
+Result = TypeVar("Result")
 
 _VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _IN_FLIGHT = 100
@@ -119,7 +121,7 @@ class Session:
     async def connect(self, clock: Callable[[], float]) -> None:
         """Connect; raises ConnectError."""
         try:
-            await self._client.__aenter__()
+            await _heeding_cancellation(self._client.__aenter__())
         except aiomqtt.MqttCodeError as error:
             if self._closed_early:
                 raise silent_close(self._options) from None
@@ -165,7 +167,7 @@ class Session:
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Subscribe and return after the SUBACK; raises SubscribeDeniedError, ConnectionLostError."""
         try:
-            reasons = await self._client.subscribe(topic_filter, qos)
+            reasons = await _heeding_cancellation(self._client.subscribe(topic_filter, qos))
         except aiomqtt.MqttError:
             raise self._lost or loss(self._options, None) from None
         if any((reason.value if isinstance(reason, ReasonCode) else reason) >= _DENIED for reason in reasons):
@@ -204,7 +206,7 @@ class Session:
             return
         self._client.timeout = _GOODBYE_TIMEOUT
         with contextlib.suppress(aiomqtt.MqttError):
-            await self._client.__aexit__(None, None, None)
+            await _heeding_cancellation(self._client.__aexit__(None, None, None))
 
     def drop(self) -> None:
         """Close the connection, whatever state it is in, without a word to the broker."""
@@ -265,7 +267,7 @@ class Session:
         self, paho: Paho, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if self._answered:
-            # paho says the end of one connection twice where the broker sent a DISCONNECT: only the first has the reason.
+            # paho may tell of the end of one connection twice; only the first time has the broker's reason.
             self._lost = self._lost or loss(self._options, reason.value)
             self._give_up()
             self._tell_aiomqtt["on_disconnect"](paho, userdata, flags, reason, properties)
@@ -290,6 +292,21 @@ class Session:
             raise ConnectionAbortedError
         self._opened = True
         self._tell_aiomqtt["on_socket_open"](paho, userdata, sock)
+
+
+async def _heeding_cancellation(awaited: Awaitable[Result]) -> Result:
+    """Await, and end with CancelledError wherever the task was cancelled meanwhile.
+
+    aiomqtt waits with asyncio.wait_for, which up to Python 3.11 swallows a cancellation that comes in the same moment
+    as what it waits for: the program could not be stopped then.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        return await awaited
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _client(options: ConnectionOptions, protocol: Protocol, context: ssl.SSLContext | None) -> aiomqtt.Client:

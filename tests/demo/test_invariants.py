@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.demo import ImpossibleError, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.demo.world import Kind
 
 Json = dict[str, Any]
 CLAN_VERBS: list[Callable[[World, str], list[Any]]] = [
@@ -61,12 +65,13 @@ def do(world: World, deeds: list[Any]) -> None:
             verb(world, getattr(world, tags)[number])
 
 
-def look(world: World) -> dict[tuple[str, str], Json | None]:
-    return {
+def look(world: World) -> dict[tuple[Kind, str], Json | None]:
+    bodies: dict[tuple[Kind, str], Json | None] = {
         **{("clan", tag): world.clan(tag) for tag in world.clan_tags},
         **{("war", tag): world.current_war(tag) for tag in world.clan_tags},
         **{("player", tag): world.player(tag) for tag in world.player_tags},
     }
+    return bodies
 
 
 def check_clan(clan: Json) -> None:

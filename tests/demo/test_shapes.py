@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from coc2mqtt.demo import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
 

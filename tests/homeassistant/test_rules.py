@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.homeassistant.builders import EVENT_TYPES, bridge, clan, decode
+from tests.homeassistant.builders import bridge, clan, decode
 from tests.homeassistant.rules import LARGEST_PAYLOAD, violations
 
 if TYPE_CHECKING:
@@ -112,7 +112,3 @@ def test_the_checker_sees_an_override_that_home_assistant_rejects() -> None:
 
 def test_the_checker_sees_a_topic_that_home_assistant_ignores() -> None:
     assert violations("homeassistant/device/a b/config", decode(clan())) == ["topic homeassistant/device/a b/config"]
-
-
-def test_the_tables_here_cover_every_type_of_event_of_a_clan() -> None:
-    assert len(set(EVENT_TYPES)) == len(EVENT_TYPES) == 15

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
+import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,6 +92,34 @@ async def test_a_commit_cancelled_at_any_statement_stores_all_or_nothing(
     assert len(outcomes) >= 6  # BEGIN, the snapshot, two events, the bound, COMMIT
     assert set(map(repr, outcomes)) <= {repr(NOTHING), repr(ALL)}
     assert outcomes[-1] == ALL
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+async def test_a_cancelled_commit_is_over_when_its_caller_hears_of_it(path: Path, number: int) -> None:
+    async with SqliteJournal(path) as journal, asyncio.timeout(5):
+        task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
+        await cancel_at_statement(journal, number, task, its_caller)
+        await asyncio.wait({task})
+        with closing(sqlite3.connect(path)) as other:
+            ((at_once,),) = other.execute("SELECT count(*) FROM event").fetchall()
+        assert task.cancelled()
+        assert len(await journal.pending()) == at_once
+
+
+async def test_a_commit_that_fails_after_it_was_cancelled_leaves_no_complaint_behind(path: Path) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    async with SqliteJournal(path) as journal, asyncio.timeout(5):
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TRIGGER fail AFTER INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END")
+        task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT]))
+        await cancel_at_statement(journal, 1, task, its_caller)
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert await journal.snapshot(CLAN) is None
+    del task
+    gc.collect()  # what nobody asked for is complained of when it goes
+    assert complaints == []
 
 
 async def test_a_commit_cancelled_while_it_waits_for_its_turn_stores_nothing(path: Path) -> None:

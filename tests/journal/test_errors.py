@@ -14,7 +14,14 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.journal import CannotOpenError, DamagedError, JournalError, SqliteJournal, WriteFailedError
+from coc2mqtt.journal import (
+    CannotOpenError,
+    DamagedError,
+    JournalError,
+    ReadFailedError,
+    SqliteJournal,
+    WriteFailedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,6 +186,18 @@ async def test_a_program_that_holds_the_file_locked_is_the_reason(path: Path) ->
         )
         await journal.commit(CLAN, SNAPSHOT, [EVENT])
         assert await journal.snapshot(CLAN) == SNAPSHOT
+
+
+async def test_a_reason_that_is_not_known_is_passed_on(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE watch")
+        with pytest.raises(ReadFailedError) as read:
+            await journal.watches()
+        with pytest.raises(WriteFailedError) as written:
+            await journal.remove_watch(Kind.CLAN, "#2PP")
+    assert str(read.value) == f"the journal {path} cannot be read, no such table: watch"
+    assert str(written.value) == f"the journal {path} cannot be written, no such table: watch"
 
 
 async def test_a_damaged_file_is_said_to_be(path: Path) -> None:

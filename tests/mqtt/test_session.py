@@ -5,7 +5,6 @@ import re
 import socket
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +34,7 @@ from tests.mqtt.sessions import connected
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+    from pathlib import Path
 
     from tests.conftest import StartMosquitto
 
@@ -117,10 +117,9 @@ async def test_hundreds_of_publishes_at_once_are_all_acknowledged_and_keep_their
     port = mosquitto("max_inflight_messages 7").port
     async with connected(replace(READER, port=port), protocol) as reader:
         await reader.subscribe("coc/#")
-        async with connected(replace(WRITER, port=port), protocol) as writer:
-            async with asyncio.TaskGroup() as group:
-                for number in range(500):
-                    group.create_task(writer.publish("coc/events", str(number).encode()))
+        async with connected(replace(WRITER, port=port), protocol) as writer, asyncio.TaskGroup() as group:
+            for number in range(500):
+                group.create_task(writer.publish("coc/events", str(number).encode()))
         assert [int(message.payload) for message in await collect(reader, 500)] == list(range(500))
 
 
@@ -141,10 +140,9 @@ async def test_no_more_messages_are_in_flight_than_the_broker_receives(
                 writer.write(b"\x40\x02" + identifier)
         await reader.read()
 
-    async with connected(replace(WRITER, port=await serve(broker))) as session:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(6):
-                group.create_task(session.publish("a/b", b""))
+    async with connected(replace(WRITER, port=await serve(broker))) as session, asyncio.TaskGroup() as group:
+        for _ in range(6):
+            group.create_task(session.publish("a/b", b""))
     assert in_flight == [2, 2, 2]
 
 
@@ -261,7 +259,7 @@ async def test_everything_that_waits_ends_at_once_when_the_broker_dies(
             ends = await asyncio.gather(*waiting, session.receive(), return_exceptions=True)
         assert {type(end) for end in ends} == {ConnectionLostError}
         for late in (session.publish("coc/x", b""), session.subscribe("coc/x"), session.receive()):
-            with pytest.raises(ConnectionLostError, match="the connection to the broker at 127.0.0.1:"):
+            with pytest.raises(ConnectionLostError, match="the connection to the broker at"):
                 await late
 
 
@@ -395,7 +393,7 @@ async def test_a_host_that_swallows_the_connect_is_said() -> None:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(2):
             waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)  # noqa: FBT003 - the socket's own interface
+            waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         with pytest.raises(
             BrokerTimeoutError, match=r"does not answer within 0\.2 s: check that the broker is running"
@@ -427,7 +425,7 @@ async def test_tls_with_a_certificate_of_our_own(mosquitto: StartMosquitto, cert
     options = replace(READER, host="localhost", port=broker.port, tls=tls)
     async with connected(options) as session:
         await session.publish("coc/x", b"")
-    with pytest.raises(SilentBrokerError, match="check mqtt.tls.cert_file if the broker asks for a certificate"):
+    with pytest.raises(SilentBrokerError, match=r"check mqtt\.tls\.cert_file if the broker asks for a certificate"):
         await open_session(replace(options, tls=replace(tls, cert_file=None, key_file=None)), "5")
 
 

@@ -1,0 +1,214 @@
+"""The story of the demo, told in simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from coc2mqtt.demo import Script, ScriptedChange, Step, World, demo_script, play
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
+
+
+class EnoughError(Exception):
+    """The story has been listened to for long enough."""
+
+
+class Seen(NamedTuple):
+    time: float
+    change: ScriptedChange
+
+    @property
+    def resource(self) -> tuple[str, str]:
+        kind = "war" if self.change.event_type.startswith("war_") else self.change.kind
+        return kind, self.change.tag
+
+
+class Stage:
+    """A world in which time passes only when the story sleeps; ``seen`` is what happened at what second."""
+
+    def __init__(self, seed: int = 1, *, clans: int = 2, players: int = 2, members: int | None = None) -> None:
+        self.time = 0.0
+        self.seen: list[Seen] = []
+        self.sizes: set[int] = set()
+        self.world = World(
+            seed=seed,
+            now=lambda: NOON + timedelta(seconds=self.time),
+            clans=clans,
+            players=players,
+            members=members,
+        )
+
+    async def tell(self, script: Script, seconds: float, *, speed: float = 1.0) -> list[Seen]:
+        async def sleep(delay: float) -> None:
+            self._note()
+            self.time += delay
+            if self.time > seconds:
+                raise EnoughError
+
+        with pytest.raises(EnoughError):
+            await play(self.world, script, speed=speed, sleep=sleep)
+        return self.seen
+
+    def _note(self) -> None:
+        new = [Seen(self.time, change) for change in self.world.changes[len(self.seen) :]]
+        self.seen += new
+        moved = {seen.change.tag for seen in new if seen.change.event_type in ("member_joined", "member_left")}
+        self.sizes |= {(self.world.clan(tag) or {})["members"] for tag in moved}
+
+
+async def tell_demo(
+    seconds: float, seed: int = 1, *, clans: int = 2, players: int = 2, members: int | None = None
+) -> Stage:
+    stage = Stage(seed, clans=clans, players=players, members=members)
+    await stage.tell(demo_script(stage.world, seed), seconds)
+    return stage
+
+
+@SEEDS
+async def test_nearly_every_event_happens_in_the_first_45_seconds(seed: int) -> None:
+    stage = await tell_demo(45, seed)
+    types = {seen.change.event_type for seen in stage.seen}
+    assert types >= {
+        *("clan_updated", "member_joined", "member_left", "member_role_changed", "member_donations", "member_updated"),
+        *("war_new", "war_state_changed", "war_attack_new", "war_ended"),
+        *("troop_upgraded", "spell_upgraded", "hero_upgraded", "hero_equipment_upgraded", "townhall_upgraded"),
+        *("builderhall_upgraded", "player_name_changed", "player_league_changed", "player_label_changed"),
+        *("player_updated", "maintenance_start", "maintenance_end"),
+    }
+    assert stage.seen[0].time == 4.0
+
+
+@SEEDS
+async def test_the_first_45_seconds_hold_a_whole_war_with_attacks_by_both_sides(seed: int) -> None:
+    stage = await tell_demo(45, seed)
+    states = [
+        seen.change.details["war_state_to"] for seen in stage.seen if seen.change.event_type == "war_state_changed"
+    ]
+    # The next war may have begun by then.
+    assert states[:4] == ["preparation", "inWar", "warEnded", "notInWar"]
+    attackers = [
+        seen.change.details["attacker_tag"] for seen in stage.seen if seen.change.event_type == "war_attack_new"
+    ]
+    own = {member["tag"] for member in (stage.world.clan(stage.world.clan_tags[0]) or {})["memberList"]}
+    own |= {seen.change.details["member_tag"] for seen in stage.seen if seen.change.event_type == "member_left"}
+    assert len(attackers) >= 4
+    assert {attacker in own for attacker in attackers} == {True, False}
+
+
+@SEEDS
+@pytest.mark.parametrize(("clans", "players"), [(1, 1), (2, 2), (6, 6)])
+async def test_changes_of_one_resource_are_far_enough_apart_to_be_told_from_each_other(
+    seed: int, clans: int, players: int
+) -> None:
+    stage = await tell_demo(600, seed, clans=clans, players=players)
+    times: dict[tuple[str, str], set[float]] = defaultdict(set)
+    for seen in stage.seen:
+        times[seen.resource].add(seen.time)
+    gaps = [later - earlier for moments in times.values() for earlier, later in pairwise(sorted(moments))]
+    assert len(gaps) > 150
+    assert min(gaps) >= 1.5
+
+
+@SEEDS
+async def test_all_is_quiet_around_a_maintenance(seed: int) -> None:
+    stage = await tell_demo(1200, seed)
+    begins = [seen.time for seen in stage.seen if seen.change.event_type == "maintenance_start"]
+    ends = [seen.time for seen in stage.seen if seen.change.event_type == "maintenance_end"]
+    assert len(begins) >= 4
+    assert max(later - earlier for earlier, later in pairwise(begins)) < 400
+    assert ends[0] - begins[0] == pytest.approx(6)
+    for begin, end in zip(begins, ends, strict=False):
+        assert 5.9 < end - begin < 16
+        assert [seen for seen in stage.seen if begin - 2 < seen.time < end + 3 and seen.change.kind != "api"] == []
+
+
+@SEEDS
+async def test_each_phase_of_a_war_lasts_longer_than_three_seconds(seed: int) -> None:
+    stage = await tell_demo(900, seed)
+    entered: dict[str, float] = {}
+    wars = 0
+    for seen in stage.seen:
+        if seen.change.event_type == "war_state_changed":
+            if seen.change.tag in entered and seen.change.details["war_state_from"] != "notInWar":
+                assert seen.time - entered[seen.change.tag] > 3
+            entered[seen.change.tag] = seen.time
+            wars += seen.change.details["war_state_to"] == "warEnded"
+    assert wars >= 10
+
+
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+async def test_a_war_begins_and_ends_when_its_times_say(speed: float) -> None:
+    stage = Stage()
+    seen = await stage.tell(demo_script(stage.world, 1), 24 / speed, speed=speed)
+    war = stage.world.current_war(stage.world.clan_tags[0])
+    assert war == {**(war or {}), "state": "notInWar"}
+
+    stage = Stage()
+    await stage.tell(demo_script(stage.world, 1), 16.5 / speed, speed=speed)
+    war = stage.world.current_war(stage.world.clan_tags[0]) or {}
+    at = {one.change.details["war_state_to"]: one.time for one in seen if one.change.event_type == "war_state_changed"}
+    for key, state in (("preparationStartTime", "preparation"), ("startTime", "inWar"), ("endTime", "warEnded")):
+        said = datetime.strptime(war[key], "%Y%m%dT%H%M%S.000Z").replace(tzinfo=UTC)
+        # The API gives whole seconds.
+        assert 0 <= at[state] - (said - NOON).total_seconds() < 1.001
+
+
+@SEEDS
+async def test_the_story_goes_on_with_everything_and_keeps_the_clans_in_size(seed: int) -> None:
+    stage = await tell_demo(2400, seed)
+    late = {seen.change.event_type for seen in stage.seen if seen.time > 60}
+    assert late >= {
+        *("clan_updated", "member_joined", "member_left", "member_role_changed", "member_donations", "member_updated"),
+        *("war_new", "war_state_changed", "war_attack_new", "war_ended", "war_log_private", "war_log_public"),
+        *("troop_upgraded", "spell_upgraded", "hero_upgraded", "hero_equipment_upgraded", "player_name_changed"),
+        *("player_league_changed", "player_label_changed", "player_updated", "maintenance_start", "maintenance_end"),
+    }
+    assert min(stage.sizes) >= 8
+    assert max(stage.sizes) <= 50
+
+
+@pytest.mark.parametrize("members", [8, 50])
+async def test_clans_at_the_limits_stay_within_them(members: int) -> None:
+    stage = await tell_demo(900, members=members)
+    assert min(stage.sizes) >= 8
+    assert max(stage.sizes) <= 50
+    assert {"member_joined", "member_left"} <= {seen.change.event_type for seen in stage.seen}
+
+
+async def test_the_same_seed_tells_the_same_story_and_another_seed_another() -> None:
+    one, same, other = [await tell_demo(300, seed) for seed in (3, 3, 4)]
+    assert one.seen == same.seen
+    assert [seen.time for seen in one.seen] != [seen.time for seen in other.seen]
+
+
+async def test_a_script_is_played_at_its_speed_and_ends_with_its_last_step() -> None:
+    world, slept = World(), []
+
+    def steps(speed: float) -> Iterator[Step]:
+        yield Step(3.0, f"a join at speed {speed}", lambda world: world.join(world.clan_tags[0]))
+        yield Step(1.0, "some points", lambda world: world.gain_points(world.clan_tags[0]))
+
+    async def sleep(delay: float) -> None:
+        slept.append((delay, len(world.changes)))
+
+    await play(world, Script(steps), speed=2.0, sleep=sleep)
+    assert slept == [(1.5, 0), (0.5, 2)]
+    assert [change.event_type for change in world.changes] == ["clan_updated", "member_joined", "clan_updated"]
+
+
+@pytest.mark.looptime
+async def test_the_real_clock_is_the_default() -> None:
+    world = World()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(play(world, demo_script(world)), 45.0)
+    assert len({change.event_type for change in world.changes}) >= 16

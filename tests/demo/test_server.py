@@ -1,0 +1,296 @@
+"""The scripted API over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+from yarl import URL
+
+from coc2mqtt.demo import DemoServer, World, faults
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+Json = dict[str, Any]
+MAINTENANCE = {"reason": "inMaintenance", "message": "API is currently in maintenance, please come back later"}
+
+
+class Client:
+    """Asks a server, with each tag's ``#`` as ``%23``, and reads the whole answer."""
+
+    def __init__(self, session: aiohttp.ClientSession, server: DemoServer) -> None:
+        self._session = session
+        self._server = server
+
+    async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
+        url = URL(self._server.base_url + path.replace("#", "%23"), encoded=True)
+        async with self._session.get(url, headers=headers) as response:
+            await response.read()
+            return response
+
+
+@pytest.fixture
+async def server(world: World) -> AsyncIterator[DemoServer]:
+    async with DemoServer(world, max_age=60) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: DemoServer) -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, server)
+
+
+async def test_good_answers_are_the_worlds_bodies_with_the_recorded_headers(world: World, client: Client) -> None:
+    clan, player = world.clan_tags[0], world.player_tags[0]
+    for path, body in (
+        (f"/clans/{clan}", world.clan(clan)),
+        (f"/clans/{clan}/currentwar", world.current_war(clan)),
+        (f"/players/{player}", world.player(player)),
+        ("/players/#JY9J2Y99", world.player("#JY9J2Y99")),
+    ):
+        response = await client.get(path)
+        assert response.status == 200
+        assert await response.json() == body
+        assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+        assert response.headers["Cache-Control"] == "max-age=60"
+
+
+async def test_a_change_shows_in_the_next_answer(world: World, client: Client) -> None:
+    clan, player = world.clan_tags[0], world.player_tags[0]
+    paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/players/{player}")
+    for path in paths:
+        await client.get(path)
+    world.join(clan)
+    world.declare_war(clan)
+    world.rename_player(player)
+    answers = [await (await client.get(path)).json() for path in paths]
+    assert answers == [world.clan(clan), world.current_war(clan), world.player(player)]
+
+
+async def test_a_member_who_left_is_not_found_any_more(world: World, client: Client) -> None:
+    clan = world.clan_tags[0]
+    member = world.join(clan)[-1].details["member_tag"]
+    assert (await client.get(f"/players/{member}")).status == 200
+    world.leave(clan, member)
+    assert (await client.get(f"/players/{member}")).status == 404
+
+
+@pytest.mark.parametrize("path", ["/clans/#2PPP", "/clans/#2PPP/currentwar", "/players/#2PPP"])
+async def test_an_unknown_tag_is_not_found(client: Client, path: str) -> None:
+    response = await client.get(path)
+    assert response.status == 404
+    assert await response.json() == {"reason": "notFound", "message": "Not found with tag 2PPP"}
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "public max-age=600"
+
+
+@pytest.mark.parametrize("path", ["/clans/#ABC", "/clans/2PPP", "/players/#2ppp", "/clans/#0/currentwar"])
+async def test_what_is_no_tag_is_a_bad_request(client: Client, path: str) -> None:
+    response = await client.get(path)
+    assert response.status == 400
+    assert (await response.json())["reason"] == "badRequest"
+
+
+@pytest.mark.parametrize("path", ["/clans", "/clans/#2PP/warlog", "/goldpass/seasons/current", ""])
+async def test_an_endpoint_that_the_demo_has_not_is_not_found(client: Client, path: str) -> None:
+    response = await client.get(path)
+    assert response.status == 404
+    assert await response.json() == {"reason": "notFound"}
+
+
+async def test_a_private_war_log_is_denied_without_a_message(world: World, client: Client) -> None:
+    path = f"/clans/{world.clan_tags[1]}/currentwar"
+    response = await client.get(path)
+    assert response.status == 403
+    assert await response.json() == {"reason": "accessDenied"}
+    assert response.headers["Cache-Control"] == "max-age=60"
+    world.set_war_log_public(world.clan_tags[1], public=True)
+    assert (await client.get(path)).status == 200
+
+
+async def test_a_maintenance_answers_everything(world: World, client: Client) -> None:
+    clan = world.clan_tags[0]
+    paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/players/{world.player_tags[0]}", "/players/#2PPP")
+    world.begin_maintenance()
+    for path in paths:
+        response = await client.get(path)
+        assert response.status == 503
+        assert await response.json() == MAINTENANCE
+    world.end_maintenance()
+    assert [(await client.get(path)).status for path in paths] == [200, 200, 200, 404]
+
+
+async def test_a_token_is_asked_for_where_one_is_set(world: World) -> None:
+    path = f"/clans/{world.clan_tags[0]}"
+    async with (
+        DemoServer(world, token=SecretStr("right")) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client = Client(session, server)
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "right"}):
+            response = await client.get(path, **headers)
+            assert response.status == 403
+            assert await response.json() == {"reason": "accessDenied", "message": "Invalid authorization"}
+        assert (await client.get(path, Authorization="Bearer right")).status == 200
+
+
+async def test_requests_are_counted_by_path(world: World, server: DemoServer, client: Client) -> None:
+    clan = world.clan_tags[0]
+    for path in (f"/clans/{clan}", f"/clans/{clan}", f"/clans/{clan}/currentwar", "/players/#2PPP"):
+        await client.get(path)
+    assert server.requests == {f"/v1/clans/{clan}": 2, f"/v1/clans/{clan}/currentwar": 1, "/v1/players/#2PPP": 1}
+
+
+async def test_the_server_is_gone_when_its_block_ends(world: World) -> None:
+    async with DemoServer(world) as server, aiohttp.ClientSession() as session:
+        url = server.base_url
+        assert url.endswith("/v1")
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await session.get(url)
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.base_url
+
+
+async def test_a_port_that_is_taken_is_an_error(world: World, server: DemoServer) -> None:
+    port = URL(server.base_url).port
+    assert port is not None
+    with pytest.raises(OSError, match="in use"):
+        async with DemoServer(world, port=port):
+            pytest.fail("two servers on one port")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "body"),
+    [
+        (faults.refusal(500, "unknownException"), 500, {"reason": "unknownException"}),
+        (faults.refusal(503, "inMaintenance", MAINTENANCE["message"]), 503, MAINTENANCE),
+        (faults.throttled(), 429, {"reason": "requestThrottled"}),
+        (faults.wrong_token(), 403, {"reason": "accessDenied", "message": "Invalid authorization"}),
+        (
+            faults.wrong_address("198.51.100.4"),
+            403,
+            {
+                "reason": "accessDenied.invalidIp",
+                "message": "Invalid authorization: API key does not allow access from IP 198.51.100.4",
+            },
+        ),
+    ],
+)
+async def test_a_refusal_has_its_status_and_reason(
+    server: DemoServer, client: Client, fault: faults.Fault, status: int, body: Json
+) -> None:
+    server.faults.add(fault)
+    response = await client.get("/clans/#2PP")
+    assert (response.status, await response.json()) == (status, body)
+    assert "Retry-After" not in response.headers
+
+
+async def test_throttling_says_how_long_to_wait_where_asked_to(server: DemoServer, client: Client) -> None:
+    server.faults.add(faults.throttled(retry_after=7))
+    response = await client.get("/clans/#2PP")
+    assert (response.status, response.headers["Retry-After"]) == (429, "7")
+
+
+@pytest.mark.parametrize("status", [502, 503])
+async def test_a_proxy_answers_with_a_page(server: DemoServer, client: Client, status: int) -> None:
+    server.faults.add(faults.html_page(status))
+    response = await client.get("/clans/#2PP")
+    assert (response.status, response.content_type) == (status, "text/html")
+    assert (await response.text()).startswith("<html>")
+
+
+async def test_an_answer_can_be_no_json(server: DemoServer, client: Client) -> None:
+    server.faults.add(faults.not_json())
+    response = await client.get("/clans/#2PP")
+    assert (response.status, response.content_type) == (200, "application/json")
+    with pytest.raises(ValueError, match="Expecting value"):
+        await response.json()
+
+
+async def test_a_member_list_can_be_empty_while_the_count_stays(
+    world: World, server: DemoServer, client: Client
+) -> None:
+    clan = world.clan_tags[0]
+    server.faults.add(faults.empty_member_list(), times=1)
+    body = await (await client.get(f"/clans/{clan}")).json()
+    assert body == {**(world.clan(clan) or {}), "memberList": []}
+    assert await (await client.get(f"/clans/{clan}")).json() == world.clan(clan)
+
+
+async def test_an_answer_can_break_off_in_the_middle(world: World, server: DemoServer, client: Client) -> None:
+    server.faults.add(faults.truncated(), times=1)
+    path = f"/clans/{world.clan_tags[0]}"
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await client.get(path)
+    assert (await client.get(path)).status == 200
+
+
+async def test_a_connection_can_be_reset(server: DemoServer) -> None:
+    server.faults.add(faults.reset(), times=1)
+    host, port = URL(server.base_url).host, URL(server.base_url).port
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"GET /v1/clans/%232PP HTTP/1.1\r\nHost: demo\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    with pytest.raises(ConnectionResetError):
+        await writer.wait_closed()
+
+
+async def test_an_answer_can_hang_and_the_server_still_ends(world: World) -> None:
+    async with asyncio.timeout(5), aiohttp.ClientSession() as session, DemoServer(world) as server:
+        server.faults.add(faults.hang())
+        client = Client(session, server)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.get("/clans/#2PP")
+        server.faults.clear()
+        arrived = asyncio.Event()
+
+        async def arrive(request: web.Request, handler: faults.Handler) -> web.Response:
+            arrived.set()
+            return await handler(request)
+
+        server.faults.add(arrive)
+        server.faults.add(faults.hang())
+        forsaken = asyncio.create_task(client.get("/clans/#2PP"))
+        await arrived.wait()
+    with pytest.raises(aiohttp.ClientError):
+        await forsaken
+
+
+async def test_latency_delays_what_comes_after_it(server: DemoServer, client: Client) -> None:
+    server.faults.add(faults.latency(0.05))
+    server.faults.add(faults.throttled())
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    assert (await client.get("/clans/#2PP")).status == 429
+    assert loop.time() - begin >= 0.05
+
+
+async def test_a_fault_befalls_so_many_requests_and_those_it_concerns(
+    world: World, server: DemoServer, client: Client
+) -> None:
+    one, two = world.clan_tags
+    server.faults.add(faults.throttled(), times=2, path=one)
+    server.faults.add(faults.html_page(), path="/currentwar")
+    statuses = [
+        (await client.get(path)).status
+        for path in (
+            f"/clans/{two}",
+            f"/clans/{one}",
+            f"/clans/{one}/currentwar",
+            f"/clans/{one}",
+            f"/clans/{one}/currentwar",
+        )
+    ]
+    assert statuses == [200, 429, 429, 200, 502]
+    server.faults.clear()
+    assert (await client.get(f"/clans/{one}/currentwar")).status == 200

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from coc2mqtt.homeassistant.models import (
+    Availability,
+    BinarySensor,
+    Device,
+    DeviceDiscovery,
+    DeviceTrigger,
+    EnumSensor,
+    Event,
+    MeasurementSensor,
+    Origin,
+    TimestampSensor,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json = dict[str, Any]
+
+TEMPLATE = "{{ value_json.state }}"
+ONLINE = Availability(topic="coc/bridge/state", value_template=TEMPLATE)
+SENSOR: Json = {
+    "unique_id": "coc2mqtt_home_x",
+    "default_entity_id": "sensor.x",
+    "name": "X",
+    "state_topic": "coc/x",
+    "value_template": TEMPLATE,
+}
+# One of each kind that is legal: the starting point of everything illegal below.
+LEGAL: Mapping[type[BaseModel], Json] = {
+    Availability: {"topic": "coc/x", "value_template": TEMPLATE},
+    Device: {"identifiers": ("x",), "name": "X", "manufacturer": "Y", "model": "Z"},
+    Origin: {"name": "x", "sw_version": "1", "support_url": "https://x.org"},
+    EnumSensor: {**SENSOR, "options": ("a", "b")},
+    TimestampSensor: SENSOR,
+    MeasurementSensor: {**SENSOR, "unit_of_measurement": "members"},
+    BinarySensor: {**SENSOR, "default_entity_id": "binary_sensor.x"},
+    Event: {
+        "unique_id": "x",
+        "default_entity_id": "event.x",
+        "name": "X",
+        "state_topic": "coc/+",
+        "event_types": ("a", "b"),
+    },
+    DeviceTrigger: {"topic": "coc/x/a", "type": "happened", "subtype": "a"},
+}
+
+
+def root(**changes: Any) -> DeviceDiscovery:
+    given: Json = {
+        "device": Device(**LEGAL[Device]),
+        "origin": Origin(**LEGAL[Origin]),
+        "availability": (ONLINE,),
+        "components": {"x": TimestampSensor(**SENSOR)},
+    }
+    return DeviceDiscovery(**{**given, **changes})
+
+
+def encode(**changes: Any) -> Json:
+    payload: Json = orjson.loads(root(**changes).encode())
+    return payload
+
+
+@pytest.mark.parametrize("model", LEGAL, ids=lambda model: str(model.__name__))
+def test_what_is_legal_is_accepted_and_nothing_unknown_beside_it(model: type[BaseModel]) -> None:
+    model(**LEGAL[model])
+    with pytest.raises(ValidationError, match="surprise\n  Extra inputs are not permitted"):
+        model(**LEGAL[model], surprise=1)
+
+
+@pytest.mark.parametrize("model", LEGAL, ids=lambda model: str(model.__name__))
+def test_what_is_announced_cannot_be_changed_afterwards(model: type[BaseModel]) -> None:
+    built = model(**LEGAL[model])
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(built, next(iter(LEGAL[model])), "other")
+
+
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        (Availability, {"topic": "coc/+/state"}),
+        (Availability, {"topic": ""}),
+        (Availability, {"value_template": "{{ value }}"}),
+        (Availability, {"value_template": "value_json.state"}),
+        (Availability, {"payload_available": "ON"}),
+        (Device, {"identifiers": ()}),
+        (Device, {"identifiers": ("x", "x")}),
+        (Device, {"identifiers": ("The Order",)}),
+        (Device, {"identifiers": "x"}),
+        (Device, {"name": ""}),
+        (Device, {"name": None}),
+        (Device, {"configuration_url": "link.clashofclans.com"}),
+        (Device, {"configuration_url": "https://x.org/a b"}),
+        (Device, {"via_device": "x"}),
+        (Origin, {"support_url": "x.org"}),
+        (Origin, {"url": "https://x.org"}),
+        (EnumSensor, {"options": ()}),
+        (EnumSensor, {"options": ("a", "a")}),
+        (EnumSensor, {"unit_of_measurement": "stars"}),
+        (EnumSensor, {"state_class": "measurement"}),
+        (EnumSensor, {"device_class": "timestamp"}),
+        (EnumSensor, {"device_class": None}),
+        (TimestampSensor, {"options": ("a",)}),
+        (TimestampSensor, {"device_class": "enum"}),
+        (MeasurementSensor, {"options": ("a",)}),
+        (MeasurementSensor, {"device_class": "enum"}),
+        (MeasurementSensor, {"unit_of_measurement": ""}),
+        (MeasurementSensor, {"state_class": "total"}),
+        (TimestampSensor, {"entity_category": "config"}),
+        (TimestampSensor, {"platform": "binary_sensor"}),
+        (TimestampSensor, {"default_entity_id": "binary_sensor.x"}),
+        (TimestampSensor, {"default_entity_id": "sensor.The Order"}),
+        (TimestampSensor, {"default_entity_id": "sensor.X"}),
+        (TimestampSensor, {"object_id": "x"}),
+        (TimestampSensor, {"unique_id": "#2PP"}),
+        (TimestampSensor, {"unique_id": ""}),
+        (TimestampSensor, {"state_topic": "coc/+"}),
+        (TimestampSensor, {"state_topic": "coc/#"}),
+        (TimestampSensor, {"state_topic": "coc//x"}),
+        (TimestampSensor, {"icon": "sword-cross"}),
+        (TimestampSensor, {"icon": "mdi:Sword"}),
+        (TimestampSensor, {"availability_topic": "coc/bridge/state"}),
+        (TimestampSensor, {"availability_mode": "latest"}),
+        (BinarySensor, {"entity_category": "config"}),
+        (BinarySensor, {"device_class": "enum"}),
+        (BinarySensor, {"default_entity_id": "sensor.x"}),
+        (Event, {"device_class": None}),
+        (Event, {"event_types": ()}),
+        (Event, {"event_types": ("a", "a")}),
+        (Event, {"event_types": ("a", "")}),
+        (Event, {"state_topic": "coc/#"}),
+        (Event, {"state_topic": "coc/clan+"}),
+        (Event, {"default_entity_id": "sensor.x"}),
+        (DeviceTrigger, {"topic": "coc/+"}),
+        (DeviceTrigger, {"subtype": ""}),
+        (DeviceTrigger, {"unique_id": "x"}),
+        (DeviceTrigger, {"automation_type": "action"}),
+    ],
+)
+def test_what_home_assistant_would_reject_or_misread_cannot_be_built(model: type[BaseModel], change: Json) -> None:
+    with pytest.raises(ValidationError) as raised:
+        model(**{**LEGAL[model], **change})
+    faults = {fault["loc"][0] for fault in raised.value.errors() if fault["loc"]}
+    assert faults <= set(change)
+
+
+@pytest.mark.parametrize("missing", ["unique_id", "default_entity_id", "name", "state_topic", "value_template"])
+def test_a_sensor_says_all_that_it_must(missing: str) -> None:
+    with pytest.raises(ValidationError, match=f"{missing}\n  Field required"):
+        TimestampSensor(**{key: value for key, value in SENSOR.items() if key != missing})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"~": "coc"},
+        {"name": "x"},
+        {"state_topic": "coc/x"},
+        {"availability": ()},
+        {"availability_mode": "latest"},
+        {"availability_topic": "coc/bridge/state"},
+        {"components": {}},
+        {"components": {"War-State": TimestampSensor(**SENSOR)}},
+        {"components": {"x": {"platform": "camera"}}},
+        {"components": {"x": Device(**LEGAL[Device])}},
+    ],
+)
+def test_nothing_illegal_stands_at_the_root(change: Json) -> None:
+    with pytest.raises(ValidationError) as raised:
+        root(**change)
+    assert {fault["loc"][0] for fault in raised.value.errors()} == set(change)
+
+
+@pytest.mark.parametrize(
+    ("second", "twice"),
+    [
+        (TimestampSensor(**{**SENSOR, "default_entity_id": "sensor.y"}), "coc2mqtt_home_x"),
+        (TimestampSensor(**{**SENSOR, "unique_id": "y"}), "sensor.x"),
+    ],
+)
+def test_two_entities_cannot_have_the_same_ids(second: TimestampSensor, twice: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{twice}' stands there twice"):
+        root(components={"x": TimestampSensor(**SENSOR), "y": second})
+
+
+def test_two_triggers_cannot_have_the_same_type_and_subtype() -> None:
+    trigger = DeviceTrigger(**LEGAL[DeviceTrigger])
+    with pytest.raises(ValidationError, match="stands there twice"):
+        root(components={"x": trigger, "y": trigger.model_copy(update={"topic": "coc/x/b"})})
+
+
+def test_what_is_not_said_is_left_out() -> None:
+    payload = encode()
+    assert payload["device"] == {"identifiers": ["x"], "name": "X", "manufacturer": "Y", "model": "Z"}
+    assert payload["components"]["x"] == {**SENSOR, "platform": "sensor", "device_class": "timestamp"}
+
+
+def test_the_null_name_of_a_main_entity_and_an_empty_availability_are_said() -> None:
+    main = TimestampSensor(**{**SENSOR, "name": None, "availability": ()})
+    component = encode(components={"x": main})["components"]["x"]
+    assert component["name"] is None
+    assert component["availability"] == []

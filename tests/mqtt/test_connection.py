@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import signal
+import socket
+import sys
+import textwrap
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import pytest
+from pydantic import SecretStr
+
+from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session, probe
+from coc2mqtt.mqtt.errors import (
+    ConnectionLostError,
+    NotAuthorizedError,
+    PublishDeniedError,
+    SilentBrokerError,
+    UnreachableBrokerError,
+    UnsupportedProtocolError,
+)
+from tests.brokers import free_port, witness
+from tests.mqtt.sessions import connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+
+    from coc2mqtt.mqtt.broker import EmbeddedBroker
+    from tests.conftest import StartMosquitto
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+PASSWORD = "hush-hush-7"  # noqa: S105 - of a broker that lives for one test
+STATE = "coc/bridge/state"
+ONLINE = b'{"state":"online"}'
+OFFLINE = RetainedMessage(STATE, b'{"state":"offline"}')
+ACCEPTED_5, ACCEPTED_3 = b"\x20\x03\x00\x00\x00", b"\x20\x02\x00\x00"
+UNSUPPORTED = b"\x20\x02\x00\x01"  # a CONNACK of 3.1.1, whatever was asked
+SILENCE = b""
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt_home", timeout=2, will=OFFLINE)
+
+Item = TypeVar("Item")
+Lines = list["MutableMapping[str, Any]"]
+
+
+class Waits:
+    """In place of the waits between attempts: hardly any, noted."""
+
+    def __init__(self) -> None:
+        self.seconds: asyncio.Queue[float] = asyncio.Queue()
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.put_nowait(seconds)
+        await asyncio.sleep(0.01)
+
+
+class Bridge:
+    """Runs a connection and tells of its sessions."""
+
+    def __init__(self, options: ConnectionOptions, *, last_words: tuple[RetainedMessage, ...] = (OFFLINE,)) -> None:
+        self.sessions: asyncio.Queue[Session] = asyncio.Queue()
+        self.ended: asyncio.Queue[float] = asyncio.Queue()
+        self.waits = Waits()
+        self.connection = Connection(
+            options,
+            on_session=self.talk,
+            last_words=last_words,
+            sleep=self.waits,
+            draw=lambda: 1.0,
+            clock=itertools.count(1000.0).__next__,
+        )
+        self.task: asyncio.Task[NoReturn] | None = None
+
+    async def talk(self, session: Session) -> None:
+        await session.publish(STATE, ONLINE, retain=True)
+        self.sessions.put_nowait(session)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.put_nowait(asyncio.get_running_loop().time())
+
+    async def stop(self) -> float:
+        """Stop it and return how many seconds that took."""
+        assert self.task is not None
+        start = asyncio.get_running_loop().time()
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+        return asyncio.get_running_loop().time() - start
+
+
+@asynccontextmanager
+async def running(bridge: Bridge) -> AsyncIterator[Bridge]:
+    bridge.task = asyncio.create_task(bridge.connection.run())
+    try:
+        async with asyncio.timeout(10):
+            yield bridge
+    finally:
+        await bridge.stop()
+
+
+async def take(count: int, queue: asyncio.Queue[Item]) -> list[Item]:
+    return [await queue.get() for _ in range(count)]
+
+
+async def test_a_stop_publishes_the_last_words_and_says_goodbye(mosquitto: StartMosquitto, log_lines: Lines) -> None:
+    broker = mosquitto()
+    async with running(Bridge(replace(OPTIONS, port=broker.port, will=RetainedMessage("coc/will", b"!")))) as bridge:
+        await bridge.sessions.get()
+        assert await witness(broker.port, STATE) == ONLINE
+        assert await bridge.stop() < 0.5
+        assert bridge.task is not None
+        assert bridge.task.cancelled()
+    assert await witness(broker.port, "coc/#") == OFFLINE.payload  # and no will
+    assert not bridge.connection.status.connected
+    assert [line["event"] for line in log_lines] == ["connected to the broker"]
+
+
+async def test_a_stop_while_the_broker_hangs_takes_less_than_two_seconds_and_offline_comes_in_the_end(
+    mosquitto: StartMosquitto,
+) -> None:
+    broker = mosquitto()
+    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+        session = await bridge.sessions.get()
+        broker.pause()
+        stuck = [asyncio.create_task(session.publish("coc/x", bytes(1000))) for _ in range(150)]
+        await asyncio.sleep(0)
+        assert 0.5 < await bridge.stop() < 2
+    broker.resume()
+    assert {type(end) for end in await asyncio.gather(*stuck, return_exceptions=True)} == {ConnectionLostError}
+    async with connected(replace(OPTIONS, port=broker.port, client_id="reader", will=None)) as reader:
+        await reader.subscribe(STATE)
+        async with asyncio.timeout(2):
+            async for message in reader.messages():
+                if message.payload == OFFLINE.payload:
+                    break
+
+
+async def test_a_stop_while_a_connect_hangs_is_immediate_and_leaves_nothing_behind(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    broker.pause()
+    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+        await asyncio.sleep(0.05)
+        assert await bridge.stop() < 0.5
+
+
+async def test_a_stop_while_the_network_swallows_the_connect_leaves_no_connection_that_comes_about_later() -> None:
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        full.setblocking(False)
+        stack.enter_context(socket.create_connection(full.getsockname()))
+        async with running(Bridge(replace(OPTIONS, port=full.getsockname()[1]))) as bridge:
+            await asyncio.sleep(0.05)
+            assert await bridge.stop() < 0.5
+        async with asyncio.timeout(5):
+            stack.enter_context((await loop.sock_accept(full))[0])
+            late = stack.enter_context((await loop.sock_accept(full))[0])
+            assert await loop.sock_recv(late, 100) == b""  # no CONNECT
+
+
+async def test_the_will_is_there_after_an_abrupt_death(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    program = textwrap.dedent(f"""
+        import asyncio
+        from coc2mqtt.mqtt.connection import *
+
+        async def talk(session):
+            await session.publish({STATE!r}, {ONLINE!r}, retain=True)
+            print("online", flush=True)
+
+        will = RetainedMessage({STATE!r}, {OFFLINE.payload!r})
+        options = ConnectionOptions("127.0.0.1", {broker.port}, "doomed", will=will)
+        asyncio.run(Connection(options, on_session=talk).run())
+    """)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    while b"online" not in (line := await process.stdout.readline()):
+        assert line, "it ended too early"
+    assert await witness(broker.port, STATE) == ONLINE
+    process.send_signal(signal.SIGKILL)
+    await process.communicate()
+    async with connected(replace(OPTIONS, port=broker.port, will=None)) as reader:
+        await reader.subscribe(STATE)
+        async with asyncio.timeout(2):
+            async for message in reader.messages():
+                if message.payload == OFFLINE.payload:
+                    break
+
+
+async def test_a_killed_broker_ends_the_session_at_once_and_its_return_begins_a_new_one(
+    mosquitto: StartMosquitto, log_lines: Lines
+) -> None:
+    broker = mosquitto()
+    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+        first = await bridge.sessions.get()
+        before = bridge.connection.status
+        killed = asyncio.get_running_loop().time()
+        broker.kill()
+        assert await bridge.ended.get() - killed < 1
+        assert await take(5, bridge.waits.seconds) == [1, 2, 4, 8, 16]
+        status = bridge.connection.status
+        assert not status.connected
+        assert status.protocol is None
+        assert status.last_error is not None
+        assert status.last_error.startswith("nothing accepts connections on the broker at 127.0.0.1:")
+        broker.restart()
+        second = await bridge.sessions.get()
+        after = bridge.connection.status
+    assert second is not first
+    assert (before.connected, before.protocol, before.reconnects, before.last_error) == (True, "5", 0, None)
+    assert (after.connected, after.protocol, after.reconnects) == (True, "5", 1)
+    assert before.since < status.since < after.since == second.connected_at
+    assert [line["event"] for line in log_lines] == [
+        "connected to the broker",
+        "lost the connection to the broker",
+        "no connection to the broker, trying on",
+        "connected to the broker",
+    ]
+
+
+async def test_what_was_published_into_the_void_is_not_sent_by_a_later_connection(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+        session = await bridge.sessions.get()
+        broker.pause()
+        lost = asyncio.create_task(session.publish("coc/lost", b"1", retain=True))
+        await asyncio.sleep(0)
+        broker.kill()
+        with pytest.raises(ConnectionLostError):
+            await lost
+        broker.restart()
+        again = await bridge.sessions.get()
+        await again.subscribe("coc/#")
+        await again.publish("coc/end", b"")
+        topics = []
+        async for message in again.messages():
+            topics.append(message.topic)
+            if message.topic == "coc/end":
+                break
+        assert topics == [STATE, "coc/end"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        (KeyError("a bug"), KeyError),
+        (ExceptionGroup("workers", [KeyError("a bug")]), KeyError),
+        (ExceptionGroup("workers", [ConnectionLostError("x"), ExceptionGroup("more", [KeyError("a bug")])]), KeyError),
+        (ExceptionGroup("workers", [KeyError("a bug"), ValueError("another")]), ExceptionGroup),
+        (PublishDeniedError("nobody dealt with it"), PublishDeniedError),
+    ],
+    ids=["alone", "in a group", "beside a lost connection", "two", "not of the connection"],
+)
+async def test_what_on_session_raises_comes_out_after_the_last_words(
+    mosquitto: StartMosquitto, raised: Exception, kind: type[Exception]
+) -> None:
+    broker = mosquitto()
+
+    async def talk(session: Session) -> None:
+        await session.publish(STATE, ONLINE, retain=True)
+        raise raised
+
+    connection = Connection(replace(OPTIONS, port=broker.port, will=None), on_session=talk, last_words=[OFFLINE])
+    with pytest.raises(kind) as out:
+        await asyncio.wait_for(connection.run(), 5)
+    assert type(out.value) is kind
+    assert await witness(broker.port, STATE) == OFFLINE.payload
+    assert not connection.status.connected
+
+
+async def test_a_session_that_has_nothing_more_to_do_keeps_its_connection(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    done = asyncio.Event()
+
+    async def talk(session: Session) -> None:
+        await session.publish(STATE, ONLINE, retain=True)
+        done.set()
+
+    connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk)
+    task = asyncio.create_task(connection.run())
+    await done.wait()
+    assert await witness(broker.port, STATE) == ONLINE
+    assert connection.status.connected
+    assert connection.status.reconnects == 0
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_stop_is_not_lost_when_the_connection_breaks_in_the_same_moment(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    begun = asyncio.Event()
+
+    async def talk(session: Session) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            broker.kill()
+            await session.publish("coc/x", b"")  # ends with ConnectionLostError, in the middle of the stop
+
+    connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk)
+    task = asyncio.create_task(connection.run())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(asyncio.shield(task), 5)
+    assert task.cancelled()
+
+
+async def test_nobody_ever_reads_the_password(
+    mosquitto: StartMosquitto, log_lines: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    broker = mosquitto(users={"bridge": PASSWORD})
+    options = replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3"))
+    async with running(Bridge(options)) as bridge:
+        await take(3, bridge.waits.seconds)
+        refused = bridge.connection.status
+    async with running(Bridge(replace(options, password=SecretStr(PASSWORD)))) as bridge:
+        await bridge.sessions.get()
+        broker.kill()
+        await take(3, bridge.waits.seconds)
+        lost = bridge.connection.status
+    assert refused.last_error is not None
+    assert refused.last_error.startswith(f"the broker at 127.0.0.1:{broker.port} does not let the user 'bridge' in")
+    assert [line["event"] for line in log_lines] == [
+        "no connection to the broker, trying on",
+        "connected to the broker",
+        "lost the connection to the broker",
+        "no connection to the broker, trying on",
+    ]
+    everything = json.dumps([log_lines, caplog.text, repr(options), repr(refused), repr(lost)], default=repr)
+    assert PASSWORD not in everything
+    assert "wrong-word-3" not in everything
+    # The libraries below say nothing of their own either.
+    assert [record for record in caplog.records if record.name != "asyncio"] == []
+
+
+async def test_without_version_5_it_speaks_3_1_1(embedded_broker: EmbeddedBroker) -> None:
+    async with running(Bridge(replace(OPTIONS, port=embedded_broker.port, will=None))) as bridge:
+        session = await bridge.sessions.get()
+        assert session.protocol == "3.1.1"
+        assert bridge.connection.status.protocol == "3.1.1"
+
+
+class ScriptedBroker:
+    """Answers a CONNECT by its version, notes which came, and hangs up when told to; b"" is silence."""
+
+    def __init__(self, *, five: bytes, three: bytes) -> None:
+        self.answers = {5: five, 4: three}
+        self.versions: asyncio.Queue[int] = asyncio.Queue()
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        version = (await reader.readexactly(10))[8]
+        self.versions.put_nowait(version)
+        writer.write(self.answers[version])
+        self._writer = writer
+        await reader.read()
+
+    def hang_up(self) -> None:
+        assert self._writer is not None
+        self._writer.close()
+
+
+@pytest.mark.parametrize(
+    ("five", "then", "versions"),
+    [
+        pytest.param(UNSUPPORTED, UNSUPPORTED, [5, 4, 4], id="5 refused: 3.1.1 from then on"),
+        pytest.param(SILENCE, SILENCE, [5, 4, 4], id="silent on 5: one time-out only"),
+        pytest.param(ACCEPTED_5, UNSUPPORTED, [5, 5, 4], id="5 given up: 3.1.1 as well"),
+        pytest.param(ACCEPTED_5, SILENCE, [5, 5, 5], id="5 once spoken: in trouble, not old"),
+    ],
+)
+async def test_the_version_follows_what_the_broker_speaks(
+    serve: Callable[[Any], Awaitable[int]], five: bytes, then: bytes, versions: list[int]
+) -> None:
+    broker = ScriptedBroker(five=five, three=ACCEPTED_3)
+    begun = asyncio.Event()
+
+    async def talk(_session: Session) -> None:
+        begun.set()
+
+    options = replace(OPTIONS, port=await serve(broker), timeout=0.1)
+    connection = Connection(options, on_session=talk, sleep=Waits())
+    task = asyncio.create_task(connection.run())
+    async with asyncio.timeout(5):
+        await begun.wait()
+        broker.answers[5] = then
+        broker.hang_up()
+        assert await take(len(versions), broker.versions) == versions
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("moment", range(8))
+async def test_a_stop_is_not_lost_in_the_moment_in_which_the_broker_answers(
+    serve: Callable[[Any], Awaitable[int]], moment: int
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(10)
+        writer.write(ACCEPTED_5)
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        task.cancel()
+        await reader.read()
+
+    async def talk(session: Session) -> None:
+        await session.publish("coc/x", b"")  # never acknowledged
+
+    options = replace(OPTIONS, port=await serve(broker))
+    task = asyncio.create_task(Connection(options, on_session=talk).run())
+    await asyncio.wait([task], timeout=2)
+    assert task.cancelled()
+
+
+async def test_a_fixed_version_is_not_left(embedded_broker: EmbeddedBroker, mosquitto: StartMosquitto) -> None:
+    options = replace(OPTIONS, port=embedded_broker.port, protocol="5")
+    with pytest.raises(UnsupportedProtocolError, match=r"set mqtt\.protocol to 3\.1\.1 or to auto"):
+        await probe(options)
+    assert await probe(replace(OPTIONS, port=mosquitto().port, protocol="3.1.1")) == "3.1.1"
+
+
+async def test_a_probe_connects_once_and_disturbs_nobody(mosquitto: StartMosquitto, log_lines: Lines) -> None:
+    broker = mosquitto()
+    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+        await bridge.sessions.get()
+        assert await probe(replace(OPTIONS, port=broker.port)) == "5"
+        assert bridge.connection.status.connected
+        assert await witness(broker.port, STATE) == ONLINE
+    assert len(log_lines) == 1
+
+
+async def test_a_probe_raises_what_is_wrong(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto(users={"bridge": PASSWORD})
+    with pytest.raises(NotAuthorizedError, match=r"check mqtt\.username and mqtt\.password"):
+        await probe(replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3")))
+    broker.pause()
+    with pytest.raises(SilentBrokerError, match="does not answer within"):
+        await probe(replace(OPTIONS, port=broker.port, timeout=0.1))
+    with pytest.raises(UnreachableBrokerError, match="nothing accepts connections"):
+        await probe(replace(OPTIONS, port=free_port()))

@@ -1,0 +1,54 @@
+"""The bridge as its users run it: a process of its own, with a configuration file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOKEN = "token-that-nobody-may-see"
+PASSWORD = "password-that-nobody-may-see"
+
+
+class BridgeProcess:
+    """``coc2mqtt run``; ``log`` is all that it wrote so far, over all its starts."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self._config = folder / "coc2mqtt.yaml"
+        self._log = folder / "coc2mqtt.log"
+        self._process: asyncio.subprocess.Process | None = None
+        settings = {"journal": {"path": str(folder / "coc2mqtt.db")}, **settings}
+        self._config.write_text(yaml.safe_dump(settings))
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    async def start(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COC2MQTT_")}
+        with self._log.open("a") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "coc2mqtt", "run", "--config", str(self._config)),
+                stdout=log,
+                stderr=log,
+                env=environment,
+            )
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status, which must come within the promised five seconds."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.send_signal(how)
+        async with asyncio.timeout(5):
+            return await process.wait()
+
+    async def kill_if_running(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            await self.end(signal.SIGKILL)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import SecretStr
+
+from coc2mqtt.demo import DemoServer, World
+from tests.service.bridges import TOKEN, BridgeProcess
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+# Long enough that nothing is polled unless a test asks for it.
+NEVER = 3600
+
+
+@pytest.fixture
+def world() -> World:
+    return World(seed=7, members=12)
+
+
+@pytest.fixture
+async def server(world: World) -> AsyncIterator[DemoServer]:
+    async with DemoServer(world, token=SecretStr(TOKEN)) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(world: World, server: DemoServer) -> Callable[..., dict[str, Any]]:
+    """Return settings for a broker on a port, watching the whole world, polling only when asked to."""
+
+    def build(port: int, **changes: Any) -> dict[str, Any]:
+        return {
+            "api": {"base_url": server.base_url, "tokens": [TOKEN]},
+            "mqtt": {"host": "127.0.0.1", "port": port},
+            "watch": {
+                "clans": [{"tag": tag, "interval": NEVER, "war_interval": NEVER} for tag in world.clan_tags],
+                "players": [{"tag": tag, "interval": NEVER} for tag in world.player_tags],
+                "maintenance": {"interval": 1},
+            },
+            **changes,
+        }
+
+    return build
+
+
+@pytest.fixture
+async def bridge(tmp_path: Path) -> AsyncIterator[Callable[[dict[str, Any]], BridgeProcess]]:
+    """Make a bridge, which is not started yet and is killed in the end if it still runs."""
+    bridges: list[BridgeProcess] = []
+
+    def make(settings: dict[str, Any]) -> BridgeProcess:
+        bridges.append(BridgeProcess(tmp_path, settings))
+        return bridges[-1]
+
+    yield make
+    for one in bridges:
+        await one.kill_if_running()

@@ -1,0 +1,146 @@
+"""What a user of the broker sees: a subscriber to everything, that asks for things as well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiomqtt
+import orjson
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from coc2mqtt.mqtt import payloads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+_PATIENCE = 15.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One message; ``retain`` is the publisher's own flag where the broker speaks MQTT 5."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    correlation_data: bytes | None = None
+
+    @property
+    def data(self) -> Any:
+        return orjson.loads(self.payload)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it lies three levels deep, where nothing but events may be."""
+        levels = self.topic.split("/")
+        return (len(levels) == 4 and levels[1] in ("clan", "player")) or (len(levels) == 3 and levels[1] == "api")
+
+
+class Observer:
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+        self._arrived = asyncio.Condition()
+        self.seen: list[Seen] = []
+
+    @property
+    def events(self) -> list[Seen]:
+        return [message for message in self.seen if message.is_event]
+
+    def retained(self, topic: str) -> Any:
+        """Return what was last published on a topic, None where nothing was or it was emptied."""
+        found = [message.payload for message in self.seen if message.topic == topic]
+        return orjson.loads(found[-1]) if found and found[-1] else None
+
+    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Wait until something that came in makes the condition true."""
+        try:
+            async with asyncio.timeout(_PATIENCE), self._arrived:
+                await self._arrived.wait_for(lambda: bool(condition()))
+        except TimeoutError:
+            raise AssertionError(f"never came: {what}; last: {[m.topic for m in self.seen[-20:]]}") from None
+
+    async def publish(self, topic: str, payload: bytes | str = b"", *, retain: bool = False, **properties: Any) -> None:
+        sent = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        for name, value in properties.items():
+            setattr(sent, name, value)
+        await self._client.publish(topic, payload, qos=1, retain=retain, properties=sent if properties else None)
+
+    async def request(self, command: str, **data: Any) -> Any:
+        """Ask the bridge and return its answer."""
+        transaction = uuid.uuid4().hex
+        await self.publish(f"coc/bridge/request/{command}", orjson.dumps({**data, "transaction": transaction}))
+        topic = f"coc/bridge/response/{command}"
+
+        def answer() -> Any:
+            answers = (message.data for message in self.seen if message.topic == topic)
+            return next((data for data in answers if data.get("transaction") == transaction), None)
+
+        await self.until(answer, f"an answer to {command}")
+        return answer()
+
+    async def listen(self) -> None:
+        async for message in self._client.messages:
+            async with self._arrived:
+                correlation = getattr(message.properties, "CorrelationData", None)
+                self.seen.append(Seen(str(message.topic), bytes(message.payload), bool(message.retain), correlation))
+                self._arrived.notify_all()
+
+
+@contextlib.asynccontextmanager
+async def observing(
+    port: int, *, protocol: aiomqtt.ProtocolVersion = aiomqtt.ProtocolVersion.V5, **login: Any
+) -> AsyncIterator[Observer]:
+    async with aiomqtt.Client("127.0.0.1", port, protocol=protocol, **login) as client:
+        observer = Observer(client)
+        if protocol is aiomqtt.ProtocolVersion.V5:
+            as_published = SubscribeOptions(qos=1, retainAsPublished=True)
+            await client.subscribe(
+                [("coc/#", as_published), ("homeassistant/#", as_published), ("reply/#", as_published)]
+            )
+        else:
+            await client.subscribe("coc/#", qos=1)
+        listening = asyncio.create_task(observer.listen())
+        try:
+            yield observer
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+
+_STATES: dict[str, type[payloads.Payload]] = {
+    "availability": payloads.OnlinePayload,
+    "clan": payloads.ClanPayload,
+    "war": payloads.WarPayload,
+    "player": payloads.PlayerPayload,
+    "status": payloads.ApiStatusPayload,
+}
+_BRIDGE: dict[str, type[payloads.Payload]] = {
+    "state": payloads.OnlinePayload,
+    "info": payloads.InfoPayload,
+    "health": payloads.HealthPayload,
+    "watches": payloads.WatchesPayload,
+    "response": payloads.ResponsePayload,
+}
+
+
+def check_payload(message: Seen) -> None:
+    """Validate what the bridge published against its model, and its retain flag against its kind."""
+    levels = message.topic.split("/")
+    if levels[0] != "coc" or levels[1:3] == ["bridge", "request"] or not message.payload:
+        return
+    if message.is_event:
+        assert not message.retain, message.topic
+        assert len(message.payload) <= 2048
+        event = payloads.EventPayload.model_validate(message.data)
+        assert event.event_type == levels[-1]
+        return
+    model = _BRIDGE[levels[2]] if levels[1] == "bridge" else _STATES[levels[-1]]
+    model.model_validate(message.data)
+    assert message.retain is (levels[2] != "response"), message.topic
