@@ -16,6 +16,7 @@ from coc2mqtt.homeassistant.models import (
     EnumSensor,
     Event,
     MeasurementSensor,
+    Removed,
     TimestampSensor,
 )
 from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic, object_id
@@ -34,20 +35,13 @@ _WAR_STATES = {
 
 @dataclass(frozen=True, slots=True)
 class ClanTopics:
-    """Where the states that a clan's entities show are retained, and where its events are published.
-
-    ``events`` is the filter that fits exactly the clan's events: its last level, ``+``, stands for the event's type.
-    """
+    """Where the states that a clan's entities show are retained, and the filter that fits exactly its events."""
 
     bridge_state: str
     availability: str
     clan: str
     war: str
     events: str
-
-    def event(self, event_type: str) -> str:
-        """Return the topic of one type of event."""
-        return self.events.removesuffix("+") + event_type
 
 
 def clan_device(
@@ -64,14 +58,18 @@ def clan_device(
     """Return the announcement of a clan.
 
     ``tag`` is normalised, ``name`` None until it is known, ``event_types`` every type that can come on the clan's
-    topics. Without ``war`` the entities and triggers of wars are left out.
+    topics. Without ``war`` the entities and triggers of wars are taken back.
     """
     device = object_id(instance, "clan", tag)
+    of_war = {
+        **_war(device, tag, topics),
+        **_triggers(topics, [event_type for event_type in event_types if event_type.startswith("war_")]),
+    }
     components = {
-        **(_war(device, tag, topics) if war else {}),
+        **(of_war if war else {key: Removed(platform=component.platform) for key, component in of_war.items()}),
         **_members(device, tag, topics),
         **_events(device, tag, topics, event_types),
-        **_triggers(topics, [event_type for event_type in event_types if war or not event_type.startswith("war_")]),
+        **_triggers(topics, [event_type for event_type in event_types if not event_type.startswith("war_")]),
     }
     payload = DeviceDiscovery(
         device=Device(
@@ -90,7 +88,7 @@ def clan_device(
     return DiscoveryMessage(discovery_topic(discovery_prefix, instance, "clan", tag), payload.encode())
 
 
-def _war(device: str, tag: str, topics: ClanTopics) -> dict[str, Component]:
+def _war(device: str, tag: str, topics: ClanTopics) -> dict[str, EnumSensor | TimestampSensor]:
     return {
         "war_state": EnumSensor(
             unique_id=f"{device}_war_state",
@@ -150,9 +148,15 @@ def _events(device: str, tag: str, topics: ClanTopics, event_types: Sequence[str
     }
 
 
-def _triggers(topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
+def _triggers(topics: ClanTopics, event_types: Sequence[str]) -> dict[str, DeviceTrigger]:
     return {
-        f"trigger_{event_type}": DeviceTrigger(topic=topics.event(event_type), type="happened", subtype=event_type)
+        f"trigger_{event_type}": DeviceTrigger(
+            topic=topics.events,
+            payload=event_type,
+            value_template=templates.read("event_type"),
+            type="happened",
+            subtype=event_type,
+        )
         for event_type in event_types
     }
 

@@ -142,16 +142,28 @@ class Event(Entity):
 
 
 class DeviceTrigger(_Model):
-    """Any message on ``topic`` starts the automations that chose it; the editor shows "<subtype> <type>"."""
+    """A message on ``topic`` from which the template reads ``payload`` starts the automations that chose this.
+
+    The editor shows "<subtype> <type>". On a topic of its own, beside an event entity on a filter that fits it too, it
+    would start them twice with a broker that sends one copy for each subscription (MQTT 3.1.1 leaves that open).
+    """
 
     platform: Literal["device_automation"] = "device_automation"
     automation_type: Literal["trigger"] = "trigger"
-    topic: Topic
+    topic: TopicFilter
+    payload: Text
+    value_template: Template
     type: Text
     subtype: Text
 
 
-Component = EnumSensor | TimestampSensor | MeasurementSensor | BinarySensor | Event | DeviceTrigger
+class Removed(_Model):
+    """A component that an earlier announcement may have had, taken back: leaving it out would let it stand."""
+
+    platform: Literal["sensor", "device_automation"]
+
+
+Component = EnumSensor | TimestampSensor | MeasurementSensor | BinarySensor | Event | DeviceTrigger | Removed
 
 
 class DeviceDiscovery(_Model):

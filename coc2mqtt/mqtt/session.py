@@ -326,7 +326,7 @@ def _client(options: ConnectionOptions, protocol: Protocol, context: ssl.SSLCont
         timeout=options.timeout,
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
         tls_context=context,
-        max_inflight_messages=0,  # no window of paho's own: it cannot follow the broker's Receive Maximum
+          # no window of paho's own: it cannot follow the broker's Receive Maximum
         logger=_QUIET,
     )
 

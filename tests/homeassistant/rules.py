@@ -85,6 +85,8 @@ def _component(root: Json, component: Json) -> Iterator[str]:
     if platform not in COMPONENTS:
         yield f"platform {platform}"
         return
+    if set(component) == {"platform"}:
+        return  # it takes back what an earlier announcement had
     yield from _keys(platform, component, COMPONENTS[platform], REQUIRED[platform])
     if platform == "device_automation":
         return

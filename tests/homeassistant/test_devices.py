@@ -108,19 +108,26 @@ def test_a_clans_events_are_there_when_the_clan_is_not_so_that_watch_unavailable
     assert topics_of(payload["components"]["events"], payload) == ["coc/bridge/state"]
 
 
-def test_every_event_has_a_trigger_on_its_own_topic() -> None:
-    components = decode(clan())["components"].values()
-    triggers = [trigger for trigger in components if trigger["platform"] == "device_automation"]
-    assert [(trigger["topic"], trigger["type"], trigger["subtype"]) for trigger in triggers] == [
-        (f"coc/clan/2PP/{event_type}", "happened", event_type) for event_type in EVENT_TYPES
+def test_every_event_has_a_trigger_on_the_filter_of_the_event_entity() -> None:
+    components = decode(clan())["components"]
+    triggers = [trigger for trigger in components.values() if trigger["platform"] == "device_automation"]
+    assert [(trigger["payload"], trigger["type"], trigger["subtype"]) for trigger in triggers] == [
+        (event_type, "happened", event_type) for event_type in sorted(EVENT_TYPES, key=order_of_triggers)
     ]
+    assert {trigger["topic"] for trigger in triggers} == {components["events"]["state_topic"]}
 
 
-def test_without_war_its_entities_and_triggers_are_left_out_and_nothing_else() -> None:
+def order_of_triggers(event_type: str) -> tuple[bool, int]:
+    return not event_type.startswith("war_"), EVENT_TYPES.index(event_type)
+
+
+def test_without_war_its_entities_and_triggers_are_taken_back_and_nothing_else() -> None:
     full, peaceful = (decode(clan(war=war))["components"] for war in (True, False))
     war_triggers = {f"trigger_{event_type}" for event_type in EVENT_TYPES if event_type.startswith("war_")}
     assert len(war_triggers) == 6
-    assert {key: value for key, value in full.items() if key not in WAR_ENTITIES | war_triggers} == peaceful
+    for key, component in full.items():
+        gone = key in WAR_ENTITIES | war_triggers
+        assert peaceful[key] == ({"platform": component["platform"]} if gone else component), key
 
 
 def test_without_war_an_old_event_of_a_war_is_still_known_to_the_event_entity() -> None:

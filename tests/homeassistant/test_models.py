@@ -49,7 +49,10 @@ LEGAL: Mapping[type[BaseModel], Json] = {
         "state_topic": "coc/+",
         "event_types": ("a", "b"),
     },
-    DeviceTrigger: {"topic": "coc/x/a", "type": "happened", "subtype": "a"},
+    DeviceTrigger: {
+        **{"topic": "coc/x/+", "payload": "a", "value_template": "{{ value_json.event_type }}"},
+        **{"type": "happened", "subtype": "a"},
+    },
 }
 
 
@@ -138,7 +141,7 @@ def test_what_is_announced_cannot_be_changed_afterwards(model: type[BaseModel]) 
         (Event, {"state_topic": "coc/#"}),
         (Event, {"state_topic": "coc/clan+"}),
         (Event, {"default_entity_id": "sensor.x"}),
-        (DeviceTrigger, {"topic": "coc/+"}),
+        (DeviceTrigger, {"topic": "coc/#"}),
         (DeviceTrigger, {"subtype": ""}),
         (DeviceTrigger, {"unique_id": "x"}),
         (DeviceTrigger, {"automation_type": "action"}),

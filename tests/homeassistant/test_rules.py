@@ -35,7 +35,7 @@ MANY_TYPES = tuple(f"some_rather_long_type_of_event_{number}" for number in rang
 def test_every_announcement_keeps_home_assistants_rules(announce: Callable[[], DiscoveryMessage]) -> None:
     message = announce()
     assert violations(message.topic, decode(message)) == []
-    assert len(message.payload) < LARGEST_PAYLOAD / 4
+    assert len(message.payload) < LARGEST_PAYLOAD / 2
 
 
 def put(*path: str, value: Any) -> Callable[[Json], None]:
