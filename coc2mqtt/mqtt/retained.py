@@ -106,9 +106,12 @@ class RetainedState:
         if watch is None or (resource.kind is Kind.WAR and not watch.war):
             await self._empty(session, resource)
             return
-        if snapshot is not None:
-            for facet, payload in facets(resource, snapshot).items():
-                await self.say(session, self._topics.state(resource.kind, resource.tag, facet), payload.encode())
+        if snapshot is None:
+            # Before the first poll there is nothing to show: a device announced now would need another announcement
+            # for its name in a moment, and Home Assistant can lose one of two that come within a second.
+            return
+        for facet, payload in facets(resource, snapshot).items():
+            await self.say(session, self._topics.state(resource.kind, resource.tag, facet), payload.encode())
         if resource.kind is Kind.CLAN and self._discovery is not None:
             await self._announce(session, self._discovery.clan(watch, _name(snapshot)))
 
@@ -125,5 +128,5 @@ class RetainedState:
             self._announced[device.topic] = device.payload
 
 
-def _name(snapshot: Snapshot | None) -> str | None:
-    return None if snapshot is None or snapshot.data is None else snapshot.data.get("name")
+def _name(snapshot: Snapshot) -> str | None:
+    return None if snapshot.data is None else snapshot.data.get("name")

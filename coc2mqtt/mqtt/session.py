@@ -267,9 +267,7 @@ class Session:
         self, paho: Paho, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if self._answered:
-            # paho may tell of the end of one connection twice; only the first time has the broker's reason.
-            self._lost = self._lost or loss(self._options, reason.value)
-            self._give_up()
+            self._lost = loss(self._options, reason.value)
             self._tell_aiomqtt["on_disconnect"](paho, userdata, flags, reason, properties)
             return
         self._closed_early = True
@@ -326,7 +324,7 @@ def _client(options: ConnectionOptions, protocol: Protocol, context: ssl.SSLCont
         timeout=options.timeout,
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
         tls_context=context,
-          # no window of paho's own: it cannot follow the broker's Receive Maximum
+        max_inflight_messages=0,  # no window of paho's own: it cannot follow the broker's Receive Maximum
         logger=_QUIET,
     )
 

@@ -106,6 +106,11 @@ async def test_every_change_arrives_once_on_its_topic_and_nothing_else(
         await running.start()
         await until_baseline(observer, world)
         assert observer.events == [], "the first look at anything is silent"
+        clan = world.clan_tags[0]
+        await observer.until(lambda: observer.retained(device(clan)), "the clan's device")
+        # Home Assistant can lose one of two announcements that come within a second.
+        assert len([message for message in observer.seen if message.topic == device(clan)]) == 1
+        assert observer.retained(device(clan))["device"]["name"] == (world.clan(clan) or {})["name"]
         promised: Counter[str] = Counter()
         for happen in happenings(world):
             before = len(world.changes)
