@@ -1,4 +1,4 @@
-"""Sessions for tests, with a task beside them that takes in what the broker sends."""
+"""Sessions for tests, and the wire of brokers that tests play themselves."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> Asy
         if not receiving.cancelled():
             receiving.exception()
         session.drop()
+
+
+async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Read one MQTT packet of less than 128 bytes."""
+    kind, length = await reader.readexactly(2)
+    return kind, await reader.readexactly(length)

@@ -1,40 +1,25 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import socket
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr
 
 from coc2mqtt.mqtt.errors import (
-    BrokerTimeoutError,
-    ClientIdRejectedError,
-    ConnectError,
     ConnectionLostError,
     MessageTooLargeError,
-    NotAuthorizedError,
     PublishDeniedError,
     SessionTakenOverError,
-    SilentBrokerError,
     SubscribeDeniedError,
-    TlsError,
-    UnknownHostError,
-    UnreachableBrokerError,
-    UnsupportedProtocolError,
-    WrongCredentialsError,
 )
-from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, TlsOptions
-from coc2mqtt.mqtt.session import Message, open_session
-from tests.brokers import free_port, witness
-from tests.mqtt.sessions import connected
+from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
+from coc2mqtt.mqtt.session import Message
+from tests.brokers import witness
+from tests.mqtt.sessions import connected, packet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
-    from pathlib import Path
 
     from tests.conftest import StartMosquitto
 
@@ -299,192 +284,6 @@ async def test_what_the_broker_says_at_a_disconnect_is_said(
         with pytest.raises(kind, match=sentence):
             await session.receive()
     assert type(lost.value) is kind
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize(
-    ("username", "password", "sentence"),
-    [
-        ("bridge", "wrong-word-3", "does not let the user 'bridge' in: check mqtt.username and mqtt.password"),
-        ("nobody", PASSWORD, "does not let the user 'nobody' in: check mqtt.username and mqtt.password"),
-        (None, None, "does not let a client without a user name in: check mqtt.username and mqtt.password"),
-    ],
-)
-async def test_wrong_credentials_are_said_without_the_password(
-    mosquitto: StartMosquitto, protocol: Protocol, username: str | None, password: str | None, sentence: str
-) -> None:
-    broker = mosquitto(users={"bridge": PASSWORD})
-    secret = None if password is None else SecretStr(password)
-    options = replace(READER, port=broker.port, username=username, password=secret)
-    with pytest.raises(NotAuthorizedError, match=re.escape(sentence)) as refused:
-        await open_session(options, protocol)
-    for text in (str(refused.value), repr(options)):
-        assert "wrong-word-3" not in text
-        assert PASSWORD not in text
-    options = replace(options, username="bridge", password=SecretStr(PASSWORD))
-    async with connected(options, protocol) as session:
-        await session.publish("coc/x", b"")
-
-
-REFUSALS: list[tuple[int, int | None, type[ConnectError], str]] = [
-    (0x84, 1, UnsupportedProtocolError, "set mqtt.protocol to .* or to auto"),
-    (0x85, 2, ClientIdRejectedError, "does not accept the client id 'reader': choose another instance name"),
-    (0x86, 4, WrongCredentialsError, "does not accept a client without a user name: check mqtt.username"),
-    (0x87, 5, NotAuthorizedError, "does not let a client without a user name in"),
-    (0x88, 3, ConnectError, r"refuses the connection \(server unavailable\): see the broker's log"),
-    (0x9A, None, ConnectError, "does not keep retained messages, which coc2mqtt needs"),
-]
-
-
-@pytest.mark.parametrize(
-    ("protocol", "answer", "kind", "sentence"),
-    [
-        *(("5", bytes([0x20, 3, 0, code, 0]), kind, sentence) for code, _, kind, sentence in REFUSALS),
-        *(
-            ("3.1.1", bytes([0x20, 2, 0, code]), kind, sentence)
-            for _, code, kind, sentence in REFUSALS
-            # paho takes a 3.1.1 broker's refusal of 3.1.1 for a broken connection
-            if code not in {None, 1}
-        ),
-        ("5", bytes([0x20, 2, 0, 1]), UnsupportedProtocolError, "does not speak MQTT 5: set mqtt.protocol to 3.1.1"),
-        ("5", b"", SilentBrokerError, "closed the connection without an answer: check that mqtt.port"),
-        ("3.1.1", b"", SilentBrokerError, "closed the connection without an answer: check that mqtt.port"),
-        ("5", b"HTTP/1.1 400 Bad Request\r\n\r\n", SilentBrokerError, "closed the connection without an answer"),
-    ],
-)
-async def test_each_refusal_says_what_to_do(
-    serve: Callable[[Any], Awaitable[int]],
-    protocol: Protocol,
-    answer: bytes,
-    kind: type[ConnectError],
-    sentence: str,
-) -> None:
-    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(answer)
-
-    async with asyncio.timeout(1):  # less than the options' time-out
-        with pytest.raises(kind, match=sentence) as refused:
-            await open_session(replace(READER, port=await serve(broker)), protocol)
-    assert type(refused.value) is kind
-
-
-async def test_a_broker_that_accepts_and_stays_silent_is_said(mosquitto: StartMosquitto) -> None:
-    broker = mosquitto()
-    broker.pause()
-    with pytest.raises(SilentBrokerError, match=r"accepts the connection but does not answer within 0\.2 s"):
-        await open_session(replace(READER, port=broker.port, timeout=0.2), "5")
-
-
-async def test_a_port_where_nothing_listens_is_said() -> None:
-    port = free_port()
-    with pytest.raises(UnreachableBrokerError, match=f"nothing accepts connections on the broker at 127.0.0.1:{port}"):
-        await open_session(replace(READER, port=port), "5")
-
-
-@pytest.mark.parametrize("host", ["broker.invalid", "broker..local"])
-async def test_an_unknown_host_is_said(host: str) -> None:
-    with pytest.raises(UnknownHostError, match=f"the host name '{host}' cannot be resolved: check mqtt.host"):
-        await open_session(replace(READER, host=host, port=1883), "5")
-
-
-async def test_a_host_that_swallows_the_connect_is_said() -> None:
-    with ExitStack() as stack:
-        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-        for _ in range(2):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(full.getsockname())
-        with pytest.raises(
-            BrokerTimeoutError, match=r"does not answer within 0\.2 s: check that the broker is running"
-        ):
-            await open_session(replace(READER, port=full.getsockname()[1], timeout=0.2), "5")
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_tls_with_a_trusted_certificate_connects(
-    mosquitto: StartMosquitto, certificates: Path, protocol: Protocol
-) -> None:
-    broker = mosquitto(*tls_lines(certificates))
-    options = replace(READER, host="localhost", port=broker.port, tls=TlsOptions(ca_file=certificates / "ca.crt"))
-    async with connected(options, protocol) as session:
-        await session.publish("coc/x", b"")
-
-
-async def test_tls_without_verification_accepts_any_certificate(mosquitto: StartMosquitto, certificates: Path) -> None:
-    broker = mosquitto(*tls_lines(certificates))
-    async with connected(replace(READER, port=broker.port, tls=TlsOptions(verify=False))) as session:
-        await session.publish("coc/x", b"")
-
-
-async def test_tls_with_a_certificate_of_our_own(mosquitto: StartMosquitto, certificates: Path) -> None:
-    broker = mosquitto(*tls_lines(certificates), "require_certificate true")
-    tls = TlsOptions(
-        ca_file=certificates / "ca.crt", cert_file=certificates / "broker.crt", key_file=certificates / "broker.key"
-    )
-    options = replace(READER, host="localhost", port=broker.port, tls=tls)
-    async with connected(options) as session:
-        await session.publish("coc/x", b"")
-    with pytest.raises(SilentBrokerError, match=r"check mqtt\.tls\.cert_file if the broker asks for a certificate"):
-        await open_session(replace(options, tls=replace(tls, cert_file=None, key_file=None)), "5")
-
-
-@pytest.mark.filterwarnings(PAHO_LEAVES_SOCKETS)
-@pytest.mark.parametrize(
-    ("host", "ca_file", "sentence"),
-    [
-        (
-            "localhost",
-            "foreign.crt",
-            r"is not accepted \(self-signed certificate in certificate chain\): set mqtt.tls.ca_file",
-        ),
-        ("127.0.0.1", "ca.crt", r"is not accepted \(.*IP address mismatch.*\): .* a name that the certificate holds"),
-        ("localhost", "absent.crt", r"cannot be read \(No such file or directory\): check its path"),
-        ("localhost", "ca.key", r"cannot be used \(.*\): they must be in PEM format"),
-    ],
-)
-async def test_each_tls_failure_says_what_to_do(
-    mosquitto: StartMosquitto, certificates: Path, host: str, ca_file: str, sentence: str
-) -> None:
-    broker = mosquitto(*tls_lines(certificates))
-    options = replace(READER, host=host, port=broker.port, tls=TlsOptions(ca_file=certificates / ca_file))
-    with pytest.raises(TlsError, match=sentence):
-        await open_session(options, "5")
-
-
-async def test_a_key_with_a_password_does_not_ask_on_the_terminal(certificates: Path, tmp_path: Path) -> None:
-    key = tmp_path / "locked.key"
-    await run(
-        "openssl", "ec", "-aes128", "-passout", "pass:x", "-in", str(certificates / "broker.key"), "-out", str(key)
-    )
-    tls = TlsOptions(cert_file=certificates / "broker.crt", key_file=key)
-    with pytest.raises(TlsError, match="the key without a password"):
-        await open_session(replace(READER, port=free_port(), tls=tls), "5")
-
-
-@pytest.mark.filterwarnings(PAHO_LEAVES_SOCKETS)
-async def test_tls_on_a_port_without_it_is_said(serve: Callable[[Any], Awaitable[int]]) -> None:
-    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(b"no TLS here\r\n")
-
-    with pytest.raises(
-        TlsError, match=r"failed \(wrong version number\): check that mqtt.port is the broker's TLS port"
-    ):
-        await open_session(replace(READER, port=await serve(broker), tls=TlsOptions()), "5")
-
-
-def tls_lines(folder: Path) -> tuple[str, ...]:
-    return tuple(
-        f"{key} {folder / name}"
-        for key, name in (("cafile", "ca.crt"), ("certfile", "broker.crt"), ("keyfile", "broker.key"))
-    )
-
-
-async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Read one MQTT packet of less than 128 bytes."""
-    kind, length = await reader.readexactly(2)
-    return kind, await reader.readexactly(length)
 
 
 async def run(*command: str) -> None:
