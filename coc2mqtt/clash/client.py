@@ -6,6 +6,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
+import structlog
 from aiohttp import (
     ClientError,
     ClientPayloadError,
@@ -20,7 +21,15 @@ from pydantic import SecretStr
 from yarl import URL
 
 from coc2mqtt.clash.answer import Answer
-from coc2mqtt.clash.errors import BadAnswerError, ClashError, CutOffError, ThrottledError, UnreachableError
+from coc2mqtt.clash.errors import (
+    BadAnswerError,
+    ClashError,
+    CutOffError,
+    ThrottledError,
+    UnreachableError,
+    WrongAddressError,
+    WrongTokenError,
+)
 from coc2mqtt.clash.headers import parse_max_age, parse_retry_after
 from coc2mqtt.clash.pace import Pace
 from coc2mqtt.clash.refusal import Refusal
@@ -35,12 +44,16 @@ DEFAULT_BASE_URL = "https://api.clashofclans.com/v1"
 DEFAULT_MAX_BODY = 4 * 1024 * 1024
 DEFAULT_USER_AGENT = "coc2mqtt"
 
+_log = structlog.get_logger()
+
 _CONNECTIONS = 100
 _CHUNK = 64 * 1024
 # Seconds for which a throttled token rests: when the API does not say, and at most (a nonsensical Retry-After must
 # not end the watch).
 _PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
+# Seconds for which a refused token rests while another one is taken: it may be mended on the developer site.
+_REFUSED_PAUSE = 300.0
 
 
 class ClashClient:
@@ -48,7 +61,8 @@ class ClashClient:
 
     Each token makes at most ``requests_per_second`` requests, evenly spaced; several take turns, and a throttled one
     rests while the others go on. ``timeout`` is in seconds for one whole request, not counting the wait for its
-    slot. Passing faults are tried again, ``attempts`` times in all. An answer of more than ``max_body`` bytes is
+    slot. Passing faults are tried again, ``attempts`` times in all; so is what one token was refused for and another one
+    may be given, as long as one is left. An answer of more than ``max_body`` bytes is
     refused. Redirects are not followed. ``wall_clock`` gives Unix time and serves to read dates in headers.
 
     Every method raises InvalidTagError before anything is sent, RuntimeError when the client is not open, and a
@@ -76,6 +90,7 @@ class ClashClient:
         self._wall_clock = wall_clock
         self._retrying = retrying(attempts)
         self._session: ClientSession | None = None
+        self._refused: set[int] = set()
 
     @property
     def is_open(self) -> bool:
@@ -139,6 +154,7 @@ class ClashClient:
 
         max_age = parse_max_age(",".join(response.headers.getall("Cache-Control", [])))
         if response.status == HTTPStatus.OK:
+            self._refused.discard(number)
             _check_object(response, body, max_age)
             return Answer(response.status, body, max_age)
         refusal = Refusal(
@@ -169,6 +185,12 @@ class ClashClient:
         if isinstance(error, ThrottledError):
             pause = _PAUSE if error.retry_after is None else error.retry_after
             self._pace.pause(number, min(pause, _LONGEST_PAUSE))
+        elif isinstance(error, WrongTokenError | WrongAddressError):
+            self._refused.add(number)
+            if len(self._refused) < len(self._tokens):
+                _log.warning("a token of several is refused and set aside for a while", reason=str(error))
+                self._pace.pause(number, _REFUSED_PAUSE)
+                error.passing = True
         return error
 
     def _failure(self, error: Exception, url: URL) -> ClashError:

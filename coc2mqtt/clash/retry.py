@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import stamina
 from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
 
-from coc2mqtt.clash.errors import ClashError, ThrottledError
+from coc2mqtt.clash.errors import ClashError, DeniedError, ThrottledError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -33,7 +33,7 @@ def retrying(attempts: int) -> stamina.BoundAsyncRetryingCaller:
 
 
 def _backoff(error: Exception) -> bool | float:
-    if isinstance(error, ThrottledError):
+    if isinstance(error, ThrottledError | DeniedError) and error.passing:
         # Its token is paused meanwhile. Another one may go at once, and without one the pace makes it wait.
         return 0.0
     return isinstance(error, ClashError) and error.passing

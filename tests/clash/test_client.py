@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from coc2mqtt.clash import Answer, BadAnswerError, ClashClient, InvalidTagError
+from coc2mqtt.clash import Answer, BadAnswerError, ClashClient, InvalidTagError, WrongTokenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,6 +82,36 @@ async def test_tokens_take_turns_and_travel_in_the_authorization_header(serve: S
     seen = [request.headers["Authorization"] for request in recorder.requests]
     assert seen == ["Bearer first", "Bearer second"] * 2
     assert {request.headers["User-Agent"] for request in recorder.requests} == {"coc2mqtt/test"}
+
+
+async def test_a_token_that_is_refused_is_set_aside_as_long_as_another_one_is_taken(serve: Serve) -> None:
+    seen: list[str] = []
+
+    async def refuse_the_first(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"].removeprefix("Bearer "))
+        if seen[-1] == "first":
+            return web.json_response({"reason": "accessDenied", "message": "Invalid authorization"}, status=403)
+        return web.json_response({})
+
+    async with client(await serve(refuse_the_first)) as api:
+        for _ in range(4):
+            await api.clan("#2PP")
+    assert seen == ["first", "second", "second", "second", "second"]
+
+
+async def test_when_every_token_is_refused_that_is_the_answer_at_once(serve: Serve) -> None:
+    asked = 0
+
+    async def refuse(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.json_response({"reason": "accessDenied", "message": "Invalid authorization"}, status=403)
+
+    async with client(await serve(refuse)) as api:
+        for _ in range(3):
+            with pytest.raises(WrongTokenError):
+                await api.clan("#2PP")
+    assert asked == 4, "each once, then the last one alone"
 
 
 async def test_white_space_around_a_token_is_not_sent(serve: Serve, recorder: Recorder) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from coc2mqtt.clash import (
     BadAnswerError,
@@ -161,9 +162,11 @@ async def test_the_token_that_is_denied_is_told_by_its_number(serve: Serve) -> N
 
     tokens = [SecretStr("first"), SecretStr("second")]
     async with ClashClient(tokens, base_url=await serve(deny_second), requests_per_second=1000) as api:
-        await api.clan("#2PP")
-        with pytest.raises(WrongTokenError, match="token 2 of 2, it is wrong or was revoked"):
-            await api.clan("#2PP")
+        with capture_logs() as lines:
+            for _ in range(3):
+                await api.clan("#2PP")
+    assert [line["log_level"] for line in lines] == ["warning"]
+    assert "token 2 of 2, it is wrong or was revoked" in lines[0]["reason"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,6 @@ PASSWORD = "hush-hush-7"  # noqa: S105 - of a broker that lives for one test
 # paho leaves it to the garbage collector to close the socket of a TLS handshake that failed.
 PAHO_LEAVES_SOCKETS = "ignore:unclosed <ssl.SSLSocket:ResourceWarning"
 READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=2)
-WRITER = replace(READER, client_id="writer")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -1,106 +1,39 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import logging
 import signal
 import socket
 import sys
 import textwrap
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
-from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session
+from coc2mqtt.mqtt.connection import Connection, RetainedMessage, Session
 from coc2mqtt.mqtt.errors import (
     ConnectionLostError,
     PublishDeniedError,
 )
 from tests.brokers import witness
+from tests.mqtt.bridges import OFFLINE, ONLINE, OPTIONS, STATE, Bridge, running, take
 from tests.mqtt.sessions import connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping
 
     from tests.conftest import StartMosquitto
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PASSWORD = "hush-hush-7"  # noqa: S105 - of a broker that lives for one test
-STATE = "coc/bridge/state"
-ONLINE = b'{"state":"online"}'
-OFFLINE = RetainedMessage(STATE, b'{"state":"offline"}')
-ACCEPTED_5, ACCEPTED_3 = b"\x20\x03\x00\x00\x00", b"\x20\x02\x00\x00"
-UNSUPPORTED = b"\x20\x02\x00\x01"  # a CONNACK of 3.1.1, whatever was asked
-SILENCE = b""
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt_home", timeout=2, will=OFFLINE)
+ACCEPTED_5 = b"\x20\x03\x00\x00\x00"
 
-Item = TypeVar("Item")
 Lines = list["MutableMapping[str, Any]"]
-
-
-class Waits:
-    """In place of the waits between attempts: hardly any, noted."""
-
-    def __init__(self) -> None:
-        self.seconds: asyncio.Queue[float] = asyncio.Queue()
-
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.put_nowait(seconds)
-        await asyncio.sleep(0.01)
-
-
-class Bridge:
-    """Runs a connection and tells of its sessions."""
-
-    def __init__(self, options: ConnectionOptions, *, last_words: tuple[RetainedMessage, ...] = (OFFLINE,)) -> None:
-        self.sessions: asyncio.Queue[Session] = asyncio.Queue()
-        self.ended: asyncio.Queue[float] = asyncio.Queue()
-        self.waits = Waits()
-        self.connection = Connection(
-            options,
-            on_session=self.talk,
-            last_words=last_words,
-            sleep=self.waits,
-            draw=lambda: 1.0,
-            clock=itertools.count(1000.0).__next__,
-        )
-        self.task: asyncio.Task[NoReturn] | None = None
-
-    async def talk(self, session: Session) -> None:
-        await session.publish(STATE, ONLINE, retain=True)
-        self.sessions.put_nowait(session)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.ended.put_nowait(asyncio.get_running_loop().time())
-
-    async def stop(self) -> float:
-        """Stop it and return how many seconds that took."""
-        assert self.task is not None
-        start = asyncio.get_running_loop().time()
-        self.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.task
-        return asyncio.get_running_loop().time() - start
-
-
-@asynccontextmanager
-async def running(bridge: Bridge) -> AsyncIterator[Bridge]:
-    bridge.task = asyncio.create_task(bridge.connection.run())
-    try:
-        async with asyncio.timeout(10):
-            yield bridge
-    finally:
-        await bridge.stop()
-
-
-async def take(count: int, queue: asyncio.Queue[Item]) -> list[Item]:
-    return [await queue.get() for _ in range(count)]
 
 
 async def test_a_stop_publishes_the_last_words_and_says_goodbye(mosquitto: StartMosquitto, log_lines: Lines) -> None:

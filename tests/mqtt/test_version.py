@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
-from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session, probe
+from coc2mqtt.mqtt.connection import Connection, Session, probe
 from coc2mqtt.mqtt.errors import (
     NotAuthorizedError,
     SilentBrokerError,
@@ -15,6 +15,7 @@ from coc2mqtt.mqtt.errors import (
     UnsupportedProtocolError,
 )
 from tests.brokers import free_port, witness
+from tests.mqtt.bridges import ONLINE, OPTIONS, STATE, Bridge, Waits, running, take
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -25,15 +26,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PASSWORD = "hush-hush-7"  # noqa: S105 - of a broker that lives for one test
-STATE = "coc/bridge/state"
-ONLINE = b'{"state":"online"}'
-OFFLINE = RetainedMessage(STATE, b'{"state":"offline"}')
 ACCEPTED_5, ACCEPTED_3 = b"\x20\x03\x00\x00\x00", b"\x20\x02\x00\x00"
 UNSUPPORTED = b"\x20\x02\x00\x01"  # a CONNACK of 3.1.1, whatever was asked
 SILENCE = b""
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt_home", timeout=2, will=OFFLINE)
 
-Item = TypeVar("Item")
 Lines = list["MutableMapping[str, Any]"]
 
 
