@@ -260,10 +260,13 @@ async def _prune(journal: Journal) -> None:
 
 
 async def _drain(parts: _Parts, journal: Journal) -> None:
-    """Wait until everything is delivered, as long as there is a connection and for no more than two seconds."""
+    """Wait until everything is delivered, as long as there is a connection and for no more than two seconds.
+
+    It looks again and again, because nothing tells of the last acknowledgement.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN):
-            while parts.connection.status.connected and (await journal.counts()).pending:
+            while parts.connection.status.connected and (await journal.counts()).pending:  # noqa: ASYNC110 - see above
                 await asyncio.sleep(0.05)
 
 

@@ -61,9 +61,9 @@ class ClashClient:
 
     Each token makes at most ``requests_per_second`` requests, evenly spaced; several take turns, and a throttled one
     rests while the others go on. ``timeout`` is in seconds for one whole request, not counting the wait for its
-    slot. Passing faults are tried again, ``attempts`` times in all; so is what one token was refused for and another one
-    may be given, as long as one is left. An answer of more than ``max_body`` bytes is
-    refused. Redirects are not followed. ``wall_clock`` gives Unix time and serves to read dates in headers.
+    slot. Passing faults are tried again, ``attempts`` times in all; so is what a token was refused for, as long as
+    there is another one. An answer of more than ``max_body`` bytes is refused. Redirects are not followed.
+    ``wall_clock`` gives Unix time and serves to read dates in headers.
 
     Every method raises InvalidTagError before anything is sent, RuntimeError when the client is not open, and a
     ClashError for any other answer than a good one. No message and no repr holds a token.

@@ -48,7 +48,8 @@ class HomeAssistantTopics:
 class Bridge:
     """Speaks over each new connection: says that it is there, then everything that is retained, then delivers.
 
-    ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``. ``home_assistant`` is None where it is not used.
+    ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``.
+    ``home_assistant`` is None where it is not used.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
     ServeRaw = Callable[[bytes], Awaitable[str]]
 
-SECRET = "eyJ0eXAi-very-secret"  # noqa: S105 - made up, to be looked for in messages
+SECRET = "eyJ0eXAi-very-secret"
 PRIVATE = b'{"reason":"accessDenied"}'
 WRONG = b'{"reason":"accessDenied","message":"Invalid authorization"}'
 ADDRESS = (

@@ -50,8 +50,11 @@ LEGAL: Mapping[type[BaseModel], Json] = {
         "event_types": ("a", "b"),
     },
     DeviceTrigger: {
-        **{"topic": "coc/x/+", "payload": "a", "value_template": "{{ value_json.event_type }}"},
-        **{"type": "happened", "subtype": "a"},
+        "topic": "coc/x/+",
+        "payload": "a",
+        "value_template": "{{ value_json.event_type }}",
+        "type": "happened",
+        "subtype": "a",
     },
 }
 

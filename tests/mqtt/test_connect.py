@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
-PASSWORD = "hush-hush-7"  # noqa: S105 - of a broker that lives for one test
+PASSWORD = "hush-hush-7"
 # paho leaves it to the garbage collector to close the socket of a TLS handshake that failed.
 PAHO_LEAVES_SOCKETS = "ignore:unclosed <ssl.SSLSocket:ResourceWarning"
 READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=2)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
-PASSWORD = "hush-hush-7"  # noqa: S105 - of a broker that lives for one test
+PASSWORD = "hush-hush-7"
 ACCEPTED_5 = b"\x20\x03\x00\x00\x00"
 
 Lines = list["MutableMapping[str, Any]"]

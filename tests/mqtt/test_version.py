@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
-PASSWORD = "hush-hush-7"  # noqa: S105 - of a broker that lives for one test
+PASSWORD = "hush-hush-7"
 ACCEPTED_5, ACCEPTED_3 = b"\x20\x03\x00\x00\x00", b"\x20\x02\x00\x00"
 UNSUPPORTED = b"\x20\x02\x00\x01"  # a CONNACK of 3.1.1, whatever was asked
 SILENCE = b""

@@ -65,6 +65,17 @@ class Observer:
         except TimeoutError:
             raise AssertionError(f"never came: {what}; last: {[m.topic for m in self.seen[-20:]]}") from None
 
+    async def until_events(self, count: int, what: str) -> None:
+        """Wait until so many events have come in."""
+        await self.until(lambda: len(self.events) >= count, what)
+
+    async def answer_to(self, command: str, payload: bytes) -> Any:
+        """Ask with any payload at all and return the next answer to that command."""
+        before, topic = len(self.seen), f"coc/bridge/response/{command}"
+        await self.publish(f"coc/bridge/request/{command}", payload)
+        await self.until(lambda: any(message.topic == topic for message in self.seen[before:]), str(payload))
+        return self.retained(topic)
+
     async def publish(self, topic: str, payload: bytes | str = b"", *, retain: bool = False, **properties: Any) -> None:
         sent = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         for name, value in properties.items():
