@@ -9,7 +9,6 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-import sdnotify
 import structlog
 
 from coc2mqtt.clash.client import ClashClient
@@ -130,16 +129,13 @@ class Service:
             await self._run(parts, journal, stop)
 
     async def _run(self, parts: _Parts, journal: Journal, stop: asyncio.Event) -> None:
-        notifier = sdnotify.SystemdNotifier()
         try:
             async with asyncio.TaskGroup() as group:
                 pruning = group.create_task(_prune(journal))
                 polling = group.create_task(parts.engine.run())
                 speaking = group.create_task(parts.connection.run())
                 _log.info("started", version=VERSION, watches=len(parts.engine.watches))
-                notifier.notify("READY=1")
                 await stop.wait()
-                notifier.notify("STOPPING=1")
                 pruning.cancel()
                 polling.cancel()
                 await _drain(parts, journal)

@@ -65,12 +65,13 @@ class EmbeddedBroker:
     ) -> None:
         if self._server is not None and self._broker is not None:
             self._server.close()
-            await self._broker.shutdown()
-            # amqtt forgets those that never sent a CONNECT.
+            # Before amqtt ends: it forgets clients that never sent a CONNECT, and up to Python 3.11 its reader of a
+            # client can miss its cancellation (in `wait_for`) and would be waited for until the client speaks.
             for writer in self._clients.values():
                 writer.close()
             if self._clients:
                 await asyncio.wait(self._clients, timeout=_STOP_TIMEOUT)
+            await self._broker.shutdown()
 
     async def _listen(self) -> asyncio.Server:
         try:

@@ -94,10 +94,11 @@ async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_th
 ) -> None:
     caplog.set_level(logging.DEBUG)
     loop = asyncio.get_running_loop()
-    lost = asyncio.Event()
+    there, lost = asyncio.Event(), asyncio.Event()
 
     async def talk(session: Session) -> None:
         await session.subscribe("coc/#")
+        there.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -109,6 +110,7 @@ async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_th
     async with EmbeddedBroker(port=0) as broker:
         connection = Connection(options(broker, "bridge"), on_session=talk, sleep=wait)
         task = asyncio.create_task(connection.run())
+        await there.wait()
         async with connected(options(broker, "other"), "3.1.1") as other:
             await other.subscribe("coc/#")
             await other.publish("coc/x", b"1")
