@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from tests.brokers import Mosquitto, find_program
 
@@ -22,6 +23,13 @@ def _no_implicit_loop() -> None:
     # looptime asks for the current loop before plain tests as well; up to Python 3.13 that creates one if none was
     # ever set, and nobody closes it.
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks() -> Iterator[None]:
+    """Fail whatever blocks the event loop from within the product."""
+    with blockbuster_ctx("coc2mqtt"):
+        yield
 
 
 @pytest.fixture
