@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import subprocess
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,7 +50,7 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[int]]]:
 
         async def start(handler: Handler) -> int:
             async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                with closing(writer):
+                with closing(writer), suppress(ConnectionResetError):
                     await handler(reader, writer)
 
             server = await stack.enter_async_context(await asyncio.start_server(talk, "127.0.0.1", 0))
@@ -73,9 +73,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     for name in ("ca", "foreign"):
-        openssl("req", "-x509", *key, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
+        # Python 3.13 is strict: an authority must say that it is one.
+        use = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        openssl("req", "-x509", *key, *use, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
     openssl("req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=localhost")
-    (folder / "broker.ext").write_text("subjectAltName=DNS:localhost\n")
+    (folder / "broker.ext").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n")
     sign = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "broker.ext", "-days", "2")
     openssl("x509", "-req", "-in", "broker.csr", *sign, "-out", "broker.crt")
     return folder

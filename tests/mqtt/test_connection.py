@@ -230,7 +230,7 @@ async def test_a_stop_is_not_lost_when_the_connection_breaks_in_the_same_moment(
         try:
             await asyncio.Event().wait()
         finally:
-            broker.kill()
+            await asyncio.to_thread(broker.kill)
             await session.publish("coc/x", b"")  # ends with ConnectionLostError, in the middle of the stop
 
     connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk)
