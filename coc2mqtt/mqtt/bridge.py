@@ -10,7 +10,7 @@ import structlog
 
 from coc2mqtt.events.resource import API
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, SubscribeDeniedError
-from coc2mqtt.mqtt.payloads import OnlinePayload, WatchesPayload
+from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload, WatchesPayload
 from coc2mqtt.mqtt.topics import check_topic
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ class Bridge:
         birth: asyncio.Task[None] | None = None
         async for message in session.messages():
             if self._home_assistant is not None and message.topic == self._home_assistant.status:
-                # Several births in a row are answered once.
-                if message.payload == b"online" and (birth is None or birth.done()):
+                # Several births in a row are answered once; one that was retained is older than what was just said.
+                news = message.payload == b"online" and not message.retain
+                if news and (birth is None or birth.done()):
                     birth = group.create_task(self._greet_home_assistant())
             elif message.topic.startswith(self._topics.request("")):
                 await self._answer(session, message)
@@ -142,13 +143,28 @@ class Bridge:
     async def _answer(self, session: Session, message: Message) -> None:
         command = self._topics.command(message.topic)
         response = await self._commands.answer(command, message.payload, retained=message.retain)
-        topic = self._topics.response(command or "unknown")
-        if message.response_topic is not None and self._may_answer_on(message.response_topic):
-            topic = message.response_topic
+        wished, usual = message.response_topic, self._topics.response(command or "unknown")
+        for topic in [wished, usual] if wished is not None and self._may_answer_on(wished) else [usual]:
+            try:
+                await self._reply(session, topic, response, message.correlation_data)
+            except (PublishDeniedError, MessageTooLargeError) as error:
+                _log.error("an answer was not accepted", topic=topic, reason=str(error))
+            else:
+                return
+
+    async def _reply(
+        self, session: Session, topic: str, response: ResponsePayload, correlation_data: bytes | None
+    ) -> None:
         try:
-            await session.publish(topic, response.encode(), correlation_data=message.correlation_data)
-        except (PublishDeniedError, MessageTooLargeError) as error:
-            _log.error("an answer was not accepted", topic=topic, reason=str(error))
+            await session.publish(topic, response.encode(), correlation_data=correlation_data)
+        except MessageTooLargeError as error:
+            excuse = ResponsePayload(
+                status="error",
+                data={},
+                error=f"it was done, but the answer is too large: {error}",
+                transaction=response.transaction,
+            )
+            await session.publish(topic, excuse.encode(), correlation_data=correlation_data)
 
     def _may_answer_on(self, topic: str) -> bool:
         """Refuse a response topic on which an answer could be taken for an event, a state or a device of ours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.resource import Kind
@@ -20,9 +20,19 @@ Json = dict[str, Any]
 # Commands are small; what is larger is a mistake or an attack.
 _LARGEST_REQUEST = 64 * 1024
 _LONGEST_INTERVAL = 7 * 24 * 3600.0
+_LONGEST_TRANSACTION = 256
+
+
+def _check_transaction(value: object) -> str | int | None:
+    """Return a transaction as it is echoed; raises ValueError for what is none."""
+    # Not isinstance: to Python, JSON's true is an int.
+    if value is None or type(value) is int or (isinstance(value, str) and len(value) <= _LONGEST_TRANSACTION):
+        return value
+    raise ValueError(f"must be a text of at most {_LONGEST_TRANSACTION} characters or a whole number")
+
 
 Seconds = Annotated[float, Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL)]
-Tag = Annotated[str, Field(max_length=32), BeforeValidator(lambda value: normalize_tag(str(value)))]
+Tag = Annotated[str, AfterValidator(normalize_tag)]
 WatchedKind = Literal["clan", "player"]
 Fields = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] | None
 
@@ -51,9 +61,10 @@ class Watches(Protocol):
 
 
 class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: else `"interval": true` would be one second, and `"war": "off"` a guess.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    transaction: Annotated[str, Field(max_length=256)] | int | None = None
+    transaction: Annotated[str | int | None, BeforeValidator(_check_transaction)] = None
 
 
 class WatchRequest(_Request):
@@ -131,17 +142,15 @@ class Commands:
         """Carry out one request and return what to answer; never raises for what the request holds."""
         data: Json = {}
         try:
-            model, carry_out = self._find(command, retained=retained)
             data = _decode(payload)
+            model, carry_out = self._find(command, retained=retained)
             request = model.model_validate(data)
             return ResponsePayload(status="ok", data=await carry_out(request), transaction=request.transaction)
         except ValidationError as error:
             message = _say(error)
         except CommandError as error:
             message = str(error)
-        transaction = data.get("transaction")
-        echo = transaction if isinstance(transaction, int | str) and len(str(transaction)) <= 256 else None  # noqa: PLR2004
-        return ResponsePayload(status="error", data={}, error=message, transaction=echo)
+        return ResponsePayload(status="error", data={}, error=message, transaction=_echo(data))
 
     def _find(self, command: str | None, *, retained: bool) -> tuple[type[_Request], Callable[[Any], Awaitable[Json]]]:
         if retained:
@@ -204,6 +213,13 @@ def _decode(payload: bytes) -> Json:
     if not isinstance(data, dict):
         raise CommandError('the request must be a tag or a JSON object such as {"kind": "clan", "tag": "#2PP"}')
     return data
+
+
+def _echo(data: Json) -> str | int | None:
+    try:
+        return _check_transaction(data.get("transaction"))
+    except ValueError:
+        return None
 
 
 def _say(error: ValidationError) -> str:

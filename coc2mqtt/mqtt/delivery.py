@@ -47,6 +47,7 @@ class Delivery:
         self._journal = journal
         self._topics = topics
         self._published = published
+        self._refused: set[str] = set()
         self.figures = DeliveryFigures()
 
     async def run(self, session: Session) -> None:
@@ -54,7 +55,8 @@ class Delivery:
 
         What was published but not noted as such is published again over the next connection, with the same ``id``.
         """
-        acknowledged: asyncio.Queue[int] = asyncio.Queue()  # bounded by what the workers hold
+        # Bounded by what the journal holds. A worker must not wait here: cancelled, it would forget what it has done.
+        acknowledged: asyncio.Queue[int] = asyncio.Queue()
         queues: list[asyncio.Queue[JournalEntry]] = [asyncio.Queue(_QUEUED_PER_WORKER) for _ in range(_WORKERS)]
         try:
             async with asyncio.TaskGroup() as group:
@@ -88,7 +90,9 @@ class Delivery:
             except (PublishDeniedError, MessageTooLargeError) as error:
                 # It would be refused again and again: put aside, it does not block the others.
                 self.figures.denied += 1
-                _log.error("an event was not accepted and is put aside", topic=topic, id=entry.id, reason=str(error))
+                if topic not in self._refused:  # once for its topic: afterwards the figures tell
+                    self._refused.add(topic)
+                    _log.error("events are not accepted and put aside", topic=topic, id=entry.id, reason=str(error))
             else:
                 self.figures.published += 1
                 self._published(topic, payload)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
+
 from coc2mqtt.mqtt.payloads import ChangePayload, EventPayload, iso_time
 
 if TYPE_CHECKING:
@@ -11,14 +13,21 @@ if TYPE_CHECKING:
 
 # What fits every broker, and a screen.
 EVENT_LIMIT = 2048
+# As JSON, in bytes: together with what an event always has, well below the limit.
+_LONGEST_NAME = 200
+_LONGEST_SUMMARY = 600
 
 
 def encode_event(entry: JournalEntry) -> bytes:
     """Return an event's payload, at most EVENT_LIMIT bytes.
 
-    One that is larger loses changes from the end, then its longest metadata; ``metadata.left_out`` says how many.
+    A very long name or summary is cut. What is larger even so loses changes from the end, then its longest metadata;
+    ``metadata.left_out`` says how many.
     """
     record = entry.record
+    # The API's word, which nobody has checked: an event that could not be published would block all that follow.
+    name = _shorten(record.name, _LONGEST_NAME) if isinstance(record.name, str) else None
+    summary = _shorten(record.summary, _LONGEST_SUMMARY)
     changes = [ChangePayload(**change) for change in record.changes]
     metadata = dict(record.metadata)
     left_out = 0
@@ -28,9 +37,9 @@ def encode_event(entry: JournalEntry) -> bytes:
             seq=entry.seq,
             event_type=record.event_type,
             tag=record.tag,
-            name=record.name,
+            name=name,
             timestamp=iso_time(record.timestamp),
-            summary=record.summary,
+            summary=summary,
             changes=changes,
             metadata={**metadata, "left_out": left_out} if left_out else metadata,
         ).encode()
@@ -41,3 +50,13 @@ def encode_event(entry: JournalEntry) -> bytes:
             changes.pop()
         else:
             del metadata[max(metadata, key=lambda key: len(str(metadata[key])))]
+
+
+def _shorten(text: str, limit: int) -> str:
+    """Return a text that takes at most ``limit`` bytes as JSON: there a control character is six."""
+    if len(orjson.dumps(text)) <= limit:
+        return text
+    kept = text[:limit]
+    while len(orjson.dumps(f"{kept}…")) > limit:
+        kept = kept[:-1]
+    return f"{kept}…"

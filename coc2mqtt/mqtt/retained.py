@@ -68,8 +68,11 @@ class RetainedState:
         self._announced.clear()
 
     async def publish_marked(self, session: Session) -> None:
-        """Publish what is marked now; what is not done when the connection breaks off stays marked."""
-        while self._marked:
+        """Publish what is marked now; what is not done when the connection breaks off stays marked.
+
+        What gets marked meanwhile is left to ``run``: on a slow connection this would else never end.
+        """
+        for _ in range(len(self._marked)):
             resource = next(iter(self._marked))
             del self._marked[resource]
             try:
@@ -97,10 +100,10 @@ class RetainedState:
     async def _publish(self, session: Session, resource: Resource) -> None:
         snapshot = await self._journal.snapshot(resource)
         if resource == API:
-            if self._discovery is not None:
-                await self._announce(session, self._discovery.bridge())
             if snapshot is not None:
                 await self.say(session, self._topics.api_status, api_status(snapshot).encode())
+            if self._discovery is not None:
+                await self._announce(session, self._discovery.bridge())
             return
         watch = self._watched(Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag)
         if watch is None or (resource.kind is Kind.WAR and not watch.war):
@@ -116,6 +119,10 @@ class RetainedState:
             await self._announce(session, self._discovery.clan(watch, _name(snapshot)))
 
     async def _empty(self, session: Session, resource: Resource) -> None:
+        if resource.kind is Kind.WAR and Resource(Kind.CLAN, resource.tag) in self._marked:
+            # First the device is to lose the sensors that read the war, which cannot read nothing.
+            self.mark(resource)
+            return
         if resource.kind is Kind.CLAN and self._discovery is not None:
             await self._announce(session, self._discovery.clan_removal(resource.tag))
         for facet in FACETS[resource.kind]:
@@ -124,9 +131,11 @@ class RetainedState:
     async def _announce(self, session: Session, device: DiscoveryMessage) -> None:
         # Home Assistant can skip components of a config that comes twice within a second.
         if self._announced.get(device.topic) != device.payload:
-            await self.say(session, device.topic, device.payload)
+            # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
             self._announced[device.topic] = device.payload
+            await self.say(session, device.topic, device.payload)
 
 
 def _name(snapshot: Snapshot) -> str | None:
-    return None if snapshot.data is None else snapshot.data.get("name")
+    name = None if snapshot.data is None else snapshot.data.get("name")
+    return name if isinstance(name, str) else None

@@ -34,13 +34,14 @@ FACETS: Mapping[Kind, tuple[str, ...]] = {
 def facets(resource: Resource, snapshot: Snapshot) -> dict[str, Payload]:
     """Return the retained state of a clan, a war or a player, by facet: those that are known."""
     if resource.kind is Kind.WAR:
-        return {"war": _war(resource.tag, snapshot)}
+        known = snapshot.data is not None or bool(snapshot.memo.get("private"))
+        return {"war": _war(resource.tag, snapshot)} if known else {}
     known = snapshot.data is not None
     online = known and not snapshot.memo.get("unavailable")
     states: dict[str, Payload] = {"availability": OnlinePayload(state="online" if online else "offline")}
     if snapshot.data is not None:
         build = _clan if resource.kind is Kind.CLAN else _player
-        states[resource.kind.value] = build(snapshot.data, snapshot.taken_at)
+        states[resource.kind.value] = build(resource.tag, snapshot.data, snapshot.taken_at)
     return states
 
 
@@ -62,38 +63,38 @@ def api_time(text: object) -> str | None:
         return None
 
 
-def _clan(data: Json, taken_at: float) -> ClanPayload:
+def _clan(tag: str, data: Json, taken_at: float) -> ClanPayload:
     return ClanPayload(
-        tag=data["tag"],
+        tag=tag,
         name=_text(data.get("name")),
-        level=_number(data.get("clanLevel")),
-        points=_number(data.get("clanPoints")),
-        builder_base_points=_number(data.get("clanBuilderBasePoints")),
-        capital_points=_number(data.get("clanCapitalPoints")),
-        members=_number(data.get("members")),
+        level=_integer(data.get("clanLevel")),
+        points=_integer(data.get("clanPoints")),
+        builder_base_points=_integer(data.get("clanBuilderBasePoints")),
+        capital_points=_integer(data.get("clanCapitalPoints")),
+        members=_integer(data.get("members")),
         war_league=_named(data.get("warLeague")),
         capital_league=_named(data.get("capitalLeague")),
-        war_win_streak=_number(data.get("warWinStreak")),
-        war_wins=_number(data.get("warWins")),
+        war_win_streak=_integer(data.get("warWinStreak")),
+        war_wins=_integer(data.get("warWins")),
         is_war_log_public=data.get("isWarLogPublic") if isinstance(data.get("isWarLogPublic"), bool) else None,
-        badge_url=_text((data.get("badgeUrls") or {}).get("large")),
+        badge_url=_text(_object(data.get("badgeUrls")).get("large")),
         updated_at=iso_time(taken_at),
     )
 
 
-def _player(data: Json, taken_at: float) -> PlayerPayload:
+def _player(tag: str, data: Json, taken_at: float) -> PlayerPayload:
     clan = data.get("clan")
     return PlayerPayload(
-        tag=data["tag"],
+        tag=tag,
         name=_text(data.get("name")),
-        town_hall_level=_number(data.get("townHallLevel")),
-        builder_hall_level=_number(data.get("builderHallLevel")),
-        exp_level=_number(data.get("expLevel")),
+        town_hall_level=_integer(data.get("townHallLevel")),
+        builder_hall_level=_integer(data.get("builderHallLevel")),
+        exp_level=_integer(data.get("expLevel")),
         league_tier=_named(data.get("leagueTier") or data.get("league")),
-        trophies=_number(data.get("trophies")),
-        war_stars=_number(data.get("warStars")),
-        donations=_number(data.get("donations")),
-        donations_received=_number(data.get("donationsReceived")),
+        trophies=_integer(data.get("trophies")),
+        war_stars=_integer(data.get("warStars")),
+        donations=_integer(data.get("donations")),
+        donations_received=_integer(data.get("donationsReceived")),
         war_preference=_text(data.get("warPreference")),
         role=_text(data.get("role")),
         clan=PlayerClanPayload(tag=clan["tag"], name=_text(clan.get("name")))
@@ -104,20 +105,22 @@ def _player(data: Json, taken_at: float) -> PlayerPayload:
 
 
 def _war(tag: str, snapshot: Snapshot) -> WarPayload:
-    private = bool(snapshot.memo.get("private")) or snapshot.data is None
+    private = bool(snapshot.memo.get("private"))
     data = {} if private or snapshot.data is None else snapshot.data
+    # Without a war the API need not name the sides, nor is it checked what they are then.
+    data = {**data, "clan": _object(data.get("clan")), "opponent": _object(data.get("opponent"))}
     at_war = war_id(data) is not None
     own, other = war_sides(data, tag)
     return WarPayload(
         state=_text(data.get("state")),
-        war_log="private" if snapshot.memo.get("private") else "public",
+        war_log="private" if private else "public",
         war_id=war_id(data),
         preparation_start_time=api_time(data.get("preparationStartTime")),
         start_time=api_time(data.get("startTime")),
         end_time=api_time(data.get("endTime")),
-        team_size=_number(data.get("teamSize")),
+        team_size=_integer(data.get("teamSize")),
         # A war of the clan war league does not say it: there it is one attack each.
-        attacks_per_member=_number(data.get("attacksPerMember", 1)) if at_war else None,
+        attacks_per_member=_integer(data.get("attacksPerMember", 1)) if at_war else None,
         status=_status(data, own, other),
         clan=_side(own) if at_war else None,
         opponent=_side(other) if at_war else None,
@@ -129,9 +132,9 @@ def _side(side: Json) -> WarSidePayload:
     return WarSidePayload(
         tag=_text(side.get("tag")),
         name=_text(side.get("name")),
-        level=_number(side.get("clanLevel")),
-        stars=_number(side.get("stars")),
-        attacks=_number(side.get("attacks")),
+        level=_integer(side.get("clanLevel")),
+        stars=_integer(side.get("stars")),
+        attacks=_integer(side.get("attacks")),
         destruction=_number(side.get("destructionPercentage")),
     )
 
@@ -140,12 +143,16 @@ def _status(war: Json, own: Json, other: Json) -> Literal["winning", "losing", "
     if war.get("state") not in ("inWar", "warEnded"):
         return None
     score, other_score = (
-        (_number(side.get("stars")) or 0, _number(side.get("destructionPercentage")) or 0) for side in (own, other)
+        (_integer(side.get("stars")) or 0, _number(side.get("destructionPercentage")) or 0) for side in (own, other)
     )
     return "winning" if score > other_score else "losing" if score < other_score else "tied"
 
 
-def _number(value: object) -> Any:
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
@@ -153,5 +160,9 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _object(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
 def _named(value: object) -> str | None:
-    return _text(value.get("name")) if isinstance(value, dict) else None
+    return _text(_object(value).get("name"))

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coc2mqtt.events.event import EventType
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.mqtt.topics import Topics, check_topic
+
+TOPICS = Topics("coc")
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"),
+    [
+        (TOPICS.event(Kind.CLAN, "#2PP", "member_joined"), "coc/clan/2PP/member_joined"),
+        (TOPICS.event(Kind.WAR, "#2PP", "war_ended"), "coc/clan/2PP/war_ended"),
+        (TOPICS.event(Kind.PLAYER, "#900PUCPV", "hero_upgraded"), "coc/player/900PUCPV/hero_upgraded"),
+        (TOPICS.event(Kind.API, "api", "maintenance_start"), "coc/api/maintenance_start"),
+        (TOPICS.events(Kind.CLAN, "#2PP"), "coc/clan/2PP/+"),
+        (TOPICS.events(Kind.PLAYER, "#2PP"), "coc/player/2PP/+"),
+        (TOPICS.state(Kind.CLAN, "#2PP", "availability"), "coc/clan/2PP/state/availability"),
+        (TOPICS.state(Kind.WAR, "#2PP", "war"), "coc/clan/2PP/state/war"),
+        (TOPICS.state(Kind.PLAYER, "#2PP", "player"), "coc/player/2PP/state/player"),
+        (TOPICS.api_status, "coc/api/state/status"),
+        (TOPICS.bridge("state"), "coc/bridge/state"),
+        (TOPICS.requests, "coc/bridge/request/+"),
+        (TOPICS.request("watch"), "coc/bridge/request/watch"),
+        (TOPICS.response("watch"), "coc/bridge/response/watch"),
+        (Topics("games/coc").state(Kind.CLAN, "#2PP", "clan"), "games/coc/clan/2PP/state/clan"),
+        (Topics("games/coc").event(Kind.API, "api", "api_denied"), "games/coc/api/api_denied"),
+    ],
+)
+def test_each_topic_is_the_documented_one(topic: str, expected: str) -> None:
+    assert topic == expected
+
+
+@pytest.mark.parametrize("kind", [Kind.CLAN, Kind.WAR, Kind.PLAYER])
+@pytest.mark.parametrize("event_type", EventType)
+def test_no_event_and_no_state_share_a_level_below_their_subject(kind: Kind, event_type: EventType) -> None:
+    subject = TOPICS.events(kind, "#2PP").removesuffix("+")
+    assert TOPICS.event(kind, "#2PP", event_type.value) == subject + event_type.value
+    assert "/" in TOPICS.state(kind, "#2PP", "clan").removeprefix(subject)
+    assert event_type.value != "state"
+
+
+@given(st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True), st.sampled_from(["coc", "games/coc"]))
+def test_a_command_is_read_from_the_topic_that_it_is_asked_for_on(command: str, base: str) -> None:
+    topics = Topics(base)
+    assert topics.command(topics.request(command)) == command
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "coc/bridge/request/",
+        "coc/bridge/request/Watch",
+        "coc/bridge/request/watch/now",
+        "coc/bridge/request/watch\n",
+        "coc/bridge/request/1",
+        "coc/bridge/request/" + "x" * 33,
+        "coc/bridge/response/watch",
+        "coc/clan/2PP/watch",
+        "other/coc/bridge/request/watch",
+        "watch",
+    ],
+)
+def test_what_cannot_be_a_command_of_ours_is_none(topic: str) -> None:
+    assert TOPICS.command(topic) is None
+
+
+@pytest.mark.parametrize("topic", ["coc", "games/coc", "a b", "clés/部落", "x" * 200, "coc/$SYS"])
+def test_a_topic_to_publish_on_is_accepted(topic: str) -> None:
+    check_topic(topic)
+
+
+@pytest.mark.parametrize(
+    ("topic", "trouble"),
+    [
+        ("", "empty or longer"),
+        ("x" * 201, "empty or longer"),
+        ("coc/#", "no topic to publish on"),
+        ("coc/+/x", "no topic to publish on"),
+        ("coc\0", "no topic to publish on"),
+        ("coc\n", "no topic to publish on"),
+        ("\ud800", "no topic to publish on"),
+        ("$SYS/x", "begins with"),
+        ("$share/group/coc", "begins with"),
+        ("/coc", "empty level"),
+        ("coc/", "empty level"),
+        ("coc//x", "empty level"),
+    ],
+)
+def test_any_other_is_refused_in_words(topic: str, trouble: str) -> None:
+    with pytest.raises(ValueError, match=trouble):
+        check_topic(topic)

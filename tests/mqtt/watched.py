@@ -1,0 +1,76 @@
+"""A list of watches and a health for tests of the control topic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.mqtt.commands import CommandError
+from coc2mqtt.mqtt.payloads import HealthPayload, WatchPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from coc2mqtt.events.watch import Watch
+
+HEALTH = HealthPayload(
+    healthy=True,
+    problems=[],
+    uptime_seconds=1.0,
+    connected_since=None,
+    reconnects=0,
+    api_status="ok",
+    polls=0,
+    polls_changed=0,
+    last_poll_age_seconds=None,
+    overdue=0,
+    watches=0,
+    events=0,
+    published=0,
+    denied=0,
+    queue=0,
+    queue_age_seconds=None,
+    dropped=0,
+)
+
+
+class WatchedInMemory:
+    """A list of watches that notes what is done to it; ``full`` lets nothing more in."""
+
+    def __init__(self, watches: Iterable[Watch] = (), *, full: bool = False) -> None:
+        self.watches = {(watch.kind, watch.tag): watch for watch in watches}
+        self.done: list[tuple[str, Kind, str]] = []
+        self._full = full
+
+    async def watch(self, watch: Watch) -> None:
+        if self._full:
+            raise CommandError("there is no room for another watch: stop one first")
+        self.done.append(("watch", watch.kind, watch.tag))
+        self.watches[watch.kind, watch.tag] = watch
+
+    async def unwatch(self, kind: Kind, tag: str) -> bool:
+        self.done.append(("unwatch", kind, tag))
+        return self.watches.pop((kind, tag), None) is not None
+
+    def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
+        return [watch for watch in self.watches.values() if tag in (None, watch.tag) and kind in (None, watch.kind)]
+
+    async def describe(self, watch: Watch) -> WatchPayload:
+        return WatchPayload(
+            kind="clan" if watch.kind is Kind.CLAN else "player",
+            tag=watch.tag,
+            name=None,
+            interval=watch.interval,
+            members=watch.members,
+            war=watch.war,
+            war_interval=watch.war_interval,
+            include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
+            exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
+        )
+
+    def poll_now(self, kind: Kind, tag: str) -> None:
+        self.done.append(("poll", kind, tag))
+
+
+async def health() -> HealthPayload:
+    return HEALTH
