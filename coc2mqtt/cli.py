@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -13,17 +15,19 @@ import typer
 from coc2mqtt.cli_check import check_everything
 from coc2mqtt.cli_demo import run_demo
 from coc2mqtt.cli_healthcheck import ask_health
+from coc2mqtt.configuration import ConfigurationError, load_settings, require_token
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
 from coc2mqtt.service import VERSION, Service
-from coc2mqtt.settings import ConfigurationError, Settings, load_settings, require_token
+from coc2mqtt.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 
+# What was tried and could not be done; and what is wrong with what the user gave, found before anything was tried.
 _FAILED = 1
 _MISUSED = 2
 
@@ -60,7 +64,9 @@ def demo(
 ) -> None:
     """Try everything without an account: a scripted game, a broker, and the bridge between them."""
     configure_logging("error", "console")
-    _run(lambda stop: run_demo(stop, say=typer.echo, seconds=seconds, speed=speed, seed=seed, port=port))
+    with _temporary_folder() as name:
+        told = partial(run_demo, folder=Path(name), say=typer.echo)
+        _run(partial(told, seconds=seconds, speed=speed, seed=seed, port=port))
 
 
 @app.command()
@@ -124,6 +130,14 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
             runner.run(_until_signal(work))
     except (JournalError, EmbeddedBrokerError) as error:
         typer.echo(f"coc2mqtt: {error}", err=True)
+        raise typer.Exit(_FAILED) from None
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-")
+    except OSError:
+        typer.echo("coc2mqtt: there is no folder for temporary files: set TMPDIR to one that can be written", err=True)
         raise typer.Exit(_FAILED) from None
 
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TYPE_CHECKING
 
-from coc2mqtt.clash.errors import ClashError, MaintenanceError
+from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError
+from coc2mqtt.configuration import ConfigurationError, require_token
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.connection import probe
 from coc2mqtt.mqtt.errors import MqttError
 from coc2mqtt.service import api_client, connection_options
-from coc2mqtt.settings import ConfigurationError, require_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from pydantic import SecretStr
 
     from coc2mqtt.settings import Settings
 
 
 async def check_everything(settings: Settings, *, say: Callable[[str], None]) -> bool:
-    """Say of the file, the token, each watch and the broker whether they are good; returns whether all are."""
+    """Say of each token, each watch, the broker and the journal whether it is good; returns whether all are."""
     say("ok      configuration: the file and the environment can be read")
-    good = [await _check_api(settings, say), await _check_broker(settings, say), _check_journal(settings, say)]
+    good = [await _check_api(settings, say), await _check_broker(settings, say), await _check_journal(settings, say)]
     return all(good)
 
 
@@ -29,20 +36,35 @@ async def _check_api(settings: Settings, say: Callable[[str], None]) -> bool:
     except ConfigurationError as error:
         say(f"FAILED  token: {error}")
         return False
-    good = True
-    async with api_client(settings) as api:
+    tokens = settings.api.tokens
+    accepted = []
+    for number, token in enumerate(tokens, 1):
+        name = f"token {number} of {len(tokens)}"
         try:
-            await api.player(settings.watch.maintenance.probe_tag)
+            # Alone, because several take turns and the good ones would hide a bad one.
+            async with api_client(_with_tokens(settings, [token])) as api:
+                await api.player(settings.watch.maintenance.probe_tag)
         except MaintenanceError as error:
             say(f"later   API: {error}")
             return True
+        except DeniedError as error:
+            say(f"FAILED  {name}: {error}")
         except ClashError as error:
             say(f"FAILED  API: {error}")
             return False
-        say(f"ok      API: {settings.api.base_url} answers and takes the token")
+        else:
+            say(f"ok      {name}: {settings.api.base_url} takes it")
+            accepted.append(token)
+    watches_good = not accepted or await _check_watches(_with_tokens(settings, accepted), say)
+    return watches_good and len(accepted) == len(tokens)
+
+
+async def _check_watches(settings: Settings, say: Callable[[str], None]) -> bool:
+    good = True
+    async with api_client(settings) as api:
         for watch in settings.watch.watches():
             try:
-                answer = await (api.player(watch.tag) if watch.kind == "player" else api.clan(watch.tag))
+                answer = await (api.player(watch.tag) if watch.kind is Kind.PLAYER else api.clan(watch.tag))
                 say(f"ok      {watch.kind} {watch.tag}: {answer.data.get('name')}")
             except ClashError as error:
                 say(f"FAILED  {watch.kind} {watch.tag}: {error}")
@@ -50,10 +72,13 @@ async def _check_api(settings: Settings, say: Callable[[str], None]) -> bool:
     return good
 
 
+def _with_tokens(settings: Settings, tokens: list[SecretStr]) -> Settings:
+    return settings.model_copy(update={"api": settings.api.model_copy(update={"tokens": tokens})})
+
+
 async def _check_broker(settings: Settings, say: Callable[[str], None]) -> bool:
     if settings.mqtt.host is None:
-        say(f"ok      broker: none is named, so the embedded one will listen on 127.0.0.1:{settings.mqtt.port}")
-        return True
+        return await _check_embedded_broker(settings.mqtt.port, say)
     try:
         protocol = await probe(connection_options(settings))
     except MqttError as error:
@@ -63,10 +88,29 @@ async def _check_broker(settings: Settings, say: Callable[[str], None]) -> bool:
     return True
 
 
-def _check_journal(settings: Settings, say: Callable[[str], None]) -> bool:
-    folder = settings.journal.path.absolute().parent
-    if not folder.is_dir():
-        say(f"FAILED  journal: the folder {folder} does not exist: create it, or set journal.path")
+async def _check_embedded_broker(port: int, say: Callable[[str], None]) -> bool:
+    try:
+        async with EmbeddedBroker(port=port):
+            say(f"ok      broker: no mqtt.host is set, so the embedded one will listen on 127.0.0.1:{port}")
+    except EmbeddedBrokerError as error:
+        say(f"FAILED  broker: {error}")
         return False
-    say(f"ok      journal: {settings.journal.path}")
     return True
+
+
+async def _check_journal(settings: Settings, say: Callable[[str], None]) -> bool:
+    path = settings.journal.path.absolute()
+    trouble = await asyncio.to_thread(_journal_trouble, path)
+    say(f"ok      journal: {path}" if trouble is None else f"FAILED  journal: {trouble}")
+    return trouble is None
+
+
+def _journal_trouble(path: Path) -> str | None:
+    """Look only: opening would create the file, for this user and not for the bridge's."""
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist: create it, or set journal.path"
+    if path.is_dir():
+        return f"{path} is a folder: set journal.path to a file, such as {path / 'coc2mqtt.db'}"
+    if not all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()):
+        return f"this user may not write {path} and its folder: give the right to, or set journal.path"
+    return None

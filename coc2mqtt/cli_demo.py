@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -17,6 +15,7 @@ from coc2mqtt.settings import FixedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _TOKEN = "demo"  # noqa: S105 - the scripted API's, and no secret
 # The story moves fast: what changes within a second would blur.
@@ -26,6 +25,7 @@ _INTERVAL = 1.0
 async def run_demo(
     stop: asyncio.Event,
     *,
+    folder: Path,
     say: Callable[[str], None],
     seconds: float | None = None,
     speed: float = 1.0,
@@ -34,22 +34,27 @@ async def run_demo(
 ) -> None:
     """Run until ``stop`` is set, or for ``seconds``; ``say`` is called with each line for the user.
 
-    The broker listens on ``port`` of the loopback interface, or on a free port if that one is taken.
+    The journal is in ``folder``. The broker listens on ``port`` of the loopback interface, or on a free port if that
+    one is taken. Raises what the bridge raises.
     """
     world = World(seed=seed)
-    with tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-") as folder:
-        async with DemoServer(world, token=SecretStr(_TOKEN)) as server, asyncio.TaskGroup() as group:
-            service = Service(
-                _settings(world, server.base_url, port, Path(folder)),
-                published=lambda topic, payload: say(_line(topic, payload)),
-                listening=lambda taken: say(_introduction(taken, port)),
-                any_port=True,
-            )
-            story = group.create_task(play(world, demo_script(world, seed), speed=speed))
-            ending = group.create_task(_end(stop, seconds))
-            await service.run(stop)
-            story.cancel()
-            ending.cancel()
+    async with DemoServer(world, token=SecretStr(_TOKEN)) as server:
+        service = Service(
+            _settings(world, server.base_url, port, folder),
+            published=lambda topic, payload: say(_line(topic, payload)),
+            listening=lambda taken: say(_introduction(taken, port)),
+            any_port=True,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                story = group.create_task(play(world, demo_script(world, seed), speed=speed))
+                ending = group.create_task(_end(stop, seconds))
+                await service.run(stop)
+                story.cancel()
+                ending.cancel()
+        except BaseExceptionGroup as errors:
+            # What ends the bridge ends the demo, and is told as the bridge's own.
+            raise errors.exceptions[0] from None
 
 
 def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSettings:

@@ -27,7 +27,10 @@ async def ask_health(settings: Settings, *, timeout: float) -> list[str]:  # noq
     # Not the bridge's own id and will: the broker would take this for the bridge.
     options = dataclasses.replace(options, client_id=f"{options.client_id}-{secrets.token_hex(4)}", will=None)
 
+    broker_answers = asyncio.Event()
+
     async def ask(session: Session) -> None:
+        broker_answers.set()
         raise _Answered(await _ask(session, topics))
 
     async def give_up(_: float) -> Never:
@@ -42,7 +45,8 @@ async def ask_health(settings: Settings, *, timeout: float) -> list[str]:  # noq
     except MqttError as error:
         return [str(error)]
     except TimeoutError:
-        return [f"the bridge does not answer within {timeout:g} s: see whether it runs, and its log"]
+        who = "the bridge" if broker_answers.is_set() else f"the broker at {options.host}:{options.port}"
+        return [f"{who} does not answer within {timeout:g} s: see whether it runs, and its log"]
 
 
 class _Answered(Exception):  # noqa: N818 - no error: it ends the connection

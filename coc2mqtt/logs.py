@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def configure_logging(level: str, style: Literal["console", "json"]) -> None:
     """Send every log line, the libraries' warnings included, to standard error."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -22,7 +23,9 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
     renderer: Processor
     if style == "json":
         renderer = structlog.processors.JSONRenderer()
-        shared.append(structlog.processors.dict_tracebacks)
+        # Without local variables, as below.
+        transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        shared.append(structlog.processors.ExceptionRenderer(transformer))
     else:
         # Plain tracebacks: rich ones print local variables, secrets among them.
         renderer = structlog.dev.ConsoleRenderer(
@@ -30,10 +33,12 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
         )
     structlog.configure(
         processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # What libraries say below a warning is of use to their authors only.
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)

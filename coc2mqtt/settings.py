@@ -1,69 +1,97 @@
-"""The configuration: one YAML file, every key also from the environment, every secret also from a file of its own."""
+"""What can be configured: every key, its default and its bounds."""
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    HttpUrl,
+    FilePath,
     SecretStr,
-    ValidationError,
+    StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-from coc2mqtt.clash.client import DEFAULT_BASE_URL
+from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import CLAN_INTERVAL, MINIMUM_INTERVAL, PLAYER_INTERVAL, WAR_INTERVAL, Watch
 from coc2mqtt.mqtt.topics import check_topic
 
 PREFIX = "COC2MQTT_"
-CONFIG_VARIABLE = "COC2MQTT_CONFIG"
-_SECRETS = {"COC2MQTT_API__TOKENS": ("api", "tokens"), "COC2MQTT_MQTT__PASSWORD": ("mqtt", "password")}
+# A secret's variable, and where it stands in the file; with _FILE behind it, it names a file that holds the secret.
+SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD": ("mqtt", "password")}
+
+# The same as for watches that are asked for over MQTT (seconds).
+_LONGEST_INTERVAL = 7 * 24 * 3600.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", None: "seconds"}
 
 
-class ConfigurationError(Exception):
-    """The configuration cannot be used; the text says which key is wrong and what to do."""
+# What the functions below raise is read behind the key that it concerns: "mqtt.port must be a number".
 
 
 def _read_tag(value: object) -> str:
-    if value is None:
-        raise ValueError("is empty: '#' begins a comment in YAML, so put the tag in quotes: \"#2PP\"")
     if not isinstance(value, str):
-        raise ValueError(f"is {value!r}, which YAML does not read as text: put the tag in quotes")  # noqa: TRY004
+        raise ValueError(f"is {value!r}, which YAML does not read as text: put the tag in quotes")  # noqa: TRY004 - pydantic wants a ValueError
     try:
         return normalize_tag(value)
     except InvalidTagError as error:
         raise ValueError(str(error)) from None
 
 
-def _read_duration(value: object) -> object:
-    if not isinstance(value, str):
+def _read_number(value: object) -> object:
+    # pydantic takes true for 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic wants a ValueError
+    return value
+
+
+def _read_duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
         return value
-    match = _DURATION.fullmatch(value.strip())
-    if not match:
-        raise ValueError(f"{value!r} is no duration: write seconds, or a number with s, m, h or d, such as 7d")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    match = _DURATION.fullmatch(str(value).strip())
+    try:
+        if match:
+            return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        pass
+    raise ValueError(f"{value!r} is no duration: write seconds, or a number with s, m, h or d, such as 7d")
 
 
 def _read_list(value: object) -> object:
     """Take a list from the environment as JSON, or as text with commas or line breaks in between."""
-    if isinstance(value, str) and not value.lstrip().startswith("["):
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith(("[", "{")):
         return [item.strip() for item in re.split(r"[,\n]", value) if item.strip()]
-    return yaml.safe_load(value) if isinstance(value, str) else value
+    try:
+        data = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        # Without a word of what it holds: it may be tokens.
+        raise ValueError('begins like JSON but is none: write it like ["a", "b"], or simply a, b') from None
+    return data if isinstance(data, list) else [data]
+
+
+def _read_watch(value: object) -> object:
+    """Let a bare tag stand for a watch with the defaults."""
+    return value if isinstance(value, dict | BaseModel) else {"tag": value}
 
 
 def _read_topic(value: str) -> str:
@@ -71,53 +99,78 @@ def _read_topic(value: str) -> str:
     return value
 
 
+def _read_base_url(value: str) -> str:
+    ClashClient([SecretStr("any")], base_url=value)
+    return value
+
+
+def _read_tokens(value: list[SecretStr]) -> list[SecretStr]:
+    if value:
+        ClashClient(value)
+    return value
+
+
 Tag = Annotated[str, BeforeValidator(_read_tag)]
 Topic = Annotated[str, AfterValidator(_read_topic)]
-Seconds = Annotated[float, Field(ge=MINIMUM_INTERVAL)]
-Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
-Fields = Annotated[frozenset[str] | None, NoDecode, BeforeValidator(_read_list)]
+Seconds = Annotated[float, BeforeValidator(_read_number), Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_read_duration),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _DURATION.pattern}]}),
+]
+Fields = Annotated[frozenset[str] | None, BeforeValidator(_read_list)]
+Tokens = Annotated[list[SecretStr], NoDecode, BeforeValidator(_read_list), AfterValidator(_read_tokens)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Durations leave as they may come in: in seconds.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_timedelta="float")
 
 
 class ApiSettings(_Section):
     """How the Clash of Clans API is reached; the pace is per token."""
 
-    base_url: HttpUrl = HttpUrl(DEFAULT_BASE_URL)
-    tokens: Annotated[list[SecretStr], NoDecode, BeforeValidator(_read_list)] = []
-    requests_per_second: float = Field(default=25, gt=0, le=1000)
+    base_url: Annotated[str, AfterValidator(_read_base_url)] = DEFAULT_BASE_URL
+    tokens: Tokens = []
+    requests_per_second: Annotated[float, BeforeValidator(_read_number)] = Field(default=25, gt=0, le=1000)
 
 
 class TlsSettings(_Section):
-    """TLS to the broker; ``verify: false`` accepts any certificate."""
+    """TLS to the broker, with files in PEM format; ``verify: false`` accepts any certificate."""
 
     enabled: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
     verify: bool = True
+
+    @model_validator(mode="after")
+    def _files_in_use(self) -> Self:
+        # The password would travel in the clear, and nobody would notice.
+        if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("names files but is not enabled: set mqtt.tls.enabled to true, or remove the files")
+        if self.key_file and not self.cert_file:
+            raise ValueError("has a key but no certificate: set mqtt.tls.cert_file")
+        return self
 
 
 class MqttSettings(_Section):
     """The broker; without a host the embedded one on 127.0.0.1."""
 
-    host: str | None = None
-    port: int = Field(default=1883, ge=1, le=65535)
+    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
+    port: Annotated[int, BeforeValidator(_read_number)] = Field(default=1883, ge=1, le=65535)
     username: str | None = None
     password: SecretStr | None = None
     base_topic: Topic = "coc"
-    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    # `protocol: 5` is a number in YAML.
+    protocol: Annotated[
+        Literal["auto", "5", "3.1.1"],
+        BeforeValidator(
+            lambda value: "5" if value == 5 else value,  # noqa: PLR2004 - it is MQTT's
+            json_schema_input_type=Literal["auto", "5", "3.1.1", 5],
+        ),
+    ] = "auto"
     tls: TlsSettings = TlsSettings()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _protocol_as_text(cls, data: Any) -> Any:
-        # `protocol: 5` is a number in YAML.
-        if isinstance(data, dict) and isinstance(data.get("protocol"), int):
-            return {**data, "protocol": str(data["protocol"])}
-        return data
 
     @model_validator(mode="after")
     def _password_with_username(self) -> Self:
@@ -175,19 +228,17 @@ class MaintenanceSettings(_Section):
     probe_tag: Tag = "#JY9J2Y99"
 
 
-def _read_watches(value: object) -> object:
-    """Let a bare tag stand for a watch with the defaults."""
-    value = _read_list(value)
-    if not isinstance(value, list):
-        return value
-    return [item if isinstance(item, dict) else {"tag": item} for item in value]
+ClanWatch = Annotated[ClanWatchSettings, BeforeValidator(_read_watch, json_schema_input_type=ClanWatchSettings | str)]
+PlayerWatch = Annotated[
+    PlayerWatchSettings, BeforeValidator(_read_watch, json_schema_input_type=PlayerWatchSettings | str)
+]
 
 
 class WatchSettings(_Section):
     """What is watched from the start."""
 
-    clans: Annotated[list[ClanWatchSettings], NoDecode, BeforeValidator(_read_watches)] = []
-    players: Annotated[list[PlayerWatchSettings], NoDecode, BeforeValidator(_read_watches)] = []
+    clans: Annotated[list[ClanWatch], NoDecode, BeforeValidator(_read_list)] = []
+    players: Annotated[list[PlayerWatch], NoDecode, BeforeValidator(_read_list)] = []
     maintenance: MaintenanceSettings = MaintenanceSettings()
 
     @model_validator(mode="after")
@@ -195,7 +246,7 @@ class WatchSettings(_Section):
         seen = set[tuple[Kind, str]]()
         for watch in self.watches():
             if (watch.kind, watch.tag) in seen:
-                raise ValueError(f"the {watch.kind} {watch.tag} is named twice: keep one of the two")
+                raise ValueError(f"names the {watch.kind} {watch.tag} twice: keep one of the two")
             seen.add((watch.kind, watch.tag))
         return self
 
@@ -208,8 +259,8 @@ class JournalSettings(_Section):
     """The file that remembers, and how much of it."""
 
     path: Path = Path("coc2mqtt.db")
-    keep_delivered: Duration = timedelta(days=7)
-    max_pending: int = Field(default=100_000, ge=1)
+    keep_delivered: Duration = Field(default=timedelta(days=7), json_schema_extra={"default": "7d"})
+    max_pending: Annotated[int, BeforeValidator(_read_number)] = Field(default=100_000, ge=1)
 
 
 class LogSettings(_Section):
@@ -222,8 +273,15 @@ class LogSettings(_Section):
 class Settings(BaseSettings):
     """The whole configuration, checked."""
 
+    # An empty variable is one that is not set: Compose files and scripts pass on what their user left out.
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", hide_input_in_errors=True
+        extra="forbid",
+        frozen=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        ser_json_timedelta="float",
+        hide_input_in_errors=True,
     )
 
     instance: str = Field(default="home", pattern=r"^[a-zA-Z0-9_-]{1,32}$")
@@ -244,6 +302,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file, whose content comes in as arguments."""
+        if isinstance(env_settings, EnvSettingsSource):
+            # It would take these for keys of a section; who loads the settings reads the files.
+            files = {f"{name}_FILE".lower() for name in SECRETS}
+            env_settings.env_vars = {
+                name: value for name, value in env_settings.env_vars.items() if name.lower() not in files
+            }
         return env_settings, init_settings
 
 
@@ -260,91 +324,3 @@ class FixedSettings(Settings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take the arguments alone."""
         return (init_settings,)
-
-
-def load_settings(path: Path | None) -> Settings:
-    """Read the configuration from a file (else the one that COC2MQTT_CONFIG names, else none) and the environment.
-
-    Raises ConfigurationError, whose text has one line for each key that is wrong.
-    """
-    if path is None and os.environ.get(CONFIG_VARIABLE):
-        path = Path(os.environ[CONFIG_VARIABLE])
-    where = "the environment" if path is None else str(path)
-    data = {} if path is None else _read_file(path)
-    _check_variables()
-    _read_secret_files(data)
-    try:
-        return Settings(**data)
-    except ValidationError as error:
-        raise ConfigurationError("\n".join(_sentence(where, item) for item in error.errors())) from None
-
-
-def require_token(settings: Settings) -> None:
-    """Raise ConfigurationError where there is nothing to show to the Clash of Clans API."""
-    if not settings.api.tokens:
-        raise ConfigurationError(
-            "api.tokens is empty: create a token at https://developer.clashofclans.com for your address, and set it"
-            " in the file, in COC2MQTT_API__TOKENS, or in a file that COC2MQTT_API__TOKENS_FILE names"
-        )
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist: name the file with --config or {CONFIG_VARIABLE}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f" line {mark.line + 1}" if mark is not None else ""
-        raise ConfigurationError(
-            f"{path}{line} is no YAML ({error.problem}): mind indentation, colons, and quotes around tags"
-        ) from None
-    except yaml.YAMLError:
-        raise ConfigurationError(f"{path} is no YAML: it holds characters that YAML does not allow") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise ConfigurationError(f"{path} holds no settings: it must consist of keys such as 'mqtt:' and their values")
-    return data
-
-
-def _check_variables() -> None:
-    """Refuse a variable of ours that means nothing: a spelling mistake would go unnoticed."""
-    for name in sorted(os.environ):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or name.removesuffix("_FILE") in _SECRETS:
-            continue
-        model: Any = Settings
-        for level in name.removeprefix(PREFIX).lower().split("__"):
-            field = getattr(model, "model_fields", {}).get(level)
-            if field is None:
-                raise ConfigurationError(f"the environment variable {name} is no setting: see 'coc2mqtt config schema'")
-            model = field.annotation
-
-
-def _read_secret_files(data: dict[str, Any]) -> None:
-    """Put secrets that stand in files of their own (``…_FILE``) where the configuration file would have them."""
-    for variable, (section, key) in _SECRETS.items():
-        path = os.environ.get(f"{variable}_FILE")
-        if not path:
-            continue
-        if variable in os.environ:
-            raise ConfigurationError(f"{variable} and {variable}_FILE are both set: keep one of them")
-        try:
-            text = Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{variable}_FILE names {path}, which cannot be read: {error}") from None
-        if not text:
-            raise ConfigurationError(f"{variable}_FILE names {path}, which is empty")
-        inner = data.setdefault(section, {})
-        if isinstance(inner, dict):
-            inner[key] = text
-
-
-def _sentence(where: str, item: Any) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).removeprefix(".")
-    if item["type"] == "extra_forbidden":
-        return f"{where}: {key} is no setting: remove it or mend its spelling, see 'coc2mqtt config schema'"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{where}: {key}: {message[0].lower() + message[1:]}"

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
 from coc2mqtt.mqtt.payloads import WatchPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from coc2mqtt.events.engine import Engine
-    from coc2mqtt.events.watch import Watch
-    from coc2mqtt.journal.protocol import Journal
+    from coc2mqtt.journal.protocol import Journal, StoredWatch
 
 _log = structlog.get_logger()
 
@@ -23,7 +23,8 @@ class WatchList:
     """Keeps the engine polling exactly what is watched.
 
     What a command decided is in the journal, holds over restarts, and wins over the configuration, whose file is
-    never written. ``changed`` is called with each watch that was added, replaced or removed.
+    never written. ``changed`` is called with each watch that was added, replaced or removed; of one that is found
+    removed at start, only the kind and the tag are known.
     """
 
     def __init__(self, journal: Journal, engine: Engine, *, changed: Callable[[Watch], None]) -> None:
@@ -32,20 +33,23 @@ class WatchList:
         self._changed = changed
 
     async def load(self, configured: Iterable[Watch]) -> None:
-        """Begin to watch what the configuration asks for and what commands made of it."""
-        wanted: dict[tuple[Kind, str], Watch] = {(watch.kind, watch.tag): watch for watch in configured}
-        for stored in await self._journal.watches():
-            key = (stored.kind, stored.tag)
-            if stored.watch is not None:
-                wanted[key] = stored.watch
-            elif wanted.pop(key, None) is not None:
-                _log.info(
-                    "a watch of the configuration stays stopped by a command: send 'watch' to have it back",
-                    kind=stored.kind.value,
-                    tag=stored.tag,
-                )
+        """Begin to watch what the configuration asks for and what commands made of it.
+
+        What is not watched any more is forgotten: if it is some day, nothing is compared with how it was back then.
+        """
+        stored = await self._journal.watches()
+        wanted = _merge({(watch.kind, watch.tag): watch for watch in configured}, stored)
         for watch in wanted.values():
             self._engine.watch(watch)
+        polled = {resource for watch in wanted.values() for resource, _ in watch.resources()}
+        gone = {(one.kind, one.tag) for one in stored if one.watch is None}
+        for resource in await self._journal.resources():
+            if resource != API and resource not in polled:
+                await self._journal.forget(resource)
+                gone.add((Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag))
+        # Those that commands stopped are told again at each start: there may have been no connection at the time.
+        for kind, tag in sorted(gone - wanted.keys()):
+            self._changed(Watch(kind, tag, MINIMUM_INTERVAL))
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return the watch of a clan or a player, None where there is none."""
@@ -94,3 +98,22 @@ class WatchList:
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
             exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
         )
+
+
+def _merge(configured: dict[tuple[Kind, str], Watch], stored: Sequence[StoredWatch]) -> dict[tuple[Kind, str], Watch]:
+    """Return what is to be watched; where a command had the last word, say so."""
+    wanted = dict(configured)
+    for one in stored:
+        key = (one.kind, one.tag)
+        before = wanted.pop(key, None)
+        if one.watch is not None:
+            wanted[key] = one.watch
+        if before is not None and one.watch != before:
+            _log.info(
+                "a command stopped a watch of the configuration: send 'watch' to have it back"
+                if one.watch is None
+                else "a command changed a watch of the configuration: send 'watch' to change it again",
+                kind=one.kind.value,
+                tag=one.tag,
+            )
+    return wanted

@@ -1,0 +1,279 @@
+"""The commands as they are typed: what they print, and the status that they end with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from coc2mqtt.cli import app
+from tests.brokers import free_port, witness
+from tests.service.bridges import PASSWORD, TOKEN, BridgeProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import StartMosquitto
+
+    Write = Callable[[dict[str, Any]], str]
+
+ACL = (Path(__file__).parent.parent / "config" / "coc2mqtt.acl").read_text()
+NOBODY = "http://127.0.0.1:9/v1"  # the discard service, which nobody runs
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    status: int | None
+    out: str
+    err: str
+
+
+async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "coc2mqtt", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **variables},
+    )
+
+
+async def end(process: asyncio.subprocess.Process, *, within: float = 20) -> Ended:
+    try:
+        async with asyncio.timeout(within):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise
+    ended = Ended(process.returncode, out.decode(), err.decode())
+    for text in (ended.out, ended.err):
+        assert "Traceback" not in text, text
+        assert TOKEN not in text
+        assert PASSWORD not in text
+    return ended
+
+
+async def command(*arguments: str, **variables: str) -> Ended:
+    return await end(await begin(*arguments, **variables))
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("COC2MQTT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a configuration file and return its path."""
+
+    def do(settings: dict[str, Any]) -> str:
+        path = tmp_path / "coc2mqtt.yaml"
+        path.write_text(yaml.safe_dump(settings))
+        return str(path)
+
+    return do
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """Return a port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def without(program: str, folder: Path) -> dict[str, str]:
+    """Return variables with which a package cannot be imported, as if it were not installed."""
+    (folder / f"{program}.py").write_text("raise ImportError")
+    return {"PYTHONPATH": str(folder)}
+
+
+async def test_it_can_be_run_as_a_module_and_tells_its_version() -> None:
+    assert (await command("version")).out == "0.1.0\n"
+
+
+@pytest.mark.parametrize("name", ["run", "check", "healthcheck"])
+def test_a_wrong_file_ends_every_command_before_it_begins(name: str, write: Write) -> None:
+    ended = CliRunner().invoke(app, [name, "--config", write({"mqtt": {"hots": "a"}})])
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("coc2mqtt: ")
+    assert ended.stderr.count("\n") == 1
+    assert "mqtt.hots is no setting" in ended.stderr
+
+
+async def test_a_file_that_is_not_there_is_one_sentence() -> None:
+    ended = await command("run", COC2MQTT_CONFIG="/no/file")
+    assert ended == Ended(2, "", "coc2mqtt: /no/file does not exist: name the file with --config or COC2MQTT_CONFIG\n")
+
+
+def test_without_a_token_nothing_is_run() -> None:
+    ended = CliRunner().invoke(app, ["run"])
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith("coc2mqtt: api.tokens is empty: create a token")
+
+
+async def test_a_token_that_cannot_be_one_is_not_shown(write: Write) -> None:
+    ended = await command("run", "--config", write({"api": {"tokens": [f"{TOKEN} {PASSWORD}"]}}))
+    assert ended.status == 2
+    assert "token 1 of 1 in api.tokens is empty or holds characters that no token has" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+async def test_a_journal_that_cannot_be_had_is_one_sentence(write: Write, tmp_path: Path) -> None:
+    path = tmp_path / "no" / "a.db"
+    settings = {"api": {"tokens": [TOKEN]}, "mqtt": {"host": "127.0.0.1"}, "journal": {"path": str(path)}}
+    ended = await command("run", "--config", write(settings))
+    assert ended.status == 1
+    assert ended.err.startswith(f"coc2mqtt: the journal {path} cannot be opened, there is no folder {path.parent}")
+    assert ended.err.count("\n") == 1
+
+
+async def test_a_taken_port_is_one_sentence(write: Write, tmp_path: Path, silent: int) -> None:
+    settings = {"api": {"tokens": [TOKEN]}, "mqtt": {"port": silent}, "journal": {"path": str(tmp_path / "a.db")}}
+    ended = await command("run", "--config", write(settings))
+    assert ended.status == 1
+    assert ended.err.startswith(f"coc2mqtt: the embedded broker cannot use 127.0.0.1:{silent} (Address already in use)")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["run", "demo"])
+async def test_without_the_embedded_broker_it_is_told_how_to_get_it(name: str, tmp_path: Path) -> None:
+    variables = {"COC2MQTT_API__TOKENS": TOKEN, "COC2MQTT_JOURNAL__PATH": str(tmp_path / "a.db")}
+    ended = await command(name, **variables, **without("amqtt", tmp_path))
+    assert ended.status == 1
+    assert ended.err.startswith("coc2mqtt: the embedded broker is not installed: run pip install 'coc2mqtt[embedded]'")
+    assert ended.err.count("\n") == 1
+
+
+def test_the_schema_is_json() -> None:
+    ended = CliRunner().invoke(app, ["config", "schema"])
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout)["title"] == "Settings"
+
+
+def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/no/folder")
+    ended = CliRunner().invoke(app, ["demo"])
+    assert ended.exit_code == 1
+    said = "coc2mqtt: there is no folder for temporary files: set TMPDIR to one that can be written\n"
+    assert ended.stderr == said
+
+
+async def test_the_demo_names_another_port_where_its_own_is_taken_and_ends_by_itself(silent: int) -> None:
+    ended = await command("demo", "--seconds", "1", "--port", str(silent))
+    assert (ended.status, ended.err) == (0, "")
+    port = int(ended.out.partition("on the broker at 127.0.0.1:")[2].split(maxsplit=1)[0])
+    assert port != silent
+    assert f"127.0.0.1:{port} ({silent} is taken).\n" in ended.out
+    assert f"mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'coc/#'\n" in ended.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_the_demo(number: signal.Signals) -> None:
+    process = await begin("demo", "--port", str(free_port()))
+    assert process.stdout is not None
+    assert await process.stdout.readline()
+    process.send_signal(number)
+    ended = await end(process, within=5)
+    assert (ended.status, ended.err) == (0, "")
+
+
+async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) -> None:
+    shown = tmp_path / "errors"
+    with shown.open("wb") as errors:
+        process = await asyncio.create_subprocess_shell(
+            f"{sys.executable} -m coc2mqtt demo --seconds 15 --speed 10 --port {free_port()} | head -n 1",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+        async with asyncio.timeout(10):
+            out, _ = await process.communicate()
+    assert out.count(b"\n") == 1
+    assert shown.read_text() == ""
+
+
+async def test_uvloop_is_used_where_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text(
+        "import asyncio\ndef new_event_loop():\n    print('uvloop')\n    return asyncio.new_event_loop()\n"
+    )
+    demo = ("demo", "--seconds", "1", "--port", str(free_port()))
+    ended = await command(*demo, PYTHONPATH=str(tmp_path))
+    assert (ended.status, ended.out.splitlines()[0]) == (0, "uvloop")
+
+
+async def test_all_is_well_without_uvloop(tmp_path: Path) -> None:
+    ended = await command("demo", "--seconds", "1", "--port", str(free_port()), **without("uvloop", tmp_path))
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith("A scripted game is played")
+
+
+async def test_a_check_that_fails_says_so_by_its_status(write: Write, tmp_path: Path) -> None:
+    settings = {
+        "mqtt": {"host": "127.0.0.1", "port": free_port(), "username": "a", "password": PASSWORD},
+        "journal": {"path": str(tmp_path / "a.db")},
+    }
+    ended = await command("check", "--config", write(settings))
+    assert (ended.status, ended.err) == (1, "")
+    assert [line.split(":")[0] for line in ended.out.splitlines()] == [
+        "ok      configuration",
+        "FAILED  token",
+        "FAILED  broker",
+        "ok      journal",
+    ]
+    assert not (tmp_path / "a.db").exists()
+
+
+async def test_a_bridge_tells_that_it_is_well_under_the_access_list_of_the_example(
+    mosquitto: StartMosquitto, tmp_path: Path, write: Write
+) -> None:
+    broker = mosquitto(users={"coc2mqtt": PASSWORD, "viewer": "sees"}, acl=ACL)
+    settings = {
+        "api": {"tokens": [TOKEN], "base_url": NOBODY},
+        "mqtt": {"host": broker.host, "port": broker.port, "username": "coc2mqtt", "password": PASSWORD},
+    }
+    path = write(settings)
+    ended = await command("healthcheck", "--config", path, "--timeout", "0.5")
+    said = "unhealthy: the bridge does not answer within 0.5 s: see whether it runs, and its log\n"
+    assert ended == Ended(1, "", said)
+    bridge = BridgeProcess(tmp_path, settings)
+    await bridge.start()
+    try:
+        async with asyncio.timeout(20):
+            while not await witness(broker.port, "coc/bridge/state", "-u", "viewer", "-P", "sees"):
+                pass
+        ended = await command("healthcheck", "--config", path)
+    finally:
+        assert await bridge.end() == 0
+    assert ended == Ended(0, "healthy\n", "")
+    assert "not accepted" not in bridge.log
+    assert "not granted" not in bridge.log
+
+
+async def test_a_health_check_without_a_broker_fails_at_once(write: Write) -> None:
+    port = free_port()
+    ended = await command("healthcheck", "--config", write({"mqtt": {"host": "127.0.0.1", "port": port}}))
+    assert ended.status == 1
+    assert ended.err.startswith(f"unhealthy: nothing accepts connections on the broker at 127.0.0.1:{port}: check")
+
+
+async def test_a_health_check_of_a_broker_that_hangs_ends_in_time(write: Write, silent: int) -> None:
+    settings = write({"mqtt": {"host": "127.0.0.1", "port": silent}})
+    ended = await command("healthcheck", "--config", settings, "--timeout", "0.5")
+    said = (
+        f"unhealthy: the broker at 127.0.0.1:{silent} does not answer within 0.5 s: see whether it runs, and its log\n"
+    )
+    assert ended == Ended(1, "", said)

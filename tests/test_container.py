@@ -1,0 +1,61 @@
+"""What the Dockerfile promises, as far as it can be seen without building it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typer.testing import CliRunner
+
+from coc2mqtt.cli import app
+from coc2mqtt.configuration import load_settings
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parent.parent
+# Each instruction on one line.
+DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+FINAL = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
+
+
+def test_it_runs_as_a_user_without_rights() -> None:
+    users = re.findall(r"^USER (\d+):(\d+)$", FINAL, re.MULTILINE)
+    assert len(users) == 1
+    assert "0" not in users[0]
+
+
+def test_everything_installed_is_named_with_its_hash() -> None:
+    installed = re.findall(r"pip install (.*?)(?:&&|$)", DOCKERFILE, re.MULTILINE)
+    locks = [found[1] for one in installed if (found := re.fullmatch(r"--require-hashes -r (\S+)\s*", one))]
+    assert sorted(locks) == ["requirements/build.lock", "requirements/runtime.lock"]
+    # The rest is the project's own wheel.
+    assert [one.strip() for one in installed if "--require-hashes" not in one] == ["--no-deps /tmp/wheel/*.whl"]
+
+
+def test_its_commands_exist() -> None:
+    commands = re.findall(r"(?:CMD|ENTRYPOINT) (\[.*\])", FINAL)
+    words = [[word for word in json.loads(command) if word != "coc2mqtt"] for command in commands]
+    assert sorted(words) == [[], ["healthcheck"], ["run"]]
+    for command in words:
+        assert CliRunner().invoke(app, [*command, "--help"]).exit_code == 0
+
+
+def test_its_variables_are_settings_and_keep_the_journal_on_the_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COC2MQTT_CONFIG", raising=False)
+    variables = dict(re.findall(r"(COC2MQTT_\w+)=(\S+)", FINAL))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (volume,) = re.findall(r"^VOLUME (\S+)$", FINAL, re.MULTILINE)
+    assert load_settings(None).journal.path.parent == Path(volume)
+
+
+def test_what_it_copies_is_there_and_not_ignored() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored[0] == "*"
+    for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists()
+            assert f"!{source.split('/')[0]}" in ignored

@@ -1,0 +1,116 @@
+"""What the log looks like: the bridge's own lines and those of libraries, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+import structlog
+
+from coc2mqtt.logs import configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = "secret-that-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.splitlines()
+
+
+def json_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines(capsys)]
+
+
+def fail_with_a_secret() -> None:
+    token = SECRET
+    raise ValueError(f"something about {len(token)} characters")
+
+
+def test_a_line_for_people_has_time_level_sentence_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "console")
+    structlog.get_logger().info("connected to the broker", host="localhost")
+    (line,) = lines(capsys)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[info +\] connected to the broker +host=localhost", line)
+
+
+def test_a_line_of_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    structlog.get_logger().info("connected to the broker", host="localhost")
+    (line,) = json_lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"level": "info", "event": "connected to the broker", "host": "localhost"}
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_a_librarys_warning_has_the_form_of_our_own(
+    capsys: pytest.CaptureFixture[str], style: Literal["console", "json"]
+) -> None:
+    configure_logging("info", style)
+    structlog.get_logger().warning("careful")
+    logging.getLogger("library").warning("careful")
+    ours, theirs = (re.sub(r"\d{4}-[^ \"]+", "TIME", line).rstrip() for line in lines(capsys))
+    assert (json.loads(ours) == json.loads(theirs)) if style == "json" else (ours == theirs)
+
+
+def test_a_warning_of_python_is_a_line_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("this will go away", stacklevel=1)
+    (line,) = json_lines(capsys)
+    assert line["level"] == "warning"
+    assert "this will go away" in line["event"]
+
+
+def test_libraries_are_heard_from_warnings_on_and_never_below_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+    for level, heard in (("debug", ["warning", "error"]), ("info", ["warning", "error"]), ("error", ["error"])):
+        configure_logging(level, "json")
+        for name in ("debug", "info", "warning", "error"):
+            logging.getLogger("library").log(logging.getLevelNamesMapping()[name.upper()], "something")
+        assert [line["level"] for line in json_lines(capsys)] == heard
+
+
+def test_the_level_is_heeded(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("warning", "json")
+    log = structlog.get_logger()
+    for say in (log.debug, log.info, log.warning, log.error):
+        say("something")
+    assert [line["level"] for line in json_lines(capsys)] == ["warning", "error"]
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+@pytest.mark.parametrize("whose", ["ours", "library"])
+def test_a_traceback_is_told_without_local_variables(
+    capsys: pytest.CaptureFixture[str], style: Literal["console", "json"], whose: str
+) -> None:
+    configure_logging("info", style)
+    log = structlog.get_logger() if whose == "ours" else logging.getLogger("library")
+    try:
+        fail_with_a_secret()
+    except ValueError:
+        log.exception("it failed")
+    text = "\n".join(lines(capsys))
+    assert "something about 26 characters" in text
+    assert "fail_with_a_secret" in text
+    assert SECRET not in text
+    if style == "json":
+        assert json.loads(text)["event"] == "it failed"

@@ -1,0 +1,187 @@
+"""What is watched, over restarts, commands and changes of the configuration; on a real journal."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from coc2mqtt.clash.client import ClashClient
+from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.watch_list import WatchList
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    Start = Callable[..., AbstractAsyncContextManager["Running"]]
+
+CLAN = Watch(Kind.CLAN, "#2PP", 60.0)
+PLAYER = Watch(Kind.PLAYER, "#8QQ", 120.0, exclude_fields=frozenset({"trophies", "donations"}))
+CLAN_STATE, WAR_STATE = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
+PLAYER_STATE = Resource(Kind.PLAYER, "#8QQ")
+SNAPSHOT = Snapshot({"name": "The Order"}, taken_at=1.0)
+
+
+class Running:
+    """A list of watches, as long as one run of the program lasts; ``changed`` is what it said has changed."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self.journal = journal
+        self.changed: list[tuple[Kind, str]] = []
+        # Never run: nothing is polled.
+        self.engine = Engine(ClashClient([SecretStr("any")]), journal)
+        self.list = WatchList(journal, self.engine, changed=lambda watch: self.changed.append((watch.kind, watch.tag)))
+
+    async def remember(self, *resources: Resource) -> None:
+        for resource in resources:
+            await self.journal.commit(resource, SNAPSHOT, [])
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Start the program, again and again with the same journal, with these watches in its configuration."""
+
+    @asynccontextmanager
+    async def run(*configured: Watch) -> AsyncIterator[Running]:
+        async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
+            running = Running(journal)
+            await running.list.load(configured)
+            yield running
+
+    return run
+
+
+async def test_what_the_configuration_names_is_watched(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        assert running.engine.watches == [CLAN, PLAYER]
+        assert running.changed == []
+
+
+async def test_a_watch_made_by_a_command_is_there_after_a_restart(start: Start) -> None:
+    async with start(CLAN) as running:
+        await running.list.watch(PLAYER)
+        assert running.engine.watches == [CLAN, PLAYER]
+        assert running.changed == [(Kind.PLAYER, "#8QQ")]
+    async with start(CLAN) as running:
+        assert running.engine.watches == [CLAN, PLAYER]
+
+
+async def test_a_watch_that_a_command_changed_stays_so_and_that_is_told(start: Start) -> None:
+    slower = Watch(Kind.CLAN, "#2PP", 600.0)
+    async with start(CLAN) as running:
+        await running.list.watch(slower)
+    with capture_logs() as log:
+        async with start(CLAN) as running:
+            assert running.engine.watches == [slower]
+    assert [line["event"] for line in log] == [
+        "a command changed a watch of the configuration: send 'watch' to change it again"
+    ]
+
+
+async def test_a_watch_that_a_command_made_as_it_is_configured_is_worth_no_word(start: Start) -> None:
+    async with start() as running:
+        await running.list.watch(CLAN)
+    with capture_logs() as log:
+        async with start(CLAN) as running:
+            assert running.engine.watches == [CLAN]
+    assert log == []
+
+
+async def test_a_configured_watch_that_a_command_stopped_stays_so_and_that_is_told(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        assert await running.list.unwatch(Kind.CLAN, "#2PP")
+        assert running.engine.watches == [PLAYER]
+    with capture_logs() as log:
+        async with start(CLAN, PLAYER) as running:
+            assert running.engine.watches == [PLAYER]
+            await running.list.watch(CLAN)
+    assert [line["event"] for line in log] == [
+        "a command stopped a watch of the configuration: send 'watch' to have it back"
+    ]
+    async with start(CLAN, PLAYER) as running:
+        assert CLAN in running.engine.watches
+
+
+async def test_what_is_unwatched_is_forgotten(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        await running.remember(CLAN_STATE, WAR_STATE, PLAYER_STATE)
+        assert await running.list.unwatch(Kind.CLAN, "#2PP")
+        assert await running.journal.resources() == [PLAYER_STATE]
+        assert running.changed == [(Kind.CLAN, "#2PP")]
+
+
+async def test_what_is_not_watched_cannot_be_unwatched(start: Start) -> None:
+    async with start(CLAN) as running:
+        assert not await running.list.unwatch(Kind.PLAYER, "#2PP")
+        assert running.engine.watches == [CLAN]
+        assert running.changed == []
+
+
+async def test_a_clan_without_its_war_has_that_forgotten(start: Start) -> None:
+    async with start(CLAN) as running:
+        await running.remember(CLAN_STATE, WAR_STATE)
+        await running.list.watch(Watch(Kind.CLAN, "#2PP", 60.0, war=False))
+        assert await running.journal.resources() == [CLAN_STATE]
+
+
+async def test_what_the_configuration_names_no_more_is_forgotten_and_told(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        await running.remember(API, CLAN_STATE, WAR_STATE, PLAYER_STATE)
+    async with start(PLAYER) as running:
+        assert running.changed == [(Kind.CLAN, "#2PP")]
+        assert await running.journal.resources() == [API, PLAYER_STATE]
+    async with start(PLAYER) as running:
+        assert running.changed == []
+
+
+async def test_a_war_that_the_configuration_wants_no_more_is_forgotten(start: Start) -> None:
+    async with start(CLAN) as running:
+        await running.remember(CLAN_STATE, WAR_STATE)
+    async with start(Watch(Kind.CLAN, "#2PP", 60.0, war=False)) as running:
+        assert await running.journal.resources() == [CLAN_STATE]
+
+
+async def test_what_a_command_stopped_is_told_again_at_the_next_start(start: Start) -> None:
+    async with start(CLAN) as running:
+        await running.list.unwatch(Kind.CLAN, "#2PP")
+    async with start(CLAN) as running:
+        assert running.changed == [(Kind.CLAN, "#2PP")]
+
+
+async def test_watches_are_found_by_tag_and_kind(start: Start) -> None:
+    both = Watch(Kind.PLAYER, "#2PP", 120.0)
+    async with start(CLAN, PLAYER, both) as running:
+        assert running.list.watched(None, None) == [CLAN, PLAYER, both]
+        assert running.list.watched("#2PP", None) == [CLAN, both]
+        assert running.list.watched(None, Kind.PLAYER) == [PLAYER, both]
+        assert running.list.find(Kind.PLAYER, "#2PP") == both
+        assert running.list.find(Kind.CLAN, "#8QQ") is None
+
+
+async def test_a_watch_is_described_with_what_concerns_its_kind(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        await running.remember(CLAN_STATE)
+        clan, player = [await running.list.describe(watch) for watch in (CLAN, PLAYER)]
+    assert clan.model_dump(exclude_none=True) == {
+        "kind": "clan",
+        "tag": "#2PP",
+        "name": "The Order",
+        "interval": 60,
+        "members": True,
+        "war": True,
+        "war_interval": 30,
+    }
+    assert player.model_dump(exclude_none=True) == {
+        "kind": "player",
+        "tag": "#8QQ",
+        "interval": 120,
+        "exclude_fields": ["donations", "trophies"],
+    }
