@@ -35,21 +35,16 @@ class WatchList:
     async def load(self, configured: Iterable[Watch]) -> None:
         """Begin to watch what the configuration asks for and what commands made of it.
 
-        What is not watched any more is forgotten: if it is some day, nothing is compared with how it was back then.
+        A snapshot that no watch needs any more is told as changed: what is published of it is to be taken away.
         """
-        stored = await self._journal.watches()
-        wanted = _merge({(watch.kind, watch.tag): watch for watch in configured}, stored)
+        wanted = _merge({(watch.kind, watch.tag): watch for watch in configured}, await self._journal.watches())
         for watch in wanted.values():
             self._engine.watch(watch)
         polled = {resource for watch in wanted.values() for resource, _ in watch.resources()}
-        gone = {(one.kind, one.tag) for one in stored if one.watch is None}
         for resource in await self._journal.resources():
             if resource != API and resource not in polled:
-                await self._journal.forget(resource)
-                gone.add((Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag))
-        # Those that commands stopped are told again at each start: there may have been no connection at the time.
-        for kind, tag in sorted(gone - wanted.keys()):
-            self._changed(Watch(kind, tag, MINIMUM_INTERVAL))
+                kind = Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN
+                self._changed(Watch(kind, resource.tag, MINIMUM_INTERVAL))
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return the watch of a clan or a player, None where there is none."""
@@ -60,22 +55,23 @@ class WatchList:
         return [watch for watch in self._engine.watches if tag in (None, watch.tag) and kind in (None, watch.kind)]
 
     async def watch(self, watch: Watch) -> None:
-        """Watch from now on and after a restart."""
+        """Watch from now on and after a restart; what was not watched until now begins with a first sight."""
+        before = self.find(watch.kind, watch.tag)
+        polled = set() if before is None else {resource for resource, _ in before.resources()}
         await self._journal.save_watch(watch)
+        for resource, _ in watch.resources():
+            if resource not in polled:
+                await self._journal.forget(resource)
         self._engine.watch(watch)
-        if watch.kind is Kind.CLAN and not watch.war:
-            await self._journal.forget(Resource(Kind.WAR, watch.tag))
         self._changed(watch)
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
-        """Stop watching for good and forget the snapshots; returns whether it was watched."""
+        """Stop watching for good; returns whether it was watched. Whoever hears of it forgets the snapshots."""
         watch = self.find(kind, tag)
         if watch is None:
             return False
         await self._journal.remove_watch(kind, tag)
         self._engine.unwatch(kind, tag)
-        for resource, _ in watch.resources():
-            await self._journal.forget(resource)
         self._changed(watch)
         return True
 

@@ -110,12 +110,29 @@ async def test_a_configured_watch_that_a_command_stopped_stays_so_and_that_is_to
         assert CLAN in running.engine.watches
 
 
-async def test_what_is_unwatched_is_forgotten(start: Start) -> None:
+async def test_what_is_unwatched_is_told_and_kept_until_its_topics_are_emptied(start: Start) -> None:
     async with start(CLAN, PLAYER) as running:
         await running.remember(CLAN_STATE, WAR_STATE, PLAYER_STATE)
         assert await running.list.unwatch(Kind.CLAN, "#2PP")
-        assert await running.journal.resources() == [PLAYER_STATE]
+        assert await running.journal.resources() == [CLAN_STATE, PLAYER_STATE, WAR_STATE]
         assert running.changed == [(Kind.CLAN, "#2PP")]
+    async with start(CLAN, PLAYER) as running:
+        assert set(running.changed) == {(Kind.CLAN, "#2PP")}, "it may not have come to that before"
+
+
+async def test_what_is_watched_again_begins_anew(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        await running.remember(CLAN_STATE, WAR_STATE, PLAYER_STATE)
+        await running.list.unwatch(Kind.CLAN, "#2PP")
+        await running.list.watch(CLAN)
+        assert await running.journal.resources() == [PLAYER_STATE]
+
+
+async def test_a_watch_that_is_changed_goes_on_from_where_it_was(start: Start) -> None:
+    async with start(CLAN) as running:
+        await running.remember(CLAN_STATE, WAR_STATE)
+        await running.list.watch(Watch(Kind.CLAN, "#2PP", 600.0))
+        assert await running.journal.resources() == [CLAN_STATE, WAR_STATE]
 
 
 async def test_what_is_not_watched_cannot_be_unwatched(start: Start) -> None:
@@ -125,35 +142,28 @@ async def test_what_is_not_watched_cannot_be_unwatched(start: Start) -> None:
         assert running.changed == []
 
 
-async def test_a_clan_without_its_war_has_that_forgotten(start: Start) -> None:
+async def test_a_war_that_is_watched_again_begins_anew(start: Start) -> None:
     async with start(CLAN) as running:
         await running.remember(CLAN_STATE, WAR_STATE)
         await running.list.watch(Watch(Kind.CLAN, "#2PP", 60.0, war=False))
+        await running.list.watch(CLAN)
         assert await running.journal.resources() == [CLAN_STATE]
 
 
-async def test_what_the_configuration_names_no_more_is_forgotten_and_told(start: Start) -> None:
+async def test_what_the_configuration_names_no_more_is_told(start: Start) -> None:
     async with start(CLAN, PLAYER) as running:
         await running.remember(API, CLAN_STATE, WAR_STATE, PLAYER_STATE)
     async with start(PLAYER) as running:
-        assert running.changed == [(Kind.CLAN, "#2PP")]
-        assert await running.journal.resources() == [API, PLAYER_STATE]
-    async with start(PLAYER) as running:
-        assert running.changed == []
+        assert set(running.changed) == {(Kind.CLAN, "#2PP")}
+    async with start(Watch(Kind.CLAN, "#2PP", 60.0, war=False), PLAYER) as running:
+        assert running.changed == [(Kind.CLAN, "#2PP")], "the war is wanted no more"
 
 
-async def test_a_war_that_the_configuration_wants_no_more_is_forgotten(start: Start) -> None:
-    async with start(CLAN) as running:
-        await running.remember(CLAN_STATE, WAR_STATE)
-    async with start(Watch(Kind.CLAN, "#2PP", 60.0, war=False)) as running:
-        assert await running.journal.resources() == [CLAN_STATE]
-
-
-async def test_what_a_command_stopped_is_told_again_at_the_next_start(start: Start) -> None:
+async def test_what_was_never_seen_needs_no_word_when_it_is_gone(start: Start) -> None:
     async with start(CLAN) as running:
         await running.list.unwatch(Kind.CLAN, "#2PP")
     async with start(CLAN) as running:
-        assert running.changed == [(Kind.CLAN, "#2PP")]
+        assert running.changed == []
 
 
 async def test_watches_are_found_by_tag_and_kind(start: Start) -> None:

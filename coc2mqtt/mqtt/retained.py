@@ -33,7 +33,8 @@ class RetainedState:
 
     What changed is only marked; what is published is read then, so it is always the latest and nothing piles up
     while there is no connection. ``watched`` finds the watch of a clan or a player, None where there is none any
-    more: then its topics are emptied and its device is removed. ``discovery`` is None without Home Assistant.
+    more: then its topics are emptied, its device is removed, and its snapshot is forgotten. ``discovery`` is None
+    without Home Assistant.
     """
 
     def __init__(
@@ -105,20 +106,22 @@ class RetainedState:
             if self._discovery is not None:
                 await self._announce(session, self._discovery.bridge())
             return
-        watch = self._watched(Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag)
-        if watch is None or (resource.kind is Kind.WAR and not watch.war):
-            await self._empty(session, resource)
-            return
+        watch = self._watch_of(resource)
         if snapshot is None:
             # Before the first poll there is nothing to show: a device announced now would need another announcement
-            # for its name in a moment, and Home Assistant can lose one of two that come within a second.
+            # for its name in a moment, and Home Assistant can lose one of two that come within a second. Nor is there
+            # anything to take away: it warns of the removal of a device that it does not know.
+            return
+        if watch is None:
+            await self._take_away(session, resource)
             return
         for facet, payload in facets(resource, snapshot).items():
             await self.say(session, self._topics.state(resource.kind, resource.tag, facet), payload.encode())
         if resource.kind is Kind.CLAN and self._discovery is not None:
             await self._announce(session, self._discovery.clan(watch, _name(snapshot)))
 
-    async def _empty(self, session: Session, resource: Resource) -> None:
+    async def _take_away(self, session: Session, resource: Resource) -> None:
+        """Empty the topics of what is not watched any more, and only then forget it: a crash before begins it anew."""
         if resource.kind is Kind.WAR and Resource(Kind.CLAN, resource.tag) in self._marked:
             # First the device is to lose the sensors that read the war, which cannot read nothing.
             self.mark(resource)
@@ -127,6 +130,15 @@ class RetainedState:
             await self._announce(session, self._discovery.clan_removal(resource.tag))
         for facet in FACETS[resource.kind]:
             await self.say(session, self._topics.state(resource.kind, resource.tag, facet), _NOTHING)
+        if self._watch_of(resource) is None:
+            await self._journal.forget(resource)
+        else:
+            self.mark(resource)
+
+    def _watch_of(self, resource: Resource) -> Watch | None:
+        """Return the watch that has a resource polled, None where nothing does any more."""
+        watch = self._watched(Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag)
+        return None if watch is not None and resource.kind is Kind.WAR and not watch.war else watch
 
     async def _announce(self, session: Session, device: DiscoveryMessage) -> None:
         # Home Assistant can skip components of a config that comes twice within a second.

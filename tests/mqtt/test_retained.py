@@ -58,8 +58,6 @@ class House:
 
     async def unwatch(self, watch: Watch) -> None:
         del self.watches[watch.kind, watch.tag]
-        for resource, _ in watch.resources():
-            await self.journal.forget(resource)
         self.state.mark_watch(watch)
 
     async def move_in(self) -> None:
@@ -155,6 +153,13 @@ async def test_an_unwatched_clan_is_taken_away_its_device_first(house: House) ->
     recording = await house.say()
     assert recording.topics == [DEVICE, AVAILABILITY, CLAN_STATE, WAR_STATE]
     assert all(message.payload == b"" and message.retain for message in recording.published)
+    assert await house.journal.resources() == [], "only now is it forgotten"
+
+
+async def test_nothing_is_said_of_a_clan_that_was_never_seen(house: House) -> None:
+    house.watch(WATCH)
+    await house.unwatch(WATCH)
+    assert (await house.say()).topics == []
 
 
 async def test_the_device_goes_first_even_where_its_war_was_marked_before(house: House) -> None:
