@@ -83,10 +83,11 @@ class WatchList:
         """Return a watch as it is published."""
         clan = watch.kind is Kind.CLAN
         snapshot = await self._journal.snapshot(Resource(watch.kind, watch.tag))
+        name = None if snapshot is None or snapshot.data is None else snapshot.data.get("name")
         return WatchPayload(
             kind="clan" if clan else "player",
             tag=watch.tag,
-            name=None if snapshot is None or snapshot.data is None else snapshot.data.get("name"),
+            name=name if isinstance(name, str) else None,
             interval=watch.interval,
             members=watch.members if clan else None,
             war=watch.war if clan else None,
