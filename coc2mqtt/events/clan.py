@@ -20,13 +20,15 @@ def complete_members(old: Json | None, new: Json) -> Json:
     """Return ``new`` with the members that its list fails to name.
 
     An answer whose ``memberList`` is missing, empty or shorter than its ``members`` is no evidence that anybody left:
-    whom it leaves out is taken over from ``old``.
+    whom it leaves out is taken over from ``old``. Where nobody knows them, the list is left out altogether.
     """
     listed: list[Json] = new.get("memberList") or []
-    if old is None or len(listed) >= new.get("members", 0):
+    if len(listed) >= new.get("members", 0):
         return new
+    if old is None or "memberList" not in old:
+        return {key: value for key, value in new.items() if key != "memberList"}
     tags = {member["tag"] for member in listed}
-    missing = [member for member in old.get("memberList") or [] if member["tag"] not in tags]
+    missing = [member for member in old["memberList"] or [] if member["tag"] not in tags]
     return {**new, "memberList": listed + missing}
 
 
@@ -41,7 +43,7 @@ def compare_clan(old: Json, new: Json, *, at: float, members: bool = True) -> li
     changes = diff_paths(old, new, exclude_fields=frozenset({"tag", "memberList"}))
     if changes:
         events.append(event(EventType.CLAN_UPDATED, old_data=old, new_data=new, changes=tuple(changes)))
-    if not members:
+    if not members or "memberList" not in old:
         return events
     joined, left, updated = diff_member_tags(old.get("memberList") or [], new.get("memberList") or [])
     events += [

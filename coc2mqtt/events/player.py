@@ -24,6 +24,25 @@ _LEAGUE_FIELDS = frozenset({"league", "leagueTier"})
 _OWN_EVENT = frozenset({*_UNITS, *_HALLS, *_LEAGUE_FIELDS, "name", "labels", "tag"})
 
 
+def complete_units(old: Json, new: Json) -> Json:
+    """Return ``new`` with each unit at the highest level that was seen.
+
+    A level that fell or a unit that vanished is stale data or a seasonal troop's end, and its coming back is no
+    upgrade.
+    """
+    completed = dict(new)
+    for field in _UNITS:
+        best = {_unit_key(item): item for item in old.get(field) or []}
+        items = []
+        for item in new.get(field) or []:
+            known = best.pop(_unit_key(item), None)
+            fell = known is not None and (known.get("level") or 0) > (item.get("level") or 0)
+            items.append(known if fell else item)
+        if items or best:
+            completed[field] = [*items, *best.values()]
+    return completed
+
+
 def compare_player(
     old: Json,
     new: Json,

@@ -97,16 +97,16 @@ class Poller(ABC):
         except ClashError as error:
             await monitor.observe(error)
             self._digest = None
-            self._failures += 1
             return await self._fail(error, await store.snapshot(self.resource))
-        if self._first and old is not None and old.taken_at < self._context.started_at:
+        if self._first and old is not None and old.data is not None and old.taken_at < self._context.started_at:
             age = round(snapshot.taken_at - old.taken_at, 3)
             events = [_caught_up(event, age) for event in events]
+        polled = await self._commit(snapshot, events, answer.max_age)
         self._first = False
         self._failures = 0
         # While an answer is doubted the next one is looked into even if it is the same.
         self._digest = None if snapshot.memo.get("regressed") else digest
-        return await self._commit(snapshot, events, answer.max_age)
+        return polled
 
     @abstractmethod
     async def _fetch(self) -> Answer:
@@ -130,6 +130,7 @@ class Poller(ABC):
         """Remember the trouble and say it once; what concerns the API as a whole is the monitor's to say."""
         if isinstance(error, MaintenanceError | DeniedError):
             return Polled([], 0.0, committed=False)
+        self._failures += 1
         backoff = min(self._interval * 2.0 ** min(self._failures, 10), _LONGEST_BACKOFF)
         not_before = max(error.max_age, backoff)
         memo = {} if old is None else dict(old.memo)
@@ -138,8 +139,10 @@ class Poller(ABC):
         memo["trouble"] = error.kind
         metadata = {"error": error.kind, "message": str(error), "endpoint": self.endpoint}
         if isinstance(error, NotFoundError):
+            # Other trouble in between does not make it available.
+            known = memo.get("unavailable")
             memo["unavailable"] = True
-            events = self._said(EventType.WATCH_UNAVAILABLE, old, metadata)
+            events = [] if known else self._said(EventType.WATCH_UNAVAILABLE, old, metadata)
         else:
             events = self._said(EventType.POLL_ERROR, old, metadata)
         data, taken_at = (None, 0.0) if old is None else (old.data, old.taken_at)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from coc2mqtt.clash.errors import ClashError, PrivateWarLogError
 from coc2mqtt.events.clan import compare_clan, complete_members
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.player import compare_player
+from coc2mqtt.events.player import compare_player, complete_units
 from coc2mqtt.events.poller import PollContext, Polled, Poller
 from coc2mqtt.events.resource import Kind, Snapshot
 from coc2mqtt.events.shapes import check_clan, check_player, check_war
@@ -66,10 +66,11 @@ class PlayerPoller(Poller):
         check_player(data, self._tag)
         if old is None or old.data is None:
             return [], data, {}
+        believed = complete_units(old.data, data)
         events = compare_player(
-            old.data, data, at=at, include_fields=self._include_fields, exclude_fields=self._exclude_fields
+            old.data, believed, at=at, include_fields=self._include_fields, exclude_fields=self._exclude_fields
         )
-        return events, data, {}
+        return events, believed, {}
 
 
 class WarPoller(Poller):
@@ -100,13 +101,15 @@ class WarPoller(Poller):
     async def _fail(self, error: ClashError, old: Snapshot | None) -> Polled:
         if not isinstance(error, PrivateWarLogError):
             return await super()._fail(error, old)
+        self._failures = 0
         if old is None:
             return await self._commit(Snapshot(None, {"private": True}, self._context.now()), [], error.max_age)
-        if old.memo.get("private"):
-            return Polled([], error.max_age, committed=False)
         memo = {key: value for key, value in old.memo.items() if key not in ("trouble", "unavailable")}
+        if memo.get("private") and memo == old.memo:
+            return Polled([], error.max_age, committed=False)
+        events = [] if memo.get("private") else self._said(EventType.WAR_LOG_PRIVATE, old, {})
         snapshot = Snapshot(old.data, {**memo, "private": True}, self._context.now())
-        return await self._commit(snapshot, self._said(EventType.WAR_LOG_PRIVATE, old, {}), error.max_age)
+        return await self._commit(snapshot, events, error.max_age)
 
     def _said(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
         if event_type in (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE):

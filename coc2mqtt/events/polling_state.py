@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
@@ -14,7 +14,7 @@ from coc2mqtt.events.state_file import write_atomically
 from coc2mqtt.events.war_fsm import WarStateMachine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Json = dict[str, Any]
 
@@ -22,9 +22,13 @@ _VERSION = 1
 
 
 class PollingState:
-    """The last snapshot of each resource, and the events that nobody has acknowledged yet."""
+    """The last snapshot of each resource, and the events that nobody has acknowledged yet.
 
-    def __init__(self) -> None:
+    ``clock`` gives monotonic seconds.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._snapshots: dict[Resource, Snapshot] = {}
         self._members: dict[str, list[Json]] = {}
         self._fsms: dict[str, WarStateMachine] = {}
@@ -73,11 +77,11 @@ class PollingState:
     def should_poll(self, resource_key: str, interval: float) -> bool:
         """Tell whether ``interval`` seconds have passed since ``mark_polled``; true before the first poll."""
         polled = self._polled.get(resource_key)
-        return polled is None or time.monotonic() - polled >= interval
+        return polled is None or self._clock() - polled >= interval
 
     def mark_polled(self, resource_key: str) -> None:
-        """Remember now, by the monotonic clock, as the time of the last poll."""
-        self._polled[resource_key] = time.monotonic()
+        """Remember now as the time of the last poll."""
+        self._polled[resource_key] = self._clock()
 
     def snapshot(self, resource: Resource) -> Snapshot | None:
         """Return the last snapshot of any resource, None if there is none."""
@@ -86,8 +90,8 @@ class PollingState:
     def take(self, resource: Resource, snapshot: Snapshot, events: Sequence[Event]) -> None:
         """Take up a new snapshot and the events that it caused, which wait for their acknowledgement from now on."""
         self._snapshots[resource] = snapshot
-        if resource.kind is Kind.CLAN and snapshot.data is not None:
-            self._members[resource.tag] = snapshot.data.get("memberList") or []
+        if resource.kind is Kind.CLAN and snapshot.data is not None and "memberList" in snapshot.data:
+            self._members[resource.tag] = snapshot.data["memberList"] or []
         if resource.kind is Kind.WAR and snapshot.data is not None:
             self.get_war_fsm(resource.tag).transition(str(snapshot.data.get("state")))
         self._unacknowledged |= {id(event): event for event in events}
@@ -105,17 +109,16 @@ class PollingState:
 
         Raises OSError where it cannot be written.
         """
-        write_atomically(Path(path), json.dumps(self.image()))
+        write_atomically(Path(path), orjson.dumps(self.image()))
 
     def load(self, path: Path) -> bool:
         """Take up the state that a file holds; returns false, and changes nothing, where it holds none."""
         try:
-            image = json.loads(Path(path).read_text(encoding="utf-8"))
+            image = orjson.loads(Path(path).read_bytes())
             if image["version"] != _VERSION:
                 return False
             snapshots = {
-                Resource(Kind(kind), tag): Snapshot(data, memo, taken_at)
-                for kind, tag, data, memo, taken_at in image["snapshots"]
+                Resource(Kind(kind), tag): _snapshot_from_json(*rest) for kind, tag, *rest in image["snapshots"]
             }
             events = [_event_from_json(event) for event in image["unacknowledged"]]
         except (OSError, ValueError, KeyError, TypeError):
@@ -144,8 +147,19 @@ class PollingState:
         self.take(Resource(kind, tag), Snapshot(data, {}, time.time()), [])
 
 
+def _snapshot_from_json(data: Any, memo: Any, taken_at: Any) -> Snapshot:
+    if not (isinstance(data, dict | None) and isinstance(memo, dict) and isinstance(taken_at, int | float)):
+        raise TypeError("this is no snapshot")
+    return Snapshot(data, memo, taken_at)
+
+
 def _event_to_json(event: Event) -> Json:
-    return {**asdict(event), "event_type": event.event_type.value}
+    # Shallow: nobody changes a snapshot, and copies of whole clans would hold up the event loop.
+    return {
+        **vars(event),
+        "event_type": event.event_type.value,
+        "changes": [vars(change) for change in event.changes],
+    }
 
 
 def _event_from_json(data: Json) -> Event:

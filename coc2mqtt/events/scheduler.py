@@ -119,7 +119,13 @@ class Scheduler:
         return sum(entry.due < now and resource not in self._running for resource, entry in self._entries.items())
 
     async def run(self) -> None:
-        """Poll until cancelled. What a poll raises ends everything: pollers turn the API's failures into answers."""
+        """Poll until cancelled. What a poll raises ends everything: pollers turn the API's failures into answers.
+
+        It can be run again: what was under way when it was cancelled is polled anew.
+        """
+        self._running.clear()
+        for resource, entry in self._entries.items():
+            self._push(resource, entry)
         async with asyncio.TaskGroup() as group:
             while True:
                 self._changed.clear()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 
 class StateFile:
@@ -26,18 +27,16 @@ class StateFile:
         """Write an image, unless one with a higher number was written already; raises OSError where it cannot."""
         with self._lock:
             if number > self._written:
-                write_atomically(self._path, json.dumps(image))
+                write_atomically(self._path, orjson.dumps(image))
                 self._written = number
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content in one step; raises OSError, and leaves the old content, where it cannot."""
     # In the same folder, because only there the replacement is atomic.
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
             Path(file.name).replace(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import itertools
 from pathlib import Path
@@ -45,9 +44,10 @@ class EventStream:
         self._api = api
         self._check_open()
         self._state = PollingState()
-        self._file = None if persist_path is None else StateFile(Path(persist_path))
-        if persist_path is not None and Path(persist_path).exists() and not self._state.load(Path(persist_path)):
-            raise ValueError(f"{persist_path} holds no saved state: move it away, or name another file to persist to")
+        self._path = None if persist_path is None else Path(persist_path)
+        # None until the state is taken up from it, lest the file be replaced before it is read.
+        self._file: StateFile | None = None
+        self._starting = asyncio.Lock()
         self._images = itertools.count()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(queue_size)
         self._dirty = asyncio.Event()
@@ -111,8 +111,16 @@ class EventStream:
         self._callbacks.append((event_type, callback))
 
     async def start(self) -> None:
-        """Start polling. What an earlier run left without acknowledgement comes first."""
+        """Start polling. What an earlier run left without acknowledgement comes first.
+
+        Raises ValueError where the file to persist to holds something else, OSError where it cannot be written.
+        """
         self._check_open()
+        async with self._starting:
+            await self._take_up_file()
+            self._start()
+
+    def _start(self) -> None:
         if self._runner is not None:
             return
         waiting = self._state.unacknowledged()
@@ -121,21 +129,26 @@ class EventStream:
         self._runner = asyncio.get_running_loop().create_task(self._run(waiting), name="EventStream")
 
     async def stop(self) -> None:
-        """Stop polling and save the state; what was not acknowledged is kept for the next start."""
+        """Stop polling and save the state; what was not acknowledged is kept for the next start.
+
+        Raises what ended the polling before.
+        """
         runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await runner
-        await self._save()
+        try:
+            if runner is not None:
+                runner.cancel()
+                await asyncio.wait({runner})
+                if not runner.cancelled():
+                    runner.result()
+        finally:
+            await self._save()
 
     async def run(self) -> None:
-        """Start, hand every event to the callbacks, and return when the stream is stopped."""
-        await self.start()
-        async for event in self._events():
-            if await self._dispatch(event):
-                self._acknowledge(event)
-        await self._save()
+        """Start, hand every event to the callbacks, and return when the stream is stopped, or stop when cancelled."""
+        async with self:
+            async for event in self._events():
+                if await self._dispatch(event):
+                    self._acknowledge(event)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -187,6 +200,15 @@ class EventStream:
                     done = False
                     _log.exception("a callback raised: its event is delivered again at the next start")
         return done
+
+    async def _take_up_file(self) -> None:
+        if self._path is None or self._file is not None:
+            return
+        if not await asyncio.to_thread(self._state.load, self._path) and await asyncio.to_thread(self._path.exists):
+            raise ValueError(f"{self._path} holds no saved state: move it away, or name another file to persist to")
+        self._file = StateFile(self._path)
+        # At once, so that a file that cannot be written is known before there is something to lose.
+        await self._save()
 
     def _acknowledge(self, event: Event) -> None:
         self._state.acknowledge(event)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from abc import ABC, abstractmethod
@@ -52,12 +51,13 @@ class BaseWatcher(ABC):
             self._task = asyncio.get_running_loop().create_task(self._run(), name=type(self).__name__)
 
     async def stop(self) -> None:
-        """Stop polling; returns when nothing is under way any more."""
+        """Stop polling; returns when nothing is under way any more, and raises what ended the polling before."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.result()
 
     async def _run(self) -> None:
         while True:
@@ -165,8 +165,14 @@ class MaintenanceWatcher(_Watcher):
         probe_tag: str = "#JY9J2Y99",
     ) -> None:
         super().__init__(api, state, queue, interval)
-        monitor = ApiMonitor(QueueStore(state, queue), now=time.time, changed=lambda _: None)
-        self._polls[API] = ApiPoller(api, monitor, probe_tag=normalize_tag(probe_tag)).poll
+        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, changed=lambda _: None)
+        self._probe = ApiPoller(api, self._monitor, probe_tag=normalize_tag(probe_tag))
+        self._polls[API] = self._poll_api
+
+    async def _poll_api(self) -> Polled:
+        if self._monitor.status is None:
+            await self._monitor.load()
+        return await self._probe.poll()
 
 
 class _Unmonitored:

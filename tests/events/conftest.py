@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from pydantic import SecretStr
+
+from coc2mqtt.clash import ClashClient
+from coc2mqtt.demo import DemoServer, World
+from coc2mqtt.events import PollingState
+from coc2mqtt.events.queue_store import QueueStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from coc2mqtt.events import Event
+    from coc2mqtt.events.resource import Resource
+
+NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+
+
+class Until(Protocol):
+    async def __call__(self, happened: Callable[[], object]) -> None: ...
+
+
+class OpenClient(Protocol):
+    async def __call__(self, base_url: str) -> ClashClient: ...
+
+
+@dataclass
+class Clock:
+    """Unix time in seconds, as the test has it."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Bench:
+    """A scripted API over real HTTP, and a state that outlives what polls it."""
+
+    world: World
+    server: DemoServer
+    api: ClashClient
+    clock: Clock = field(default_factory=Clock)
+    state: PollingState = field(default_factory=PollingState)
+    queue: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
+
+    @property
+    def store(self) -> QueueStore:
+        return QueueStore(self.state, self.queue)
+
+    @property
+    def clan(self) -> str:
+        """A clan whose war log is public."""
+        return self.world.clan_tags[0]
+
+    @property
+    def private_clan(self) -> str:
+        return self.world.clan_tags[1]
+
+    @property
+    def player(self) -> str:
+        return self.world.player_tags[0]
+
+    def believed(self, resource: Resource) -> object:
+        snapshot = self.state.snapshot(resource)
+        return None if snapshot is None else snapshot.data
+
+    def told(self) -> list[str]:
+        """The types of the events that were queued since the last call."""
+        return [self.queue.get_nowait().event_type.value for _ in range(self.queue.qsize())]
+
+
+@pytest.fixture
+def world() -> World:
+    return World(now=lambda: NOON, members=10, players=1)
+
+
+@pytest.fixture
+async def open_client() -> AsyncIterator[OpenClient]:
+    """Open clients that try once and are not slowed down."""
+    async with AsyncExitStack() as stack:
+
+        async def enter(base_url: str) -> ClashClient:
+            client = ClashClient(
+                [SecretStr("token-of-a-test")], base_url=base_url, requests_per_second=10_000, attempts=1
+            )
+            return await stack.enter_async_context(client)
+
+        yield enter
+
+
+@pytest.fixture
+async def bench(world: World, open_client: OpenClient) -> AsyncIterator[Bench]:
+    async with DemoServer(world) as server:
+        yield Bench(world, server, await open_client(server.base_url))
+
+
+@pytest.fixture
+def until() -> Until:
+    """Wait until something has happened, and fail where it never does."""
+
+    async def wait(happened: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not happened():  # noqa: ASYNC110 - what the program does, it does not announce to tests
+                await asyncio.sleep(0.002)
+
+    return wait
