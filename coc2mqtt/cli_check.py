@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError
+from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError, NotFoundError
 from coc2mqtt.configuration import ConfigurationError, require_token
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
@@ -49,6 +49,10 @@ async def _check_api(settings: Settings, say: Callable[[str], None]) -> bool:
             return True
         except DeniedError as error:
             say(f"FAILED  {name}: {error}")
+        except NotFoundError:
+            base_url, tag = settings.api.base_url, settings.watch.maintenance.probe_tag
+            say(f"FAILED  API: {base_url} knows no player {tag}: end api.base_url in /v1, or set another probe_tag")
+            return False
         except ClashError as error:
             say(f"FAILED  API: {error}")
             return False

@@ -112,6 +112,7 @@ class Service:
             if settings.mqtt.host is None:
                 broker = EmbeddedBroker(port=settings.mqtt.port, fallback=self._any_port)
                 port = (await stack.enter_async_context(broker)).port
+                _log.info("no mqtt.host is set: the embedded broker serves this machine alone", port=port)
                 self._listening(port)
             api = await stack.enter_async_context(api_client(settings))
             parts = _Parts(
@@ -135,7 +136,11 @@ class Service:
                 polling = group.create_task(parts.engine.run())
                 speaking = group.create_task(parts.connection.run())
                 _log.info("started", version=VERSION, watches=len(parts.engine.watches))
-                await stop.wait()
+                stopping = group.create_task(stop.wait())
+                await asyncio.wait({stopping, polling, speaking}, return_when=asyncio.FIRST_COMPLETED)
+                if not stop.is_set():
+                    # What failed ends the group by itself. What just ended must not leave half a bridge behind.
+                    raise RuntimeError("a part of the bridge has ended by itself")
                 pruning.cancel()
                 polling.cancel()
                 await _drain(parts, journal)

@@ -116,6 +116,13 @@ async def test_an_api_that_nobody_serves_is_told_once(check: Check) -> None:
     assert about("token", said) == []
 
 
+async def test_a_base_url_that_lacks_its_version_is_told(check: Check, server: DemoServer) -> None:
+    good, said = await check(api={"base_url": f"{server.base_url}/elsewhere", "tokens": [TOKEN]})
+    assert not good
+    (line,) = about("API", said)
+    assert "end api.base_url in /v1" in line
+
+
 async def test_a_clan_that_does_not_exist_is_told(check: Check, world: World) -> None:
     good, said = await check(watch={"clans": ["#2YYYYY", world.clan_tags[0]]})
     assert not good

@@ -134,7 +134,7 @@ _SENTENCES: dict[EventType, Callable[[Event, str, dict[str, Any]], str]] = {
     EventType.WAR_ENDED: _war_ended,
     EventType.WAR_LOG_PRIVATE: _said("The war log of {name} is private now"),
     EventType.WAR_LOG_PUBLIC: _said("The war log of {name} is public now"),
-    EventType.WATCH_UNAVAILABLE: _said("{name} cannot be found any more"),
+    EventType.WATCH_UNAVAILABLE: _said("{name} cannot be found"),
     EventType.WATCH_AVAILABLE: _said("{name} can be found again"),
     EventType.API_DENIED: _said("The Clash of Clans API refuses the token: {m_message}"),
     EventType.API_RESTORED: _said("The Clash of Clans API answers again"),

@@ -115,10 +115,11 @@ class Connection:
         task = asyncio.current_task()
         cancelled_before = task.cancelling() if task else 0
         try:
+            # Python 3.11 leaves a task marked as cancelled when a child of its group fails while it waits at the end of
+            # the group. So this one waits within it, and `on_session`, which may use groups, has a task of its own.
             async with asyncio.TaskGroup() as tasks:
                 receiving = tasks.create_task(session.receive())
-                await self._on_session(session)
-                # Here and not in the group's end: there, Python 3.11 would leave this task marked as cancelled.
+                tasks.create_task(self._run_on_session(session))
                 await receiving
         except BaseExceptionGroup as group:
             lost, others = group.split(ConnectionLostError)
@@ -132,6 +133,9 @@ class Connection:
         except asyncio.CancelledError:
             await session.leave(self._last_words)
             raise
+
+    async def _run_on_session(self, session: Session) -> None:
+        await self._on_session(session)
 
     def _note_connected(self, session: Session) -> None:
         self._connections += 1

@@ -70,7 +70,7 @@ ATTACK = {
         ("poll_error", {"message": "no route"}, "The Order cannot be polled: no route"),
         ("war_log_private", {}, "The war log of The Order is private now"),
         ("war_log_public", {}, "The war log of The Order is public now"),
-        ("watch_unavailable", {}, "The Order cannot be found any more"),
+        ("watch_unavailable", {}, "The Order cannot be found"),
         ("watch_available", {}, "The Order can be found again"),
         ("api_denied", {"message": "wrong token"}, "The Clash of Clans API refuses the token: wrong token"),
         ("api_restored", {}, "The Clash of Clans API answers again"),

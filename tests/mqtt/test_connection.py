@@ -242,6 +242,37 @@ async def test_a_stop_is_not_lost_when_the_connection_breaks_in_the_same_moment(
     assert task.cancelled()
 
 
+async def test_a_session_whose_own_tasks_fail_with_the_connection_is_followed_by_another(
+    mosquitto: StartMosquitto,
+) -> None:
+    broker = mosquitto()
+    sessions = asyncio.Queue[Session]()
+
+    async def publish_for_ever(session: Session) -> None:
+        while True:
+            await session.publish("coc/x", b"")
+
+    async def talk(session: Session) -> None:
+        sessions.put_nowait(session)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(publish_for_ever(session))
+
+    async def soon(_: float) -> None:
+        await asyncio.sleep(0.01)
+
+    connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk, sleep=soon)
+    task = asyncio.create_task(connection.run())
+    for _ in range(5):
+        async with asyncio.timeout(5):
+            await sessions.get()
+        broker.restart()
+        assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_nobody_ever_reads_the_password(
     mosquitto: StartMosquitto, log_lines: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
