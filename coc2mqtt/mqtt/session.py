@@ -101,8 +101,10 @@ class Session:
         self.largest_packet = _LARGEST_PACKET
         self._options = options
         self._client = client
+        self._loop = asyncio.get_running_loop()
         # aiomqtt drops the PUBACK's reason code, hides the limits in the CONNACK, and waits for its whole time-out
-        # where the broker closes the connection before a CONNACK: paho's callbacks tell all three.
+        # where the broker closes the connection before a CONNACK: paho's callbacks tell all three. Nor does it look
+        # whether a socket is still open when it comes to watching it.
         self._paho: Paho = client._client  # noqa: SLF001 - there is no public way to them
         self._tell_aiomqtt: dict[str, Any] = {
             name: getattr(self._paho, name) for name in ("on_connect", "on_disconnect", "on_socket_open")
@@ -110,6 +112,7 @@ class Session:
         self._paho.on_connect = self._connected
         self._paho.on_disconnect = self._disconnected
         self._paho.on_socket_open = self._socket_opened
+        self._paho.on_socket_register_write = self._write_wanted
         self._paho.on_publish = self._published
         self._paho.connect_timeout = options.timeout
         self._window = asyncio.Semaphore(_IN_FLIGHT)
@@ -290,6 +293,22 @@ class Session:
             raise ConnectionAbortedError
         self._opened = True
         self._tell_aiomqtt["on_socket_open"](paho, userdata, sock)
+
+    def _write_wanted(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
+        # From paho's thread during the connect, where the event loop cannot be touched.
+        self._loop.call_soon_threadsafe(self._watch_for_writing, sock)
+
+    def _watch_for_writing(self, sock: Any) -> None:
+        if sock.fileno() >= 0:  # else it was closed meanwhile, and asyncio would complain
+            self._loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._paho.loop_write()
+        except (OSError, ValueError) as error:
+            ended = self._client._disconnected  # noqa: SLF001 - how aiomqtt's own reader tells that a connection broke
+            if not ended.done():
+                ended.set_exception(error)
 
 
 async def _heeding_cancellation(awaited: Awaitable[Result]) -> Result:
