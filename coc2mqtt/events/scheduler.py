@@ -108,11 +108,6 @@ class Scheduler:
         self._held.clear()
 
     @property
-    def resources(self) -> list[Resource]:
-        """What is polled."""
-        return list(self._entries)
-
-    @property
     def overdue(self) -> int:
         """How many resources should have been polled by now and are waiting for their turn."""
         now = _now()
