@@ -107,7 +107,7 @@ class Session:
         # whether a socket is still open when it comes to watching it.
         self._paho: Paho = client._client  # noqa: SLF001 - there is no public way to them
         self._tell_aiomqtt: dict[str, Any] = {
-            name: getattr(self._paho, name) for name in ("on_connect", "on_disconnect", "on_socket_open")
+            name: getattr(self._paho, name) for name in ("on_connect", "on_disconnect")
         }
         self._paho.on_connect = self._connected
         self._paho.on_disconnect = self._disconnected
@@ -285,14 +285,30 @@ class Session:
         if not ack.done():
             ack.set_result(reason)
 
-    def _socket_opened(self, paho: Paho, userdata: Any, sock: Any) -> None:
+    def _socket_opened(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
         # paho connects in a thread, which goes on where the waiting for it was cancelled: such a connection would
         # live on beside the next one and take over its client id.
         if self._dropped:
             sock.close()
             raise ConnectionAbortedError
         self._opened = True
-        self._tell_aiomqtt["on_socket_open"](paho, userdata, sock)
+        # In place of aiomqtt's own, which watches the socket a turn of the loop later without looking whether it was
+        # closed meanwhile. From paho's thread during the connect, where the event loop cannot be touched.
+        self._loop.call_soon_threadsafe(self._watch_for_reading, sock)
+
+    def _watch_for_reading(self, sock: Any) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_reader(sock.fileno(), self._read)
+            self._client._misc_task = self._loop.create_task(self._client._misc_loop())  # noqa: SLF001 - its keepalive
+
+    def _read(self) -> None:
+        try:
+            self._paho.loop_read()
+            # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more.
+            while getattr(self._paho.socket(), "pending", int)() > 0:
+                self._paho.loop_read()
+        except Exception as error:  # noqa: BLE001 - whatever a broker's bytes make paho raise, this connection is over
+            self._broken(error)
 
     def _write_wanted(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
         # From paho's thread during the connect, where the event loop cannot be touched.
@@ -306,9 +322,12 @@ class Session:
         try:
             self._paho.loop_write()
         except (OSError, ValueError) as error:
-            ended = self._client._disconnected  # noqa: SLF001 - how aiomqtt's own reader tells that a connection broke
-            if not ended.done():
-                ended.set_exception(error)
+            self._broken(error)
+
+    def _broken(self, error: Exception) -> None:
+        ended = self._client._disconnected  # noqa: SLF001 - how aiomqtt itself tells that a connection broke
+        if not ended.done():
+            ended.set_exception(error)
 
 
 async def _heeding_cancellation(awaited: Awaitable[Result]) -> Result:
