@@ -12,16 +12,23 @@ Json = dict[str, Any]
 HIGHEST_TOWN_HALL = 18
 HIGHEST_BUILDER_HALL = 10
 LARGEST_CLAN = 50
+# From this town hall on it has a weapon, with levels of its own.
+FIRST_ARMED_TOWN_HALL = 12
+HIGHEST_WEAPON = 5
 
 _ASSETS = "https://api-assets.clashofclans.com"
 
-# (name, highest level) each, as of 2026.
+# (name, highest level) each, as of 2026. The API lists siege machines, pets and super troops among the troops.
 TROOPS = (
     *(("Barbarian", 12), ("Archer", 14), ("Giant", 14), ("Wall Breaker", 14), ("Balloon", 12), ("Wizard", 14)),
     *(("Healer", 11), ("Dragon", 12), ("P.E.K.K.A", 13), ("Baby Dragon", 12), ("Miner", 12), ("Electro Dragon", 9)),
-    *(("Minion", 14), ("Hog Rider", 15), ("Valkyrie", 11), ("Golem", 14), ("Bowler", 10), ("Wall Wrecker", 6)),
-    *(("Log Launcher", 5), ("Electro Owl", 15), ("Unicorn", 15), ("Diggy", 10)),
+    *(("Minion", 14), ("Hog Rider", 15), ("Valkyrie", 11), ("Golem", 14), ("Bowler", 10)),
 )
+SIEGE_MACHINES = (("Wall Wrecker", 6), ("Battle Blimp", 5), ("Log Launcher", 5))
+PETS = (("L.A.S.S.I", 15), ("Electro Owl", 15), ("Unicorn", 15), ("Diggy", 10), ("Frosty", 15))
+# They are never upgraded: it is the troop behind them that has the levels.
+SUPER_TROOPS = ("Super Barbarian", "Super Archer", "Sneaky Goblin", "Super Wall Breaker", "Rocket Balloon")
+MOST_BOOSTED = 2
 # A name is no key: the Baby Dragon lives in both villages.
 BUILDER_BASE_TROOPS = (("Raged Barbarian", 20), ("Sneaky Archer", 20), ("Baby Dragon", 20), ("Night Witch", 20))
 SPELLS = (
@@ -30,19 +37,28 @@ SPELLS = (
 )
 HEROES = (("Barbarian King", 105), ("Archer Queen", 105), ("Grand Warden", 80), ("Royal Champion", 55))
 BUILDER_BASE_HEROES = (("Battle Machine", 35), ("Battle Copter", 35))
-EQUIPMENT = (
-    *(("Barbarian Puppet", 18), ("Rage Vial", 18), ("Archer Puppet", 18), ("Invisibility Vial", 18)),
-    *(("Eternal Tome", 18), ("Life Gem", 18), ("Royal Gem", 18), ("Seeking Shield", 18)),
-    *(("Giant Gauntlet", 27), ("Frozen Arrow", 27), ("Fireball", 27), ("Rocket Spear", 27)),
-)
-# (name, stars, value, target, info, what precedes the value): such as nothing that happens in the demo makes grow. One
-# name occurs twice in the same village, as it does in the game.
+# What each of the HEROES can wear, and nobody else: two pieces at a time.
+EQUIPMENT = {
+    "Barbarian King": (("Barbarian Puppet", 18), ("Rage Vial", 18), ("Giant Gauntlet", 27)),
+    "Archer Queen": (("Archer Puppet", 18), ("Invisibility Vial", 18), ("Frozen Arrow", 27)),
+    "Grand Warden": (("Eternal Tome", 18), ("Life Gem", 18), ("Fireball", 27)),
+    "Royal Champion": (("Royal Gem", 18), ("Seeking Shield", 18), ("Rocket Spear", 27)),
+}
+WORN_AT_A_TIME = 2
+# (name, village, stars, value, target, info, what precedes the value): such as nothing else that happens in the demo
+# makes grow. One name occurs twice in the same village, as it does in the game.
 ACHIEVEMENTS = (
-    ("Nice and Tidy", 3, 2208, 500, "Remove 500 obstacles (trees, rocks, bushes)", "Total obstacles removed: "),
-    ("Wall Buster", 3, 37199, 2000, "Destroy 2000 Walls in Multiplayer battles", "Total Walls destroyed: "),
-    ("Discover New Troops", 3, 1, 1, "Unlock Dragon in the Barracks", None),
-    ("Keep Your Account Safe!", 1, 1, 1, "Connect your account to Supercell ID for safe keeping.", None),
-    ("Keep Your Account Safe!", 0, 0, 1, "Protect your village by connecting to a social network", None),
+    ("Nice and Tidy", "home", 3, 2208, 500, "Remove 500 obstacles (trees, rocks, bushes)", "Total obstacles removed: "),
+    ("Wall Buster", "home", 3, 37199, 2000, "Destroy 2000 Walls in Multiplayer battles", "Total Walls destroyed: "),
+    ("Discover New Troops", "home", 3, 1, 1, "Unlock Dragon in the Barracks", None),
+    ("Keep Your Account Safe!", "home", 0, 0, 1, "Connect your account to Supercell ID for safe keeping.", None),
+    ("Keep Your Account Safe!", "home", 0, 0, 1, "Protect your village by connecting to a social network", None),
+    ("Siege Sharer", "home", 2, 2710, 5000, "Donate 5000 Siege Machines", "Total Siege Machines donated: "),
+    ("Dragon Slayer", "home", 0, 0, 1, "Slay the Giant Dragon on the Campaign Map", None),
+    ("Ungrateful Child", "home", 0, 0, 1, "Defeat M.O.M.M.A on the Campaign Map", None),
+    ("Un-Build It", "builderBase", 2, 1480, 2000, "Destroy 2000 Builder Halls", "Total Builder Halls destroyed: "),
+    ("High Gear", "builderBase", 2, 2, 3, "Gear Up 3 buildings", "Total buildings geared up: "),
+    ("Aggressive Capitalism", "clanCapital", 2, 640000, 1000000, "Loot 1000000 Capital Gold", "Capital Gold looted: "),
 )
 _TIERS = (
     *("Skeleton", "Barbarian", "Archer", "Wizard", "Valkyrie", "Witch", "Golem", "P.E.K.K.A", "Titan", "Dragon"),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import catalogue
 from coc2mqtt.demo.change import ImpossibleError
 from coc2mqtt.demo.names import clan_name, player_name
 from coc2mqtt.demo.player import ROLES, Player, draw_player
+from coc2mqtt.demo.war_log import WarLog
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
     from coc2mqtt.demo.change import Sighting
-    from coc2mqtt.demo.war import War
+    from coc2mqtt.demo.war import Result, War
 
 Json = dict[str, Any]
 
@@ -24,7 +25,7 @@ _CO_LEADER = ROLES.index("coLeader")
 
 @dataclass(slots=True, eq=False)
 class Clan:
-    """A clan with its members and its current war, if there is one.
+    """A clan with its members, its current war, if there is one, and those that have ended.
 
     Each change gives the events that a perfect watcher of the clan reports for it: the clan's own first, then its
     members'. Where a member is not named by tag, one is drawn for whom the change is possible; ImpossibleError
@@ -47,6 +48,7 @@ class Clan:
     war_log_public: bool
     members: list[Player]
     war: War | None = None
+    war_log: WarLog = field(default_factory=WarLog)
 
     def card(self) -> Json:
         """Return the clan as it is shown on a player's page."""
@@ -126,6 +128,14 @@ class Clan:
         received = {"member_tag": receiver.tag, "donations": 0, "donationsReceived": amount}
         return [("member_donations", given), ("member_donations", received)]
 
+    def reset_season(self) -> list[Sighting]:
+        """Let every member's donations, given and received, begin again at 0."""
+        if not any(member.donations or member.donations_received for member in self.members):
+            raise ImpossibleError(f"nobody in {self.name} has donated in this season: let somebody donate first")
+        for member in self.members:
+            member.donations = member.donations_received = 0
+        return [("season_reset", {})]
+
     def rename_member(self, tag: str | None, rng: random.Random) -> list[Sighting]:
         """Give a member another name."""
         member = self._choose(tag, rng, "be renamed", lambda _: True)
@@ -139,7 +149,7 @@ class Clan:
         member = self._choose(
             tag, rng, "upgrade the town hall", lambda one: one.town_hall < catalogue.HIGHEST_TOWN_HALL
         )
-        member.town_hall += 1
+        member.upgrade_town_hall()
         return [_member_updated(member, "townHallLevel")]
 
     def gain_points(self, amount: int) -> list[Sighting]:
@@ -154,15 +164,15 @@ class Clan:
         self.war_log_public = public
         return [_updated("isWarLogPublic", "warLosses", "warTies")]
 
-    def count_war(self, result: int) -> list[Sighting]:
-        """Count a finished war: won (above 0), tied (0) or lost (below 0)."""
+    def count_war(self, result: Result) -> list[Sighting]:
+        """Count a war that has ended."""
         old_streak = self.win_streak
-        self.win_streak = old_streak + 1 if result > 0 else 0
-        if result > 0:
+        self.win_streak = old_streak + 1 if result == "win" else 0
+        if result == "win":
             self.wins += 1
             return [_updated("warWinStreak", "warWins")]
         streak = ["warWinStreak"] if old_streak else []
-        if result == 0:
+        if result == "tie":
             self.ties += 1
             return [_updated("warTies", *streak)]
         self.losses += 1
@@ -177,12 +187,14 @@ class Clan:
 
 
 def draw_clan(rng: random.Random, tags: Iterator[str], members: list[Player], size: int) -> Clan:
-    """Invent a clan of these members, filled up to ``size`` by others, with one leader."""
+    """Invent a clan of these members, filled up to ``size`` by others, one of whom leads it."""
     everybody = members + [draw_player(rng, next(tags)) for _ in range(size - len(members))]
     everybody.sort(key=lambda member: -member.trophies)
     for rank, member in enumerate(everybody, 1):
         member.previous_rank = rank
-    leader, *others = rng.sample(everybody, len(everybody))
+    order = rng.sample(everybody, len(everybody))
+    leader = next((one for one in order if one not in members), order[0])
+    others = [one for one in order if one is not leader]
     leader.role = "leader"
     for number, member in enumerate(others):
         member.role = "coLeader" if number % 10 == 0 else "admin" if number % 3 == 0 else "member"

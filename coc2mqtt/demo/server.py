@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from coc2mqtt.demo.world import Kind, World
+    from coc2mqtt.demo.chronicle import Kind
+    from coc2mqtt.demo.world import World
 
 Json = dict[str, Any]
 
@@ -103,11 +104,13 @@ class DemoServer:
         match path:
             case ["v1", "clans", tag]:
                 return self._show("clan", tag, self._world.clan)
-            case ["v1", "clans", tag, "currentwar"] if self._world.is_war_log_private(tag):
+            case ["v1", "clans", tag, "currentwar" | "warlog"] if self._world.is_war_log_private(tag):
                 # A private war log is told from other refusals by having no message.
                 return json_response(HTTPStatus.FORBIDDEN, "accessDenied", Cache_Control=self._max_age)
             case ["v1", "clans", tag, "currentwar"]:
                 return self._show("war", tag, self._world.current_war)
+            case ["v1", "clans", tag, "warlog"]:
+                return self._show("war_log", tag, self._world.war_log)
             case ["v1", "players", tag]:
                 return self._show("player", tag, self._world.player)
             case _:

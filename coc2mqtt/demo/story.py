@@ -9,9 +9,16 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import count
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.demo.catalogue import HIGHEST_BUILDER_HALL, HIGHEST_TOWN_HALL, LARGEST_CLAN
+from coc2mqtt.demo.achievement import ALL_STARS
+from coc2mqtt.demo.catalogue import (
+    HIGHEST_BUILDER_HALL,
+    HIGHEST_TOWN_HALL,
+    HIGHEST_WEAPON,
+    LARGEST_CLAN,
+    MOST_BOOSTED,
+)
 from coc2mqtt.demo.names import seeded
 from coc2mqtt.demo.script import Script, Step
 from coc2mqtt.demo.world import World
@@ -30,10 +37,11 @@ _APART = 1.7
 _LONGEST_PAUSE = 8.0
 _QUIET_BEFORE = 2.5
 _QUIET_AFTER = 3.5
-_OPENING_ENDS = 42.0
+_OPENING_ENDS = 62.0
 _SMALLEST_CLAN = 8
 _CAST = 4
 _CHAPTERS_BETWEEN_MAINTENANCES = 4
+_REPLACED_WARS = 0.3
 
 _UNITS: dict[str, Verb] = {
     "troops": World.upgrade_troop,
@@ -47,10 +55,19 @@ def demo_script(world: World, seed: int = 1) -> Script:
     """Return the story of ``coc2mqtt demo``, for a world with a clan and a player to be watched at least.
 
     It is endless, and the same for equal worlds and seeds. The first step comes after 4 s. Within 45 s come a whole
-    war, changes of every kind in clans and players, and a maintenance of 6 s; a maintenance comes again every few
-    minutes. Clans keep 8 to 50 members.
+    war, changes in clans and players, and a maintenance of 6 s; within 62 s nearly every change there is. A
+    maintenance comes again every few minutes, and a season after it. Clans keep 8 to 50 members.
     """
     return Script(lambda speed: _Story(world, seed, speed).steps())
+
+
+class _Round(NamedTuple):
+    """When a war is declared, begun and over, and when somebody attacks."""
+
+    declared: float
+    begun: float
+    attacks: Sequence[float]
+    ended: float
 
 
 class _Story:
@@ -79,10 +96,13 @@ class _Story:
                 ends = now + _QUIET_BEFORE + self._rng.uniform(6.0, 15.0)
                 yield _maintenance(now + _QUIET_BEFORE, ends)
                 now = ends + _QUIET_AFTER
+                yield [(now, self._begin_season, self._rng.choice(self._world.clan_tags))]
 
     def _opening(self) -> Plan:
         clans, players = self._world.clan_tags, self._world.player_tags
-        plan = self._war(clans[0], declared=4.0, begun=8.0, attacks=(9.6, 11.2, 12.8, 14.4), ended=16.0, cleared=20.0)
+        plan = self._wars(
+            clans[0], [_Round(declared=4.0, begun=8.0, attacks=(9.6, 11.2, 12.8, 14.4), ended=16.0)], cleared=21.0
+        )
         # The clan is left alone around 16.0, when the result of the war shows in it. A world may have one clan and one
         # player only: the others' turn comes when theirs is over.
         for time, decide, tag in (
@@ -95,11 +115,35 @@ class _Story:
             *((14.0, _always(World.win_trophies), players[0]), (16.0, _always(World.upgrade_town_hall), players[0])),
             *((18.0, _always(World.rename_player), players[-1]), (20.0, _always(World.change_league), players[-1])),
             *((22.0, _always(World.change_labels), players[-1]), (24.0, self._live, players[-1])),
-            *((38.0, _always(World.donate), clans[0]), (39.0, _always(World.upgrade_builder_hall), players[-1])),
-            *((40.0, _always(World.demote), clans[0]), (41.0, self._live, players[0])),
         ):
             plan.append((time, decide, tag))
-        return plan + _maintenance(27.0, 33.0)
+        return plan + _maintenance(27.0, 33.0) + self._second_scene()
+
+    def _second_scene(self) -> Plan:
+        """Return what follows the first maintenance: a war whose end nobody sees, and what is rarer than the rest."""
+        clans, players = self._world.clan_tags, self._world.player_tags
+        unseen = _Round(declared=37.0, begun=41.0, attacks=(42.7, 44.4, 46.1), ended=47.8)
+        plan = self._wars(clans[0], [unseen, _Round(47.8, begun=51.8, attacks=(53.5, 55.2), ended=56.9)], cleared=61.4)
+        # The results show in the clan at 47.8 and 56.9.
+        for time, decide, tag in (
+            *((38.0, _always(World.donate), clans[0]), (40.0, _always(World.demote), clans[0])),
+            *((42.0, self._begin_season, clans[-1]), (44.0, self._thrive, clans[0])),
+            *((50.0, self._thrive, clans[-1]), (53.0, self._thrive, clans[0]), (59.0, self._thrive, clans[-1])),
+            *((37.0, _always(World.boost_super_troop), players[0]), (41.0, _always(World.wear_equipment), players[0])),
+            *(
+                (45.0, _always(World.upgrade_town_hall_weapon), players[0]),
+                (49.0, _always(World.end_super_troop), players[0]),
+            ),
+            *((55.0, self._live, players[0]), (59.0, self._live, players[0])),
+            *(
+                (39.0, _always(World.upgrade_builder_hall), players[-1]),
+                (43.0, _always(World.change_war_preference), players[-1]),
+            ),
+            *((47.0, _always(World.complete_achievement), players[-1]), (51.0, self._migrate, players[-1])),
+            *((53.0, self._migrate, players[-1]), (57.0, self._live, players[-1])),
+        ):
+            plan.append((time, decide, tag))
+        return plan
 
     def _chapter(self, begin: float) -> tuple[Plan, float]:
         """Return what happens from ``begin`` on, and when the chapter is over: a war, and the lives of a few others."""
@@ -110,13 +154,12 @@ class _Story:
         result_shows: list[float] = []
         end = begin + 40.0
         if fighting is not None:
-            declared = begin + rng.uniform(_APART, 5.0)
-            begun = declared + rng.uniform(4.0, 7.0)
-            attacks = list(self._times(begun, begun + rng.uniform(12.0, 25.0)))
-            ended = attacks[-1] + rng.uniform(_APART, 4.0)
-            end = ended + rng.uniform(4.0, 6.0)
-            plan += self._war(fighting, declared=declared, begun=begun, attacks=attacks, ended=ended, cleared=end)
-            result_shows.append(ended)
+            rounds = [self._round(begin + rng.uniform(_APART, 5.0))]
+            if rng.random() < _REPLACED_WARS:
+                rounds.append(self._round(rounds[0].ended))
+            result_shows = [one.ended for one in rounds]
+            end = result_shows[-1] + rng.uniform(4.5, 6.5)
+            plan += self._wars(fighting, rounds, cleared=end)
         for tag in clans:
             taken = result_shows if tag == fighting else []
             times = [time for time in self._times(begin, end) if all(abs(time - other) >= _APART for other in taken)]
@@ -128,14 +171,16 @@ class _Story:
             plan += [(time, self._live, tag) for time in self._times(begin, end)]
         return plan, end
 
-    def _war(
-        self, clan: str, *, declared: float, begun: float, attacks: Sequence[float], ended: float, cleared: float
-    ) -> Plan:
-        preparation = timedelta(seconds=(begun - declared) / self._speed)
-        battle = timedelta(seconds=(ended - begun) / self._speed)
+    def _round(self, declared: float) -> _Round:
+        begun = declared + self._rng.uniform(4.0, 7.0)
+        attacks = list(self._times(begun, begun + self._rng.uniform(12.0, 25.0)))
+        return _Round(declared, begun, attacks, attacks[-1] + self._rng.uniform(_APART, 4.0))
 
-        def declare_war(world: World, tag: str) -> None:
-            world.declare_war(tag, preparation, battle)
+    def _wars(self, clan: str, rounds: Sequence[_Round], *, cleared: float) -> Plan:
+        """Return wars of a clan of which each takes the place of the one before, so that only the last is seen to end.
+
+        The bridge believes a result when it has seen it twice: it has 3.5 s for that at least before ``cleared``.
+        """
 
         def attack(world: World, tag: str) -> None:
             world.attack(tag, "clan")
@@ -143,13 +188,24 @@ class _Story:
         def attack_back(world: World, tag: str) -> None:
             world.attack(tag, "opponent")
 
-        return [
-            (declared, _always(declare_war), clan),
-            (begun, _always(World.begin_battle), clan),
-            *((time, _always((attack, attack_back)[number % 2]), clan) for number, time in enumerate(attacks)),
-            (ended, _always(World.end_war), clan),
-            (cleared, _always(World.clear_war), clan),
-        ]
+        plan: Plan = []
+        for number, one in enumerate(rounds):
+            plan += [(one.declared, _always(self._opening_of(one, replaces=number > 0)), clan)]
+            plan += [(one.begun, _always(World.begin_battle), clan)]
+            plan += [(time, _always((attack, attack_back)[n % 2]), clan) for n, time in enumerate(one.attacks)]
+        return [*plan, (rounds[-1].ended, _always(World.end_war), clan), (cleared, _always(World.clear_war), clan)]
+
+    def _opening_of(self, war: _Round, *, replaces: bool) -> Verb:
+        preparation = timedelta(seconds=(war.begun - war.declared) / self._speed)
+        battle = timedelta(seconds=(war.ended - war.begun) / self._speed)
+
+        def declare_war(world: World, tag: str) -> None:
+            world.declare_war(tag, preparation, battle)
+
+        def replace_war(world: World, tag: str) -> None:
+            world.replace_war(tag, preparation, battle)
+
+        return replace_war if replaces else declare_war
 
     def _times(self, begin: float, end: float) -> Iterator[float]:
         time = begin + self._rng.uniform(_APART, _LONGEST_PAUSE / 2)
@@ -162,6 +218,11 @@ class _Story:
 
     def _part(self, clan: str) -> Verb:
         return World.leave if self._clan(clan)["members"] > _SMALLEST_CLAN else World.join
+
+    def _begin_season(self, clan: str) -> Verb:
+        members = self._clan(clan)["memberList"]
+        donated = any(member["donations"] or member["donationsReceived"] for member in members)
+        return World.reset_season if donated else World.donate
 
     def _thrive(self, clan: str) -> Verb:
         """Choose what happens in a clan next."""
@@ -193,12 +254,23 @@ class _Story:
         page = self._world.player(player) or {}
         verbs: list[Verb] = [World.win_trophies] * 2
         verbs += [World.rename_player, World.change_league, World.change_labels]
+        verbs += [World.wear_equipment, World.change_war_preference, self._migrate(player)]
         verbs += [verb for units, verb in _UNITS.items() if any(one["level"] < one["maxLevel"] for one in page[units])]
+        boosted = sum("superTroopIsActive" in troop for troop in page["troops"])
+        verbs.append(World.boost_super_troop if boosted < MOST_BOOSTED else World.end_super_troop)
         if page["townHallLevel"] < HIGHEST_TOWN_HALL:
             verbs.append(World.upgrade_town_hall)
+        if page["townHallWeaponLevel"] < HIGHEST_WEAPON:
+            verbs.append(World.upgrade_town_hall_weapon)
         if page["builderHallLevel"] < HIGHEST_BUILDER_HALL:
             verbs.append(World.upgrade_builder_hall)
+        if any(one["stars"] < ALL_STARS for one in page["achievements"]):
+            verbs.append(World.complete_achievement)
         return self._rng.choice(verbs)
+
+    def _migrate(self, player: str) -> Verb:
+        page = self._world.player(player) or {}
+        return World.leave_clan if "clan" in page else World.join_clan
 
     def _clan(self, tag: str) -> Json:
         return self._world.clan(tag) or {}

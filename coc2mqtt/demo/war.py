@@ -2,115 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from coc2mqtt.demo.catalogue import badge_urls
 from coc2mqtt.demo.change import ImpossibleError
 from coc2mqtt.demo.names import clan_name
 from coc2mqtt.demo.player import draw_player
+from coc2mqtt.demo.side import Attack, Side, line_up
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
     from coc2mqtt.demo.change import Sighting
     from coc2mqtt.demo.clan import Clan
-    from coc2mqtt.demo.player import Player
 
 Json = dict[str, Any]
 SideName = Literal["clan", "opponent"]
+Result = Literal["win", "lose", "tie"]
 
 ATTACKS_PER_MEMBER = 2
 TEAM_SIZES = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
+# What a clan learns from a war: for each of its stars, and for winning it.
+_EXP_PER_STAR = 6
+_EXP_FOR_A_WIN = 40
 _STARS = (0, 1, 2, 3)
 _STAR_WEIGHTS = (1, 3, 8, 8)
 _DESTRUCTION = {0: (0, 49), 1: (50, 75), 2: (50, 99), 3: (100, 100)}
-
-
-class Attack(NamedTuple):
-    """One attack; ``order`` counts over both sides, ``duration`` is seconds."""
-
-    attacker_tag: str
-    defender_tag: str
-    stars: int
-    destruction: int
-    order: int
-    duration: int
-
-    def body(self) -> Json:
-        """Return the attack as the API shows it."""
-        return {
-            "attackerTag": self.attacker_tag,
-            "defenderTag": self.defender_tag,
-            "stars": self.stars,
-            "destructionPercentage": self.destruction,
-            "order": self.order,
-            "duration": self.duration,
-        }
-
-
-@dataclass(slots=True)
-class Fighter:
-    """A player as the war knows one: name and town hall stay as they were when it was declared."""
-
-    tag: str
-    name: str
-    town_hall: int
-    position: int
-    attacks: list[Attack] = field(default_factory=list)
-    defenses: list[Attack] = field(default_factory=list)
-
-    @property
-    def best_defense(self) -> Attack | None:
-        """The best attack on this base, the one that counts; the first one of equals."""
-        return max(self.defenses, key=lambda one: (one.stars, one.destruction), default=None)
-
-    def body(self) -> Json:
-        """Return the fighter as the API shows it: keys that have nothing to say are left out."""
-        body: Json = {
-            "tag": self.tag,
-            "name": self.name,
-            "townhallLevel": self.town_hall,
-            "mapPosition": self.position,
-        }
-        if self.attacks:
-            body["attacks"] = [attack.body() for attack in self.attacks]
-        body["opponentAttacks"] = len(self.defenses)
-        if (best := self.best_defense) is not None:
-            body["bestOpponentAttack"] = best.body()
-        return body
-
-
-@dataclass(slots=True)
-class Side:
-    """One of the two clans of a war."""
-
-    tag: str
-    name: str
-    level: int
-    fighters: list[Fighter]
-
-    def score(self, against: Side) -> tuple[int, float]:
-        """Return (stars, destruction in percent): each base of ``against`` counts with the best attack on it."""
-        best = [attack for base in against.fighters if (attack := base.best_defense) is not None]
-        destruction = sum(attack.destruction for attack in best) / len(against.fighters)
-        return sum(attack.stars for attack in best), round(destruction, 5)
-
-    def body(self, against: Side) -> Json:
-        """Return the side as the API shows it."""
-        stars, destruction = self.score(against)
-        return {
-            "tag": self.tag,
-            "name": self.name,
-            "badgeUrls": badge_urls(self.tag),
-            "clanLevel": self.level,
-            "attacks": sum(len(fighter.attacks) for fighter in self.fighters),
-            "stars": stars,
-            "destructionPercentage": destruction,
-            "members": [fighter.body() for fighter in self.fighters],
-        }
 
 
 @dataclass(slots=True, eq=False)
@@ -132,14 +52,30 @@ class War:
         """Return the war as the API shows it."""
         return {
             "state": self.state,
-            "teamSize": len(self.clan.fighters),
-            "attacksPerMember": ATTACKS_PER_MEMBER,
-            "battleModifier": "none",
+            **self._terms(),
             "preparationStartTime": _time(self.preparation_start),
             "startTime": _time(self.start),
             "endTime": _time(self.end),
             "clan": self.clan.body(self.opponent),
             "opponent": self.opponent.body(self.clan),
+        }
+
+    def seen_by_opponent(self) -> War:
+        """Return the same war with the sides exchanged."""
+        return replace(self, clan=self.opponent, opponent=self.clan)
+
+    def log_body(self) -> Json:
+        """Return the war as the clan's war log shows it once it has ended: with less of the opponent."""
+        clan, opponent = self.clan.summary(self.opponent), self.opponent.summary(self.clan)
+        del opponent["attacks"]
+        result = self.result()
+        learned = _EXP_PER_STAR * clan["stars"] + (_EXP_FOR_A_WIN if result == "win" else 0)
+        return {
+            "result": result,
+            "endTime": _time(self.end),
+            **self._terms(),
+            "clan": {**clan, "expEarned": learned},
+            "opponent": opponent,
         }
 
     def begin_battle(self) -> list[Sighting]:
@@ -148,7 +84,7 @@ class War:
 
     def attack(self, side: SideName | None, rng: random.Random) -> list[Sighting]:
         """Let one of ``side`` (None: of either) attack a base that the attacker has not attacked yet."""
-        self._require("inWar")
+        self.require("inWar")
         sides = {"clan": (self.clan, self.opponent), "opponent": (self.opponent, self.clan)}
         pairs = [pair for name, pair in sides.items() if side in (None, name)]
         ready = [
@@ -172,47 +108,75 @@ class War:
         details = {"attacker_tag": attacker.tag, "defender_tag": defender.tag, "stars": stars, "order": order}
         return [("war_attack_new", details)]
 
+    def shift(self, by: timedelta) -> None:
+        """Move the times to come, as a maintenance does."""
+        self.require("preparation", "inWar")
+        self.start += by
+        self.end += by
+
     def finish(self) -> list[Sighting]:
         """Go from battle to the war's end."""
-        return [self._step("inWar", "warEnded"), ("war_ended", {"opponent_tag": self.opponent.tag})]
+        return [self._step("inWar", "warEnded"), self._ended(observed=True)]
 
-    def clear(self) -> list[Sighting]:
-        """Leave a war that has ended."""
-        return [self._step("warEnded", "notInWar")]
+    def finish_unseen(self) -> list[Sighting]:
+        """End the war, even before its battle, when another takes its place before anybody could look."""
+        self.require("preparation", "inWar")
+        self.state = "warEnded"
+        return [self._ended(observed=False)]
 
-    def result(self) -> int:
-        """Return above 0 when the clan is ahead, 0 for a tie, below 0 when it is behind."""
+    def leave(self) -> list[Sighting]:
+        """Leave a war that has ended: it stays as it is, for whoever is still in it."""
+        self.require("warEnded")
+        return [_state_changed("warEnded", "notInWar")]
+
+    def result(self) -> Result:
+        """Return what the war is, or would be if it ended now, for the clan."""
         ours, theirs = self.clan.score(self.opponent), self.opponent.score(self.clan)
-        return (ours > theirs) - (ours < theirs)
+        return "win" if ours > theirs else "lose" if ours < theirs else "tie"
+
+    def require(self, *states: str) -> None:
+        """Raise ImpossibleError unless the war is in one of these states."""
+        if self.state not in states:
+            raise ImpossibleError(
+                f"the war against {self.opponent.name} is in {self.state}, not in {' or '.join(states)}"
+            )
+
+    def _terms(self) -> Json:
+        return {
+            "teamSize": len(self.clan.fighters),
+            "attacksPerMember": ATTACKS_PER_MEMBER,
+            "battleModifier": "none",
+        }
+
+    def _ended(self, *, observed: bool) -> Sighting:
+        details = {"opponent_tag": self.opponent.tag, "result": self.result(), "observed": observed}
+        return "war_ended", details
 
     def _step(self, expected: str, state: str) -> Sighting:
-        self._require(expected)
+        self.require(expected)
         self.state = state
         return _state_changed(expected, state)
-
-    def _require(self, state: str) -> None:
-        if self.state != state:
-            raise ImpossibleError(f"the war against {self.opponent.name} is in {self.state}, not in {state}")
 
 
 def declare(
     clan: Clan, rng: random.Random, tags: Iterator[str], *, now: datetime, preparation: timedelta, battle: timedelta
 ) -> tuple[War, list[Sighting]]:
-    """Return a new war of the clan against an invented one, as large as its members allow, and its events."""
+    """Return a new war of the clan against an invented one, as large as its members allow, and its events.
+
+    A war that the clan has already is taken to have ended, perhaps unseen.
+    """
     size = max((size for size in TEAM_SIZES if size <= len(clan.members)), default=0)
     if not size:
         raise ImpossibleError(f"{clan.name} has fewer than {TEAM_SIZES[0]} members: let somebody join first")
-    old_state = "notInWar" if clan.war is None else clan.war.state
-    if old_state not in ("notInWar", "warEnded"):
-        raise ImpossibleError(f"{clan.name} is in a war already: end it first")
     opponents = [draw_player(rng, next(tags)) for _ in range(size)]
     war = War(
         preparation_start=now,
         start=now + preparation,
         end=now + preparation + battle,
-        clan=Side(clan.tag, clan.name, clan.level, _line_up(rng.sample(clan.members, size), rng)),
-        opponent=Side(next(tags), clan_name(rng), rng.randint(5, 25), _line_up(opponents, rng)),
+        clan=Side(clan.tag, clan.name, clan.level, line_up(rng.sample(clan.members, size), rng)),
+        opponent=Side(next(tags), clan_name(rng), rng.randint(5, 25), line_up(opponents, rng)),
     )
+    old_state = "notInWar" if clan.war is None else "warEnded"
     return war, [("war_new", {"opponent_tag": war.opponent.tag}), _state_changed(old_state, "preparation")]
 
 
@@ -229,16 +193,6 @@ def no_war_body() -> Json:
         }
 
     return {"state": "notInWar", "clan": side(), "opponent": side()}
-
-
-def _line_up(players: Sequence[Player], rng: random.Random) -> list[Fighter]:
-    """Place players on the map by town hall, and list them in no order, as the API does."""
-    ranked = sorted(players, key=lambda player: -player.town_hall)
-    fighters = [
-        Fighter(player.tag, player.name, player.town_hall, position) for position, player in enumerate(ranked, 1)
-    ]
-    rng.shuffle(fighters)
-    return fighters
 
 
 def _state_changed(old: str, new: str) -> Sighting:

@@ -75,7 +75,7 @@ async def tell_demo(
 
 
 @SEEDS
-async def test_nearly_every_event_happens_in_the_first_45_seconds(seed: int) -> None:
+async def test_a_war_a_maintenance_and_much_else_happens_in_the_first_45_seconds(seed: int) -> None:
     stage = await tell_demo(45, seed)
     types = {seen.change.event_type for seen in stage.seen}
     assert types >= {
@@ -86,6 +86,19 @@ async def test_nearly_every_event_happens_in_the_first_45_seconds(seed: int) -> 
         *("player_updated", "maintenance_start", "maintenance_end"),
     }
     assert stage.seen[0].time == 4.0
+
+
+@SEEDS
+@pytest.mark.parametrize(("clans", "players"), [(1, 1), (2, 2)])
+async def test_what_is_rarer_happens_in_the_first_62_seconds(seed: int, clans: int, players: int) -> None:
+    stage = await tell_demo(62, seed, clans=clans, players=players)
+    assert {seen.change.event_type for seen in stage.seen} >= {
+        *("season_reset", "townhall_weapon_upgraded", "super_troop_started", "super_troop_ended"),
+        *("hero_equipment_changed", "player_war_preference_changed", "achievement_completed"),
+        *("player_clan_left", "player_clan_joined"),
+    }
+    ends = [seen.change.details["observed"] for seen in stage.seen if seen.change.event_type == "war_ended"]
+    assert ends == [True, False, True]
 
 
 @SEEDS
@@ -137,13 +150,26 @@ async def test_each_phase_of_a_war_lasts_longer_than_three_seconds(seed: int) ->
     stage = await tell_demo(900, seed)
     entered: dict[str, float] = {}
     wars = 0
+    shown: list[float] = []
     for seen in stage.seen:
         if seen.change.event_type == "war_state_changed":
             if seen.change.tag in entered and seen.change.details["war_state_from"] != "notInWar":
                 assert seen.time - entered[seen.change.tag] > 3
+            if seen.change.details["war_state_to"] == "notInWar":
+                shown.append(seen.time - entered[seen.change.tag])
             entered[seen.change.tag] = seen.time
             wars += seen.change.details["war_state_to"] == "warEnded"
     assert wars >= 10
+    # An end is believed when it has been seen twice.
+    assert min(shown) >= 3.5
+
+
+@SEEDS
+async def test_wars_go_on_being_replaced_and_seasons_go_on_beginning(seed: int) -> None:
+    stage = await tell_demo(2400, seed)
+    late = [seen.change for seen in stage.seen if seen.time > 100]
+    assert {change.details["observed"] for change in late if change.event_type == "war_ended"} == {True, False}
+    assert sum(change.event_type == "season_reset" for change in late) >= 5
 
 
 @pytest.mark.parametrize("speed", [1.0, 4.0])
@@ -172,6 +198,9 @@ async def test_the_story_goes_on_with_everything_and_keeps_the_clans_in_size(see
         *("war_new", "war_state_changed", "war_attack_new", "war_ended", "war_log_private", "war_log_public"),
         *("troop_upgraded", "spell_upgraded", "hero_upgraded", "hero_equipment_upgraded", "player_name_changed"),
         *("player_league_changed", "player_label_changed", "player_updated", "maintenance_start", "maintenance_end"),
+        *("townhall_weapon_upgraded", "super_troop_started", "super_troop_ended", "hero_equipment_changed"),
+        *("player_war_preference_changed", "achievement_completed", "player_clan_left", "player_clan_joined"),
+        "season_reset",
     }
     assert min(stage.sizes) >= 8
     assert max(stage.sizes) <= 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -14,7 +15,7 @@ from yarl import URL
 from coc2mqtt.demo import DemoServer, World, faults
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 Json = dict[str, Any]
 MAINTENANCE = {"reason": "inMaintenance", "message": "API is currently in maintenance, please come back later"}
@@ -51,6 +52,8 @@ async def test_good_answers_are_the_worlds_bodies_with_the_recorded_headers(worl
     for path, body in (
         (f"/clans/{clan}", world.clan(clan)),
         (f"/clans/{clan}/currentwar", world.current_war(clan)),
+        (f"/clans/{clan}/warlog", world.war_log(clan)),
+        (f"/clans/{clan}/warlog?limit=1", world.war_log(clan)),
         (f"/players/{player}", world.player(player)),
         ("/players/#JY9J2Y99", world.player("#JY9J2Y99")),
     ):
@@ -63,14 +66,41 @@ async def test_good_answers_are_the_worlds_bodies_with_the_recorded_headers(worl
 
 async def test_a_change_shows_in_the_next_answer(world: World, client: Client) -> None:
     clan, player = world.clan_tags[0], world.player_tags[0]
-    paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/players/{player}")
+    world.declare_war(clan)
+    paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/clans/{clan}/warlog", f"/players/{player}")
     for path in paths:
         await client.get(path)
     world.join(clan)
-    world.declare_war(clan)
+    world.replace_war(clan)
     world.rename_player(player)
     answers = [await (await client.get(path)).json() for path in paths]
-    assert answers == [world.clan(clan), world.current_war(clan), world.player(player)]
+    assert answers == [world.clan(clan), world.current_war(clan), world.war_log(clan), world.player(player)]
+
+
+async def test_an_opponent_shows_the_war_after_every_change_and_no_clan(world: World, client: Client) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    opponent = (world.current_war(clan) or {})["opponent"]["tag"]
+    states = []
+    changes: list[Callable[[], object]] = [
+        lambda: world.begin_battle(clan),
+        lambda: world.attack(clan),
+        lambda: world.shift_war(clan, timedelta(hours=1)),
+        lambda: world.replace_war(clan),
+        lambda: world.begin_battle(clan),
+    ]
+    for change in changes:
+        change()
+        body = await (await client.get(f"/clans/{opponent}/currentwar")).json()
+        assert body == world.current_war(opponent)
+        states.append((body["state"], body["endTime"], body["opponent"]["attacks"] + body["clan"]["attacks"]))
+    begun, attacked, shifted, *replaced = states
+    assert begun[0] == attacked[0] == shifted[0] == "inWar"
+    assert (begun[2], attacked[2]) == (0, 1)
+    assert shifted[1] != attacked[1]
+    assert replaced == [("warEnded", *shifted[1:])] * 2
+    assert (await client.get(f"/clans/{opponent}")).status == 404
+    assert (await client.get(f"/clans/{opponent}/warlog")).status == 404
 
 
 async def test_a_member_who_left_is_not_found_any_more(world: World, client: Client) -> None:
@@ -81,7 +111,7 @@ async def test_a_member_who_left_is_not_found_any_more(world: World, client: Cli
     assert (await client.get(f"/players/{member}")).status == 404
 
 
-@pytest.mark.parametrize("path", ["/clans/#2PPP", "/clans/#2PPP/currentwar", "/players/#2PPP"])
+@pytest.mark.parametrize("path", ["/clans/#2PPP", "/clans/#2PPP/currentwar", "/clans/#2PPP/warlog", "/players/#2PPP"])
 async def test_an_unknown_tag_is_not_found(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404
@@ -97,15 +127,16 @@ async def test_what_is_no_tag_is_a_bad_request(client: Client, path: str) -> Non
     assert (await response.json())["reason"] == "badRequest"
 
 
-@pytest.mark.parametrize("path", ["/clans", "/clans/#2PP/warlog", "/goldpass/seasons/current", ""])
+@pytest.mark.parametrize("path", ["/clans", "/clans/#2PP/members", "/goldpass/seasons/current", ""])
 async def test_an_endpoint_that_the_demo_has_not_is_not_found(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404
     assert await response.json() == {"reason": "notFound"}
 
 
-async def test_a_private_war_log_is_denied_without_a_message(world: World, client: Client) -> None:
-    path = f"/clans/{world.clan_tags[1]}/currentwar"
+@pytest.mark.parametrize("endpoint", ["currentwar", "warlog"])
+async def test_a_private_war_log_is_denied_without_a_message(world: World, client: Client, endpoint: str) -> None:
+    path = f"/clans/{world.clan_tags[1]}/{endpoint}"
     response = await client.get(path)
     assert response.status == 403
     assert await response.json() == {"reason": "accessDenied"}

@@ -86,13 +86,15 @@ def test_the_end_of_a_war_counts_in_the_clan_as_the_scores_say() -> None:
         for _ in range(seed % 3):
             world.attack(clan)
         before = clan_of(world)
-        *_, counted = world.end_war(clan)
+        _, ended, counted = world.end_war(clan)
         after, war = clan_of(world), war_of(world)
         ours, theirs = ((war[side]["stars"], war[side]["destructionPercentage"]) for side in ("clan", "opponent"))
         field = "warWins" if ours > theirs else "warLosses" if ours < theirs else "warTies"
         assert after[field] == before[field] + 1
         assert after["warWinStreak"] == (before["warWinStreak"] + 1 if ours > theirs else 0)
         assert counted.details["fields"] == sorted(key for key in after if after[key] != before[key])
+        result = {"warWins": "win", "warLosses": "lose", "warTies": "tie"}[field]
+        assert ended.details == {"opponent_tag": war["opponent"]["tag"], "result": result, "observed": True}
         results.add(field)
     assert results == {"warWins", "warLosses", "warTies"}
 
@@ -137,3 +139,71 @@ def test_closing_the_war_log_hides_war_and_record_and_opening_shows_them_again(w
     _, public = world.set_war_log_public(clan, public=True)
     assert public.event_type == "war_log_public"
     assert (clan_of(world), war_of(world)) == (body, war)
+
+
+@pytest.mark.parametrize("by", [timedelta(minutes=55, seconds=16), timedelta(hours=-1)])
+def test_a_maintenance_shifts_the_times_of_a_war_and_nothing_is_said(world: World, by: timedelta) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    before, said = war_of(world), len(world.changes)
+    assert world.shift_war(clan, by) == []
+    after = war_of(world)
+    for key in ("startTime", "endTime"):
+        old, new = (datetime.strptime(body[key], "%Y%m%dT%H%M%S.000Z").replace(tzinfo=UTC) for body in (before, after))
+        assert new - old == by
+    assert {**before, "startTime": 0, "endTime": 0} == {**after, "startTime": 0, "endTime": 0}
+    assert len(world.changes) == said
+
+
+def test_a_war_that_has_ended_shifts_no_more(world: World) -> None:
+    clan = world.clan_tags[0]
+    for verb in (world.declare_war, world.begin_battle, world.end_war):
+        verb(clan)
+    with pytest.raises(ImpossibleError, match="warEnded, not in preparation or inWar"):
+        world.shift_war(clan, timedelta(hours=1))
+
+
+@pytest.mark.parametrize("attacks", [0, 3])
+def test_a_war_can_be_replaced_before_anybody_sees_its_end(world: World, attacks: int) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    if attacks:
+        world.begin_battle(clan)
+    for _ in range(attacks):
+        world.attack(clan, "clan")
+    before, old = clan_of(world), war_of(world)
+    ended, new, changed, counted = world.replace_war(clan, timedelta(minutes=5), timedelta(minutes=10))
+    war, after = war_of(world), clan_of(world)
+    assert (ended.event_type, ended.details) == (
+        "war_ended",
+        {"opponent_tag": old["opponent"]["tag"], "result": "win" if attacks else "tie", "observed": False},
+    )
+    assert (new.event_type, new.details) == ("war_new", {"opponent_tag": war["opponent"]["tag"]})
+    assert (changed.event_type, changed.details) == (
+        "war_state_changed",
+        {"war_state_from": "warEnded", "war_state_to": "preparation"},
+    )
+    assert counted.details["fields"] == sorted(key for key in after if after[key] != before[key])
+    assert (war["state"], war["clan"]["attacks"], war["endTime"]) == ("preparation", 0, "20261124T121500.000Z")
+    assert war["opponent"]["tag"] != old["opponent"]["tag"]
+
+
+def test_only_a_war_that_is_not_over_can_be_replaced(world: World) -> None:
+    clan = world.clan_tags[0]
+    for verb in (world.declare_war, world.begin_battle, world.end_war):
+        verb(clan)
+    before, said = war_of(world), len(world.changes)
+    with pytest.raises(ImpossibleError, match="warEnded"):
+        world.replace_war(clan)
+    assert (war_of(world), len(world.changes)) == (before, said)
+
+
+def test_a_clan_too_small_for_another_war_keeps_the_one_it_has() -> None:
+    world = World(members=5)
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    world.leave(clan)
+    before, said = war_of(world), len(world.changes)
+    with pytest.raises(ImpossibleError, match="fewer than 5"):
+        world.replace_war(clan)
+    assert (war_of(world), len(world.changes)) == (before, said)

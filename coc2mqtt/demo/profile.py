@@ -1,0 +1,194 @@
+"""A player's profile: what only the player's own page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from coc2mqtt.demo import catalogue
+from coc2mqtt.demo.achievement import Achievement
+from coc2mqtt.demo.change import ImpossibleError
+from coc2mqtt.demo.unit import SUPER_TROOP, Unit, draw_units
+
+if TYPE_CHECKING:
+    import random
+
+    from coc2mqtt.demo.change import Sighting
+
+Json = dict[str, Any]
+
+_MOST_LABELS = 3
+_HIGHEST_DRAWN_WEAPON = 3
+_UPGRADED = {
+    "troops": "troop_upgraded",
+    "spells": "spell_upgraded",
+    "heroes": "hero_upgraded",
+    "heroEquipment": "hero_equipment_upgraded",
+}
+
+
+@dataclass(slots=True)
+class Profile:
+    """The part of a player that is kept apart, as most members are never asked for theirs.
+
+    ``units`` are by the page's keys, such as ``troops``; ``worn`` has the names of what each hero of the home village
+    wears; ``weapon`` is None below the town halls that have one. Each change gives the event that a perfect watcher
+    of the page reports for it; ImpossibleError where there is nothing left to change.
+    """
+
+    units: dict[str, list[Unit]]
+    worn: dict[str, list[str]]
+    achievements: list[Achievement]
+    labels: list[str]
+    builder_hall: int
+    weapon: int | None
+    best_trophies: int
+    war_stars: int
+    capital_contributions: int
+    war_preference: str = "in"
+
+    def body(self) -> Json:
+        """Return the keys of the page that are the profile's."""
+        weapon = {} if self.weapon is None else {"townHallWeaponLevel": self.weapon}
+        return {
+            **weapon,
+            "bestTrophies": self.best_trophies,
+            "warStars": self.war_stars,
+            "builderHallLevel": self.builder_hall,
+            "warPreference": self.war_preference,
+            "clanCapitalContributions": self.capital_contributions,
+            "achievements": [achievement.body() for achievement in self.achievements],
+            "labels": [catalogue.player_label(name) for name in self.labels],
+            "troops": [unit.body() for unit in self.units["troops"]],
+            "heroes": [self._hero(unit) for unit in self.units["heroes"]],
+            "heroEquipment": [unit.body() for unit in self.units["heroEquipment"]],
+            "spells": [unit.body() for unit in self.units["spells"]],
+        }
+
+    def upgrade(self, key: str, rng: random.Random) -> Sighting:
+        """Raise one of the units that the page has under ``key`` by one level."""
+        units = [unit for unit in self.units[key] if unit.can_rise]
+        if not units:
+            raise ImpossibleError(f"nothing is left to upgrade in {key}: choose another player")
+        unit = rng.choice(units)
+        unit.level += 1
+        levels = {"old_level": unit.level - 1, "new_level": unit.level}
+        return _UPGRADED[key], {"name": unit.name, **levels, "category": unit.category, "village": unit.village}
+
+    def upgrade_builder_hall(self) -> Sighting:
+        """Raise the builder hall by one level."""
+        if self.builder_hall >= catalogue.HIGHEST_BUILDER_HALL:
+            raise ImpossibleError("the builder hall is the highest already: choose another player")
+        self.builder_hall += 1
+        return "builderhall_upgraded", {"old_value": self.builder_hall - 1, "new_value": self.builder_hall}
+
+    def upgrade_weapon(self) -> Sighting:
+        """Raise the weapon of the town hall by one level."""
+        if self.weapon is None or self.weapon >= catalogue.HIGHEST_WEAPON:
+            trouble = "has no weapon" if self.weapon is None else "has its best weapon already"
+            raise ImpossibleError(f"the town hall {trouble}: upgrade it first")
+        self.weapon += 1
+        return "townhall_weapon_upgraded", {"old_value": self.weapon - 1, "new_value": self.weapon}
+
+    def renew_weapon(self, town_hall: int) -> None:
+        """Begin again with the weapon, as its town hall is another one: no event of its own."""
+        if town_hall >= catalogue.FIRST_ARMED_TOWN_HALL:
+            self.weapon = 1
+
+    def boost(self, rng: random.Random) -> Sighting:
+        """Boost a super troop, next to one other at most."""
+        troops = self._super_troops()
+        if sum(troop.boosted for troop in troops) >= catalogue.MOST_BOOSTED:
+            raise ImpossibleError(f"{catalogue.MOST_BOOSTED} super troops are active already: end one first")
+        troop = rng.choice([troop for troop in troops if not troop.boosted])
+        troop.boosted = True
+        return "super_troop_started", {"name": troop.name}
+
+    def end_boost(self, rng: random.Random) -> Sighting:
+        """Let the boost of a super troop end."""
+        active = [troop for troop in self._super_troops() if troop.boosted]
+        if not active:
+            raise ImpossibleError("no super troop is active: boost one first")
+        troop = rng.choice(active)
+        troop.boosted = False
+        return "super_troop_ended", {"name": troop.name}
+
+    def wear(self, rng: random.Random) -> Sighting:
+        """Let a hero wear another piece of equipment in the place of one."""
+        hero = rng.choice(list(self.worn))
+        worn = self.worn[hero]
+        slot = rng.randrange(len(worn))
+        old, new = worn[slot], rng.choice([name for name, _ in catalogue.EQUIPMENT[hero] if name not in worn])
+        worn[slot] = new
+        return "hero_equipment_changed", {"name": hero, "added": [new], "removed": [old]}
+
+    def change_war_preference(self) -> Sighting:
+        """Opt in to wars, or out of them."""
+        old = self.war_preference
+        self.war_preference = "out" if old == "in" else "in"
+        return "player_war_preference_changed", {"old_value": old, "new_value": self.war_preference}
+
+    def complete_achievement(self, rng: random.Random) -> Sighting:
+        """Win all stars of an achievement."""
+        open_ones = [achievement for achievement in self.achievements if not achievement.is_complete]
+        if not open_ones:
+            raise ImpossibleError("all achievements are complete: choose another player")
+        achievement = rng.choice(open_ones)
+        achievement.complete()
+        return "achievement_completed", {"name": achievement.name, "village": achievement.village}
+
+    def change_labels(self, rng: random.Random) -> Sighting:
+        """Wear other labels."""
+        old = sorted(self.labels)
+        new = old
+        while new == old:
+            self.labels = rng.sample(catalogue.PLAYER_LABELS, rng.randint(1, _MOST_LABELS))
+            new = sorted(self.labels)
+        return "player_label_changed", {"old_value": old, "new_value": new}
+
+    def _super_troops(self) -> list[Unit]:
+        return [unit for unit in self.units["troops"] if unit.category == SUPER_TROOP]
+
+    def _hero(self, hero: Unit) -> Json:
+        body = hero.body()
+        if hero.name in self.worn:
+            pieces = {unit.name: unit for unit in self.units["heroEquipment"]}
+            body["equipment"] = [pieces[name].body() for name in self.worn[hero.name]]
+        return body
+
+
+def draw_profile(rng: random.Random, *, town_hall: int, trophies: int) -> Profile:
+    """Invent the profile of a player with this town hall and these trophies."""
+    equipment = [piece for pieces in catalogue.EQUIPMENT.values() for piece in pieces]
+    return Profile(
+        units={
+            "troops": _draw_troops(rng),
+            "spells": draw_units(rng, catalogue.SPELLS, "spell"),
+            "heroes": [
+                *draw_units(rng, catalogue.HEROES, "hero"),
+                *draw_units(rng, catalogue.BUILDER_BASE_HEROES, "hero", "builderBase"),
+            ],
+            "heroEquipment": draw_units(rng, equipment, "equipment"),
+        },
+        worn={
+            hero: [name for name, _ in pieces[: catalogue.WORN_AT_A_TIME]]
+            for hero, pieces in catalogue.EQUIPMENT.items()
+        },
+        achievements=[Achievement(*given) for given in catalogue.ACHIEVEMENTS],
+        labels=rng.sample(catalogue.PLAYER_LABELS, _MOST_LABELS),
+        builder_hall=rng.randint(5, 8),
+        weapon=rng.randint(1, _HIGHEST_DRAWN_WEAPON) if town_hall >= catalogue.FIRST_ARMED_TOWN_HALL else None,
+        best_trophies=trophies + rng.randint(0, 300),
+        war_stars=rng.randint(0, 3000),
+        capital_contributions=rng.randint(0, 3_000_000),
+    )
+
+
+def _draw_troops(rng: random.Random) -> list[Unit]:
+    return [
+        *draw_units(rng, catalogue.TROOPS, "troop"),
+        *draw_units(rng, catalogue.BUILDER_BASE_TROOPS, "builder_base_unit", "builderBase"),
+        *draw_units(rng, catalogue.SIEGE_MACHINES, "siege_machine"),
+        *(Unit(name, 1, 1, "home", SUPER_TROOP) for name in catalogue.SUPER_TROOPS),
+        *draw_units(rng, catalogue.PETS, "pet"),
+    ]

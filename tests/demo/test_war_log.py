@@ -1,0 +1,131 @@
+"""The wars that have ended: in the clan's war log, and as their opponents go on to show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from coc2mqtt.demo import World
+    from coc2mqtt.demo.war import SideName
+
+Json = dict[str, Any]
+
+
+def war_of(world: World, tag: str | None = None) -> Json:
+    body = world.current_war(tag or world.clan_tags[0])
+    assert body is not None
+    return body
+
+
+def log_of(world: World) -> list[Json]:
+    body = world.war_log(world.clan_tags[0])
+    assert body is not None
+    assert body["paging"] == {"cursors": {}}
+    items: list[Json] = body["items"]
+    return items
+
+
+def fight(world: World, *sides: SideName) -> Json:
+    """Fight a war with an attack by each of ``sides``; return what the API shows at its end."""
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    world.begin_battle(clan)
+    for side in sides:
+        world.attack(clan, side)
+    world.end_war(clan)
+    return war_of(world)
+
+
+def test_a_war_is_in_the_log_when_it_has_ended_and_not_before(world: World) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    world.begin_battle(clan)
+    assert log_of(world) == []
+    world.end_war(clan)
+    assert len(log_of(world)) == 1
+    world.clear_war(clan)
+    assert len(log_of(world)) == 1
+
+
+def test_the_log_has_the_score_of_the_war(world: World) -> None:
+    war = fight(world, "clan", "opponent", "clan")
+    [entry] = log_of(world)
+    for key in ("endTime", "teamSize", "attacksPerMember", "battleModifier"):
+        assert entry[key] == war[key]
+    for key in ("tag", "name", "badgeUrls", "clanLevel", "stars", "destructionPercentage"):
+        assert (entry["clan"][key], entry["opponent"][key]) == (war["clan"][key], war["opponent"][key])
+    assert entry["clan"]["attacks"] == war["clan"]["attacks"] == 2
+    assert "attacks" not in entry["opponent"]
+
+
+@pytest.mark.parametrize(("sides", "result"), [(["clan"] * 3, "win"), (["opponent"] * 3, "lose"), ([], "tie")])
+def test_the_log_has_the_result_that_was_said(world: World, sides: list[SideName], result: str) -> None:
+    fight(world, *sides)
+    [ended] = [change for change in world.changes if change.event_type == "war_ended"]
+    assert log_of(world)[0]["result"] == ended.details["result"] == result
+
+
+def test_the_newest_war_stands_first(world: World) -> None:
+    opponents = [fight(world)["opponent"]["tag"] for _ in range(3)]
+    assert [entry["opponent"]["tag"] for entry in log_of(world)] == opponents[::-1]
+
+
+def test_a_war_that_was_replaced_is_in_the_log_as_well(world: World) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    world.begin_battle(clan)
+    world.attack(clan, "opponent")
+    old = war_of(world)
+    world.replace_war(clan)
+    [entry] = log_of(world)
+    assert entry["opponent"]["tag"] == old["opponent"]["tag"]
+    assert (entry["result"], entry["endTime"]) == ("lose", old["endTime"])
+
+
+def test_a_private_war_log_shows_nothing_and_has_everything_when_it_opens(world: World) -> None:
+    clan = world.clan_tags[0]
+    fight(world)
+    before = log_of(world)
+    world.set_war_log_public(clan, public=False)
+    assert world.war_log(clan) is None
+    world.set_war_log_public(clan, public=True)
+    assert log_of(world) == before
+
+
+def test_an_opponent_shows_the_war_with_the_sides_exchanged(world: World) -> None:
+    war = fight(world, "clan", "opponent")
+    opponent = war["opponent"]["tag"]
+    assert war_of(world, opponent) == {**war, "clan": war["opponent"], "opponent": war["clan"]}
+    assert world.clan(opponent) is None
+    assert not world.is_war_log_private(opponent)
+
+
+def test_an_opponent_goes_on_to_show_a_war_that_the_clan_has_left_or_replaced(world: World) -> None:
+    clan = world.clan_tags[0]
+    left = fight(world)["opponent"]["tag"]
+    world.clear_war(clan)
+    world.declare_war(clan)
+    replaced = war_of(world)["opponent"]["tag"]
+    world.replace_war(clan)
+    assert [war_of(world, tag)["state"] for tag in (left, replaced)] == ["warEnded", "warEnded"]
+    assert war_of(world)["state"] == "preparation"
+
+
+def test_an_opponent_shows_the_war_of_a_clan_that_hides_it(world: World) -> None:
+    clan = world.clan_tags[0]
+    world.declare_war(clan)
+    opponent = war_of(world)["opponent"]["tag"]
+    world.set_war_log_public(clan, public=False)
+    assert war_of(world, opponent)["opponent"]["tag"] == clan
+
+
+def test_what_ended_long_ago_is_forgotten_by_the_log_and_by_the_opponent(world: World) -> None:
+    oldest = fight(world)["opponent"]["tag"]
+    version = world.version("war", oldest)
+    newer = [fight(world)["opponent"]["tag"] for _ in range(20)]
+    assert [entry["opponent"]["tag"] for entry in log_of(world)] == newer[::-1]
+    assert world.current_war(oldest) is None
+    assert world.version("war", oldest) != version
+    assert all(world.current_war(tag) for tag in newer)
