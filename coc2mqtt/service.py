@@ -214,6 +214,8 @@ class _Parts:
             polls_changed=figures.changed,
             last_poll_age_seconds=None if poll_age is None else round(poll_age, 1),
             overdue=self.engine.overdue,
+            overdue_seconds=round(self.engine.overdue_seconds, 1),
+            load=round(self.engine.load, 3),
             watches=len(self.engine.watches),
             events=figures.events,
             published=self.delivery.figures.published,

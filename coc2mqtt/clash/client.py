@@ -84,6 +84,7 @@ class ClashClient:
         self._tokens = _checked_tokens(tokens)
         self._base_url = _checked_base_url(base_url)
         self._pace = Pace(len(self._tokens), requests_per_second)
+        self._rate = len(self._tokens) * requests_per_second
         self._timeout = timeout
         self._max_body = max_body
         self._user_agent = user_agent
@@ -96,6 +97,11 @@ class ClashClient:
     def is_open(self) -> bool:
         """Whether requests can be made: from entering the client until it is closed."""
         return self._session is not None
+
+    @property
+    def requests_per_second(self) -> float:
+        """How many requests all tokens together may make in a second."""
+        return self._rate
 
     async def __aenter__(self) -> Self:
         if self._session is not None:
@@ -128,6 +134,11 @@ class ClashClient:
         """Ask for a clan's regular war; PrivateWarLogError when the clan hides it."""
         tag = normalize_tag(tag)
         return await self._get(f"/clans/{tag_to_path(tag)}/currentwar", f"clan {tag}", war_log=True)
+
+    async def war_log(self, tag: str) -> Answer:
+        """Ask for a clan's past wars, the newest first; PrivateWarLogError when the clan hides them."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/clans/{tag_to_path(tag)}/warlog", f"clan {tag}", war_log=True)
 
     async def player(self, tag: str) -> Answer:
         """Ask for a player."""

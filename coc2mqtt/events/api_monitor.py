@@ -23,13 +23,23 @@ _log = structlog.get_logger()
 class ApiMonitor:
     """Takes up the outcome of every request and tells when the API's status changes.
 
-    ``changed`` is called with the new status after it was committed.
+    ``changed`` is called with the new status after it was committed, ``suspected`` whenever the probe should look at
+    once. Until ``probing`` is set there is no probe, and every answer counts as one of its.
     """
 
-    def __init__(self, store: Store, *, now: Callable[[], float], changed: Callable[[ApiStatus], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now: Callable[[], float],
+        changed: Callable[[ApiStatus], None],
+        suspected: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.probing = False
         self._store = store
         self._now = now
         self._changed = changed
+        self._suspected = suspected
         self._state: ApiState | None = None
         # Polls run concurrently: their outcomes are taken up one after the other, each with its commit.
         self._lock = asyncio.Lock()
@@ -54,14 +64,16 @@ class ApiMonitor:
             if before is None:
                 state, events = first_api_state(error, at=at), list[Event]()
             else:
-                state, events = observe_api(before, error, at=at, from_probe=from_probe)
+                state, events = observe_api(before, error, at=at, from_probe=from_probe or not self.probing)
             if before is None or state.status is not before.status:
                 await self._store.commit(API, Snapshot(state.to_json(), taken_at=at), events)
                 self._state = state
                 self._say(before)
                 self._changed(state.status)
             self._state = state
-            return events
+        if state.suspicious and not from_probe:
+            self._suspected()
+        return events
 
     def _say(self, before: ApiState | None) -> None:
         assert self._state is not None  # noqa: S101 - said after it was set

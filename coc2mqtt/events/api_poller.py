@@ -21,11 +21,11 @@ class ApiPoller:
         self._probe_tag = probe_tag
 
     async def poll(self) -> Polled:
-        """Probe once, whatever an earlier answer's ``max-age`` says: only the state of the API is looked at."""
-        trouble: ClashError | None = None
+        """Probe once. Until a good answer's cache has run out another one would say nothing; a refusal says it anew."""
+        trouble, not_before = None, 0.0
         try:
-            await self._api.player(self._probe_tag)
+            not_before = (await self._api.player(self._probe_tag)).max_age
         except ClashError as error:
             trouble = error
         events = await self._monitor.observe(trouble, from_probe=True)
-        return Polled(events, 0.0, committed=bool(events))
+        return Polled(events, not_before, committed=bool(events))

@@ -20,6 +20,8 @@ from coc2mqtt.events.resource import API
 
 # One lost connection is no outage.
 _FAILURES_TO_BE_UNREACHABLE = 3
+# One word of maintenance that is not the probe's may come from a server that lags behind the others.
+_WORDS_TO_START_MAINTENANCE = 2
 # A maintenance flaps at its end: the first answer after it may be followed by another refusal.
 _ANSWERS_TO_END_MAINTENANCE = 2
 
@@ -38,7 +40,9 @@ class ApiState:
     """The status, since when (Unix time in seconds), and how far the evidence for the next one has grown.
 
     ``message`` says what is wrong, None when nothing is. ``address`` is the one that the API sees when it denies
-    the token for it.
+    the token for it. ``evidence`` counts what speaks for another status than the present one: answers during a
+    maintenance, else failures in a row. ``words`` counts refusals for a maintenance that has not begun yet, since
+    ``first_word``.
     """
 
     status: ApiStatus
@@ -46,6 +50,13 @@ class ApiState:
     message: str | None = None
     address: str | None = None
     evidence: int = 0
+    words: int = 0
+    first_word: float = 0.0
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether the probe should look at once: something but not yet enough speaks for a maintenance."""
+        return self.status is not ApiStatus.MAINTENANCE and self.words > 0
 
     def to_json(self) -> dict[str, Any]:
         """Return what is remembered over restarts."""
@@ -74,38 +85,58 @@ def observe_api(
 ) -> tuple[ApiState, list[Event]]:
     """Take up one answer (``error`` None, or one that only concerns its own resource) or failure.
 
-    Returns the new state and the events that it causes: none while the status stays. A maintenance ends by the
-    probe's answers alone, because other endpoints go on answering from a cache.
+    Returns the new state and the events that it causes: none while the status stays. The probe is the judge of a
+    maintenance: other endpoints go on answering from a cache when it has begun, and their answers end none.
     """
     seen = _status_of(error)
+    if state.status is ApiStatus.MAINTENANCE:
+        return _observe_in_maintenance(state, seen, at=at, from_probe=from_probe)
     if seen is None:
         return state, []
     if seen is ApiStatus.OK or error is None:
         return _observe_answer(state, at=at, from_probe=from_probe)
-    if seen is state.status or (state.status is ApiStatus.MAINTENANCE):
-        # While the game is down its API refuses in every way: the maintenance is over when it answers.
+    if seen is ApiStatus.MAINTENANCE:
+        return _observe_word(state, error, at=at, from_probe=from_probe)
+    if seen is state.status:
         return replace(state, evidence=0), []
     return _observe_failure(state, seen, error, at=at)
 
 
+def _observe_in_maintenance(
+    state: ApiState, seen: ApiStatus | None, *, at: float, from_probe: bool
+) -> tuple[ApiState, list[Event]]:
+    if seen is not ApiStatus.OK:
+        # While the game is down its API refuses in every way: the maintenance is over when it answers.
+        return replace(state, evidence=0), []
+    if not from_probe:
+        return state, []
+    if state.evidence + 1 < _ANSWERS_TO_END_MAINTENANCE:
+        return replace(state, evidence=state.evidence + 1), []
+    return _restore(state, EventType.MAINTENANCE_END, at)
+
+
 def _observe_answer(state: ApiState, *, at: float, from_probe: bool) -> tuple[ApiState, list[Event]]:
-    if state.status is ApiStatus.OK:
-        return (replace(state, evidence=0) if state.evidence else state), []
-    if state.status is ApiStatus.MAINTENANCE:
-        if not from_probe:
-            return state, []
-        if state.evidence + 1 < _ANSWERS_TO_END_MAINTENANCE:
-            return replace(state, evidence=state.evidence + 1), []
-    duration = {"duration_seconds": round(at - state.since, 3)}
-    event_type = EventType.MAINTENANCE_END if state.status is ApiStatus.MAINTENANCE else EventType.API_RESTORED
-    return ApiState(ApiStatus.OK, at), [_event(event_type, at, duration)]
+    if state.status is not ApiStatus.OK:
+        return _restore(state, EventType.API_RESTORED, at)
+    words = 0 if from_probe else state.words
+    return (replace(state, evidence=0, words=words) if state.evidence or state.words else state), []
+
+
+def _observe_word(state: ApiState, error: ClashError, *, at: float, from_probe: bool) -> tuple[ApiState, list[Event]]:
+    first, words = (state.first_word, state.words + 1) if state.words else (at, 1)
+    if words < _WORDS_TO_START_MAINTENANCE and not from_probe:
+        return replace(state, words=words, first_word=first), []
+    metadata = {"error": error.kind, "message": str(error)}
+    return _enter(ApiStatus.MAINTENANCE, error, first), [_event(EventType.MAINTENANCE_START, at, metadata)]
+
+
+def _restore(state: ApiState, event_type: EventType, at: float) -> tuple[ApiState, list[Event]]:
+    return ApiState(ApiStatus.OK, at), [_event(event_type, at, {"duration_seconds": round(at - state.since, 3)})]
 
 
 def _observe_failure(state: ApiState, seen: ApiStatus, error: ClashError, *, at: float) -> tuple[ApiState, list[Event]]:
     entered = _enter(seen, error, at)
     metadata = {"error": error.kind, "message": str(error)}
-    if seen is ApiStatus.MAINTENANCE:
-        return entered, [_event(EventType.MAINTENANCE_START, at, metadata)]
     if seen is ApiStatus.DENIED:
         return entered, [_event(EventType.API_DENIED, at, {**metadata, "address": entered.address})]
     if state.status is ApiStatus.DENIED or state.evidence + 1 < _FAILURES_TO_BE_UNREACHABLE:

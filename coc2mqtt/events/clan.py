@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.diff import diff_dicts, diff_member_tags, diff_paths
+from coc2mqtt.events.diff import diff_dicts, diff_fields, diff_member_tags, diff_paths, falls
 from coc2mqtt.events.event import Change, Event, EventType
+from coc2mqtt.events.season import DONATIONS, season_reset
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 Json = dict[str, Any]
 
@@ -14,38 +18,76 @@ _ROLE_RANKS = {"member": 0, "admin": 1, "coLeader": 2, "leader": 3}
 # What makes a member_updated. Ranks and trophies change all day and donations have their own event; `league` has
 # been frozen since `leagueTier` replaced it.
 _MEMBER_FIELDS = frozenset({"name", "townHallLevel", "leagueTier", "builderBaseLeague", "playerHouse"})
+# What only grows, so that an answer with less of it is an older one. Donations fall at a season's end alone, and when
+# somebody leaves and comes back unseen.
+_GROWING = ("clanLevel", "warWins")
+_GROWING_OF_MEMBERS = ("expLevel", "townHallLevel")
+# An older answer shows less of a few members' donations. Of so many at a time only a season's end does.
+_CERTAIN_RESET = 5
 
 
-def complete_members(old: Json | None, new: Json) -> Json:
-    """Return ``new`` with the members that its list fails to name.
+class Roster(NamedTuple):
+    """A clan with the members that it is believed to have, and the tags of those whom its answer failed to name."""
+
+    clan: Json
+    missing: list[str]
+
+
+def clan_goes_back(old: Json, new: Json) -> bool:
+    """Tell whether something that only grows is less than before: ``new`` may be an older answer than ``old``."""
+    if falls(old, new, _GROWING):
+        return True
+    before, after = old.get("memberList") or [], new.get("memberList") or []
+    known = {member["tag"]: member for member in before}
+    pairs = [(known[member["tag"]], member) for member in after if member["tag"] in known]
+    if any(falls(was, member, _GROWING_OF_MEMBERS) for was, member in pairs):
+        return True
+    if not any(falls(was, member, DONATIONS) for was, member in pairs):
+        return False
+    reset = season_reset(before, after)
+    return reset is None or reset["members"] < _CERTAIN_RESET
+
+
+def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = ()) -> Roster:
+    """Return the clan of an answer with the members that its list fails to name.
 
     An answer whose ``memberList`` is missing, empty or shorter than its ``members`` is no evidence that anybody left:
-    whom it leaves out is taken over from ``old``. Where nobody knows them, the list is left out altogether.
+    whom it leaves out is taken over from ``old``, unless the answer before (``missing``) left them out as well; an
+    empty list never is evidence. Where nobody knows them, the list is left out altogether.
     """
     listed: list[Json] = new.get("memberList") or []
-    if len(listed) >= new.get("members", 0):
-        return new
-    if old is None or "memberList" not in old:
-        return {key: value for key, value in new.items() if key != "memberList"}
+    if len(listed) >= new["members"]:
+        return Roster(new, [])
+    known: list[Json] | None = None if old is None else old.get("memberList")
+    if known is None:
+        return Roster({key: value for key, value in new.items() if key != "memberList"}, [])
     tags = {member["tag"] for member in listed}
-    missing = [member for member in old["memberList"] or [] if member["tag"] not in tags]
-    return {**new, "memberList": listed + missing}
+    absent = [member for member in known if member["tag"] not in tags]
+    if not listed:
+        return Roster({**new, "memberList": absent}, [])
+    kept = [member for member in absent if member["tag"] not in missing]
+    return Roster({**new, "memberList": listed + kept}, [member["tag"] for member in kept])
 
 
 def compare_clan(old: Json, new: Json, *, at: float, members: bool = True) -> list[Event]:
     """Return the events between two snapshots of a clan, the clan's own first, then its members' in list order.
 
     ``at`` is the Unix time in seconds that the events carry. Both snapshots are as ``complete_members`` returns
-    them. Without ``members`` only the clan's own fields are compared.
+    them. Without ``members`` only the clan's own fields are compared. Where a season has ended between the two, that
+    is one event and no member's donations are.
     """
     event = partial(Event, tag=new["tag"], timestamp=at, name=new.get("name"))
     events = []
     changes = diff_paths(old, new, exclude_fields=frozenset({"tag", "memberList"}))
     if changes:
         events.append(event(EventType.CLAN_UPDATED, old_data=old, new_data=new, changes=tuple(changes)))
-    if not members or "memberList" not in old:
+    if not members or "memberList" not in old or "memberList" not in new:
         return events
-    joined, left, updated = diff_member_tags(old.get("memberList") or [], new.get("memberList") or [])
+    before, after = old["memberList"] or [], new["memberList"] or []
+    joined, left, updated = diff_member_tags(before, after)
+    reset = season_reset(before, after)
+    if reset is not None:
+        events.append(event(EventType.SEASON_RESET, old_data=old, new_data=new, metadata=reset))
     events += [
         event(EventType.MEMBER_LEFT, old_data=member, metadata={**_who(member), "role": member.get("role")})
         for member in left
@@ -62,17 +104,11 @@ def compare_clan(old: Json, new: Json, *, at: float, members: bool = True) -> li
         )
         for member in joined
     ]
-    for before, after in updated:
-        for event_type, member_changes, metadata in _compare_member(before, after):
-            events.append(
-                event(
-                    event_type,
-                    old_data=before,
-                    new_data=after,
-                    changes=tuple(member_changes),
-                    metadata={**_who(after), **metadata},
-                )
-            )
+    events += [
+        event(event_type, old_data=was, new_data=member, changes=changes, metadata={**_who(member), **metadata})
+        for was, member in updated
+        for event_type, changes, metadata in _compare_member(was, member, donations=reset is None)
+    ]
     return events
 
 
@@ -80,23 +116,27 @@ def _who(member: Json) -> Json:
     return {"member_tag": member["tag"], "member_name": member.get("name") or member["tag"]}
 
 
-def _compare_member(old: Json, new: Json) -> list[tuple[EventType, list[Change], Json]]:
-    found: list[tuple[EventType, list[Change], Json]] = []
+def _compare_member(old: Json, new: Json, *, donations: bool) -> Iterator[tuple[EventType, tuple[Change, ...], Json]]:
     if role := diff_dicts(old, new, include_fields=frozenset({"role"})):
         old_role, new_role = old.get("role"), new.get("role")
-        rose = _ROLE_RANKS.get(str(new_role), 0) >= _ROLE_RANKS.get(str(old_role), 0)
-        direction = "promoted" if rose else "demoted"
-        metadata = {"old_role": old_role, "new_role": new_role, "direction": direction}
-        found.append((EventType.MEMBER_ROLE_CHANGED, role, metadata))
-    donated = {field: _increase(old, new, field) for field in ("donations", "donationsReceived")}
-    if any(donated.values()):
-        changes = [Change(field, old.get(field), new.get(field)) for field, more in donated.items() if more]
-        found.append((EventType.MEMBER_DONATIONS, changes, donated))
-    if changes := diff_dicts(old, new, include_fields=_MEMBER_FIELDS):
-        found.append((EventType.MEMBER_UPDATED, changes, {}))
-    return found
+        metadata = {"old_role": old_role, "new_role": new_role, "direction": _direction(old_role, new_role)}
+        yield EventType.MEMBER_ROLE_CHANGED, tuple(role), metadata
+    donated = {field: _increase(old, new, field) for field in DONATIONS}
+    if donations and any(donated.values()):
+        changes = tuple(Change(field, old.get(field), new.get(field)) for field, more in donated.items() if more)
+        yield EventType.MEMBER_DONATIONS, changes, donated
+    if updated := diff_fields(old, new, include_fields=_MEMBER_FIELDS):
+        yield EventType.MEMBER_UPDATED, tuple(updated), {}
+
+
+def _direction(old_role: object, new_role: object) -> str | None:
+    """Return which way a role went, None where one of the two is not known: the API may grow roles."""
+    old_rank, new_rank = _ROLE_RANKS.get(str(old_role)), _ROLE_RANKS.get(str(new_role))
+    if old_rank is None or new_rank is None:
+        return None
+    return "promoted" if new_rank > old_rank else "demoted"
 
 
 def _increase(old: Json, new: Json, field: str) -> int:
-    """Count what was donated: the figures only ever fall when the season resets or somebody comes back."""
+    """Count what was donated: where the figure is less than before, nothing was."""
     return max(0, int(new.get(field) or 0) - int(old.get(field) or 0))

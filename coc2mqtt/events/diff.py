@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.events.event import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Json = dict[str, Any]
 
@@ -31,13 +34,26 @@ def diff_dicts(
     ]
 
 
+def diff_fields(
+    old: Json,
+    new: Json,
+    *,
+    include_fields: frozenset[str] | None = None,
+    exclude_fields: frozenset[str] | None = None,
+) -> list[Change]:
+    """Compare as ``diff_dicts`` does, but pass over a list whose entries only changed places."""
+    changes = diff_dicts(old, new, include_fields=include_fields, exclude_fields=exclude_fields)
+    return [change for change in changes if not _equivalent(change.old_value, change.new_value)]
+
+
 def diff_paths(old: Json, new: Json, *, exclude_fields: frozenset[str] = frozenset()) -> list[Change]:
     """Compare two objects down to their leaves; a nested one is named by its path, such as ``warLeague.name``.
 
-    Lists are leaves. An object that appears or vanishes as a whole is one change of its own key.
+    Lists are leaves, and the same whatever the order of their entries. An object that appears or vanishes as a whole
+    is one change of its own key.
     """
     changes = []
-    for change in diff_dicts(old, new, exclude_fields=exclude_fields):
+    for change in diff_fields(old, new, exclude_fields=exclude_fields):
         if isinstance(change.old_value, dict) and isinstance(change.new_value, dict):
             changes += [
                 Change(f"{change.field}.{inner.field}", inner.old_value, inner.new_value)
@@ -46,6 +62,34 @@ def diff_paths(old: Json, new: Json, *, exclude_fields: frozenset[str] = frozens
         else:
             changes.append(change)
     return changes
+
+
+def _equivalent(old: Any, new: Any) -> bool:
+    """Tell whether two values are the same but for the order of lists."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_equivalent(value, new[key]) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and not _unmatched(old, new)
+    return bool(old == new)
+
+
+def _unmatched(old: list[Any], new: list[Any]) -> list[Any]:
+    left = list(new)
+    for item in old:
+        match = next((number for number, other in enumerate(left) if _equivalent(item, other)), None)
+        if match is None:
+            return left
+        del left[match]
+    return left
+
+
+def falls(old: Json, new: Json, fields: Iterable[str]) -> bool:
+    """Tell whether one of these fields is a smaller number than before; what is no number says nothing."""
+    for field in fields:
+        before, after = old.get(field), new.get(field)
+        if isinstance(before, int | float) and isinstance(after, int | float) and after < before:
+            return True
+    return False
 
 
 def diff_member_tags(

@@ -7,21 +7,28 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
+
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.event import EventType
 from coc2mqtt.events.poller import PollContext
-from coc2mqtt.events.pollers import ClanPoller, PlayerPoller, WarPoller
+from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.resource import API, Kind, Resource
-from coc2mqtt.events.scheduler import Scheduler
+from coc2mqtt.events.scheduler import Again, Scheduler
+from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.events.event import Event
     from coc2mqtt.events.poller import Polled, Poller
     from coc2mqtt.events.store import Store
     from coc2mqtt.events.watch import Watch
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -52,11 +59,11 @@ class Engine:
         rng: random.Random | None = None,
     ) -> None:
         self._observer = observer
-        self._monitor = ApiMonitor(store, now=now, changed=self._api_changed)
+        self._monitor = ApiMonitor(store, now=now, changed=self._api_changed, suspected=self._api_suspected)
         self._context = PollContext(api, store, self._monitor, now, started_at=now())
-        self._scheduler = Scheduler(rng=rng or random.Random())  # noqa: S311 - jitter is no secret
+        self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, list[Poller]]] = {}
-        self._probing = False
+        self._running = self._too_much = False
         self.figures = EngineFigures()
 
     @property
@@ -74,6 +81,16 @@ class Engine:
         """How many resources wait for a poll that should have been made."""
         return self._scheduler.overdue
 
+    @property
+    def overdue_seconds(self) -> float:
+        """How long the one that waits longest of them should have been polled already."""
+        return self._scheduler.overdue_seconds
+
+    @property
+    def load(self) -> float:
+        """How much of the tokens' pace the intervals ask for, as a share: above 1 polls come late."""
+        return self._scheduler.load
+
     def watch(self, watch: Watch) -> None:
         """Watch a clan or a player from now on; a watch of the same one is replaced and keeps its snapshot."""
         self.unwatch(watch.kind, watch.tag)
@@ -83,6 +100,8 @@ class Engine:
             pollers.append(poller)
             self._scheduler.add(resource, interval, self._counted(resource, poller.poll))
         self._watched[watch.kind, watch.tag] = watch, pollers
+        if self._running:
+            self._check_load()
 
     def unwatch(self, kind: Kind, tag: str) -> bool:
         """Stop watching; returns whether it was watched. A poll that is under way is not committed any more."""
@@ -97,7 +116,7 @@ class Engine:
     def watch_api(self, *, interval: float, probe_tag: str) -> None:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
         probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag)
-        self._probing = True
+        self._monitor.probing = True
         self._scheduler.add(API, interval, self._counted(API, probe.poll), probe=True)
 
     def poll_now(self, kind: Kind, tag: str) -> bool:
@@ -112,7 +131,12 @@ class Engine:
     async def run(self) -> None:
         """Poll until cancelled; raises what the store raises."""
         await self._monitor.load()
-        await self._scheduler.run()
+        self._running = True
+        try:
+            self._check_load()
+            await self._scheduler.run()
+        finally:
+            self._running = False
 
     def _poller(self, kind: Kind, watch: Watch, interval: float) -> Poller:
         if kind is Kind.CLAN:
@@ -127,8 +151,8 @@ class Engine:
             exclude_fields=watch.exclude_fields,
         )
 
-    def _counted(self, resource: Resource, poll: Callable[[], Awaitable[Polled]]) -> Callable[[], Awaitable[float]]:
-        async def counted() -> float:
+    def _counted(self, resource: Resource, poll: Callable[[], Awaitable[Polled]]) -> Callable[[], Awaitable[Again]]:
+        async def counted() -> Again:
             polled = await poll()
             self.figures.polls += 1
             self.figures.events += len(polled.events)
@@ -136,14 +160,35 @@ class Engine:
             if polled.committed:
                 self.figures.changed += 1
                 self._observer(resource)
-            return polled.not_before
+            if any(_opens_war_log(event) for event in polled.events):
+                self._scheduler.look_again(Resource(Kind.WAR, resource.tag))
+            return Again(polled.not_before, polled.wanted, polled.backoff)
 
         return counted
 
+    def _check_load(self) -> None:
+        """Say once that the watches ask for more than the tokens allow; polls come late then, and fairly so."""
+        load = self.load
+        if load > 1 and not self._too_much:
+            _log.warning(
+                "the watches ask for more polls than the tokens allow: take longer intervals or more tokens",
+                load=round(load, 2),
+            )
+        self._too_much = load > 1
+
     def _api_changed(self, status: ApiStatus) -> None:
         # Without a probe nobody would notice that the API is back: then everything goes on asking.
-        if status is ApiStatus.OK or not self._probing:
+        if status is ApiStatus.OK or not self._monitor.probing:
             self._scheduler.release()
         else:
             self._scheduler.hold()
         self._observer(API)
+
+    def _api_suspected(self) -> None:
+        self._scheduler.poll_now(API)
+
+
+def _opens_war_log(event: Event) -> bool:
+    return event.event_type is EventType.CLAN_UPDATED and any(
+        change.field == "isWarLogPublic" and change.new_value is True for change in event.changes
+    )

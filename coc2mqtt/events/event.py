@@ -40,6 +40,15 @@ class EventType(Enum):
     WATCH_AVAILABLE = "watch_available"
     API_DENIED = "api_denied"
     API_RESTORED = "api_restored"
+    SEASON_RESET = "season_reset"
+    TOWNHALL_WEAPON_UPGRADED = "townhall_weapon_upgraded"
+    SUPER_TROOP_STARTED = "super_troop_started"
+    SUPER_TROOP_ENDED = "super_troop_ended"
+    HERO_EQUIPMENT_CHANGED = "hero_equipment_changed"
+    PLAYER_WAR_PREFERENCE_CHANGED = "player_war_preference_changed"
+    PLAYER_CLAN_JOINED = "player_clan_joined"
+    PLAYER_CLAN_LEFT = "player_clan_left"
+    ACHIEVEMENT_COMPLETED = "achievement_completed"
 
 
 # What can be told of a watch of each kind; a clan's war adds its own to the clan's.
@@ -51,6 +60,7 @@ CLAN_EVENTS = (
     EventType.MEMBER_UPDATED,
     EventType.MEMBER_ROLE_CHANGED,
     EventType.MEMBER_DONATIONS,
+    EventType.SEASON_RESET,
     *_WATCH_EVENTS,
 )
 WAR_EVENTS = (

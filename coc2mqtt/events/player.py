@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.diff import diff_dicts
+from coc2mqtt.events.achievements import completed_achievements, highest_achievements, without_completed
+from coc2mqtt.events.diff import diff_fields, falls
 from coc2mqtt.events.event import Change, Event, EventType
+from coc2mqtt.events.units import UNIT_FIELDS, highest_units, unit_category, unit_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,27 +22,43 @@ _UNITS = {
     "heroEquipment": EventType.HERO_EQUIPMENT_UPGRADED,
 }
 _HALLS = {"townHallLevel": EventType.TOWNHALL_UPGRADED, "builderHallLevel": EventType.BUILDERHALL_UPGRADED}
+_WEAPON = "townHallWeaponLevel"
 _LEAGUE_FIELDS = frozenset({"league", "leagueTier"})
-_OWN_EVENT = frozenset({*_UNITS, *_HALLS, *_LEAGUE_FIELDS, "name", "labels", "tag"})
+# What `player_updated` leaves to the events of its own.
+_OWN_EVENT = frozenset({*_UNITS, *_HALLS, *_LEAGUE_FIELDS, _WEAPON, "name", "labels", "tag", "warPreference"})
+# What only grows (the donations until the season ends), so that an answer with less of it is an older one. Levels are
+# not among them: they are kept at their highest.
+_GROWING = (
+    *("expLevel", "bestTrophies", "bestBuilderBaseTrophies", "warStars", "clanCapitalContributions"),
+    *("donations", "donationsReceived", "attackWins", "defenseWins"),
+)
 
 
-def complete_units(old: Json, new: Json) -> Json:
-    """Return ``new`` with each unit at the highest level that was seen.
+class _Finding(NamedTuple):
+    """What makes one event."""
 
-    A level that fell or a unit that vanished is stale data or a seasonal troop's end, and its coming back is no
-    upgrade.
+    event_type: EventType
+    change: Change
+    metadata: Json
+
+
+def player_goes_back(old: Json, new: Json) -> bool:
+    """Tell whether something that only grows is less than before: ``new`` may be an older answer than ``old``."""
+    return falls(old, new, _GROWING)
+
+
+def complete_player(old: Json, new: Json) -> Json:
+    """Return ``new`` with each unit, hall and achievement as far as it was ever seen.
+
+    None of them is ever lost: what fell or vanished is stale data or a seasonal troop's end.
     """
     completed = dict(new)
-    for field in _UNITS:
-        best = {_unit_key(item): item for item in old.get(field) or []}
-        items = []
-        for item in new.get(field) or []:
-            known = best.pop(_unit_key(item), None)
-            fell = known is not None and (known.get("level") or 0) > (item.get("level") or 0)
-            items.append(known if fell else item)
-        if items or best:
-            completed[field] = [*items, *best.values()]
-    return completed
+    for field in UNIT_FIELDS:
+        if units := highest_units(old.get(field) or [], new.get(field) or []):
+            completed[field] = units
+    if achievements := highest_achievements(old.get("achievements") or [], new.get("achievements") or []):
+        completed["achievements"] = achievements
+    return completed | _highest_halls(old, new)
 
 
 def compare_player(
@@ -53,8 +71,9 @@ def compare_player(
 ) -> list[Event]:
     """Return the events between two snapshots of a player, upgrades first, ``player_updated`` last.
 
-    ``at`` is the Unix time in seconds that the events carry. ``include_fields`` (None: all) and ``exclude_fields``
-    are top-level keys of the API's player and hold for every event: without ``troops`` there is no troop upgrade.
+    ``at`` is the Unix time in seconds that the events carry. ``new`` is as ``complete_player`` returns it.
+    ``include_fields`` (None: all) and ``exclude_fields`` are top-level keys of the API's player and hold for every
+    event: without ``troops`` there is neither a troop's upgrade nor a super troop.
     """
     event = partial(Event, tag=new["tag"], timestamp=at, old_data=old, new_data=new, name=new.get("name"))
 
@@ -63,57 +82,168 @@ def compare_player(
 
     events = [
         event(event_type, changes=(change,), metadata=metadata)
-        for event_type, change, metadata in _own_events(old, new, wanted)
+        for source in (_upgrades, _halls, _super_troops, _equipment, _identity, _membership, _achievements)
+        for event_type, change, metadata in source(old, new, wanted)
     ]
-    rest = diff_dicts(
-        old, new, include_fields=include_fields, exclude_fields=(exclude_fields or frozenset()) | _OWN_EVENT
+    rest = diff_fields(
+        _rest(old, new),
+        _rest(new, old),
+        include_fields=include_fields,
+        exclude_fields=(exclude_fields or frozenset()) | _OWN_EVENT,
     )
     if rest:
         events.append(event(EventType.PLAYER_UPDATED, changes=tuple(rest)))
     return events
 
 
-def _own_events(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[tuple[EventType, Change, Json]]:
-    for field, event_type in _UNITS.items():
-        if wanted(field):
-            for change, metadata in _upgrades(field, old.get(field) or [], new.get(field) or []):
-                yield event_type, change, metadata
+def _upgrades(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+    """Yield what rose or is new; where the old answer had no such list at all, nobody knows what is new."""
+    for field in filter(wanted, UNIT_FIELDS):
+        if old.get(field) is None:
+            continue
+        levels = {unit_key(unit): unit.get("level") for unit in old[field]}
+        for unit in new.get(field) or []:
+            before, after = levels.get(unit_key(unit)), unit.get("level")
+            if isinstance(after, int) and (before is None or after > before):
+                yield _Finding(
+                    _UNITS[field],
+                    Change(f"{field}.{unit['name']}", before, after),
+                    {
+                        "name": unit["name"],
+                        "old_level": before,
+                        "new_level": after,
+                        "category": unit_category(field, unit),
+                        "village": unit.get("village"),
+                        "max_level": unit.get("maxLevel"),
+                    },
+                )
+
+
+def _halls(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
     for field, event_type in _HALLS.items():
-        # A hall is never lost: a lower level is stale data.
         if wanted(field) and (new.get(field) or 0) > (old.get(field) or 0):
-            yield event_type, *_value_change(field, old.get(field), new.get(field))
-    if wanted("name") and old.get("name") != new.get("name"):
-        yield EventType.PLAYER_NAME_CHANGED, *_value_change("name", old.get("name"), new.get("name"))
-    league = "leagueTier" if "leagueTier" in new or "leagueTier" in old else "league"
-    if wanted(league) and (league in old or "league" not in old) and _name(old, league) != _name(new, league):
-        yield EventType.PLAYER_LEAGUE_CHANGED, *_value_change(league, _name(old, league), _name(new, league))
-    labels = [sorted(label["name"] for label in side.get("labels") or []) for side in (old, new)]
-    if wanted("labels") and labels[0] != labels[1]:
-        yield EventType.PLAYER_LABEL_CHANGED, *_value_change("labels", *labels)
+            yield _valued(event_type, field, old.get(field), new.get(field))
+    # A new town hall comes with a weapon of its own.
+    same_hall = old.get("townHallLevel") == new.get("townHallLevel")
+    before, after = old.get(_WEAPON), new.get(_WEAPON)
+    if wanted(_WEAPON) and same_hall and before is not None and (after or 0) > before:
+        yield _valued(EventType.TOWNHALL_WEAPON_UPGRADED, _WEAPON, before, after)
 
 
-def _upgrades(field: str, old: list[Json], new: list[Json]) -> Iterator[tuple[Change, Json]]:
-    """Yield what rose or is new: a level that fell or a unit that vanished is stale data or a seasonal troop's end."""
-    levels = {_unit_key(item): item.get("level") for item in old}
-    for item in new:
-        before, after = levels.get(_unit_key(item)), item.get("level")
-        if isinstance(after, int) and (before is None or after > before):
-            metadata = {"name": item["name"], "old_level": before, "new_level": after}
-            yield (
-                Change(f"{field}.{item['name']}", before, after),
-                {**metadata, "village": item.get("village"), "max_level": item.get("maxLevel")},
+def _highest_halls(old: Json, new: Json) -> Json:
+    highest = {field: old[field] for field in _HALLS if (old.get(field) or 0) > (new.get(field) or 0)}
+    # The weapon belongs to its town hall: it begins anew with the next one.
+    before, after = (side.get("townHallLevel") for side in (old, new))
+    fell = "townHallLevel" in highest or (before == after and (old.get(_WEAPON) or 0) > (new.get(_WEAPON) or 0))
+    return {**highest, _WEAPON: old[_WEAPON]} if fell and _WEAPON in old else highest
+
+
+def _super_troops(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+    if not wanted("troops") or old.get("troops") is None:
+        return
+    # The API says `superTroopIsActive` only of those that are.
+    boosted = [
+        {unit_key(unit) for unit in side.get("troops") or [] if unit.get("superTroopIsActive")} for side in (old, new)
+    ]
+    for name, village in sorted(boosted[0] ^ boosted[1], key=str):
+        started = (name, village) in boosted[1]
+        event_type = EventType.SUPER_TROOP_STARTED if started else EventType.SUPER_TROOP_ENDED
+        yield _Finding(event_type, Change(f"troops.{name}", not started, started), {"name": name, "village": village})
+
+
+def _equipment(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+    """Yield the heroes who wear something else than before."""
+    if not wanted("heroes"):
+        return
+    known = {unit_key(hero): hero for hero in old.get("heroes") or []}
+    for hero in new.get("heroes") or []:
+        before = known.get(unit_key(hero))
+        # A hero who was not there before, or of whom nothing was said, has put nothing on.
+        if before is None or before.get("equipment") is None or hero.get("equipment") is None:
+            continue
+        was, now = ([one["name"] for one in side["equipment"]] for side in (before, hero))
+        if set(was) != set(now):
+            yield _Finding(
+                EventType.HERO_EQUIPMENT_CHANGED,
+                Change(f"heroes.{hero['name']}.equipment", was, now),
+                {"name": hero["name"], "village": hero.get("village"), **_list_difference(was, now)},
             )
 
 
-def _unit_key(item: Json) -> tuple[Any, Any]:
-    # A name alone is no key: there is a Baby Dragon in each village.
-    return item["name"], item.get("village")
+def _identity(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+    """Yield the changes of name, league, labels and war preference."""
+    if wanted("name") and old.get("name") != new.get("name"):
+        yield _valued(EventType.PLAYER_NAME_CHANGED, "name", old.get("name"), new.get("name"))
+    league = "leagueTier" if "leagueTier" in new or "leagueTier" in old else "league"
+    before, after = _league(old, league), _league(new, league)
+    # An answer of the time before league tiers says nothing of them.
+    if wanted(league) and (league in old or "league" not in old) and before.get("name") != after.get("name"):
+        finding = _valued(EventType.PLAYER_LEAGUE_CHANGED, league, before.get("name"), after.get("name"))
+        finding.metadata["direction"] = _direction(before.get("id"), after.get("id"))
+        yield finding
+    was, now = (sorted(label["name"] for label in side.get("labels") or []) for side in (old, new))
+    if wanted("labels") and was != now:
+        finding = _valued(EventType.PLAYER_LABEL_CHANGED, "labels", was, now)
+        finding.metadata.update(_list_difference(was, now))
+        yield finding
+    preference = "warPreference"
+    # An answer without it says nothing.
+    if wanted(preference) and new.get(preference) is not None and old.get(preference) != new.get(preference):
+        yield _valued(EventType.PLAYER_WAR_PREFERENCE_CHANGED, preference, old.get(preference), new.get(preference))
 
 
-def _name(player: Json, field: str) -> str | None:
+def _membership(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+    was, now = _clan(old), _clan(new)
+    if not wanted("clan") or was.get("tag") == now.get("tag"):
+        return
+    change = Change("clan", was or None, now or None)
+    for event_type, clan in ((EventType.PLAYER_CLAN_LEFT, was), (EventType.PLAYER_CLAN_JOINED, now)):
+        if clan:
+            yield _Finding(event_type, change, {"clan_tag": clan["tag"], "clan_name": clan.get("name")})
+
+
+def _achievements(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+    if not wanted("achievements"):
+        return
+    for before, after in completed_achievements(old, new):
+        yield _Finding(
+            EventType.ACHIEVEMENT_COMPLETED,
+            Change(f"achievements.{after['name']}", before.get("stars"), after.get("stars")),
+            {key: after.get(key) for key in ("name", "village", "info", "stars")},
+        )
+
+
+def _rest(player: Json, other: Json) -> Json:
+    """Return a player without what the events of its own say already of the difference to the other answer."""
+    rest = dict(without_completed(player, other))
+    if _clan(player).get("tag") != _clan(other).get("tag"):
+        rest.pop("clan", None)
+    return rest
+
+
+def _clan(player: Json) -> Json:
+    clan = player.get("clan")
+    return clan if isinstance(clan, dict) and isinstance(clan.get("tag"), str) else {}
+
+
+def _league(player: Json, field: str) -> Json:
     league = player.get(field)
-    return league.get("name") if isinstance(league, dict) else None
+    return league if isinstance(league, dict) else {}
 
 
-def _value_change(field: str, old: Any, new: Any) -> tuple[Change, Json]:
-    return Change(field, old, new), {"old_value": old, "new_value": new}
+def _direction(old: object, new: object) -> str | None:
+    """Return which way a league went, None where it cannot be told; the API numbers them from the lowest up."""
+    if not isinstance(old, int) or not isinstance(new, int):
+        return None
+    return "promoted" if new > old else "demoted"
+
+
+def _list_difference(old: list[str], new: list[str]) -> Json:
+    return {
+        "added": [name for name in new if name not in old],
+        "removed": [name for name in old if name not in new],
+    }
+
+
+def _valued(event_type: EventType, field: str, old: Any, new: Any) -> _Finding:
+    return _Finding(event_type, Change(field, old, new), {"old_value": old, "new_value": new})

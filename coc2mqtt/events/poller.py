@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError, NotFoundError
+from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError, NotFoundError, UnreachableError
+from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
@@ -22,22 +24,46 @@ Json = dict[str, Any]
 
 # A resource that fails is asked less and less often, but never less than this (seconds); the API itself says
 # `max-age=600` where there is nothing.
-_LONGEST_BACKOFF = 600.0
+LONGEST_BACKOFF = 600.0
+# In so many seconds an answer that seems to be old is looked at again: time enough for another server to answer.
+_DOUBT = 10.0
+# One lost connection is no trouble of the one resource whose poll it hit.
+_LOST_TO_BE_TOLD = 2
 
 
 class Polled(NamedTuple):
-    """The events of one poll, and in how many seconds polling again makes sense at the soonest.
+    """The events of one poll, and when to poll again, in seconds.
 
-    ``committed`` tells whether a new snapshot was stored, with the events.
+    ``committed`` tells whether a new snapshot was stored, with the events. Before ``not_before`` the API says the same
+    again. ``wanted`` is when a poll is wanted even before its interval is over, infinity where it is not; ``backoff``
+    how long a resource is left alone that fails or cannot be seen, unless something speaks for a look at it.
     """
 
     events: list[Event]
     not_before: float
     committed: bool
+    wanted: float = math.inf
+    backoff: float = 0.0
+
+
+class Comparison(NamedTuple):
+    """What a new answer means: the events, what is believed from now on, and what is remembered beside it.
+
+    ``settled`` is false where the next answer has to be looked into even if it is the same.
+    """
+
+    events: list[Event]
+    data: Json
+    memo: Json
+    settled: bool = True
 
 
 class Monitor(Protocol):
     """Takes up what each request says of the API as a whole."""
+
+    @property
+    def status(self) -> ApiStatus | None:
+        """The present status, None where it is not known."""
 
     async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:
         """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""
@@ -59,7 +85,8 @@ class Poller(ABC):
 
     An answer with the same bytes as the one before is neither parsed nor stored. The first answer ever is the
     baseline and makes no event; the first one of this run is compared with the snapshot of the run before, and its
-    events carry ``catch_up`` and the snapshot's age in their metadata.
+    events carry ``catch_up`` and the snapshot's age in their metadata. An answer that seems to be older than the
+    snapshot is believed when the next one seems so as well.
     """
 
     kind: ClassVar[Kind]
@@ -72,6 +99,7 @@ class Poller(ABC):
         self._digest: bytes | None = None
         self._failures = 0
         self._first = True
+        self._doubting = False
         self._retired = False
 
     @property
@@ -85,57 +113,87 @@ class Poller(ABC):
 
     async def poll(self) -> Polled:
         """Poll once. Raises what the store raises; the API's failures are taken up, not raised."""
-        monitor, store = self._context.monitor, self._context.store
+        monitor = self._context.monitor
         try:
             answer = await self._fetch()
             await monitor.observe(None)
-            digest = hashlib.blake2b(answer.body, digest_size=16).digest()
-            if digest == self._digest:
-                return Polled([], answer.max_age, committed=False)
-            old = await store.snapshot(self.resource)
-            snapshot, events = self._take_up(old, answer.data, self._context.now())
+            return await self._take_up(answer)
         except ClashError as error:
             await monitor.observe(error)
             self._digest = None
-            return await self._fail(error, await store.snapshot(self.resource))
-        if self._first and old is not None and old.data is not None and old.taken_at < self._context.started_at:
-            age = round(snapshot.taken_at - old.taken_at, 3)
-            events = [_caught_up(event, age) for event in events]
-        polled = await self._commit(snapshot, events, answer.max_age)
-        self._first = False
-        self._failures = 0
-        # While an answer is doubted the next one is looked into even if it is the same.
-        self._digest = None if snapshot.memo.get("regressed") else digest
-        return polled
+            return await self._fail(error, await self._context.store.snapshot(self.resource))
 
     @abstractmethod
     async def _fetch(self) -> Answer:
         """Ask the endpoint."""
 
     @abstractmethod
-    def _compare(self, old: Snapshot | None, data: Json, at: float) -> tuple[list[Event], Json, Json]:
-        """Return (events, data to believe, memo); ``old`` has data, or is None at first sight.
+    def _check(self, data: Json) -> None:
+        """Raise BadAnswerError where ``data`` is not what the endpoint gives."""
 
-        Raises BadAnswerError where ``data`` is not what the endpoint gives.
-        """
+    @abstractmethod
+    def _first_sight(self, data: Json) -> Comparison:
+        """Return what is believed of the first answer ever; there are no events."""
 
-    def _take_up(self, old: Snapshot | None, data: Json, at: float) -> tuple[Snapshot, list[Event]]:
+    @abstractmethod
+    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:
+        """Tell whether ``data`` seems to be older than the snapshot, which has data."""
+
+    @abstractmethod
+    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
+        """Compare an answer with the snapshot, which has data. May raise ClashError: then nothing is taken up."""
+
+    def _wanted(self, at: float) -> float:  # noqa: ARG002 - for those who know more
+        """Return in how many seconds the next poll is wanted, infinity where the interval will do."""
+        return math.inf
+
+    async def _take_up(self, answer: Answer) -> Polled:
+        at = self._context.now()
+        digest = hashlib.blake2b(answer.body, digest_size=16).digest()
+        if digest == self._digest:
+            self._failures = 0
+            return Polled([], answer.max_age, committed=False, wanted=self._wanted(at))
+        old = await self._context.store.snapshot(self.resource)
         known = old if old is not None and old.data is not None else None
-        events, believed, memo = self._compare(known, data, at)
-        if old is not None and old.memo.get("unavailable"):
-            events = [*self._said(EventType.WATCH_AVAILABLE, old, {"endpoint": self.endpoint}), *events]
-        return Snapshot(believed, memo, at), events
+        self._check(answer.data)
+        if known is None:
+            comparison = self._first_sight(answer.data)
+        elif not self._doubting and self._goes_back(known, answer.data, at):
+            self._doubting, self._digest, self._failures = True, None, 0
+            return Polled([], answer.max_age, committed=False, wanted=_DOUBT)
+        else:
+            comparison = await self._compare(known, answer.data, at)
+        polled = await self._store(old, comparison, at, answer.max_age)
+        self._first = self._doubting = False
+        self._failures = 0
+        self._digest = digest if comparison.settled else None
+        return polled
+
+    async def _store(self, old: Snapshot | None, comparison: Comparison, at: float, max_age: float) -> Polled:
+        events = [*self._back(old), *comparison.events]
+        if old is not None and old.data is not None:
+            if not events and (old.data, old.memo) == (comparison.data, comparison.memo):
+                return Polled([], max_age, committed=False, wanted=self._wanted(at))
+            if self._first and old.taken_at < self._context.started_at:
+                events = [_caught_up(event, round(at - old.taken_at, 3)) for event in events]
+        polled = await self._commit(Snapshot(comparison.data, comparison.memo, at), events, max_age)
+        return polled._replace(wanted=self._wanted(at))
+
+    def _back(self, old: Snapshot | None) -> list[Event]:
+        """Return the events of a good answer after what the snapshot remembers."""
+        if old is None or not old.memo.get("unavailable"):
+            return []
+        return self._said(EventType.WATCH_AVAILABLE, old, {"endpoint": self.endpoint})
 
     async def _fail(self, error: ClashError, old: Snapshot | None) -> Polled:
         """Remember the trouble and say it once; what concerns the API as a whole is the monitor's to say."""
         if isinstance(error, MaintenanceError | DeniedError):
             return Polled([], 0.0, committed=False)
         self._failures += 1
-        backoff = min(self._interval * 2.0 ** min(self._failures, 10), _LONGEST_BACKOFF)
-        not_before = max(error.max_age, backoff)
+        backoff = min(self._interval * 2.0 ** min(self._failures, 10), LONGEST_BACKOFF)
         memo = {} if old is None else dict(old.memo)
-        if memo.get("trouble") == error.kind:
-            return Polled([], not_before, committed=False)
+        if memo.get("trouble") == error.kind or self._concerns_all(error):
+            return Polled([], error.max_age, committed=False, backoff=backoff)
         memo["trouble"] = error.kind
         metadata = {"error": error.kind, "message": str(error), "endpoint": self.endpoint}
         if isinstance(error, NotFoundError):
@@ -146,7 +204,16 @@ class Poller(ABC):
         else:
             events = self._said(EventType.POLL_ERROR, old, metadata)
         data, taken_at = (None, 0.0) if old is None else (old.data, old.taken_at)
-        return await self._commit(Snapshot(data, memo, taken_at), events, not_before)
+        polled = await self._commit(Snapshot(data, memo, taken_at), events, error.max_age)
+        return polled._replace(backoff=backoff)
+
+    def _concerns_all(self, error: ClashError) -> bool:
+        """Tell whether a failure is the API's and not the resource's: when the others fail as well, as far as known."""
+        if isinstance(error, NotFoundError):
+            return False
+        if self._context.monitor.status not in (None, ApiStatus.OK):
+            return True
+        return isinstance(error, UnreachableError) and self._failures < _LOST_TO_BE_TOLD
 
     async def _commit(self, snapshot: Snapshot, events: list[Event], not_before: float) -> Polled:
         if self._retired:

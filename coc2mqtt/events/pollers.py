@@ -1,22 +1,25 @@
-"""The pollers of each kind of resource."""
+"""The pollers of clans and players."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from coc2mqtt.clash.errors import ClashError, PrivateWarLogError
-from coc2mqtt.events.clan import compare_clan, complete_members
-from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.player import compare_player, complete_units
-from coc2mqtt.events.poller import PollContext, Polled, Poller
-from coc2mqtt.events.resource import Kind, Snapshot
-from coc2mqtt.events.shapes import check_clan, check_player, check_war
-from coc2mqtt.events.war import compare_war, first_war, war_sides
+from coc2mqtt.events.clan import clan_goes_back, compare_clan, complete_members
+from coc2mqtt.events.event import EventType
+from coc2mqtt.events.player import compare_player, complete_player, player_goes_back
+from coc2mqtt.events.poller import Comparison, PollContext, Poller
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.shapes import check_clan, check_player
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.answer import Answer
+    from coc2mqtt.events.event import Event
+    from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]
+
+# A season is four weeks: another end within a week (seconds) is the rest of the first one, seen late.
+_SHORTEST_SEASON = 7 * 86_400.0
 
 
 class ClanPoller(Poller):
@@ -32,12 +35,26 @@ class ClanPoller(Poller):
     async def _fetch(self) -> Answer:
         return await self._context.api.clan(self._tag)
 
-    def _compare(self, old: Snapshot | None, data: Json, at: float) -> tuple[list[Event], Json, Json]:
+    def _check(self, data: Json) -> None:
         check_clan(data, self._tag)
-        before = None if old is None else old.data
-        believed = complete_members(before, data)
-        events = [] if before is None else compare_clan(before, believed, at=at, members=self._members)
-        return events, believed, {}
+
+    def _first_sight(self, data: Json) -> Comparison:
+        roster = complete_members(None, data)
+        return Comparison([], roster.clan, {})
+
+    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:  # noqa: ARG002 - no part of it is known by time
+        return clan_goes_back(old.data or {}, data)
+
+    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
+        before = old.data or {}
+        roster = complete_members(before, data, missing=old.memo.get("missing", ()))
+        memo: Json = {"missing": roster.missing} if roster.missing else {}
+        events, reset_at = _one_season(
+            compare_clan(before, roster.clan, at=at, members=self._members), old.memo.get("season_reset_at"), at
+        )
+        if reset_at is not None:
+            memo["season_reset_at"] = reset_at
+        return Comparison(events, roster.clan, memo, settled=not roster.missing)
 
 
 class PlayerPoller(Poller):
@@ -62,59 +79,28 @@ class PlayerPoller(Poller):
     async def _fetch(self) -> Answer:
         return await self._context.api.player(self._tag)
 
-    def _compare(self, old: Snapshot | None, data: Json, at: float) -> tuple[list[Event], Json, Json]:
+    def _check(self, data: Json) -> None:
         check_player(data, self._tag)
-        if old is None or old.data is None:
-            return [], data, {}
-        believed = complete_units(old.data, data)
+
+    def _first_sight(self, data: Json) -> Comparison:
+        return Comparison([], data, {})
+
+    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:  # noqa: ARG002 - no part of it is known by time
+        return player_goes_back(old.data or {}, data)
+
+    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
+        before = old.data or {}
+        believed = complete_player(before, data)
         events = compare_player(
-            old.data, believed, at=at, include_fields=self._include_fields, exclude_fields=self._exclude_fields
+            before, believed, at=at, include_fields=self._include_fields, exclude_fields=self._exclude_fields
         )
-        return events, believed, {}
+        return Comparison(events, believed, {})
 
 
-class WarPoller(Poller):
-    """Polls a clan's current war.
-
-    A private war log is a state of the war, not a failure: its begin and its end are said. That the clan itself is
-    missing is left to the clan's own poller.
-    """
-
-    kind: ClassVar = Kind.WAR
-    endpoint: ClassVar = "currentwar"
-
-    async def _fetch(self) -> Answer:
-        return await self._context.api.current_war(self._tag)
-
-    def _compare(self, old: Snapshot | None, data: Json, at: float) -> tuple[list[Event], Json, Json]:
-        check_war(data, self._tag)
-        if old is None or old.data is None:
-            return [], data, first_war(data)
-        return compare_war(old, data, tag=self._tag, at=at)
-
-    def _take_up(self, old: Snapshot | None, data: Json, at: float) -> tuple[Snapshot, list[Event]]:
-        snapshot, events = super()._take_up(old, data, at)
-        if old is not None and old.memo.get("private"):
-            events = [*self._said(EventType.WAR_LOG_PUBLIC, old, {}), *events]
-        return snapshot, events
-
-    async def _fail(self, error: ClashError, old: Snapshot | None) -> Polled:
-        if not isinstance(error, PrivateWarLogError):
-            return await super()._fail(error, old)
-        self._failures = 0
-        if old is None:
-            return await self._commit(Snapshot(None, {"private": True}, self._context.now()), [], error.max_age)
-        memo = {key: value for key, value in old.memo.items() if key not in ("trouble", "unavailable")}
-        if memo.get("private") and memo == old.memo:
-            return Polled([], error.max_age, committed=False)
-        events = [] if memo.get("private") else self._said(EventType.WAR_LOG_PRIVATE, old, {})
-        snapshot = Snapshot(old.data, {**memo, "private": True}, self._context.now())
-        return await self._commit(snapshot, events, error.max_age)
-
-    def _said(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
-        if event_type in (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE):
-            return []
-        return super()._said(event_type, old, metadata)
-
-    def _name(self, data: Json) -> str | None:
-        return war_sides(data, self._tag)[0].get("name")
+def _one_season(events: list[Event], reset_at: float | None, at: float) -> tuple[list[Event], float | None]:
+    """Return the events without the end of a season that has ended already, and when the last one did."""
+    if not any(event.event_type is EventType.SEASON_RESET for event in events):
+        return events, reset_at
+    if reset_at is None or at - reset_at >= _SHORTEST_SEASON:
+        return events, at
+    return [event for event in events if event.event_type is not EventType.SEASON_RESET], reset_at

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _LONGEST_TEXT = 160
 _MOST_ITEMS = 5
 _MOST_CHANGES = 20
+# As many as a clan has members.
+_LONGEST_LIST = 50
 # What tells one item of a list (a troop, an achievement, a label, a district) from another, in few bytes.
 _ITEM_KEYS = ("tag", "name", "village", "level", "stars", "value")
 
@@ -44,7 +46,7 @@ class EventRecord:
             timestamp=event.timestamp,
             summary=summarize(event),
             changes=tuple(_trim_change(change) for change in event.changes[:_MOST_CHANGES]),
-            metadata={key: _trim(value) for key, value in event.metadata.items()},
+            metadata={key: _shorten(value) for key, value in event.metadata.items()},
         )
 
 
@@ -53,6 +55,15 @@ def _trim_change(change: Change) -> dict[str, Any]:
     if isinstance(old, list) and isinstance(new, list):
         old, new = [item for item in old if item not in new], [item for item in new if item not in old]
     return {"field": change.field, "old_value": _trim(old), "new_value": _trim(new)}
+
+
+def _shorten(value: Any) -> Any:
+    """Return a value of the metadata, which the engine has put together, with no text and no list too long."""
+    if isinstance(value, dict):
+        return {key: _shorten(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shorten(item) for item in value[:_LONGEST_LIST]]
+    return _trim(value)
 
 
 def _trim(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Whether an answer is what its endpoint gives: checked once, so that the comparing can rely on it.
 
-Only what the comparing leans on is checked. Unknown fields and unknown values of enumerations pass: the API grows.
+Only what the comparing leans on is checked, and that the keys which no answer lacks are there: without them it is half
+a body. Unknown fields and unknown values of enumerations pass: the API grows.
 """
 
 from __future__ import annotations
@@ -17,25 +18,39 @@ _AT_WAR = ("preparation", "inWar", "warEnded")
 def check_clan(data: Json, tag: str) -> None:
     """Raise BadAnswerError unless ``data`` is the clan with this tag."""
     _check_tag(data, tag, "clan")
+    _check(isinstance(data.get("name"), str), "the clan has no name")
+    _check(_is_number(data.get("clanLevel")), "the clan has no level")
     # Without it nobody could tell a whole member list from a cut one.
-    _check(isinstance(data.get("members"), int), "the clan's number of members is missing")
+    _check(_is_number(data.get("members")), "the clan's number of members is missing")
     _check_items(data, "memberList", "tag")
     for member in data.get("memberList") or []:
         for field in ("donations", "donationsReceived"):
-            _check(isinstance(member.get(field), int | None), f"a member's {field} is no number")
+            _check(_is_number(member.get(field, 0)), f"a member's {field} is no number")
 
 
 def check_player(data: Json, tag: str) -> None:
     """Raise BadAnswerError unless ``data`` is the player with this tag."""
     _check_tag(data, tag, "player")
-    for field in ("troops", "spells", "heroes", "heroEquipment", "labels"):
-        _check_items(data, field, "name")
+    _check(isinstance(data.get("name"), str), "the player has no name")
+    _check(_is_number(data.get("townHallLevel")), "the player has no town hall")
+    _check(_is_number(data.get("trophies")), "the player has no trophies")
+    _check(isinstance(data.get("troops"), list), "the player has no troops")
+    for field in ("builderHallLevel", "townHallWeaponLevel"):
+        _check(_is_number(data.get(field, 0)), f"the player's {field} is no number")
+    _check_items(data, "labels", "name")
     for field in ("troops", "spells", "heroes", "heroEquipment"):
+        _check_items(data, field, "name")
         for unit in data.get(field) or []:
-            _check(isinstance(unit.get("level"), int | None), f"a level in {field} is no number")
+            _check(_is_number(unit.get("level", 0)), f"a level in {field} is no number")
             _check(isinstance(unit.get("village"), str | None), f"a village in {field} is no name")
-    for field in ("townHallLevel", "builderHallLevel"):
-        _check(isinstance(data.get(field, 0), int | None), f"the player's {field} is no number")
+    for hero in data.get("heroes") or []:
+        _check_items(hero, "equipment", "name")
+    _check_items(data, "achievements", "name")
+    for achievement in data.get("achievements") or []:
+        _check(_is_number(achievement.get("stars", 0)), "the stars of an achievement are no number")
+        _check(
+            all(isinstance(achievement.get(key), str | None) for key in ("village", "info")), "an achievement is odd"
+        )
 
 
 def check_war(data: Json, tag: str) -> None:
@@ -51,6 +66,13 @@ def check_war(data: Json, tag: str) -> None:
     _check(isinstance(data["preparationStartTime"], str), "the war's start is no time")
     _check(all(isinstance(side.get("tag"), str) for side in sides), "the war lacks a side")
     _check(tag in [side["tag"] for side in sides], "the war is another clan's")
+    _check(all(isinstance(side.get("members"), list) for side in sides), "a side of the war has no members")
+
+
+def check_war_log(data: Json) -> None:
+    """Raise BadAnswerError unless ``data`` is a war log: what its entries hold is looked at where it is used."""
+    items = data.get("items")
+    _check(isinstance(items, list) and all(isinstance(item, dict) for item in items), "the answer is no war log")
 
 
 def _check_side(side: Json) -> None:
@@ -60,8 +82,8 @@ def _check_side(side: Json) -> None:
     for member in side.get("members") or []:
         _check_items(member, "attacks", "defenderTag")
         for attack in member.get("attacks") or []:
-            _check(isinstance(attack.get("order"), int), "an attack has no order")
-            _check(isinstance(attack.get("stars"), int | None), "an attack's stars are no number")
+            _check(_is_number(attack.get("order")), "an attack has no order")
+            _check(_is_number(attack.get("stars", 0)), "an attack's stars are no number")
 
 
 def _check_tag(data: Json, tag: str, what: str) -> None:
@@ -78,6 +100,10 @@ def _check_items(data: Json, field: str, key: str) -> None:
         all(isinstance(item, dict) and isinstance(item.get(key), str) for item in items),
         f"an entry of {field} has no {key}",
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check(good: bool, trouble: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
+_MOST_FAILED = 1000
+
 
 class EventStream:
     """Events of everything that is watched, in the order in which they were seen.
@@ -37,7 +40,7 @@ class EventStream:
     polling is held up, 0 means without end. With ``persist_path`` the state is written to that file after every
     change, and what nobody acknowledged is delivered again after a restart. An event is acknowledged when the
     iteration asks for the next one, or when every callback has returned; one whose callback raised is delivered
-    again at the next start.
+    again at the next start. Of those, the last thousand are kept.
     """
 
     def __init__(self, api: ClashClient, queue_size: int = 1000, persist_path: Path | str | None = None) -> None:
@@ -53,6 +56,8 @@ class EventStream:
         self._dirty = asyncio.Event()
         self._engine = Engine(api, QueueStore(self._state, self._queue, committed=self._dirty.set))
         self._callbacks: list[tuple[EventType | None, EventCallback]] = []
+        self._failed: deque[Event] = deque()
+        self._dropping = False
         self._runner: asyncio.Task[None] | None = None
 
     def watch_clans(self, tags: Iterable[str], interval: float = 60.0, track_members: bool = True) -> EventStream:
@@ -124,6 +129,8 @@ class EventStream:
         if self._runner is not None:
             return
         waiting = self._state.unacknowledged()
+        self._failed.clear()
+        self._dropping = False
         while not self._queue.empty():
             self._queue.get_nowait()
         self._runner = asyncio.get_running_loop().create_task(self._run(waiting), name="EventStream")
@@ -149,6 +156,8 @@ class EventStream:
             async for event in self._events():
                 if await self._dispatch(event):
                     self._acknowledge(event)
+                else:
+                    self._keep(event)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -200,6 +209,15 @@ class EventStream:
                     done = False
                     _log.exception("a callback raised: its event is delivered again at the next start")
         return done
+
+    def _keep(self, event: Event) -> None:
+        """Keep an event whose callback raised, and let go of the oldest one of too many."""
+        self._failed.append(event)
+        if len(self._failed) > _MOST_FAILED:
+            if not self._dropping:
+                _log.warning("callbacks raise all the time: of their events only the last are kept", most=_MOST_FAILED)
+            self._dropping = True
+            self._acknowledge(self._failed.popleft())
 
     async def _take_up_file(self) -> None:
         if self._path is None or self._file is not None:

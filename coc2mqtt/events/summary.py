@@ -41,6 +41,10 @@ def _updated(event: Event, name: str, _: dict[str, Any]) -> str:
     if len(event.changes) == 1:
         change = event.changes[0]
         if not isinstance(change.old_value, dict | list) and not isinstance(change.new_value, dict | list):
+            if change.old_value is None:
+                return f"{name}: {change.field} is {change.new_value} now"
+            if change.new_value is None:
+                return f"{name}: {change.field} is no longer {change.old_value}"
             return f"{name}: {change.field} changed from {change.old_value} to {change.new_value}"
     return f"{name}: {_fields(event)} changed"
 
@@ -50,9 +54,11 @@ def _member_updated(event: Event, name: str, meta: dict[str, Any]) -> str:
 
 
 def _role(event: Event, name: str, meta: dict[str, Any]) -> str:
-    verb = "demoted" if meta.get("direction") == "demoted" else "promoted"
     role = str(meta.get("new_role"))
-    return f"{_member(event, name, meta)} was {verb} to {_ROLES.get(role, role)}"
+    shown = _ROLES.get(role, role)
+    if meta.get("direction") is None:
+        return f"{_member(event, name, meta)} has the role {shown} now"
+    return f"{_member(event, name, meta)} was {meta['direction']} to {shown}"
 
 
 def _donations(event: Event, name: str, meta: dict[str, Any]) -> str:
@@ -85,13 +91,49 @@ def _war_ended(_: Event, name: str, meta: dict[str, Any]) -> str:
     verb = _RESULTS.get(str(meta.get("result")))
     if verb is None:
         return f"{name}'s war{against} has ended, its result was not seen"
-    return f"{name} {verb} its war{against}, {meta.get('stars')} stars to {meta.get('opponent_stars')}"
+    stars, others = meta.get("stars"), meta.get("opponent_stars")
+    score = f"{stars} stars to {others}"
+    if stars == others and verb != "tied":
+        score += (
+            f" and {_percent(meta.get('destruction'))} to {_percent(meta.get('opponent_destruction'))} % destruction"
+        )
+    return f"{name} {verb} its war{against}, {score}"
+
+
+def _percent(value: object) -> object:
+    return round(value, 2) if isinstance(value, float) else value
 
 
 def _unit(_: Event, name: str, meta: dict[str, Any]) -> str:
     if meta.get("old_level") is None:
         return f"{name} unlocked {meta.get('name')} at level {meta.get('new_level')}"
     return f"{name} upgraded {meta.get('name')} to level {meta.get('new_level')}"
+
+
+def _season(_: Event, name: str, meta: dict[str, Any]) -> str:
+    return f"A new season has begun: {name} donated {meta.get('season_donations')} troops in the last one"
+
+
+def _worn(_: Event, name: str, meta: dict[str, Any]) -> str:
+    verbs = {"added": "wears", "removed": "put away"}
+    parts = [f"{verb} {' and '.join(meta[key])}" for key, verb in verbs.items() if meta.get(key)]
+    return f"{meta.get('name')} of {name} {' and '.join(parts)}"
+
+
+def _war_preference(_: Event, name: str, meta: dict[str, Any]) -> str:
+    wish = {"in": "wants to fight", "out": "does not want to fight"}.get(str(meta.get("new_value")))
+    return f"{name} {wish} in wars now" if wish else f"{name} has the war preference {meta.get('new_value')} now"
+
+
+def _moved(verb: str) -> Callable[[Event, str, dict[str, Any]], str]:
+    return lambda _, name, meta: f"{name} {verb} {meta.get('clan_name') or meta.get('clan_tag')}"
+
+
+def _league(_: Event, name: str, meta: dict[str, Any]) -> str:
+    old, new = meta.get("old_value"), meta.get("new_value")
+    if old is None or new is None:
+        return f"{name} is in {new or 'no league'} now"
+    return f"{name} moved from {old} to {new}"
 
 
 def _labels(_: Event, name: str, meta: dict[str, Any]) -> str:
@@ -125,7 +167,7 @@ _SENTENCES: dict[EventType, Callable[[Event, str, dict[str, Any]], str]] = {
     EventType.TOWNHALL_UPGRADED: _said("{name} upgraded the town hall to level {m_new_value}"),
     EventType.BUILDERHALL_UPGRADED: _said("{name} upgraded the builder hall to level {m_new_value}"),
     EventType.PLAYER_NAME_CHANGED: _said("{m_old_value} is called {m_new_value} now"),
-    EventType.PLAYER_LEAGUE_CHANGED: _said("{name} moved from {m_old_value} to {m_new_value}"),
+    EventType.PLAYER_LEAGUE_CHANGED: _league,
     EventType.PLAYER_LABEL_CHANGED: _labels,
     EventType.MAINTENANCE_START: _said("Clash of Clans is in maintenance"),
     EventType.MAINTENANCE_END: _maintenance_end,
@@ -138,4 +180,13 @@ _SENTENCES: dict[EventType, Callable[[Event, str, dict[str, Any]], str]] = {
     EventType.WATCH_AVAILABLE: _said("{name} can be found again"),
     EventType.API_DENIED: _said("The Clash of Clans API refuses the token: {m_message}"),
     EventType.API_RESTORED: _said("The Clash of Clans API answers again"),
+    EventType.SEASON_RESET: _season,
+    EventType.TOWNHALL_WEAPON_UPGRADED: _said("{name} upgraded the town hall's weapon to level {m_new_value}"),
+    EventType.SUPER_TROOP_STARTED: _said("{name} boosted {m_name}"),
+    EventType.SUPER_TROOP_ENDED: _said("{m_name} of {name} is not boosted any more"),
+    EventType.HERO_EQUIPMENT_CHANGED: _worn,
+    EventType.PLAYER_WAR_PREFERENCE_CHANGED: _war_preference,
+    EventType.PLAYER_CLAN_JOINED: _moved("joined"),
+    EventType.PLAYER_CLAN_LEFT: _moved("left"),
+    EventType.ACHIEVEMENT_COMPLETED: _said("{name} completed {m_name}"),
 }

@@ -12,10 +12,11 @@ from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.poller import PollContext
-from coc2mqtt.events.pollers import ClanPoller, PlayerPoller, WarPoller
+from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import API
-from coc2mqtt.events.scheduler import Scheduler
+from coc2mqtt.events.scheduler import Again, Scheduler
+from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -88,9 +89,10 @@ class _Watcher(BaseWatcher):
         return [event for task in tasks for event in task.result().events]
 
     async def _run(self) -> None:
-        scheduler = Scheduler(rng=random.Random())  # noqa: S311 - jitter is no secret
+        rng = random.Random()  # noqa: S311 - jitter is no secret
+        scheduler = Scheduler(rng=rng, rate=self._api.requests_per_second)
         for resource, poll in self._polls.items():
-            scheduler.add(resource, self._interval, _not_before(poll))
+            scheduler.add(resource, self._interval, _when_again(poll))
         await scheduler.run()
 
 
@@ -178,12 +180,15 @@ class MaintenanceWatcher(_Watcher):
 class _Unmonitored:
     """Stands where an ApiMonitor would, and takes up nothing."""
 
+    status = None
+
     async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:  # noqa: ARG002
         return []
 
 
-def _not_before(poll: Poll) -> Callable[[], Awaitable[float]]:
-    async def polled() -> float:
-        return (await poll()).not_before
+def _when_again(poll: Poll) -> Callable[[], Awaitable[Again]]:
+    async def polled() -> Again:
+        outcome = await poll()
+        return Again(outcome.not_before, outcome.wanted, outcome.backoff)
 
     return polled

@@ -21,8 +21,8 @@ _LONGEST_SUMMARY = 600
 def encode_event(entry: JournalEntry) -> bytes:
     """Return an event's payload, at most EVENT_LIMIT bytes.
 
-    A very long name or summary is cut. What is larger even so loses changes from the end, then its longest metadata;
-    ``metadata.left_out`` says how many.
+    A very long name or summary is cut. What is larger even so loses changes from the end, then its longest metadata, of
+    a list entry by entry from the end; ``metadata.left_out`` says how many.
     """
     record = entry.record
     # The API's word, which nobody has checked: an event that could not be published would block all that follow.
@@ -49,7 +49,11 @@ def encode_event(entry: JournalEntry) -> bytes:
         if changes:
             changes.pop()
         else:
-            del metadata[max(metadata, key=lambda key: len(str(metadata[key])))]
+            longest = max(metadata, key=lambda key: len(str(metadata[key])))
+            if isinstance(metadata[longest], list) and metadata[longest]:
+                metadata[longest] = metadata[longest][:-1]
+            else:
+                del metadata[longest]
 
 
 def _shorten(text: str, limit: int) -> str:

@@ -172,7 +172,11 @@ class WatchesPayload(Payload):
 
 
 class HealthPayload(Payload):
-    """How the bridge is doing; counters since the start, ages in seconds."""
+    """How the bridge is doing; counters since the start, ages in seconds.
+
+    ``overdue`` is how many resources wait for a poll that should have been made, ``overdue_seconds`` how long the
+    first of them has been waiting; ``load`` is the share of the tokens' pace that all intervals together ask for.
+    """
 
     healthy: bool
     problems: list[str]
@@ -184,6 +188,8 @@ class HealthPayload(Payload):
     polls_changed: int
     last_poll_age_seconds: float | None
     overdue: int
+    overdue_seconds: float
+    load: float
     watches: int
     events: int
     published: int

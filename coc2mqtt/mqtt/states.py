@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from coc2mqtt.clash.times import parse_time
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.war import war_id, war_sides
+from coc2mqtt.events.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.mqtt.payloads import (
     ApiStatusPayload,
     ClanPayload,
@@ -55,12 +55,8 @@ def api_status(snapshot: Snapshot) -> ApiStatusPayload:
 
 def api_time(text: object) -> str | None:
     """Return a time of the API (``20260417T011933.000Z``) as it is published, None where it is none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC).isoformat(timespec="milliseconds")
-    except ValueError:
-        return None
+    moment = parse_time(text)
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def _clan(tag: str, data: Json, taken_at: float) -> ClanPayload:
@@ -119,8 +115,7 @@ def _war(tag: str, snapshot: Snapshot) -> WarPayload:
         start_time=api_time(data.get("startTime")),
         end_time=api_time(data.get("endTime")),
         team_size=_integer(data.get("teamSize")),
-        # A war of the clan war league does not say it: there it is one attack each.
-        attacks_per_member=_integer(data.get("attacksPerMember", 1)) if at_war else None,
+        attacks_per_member=attacks_per_member(data) if at_war else None,
         status=_status(data, own, other),
         clan=_side(own) if at_war else None,
         opponent=_side(other) if at_war else None,

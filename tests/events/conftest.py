@@ -42,12 +42,23 @@ class Clock:
 
 
 @dataclass
+class Calendar:
+    """The time of the scripted world."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
 class Bench:
     """A scripted API over real HTTP, and a state that outlives what polls it."""
 
     world: World
     server: DemoServer
     api: ClashClient
+    calendar: Calendar
     clock: Clock = field(default_factory=Clock)
     state: PollingState = field(default_factory=PollingState)
     queue: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
@@ -79,8 +90,13 @@ class Bench:
 
 
 @pytest.fixture
-def world() -> World:
-    return World(now=lambda: NOON, members=10, players=1)
+def calendar() -> Calendar:
+    return Calendar()
+
+
+@pytest.fixture
+def world(calendar: Calendar) -> World:
+    return World(now=calendar, members=10, players=1)
 
 
 @pytest.fixture
@@ -98,9 +114,9 @@ async def open_client() -> AsyncIterator[OpenClient]:
 
 
 @pytest.fixture
-async def bench(world: World, open_client: OpenClient) -> AsyncIterator[Bench]:
+async def bench(world: World, calendar: Calendar, open_client: OpenClient) -> AsyncIterator[Bench]:
     async with DemoServer(world) as server:
-        yield Bench(world, server, await open_client(server.base_url))
+        yield Bench(world, server, await open_client(server.base_url), calendar)
 
 
 @pytest.fixture

@@ -52,10 +52,21 @@ def test_a_maintenance_that_flaps_at_its_end_does_not_end_twice() -> None:
     assert names(None, DOWN, None, DOWN, None, DOWN, None, None) == ["maintenance_start", "maintenance_end"]
 
 
-def test_answers_from_the_cache_of_other_endpoints_end_no_maintenance() -> None:
-    state, events = play(None, DOWN, None, None, None, from_probe=False)
+def test_answers_from_the_cache_of_other_endpoints_end_no_maintenance_and_hide_none() -> None:
+    state, events = play(None, DOWN, None, DOWN, None, None, None, from_probe=False)
     assert state.status is ApiStatus.MAINTENANCE
-    assert len(events) == 1
+    assert [event.event_type.value for event in events] == ["maintenance_start"]
+    assert state.since == 101.0, "the first word of it"
+
+
+def test_one_word_of_maintenance_is_for_the_probe_to_confirm_or_to_deny() -> None:
+    state, events = play(None, DOWN, from_probe=False)
+    assert (state.status, state.suspicious, events) == (ApiStatus.OK, True, [])
+    denied, _ = observe_api(state, None, at=102.0, from_probe=True)
+    assert not denied.suspicious
+    confirmed, (event,) = observe_api(state, DOWN, at=102.0, from_probe=True)
+    assert (confirmed.status, event.event_type.value) == (ApiStatus.MAINTENANCE, "maintenance_start")
+    assert (confirmed.since, event.timestamp) == (101.0, 102.0)
 
 
 @pytest.mark.parametrize("error", [LOST, WRONG, ServerError("502")])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from coc2mqtt.events.clan import compare_clan, complete_members
+from coc2mqtt.events.clan import clan_goes_back, compare_clan, complete_members
 from coc2mqtt.events.event import Change, EventType
 from tests.events.builders import CLAN_TAG, Json, clan, member
 
@@ -14,7 +14,7 @@ ANN, BOB, CAT = "#2PA", "#2PB", "#2PC"
 def told(old: Json, new: Json, **options: Any) -> list[tuple[str, Any]]:
     return [
         (event.event_type.value, event.metadata.get("member_tag"))
-        for event in compare_clan(old, complete_members(old, new), at=1.0, **options)
+        for event in compare_clan(old, complete_members(old, new).clan, at=1.0, **options)
     ]
 
 
@@ -52,7 +52,84 @@ def test_a_short_member_list_is_no_evidence_that_anybody_left(listed: list[Json]
     else:
         new["memberList"] = listed
     assert told(old, new) == []
-    assert {entry["tag"] for entry in complete_members(old, new)["memberList"]} == {ANN, BOB}
+    assert {entry["tag"] for entry in complete_members(old, new).clan["memberList"]} == {ANN, BOB}
+
+
+def test_who_is_missing_from_a_second_short_list_has_left() -> None:
+    old = clan(member(ANN), member(BOB), member(CAT))
+    short = {**clan(member(ANN), member(BOB)), "members": 3}
+    first = complete_members(old, short)
+    assert first.missing == [CAT]
+    assert compare_clan(old, first.clan, at=1.0) == []
+    second = complete_members(first.clan, short, missing=first.missing)
+    assert second.missing == []
+    assert [event.metadata["member_tag"] for event in compare_clan(first.clan, second.clan, at=1.0)] == [CAT]
+
+
+def test_an_empty_list_is_no_evidence_however_often_it_comes() -> None:
+    old = clan(member(ANN), member(BOB))
+    empty = {**clan(), "members": 2}
+    first = complete_members(old, empty)
+    second = complete_members(first.clan, empty, missing=first.missing)
+    assert (first.missing, second.missing) == ([], [])
+    assert compare_clan(old, second.clan, at=1.0) == []
+
+
+def test_a_season_that_ends_is_one_event_and_no_donation() -> None:
+    before = [member(f"#2P{letter}", donations=100 + number) for number, letter in enumerate("0289PYLQ")]
+    after = [{**one, "donations": 0, "donationsReceived": 0} for one in before]
+    after[0] = {**after[0], "donations": 300}
+    (event,) = compare_clan(clan(*before), clan(*after), at=1.0)
+    assert event.event_type is EventType.SEASON_RESET
+    assert event.metadata == {
+        "members": 8,
+        "season_donations": 828,
+        "season_donations_received": 400,
+        "top_donor_tag": "#2PQ",
+        "top_donor_name": "Name of #2PQ",
+        "top_donations": 107,
+    }
+
+
+def test_one_member_whose_donations_fell_is_no_season() -> None:
+    members = [member(f"#2P{letter}") for letter in "0289"]
+    back = [member("#2P0", donations=0, donationsReceived=0), *members[1:]]
+    assert compare_clan(clan(*members), clan(*back), at=1.0) == []
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        clan(member(ANN), member(BOB), clanLevel=18),
+        clan(member(ANN, expLevel=9), member(BOB)),
+        clan(member(ANN), member(BOB, donations=99)),
+        clan(member(ANN, townHallLevel=14)),
+    ],
+    ids=["level", "experience", "donations", "town hall"],
+)
+def test_less_of_what_only_grows_is_an_older_answer(older: Json) -> None:
+    now = clan(member(ANN, expLevel=10), member(BOB))
+    assert clan_goes_back(now, older)
+    assert not clan_goes_back(older, now)
+
+
+def test_a_whole_clans_donations_fall_at_the_end_of_a_season_and_are_no_older_answer() -> None:
+    before = [member(f"#2P{letter}") for letter in "0289PY"]
+    after = [{**one, "donations": 0} for one in before]
+    assert not clan_goes_back(clan(*before), clan(*after))
+
+
+def test_an_unknown_role_has_no_direction() -> None:
+    (event,) = compare_clan(clan(member(ANN)), clan(member(ANN, role="warlord")), at=1.0)
+    assert event.event_type is EventType.MEMBER_ROLE_CHANGED
+    assert event.metadata["direction"] is None
+
+
+def test_the_order_of_a_clans_own_lists_does_not_matter() -> None:
+    labels = [{"id": 1, "name": "A"}, {"id": 2, "name": "B"}]
+    old = clan(member(ANN), labels=labels, clanCapital={"districts": labels})
+    new = clan(member(ANN), labels=labels[::-1], clanCapital={"districts": labels[::-1]})
+    assert compare_clan(old, new, at=1.0) == []
 
 
 def test_somebody_new_on_a_short_list_has_joined_all_the_same() -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from coc2mqtt.demo import PROBE_TAG, faults
 from coc2mqtt.events.api_state import ApiStatus
@@ -12,6 +14,7 @@ from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
+from tests.events.conftest import NOON
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -139,8 +142,8 @@ async def test_while_the_api_refuses_everything_only_the_probe_asks(
     bench: Bench, until: Until, fault: Fault, status: ApiStatus, told: list[str]
 ) -> None:
     engine = engine_of(bench)
-    for clan in bench.world.clan_tags:
-        engine.watch(Watch(Kind.CLAN, clan, SHORT, war_interval=SHORT))
+    engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war_interval=SHORT))
+    engine.watch(Watch(Kind.CLAN, bench.private_clan, SHORT, war=False))
     engine.watch(Watch(Kind.PLAYER, bench.player, SHORT))
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     requests = bench.server.requests
@@ -152,7 +155,7 @@ async def test_while_the_api_refuses_everything_only_the_probe_asks(
         return requests[PROBE] + 5
 
     async with running(engine):
-        await until(lambda: len(requests) == 6 and min(requests.values()) > 2)
+        await until(lambda: len(requests) == 5 and min(requests.values()) > 2)
         bench.server.faults.add(fault)
         await until(lambda: engine.api_status is status)
         moment = later()
@@ -216,6 +219,87 @@ async def test_an_api_that_cannot_be_reached_is_said_once_and_only_the_probe_ask
     events = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
     told = [event.event_type.value for event in events if event.tag == "api"]
     assert told == ["poll_error", "api_restored"]
+
+
+async def test_a_war_log_is_looked_at_again_when_the_clan_says_that_it_is_public(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench)
+    engine.watch(Watch(Kind.CLAN, bench.private_clan, SHORT, war_interval=SHORT))
+    war = f"/v1/clans/{bench.private_clan}/currentwar"
+    async with running(engine):
+        await until(lambda: bench.server.requests[f"/v1/clans/{bench.private_clan}"] > 20)
+        assert bench.server.requests[war] == 1, "while it is private it is left alone"
+        bench.world.set_war_log_public(bench.private_clan, public=True)
+        await until(lambda: bench.server.requests[war] > 2)
+    told = bench.told()
+    assert told.count("war_log_public") == 1
+
+
+async def test_a_war_is_looked_at_right_after_its_end_however_long_its_interval_is(bench: Bench, until: Until) -> None:
+    bench.world.declare_war(bench.clan, preparation=timedelta(hours=1), battle=timedelta(hours=2))
+    bench.world.begin_battle(bench.clan)
+    end = NOON + timedelta(hours=3)
+    bench.clock.now = end.timestamp() - 1.1
+    engine = engine_of(bench)
+    engine.watch(Watch(Kind.WAR, bench.clan, LONG))
+    async with running(engine):
+        await until(lambda: engine.figures.polls == 1)
+        bench.world.end_war(bench.clan)
+        bench.clock.now += 1000.0
+        await until(lambda: engine.figures.polls == 2)
+    assert bench.told() == ["war_state_changed", "war_ended"]
+
+
+async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench)
+    engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
+    engine.watch_api(interval=LONG, probe_tag=PROBE_TAG)
+    down = faults.refusal(503, "inMaintenance")
+    async with running(engine):
+        await until(lambda: engine.figures.polls == 2)
+        bench.server.faults.add(down, times=1, path=path(bench))
+        engine.poll_now(Kind.CLAN, bench.clan)
+        await until(lambda: bench.server.requests[PROBE] == 2)
+        await until(lambda: engine.figures.polls == 4)
+        assert engine.api_status is ApiStatus.OK, "the probe was answered"
+        bench.server.faults.add(down)
+        engine.poll_now(Kind.CLAN, bench.clan)
+        await until(lambda: engine.api_status is ApiStatus.MAINTENANCE)
+    assert bench.told() == ["maintenance_start"]
+
+
+async def test_what_is_under_way_when_the_api_is_lost_is_not_blamed(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench)
+    for clan in bench.world.clan_tags:
+        engine.watch(Watch(Kind.CLAN, clan, SHORT, war_interval=SHORT))
+    engine.watch(Watch(Kind.PLAYER, bench.player, SHORT))
+    engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
+    async with running(engine):
+        await until(lambda: engine.figures.polls > 10)
+        for _ in range(3):
+            bench.server.faults.add(faults.reset())
+            await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
+            bench.server.faults.clear()
+            await until(lambda: engine.api_status is ApiStatus.OK)
+            polls = engine.figures.polls
+            await until(lambda polls=polls: engine.figures.polls > polls + 10)  # type: ignore[misc]
+    events = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
+    assert [(event.event_type.value, event.tag) for event in events] == [
+        ("poll_error", "api"),
+        ("api_restored", "api"),
+    ] * 3
+
+
+async def test_watches_that_ask_for_too_much_are_said_once(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench)
+    engine.watch(Watch(Kind.CLAN, bench.clan, 1 / 6_000, war=False))
+    with capture_logs() as logs:
+        async with running(engine):
+            await until(lambda: engine.figures.polls)
+            for clan in (bench.private_clan, bench.clan):
+                engine.watch(Watch(Kind.CLAN, clan, 1 / 6_000, war=False))
+            engine.unwatch(Kind.CLAN, bench.clan)
+    assert engine.load == pytest.approx(0.6)
+    assert [line["load"] for line in logs if "more polls than the tokens allow" in line["event"]] == [1.2]
 
 
 async def test_a_slow_tag_holds_up_no_other(bench: Bench, until: Until) -> None:

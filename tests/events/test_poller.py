@@ -12,9 +12,10 @@ from coc2mqtt.clash import Answer, ClashClient
 from coc2mqtt.demo import faults
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.poller import PollContext, Poller
-from coc2mqtt.events.pollers import ClanPoller, PlayerPoller, WarPoller
+from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ async def test_the_same_answer_is_neither_decoded_nor_stored(bench: Bench) -> No
     async with Client([SecretStr("token-of-a-test")], base_url=bench.server.base_url) as bench.api:
         subject = poller(bench)
         assert (await subject.poll()).committed
-        assert await subject.poll() == ([], 0, False)
+        assert (await subject.poll())[:3] == ([], 0, False)
     decoded = ["data" in vars(answer) for answer in answers]
     assert decoded == [True, False]
 
@@ -141,7 +142,7 @@ async def test_what_cannot_be_found_is_said_once_and_asked_slowly_until_it_is_ba
     assert await told(poller(bench, kind)) == [], "a restart changes nothing"
     for _ in range(10):
         polled = await subject.poll()
-    assert polled.not_before == 600
+    assert polled.backoff == 600
     bench.server.faults.clear()
     event_type = happen(bench, kind)
     assert await told(subject) == ["watch_available", event_type]
@@ -204,7 +205,7 @@ async def test_trouble_with_a_private_war_log_is_said_each_time_it_comes(bench: 
         bench.server.faults.add(faults.html_page(502), times=1)
         polled = await subject.poll()
         assert [event.event_type.value for event in polled.events] == ["poll_error"]
-        assert polled.not_before == 120, "twice the interval: being private is no failure"
+        assert polled.backoff == 120, "twice the interval: being private is no failure"
         assert await told(subject) == []
 
 
@@ -213,7 +214,6 @@ TROUBLE = [
     pytest.param(faults.html_page(200), "bad_answer", id="a page with status 200"),
     pytest.param(faults.not_json(), "bad_answer", id="no JSON"),
     pytest.param(faults.truncated(), "bad_answer", id="half an answer"),
-    pytest.param(faults.reset(), "unreachable", id="a reset connection"),
     pytest.param(faults.refusal(400, "badRequest"), "bad_request", id="a bad request"),
     pytest.param(answering([1]), "bad_answer", id="a list"),
     pytest.param(answering({"reason": "unknown"}), "bad_answer", id="an error with status 200"),
@@ -245,6 +245,37 @@ async def test_a_bad_answer_is_said_once_and_changes_nothing(
         assert bench.believed(subject.resource) == before
 
 
+async def test_one_lost_connection_is_nothing_and_two_in_a_row_are_the_resources_trouble(bench: Bench) -> None:
+    subject = poller(bench)
+    await subject.poll()
+    for _ in range(2):
+        bench.server.faults.add(faults.reset())
+        assert await told(subject) == []
+        bench.server.faults.clear()
+        assert await told(subject) == []
+    bench.server.faults.add(faults.reset())
+    assert await told(subject) == []
+    (event,) = (await subject.poll()).events
+    assert (event.event_type.value, event.metadata["error"]) == ("poll_error", "unreachable")
+    bench.server.faults.clear()
+    assert await told(subject) == []
+
+
+async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) -> None:
+    monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
+    context = PollContext(bench.api, bench.store, monitor, bench.clock, started_at=bench.clock())
+    subjects = [ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags]
+    for subject in subjects:
+        await subject.poll()
+    bench.server.faults.add(faults.reset())
+    for _ in range(3):
+        for subject in subjects:
+            assert await told(subject) == []
+    assert bench.told() == ["poll_error"], "that of the API itself"
+    bench.server.faults.add(faults.html_page(502))
+    assert await told(subjects[0]) == []
+
+
 async def test_another_trouble_is_another_error(bench: Bench) -> None:
     subject = poller(bench)
     seen = []
@@ -258,10 +289,10 @@ async def test_what_fails_is_asked_less_and_less_often_and_what_works_again_is_n
     subject = poller(bench)
     await subject.poll()
     bench.server.faults.add(faults.html_page(502), times=6)
-    assert [(await subject.poll()).not_before for _ in range(6)] == [120, 240, 480, 600, 600, 600]
-    assert (await subject.poll()).not_before == 0
+    assert [(await subject.poll()).backoff for _ in range(6)] == [120, 240, 480, 600, 600, 600]
+    assert (await subject.poll()).backoff == 0
     bench.server.faults.add(faults.html_page(502), times=1)
-    assert (await subject.poll()).not_before == 120
+    assert (await subject.poll()).backoff == 120
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -278,9 +309,9 @@ async def test_what_concerns_the_whole_api_is_not_said_of_each_tag(bench: Bench,
     await subject.poll()
     bench.server.faults.add(fault, times=5)
     for _ in range(5):
-        assert await subject.poll() == ([], 0, False)
+        assert (await subject.poll())[:3] == ([], 0, False)
     bench.server.faults.add(faults.html_page(502), times=1)
-    assert (await subject.poll()).not_before == 120, "it was no failure of the tag"
+    assert (await subject.poll()).backoff == 120, "it was no failure of the tag"
 
 
 async def test_what_is_retired_while_it_is_polled_commits_nothing(bench: Bench, until: Until) -> None:
@@ -299,7 +330,7 @@ async def test_what_is_retired_while_it_is_polled_commits_nothing(bench: Bench, 
     await until(lambda: bench.server.requests[f"/v1/clans/{bench.clan}"] == 2)
     subject.retire()
     answer.set()
-    assert await poll == ([], 0, False)
+    assert (await poll)[:3] == ([], 0, False)
     assert bench.believed(subject.resource) == before
     assert bench.told() == []
 

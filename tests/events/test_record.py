@@ -10,6 +10,7 @@ WHO = {"member_tag": "#2PA", "member_name": "Kristen"}
 UNIT = {"name": "Archer", "old_level": 3, "new_level": 4}
 VALUES = {"old_value": "Gold", "new_value": "Crystal"}
 WAR = {"opponent_name": "The Others"}
+EVEN = {"stars": 9, "opponent_stars": 9}
 ATTACK = {
     **WAR,
     "attacker_name": "Ann",
@@ -54,6 +55,47 @@ ATTACK = {
             {**WAR, "result": "unknown"},
             "The Order's war against The Others has ended, its result was not seen",
         ),
+        (
+            "war_ended",
+            {**WAR, **EVEN, "result": "lose", "destruction": 60.123, "opponent_destruction": 70},
+            "The Order lost its war against The Others, 9 stars to 9 and 60.12 to 70 % destruction",
+        ),
+        (
+            "war_ended",
+            {**WAR, **EVEN, "result": "tie", "destruction": 60, "opponent_destruction": 60},
+            "The Order tied its war against The Others, 9 stars to 9",
+        ),
+        ("member_role_changed", {**WHO, "new_role": "warlord"}, "Kristen of The Order has the role warlord now"),
+        ("player_league_changed", {"old_value": None, "new_value": "Gold"}, "The Order is in Gold now"),
+        ("player_league_changed", {"old_value": "Gold", "new_value": None}, "The Order is in no league now"),
+        (
+            "season_reset",
+            {"season_donations": 900},
+            "A new season has begun: The Order donated 900 troops in the last one",
+        ),
+        (
+            "townhall_weapon_upgraded",
+            {"old_value": 1, "new_value": 2},
+            "The Order upgraded the town hall's weapon to level 2",
+        ),
+        ("super_troop_started", UNIT, "The Order boosted Archer"),
+        ("super_troop_ended", UNIT, "Archer of The Order is not boosted any more"),
+        (
+            "hero_equipment_changed",
+            {"name": "Archer Queen", "added": ["Frozen Arrow"], "removed": ["Giant Arrow"]},
+            "Archer Queen of The Order wears Frozen Arrow and put away Giant Arrow",
+        ),
+        (
+            "hero_equipment_changed",
+            {"name": "Archer Queen", "added": [], "removed": ["Giant Arrow", "Frozen Arrow"]},
+            "Archer Queen of The Order put away Giant Arrow and Frozen Arrow",
+        ),
+        ("player_war_preference_changed", {"new_value": "in"}, "The Order wants to fight in wars now"),
+        ("player_war_preference_changed", {"new_value": "out"}, "The Order does not want to fight in wars now"),
+        ("player_war_preference_changed", {"new_value": "maybe"}, "The Order has the war preference maybe now"),
+        ("player_clan_joined", {"clan_tag": "#8QQ", "clan_name": "The Others"}, "The Order joined The Others"),
+        ("player_clan_left", {"clan_tag": "#8QQ", "clan_name": None}, "The Order left #8QQ"),
+        ("achievement_completed", {"name": "Gold Grab"}, "The Order completed Gold Grab"),
         ("troop_upgraded", UNIT, "The Order upgraded Archer to level 4"),
         ("hero_upgraded", {**UNIT, "old_level": None}, "The Order unlocked Archer at level 4"),
         ("townhall_upgraded", {"old_value": 15, "new_value": 16}, "The Order upgraded the town hall to level 16"),
@@ -90,6 +132,8 @@ def test_the_summary_of_an_update_names_what_changed(event_type: str) -> None:
     one, long = Change("clanPoints", 1, 2), Change("labels", [], [{"name": "x"}])
     assert summary(one) == "The Order: clanPoints changed from 1 to 2"
     assert summary(long) == "The Order: labels changed"
+    assert summary(Change("role", None, "member")) == "The Order: role is member now"
+    assert summary(Change("role", "member", None)) == "The Order: role is no longer member"
     assert summary(one, one, one, one) == "The Order: clanPoints, clanPoints, clanPoints and 1 more changed"
 
 

@@ -15,6 +15,8 @@ from aiohttp.test_utils import TestServer
 
 from coc2mqtt.events import BaseWatcher, ClanWatcher, Event, EventType, PollingState, WarWatcher
 from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.resource import Kind
+from tests.events.replay import Replay
 
 if TYPE_CHECKING:
     from tests.events.conftest import OpenClient
@@ -39,7 +41,10 @@ async def play(watcher_type: type[ClanWatcher | WarWatcher], kind: str, open_cli
     answers = recorded(kind)
     served = iter([body for answer in answers for body in (answer, answer, answer + b"\n")])
 
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.Response:
+        # Of nobody else there is a recording: of the opponents' wars and of the war log.
+        if TAG not in request.path or request.path.endswith("warlog"):
+            return web.Response(status=404, body=b'{"reason": "notFound"}', content_type="application/json")
         return web.Response(body=next(served), content_type="application/json")
 
     app = web.Application()
@@ -98,6 +103,34 @@ async def test_every_war_begins_and_ends_once_and_every_attack_is_told_once(open
     assert ended == [(start, start in finished) for start in starts if start in finished or start != starts[-1]]
     assert Counter(told) == Counter(attacks - baseline)
     assert len(told) > 100
+
+
+def test_whichever_answers_are_missed_the_others_are_told_whole() -> None:
+    wars = [orjson.loads(body) for body in recorded("currentwar")]
+    for choice in itertools.product([False, True], repeat=len(wars)):
+        seen = [war for war, chosen in zip(wars, choice, strict=True) if chosen]
+        if not seen:
+            continue
+        replay = Replay(Kind.WAR, TAG)
+        # The real time of the recordings is over: each result is final at once.
+        replay.now = 1_800_000_000.0
+        for war in seen:
+            replay.see(war)
+            assert replay.see(war) == []
+        starts = list(dict.fromkeys(war["preparationStartTime"] for war in seen))
+        over = starts if seen[-1]["state"] == "warEnded" else starts[:-1]
+        if seen[0]["state"] == "warEnded":
+            over = over[1:]
+        types = Counter((event.event_type, start_of(event)) for event in replay.events)
+        assert [start for start in starts if types[EventType.WAR_NEW, start]] == starts[1:]
+        assert [start for start in starts if types[EventType.WAR_ENDED, start]] == over
+        told = Counter(
+            (start_of(event), event.metadata["order"])
+            for event in replay.events
+            if event.event_type is EventType.WAR_ATTACK_NEW
+        )
+        shown = {(war["preparationStartTime"], order) for war in seen for order in orders(war)}
+        assert told == Counter(shown - {(starts[0], order) for order in orders(seen[0])})
 
 
 @pytest.mark.parametrize(("watcher", "kind"), [(ClanWatcher, "clan"), (WarWatcher, "currentwar")])

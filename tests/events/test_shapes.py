@@ -9,12 +9,14 @@ import orjson
 import pytest
 
 from coc2mqtt.clash import BadAnswerError
-from coc2mqtt.events.clan import compare_clan, complete_members
-from coc2mqtt.events.player import compare_player, complete_units
+from coc2mqtt.events.clan import clan_goes_back, compare_clan, complete_members
+from coc2mqtt.events.player import compare_player, complete_player, player_goes_back
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Snapshot
 from coc2mqtt.events.shapes import check_clan, check_player, check_war
-from coc2mqtt.events.war import compare_war, first_war, war_sides
+from coc2mqtt.events.war import next_look, war_sides
+from coc2mqtt.events.war_compare import compare_war, ended_unseen, first_war, war_goes_back
+from coc2mqtt.events.war_result import Outcome
 from tests.events.builders import CLAN_TAG, Json, attack, clan, member, no_war, player, unit, war
 
 if TYPE_CHECKING:
@@ -43,16 +45,25 @@ NEXT_WAR = war("warEnded", attack("#2P2", "#8Q2", 1), attack("#8Q2", "#2P2", 2, 
 
 
 def compare_clans(old: Json, new: Json) -> list[Event]:
-    return compare_clan(complete_members(None, old), complete_members(complete_members(None, old), new), at=1.0)
+    before = complete_members(None, old).clan
+    clan_goes_back(before, new)
+    return compare_clan(before, complete_members(before, new, missing=["#2PB"]).clan, at=1.0)
 
 
 def compare_players(old: Json, new: Json) -> list[Event]:
-    return compare_player(old, complete_units(old, new), at=1.0)
+    player_goes_back(old, new)
+    return compare_player(old, complete_player(old, new), at=1.0)
 
 
 def compare_wars(old: Json, new: Json) -> list[Event]:
     war_sides(old, CLAN_TAG)[0].get("name")
-    return compare_war(Snapshot(old, first_war(old)), new, tag=CLAN_TAG, at=1.0).events
+    snapshot = Snapshot(old, first_war(old))
+    next_look(new, settled=False, at=1.0)
+    war_goes_back(snapshot, new, at=1.0)
+    gone = ended_unseen(snapshot, new)
+    outcome = None if gone is None else Outcome(war=gone)
+    first = compare_war(snapshot, new, tag=CLAN_TAG, at=1.0, outcome=outcome)
+    return first.events + compare_war(Snapshot(new, first.memo), new, tag=CLAN_TAG, at=61.0).events
 
 
 CASES = [

@@ -385,3 +385,29 @@ async def test_wars_players_and_maintenance_are_streamed_as_well(bench: Bench, u
         "hero_upgraded",
         "maintenance_start",
     }
+
+
+async def test_of_what_callbacks_raise_on_all_the_time_the_last_is_kept(
+    watched: Callable[..., Watched], until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coc2mqtt.events.stream._MOST_FAILED", 3)
+    one = watched()
+    seen: list[Event] = []
+
+    @one.stream.on()
+    def breaks(event: Event) -> None:
+        seen.append(event)
+        raise LookupError("the lamp is not there")
+
+    with capture_logs() as logs:
+        run = asyncio.create_task(one.stream.run())
+        await one.baseline()
+        for _ in range(3):
+            await one.join()
+        await until(lambda: len(seen) == 6)
+        await one.stream.stop()
+        await run
+    assert one.stream._state.unacknowledged() == seen[-3:]
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+        "callbacks raise all the time: of their events only the last are kept"
+    ]

@@ -87,7 +87,9 @@ SEED_TYPES = [
 ]
 OWN_TYPES = [
     *("war_new", "war_ended", "war_log_private", "war_log_public", "watch_unavailable", "watch_available"),
-    *("api_denied", "api_restored"),
+    *("api_denied", "api_restored", "season_reset", "townhall_weapon_upgraded", "super_troop_started"),
+    *("super_troop_ended", "hero_equipment_changed", "player_war_preference_changed", "player_clan_joined"),
+    *("player_clan_left", "achievement_completed"),
 ]
 
 

@@ -111,3 +111,19 @@ def test_a_change_between_descriptions_as_long_as_the_game_allows_fits() -> None
     payload = encode_event(JournalEntry(1, ID, Kind.CLAN, EventRecord.of(event)))
     assert len(payload) <= EVENT_LIMIT
     assert orjson.loads(payload)["summary"].startswith("The Order: description changed from 部")
+
+
+def test_of_a_long_list_as_many_entries_are_kept_as_fit() -> None:
+    left = [{"tag": f"#2PP{number:06}", "name": f"Member {number}", "attacks_left": 2} for number in range(50)]
+    event = Event(
+        EventType.WAR_ENDED,
+        "#2PP",
+        metadata={"result": "lose", "attacks_left": 100, "members_attacks_left": left},
+        name="The Order",
+    )
+    payload = encode_event(JournalEntry(1, ID, Kind.WAR, EventRecord.of(event)))
+    said = orjson.loads(payload)["metadata"]
+    assert EVENT_LIMIT - 80 < len(payload) <= EVENT_LIMIT
+    kept = len(said["members_attacks_left"])
+    assert said["members_attacks_left"] == left[:kept]
+    assert said == {"result": "lose", "attacks_left": 100, "members_attacks_left": left[:kept], "left_out": 50 - kept}

@@ -1,0 +1,115 @@
+"""How a war ended, from whatever shows it. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from coc2mqtt.clash.times import parse_unix_time
+from coc2mqtt.events.war import attacks_per_member, war_sides
+
+Json = dict[str, Any]
+
+# How far (seconds) the end in the war log may lie from the one that was seen last: maintenances shift it.
+_LONGEST_SHIFT = 86_400.0
+_RESULTS = ("win", "lose", "tie")
+
+
+class Outcome(NamedTuple):
+    """What was found about a war whose end was not seen.
+
+    It is its last answer, as the opponent's endpoint gives it, else its entry in the war log, else nothing.
+    """
+
+    war: Json | None = None
+    entry: Json | None = None
+
+
+def war_score(war: Json, tag: str) -> list[Any]:
+    """Return what must be the same in two answers for the result to be final."""
+    return [side.get(key) for side in war_sides(war, tag) for key in ("stars", "destructionPercentage", "attacks")]
+
+
+def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> Json:
+    """Return what a ``war_ended`` says, from an answer about the war after its end.
+
+    ``result`` is win, lose or tie, by stars, then by destruction. ``members_attacks_left`` names the clan's members
+    who have attacks left over, those with the most first.
+    """
+    own, other = war_sides(war, tag)
+    score = [(side.get("stars") or 0, side.get("destructionPercentage") or 0) for side in (own, other)]
+    left = _attacks_left(war, own)
+    return {
+        "result": "win" if score[0] > score[1] else "lose" if score[0] < score[1] else "tie",
+        "observed": observed,
+        "source": source,
+        **_figures(own, other),
+        "attacks_left": sum(member["attacks_left"] for member in left),
+        "members_attacks_left": left,
+    }
+
+
+def log_result(entry: Json, tag: str) -> Json:
+    """Return what a ``war_ended`` says, from the war's entry in the clan's war log: it knows no members."""
+    own, other = war_sides(entry, tag)
+    return {
+        "result": entry["result"],
+        "observed": False,
+        "source": "war_log",
+        **_figures(own, other),
+        "attacks_left": None,
+        "members_attacks_left": None,
+    }
+
+
+def unknown_result(war: Json, tag: str) -> Json:
+    """Return what a ``war_ended`` says where nothing shows the end: the figures are those that were seen last."""
+    own, other = war_sides(war, tag)
+    return {
+        "result": "unknown",
+        "observed": False,
+        "source": "last_seen",
+        **_figures(own, other),
+        "attacks_left": None,
+        "members_attacks_left": None,
+    }
+
+
+def find_in_log(log: Json, war: Json, tag: str) -> Json | None:
+    """Return a war's entry in the clan's war log, None where it has none that says who won.
+
+    An entry names the opponent and the end of a war, not its preparation. Wars of the clan war league have no result.
+    """
+    other, end = war_sides(war, tag)[1].get("tag"), parse_unix_time(war.get("endTime"))
+    if other is None or end is None:
+        return None
+    fitting = [
+        (abs(moment - end), entry)
+        for entry in log["items"]
+        if entry.get("result") in _RESULTS
+        and all(isinstance(entry.get(side), dict) for side in ("clan", "opponent"))
+        and entry["opponent"].get("tag") == other
+        and (moment := parse_unix_time(entry.get("endTime"))) is not None
+    ]
+    distance, entry = min(fitting, key=lambda pair: pair[0], default=(_LONGEST_SHIFT, None))
+    return entry if distance < _LONGEST_SHIFT else None
+
+
+def _figures(own: Json, other: Json) -> Json:
+    return {
+        "stars": own.get("stars"),
+        "opponent_stars": other.get("stars"),
+        "destruction": own.get("destructionPercentage"),
+        "opponent_destruction": other.get("destructionPercentage"),
+        "attacks": own.get("attacks"),
+        "opponent_attacks": other.get("attacks"),
+    }
+
+
+def _attacks_left(war: Json, own: Json) -> list[Json]:
+    each = attacks_per_member(war)
+    members = sorted(own.get("members") or [], key=lambda member: (len(member.get("attacks") or []), member["tag"]))
+    return [
+        {"tag": member["tag"], "name": member.get("name"), "attacks_left": each - made}
+        for member in members
+        if (made := len(member.get("attacks") or [])) < each
+    ]

@@ -1,0 +1,107 @@
+"""An API that answers from memory, and pollers that watch it: whole histories in milliseconds, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+
+from coc2mqtt.clash import Answer, ClashClient, NotFoundError
+from coc2mqtt.events import PollingState
+from coc2mqtt.events.poller import PollContext, Poller
+from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
+from coc2mqtt.events.queue_store import QueueStore
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.war_poller import WarPoller
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from coc2mqtt.clash import ClashError
+    from coc2mqtt.events import Event
+    from coc2mqtt.events.poller import Polled
+
+Json = dict[str, Any]
+POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
+
+
+class Remembered:
+    """What the API says at this moment, by path such as ``/clans/#2PP/currentwar``; an error is raised."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Json | ClashError] = {}
+        self.asked: list[str] = []
+
+    async def clan(self, tag: str) -> Answer:
+        return self._answer(f"/clans/{tag}")
+
+    async def current_war(self, tag: str) -> Answer:
+        return self._answer(f"/clans/{tag}/currentwar")
+
+    async def war_log(self, tag: str) -> Answer:
+        return self._answer(f"/clans/{tag}/warlog")
+
+    async def player(self, tag: str) -> Answer:
+        return self._answer(f"/players/{tag}")
+
+    def _answer(self, path: str) -> Answer:
+        self.asked.append(path)
+        answer = self.answers.get(path, NotFoundError("nothing is known of it"))
+        if isinstance(answer, Exception):
+            raise answer
+        return Answer(200, orjson.dumps(answer), 0.0)
+
+
+class Replay:
+    """One resource that is polled when the test says so.
+
+    ``events`` is all that was told, ``wanted`` in how many seconds the last poll wants the next. ``now`` is Unix time.
+    """
+
+    def __init__(self, kind: Kind, tag: str, *, now: float = 1_700_000_000.0, **options: Any) -> None:
+        self.api = Remembered()
+        self.now = now
+        self.events: list[Event] = []
+        self.wanted = math.inf
+        self._kind, self._tag, self._options = kind, tag, options
+        self._path = {Kind.CLAN: f"/clans/{tag}", Kind.WAR: f"/clans/{tag}/currentwar", Kind.PLAYER: f"/players/{tag}"}
+        self._state = PollingState()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new run of the program with what the last one has stored."""
+        store = QueueStore(self._state, asyncio.Queue())
+        api = cast("ClashClient", self.api)
+        context = PollContext(api, store, _Silent(), lambda: self.now, started_at=self.now)
+        self._poller = POLLERS[self._kind](context, self._tag, interval=60, **self._options)
+
+    def see(self, answer: Json | ClashError, *, after: float = 60.0) -> list[str]:
+        """Poll once, so many seconds later, and return the types of the events that this made."""
+        self.now += after
+        self.api.answers[self._path[self._kind]] = answer
+        return [event.event_type.value for event in self.poll()]
+
+    def poll(self) -> Sequence[Event]:
+        """Poll once, now."""
+        polled = _finished(self._poller.poll())
+        self.wanted = polled.wanted
+        self.events += polled.events
+        return polled.events
+
+
+def _finished(poll: Coroutine[Any, Any, Polled]) -> Polled:
+    """Run a coroutine that has nothing to wait for: an event loop for each poll would take most of the time."""
+    try:
+        poll.send(None)
+    except StopIteration as end:
+        return cast("Polled", end.value)
+    raise AssertionError("a poll of what is in memory has waited for something")
+
+
+class _Silent:
+    status = None
+
+    async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:  # noqa: ARG002
+        return []

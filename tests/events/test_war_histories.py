@@ -1,0 +1,152 @@
+"""Whatever part of a history a watcher gets to see, it tells every war and every attack of it once."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.war import war_id
+from coc2mqtt.events.war_attack import attack_orders
+from tests.events.replay import Replay
+from tests.events.war_histories import war_history
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coc2mqtt.events import Event
+    from tests.events.war_histories import Moment
+
+Json = dict[str, Any]
+SEEDS = st.integers(0, 10_000)
+
+
+def replay_of(tag: str, moments: Sequence[Moment]) -> Replay:
+    """Poll once at each moment, and twice where an answer comes again."""
+    replay = Replay(Kind.WAR, tag, now=moments[0].at)
+    for moment in moments:
+        replay.now = moment.at
+        replay.api.answers = dict(moment.elsewhere)
+        replay.see(moment.war, after=0.0)
+        assert replay.see(moment.war, after=0.0) == [], "two identical answers"
+    return replay
+
+
+def by_war(events: list[Event], event_type: str) -> Counter[str]:
+    return Counter(event.metadata["war_id"] for event in events if event.event_type.value == event_type)
+
+
+def attacks_of(wars: Sequence[Json]) -> set[tuple[str, int]]:
+    return {(str(war_id(war)), order) for war in wars for order in attack_orders(war)}
+
+
+def check(tag: str, history: Sequence[Moment], seen: Sequence[Moment]) -> None:
+    replay = replay_of(tag, seen)
+    first, last = seen[0].war, seen[-1].war
+    wars = [war for war in dict.fromkeys(war_id(moment.war) for moment in seen) if war is not None]
+
+    new = by_war(replay.events, "war_new")
+    assert new == Counter([war for war in wars if war != war_id(first)])
+
+    over = {war for war in wars if war != war_id(last)}
+    over |= {war for war in wars if war == war_id(last) and last["state"] == "warEnded"}
+    if first["state"] == "warEnded":
+        over -= {war_id(first)}
+    ended = by_war(replay.events, "war_ended")
+    # A result that was seen for less than a minute still waits.
+    settling = {war_id(last)} if last["state"] == "warEnded" else set()
+    assert ended.keys() | settling == over | settling
+    assert set(ended.values()) <= {1}
+
+    told = Counter(
+        (event.metadata["war_id"], event.metadata["order"])
+        for event in replay.events
+        if event.event_type.value == "war_attack_new"
+    )
+    shown = attacks_of([moment.war for moment in seen]) - attacks_of([first])
+    assert shown <= told.keys() <= attacks_of([moment.war for moment in history])
+    assert set(told.values()) <= {1}
+
+    results = {str(war_id(moment.war)): moment.war for moment in history if moment.war["state"] == "warEnded"}
+    for event in replay.events:
+        if event.event_type.value == "war_ended" and event.metadata["war_id"] in results:
+            war = results[event.metadata["war_id"]]
+            assert event.metadata["stars"] == war["clan"]["stars"]
+            assert event.metadata["opponent_stars"] == war["opponent"]["stars"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_all_of_a_history_is_told(seed: int) -> None:
+    tag, history = war_history(seed)
+    check(tag, history, history)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, share=st.floats(0.05, 0.95), choice=st.integers(0, 2**32))
+def test_whatever_is_dropped_every_war_and_every_attack_that_was_seen_is_told_once(
+    seed: int, share: float, choice: int
+) -> None:
+    tag, history = war_history(seed)
+    rng = random.Random(choice)
+    seen = [moment for moment in history if rng.random() < share] or [history[-1]]
+    check(tag, history, seen)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, choice=st.integers(0, 2**32))
+def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) -> None:
+    tag, history = war_history(seed)
+    rng = random.Random(choice)
+    clean, stale = replay_of(tag, history), Replay(Kind.WAR, tag, now=history[0].at)
+    for number, moment in enumerate(history):
+        stale.now = moment.at
+        stale.api.answers = dict(moment.elsewhere)
+        stale.see(moment.war, after=0.0)
+        if number and rng.random() < 0.5:
+            stale.see(history[number - 1].war, after=0.0)
+            stale.see(moment.war, after=0.0)
+
+    def summary(events: list[Event]) -> Counter[tuple[Any, ...]]:
+        return Counter(
+            (event.event_type, event.metadata["war_id"], event.metadata.get("order"), event.metadata.get("result"))
+            for event in events
+            if event.event_type.value != "war_state_changed"
+        )
+
+    assert summary(stale.events) == summary(clean.events)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, choice=st.integers(0, 2**32))
+def test_neither_the_order_of_the_entries_nor_the_run_makes_a_difference(seed: int, choice: int) -> None:
+    tag, history = war_history(seed, wars=2)
+    rng = random.Random(choice)
+
+    def mixed_up(entries: list[Json]) -> list[Json]:
+        return rng.sample(entries, len(entries))
+
+    def shuffled(war: Json) -> Json:
+        if "members" not in war["clan"]:
+            return war
+        sides = {}
+        for side in ("clan", "opponent"):
+            members = [{**one, "attacks": mixed_up(one.get("attacks", []))} for one in war[side]["members"]]
+            sides[side] = {**war[side], "members": mixed_up(members)}
+        return {**war, **sides}
+
+    plain, mixed = Replay(Kind.WAR, tag, now=history[0].at), Replay(Kind.WAR, tag, now=history[0].at)
+    for moment in history:
+        for replay, war in ((plain, moment.war), (mixed, shuffled(moment.war))):
+            replay.now = moment.at
+            replay.api.answers = dict(moment.elsewhere)
+            replay.see(war, after=0.0)
+
+    def what(events: list[Event]) -> list[Any]:
+        return [(event.event_type, event.metadata) for event in events]
+
+    assert what(mixed.events) == what(plain.events)
