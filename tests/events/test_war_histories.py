@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coc2mqtt.events import EventType
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.war import war_id
 from coc2mqtt.events.war_attack import attack_orders
@@ -45,10 +46,34 @@ def attacks_of(wars: Sequence[Json]) -> set[tuple[str, int]]:
     return {(str(war_id(war)), order) for war in wars for order in attack_orders(war)}
 
 
+def apply(events: list[Event], war: Json) -> tuple[str, str | None, set[int]]:
+    """Change what is known of a war as the events say, and in no other way: (state, identity, attacks)."""
+    state, identity, attacks = war["state"], war_id(war), attack_orders(war)
+    for event in events:
+        meta = event.metadata
+        match event.event_type:
+            case EventType.WAR_NEW:
+                identity, attacks = meta["war_id"], set()
+            case EventType.WAR_ATTACK_NEW:
+                assert meta["war_id"] == identity
+                attacks.add(meta["order"])
+            case EventType.WAR_ENDED:
+                assert meta["war_id"] == identity
+                state = "warEnded"
+            case EventType.WAR_STATE_CHANGED:
+                assert meta["war_state_from"] == state
+                state = meta["war_state_to"]
+                if state == "notInWar":
+                    identity, attacks = None, set()
+    return state, identity, attacks
+
+
 def check(tag: str, history: Sequence[Moment], seen: Sequence[Moment]) -> None:
     replay = replay_of(tag, seen)
     first, last = seen[0].war, seen[-1].war
     wars = [war for war in dict.fromkeys(war_id(moment.war) for moment in seen) if war is not None]
+
+    assert apply(replay.events, first) == (last["state"], war_id(last), attack_orders(last))
 
     new = by_war(replay.events, "war_new")
     assert new == Counter([war for war in wars if war != war_id(first)])
