@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.times import parse_unix_time
 from coc2mqtt.events.event import Change, Event, EventType
-from coc2mqtt.events.war import attacks_per_member, war_began, war_id, war_sides
+from coc2mqtt.events.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.events.war_attack import attack_orders, describe_attacks
 from coc2mqtt.events.war_fsm import WarState, WarStateMachine
 from coc2mqtt.events.war_memory import ToldWar, WarMemory
@@ -91,7 +91,7 @@ def _is_over(memory: WarMemory, new: Json) -> bool:
     if memory.war is None or memory.settled or identity == memory.war:
         return False
     # An older war that comes up again has replaced nothing.
-    return identity is None or war_began(identity) > war_began(memory.war)
+    return identity is None or not memory.is_older(identity)
 
 
 @dataclass(slots=True)

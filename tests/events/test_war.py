@@ -299,6 +299,12 @@ def test_from_one_battle_into_the_next_the_state_is_told() -> None:
     assert events[2].metadata["war_state_to"] == "inWar"
 
 
+def test_a_war_that_was_declared_in_the_same_moment_replaces_the_other() -> None:
+    second = war("inWar")
+    second["opponent"]["tag"] = "#9QQ"
+    assert types(play(war("inWar", FIRST), second)) == ["war_ended", "war_new", "war_state_changed"]
+
+
 def test_an_answer_about_the_war_before_brings_it_not_back() -> None:
     second = war("preparation", start="20261105T080000.000Z")
     assert told(war("warEnded", FIRST), second, war("warEnded", FIRST), second, war("warEnded", FIRST)) == [
