@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Json = dict[str, Any]
+Key = tuple[str, str | None, str | None]
 
 _ALL_STARS = 3
 
 
 def highest_achievements(old: list[Json], new: list[Json]) -> list[Json]:
-    """Return the achievements of ``new``, each with the most stars that were seen: none is ever lost again."""
-    known = {achievement_key(one): one for one in old}
-    return [
-        known[achievement_key(one)] if _stars(known.get(achievement_key(one), {})) > _stars(one) else one for one in new
-    ]
+    """Return the achievements of ``new``, then those that only ``old`` has, each with the most stars that were seen."""
+    known, shown = _keyed(old, new)
+    best = [known[key] if key in known and _stars(known[key]) > _stars(one) else one for key, one in shown.items()]
+    return [*best, *(one for key, one in known.items() if key not in shown)]
 
 
-def completed_achievements(old: Json, new: Json) -> Iterator[tuple[Json, Json]]:
-    """Yield (before, after) for each achievement of a player that has got its last star between two answers."""
-    known = {achievement_key(one): one for one in old.get("achievements") or []}
-    for one in new.get("achievements") or []:
-        before = known.get(achievement_key(one))
-        if before is not None and _stars(before) < _ALL_STARS <= _stars(one):
-            yield before, one
+def completed_achievements(old: list[Json], new: list[Json]) -> Iterator[tuple[Json, Json]]:
+    """Yield (before, after) for each achievement that has got its last star between two answers."""
+    known, shown = _keyed(old, new)
+    for key, one in shown.items():
+        if key in known and _stars(known[key]) < _ALL_STARS <= _stars(one):
+            yield known[key], one
 
 
-def without_completed(player: Json, other: Json) -> Json:
-    """Return a player without the achievements that one of two answers shows completed and the other does not."""
-    if player.get("achievements") == other.get("achievements"):
-        return player
-    done = {
-        achievement_key(one) for pair in ((player, other), (other, player)) for _, one in completed_achievements(*pair)
-    }
-    if not done:
-        return player
-    return {**player, "achievements": [one for one in player["achievements"] if achievement_key(one) not in done]}
+def without_completed(achievements: list[Json], old: list[Json], new: list[Json]) -> list[Json]:
+    """Return one of two lists of achievements without those that were completed between them."""
+    done = [one for pair in completed_achievements(old, new) for one in pair]
+    return [one for one in achievements if one not in done] if done else achievements
 
 
-def achievement_key(achievement: Json) -> tuple[Any, ...]:
-    """Return what tells an achievement from every other: one name occurs twice in the same village."""
-    return achievement["name"], achievement.get("village"), achievement.get("info")
+def _keyed(old: list[Json], new: list[Json]) -> tuple[dict[Key, Json], dict[Key, Json]]:
+    """Return both lists by what tells their achievements from one another.
+
+    That is the name and the village, and where one name occurs twice in a village its text: it is no part of the key
+    elsewhere, because it names the next goal and changes with every star.
+    """
+    twice = {name for side in (old, new) for name, times in Counter(map(_named, side)).items() if times > 1}
+
+    def key(one: Json) -> Key:
+        return (*_named(one), one.get("info") if _named(one) in twice else None)
+
+    return {key(one): one for one in old}, {key(one): one for one in new}
+
+
+def _named(achievement: Json) -> tuple[str, str | None]:
+    return achievement["name"], achievement.get("village")
 
 
 def _stars(achievement: Json) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from coc2mqtt.events.store import Store
 
 _log = structlog.get_logger()
+
+# A server that goes on refusing when the others do not must not have the probe ask all the time (seconds).
+_BETWEEN_SUSPICIONS = 5.0
 
 
 class ApiMonitor:
@@ -41,6 +45,7 @@ class ApiMonitor:
         self._changed = changed
         self._suspected = suspected
         self._state: ApiState | None = None
+        self._suspected_at = -math.inf
         # Polls run concurrently: their outcomes are taken up one after the other, each with its commit.
         self._lock = asyncio.Lock()
 
@@ -65,18 +70,21 @@ class ApiMonitor:
                 state, events = first_api_state(error, at=at), list[Event]()
             else:
                 state, events = observe_api(before, error, at=at, from_probe=from_probe or not self.probing)
-            if before is None or state.status is not before.status:
+            if before is None or state.to_json() != before.to_json():
                 await self._store.commit(API, Snapshot(state.to_json(), taken_at=at), events)
                 self._state = state
                 self._say(before)
                 self._changed(state.status)
             self._state = state
-        if state.suspicious and not from_probe:
+        if state.suspicious and not from_probe and not 0 <= at - self._suspected_at < _BETWEEN_SUSPICIONS:
+            self._suspected_at = at
             self._suspected()
         return events
 
     def _say(self, before: ApiState | None) -> None:
         assert self._state is not None  # noqa: S101 - said after it was set
+        if before is not None and (before.status, before.address) == (self._state.status, self._state.address):
+            return
         if self._state.status is not ApiStatus.OK:
             _log.warning("api " + self._state.status, reason=self._state.message)
         elif before is not None:

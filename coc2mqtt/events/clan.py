@@ -18,6 +18,8 @@ _ROLE_RANKS = {"member": 0, "admin": 1, "coLeader": 2, "leader": 3}
 # What makes a member_updated. Ranks and trophies change all day and donations have their own event; `league` has
 # been frozen since `leagueTier` replaced it.
 _MEMBER_FIELDS = frozenset({"name", "townHallLevel", "leagueTier", "builderBaseLeague", "playerHouse"})
+# What an answer leaves out by mistake only: the record of a private war log and a few others come and go.
+_COME_AND_GO = frozenset({"warTies", "warLosses", "chatLanguage", "location", "memberList"})
 # What only grows, so that an answer with less of it is an older one. Donations fall at a season's end alone, and when
 # somebody leaves and comes back unseen.
 _GROWING = ("clanLevel", "warWins")
@@ -27,20 +29,29 @@ _CERTAIN_RESET = 5
 
 
 class Roster(NamedTuple):
-    """A clan with the members that it is believed to have, and the tags of those whom its answer failed to name."""
+    """A clan with the members that it is believed to have.
+
+    ``missing`` are the tags of those whom its answer failed to name, ``whole`` is false where it failed to name any.
+    """
 
     clan: Json
     missing: list[str]
+    whole: bool = False
 
 
 def clan_goes_back(old: Json, new: Json) -> bool:
-    """Tell whether something that only grows is less than before: ``new`` may be an older answer than ``old``."""
-    if falls(old, new, _GROWING):
+    """Tell whether ``new`` may be an older answer than ``old``, or half of one.
+
+    So it is where something that only grows is less than before, or something is missing.
+    """
+    if falls(old, new, _GROWING) or old.keys() - new.keys() - _COME_AND_GO:
         return True
     before, after = old.get("memberList") or [], new.get("memberList") or []
     known = {member["tag"]: member for member in before}
     pairs = [(known[member["tag"]], member) for member in after if member["tag"] in known]
-    if any(falls(was, member, _GROWING_OF_MEMBERS) for was, member in pairs):
+    if any(
+        falls(was, member, _GROWING_OF_MEMBERS) or ("role" in was and "role" not in member) for was, member in pairs
+    ):
         return True
     if not any(falls(was, member, DONATIONS) for was, member in pairs):
         return False
@@ -56,12 +67,12 @@ def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = 
     empty list never is evidence. Where nobody knows them, the list is left out altogether.
     """
     listed: list[Json] = new.get("memberList") or []
-    if len(listed) >= new["members"]:
-        return Roster(new, [])
+    tags = {member["tag"] for member in listed}
+    if len(tags) >= new["members"]:
+        return Roster(new, [], whole=True)
     known: list[Json] | None = None if old is None else old.get("memberList")
     if known is None:
         return Roster({key: value for key, value in new.items() if key != "memberList"}, [])
-    tags = {member["tag"] for member in listed}
     absent = [member for member in known if member["tag"] not in tags]
     if not listed:
         return Roster({**new, "memberList": absent}, [])
@@ -69,12 +80,14 @@ def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = 
     return Roster({**new, "memberList": listed + kept}, [member["tag"] for member in kept])
 
 
-def compare_clan(old: Json, new: Json, *, at: float, members: bool = True) -> list[Event]:
+def compare_clan(
+    old: Json, new: Json, *, at: float, members: bool = True, season_ended: bool | None = None
+) -> list[Event]:
     """Return the events between two snapshots of a clan, the clan's own first, then its members' in list order.
 
     ``at`` is the Unix time in seconds that the events carry. Both snapshots are as ``complete_members`` returns
     them. Without ``members`` only the clan's own fields are compared. Where a season has ended between the two, that
-    is one event and no member's donations are.
+    is one event and no member's donations are; ``season_ended`` tells where that is known, None where it shows.
     """
     event = partial(Event, tag=new["tag"], timestamp=at, name=new.get("name"))
     events = []
@@ -85,7 +98,7 @@ def compare_clan(old: Json, new: Json, *, at: float, members: bool = True) -> li
         return events
     before, after = old["memberList"] or [], new["memberList"] or []
     joined, left, updated = diff_member_tags(before, after)
-    reset = season_reset(before, after)
+    reset = None if season_ended is False else season_reset(before, after, ended=season_ended is True)
     if reset is not None:
         events.append(event(EventType.SEASON_RESET, old_data=old, new_data=new, metadata=reset))
     events += [

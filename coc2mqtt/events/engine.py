@@ -60,7 +60,7 @@ class Engine:
     ) -> None:
         self._observer = observer
         self._monitor = ApiMonitor(store, now=now, changed=self._api_changed, suspected=self._api_suspected)
-        self._context = PollContext(api, store, self._monitor, now, started_at=now())
+        self._context = PollContext(api, store, self._monitor, now)
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, list[Poller]]] = {}
         self._running = self._too_much = False
@@ -93,7 +93,7 @@ class Engine:
 
     def watch(self, watch: Watch) -> None:
         """Watch a clan or a player from now on; a watch of the same one is replaced and keeps its snapshot."""
-        self.unwatch(watch.kind, watch.tag)
+        self._retire(watch.kind, watch.tag)
         pollers = []
         for resource, interval in watch.resources():
             poller = self._poller(resource.kind, watch, interval)
@@ -105,13 +105,16 @@ class Engine:
 
     def unwatch(self, kind: Kind, tag: str) -> bool:
         """Stop watching; returns whether it was watched. A poll that is under way is not committed any more."""
-        watched = self._watched.pop((kind, tag), None)
-        if watched is None:
-            return False
-        for poller in watched[1]:
+        pollers = self._retire(kind, tag)
+        self._context.seen.difference_update(poller.resource for poller in pollers)
+        return bool(pollers)
+
+    def _retire(self, kind: Kind, tag: str) -> list[Poller]:
+        _, pollers = self._watched.pop((kind, tag), (None, []))
+        for poller in pollers:
             poller.retire()
             self._scheduler.remove(poller.resource)
-        return True
+        return pollers
 
     def watch_api(self, *, interval: float, probe_tag: str) -> None:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""

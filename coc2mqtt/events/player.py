@@ -32,6 +32,11 @@ _GROWING = (
     *("expLevel", "bestTrophies", "bestBuilderBaseTrophies", "warStars", "clanCapitalContributions"),
     *("donations", "donationsReceived", "attackWins", "defenseWins"),
 )
+# What an answer leaves out by mistake only: other fields come and go.
+_ALWAYS_THERE = (
+    *("expLevel", "bestTrophies", "warStars", "achievements", "labels", "heroes", "spells", "heroEquipment"),
+    *("leagueTier", "warPreference", "builderHallLevel"),
+)
 
 
 class _Finding(NamedTuple):
@@ -43,8 +48,11 @@ class _Finding(NamedTuple):
 
 
 def player_goes_back(old: Json, new: Json) -> bool:
-    """Tell whether something that only grows is less than before: ``new`` may be an older answer than ``old``."""
-    return falls(old, new, _GROWING)
+    """Tell whether ``new`` may be an older answer than ``old``, or half of one.
+
+    So it is where something that only grows is less than before, or what every player has is missing.
+    """
+    return falls(old, new, _GROWING) or any(field in old and field not in new for field in _ALWAYS_THERE)
 
 
 def complete_player(old: Json, new: Json) -> Json:
@@ -86,8 +94,7 @@ def compare_player(
         for event_type, change, metadata in source(old, new, wanted)
     ]
     rest = diff_fields(
-        _rest(old, new),
-        _rest(new, old),
+        *_rest(old, new),
         include_fields=include_fields,
         exclude_fields=(exclude_fields or frozenset()) | _OWN_EVENT,
     )
@@ -205,7 +212,7 @@ def _membership(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator
 def _achievements(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
     if not wanted("achievements"):
         return
-    for before, after in completed_achievements(old, new):
+    for before, after in completed_achievements(old.get("achievements") or [], new.get("achievements") or []):
         yield _Finding(
             EventType.ACHIEVEMENT_COMPLETED,
             Change(f"achievements.{after['name']}", before.get("stars"), after.get("stars")),
@@ -213,12 +220,17 @@ def _achievements(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterat
         )
 
 
-def _rest(player: Json, other: Json) -> Json:
-    """Return a player without what the events of its own say already of the difference to the other answer."""
-    rest = dict(without_completed(player, other))
-    if _clan(player).get("tag") != _clan(other).get("tag"):
-        rest.pop("clan", None)
-    return rest
+def _rest(old: Json, new: Json) -> tuple[Json, Json]:
+    """Return both answers without what the events of its own say already of their difference."""
+    rests = dict(old), dict(new)
+    achievements = [side.get("achievements") or [] for side in (old, new)]
+    if achievements[0] != achievements[1]:
+        for rest, side in zip(rests, achievements, strict=True):
+            rest["achievements"] = without_completed(side, *achievements)
+    if _clan(old).get("tag") != _clan(new).get("tag"):
+        for rest in rests:
+            rest.pop("clan", None)
+    return rests
 
 
 def _clan(player: Json) -> Json:

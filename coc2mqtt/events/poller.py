@@ -5,10 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError, NotFoundError, UnreachableError
+import structlog
+
+from coc2mqtt.clash.errors import (
+    BadAnswerError,
+    ClashError,
+    MaintenanceError,
+    NotFoundError,
+    UnreachableError,
+    WrongAddressError,
+    WrongTokenError,
+)
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
@@ -22,13 +32,19 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_log = structlog.get_logger()
+
 # A resource that fails is asked less and less often, but never less than this (seconds); the API itself says
 # `max-age=600` where there is nothing.
 LONGEST_BACKOFF = 600.0
 # In so many seconds an answer that seems to be old is looked at again: time enough for another server to answer.
-_DOUBT = 10.0
-# One lost connection is no trouble of the one resource whose poll it hit.
-_LOST_TO_BE_TOLD = 2
+_DOUBT = 5.0
+_CONFIRMED = 4.5
+# So many connections in a row must be lost before the one resource whose polls it hit is to blame: as many as make the
+# API itself unreachable, if it is the only resource.
+_LOST_TO_BE_TOLD = 3
+# An answer that is byte for byte one of the last few is a copy of it.
+_REMEMBERED = 3
 
 
 class Polled(NamedTuple):
@@ -71,13 +87,16 @@ class Monitor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PollContext:
-    """What every poller of one engine works with; ``started_at`` is the Unix time in seconds of its start."""
+    """What every poller of one engine works with.
+
+    ``now`` gives Unix time in seconds. ``seen`` holds what was looked at since the engine began.
+    """
 
     api: ClashClient
     store: Store
     monitor: Monitor
     now: Callable[[], float]
-    started_at: float
+    seen: set[Resource] = field(default_factory=set)
 
 
 class Poller(ABC):
@@ -86,7 +105,7 @@ class Poller(ABC):
     An answer with the same bytes as the one before is neither parsed nor stored. The first answer ever is the
     baseline and makes no event; the first one of this run is compared with the snapshot of the run before, and its
     events carry ``catch_up`` and the snapshot's age in their metadata. An answer that seems to be older than the
-    snapshot is believed when the next one seems so as well.
+    snapshot, or is the same as one before it, is believed when the next one seems so as well.
     """
 
     kind: ClassVar[Kind]
@@ -97,9 +116,9 @@ class Poller(ABC):
         self._tag = tag
         self._interval = interval
         self._digest: bytes | None = None
-        self._failures = 0
-        self._first = True
-        self._doubting = False
+        self._older: list[bytes] = []
+        self._failures = self._lost = 0
+        self._doubted_at: float | None = None
         self._retired = False
 
     @property
@@ -136,46 +155,83 @@ class Poller(ABC):
         """Return what is believed of the first answer ever; there are no events."""
 
     @abstractmethod
-    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json) -> bool:
         """Tell whether ``data`` seems to be older than the snapshot, which has data."""
 
     @abstractmethod
-    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
-        """Compare an answer with the snapshot, which has data. May raise ClashError: then nothing is taken up."""
+    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison | None:
+        """Compare an answer with the snapshot, which has data; None where it is to be looked at again before."""
 
     def _wanted(self, at: float) -> float:  # noqa: ARG002 - for those who know more
         """Return in how many seconds the next poll is wanted, infinity where the interval will do."""
         return math.inf
 
+    @property
+    def _catching_up(self) -> bool:
+        """Whether the snapshot is of a run before this one."""
+        return self.resource not in self._context.seen
+
     async def _take_up(self, answer: Answer) -> Polled:
         at = self._context.now()
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
+        self._failures = self._lost = 0
         if digest == self._digest:
-            self._failures = 0
             return Polled([], answer.max_age, committed=False, wanted=self._wanted(at))
         old = await self._context.store.snapshot(self.resource)
-        known = old if old is not None and old.data is not None else None
-        self._check(answer.data)
-        if known is None:
-            comparison = self._first_sight(answer.data)
-        elif not self._doubting and self._goes_back(known, answer.data, at):
-            self._doubting, self._digest, self._failures = True, None, 0
-            return Polled([], answer.max_age, committed=False, wanted=_DOUBT)
-        else:
-            comparison = await self._compare(known, answer.data, at)
+        comparison = await self._understand(old, answer, digest, at)
+        if comparison is None:
+            return self._doubt(answer, at)
         polled = await self._store(old, comparison, at, answer.max_age)
-        self._first = self._doubting = False
-        self._failures = 0
-        self._digest = digest if comparison.settled else None
+        self._doubted_at = self._digest = None
+        if comparison.settled:
+            self._digest = digest
+            self._older = [*(one for one in self._older if one != digest), digest][-_REMEMBERED:]
+        if not self._retired:
+            self._context.seen.add(self.resource)
         return polled
+
+    def _doubt(self, answer: Answer, at: float) -> Polled:
+        if self._doubted_at is None or at < self._doubted_at:
+            self._doubted_at = at
+        self._digest = None
+        left = self._doubted_at + _DOUBT - at
+        return Polled([], answer.max_age, committed=False, wanted=left if left > 0 else math.inf)
+
+    def _is_doubted(self, at: float) -> bool:
+        """Tell whether a doubt still stands: the same server says the same at once, and that confirms nothing."""
+        return self._doubted_at is None or 0 <= at - self._doubted_at < _CONFIRMED
+
+    async def _understand(self, old: Snapshot | None, answer: Answer, digest: bytes, at: float) -> Comparison | None:
+        """Return what an answer means, None where it is doubted.
+
+        Raises ClashError where it is nothing that can be understood: one odd answer must not end the watch of
+        everything else.
+        """
+        try:
+            self._check(answer.data)
+            if old is None or old.data is None:
+                return self._first_sight(answer.data)
+            if self._is_doubted(at) and (self._is_copy(digest) or self._goes_back(old, answer.data)):
+                return None
+            return await self._compare(old, answer.data, at)
+        except ClashError:
+            raise
+        except Exception as error:
+            _log.exception("an answer cannot be compared: please report it", kind=self.kind.value, tag=self._tag)
+            raise BadAnswerError("the answer cannot be compared: it is ignored") from error
+
+    def _is_copy(self, digest: bytes) -> bool:
+        # The last one is what is believed now.
+        return digest in self._older[:-1]
 
     async def _store(self, old: Snapshot | None, comparison: Comparison, at: float, max_age: float) -> Polled:
         events = [*self._back(old), *comparison.events]
         if old is not None and old.data is not None:
             if not events and (old.data, old.memo) == (comparison.data, comparison.memo):
                 return Polled([], max_age, committed=False, wanted=self._wanted(at))
-            if self._first and old.taken_at < self._context.started_at:
-                events = [_caught_up(event, round(at - old.taken_at, 3)) for event in events]
+            if self._catching_up:
+                age = round(max(0.0, at - old.taken_at), 3)
+                events = [_caught_up(event, age) for event in events]
         polled = await self._commit(Snapshot(comparison.data, comparison.memo, at), events, max_age)
         return polled._replace(wanted=self._wanted(at))
 
@@ -187,9 +243,10 @@ class Poller(ABC):
 
     async def _fail(self, error: ClashError, old: Snapshot | None) -> Polled:
         """Remember the trouble and say it once; what concerns the API as a whole is the monitor's to say."""
-        if isinstance(error, MaintenanceError | DeniedError):
+        if isinstance(error, MaintenanceError | WrongTokenError | WrongAddressError):
             return Polled([], 0.0, committed=False)
         self._failures += 1
+        self._lost = self._lost + 1 if isinstance(error, UnreachableError) else 0
         backoff = min(self._interval * 2.0 ** min(self._failures, 10), LONGEST_BACKOFF)
         memo = {} if old is None else dict(old.memo)
         if memo.get("trouble") == error.kind or self._concerns_all(error):
@@ -213,12 +270,15 @@ class Poller(ABC):
             return False
         if self._context.monitor.status not in (None, ApiStatus.OK):
             return True
-        return isinstance(error, UnreachableError) and self._failures < _LOST_TO_BE_TOLD
+        return 0 < self._lost < _LOST_TO_BE_TOLD
 
     async def _commit(self, snapshot: Snapshot, events: list[Event], not_before: float) -> Polled:
         if self._retired:
             return Polled([], not_before, committed=False)
-        await self._context.store.commit(self.resource, snapshot, events)
+        try:
+            await self._context.store.commit(self.resource, snapshot, events)
+        except TypeError as error:
+            raise BadAnswerError("the answer cannot be stored: it is ignored") from error
         return Polled(events, not_before, committed=True)
 
     def _said(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:

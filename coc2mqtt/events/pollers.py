@@ -9,15 +9,17 @@ from coc2mqtt.events.event import EventType
 from coc2mqtt.events.player import compare_player, complete_player, player_goes_back
 from coc2mqtt.events.poller import Comparison, PollContext, Poller
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.season import season_ended_between
 from coc2mqtt.events.shapes import check_clan, check_player
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.answer import Answer
-    from coc2mqtt.events.event import Event
     from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]
 
+# What comes sooner (seconds) is the same answer again, from the same cache.
+_ANOTHER_ANSWER = 4.5
 # A season is four weeks: another end within a week (seconds) is the rest of the first one, seen late.
 _SHORTEST_SEASON = 7 * 86_400.0
 
@@ -40,21 +42,41 @@ class ClanPoller(Poller):
 
     def _first_sight(self, data: Json) -> Comparison:
         roster = complete_members(None, data)
-        return Comparison([], roster.clan, {})
+        return Comparison([], roster.clan, {}, settled=roster.whole)
 
-    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:  # noqa: ARG002 - no part of it is known by time
+    def _goes_back(self, old: Snapshot, data: Json) -> bool:
         return clan_goes_back(old.data or {}, data)
 
     async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
         before = old.data or {}
-        roster = complete_members(before, data, missing=old.memo.get("missing", ()))
-        memo: Json = {"missing": roster.missing} if roster.missing else {}
-        events, reset_at = _one_season(
-            compare_clan(before, roster.clan, at=at, members=self._members), old.memo.get("season_reset_at"), at
+        since = old.memo.get("missing_since", at)
+        again = not 0 <= at - since < _ANOTHER_ANSWER
+        roster = complete_members(before, data, missing=old.memo.get("missing", ()) if again else ())
+        reset_at = old.memo.get("season_reset_at")
+        events = compare_clan(
+            before,
+            roster.clan,
+            at=at,
+            members=self._members,
+            season_ended=self._season_ended(old, reset_at, at),
         )
-        if reset_at is not None:
-            memo["season_reset_at"] = reset_at
-        return Comparison(events, roster.clan, memo, settled=not roster.missing)
+        if any(event.event_type is EventType.SEASON_RESET for event in events):
+            reset_at = at
+        memo = {
+            "missing": roster.missing,
+            "missing_since": since if roster.missing else None,
+            "season_reset_at": reset_at,
+        }
+        return Comparison(
+            events, roster.clan, {key: value for key, value in memo.items() if value}, settled=roster.whole
+        )
+
+    def _season_ended(self, old: Snapshot, reset_at: float | None, at: float) -> bool | None:
+        """Return whether a season has ended since the snapshot, None where the members' donations are to show it."""
+        if reset_at is not None and 0 <= at - reset_at < _SHORTEST_SEASON:
+            return False
+        # While somebody looks the donations fall. Who comes back after weeks may find more of them than before.
+        return True if self._catching_up and season_ended_between(old.taken_at, at) else None
 
 
 class PlayerPoller(Poller):
@@ -85,7 +107,7 @@ class PlayerPoller(Poller):
     def _first_sight(self, data: Json) -> Comparison:
         return Comparison([], data, {})
 
-    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:  # noqa: ARG002 - no part of it is known by time
+    def _goes_back(self, old: Snapshot, data: Json) -> bool:
         return player_goes_back(old.data or {}, data)
 
     async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
@@ -95,12 +117,3 @@ class PlayerPoller(Poller):
             before, believed, at=at, include_fields=self._include_fields, exclude_fields=self._exclude_fields
         )
         return Comparison(events, believed, {})
-
-
-def _one_season(events: list[Event], reset_at: float | None, at: float) -> tuple[list[Event], float | None]:
-    """Return the events without the end of a season that has ended already, and when the last one did."""
-    if not any(event.event_type is EventType.SEASON_RESET for event in events):
-        return events, reset_at
-    if reset_at is None or at - reset_at >= _SHORTEST_SEASON:
-        return events, at
-    return [event for event in events if event.event_type is not EventType.SEASON_RESET], reset_at

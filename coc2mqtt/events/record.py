@@ -38,7 +38,9 @@ class EventRecord:
 
     @classmethod
     def of(cls, event: Event) -> Self:
-        """Return what is to be said of the event."""
+        """Return what is to be said of the event; of very many changes the first, and how many were left out."""
+        left_out = len(event.changes) - _MOST_CHANGES
+        metadata = {**event.metadata, "left_out": left_out} if left_out > 0 else event.metadata
         return cls(
             event_type=event.event_type.value,
             tag=event.tag,
@@ -46,7 +48,7 @@ class EventRecord:
             timestamp=event.timestamp,
             summary=summarize(event),
             changes=tuple(_trim_change(change) for change in event.changes[:_MOST_CHANGES]),
-            metadata={key: _shorten(value) for key, value in event.metadata.items()},
+            metadata={key: _shorten(value) for key, value in metadata.items()},
         )
 
 

@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 Json = dict[str, Any]
 
 DONATIONS = ("donations", "donationsReceived")
+# Seasons end every 28 days, counted from this one on (Unix time in seconds).
+_FIRST_END = datetime(2025, 10, 6, 5, 0, tzinfo=UTC).timestamp()
+_LENGTH = 28 * 86_400.0
+# So long (seconds) after it the API surely shows it.
+_SHOWN = 3600.0
 # One figure that falls is somebody who left and came back unseen.
 _FEWEST = 2
 
 
-def season_reset(old_members: list[Json], new_members: list[Json]) -> Json | None:
+def season_ended_between(since: float, until: float) -> bool:
+    """Tell whether the API shows the end of a season at ``until`` that it did not show at ``since`` (Unix times)."""
+    return (until - _SHOWN - _FIRST_END) // _LENGTH > (since - _FIRST_END) // _LENGTH
+
+
+def season_reset(old_members: list[Json], new_members: list[Json], *, ended: bool = False) -> Json | None:
     """Return what the season that ended between two member lists was, None where none did.
 
-    A season has ended where the donations of most of those who had any, and of two at least, are less than before.
-    The result says how many were reset, the season's sums, and who had donated most.
+    Where it is not known that one has ``ended``, it has if the donations of most of those who had any, and of two at
+    least, are less than before, and all together less than half: an older answer shows a little less. The result says
+    how many had any, the season's sums, and who had donated most.
     """
     after = {member["tag"]: member for member in new_members}
-    active = [old for old in old_members if old["tag"] in after and any(_amount(old, field) for field in DONATIONS)]
-    reset = [
-        old for old in active if any(_amount(after[old["tag"]], field) < _amount(old, field) for field in DONATIONS)
-    ]
-    if len(reset) < _FEWEST or 2 * len(reset) <= len(active):
+    active = [old for old in old_members if old["tag"] in after and _total(old)]
+    if not active or not (ended or _fell(active, after)):
         return None
     first = max(active, key=lambda member: _amount(member, "donations"))
     return {
-        "members": len(reset),
+        "members": len(active),
         "season_donations": sum(_amount(old, "donations") for old in active),
         "season_donations_received": sum(_amount(old, "donationsReceived") for old in active),
         "top_donor_tag": first["tag"],
         "top_donor_name": first.get("name"),
         "top_donations": _amount(first, "donations"),
     }
+
+
+def _fell(active: list[Json], after: dict[str, Json]) -> bool:
+    fallen = [
+        old for old in active if any(_amount(after[old["tag"]], field) < _amount(old, field) for field in DONATIONS)
+    ]
+    before, now = sum(map(_total, active)), sum(_total(after[old["tag"]]) for old in active)
+    return len(fallen) >= _FEWEST and 2 * len(fallen) > len(active) and 2 * now < before
+
+
+def _total(member: Json) -> int:
+    return sum(_amount(member, field) for field in DONATIONS)
 
 
 def _amount(member: Json, field: str) -> int:

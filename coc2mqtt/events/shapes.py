@@ -47,7 +47,7 @@ def check_player(data: Json, tag: str) -> None:
         _check_items(hero, "equipment", "name")
     _check_items(data, "achievements", "name")
     for achievement in data.get("achievements") or []:
-        _check(_is_number(achievement.get("stars", 0)), "the stars of an achievement are no number")
+        _check(_is_number(achievement.get("stars") or 0), "the stars of an achievement are no number")
         _check(
             all(isinstance(achievement.get(key), str | None) for key in ("village", "info")), "an achievement is odd"
         )

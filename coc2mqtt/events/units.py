@@ -46,12 +46,17 @@ def highest_units(old: list[Json], new: list[Json]) -> list[Json]:
     """Return the units of ``new``, then those that only ``old`` has, each at the highest level that was seen.
 
     A level that fell or a unit that vanished is stale data or a seasonal troop's end, and its coming back is no
-    upgrade. What else is said of a unit is the newest.
+    upgrade. What else is said of a unit is the newest; what a hero wears is kept where nothing is said of it.
     """
     best = {unit_key(unit): unit for unit in old}
-    units = []
-    for unit in new:
-        known = best.pop(unit_key(unit), None)
-        fell = known is not None and (known.get("level") or 0) > (unit.get("level") or 0)
-        units.append({**unit, "level": known["level"]} if known is not None and fell else unit)
+    units = [_highest(best.pop(unit_key(unit), None), unit) for unit in new]
     return [*units, *best.values()]
+
+
+def _highest(known: Json | None, unit: Json) -> Json:
+    if known is None:
+        return unit
+    kept = {"level": known["level"]} if (known.get("level") or 0) > (unit.get("level") or 0) else {}
+    if known.get("equipment") is not None and unit.get("equipment") is None:
+        kept["equipment"] = known["equipment"]
+    return {**unit, **kept} if kept else unit

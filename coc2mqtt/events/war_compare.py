@@ -11,7 +11,7 @@ from coc2mqtt.events.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.events.war_attack import attack_orders, describe_attacks
 from coc2mqtt.events.war_fsm import WarState, WarStateMachine
 from coc2mqtt.events.war_memory import ToldWar, WarMemory
-from coc2mqtt.events.war_result import Outcome, log_result, unknown_result, war_result, war_score
+from coc2mqtt.events.war_result import Outcome, log_result, score_result, unknown_result, war_result, war_score
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,18 +39,16 @@ def first_war(war: Json) -> Json:
     return WarMemory.at_first_sight(war).to_json()
 
 
-def war_goes_back(old: Snapshot, new: Json, *, at: float) -> bool:
+def war_goes_back(old: Snapshot, new: Json) -> bool:
     """Tell whether an answer is one of before ``old``, as far as it shows.
 
-    Within a war neither its state nor its set of attacks goes back; no war follows a younger one; and none is over
-    before its end, ``at`` being the present Unix time in seconds.
+    Within a war neither its state nor its set of attacks goes back; no war follows a younger one; and between the
+    battle and no war at all its end is shown.
     """
-    data = old.data or {}
-    memory = WarMemory.from_json(old.memo, data)
+    memory = WarMemory.from_json(old.memo, old.data or {})
     identity = war_id(new)
     if identity is None:
-        end = parse_unix_time(data.get("endTime"))
-        return memory.state in (WarState.PREPARATION, WarState.IN_WAR) and end is not None and at < end
+        return memory.state in (WarState.PREPARATION, WarState.IN_WAR)
     if identity != memory.war:
         return memory.is_older(identity)
     phase, before = _PHASES.get(str(new.get("state"))), _PHASES.get(memory.state.value)
@@ -111,6 +109,9 @@ class _Telling:
         assert told is not None  # noqa: S101 - that is what is over
         if told.score is not None:
             result = war_result(self.old, self.tag, observed=True)
+            if war_score(self.old, self.tag) != told.score:
+                # What was believed since then is older than what was seen of the end.
+                result = score_result(told.score)
         elif outcome.war is not None:
             self._attacks(outcome.war, told)
             result = war_result(outcome.war, self.tag, observed=False, source="opponent")

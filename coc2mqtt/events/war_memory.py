@@ -15,6 +15,8 @@ Json = dict[str, Any]
 # long after the end (seconds).
 _SETTLES = 55.0
 _LATEST_ATTACK = 600.0
+# An attack that began in the last second goes on for three minutes, and is seen behind the cache (seconds).
+_LONGEST_ATTACK = 300.0
 # An answer that is older than the newest one is minutes old: of more wars than these nobody will hear again.
 _REMEMBERED = 4
 
@@ -35,12 +37,17 @@ class ToldWar:
     def settles(self, score: list[Any], *, end: float | None, at: float) -> bool:
         """Take up the score of the ended war; returns whether it is final.
 
-        It is where it has stayed the same for a minute, and long after the ``end``, as far as that is known.
+        It is where it has stayed the same for a minute and the last attacks can be in it, and long after the ``end``.
+        The times are Unix times in seconds; the end is None where it is not known.
         """
         # A wall clock that was set back begins anew.
         if score != self.score or at < self.since:
             self.score, self.since = score, at
-        return at - self.since >= _SETTLES or (end is not None and at - end >= _LATEST_ATTACK)
+        # An end that lies ahead is a clock that is wrong, and tells nothing.
+        after = None if end is None or at < end else at - end
+        if after is not None and after >= _LATEST_ATTACK:
+            return True
+        return at - self.since >= _SETTLES and (after is None or after >= _LONGEST_ATTACK)
 
 
 @dataclass(slots=True)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from coc2mqtt.clash.errors import BadAnswerError, BadRequestError, ClashError, NotFoundError, PrivateWarLogError
+from coc2mqtt.clash.errors import (
+    BadAnswerError,
+    BadRequestError,
+    ClashError,
+    CutOffError,
+    NotFoundError,
+    PrivateWarLogError,
+)
 from coc2mqtt.clash.tags import InvalidTagError
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.poller import LONGEST_BACKOFF, Comparison, PollContext, Polled, Poller
@@ -22,7 +29,7 @@ Json = dict[str, Any]
 
 # What a source has not got it will not have in a minute either; any other trouble may pass.
 _NOT_THERE = (NotFoundError, PrivateWarLogError, BadAnswerError, BadRequestError, InvalidTagError)
-# So often a passing trouble may keep the end of a war from being found out; then it stays unknown.
+# So often passing trouble may keep the end of a war from being found out; then it stays unknown.
 _SEARCHES = 3
 _TIMES = ("state", "startTime", "endTime")
 
@@ -54,12 +61,15 @@ class WarPoller(Poller):
     def _first_sight(self, data: Json) -> Comparison:
         return self._noted(Comparison([], data, first_war(data)))
 
-    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:
-        return war_goes_back(old, data, at=at)
+    def _goes_back(self, old: Snapshot, data: Json) -> bool:
+        return war_goes_back(old, data)
 
-    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
-        gone = ended_unseen(old, data)
-        outcome = None if gone is None else await self._look_up(gone)
+    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison | None:
+        gone, outcome = ended_unseen(old, data), None
+        if gone is not None:
+            outcome = await self._look_up(gone, replaced=war_id(data) is not None)
+            if outcome is None:
+                return None
         events, memo, settled = compare_war(old, data, tag=self._tag, at=at, outcome=outcome)
         return self._noted(Comparison(events, data, memo, settled=settled))
 
@@ -71,36 +81,44 @@ class WarPoller(Poller):
     def _wanted(self, at: float) -> float:
         return next_look(self._times, settled=self._settled, at=at)
 
-    async def _look_up(self, war: Json) -> Outcome:
-        """Find out how a war ended; raises ClashError where trouble that may pass is in the way."""
-        self._searches += 1
+    async def _look_up(self, war: Json, *, replaced: bool) -> Outcome | None:
+        """Find out how a war ended; None where it has not, or where trouble that may pass is in the way."""
         try:
-            outcome = await self._at_the_opponent(war) or await self._in_the_log(war) or Outcome()
+            theirs = await self._of_opponent(war)
+            if theirs is not None and theirs["state"] == WarState.WAR_ENDED.value:
+                return self._found(Outcome(war=theirs))
+            if theirs is not None and not replaced:
+                return None  # it goes on, whatever the clan's own endpoint says
+            return self._found(await self._in_the_log(war))
         except ClashError:
-            if self._searches < _SEARCHES:
-                raise
-            outcome = Outcome()
+            self._searches += 1
+            return None if self._searches < _SEARCHES else self._found(Outcome())
+
+    def _found(self, outcome: Outcome) -> Outcome:
         self._searches = 0
         return outcome
 
-    async def _at_the_opponent(self, war: Json) -> Outcome | None:
+    async def _of_opponent(self, war: Json) -> Json | None:
+        """Return what the opponent's endpoint says of a war, None where it says nothing of it."""
         opponent = str(war_sides(war, self._tag)[1].get("tag"))
         try:
             data = (await self._context.api.current_war(opponent)).data
             check_war(data, opponent)
+        except CutOffError:
+            raise
         except _NOT_THERE:
             return None
-        ended = war_id(data) == war_id(war) and data["state"] == WarState.WAR_ENDED.value
-        return Outcome(war=data) if ended else None
+        return data if war_id(data) == war_id(war) else None
 
-    async def _in_the_log(self, war: Json) -> Outcome | None:
+    async def _in_the_log(self, war: Json) -> Outcome:
         try:
             log = (await self._context.api.war_log(self._tag)).data
             check_war_log(log)
+        except CutOffError:
+            raise
         except _NOT_THERE:
-            return None
-        entry = find_in_log(log, war, self._tag)
-        return None if entry is None else Outcome(entry=entry)
+            return Outcome()
+        return Outcome(entry=find_in_log(log, war, self._tag))
 
     def _back(self, old: Snapshot | None) -> list[Event]:
         public = self._said(EventType.WAR_LOG_PUBLIC, old, {}) if old is not None and old.memo.get("private") else []
@@ -113,10 +131,10 @@ class WarPoller(Poller):
         memo = {} if old is None else {key: old.memo[key] for key in old.memo.keys() - {"trouble", "unavailable"}}
         polled = Polled([], error.max_age, committed=False)
         if old is None or not memo.get("private") or memo != old.memo:
-            said = old is not None and not memo.get("private")
-            events = self._said(EventType.WAR_LOG_PRIVATE, old, {}) if said else []
-            data = None if old is None else old.data
-            snapshot = Snapshot(data, {**memo, "private": True}, self._context.now())
+            data, taken_at = (None, self._context.now()) if old is None else (old.data, old.taken_at)
+            # Where nothing was ever seen it is the first sight.
+            events = [] if data is None or memo.get("private") else self._said(EventType.WAR_LOG_PRIVATE, old, {})
+            snapshot = Snapshot(data, {**memo, "private": True}, taken_at)
             polled = await self._commit(snapshot, events, error.max_age)
         # Its clan says when it is public again: until then a look now and then will do.
         return polled._replace(backoff=LONGEST_BACKOFF)

@@ -12,6 +12,7 @@ Json = dict[str, Any]
 # How far (seconds) the end in the war log may lie from the one that was seen last: maintenances shift it.
 _LONGEST_SHIFT = 86_400.0
 _RESULTS = ("win", "lose", "tie")
+_SCORE = ("stars", "destructionPercentage", "attacks")
 
 
 class Outcome(NamedTuple):
@@ -26,7 +27,7 @@ class Outcome(NamedTuple):
 
 def war_score(war: Json, tag: str) -> list[Any]:
     """Return what must be the same in two answers for the result to be final."""
-    return [side.get(key) for side in war_sides(war, tag) for key in ("stars", "destructionPercentage", "attacks")]
+    return [side.get(key) for side in war_sides(war, tag) for key in _SCORE]
 
 
 def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> Json:
@@ -36,15 +37,27 @@ def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> J
     who have attacks left over, those with the most first.
     """
     own, other = war_sides(war, tag)
-    score = [(side.get("stars") or 0, side.get("destructionPercentage") or 0) for side in (own, other)]
     left = _attacks_left(war, own)
     return {
-        "result": "win" if score[0] > score[1] else "lose" if score[0] < score[1] else "tie",
+        "result": _winner(own, other),
         "observed": observed,
         "source": source,
         **_figures(own, other),
         "attacks_left": sum(member["attacks_left"] for member in left),
         "members_attacks_left": left,
+    }
+
+
+def score_result(score: list[Any]) -> Json:
+    """Return what a ``war_ended`` says where nothing but the score of the end (``war_score``) is still known."""
+    own, other = (dict(zip(_SCORE, side, strict=True)) for side in (score[:3], score[3:]))
+    return {
+        "result": _winner(own, other),
+        "observed": True,
+        "source": "war",
+        **_figures(own, other),
+        "attacks_left": None,
+        "members_attacks_left": None,
     }
 
 
@@ -92,6 +105,11 @@ def find_in_log(log: Json, war: Json, tag: str) -> Json | None:
     ]
     distance, entry = min(fitting, key=lambda pair: pair[0], default=(_LONGEST_SHIFT, None))
     return entry if distance < _LONGEST_SHIFT else None
+
+
+def _winner(own: Json, other: Json) -> str:
+    ours, theirs = ((side.get("stars") or 0, side.get("destructionPercentage") or 0) for side in (own, other))
+    return "win" if ours > theirs else "lose" if ours < theirs else "tie"
 
 
 def _figures(own: Json, other: Json) -> Json:

@@ -76,7 +76,7 @@ class _Watcher(BaseWatcher):
     def __init__(self, api: ClashClient, state: PollingState, queue: asyncio.Queue[Event], interval: float) -> None:
         super().__init__(api, state, queue, interval)
         # What concerns the API as a whole is the MaintenanceWatcher's to say, once.
-        self._context = PollContext(api, QueueStore(state, queue), _Unmonitored(), time.time, started_at=time.time())
+        self._context = PollContext(api, QueueStore(state, queue), _Unmonitored(), time.time)
         self._polls: dict[Resource, Poll] = {}
 
     def _add(self, poller: Poller) -> None:

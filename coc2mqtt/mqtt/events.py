@@ -30,7 +30,8 @@ def encode_event(entry: JournalEntry) -> bytes:
     summary = _shorten(record.summary, _LONGEST_SUMMARY)
     changes = [ChangePayload(**change) for change in record.changes]
     metadata = dict(record.metadata)
-    left_out = 0
+    before = metadata.pop("left_out", 0)
+    left_out = before if isinstance(before, int) else 0
     while True:
         payload = EventPayload(
             id=entry.id,

@@ -74,7 +74,7 @@ class Replay:
         """Begin a new run of the program with what the last one has stored."""
         store = QueueStore(self._state, asyncio.Queue())
         api = cast("ClashClient", self.api)
-        context = PollContext(api, store, _Silent(), lambda: self.now, started_at=self.now)
+        context = PollContext(api, store, _Silent(), lambda: self.now)
         self._poller = POLLERS[self._kind](context, self._tag, interval=60, **self._options)
 
     def see(self, answer: Json | ClashError, *, after: float = 60.0) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from coc2mqtt.clash.errors import (
     BadAnswerError,
     ClashError,
+    DeniedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
@@ -52,11 +53,50 @@ def test_a_maintenance_that_flaps_at_its_end_does_not_end_twice() -> None:
     assert names(None, DOWN, None, DOWN, None, DOWN, None, None) == ["maintenance_start", "maintenance_end"]
 
 
-def test_answers_from_the_cache_of_other_endpoints_end_no_maintenance_and_hide_none() -> None:
-    state, events = play(None, DOWN, None, DOWN, None, None, None, from_probe=False)
-    assert state.status is ApiStatus.MAINTENANCE
-    assert [event.event_type.value for event in events] == ["maintenance_start"]
-    assert state.since == 101.0, "the first word of it"
+def test_answers_from_the_cache_of_other_endpoints_end_no_maintenance() -> None:
+    state, _ = play(None, DOWN)
+    for second in range(5):
+        state, events = observe_api(state, None, at=110.0 + second, from_probe=False)
+        assert (state.status, events) == (ApiStatus.MAINTENANCE, [])
+
+
+def test_a_server_that_goes_on_refusing_after_the_maintenance_begins_none() -> None:
+    state, events = play(None, DOWN, None, DOWN, DOWN, None, from_probe=False)
+    assert (state.status, state.suspicious, events) == (ApiStatus.OK, True, [])
+
+
+def test_a_refused_token_is_no_maintenance_for_ever() -> None:
+    moved = WrongAddressError("bound to another address", address="203.0.113.7")
+    assert names(None, DOWN, moved, moved, DOWN, moved, moved) == ["maintenance_start"]
+    state, events = play(None, DOWN, moved, moved, moved, None)
+    assert [event.event_type.value for event in events] == [
+        *("maintenance_start", "maintenance_end", "api_denied", "api_restored")
+    ]
+    assert events[2].metadata["address"] == "203.0.113.7"
+    assert state.status is ApiStatus.OK
+
+
+def test_another_address_is_another_denial_and_another_reason_is_taken_up() -> None:
+    first, second = (WrongAddressError(f"bound, not to {ip}", address=ip) for ip in ("203.0.113.7", "198.51.100.9"))
+    state, events = play(None, first, first, second, second)
+    assert [event.metadata["address"] for event in events] == ["203.0.113.7", "198.51.100.9"]
+    assert (state.address, state.message, state.since) == ("198.51.100.9", "bound, not to 198.51.100.9", 101.0)
+    state, events = play(None, WRONG, first, WRONG, first)
+    assert [event.metadata["address"] for event in events] == [None, "203.0.113.7"]
+    assert play(None, first, WRONG)[0].message == "wrong token"
+
+
+def test_a_refusal_of_one_path_alone_is_not_the_apis() -> None:
+    firewall = DeniedError("this path is not for you")
+    assert play(None, firewall, firewall, None, firewall, from_probe=False)[1] == []
+    assert names(None, firewall) == ["api_denied"], "the probe is asked for everything"
+
+
+def test_a_clock_that_is_set_back_makes_no_negative_duration() -> None:
+    state, _ = play(None, DOWN)
+    for second in (1.0, 2.0):
+        state, events = observe_api(state, None, at=second, from_probe=True)
+    assert events[0].metadata["duration_seconds"] == 0.0
 
 
 def test_one_word_of_maintenance_is_for_the_probe_to_confirm_or_to_deny() -> None:
@@ -69,7 +109,7 @@ def test_one_word_of_maintenance_is_for_the_probe_to_confirm_or_to_deny() -> Non
     assert (confirmed.since, event.timestamp) == (101.0, 102.0)
 
 
-@pytest.mark.parametrize("error", [LOST, WRONG, ServerError("502")])
+@pytest.mark.parametrize("error", [LOST, ServerError("502")])
 def test_other_failures_during_a_maintenance_belong_to_it(error: ClashError) -> None:
     assert names(None, DOWN, error, error, error, error, DOWN, None, None) == ["maintenance_start", "maintenance_end"]
 
@@ -117,3 +157,12 @@ def test_the_first_look_is_the_baseline_and_no_event(error: ClashError, status: 
 def test_the_state_survives_a_restart() -> None:
     state = play(None, WrongAddressError("bound", address="203.0.113.7"))[0]
     assert ApiState.from_json(state.to_json()) == state
+
+
+def test_a_denied_token_does_not_become_unreachable() -> None:
+    assert names(None, WRONG, LOST, LOST, LOST, LOST, None) == ["api_denied", "api_restored"]
+
+
+def test_the_first_look_counts_as_one_lost_connection() -> None:
+    assert names(LOST, LOST) == []
+    assert names(LOST, LOST, LOST) == ["poll_error"]

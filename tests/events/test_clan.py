@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from coc2mqtt.events.clan import clan_goes_back, compare_clan, complete_members
 from coc2mqtt.events.event import Change, EventType
+from coc2mqtt.events.season import season_ended_between
 from tests.events.builders import CLAN_TAG, Json, clan, member
 
 ANN, BOB, CAT = "#2PA", "#2PB", "#2PC"
@@ -91,6 +93,56 @@ def test_a_season_that_ends_is_one_event_and_no_donation() -> None:
     }
 
 
+def test_a_little_less_of_everybodys_donations_is_an_older_answer_and_no_season() -> None:
+    newer, older = ([member(f"#2P{letter}", donations=amount) for letter in "0289PYLQ"] for amount in (505, 500))
+    assert compare_clan(clan(*newer), clan(*older), at=1.0) == []
+    assert clan_goes_back(clan(*newer), clan(*older))
+
+
+def test_a_few_of_many_members_whose_donations_fell_to_nothing_are_no_season() -> None:
+    members = [member(f"#2P{letter}", donations=1 if letter in "LQGR" else 900) for letter in "0289PYLQGR"]
+    fallen = [one if one["donations"] == 1 else {**one, "donations": 0, "donationsReceived": 0} for one in members]
+    assert [event.event_type for event in compare_clan(clan(*members), clan(*fallen), at=1.0)] == [
+        EventType.SEASON_RESET
+    ]
+    few = [*fallen[:4], *members[4:]]
+    assert compare_clan(clan(*members), clan(*few), at=1.0) == []
+
+
+def test_where_a_season_is_known_to_have_ended_or_not_the_figures_do_not_decide() -> None:
+    old, new = clan(member(ANN, donations=20)), clan(member(ANN, donations=300))
+    assert [event.event_type for event in compare_clan(old, new, at=1.0, season_ended=True)] == [EventType.SEASON_RESET]
+    before, after = (clan(*(member(f"#2P{letter}", donations=amount) for letter in "0289")) for amount in (500, 0))
+    rise = clan(*(member(f"#2P{letter}", donations=0) for letter in "028"), member("#2P9", donations=540))
+    assert [event.event_type for event in compare_clan(before, rise, at=1.0, season_ended=False)] == [
+        EventType.MEMBER_DONATIONS
+    ]
+    assert compare_clan(before, after, at=1.0, season_ended=False) == []
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "ended"),
+    [
+        ("2026-10-26T12:00", "2026-11-02T04:59", False),
+        ("2026-10-26T12:00", "2026-11-02T05:59", False),
+        ("2026-10-26T12:00", "2026-11-02T06:00", True),
+        ("2026-11-02T05:00", "2026-11-30T05:30", False),
+        ("2025-10-01T05:00", "2025-10-06T06:00", True),
+    ],
+)
+def test_seasons_end_every_four_weeks(since: str, until: str, ended: bool) -> None:
+    times = (datetime.fromisoformat(f"{moment}+00:00").timestamp() for moment in (since, until))
+    assert season_ended_between(*times) is ended
+
+
+def test_a_tag_that_is_listed_twice_counts_once() -> None:
+    old = clan(member(ANN), member(BOB))
+    twice = {**clan(member(ANN), member(ANN)), "members": 2}
+    roster = complete_members(old, twice)
+    assert (roster.missing, roster.whole) == ([BOB], False)
+    assert compare_clan(old, roster.clan, at=1.0) == []
+
+
 def test_one_member_whose_donations_fell_is_no_season() -> None:
     members = [member(f"#2P{letter}") for letter in "0289"]
     back = [member("#2P0", donations=0, donationsReceived=0), *members[1:]]
@@ -104,19 +156,32 @@ def test_one_member_whose_donations_fell_is_no_season() -> None:
         clan(member(ANN, expLevel=9), member(BOB)),
         clan(member(ANN), member(BOB, donations=99)),
         clan(member(ANN, townHallLevel=14)),
+        clan(member(ANN), member(BOB), warWins=6),
     ],
-    ids=["level", "experience", "donations", "town hall"],
+    ids=["level", "experience", "donations", "town hall", "wins"],
 )
 def test_less_of_what_only_grows_is_an_older_answer(older: Json) -> None:
-    now = clan(member(ANN, expLevel=10), member(BOB))
+    now = clan(member(ANN, expLevel=10), member(BOB), warWins=7)
     assert clan_goes_back(now, older)
     assert not clan_goes_back(older, now)
 
 
+def test_what_is_missing_makes_half_an_answer_unless_it_comes_and_goes() -> None:
+    whole = clan(member(ANN), warLosses=7)
+    assert clan_goes_back(whole, {key: value for key, value in whole.items() if key != "warLeague"})
+    assert not clan_goes_back(whole, {key: value for key, value in whole.items() if key != "warLosses"})
+    nobody = {key: value for key, value in member(ANN).items() if key != "role"}
+    assert clan_goes_back(whole, clan(nobody, warLosses=7))
+
+
 def test_a_whole_clans_donations_fall_at_the_end_of_a_season_and_are_no_older_answer() -> None:
-    before = [member(f"#2P{letter}") for letter in "0289PY"]
-    after = [{**one, "donations": 0} for one in before]
-    assert not clan_goes_back(clan(*before), clan(*after))
+    def fallen(letters: str) -> bool:
+        before = [member(f"#2P{letter}") for letter in letters]
+        after = [{**one, "donations": 0, "donationsReceived": 0} for one in before]
+        return clan_goes_back(clan(*before), clan(*after))
+
+    assert not fallen("0289P")
+    assert fallen("0289"), "of so few an older answer might show it, so it has to come twice"
 
 
 def test_an_unknown_role_has_no_direction() -> None:

@@ -261,6 +261,7 @@ async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(benc
         await until(lambda: bench.server.requests[PROBE] == 2)
         await until(lambda: engine.figures.polls == 4)
         assert engine.api_status is ApiStatus.OK, "the probe was answered"
+        bench.clock.now += 5
         bench.server.faults.add(down)
         engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: engine.api_status is ApiStatus.MAINTENANCE)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from coc2mqtt.events.event import Change, EventType
-from coc2mqtt.events.player import compare_player, complete_player
+from coc2mqtt.events.player import compare_player, complete_player, player_goes_back
 from tests.events.builders import player, unit
 
 
@@ -163,6 +163,65 @@ def test_an_achievement_is_completed_with_its_third_star_and_known_by_its_text_t
         EventType.ACHIEVEMENT_COMPLETED,
         EventType.PLAYER_UPDATED,
     ]
+
+
+def test_the_goal_that_an_achievement_names_is_no_part_of_what_it_is() -> None:
+    def grab(goal: str, stars: int) -> dict[str, Any]:
+        return {"name": "Gold Grab", "village": "home", "info": f"Steal {goal} Gold", "stars": stars}
+
+    old, new = player(achievements=[grab("1000000", 1)]), player(achievements=[grab("100000000", 3)])
+    (event,) = compare_player(old, new, at=1.0)
+    assert event.event_type is EventType.ACHIEVEMENT_COMPLETED
+    stale = complete_player(new, old)
+    assert stale["achievements"] == new["achievements"], "a star is never lost"
+    gone = complete_player(old, player(achievements=[]))
+    assert [event.event_type for event in compare_player(gone, complete_player(gone, new), at=1.0)] == [
+        EventType.ACHIEVEMENT_COMPLETED
+    ]
+
+
+def test_what_a_hero_wears_is_kept_where_an_answer_does_not_say_it() -> None:
+    def king(**fields: Any) -> dict[str, Any]:
+        return player(heroes=[{**unit("Barbarian King", 80), **fields}])
+
+    silent = complete_player(king(equipment=[unit("A", 1)]), king())
+    (event,) = compare_player(silent, complete_player(silent, king(equipment=[unit("B", 1)])), at=1.0)
+    assert (event.metadata["added"], event.metadata["removed"]) == (["B"], ["A"])
+
+
+def test_of_a_unit_whose_level_fell_the_rest_is_the_newest() -> None:
+    boosted = {**unit("Super Archer", 2), "superTroopIsActive": True}
+    completed = complete_player(player(troops=[unit("Super Archer", 3)]), player(troops=[boosted]))
+    assert completed["troops"] == [{**boosted, "level": 3}]
+
+
+def test_a_weapon_is_never_lost_while_its_hall_stays() -> None:
+    old = player(townHallWeaponLevel=3)
+    assert complete_player(old, player(townHallWeaponLevel=2))["townHallWeaponLevel"] == 3
+    assert complete_player(old, player())["townHallWeaponLevel"] == 3
+    next_hall = player(townHallLevel=16, townHallWeaponLevel=4)
+    assert EventType.TOWNHALL_WEAPON_UPGRADED not in [
+        event.event_type for event in compare_player(old, complete_player(old, next_hall), at=1.0)
+    ]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("expLevel", "bestTrophies", "bestBuilderBaseTrophies", "warStars", "clanCapitalContributions"),
+        *("donations", "donationsReceived", "attackWins", "defenseWins"),
+    ],
+)
+def test_less_of_what_only_grows_is_an_older_answer(field: str) -> None:
+    assert player_goes_back(player(**{field: 9}), player(**{field: 8}))
+    assert not player_goes_back(player(**{field: 9}), player(**{field: 10}))
+
+
+def test_what_every_player_has_is_missing_from_half_an_answer() -> None:
+    half = player()
+    del half["labels"]
+    assert player_goes_back(player(), half)
+    assert not player_goes_back(player(clan={"tag": "#2PP"}, role="member"), player())
 
 
 def test_a_league_says_in_which_direction_it_went() -> None:

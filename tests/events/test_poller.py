@@ -34,7 +34,7 @@ def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: 
     tag = tag or (bench.player if kind is Kind.PLAYER else bench.clan)
     store = store or bench.store
     monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None)
-    context = PollContext(bench.api, store, monitor, bench.clock, started_at=bench.clock())
+    context = PollContext(bench.api, store, monitor, bench.clock)
     return POLLERS[kind](context, tag, interval=60)
 
 
@@ -191,6 +191,66 @@ async def test_a_war_log_made_private_and_public_again_is_said_once_each(bench: 
     assert await told(subject) == []
 
 
+async def test_a_war_log_that_was_never_seen_is_not_private_now(bench: Bench) -> None:
+    subject = poller(bench, Kind.WAR, bench.private_clan)
+    bench.server.faults.add(faults.html_page(502), times=1)
+    assert [await told(subject), await told(subject)] == [["poll_error"], []]
+
+
+async def test_what_is_private_keeps_the_age_of_what_was_seen_before(bench: Bench) -> None:
+    subject = poller(bench, Kind.WAR)
+    await subject.poll()
+    bench.clock.now += 100
+    bench.world.set_war_log_public(bench.clan, public=False)
+    await subject.poll()
+    bench.clock.now += 100
+    subject = poller(bench, Kind.WAR)
+    bench.world.set_war_log_public(bench.clan, public=True)
+    happen(bench, Kind.WAR)
+    events = (await subject.poll()).events
+    assert [event.metadata["snapshot_age_seconds"] for event in events] == [200, 200]
+
+
+async def test_an_answer_that_nobody_understands_is_the_trouble_of_its_resource_alone(bench: Bench) -> None:
+    deep: Any = {}
+    for _ in range(300):
+        deep = {"deeper": deep}
+    subject = poller(bench)
+    await subject.poll()
+    before = bench.believed(subject.resource)
+    bench.server.faults.add(answering({**(bench.world.clan(bench.clan) or {}), "news": deep}), times=2)
+    assert [await told(subject), await told(subject)] == [["poll_error"], []]
+    assert bench.believed(subject.resource) == before
+    assert await told(subject) == []
+
+
+async def test_what_is_doubted_is_looked_at_again_in_a_few_seconds_however_often_it_comes(bench: Bench) -> None:
+    subject = poller(bench)
+    older = bench.world.clan(bench.clan)
+    await subject.poll()
+    bench.world.gain_points(bench.clan)
+    await subject.poll()
+    bench.server.faults.add(answering(older))
+    wanted = []
+    for _ in range(3):
+        wanted.append((await subject.poll()).wanted)
+        bench.clock.now += 2
+    assert wanted == [5, 3, 1]
+    assert await told(subject) == ["clan_updated"]
+
+
+async def test_a_doubt_is_over_with_the_next_good_answer(bench: Bench) -> None:
+    subject = poller(bench, Kind.PLAYER)
+    older = bench.world.player(bench.player)
+    bench.world.win_trophies(bench.player)
+    await subject.poll()
+    stale = {**(older or {}), "expLevel": 1, "name": "Old"}
+    for _ in range(3):
+        bench.server.faults.add(answering(stale), times=1)
+        assert [await told(subject), await told(subject)] == [[], []]
+        bench.clock.now += 60
+
+
 async def test_a_war_log_that_is_private_at_first_sight_is_the_baseline(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR, bench.private_clan)
     assert await told(subject) == []
@@ -245,7 +305,7 @@ async def test_a_bad_answer_is_said_once_and_changes_nothing(
         assert bench.believed(subject.resource) == before
 
 
-async def test_one_lost_connection_is_nothing_and_two_in_a_row_are_the_resources_trouble(bench: Bench) -> None:
+async def test_a_lost_connection_now_and_then_is_nothing(bench: Bench) -> None:
     subject = poller(bench)
     await subject.poll()
     for _ in range(2):
@@ -253,17 +313,30 @@ async def test_one_lost_connection_is_nothing_and_two_in_a_row_are_the_resources
         assert await told(subject) == []
         bench.server.faults.clear()
         assert await told(subject) == []
+    bench.server.faults.add(faults.html_page(502), times=1)
+    assert await told(subject) == ["poll_error"]
     bench.server.faults.add(faults.reset())
-    assert await told(subject) == []
-    (event,) = (await subject.poll()).events
-    assert (event.event_type.value, event.metadata["error"]) == ("poll_error", "unreachable")
+    assert [await told(subject), await told(subject)] == [[], []], "other trouble does not count"
+
+
+async def test_three_lost_connections_in_a_row_are_the_resources_where_the_others_answer(bench: Bench) -> None:
+    monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
+    context = PollContext(bench.api, bench.store, monitor, bench.clock)
+    lost, other = (ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags)
+    await lost.poll()
+    bench.server.faults.add(faults.reset(), path=bench.world.clan_tags[0])
+    seen = []
+    for _ in range(4):
+        seen.append(await told(lost))
+        await other.poll()
+    assert seen == [[], [], ["poll_error"], []]
     bench.server.faults.clear()
-    assert await told(subject) == []
+    assert await told(lost) == []
 
 
 async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) -> None:
     monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
-    context = PollContext(bench.api, bench.store, monitor, bench.clock, started_at=bench.clock())
+    context = PollContext(bench.api, bench.store, monitor, bench.clock)
     subjects = [ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags]
     for subject in subjects:
         await subject.poll()
@@ -365,9 +438,13 @@ async def test_a_war_that_goes_back_is_believed_when_it_is_seen_twice(bench: Ben
     assert await told(subject) == []
     assert bench.believed(subject.resource) == newest
     assert await told(subject) == []
-    bench.server.faults.add(answering(older), times=2)
+    bench.server.faults.add(answering(older), times=3)
     assert [await told(subject), await told(subject)] == [[], []]
+    assert bench.believed(subject.resource) == newest, "the same at once is no second answer"
+    bench.clock.now += 5
+    assert await told(subject) == []
     assert bench.believed(subject.resource) == older
+    bench.clock.now += 5
     assert await told(subject) == [], "the attack was told before"
 
 

@@ -165,4 +165,5 @@ def test_a_record_is_small_and_json_whatever_the_api_sent() -> None:
     event = Event(EventType.CLAN_UPDATED, "#2PP", changes=(Change("a", blob, None),) * 100, metadata={"m": blob})
     record = EventRecord.of(event)
     assert len(record.changes) == 20
+    assert record.metadata["left_out"] == 80
     assert len(orjson.dumps(record)) < 20_000

@@ -25,7 +25,7 @@ def play(*answers: Json) -> list[Event]:
     events: list[Event] = []
     for minute, answer in enumerate(answers[1:], 1):
         at = BEGIN + 60.0 * minute
-        if not war_goes_back(snapshot, answer, at=at):
+        if not war_goes_back(snapshot, answer):
             comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at)
             snapshot = Snapshot(answer, comparison.memo)
             events += comparison.events
@@ -131,6 +131,32 @@ def test_the_result_is_by_stars_then_destruction(ours: int, theirs: int, result:
     assert (ended.metadata["stars"], ended.metadata["opponent_stars"]) == (ours, theirs)
 
 
+@pytest.mark.parametrize(("percent", "result"), [(81.0, "win"), (79.0, "lose"), (80.0, "tie")])
+def test_of_as_many_stars_the_destruction_decides(percent: float, result: str) -> None:
+    ended = war("warEnded", FIRST, attack("#8Q2", "#2P2", 2, stars=2))
+    ended["clan"]["destructionPercentage"] = percent
+    ended["opponent"]["destructionPercentage"] = 80.0
+    assert play(war("inWar", FIRST), ended)[-1].metadata["result"] == result
+
+
+@pytest.mark.parametrize("field", ["stars", "destructionPercentage", "attacks"])
+@pytest.mark.parametrize("side", ["clan", "opponent"])
+def test_whatever_of_the_score_changes_makes_the_result_wait(side: str, field: str) -> None:
+    snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 300)
+    other = war("warEnded", FIRST)
+    other[side][field] += 1
+    snapshot, events = step(snapshot, other, END + 360)
+    assert events == []
+    _, events = step(snapshot, other, END + 415)
+    assert types(events) == ["war_ended"]
+
+
+def test_a_base_counts_with_the_best_attack_on_it() -> None:
+    weak, strong, weaker = attack("#2P2", "#8Q2", 1, 1), attack("#2P8", "#8Q2", 2, 3), attack("#2P2", "#8Q2", 3, 2)
+    events = play(war("inWar"), war("inWar", weak, strong, weaker))
+    assert [event.metadata["new_stars"] for event in events] == [1, 2, 0]
+
+
 def test_an_older_answer_changes_nothing_and_repeats_nothing() -> None:
     assert told(
         war("inWar", FIRST, SECOND),
@@ -180,22 +206,26 @@ def in_battle(*attacks: Json) -> Snapshot:
     return Snapshot(answer, first_war(answer))
 
 
-def test_a_result_is_told_once_it_has_stayed_the_same_for_a_minute() -> None:
+def test_a_result_is_told_once_it_has_stayed_the_same_and_no_attack_can_follow() -> None:
     snapshot, events = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
     assert types(events) == ["war_state_changed"]
     snapshot, events = step(snapshot, war("warEnded", FIRST), END + 6)
     assert events == [], "the same answer a moment later says nothing new"
-    snapshot, events = step(snapshot, war("warEnded", FIRST), END + 65)
+    snapshot, events = step(snapshot, war("warEnded", FIRST), END + 299)
+    assert events == [], "an attack that began in the last second may go on"
+    snapshot, events = step(snapshot, war("warEnded", FIRST), END + 300)
     assert types(events) == ["war_ended"]
-    snapshot, events = step(snapshot, war("warEnded", FIRST), END + 125)
+    snapshot, events = step(snapshot, war("warEnded", FIRST), END + 360)
     assert events == []
 
 
 def test_a_last_attack_that_registers_late_is_in_the_result() -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
-    snapshot, events = step(snapshot, war("warEnded", FIRST, SECOND), END + 65)
+    snapshot, events = step(snapshot, war("warEnded", FIRST, SECOND), END + 300)
     assert types(events) == ["war_attack_new"]
-    snapshot, events = step(snapshot, war("warEnded", FIRST, SECOND), END + 125)
+    snapshot, events = step(snapshot, war("warEnded", FIRST, SECOND), END + 354)
+    assert events == []
+    snapshot, events = step(snapshot, war("warEnded", FIRST, SECOND), END + 355)
     assert types(events) == ["war_ended"]
     assert events[0].metadata["result"] == "lose"
 
@@ -313,6 +343,18 @@ def test_an_answer_about_the_war_before_brings_it_not_back() -> None:
     ]
 
 
+def test_an_ended_war_that_comes_up_again_after_none_is_older() -> None:
+    snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 600)
+    snapshot, _ = step(snapshot, no_war(), END + 660)
+    assert war_goes_back(snapshot, war("warEnded", FIRST))
+
+
+def test_that_a_clan_is_in_no_war_any_more_says_which_one_it_was() -> None:
+    event = play(war("warEnded", FIRST), no_war())[-1]
+    assert event.metadata["war_id"] == war_id(war("warEnded"))
+    assert event.metadata["opponent_tag"] == OPPONENT_TAG
+
+
 def test_an_older_war_that_is_believed_in_the_end_is_not_told() -> None:
     newer = war("inWar", FIRST, start="20261105T080000.000Z")
     snapshot = Snapshot(newer, first_war(newer))
@@ -322,9 +364,9 @@ def test_an_older_war_that_is_believed_in_the_end_is_not_told() -> None:
     assert events == [], "and the newer one goes on as it was"
 
 
-@pytest.mark.parametrize(("at", "goes_back"), [(END - 1, True), (END, False)])
-def test_no_war_is_over_before_its_end(at: float, goes_back: bool) -> None:
-    assert war_goes_back(in_battle(FIRST), no_war(), at=at) is goes_back
+def test_from_a_battle_to_no_war_at_all_is_doubted() -> None:
+    assert war_goes_back(in_battle(FIRST), no_war())
+    assert not war_goes_back(Snapshot(war("warEnded"), first_war(war("warEnded"))), no_war())
 
 
 def test_a_few_wars_are_remembered_and_no_more() -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.clash import BadAnswerError, NotFoundError, PrivateWarLogError, ServerError
+from coc2mqtt.clash import (
+    BadAnswerError,
+    ClashError,
+    CutOffError,
+    MaintenanceError,
+    NotFoundError,
+    PrivateWarLogError,
+    ServerError,
+)
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.poller import PollContext
 from coc2mqtt.events.resource import Kind
@@ -40,7 +48,7 @@ def ended_in(replay: Replay) -> dict[str, Any]:
 
 async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench: Bench) -> None:
     monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
-    context = PollContext(bench.api, bench.store, monitor, bench.clock, started_at=bench.clock())
+    context = PollContext(bench.api, bench.store, monitor, bench.clock)
     subject = WarPoller(context, bench.clan, interval=60)
     bench.world.declare_war(bench.clan)
     bench.world.begin_battle(bench.clan)
@@ -89,16 +97,18 @@ def test_where_nothing_shows_it_the_result_is_unknown(replay: Replay, log: Any) 
 
 def test_a_passing_trouble_makes_the_whole_answer_wait(replay: Replay) -> None:
     replay.api.answers[THEIRS] = ServerError("502")
-    assert replay.see(NEXT, after=3600) == ["poll_error"]
-    assert replay.see(NEXT) == []
+    assert [replay.see(NEXT, after=3600), replay.see(NEXT)] == [[], []], "it is not this clan's trouble"
     replay.api.answers[THEIRS] = war("warEnded", FIRST, swapped=True)
     assert replay.see(NEXT) == ["war_ended", "war_new", "war_state_changed"]
     assert ended_in(replay)["result"] == "win"
 
 
-def test_trouble_that_does_not_pass_keeps_the_end_of_a_war_back_no_longer_than_three_looks(replay: Replay) -> None:
-    replay.api.answers[THEIRS] = ServerError("502")
-    assert [replay.see(NEXT, after=3600), replay.see(NEXT)] == [["poll_error"], []]
+@pytest.mark.parametrize("trouble", [ServerError("502"), CutOffError("cut"), MaintenanceError("down")])
+def test_trouble_that_does_not_pass_keeps_the_end_of_a_war_back_no_longer_than_three_looks(
+    replay: Replay, trouble: ClashError
+) -> None:
+    replay.api.answers[THEIRS] = trouble
+    assert [replay.see(NEXT, after=3600), replay.see(NEXT)] == [[], []]
     assert replay.see(NEXT) == ["war_ended", "war_new", "war_state_changed"]
     assert ended_in(replay)["result"] == "unknown"
 
@@ -126,4 +136,31 @@ def test_it_wants_to_look_right_after_each_boundary_and_until_the_result_is_sett
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 10)
     replay.see(war("inWar"), after=0)
     assert wanted(war("warEnded"), END + 1) == 60
-    assert wanted(war("warEnded"), END + 61) == math.inf
+    assert wanted(war("warEnded"), END + 61) == 60
+    assert wanted(war("warEnded"), END + 301) == math.inf
+
+
+def test_a_war_that_the_opponent_shows_goes_on_whatever_the_clans_own_endpoint_says(replay: Replay) -> None:
+    replay.api.answers[THEIRS] = war("inWar", FIRST, swapped=True)
+    assert [replay.see(no_war(), after=10) for _ in range(20)] == [[]] * 20
+    assert replay.see(war("inWar", FIRST)) == []
+    assert replay.see(war("warEnded", FIRST), after=3600) == ["war_state_changed", "war_ended"]
+    assert ended_in(replay)["result"] == "win"
+
+
+def test_a_battle_that_is_gone_twice_is_over_where_nothing_shows_that_it_goes_on(replay: Replay) -> None:
+    assert replay.see(no_war(), after=3600) == []
+    assert replay.see(no_war(), after=5) == ["war_ended", "war_state_changed"]
+
+
+def test_the_result_is_that_of_the_end_even_if_older_answers_are_believed_after_it() -> None:
+    lost = war("warEnded", FIRST, attack("#8Q2", "#2P2", 2, 3))
+    replay = Replay(Kind.WAR, CLAN_TAG, now=END - 60)
+    replay.see(war("inWar", FIRST), after=0)
+    replay.see(lost, after=70)
+    for _ in range(2):
+        replay.see(war("inWar", FIRST), after=10)
+    for _ in range(2):
+        replay.see(no_war(), after=10)
+    ended = ended_in(replay)
+    assert (ended["result"], ended["observed"], ended["opponent_stars"]) == ("lose", True, 3)

@@ -127,3 +127,10 @@ def test_of_a_long_list_as_many_entries_are_kept_as_fit() -> None:
     kept = len(said["members_attacks_left"])
     assert said["members_attacks_left"] == left[:kept]
     assert said == {"result": "lose", "attacks_left": 100, "members_attacks_left": left[:kept], "left_out": 50 - kept}
+
+
+def test_what_the_record_left_out_is_counted_as_well() -> None:
+    changes = tuple(Change(f"field{number}", "a" * 150, "b" * 150) for number in range(31))
+    record = EventRecord.of(Event(EventType.CLAN_UPDATED, "#2PP", changes=changes, name="The Order"))
+    said = orjson.loads(encode_event(JournalEntry(1, ID, Kind.CLAN, record)))
+    assert len(said["changes"]) + said["metadata"]["left_out"] == 31
