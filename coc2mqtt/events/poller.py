@@ -136,11 +136,13 @@ class Poller(ABC):
         try:
             answer = await self._fetch()
             await monitor.observe(None)
-            return await self._take_up(answer)
+            polled = await self._take_up(answer)
         except ClashError as error:
             await monitor.observe(error)
             self._digest = None
             return await self._fail(error, await self._context.store.snapshot(self.resource))
+        self._failures = self._lost = 0
+        return polled
 
     @abstractmethod
     async def _fetch(self) -> Answer:
@@ -174,7 +176,6 @@ class Poller(ABC):
     async def _take_up(self, answer: Answer) -> Polled:
         at = self._context.now()
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
-        self._failures = self._lost = 0
         if digest == self._digest:
             return Polled([], answer.max_age, committed=False, wanted=self._wanted(at))
         old = await self._context.store.snapshot(self.resource)
@@ -197,8 +198,8 @@ class Poller(ABC):
         left = self._doubted_at + _DOUBT - at
         return Polled([], answer.max_age, committed=False, wanted=left if left > 0 else math.inf)
 
-    def _is_doubted(self, at: float) -> bool:
-        """Tell whether a doubt still stands: the same server says the same at once, and that confirms nothing."""
+    def _may_be_doubted(self, at: float) -> bool:
+        """Tell whether an answer is the first to be doubted, or comes so soon after it that it confirms nothing."""
         return self._doubted_at is None or 0 <= at - self._doubted_at < _CONFIRMED
 
     async def _understand(self, old: Snapshot | None, answer: Answer, digest: bytes, at: float) -> Comparison | None:
@@ -211,7 +212,7 @@ class Poller(ABC):
             self._check(answer.data)
             if old is None or old.data is None:
                 return self._first_sight(answer.data)
-            if self._is_doubted(at) and (self._is_copy(digest) or self._goes_back(old, answer.data)):
+            if self._may_be_doubted(at) and (self._is_copy(digest) or self._goes_back(old, answer.data)):
                 return None
             return await self._compare(old, answer.data, at)
         except ClashError:

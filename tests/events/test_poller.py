@@ -358,10 +358,13 @@ async def test_another_trouble_is_another_error(bench: Bench) -> None:
     assert seen == ["server_error", "bad_answer", "server_error"]
 
 
-async def test_what_fails_is_asked_less_and_less_often_and_what_works_again_is_not(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "fault", [faults.html_page(502), faults.not_json(), answering({"tag": "#2PP"})], ids=["502", "no JSON", "no clan"]
+)
+async def test_what_fails_is_asked_less_and_less_often_and_what_works_again_is_not(bench: Bench, fault: Fault) -> None:
     subject = poller(bench)
     await subject.poll()
-    bench.server.faults.add(faults.html_page(502), times=6)
+    bench.server.faults.add(fault, times=6)
     assert [(await subject.poll()).backoff for _ in range(6)] == [120, 240, 480, 600, 600, 600]
     assert (await subject.poll()).backoff == 0
     bench.server.faults.add(faults.html_page(502), times=1)
