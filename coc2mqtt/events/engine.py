@@ -134,6 +134,7 @@ class Engine:
     async def run(self) -> None:
         """Poll until cancelled; raises what the store raises."""
         await self._monitor.load()
+        self._context.seen.clear()
         self._running = True
         try:
             self._check_load()

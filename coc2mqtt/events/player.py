@@ -58,9 +58,10 @@ def player_goes_back(old: Json, new: Json) -> bool:
 def complete_player(old: Json, new: Json) -> Json:
     """Return ``new`` with each unit, hall and achievement as far as it was ever seen.
 
-    None of them is ever lost: what fell or vanished is stale data or a seasonal troop's end.
+    None of them is ever lost: what fell or vanished is stale data or a seasonal troop's end. What every player has is
+    kept where the answer leaves it out.
     """
-    completed = dict(new)
+    completed = {**{field: old[field] for field in _ALWAYS_THERE if field in old}, **new}
     for field in UNIT_FIELDS:
         if units := highest_units(old.get(field) or [], new.get(field) or []):
             completed[field] = units

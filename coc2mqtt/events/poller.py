@@ -43,6 +43,8 @@ _CONFIRMED = 4.5
 # So many connections in a row must be lost before the one resource whose polls it hit is to blame: as many as make the
 # API itself unreachable, if it is the only resource.
 _LOST_TO_BE_TOLD = 3
+# Who has not looked for so long (seconds) beyond the interval has to catch up.
+_LONG_GAP = 3600.0
 # An answer that is byte for byte one of the last few is a copy of it.
 _REMEMBERED = 3
 
@@ -99,6 +101,13 @@ class PollContext:
     seen: set[Resource] = field(default_factory=set)
 
 
+class _Doubt(NamedTuple):
+    """Since when (Unix time in seconds) something is doubted, and what."""
+
+    since: float
+    claim: object
+
+
 class Poller(ABC):
     """Polls one resource, never twice at a time.
 
@@ -116,9 +125,12 @@ class Poller(ABC):
         self._tag = tag
         self._interval = interval
         self._digest: bytes | None = None
+        # Of what is believed now, and of what was believed before.
+        self._current: list[bytes] = []
         self._older: list[bytes] = []
         self._failures = self._lost = 0
-        self._doubted_at: float | None = None
+        self._doubt: _Doubt | None = None
+        self._looked_at: float | None = None
         self._retired = False
 
     @property
@@ -139,7 +151,7 @@ class Poller(ABC):
             polled = await self._take_up(answer)
         except ClashError as error:
             await monitor.observe(error)
-            self._digest = None
+            self._digest = self._doubt = None
             return await self._fail(error, await self._context.store.snapshot(self.resource))
         self._failures = self._lost = 0
         return polled
@@ -168,39 +180,54 @@ class Poller(ABC):
         """Return in how many seconds the next poll is wanted, infinity where the interval will do."""
         return math.inf
 
-    @property
-    def _catching_up(self) -> bool:
-        """Whether the snapshot is of a run before this one."""
-        return self.resource not in self._context.seen
+    def _claim(self, data: Json) -> object:  # noqa: ARG002 - for those who can tell
+        """Return what two answers must have in common for the second to confirm the first."""
+        return None
+
+    def _unwatched_since(self, old: Snapshot, at: float) -> float | None:
+        """Return since when nobody has looked, None where that was a moment ago."""
+        if self.resource not in self._context.seen:
+            return old.taken_at
+        long_ago = self._looked_at is not None and at - self._looked_at > self._interval + _LONG_GAP
+        return self._looked_at if long_ago else None
 
     async def _take_up(self, answer: Answer) -> Polled:
         at = self._context.now()
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
         if digest == self._digest:
+            self._looked_at = at
             return Polled([], answer.max_age, committed=False, wanted=self._wanted(at))
         old = await self._context.store.snapshot(self.resource)
         comparison = await self._understand(old, answer, digest, at)
         if comparison is None:
-            return self._doubt(answer, at)
+            return self._put_off(answer, at)
         polled = await self._store(old, comparison, at, answer.max_age)
-        self._doubted_at = self._digest = None
-        if comparison.settled:
-            self._digest = digest
-            self._older = [*(one for one in self._older if one != digest), digest][-_REMEMBERED:]
+        self._doubt, self._looked_at = None, at
+        self._digest = digest if comparison.settled else None
+        self._remember(digest, news=bool(comparison.events))
         if not self._retired:
             self._context.seen.add(self.resource)
         return polled
 
-    def _doubt(self, answer: Answer, at: float) -> Polled:
-        if self._doubted_at is None or at < self._doubted_at:
-            self._doubted_at = at
+    def _remember(self, digest: bytes, *, news: bool) -> None:
+        if news:
+            self._older = [*self._older, *self._current][-_REMEMBERED:]
+            self._current = []
+        self._current = [*self._current, digest][-_REMEMBERED:]
+
+    def _put_off(self, answer: Answer, at: float) -> Polled:
+        """Leave an answer that is doubted for the next look."""
+        claim = self._claim(answer.data)
+        if self._doubt is None or at < self._doubt.since or self._doubt.claim != claim:
+            self._doubt = _Doubt(at, claim)
         self._digest = None
-        left = self._doubted_at + _DOUBT - at
+        left = self._doubt.since + _DOUBT - at
         return Polled([], answer.max_age, committed=False, wanted=left if left > 0 else math.inf)
 
-    def _may_be_doubted(self, at: float) -> bool:
-        """Tell whether an answer is the first to be doubted, or comes so soon after it that it confirms nothing."""
-        return self._doubted_at is None or 0 <= at - self._doubted_at < _CONFIRMED
+    def _may_be_doubted(self, data: Json, at: float) -> bool:
+        """Tell whether an answer is the first of its kind, or comes so soon after it that it confirms nothing."""
+        doubt = self._doubt
+        return doubt is None or doubt.claim != self._claim(data) or at - doubt.since < _CONFIRMED
 
     async def _understand(self, old: Snapshot | None, answer: Answer, digest: bytes, at: float) -> Comparison | None:
         """Return what an answer means, None where it is doubted.
@@ -209,12 +236,13 @@ class Poller(ABC):
         everything else.
         """
         try:
-            self._check(answer.data)
+            data = answer.data
+            self._check(data)
             if old is None or old.data is None:
-                return self._first_sight(answer.data)
-            if self._may_be_doubted(at) and (self._is_copy(digest) or self._goes_back(old, answer.data)):
+                return self._first_sight(data)
+            if self._may_be_doubted(data, at) and (self._is_copy(digest) or self._goes_back(old, data)):
                 return None
-            return await self._compare(old, answer.data, at)
+            return await self._compare(old, data, at)
         except ClashError:
             raise
         except Exception as error:
@@ -222,15 +250,14 @@ class Poller(ABC):
             raise BadAnswerError("the answer cannot be compared: it is ignored") from error
 
     def _is_copy(self, digest: bytes) -> bool:
-        # The last one is what is believed now.
-        return digest in self._older[:-1]
+        return digest in self._older and digest not in self._current
 
     async def _store(self, old: Snapshot | None, comparison: Comparison, at: float, max_age: float) -> Polled:
         events = [*self._back(old), *comparison.events]
         if old is not None and old.data is not None:
             if not events and (old.data, old.memo) == (comparison.data, comparison.memo):
                 return Polled([], max_age, committed=False, wanted=self._wanted(at))
-            if self._catching_up:
+            if self._unwatched_since(old, at) is not None:
                 age = round(max(0.0, at - old.taken_at), 3)
                 events = [_caught_up(event, age) for event in events]
         polled = await self._commit(Snapshot(comparison.data, comparison.memo, at), events, max_age)

@@ -49,9 +49,11 @@ class ClanPoller(Poller):
 
     async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
         before = old.data or {}
-        since = old.memo.get("missing_since", at)
+        missing, since = old.memo.get("missing", []), old.memo.get("missing_since", at)
         again = not 0 <= at - since < _ANOTHER_ANSWER
-        roster = complete_members(before, data, missing=old.memo.get("missing", ()) if again else ())
+        roster = complete_members(before, data, missing=missing if again else ())
+        if not set(roster.missing) <= set(missing):
+            since = at
         reset_at = old.memo.get("season_reset_at")
         events = compare_clan(
             before,
@@ -76,7 +78,8 @@ class ClanPoller(Poller):
         if reset_at is not None and 0 <= at - reset_at < _SHORTEST_SEASON:
             return False
         # While somebody looks the donations fall. Who comes back after weeks may find more of them than before.
-        return True if self._catching_up and season_ended_between(old.taken_at, at) else None
+        since = self._unwatched_since(old, at)
+        return True if since is not None and season_ended_between(since, at) else None
 
 
 class PlayerPoller(Poller):

@@ -13,12 +13,16 @@ _FIRST_END = datetime(2025, 10, 6, 5, 0, tzinfo=UTC).timestamp()
 _LENGTH = 28 * 86_400.0
 # So long (seconds) after it the API surely shows it.
 _SHOWN = 3600.0
+# More (seconds) is no absence but a wall clock that was wrong.
+_LONGEST_ABSENCE = 365 * 86_400.0
 # One figure that falls is somebody who left and came back unseen.
 _FEWEST = 2
 
 
 def season_ended_between(since: float, until: float) -> bool:
     """Tell whether the API shows the end of a season at ``until`` that it did not show at ``since`` (Unix times)."""
+    if until - since > _LONGEST_ABSENCE:
+        return False
     return (until - _SHOWN - _FIRST_END) // _LENGTH > (since - _FIRST_END) // _LENGTH
 
 

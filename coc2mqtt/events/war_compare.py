@@ -24,12 +24,13 @@ _PHASES = {"preparation": 0, "inWar": 1, "warEnded": 2}
 
 
 class WarComparison(NamedTuple):
-    """The events, in the order in which they happened, and what to remember from now on.
+    """The events, in the order in which they happened, and what to believe and to remember from now on.
 
     ``settled`` is false while the war's result, or its end, is still to be told.
     """
 
     events: list[Event]
+    data: Json
     memo: Json
     settled: bool
 
@@ -50,7 +51,7 @@ def war_goes_back(old: Snapshot, new: Json) -> bool:
     if identity is None:
         return memory.state in (WarState.PREPARATION, WarState.IN_WAR)
     if identity != memory.war:
-        return memory.is_older(identity)
+        return memory.is_over(identity)
     phase, before = _PHASES.get(str(new.get("state"))), _PHASES.get(memory.state.value)
     if phase is not None and before is not None and phase < before:
         return True
@@ -76,11 +77,17 @@ def compare_war(old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outco
     """
     if old.data is None:
         raise ValueError("there is nothing to compare with at first sight: use first_war")
-    telling = _Telling(old.data, new, tag, at, WarMemory.from_json(old.memo, old.data))
-    if _is_over(telling.memory, new):
+    memory = WarMemory.from_json(old.memo, old.data)
+    telling = _Telling(old.data, new, tag, at, memory)
+    identity = war_id(new)
+    if identity is not None and memory.is_replaced(identity):
+        # A younger war has begun since: of this one only attacks that were not seen before are news.
+        telling.attacks_of(identity)
+        return WarComparison(telling.events, old.data, memory.to_json(), memory.settled)
+    if _is_over(memory, new):
         telling.end_of_old(outcome or Outcome())
     telling.war()
-    return WarComparison(telling.events, telling.memory.to_json(), telling.memory.settled)
+    return WarComparison(telling.events, new, memory.to_json(), memory.settled)
 
 
 def _is_over(memory: WarMemory, new: Json) -> bool:
@@ -89,7 +96,7 @@ def _is_over(memory: WarMemory, new: Json) -> bool:
     if memory.war is None or memory.settled or identity == memory.war:
         return False
     # An older war that comes up again has replaced nothing.
-    return identity is None or not memory.is_older(identity)
+    return identity is None or not memory.is_over(identity)
 
 
 @dataclass(slots=True)
@@ -127,14 +134,16 @@ class _Telling:
         """Tell what the new answer shows of its war."""
         identity = war_id(self.new)
         if identity is not None and identity not in self.memory.wars:
-            self._begin(identity)
+            self.memory.wars[identity] = ToldWar()
+            self._tell(EventType.WAR_NEW, self.new, metadata=_terms(self.new))
+        same = identity is not None and identity == self.memory.war
         self.memory.war = identity
         told = self.memory.present
         ending = self.new.get("state") == WarState.WAR_ENDED.value
         # The attacks of a war happened before it ended, and after it began.
         if told is not None and ending:
             self._attacks(self.new, told)
-        self._state()
+        self._state(same=same)
         if told is None:
             return
         if not ending:
@@ -142,24 +151,23 @@ class _Telling:
         elif not told.ended:
             self._settle(told)
 
-    def _begin(self, identity: str) -> None:
-        if self.memory.is_older(identity):
-            # It was over before anything of it could be told.
-            self.memory.wars[identity] = ToldWar(attack_orders(self.new), ended=True)
-        else:
-            self.memory.wars[identity] = ToldWar()
-            self._tell(EventType.WAR_NEW, self.new, metadata=_terms(self.new))
+    def attacks_of(self, identity: str) -> None:
+        """Tell the attacks of a war that has been replaced, if it is one that was told of."""
+        if identity in self.memory.wars:
+            self._attacks(self.new, self.memory.wars[identity])
 
-    def _state(self) -> None:
-        fsm = WarStateMachine(self.memory.state)
-        if reached := fsm.transition(str(self.new.get("state"))):
-            before, self.memory.state = self.memory.state.value, reached
-            self._tell(
-                EventType.WAR_STATE_CHANGED,
-                self.new if war_id(self.new) is not None else self.old,
-                metadata={"war_state_from": before, "war_state_to": reached.value},
-                changes=[Change("state", before, reached.value)],
-            )
+    def _state(self, *, same: bool) -> None:
+        before = self.memory.state
+        reached = WarStateMachine(before).transition(str(self.new.get("state")))
+        if reached is None or (same and _PHASES.get(reached.value, 0) < _PHASES.get(before.value, 0)):
+            return  # a war goes from one state to the next, and never back
+        self.memory.state = reached
+        self._tell(
+            EventType.WAR_STATE_CHANGED,
+            self.new if war_id(self.new) is not None else self.old,
+            metadata={"war_state_from": before.value, "war_state_to": reached.value},
+            changes=[Change("state", before.value, reached.value)],
+        )
 
     def _attacks(self, war: Json, told: ToldWar) -> None:
         for metadata in describe_attacks(war, own=war_sides(war, self.tag)[0]):

@@ -107,8 +107,10 @@ class WarMemory:
         """Whether nothing is left to be told of the end of the present war."""
         return self.present is None or self.present.ended
 
-    def is_older(self, identity: str) -> bool:
-        """Tell whether a war is older than one that was seen, or was over: neither can come after that one."""
-        if identity in self.wars:
-            return identity != self.war
+    def is_replaced(self, identity: str) -> bool:
+        """Tell whether a younger war was seen: then this one is over, whatever still shows it."""
         return any(war_began(identity) < war_began(known) for known in self.wars)
+
+    def is_over(self, identity: str) -> bool:
+        """Tell whether a war cannot follow what was seen: it was replaced, or it was there and is not any more."""
+        return self.is_replaced(identity) or (identity in self.wars and identity != self.war)

@@ -70,8 +70,10 @@ class WarPoller(Poller):
             outcome = await self._look_up(gone, replaced=war_id(data) is not None)
             if outcome is None:
                 return None
-        events, memo, settled = compare_war(old, data, tag=self._tag, at=at, outcome=outcome)
-        return self._noted(Comparison(events, data, memo, settled=settled))
+        return self._noted(Comparison(*compare_war(old, data, tag=self._tag, at=at, outcome=outcome)))
+
+    def _claim(self, data: Json) -> object:
+        return war_id(data), data.get("state")
 
     def _noted(self, comparison: Comparison) -> Comparison:
         self._times = {key: comparison.data.get(key) for key in _TIMES}

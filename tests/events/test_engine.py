@@ -337,3 +337,15 @@ async def test_run_again_after_it_was_cancelled_it_polls_what_was_under_way(benc
     async with running(engine):
         await until(lambda: engine.figures.polls == 1)
     assert bench.believed(Resource(Kind.CLAN, bench.clan)) == bench.world.clan(bench.clan)
+
+
+async def test_what_happens_between_two_runs_is_caught_up(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench)
+    engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
+    async with running(engine):
+        await until(lambda: engine.figures.polls == 1)
+    bench.world.join(bench.clan)
+    async with running(engine):
+        engine.poll_now(Kind.CLAN, bench.clan)
+        await until(lambda: bench.queue.qsize() == 2)
+    assert all(bench.queue.get_nowait().metadata["catch_up"] for _ in range(2))
