@@ -107,6 +107,10 @@ class Engine:
         """Stop watching; returns whether it was watched. A poll that is under way is not committed any more."""
         pollers = self._retire(kind, tag)
         self._context.seen.difference_update(poller.resource for poller in pollers)
+        # A clan's war may be watched twice, by itself and with the clan.
+        for other in (Kind.CLAN, Kind.WAR):
+            if pollers and (other, tag) in self._watched:
+                self.watch(self._watched[other, tag][0])
         return bool(pollers)
 
     def _retire(self, kind: Kind, tag: str) -> list[Poller]:

@@ -37,9 +37,8 @@ _log = structlog.get_logger()
 # A resource that fails is asked less and less often, but never less than this (seconds); the API itself says
 # `max-age=600` where there is nothing.
 LONGEST_BACKOFF = 600.0
-# In so many seconds an answer that seems to be old is looked at again: time enough for another server to answer.
-_DOUBT = 5.0
-_CONFIRMED = 4.5
+# A timer and the wall clock may differ by so much (seconds) over a few seconds.
+_TOLERANCE = 0.5
 # So many connections in a row must be lost before the one resource whose polls it hit is to blame: as many as make the
 # API itself unreachable, if it is the only resource.
 _LOST_TO_BE_TOLD = 3
@@ -119,6 +118,8 @@ class Poller(ABC):
 
     kind: ClassVar[Kind]
     endpoint: ClassVar[str]
+    # In so many seconds an answer that seems to be old is looked at again: time enough for another server to answer.
+    patience: ClassVar = 5.0
 
     def __init__(self, context: PollContext, tag: str, *, interval: float) -> None:
         self._context = context
@@ -169,7 +170,7 @@ class Poller(ABC):
         """Return what is believed of the first answer ever; there are no events."""
 
     @abstractmethod
-    def _goes_back(self, old: Snapshot, data: Json) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:
         """Tell whether ``data`` seems to be older than the snapshot, which has data."""
 
     @abstractmethod
@@ -221,13 +222,13 @@ class Poller(ABC):
         if self._doubt is None or at < self._doubt.since or self._doubt.claim != claim:
             self._doubt = _Doubt(at, claim)
         self._digest = None
-        left = self._doubt.since + _DOUBT - at
+        left = self._doubt.since + self.patience - at
         return Polled([], answer.max_age, committed=False, wanted=left if left > 0 else math.inf)
 
     def _may_be_doubted(self, data: Json, at: float) -> bool:
         """Tell whether an answer is the first of its kind, or comes so soon after it that it confirms nothing."""
         doubt = self._doubt
-        return doubt is None or doubt.claim != self._claim(data) or at - doubt.since < _CONFIRMED
+        return doubt is None or doubt.claim != self._claim(data) or at - doubt.since < self.patience - _TOLERANCE
 
     async def _understand(self, old: Snapshot | None, answer: Answer, digest: bytes, at: float) -> Comparison | None:
         """Return what an answer means, None where it is doubted.
@@ -240,7 +241,7 @@ class Poller(ABC):
             self._check(data)
             if old is None or old.data is None:
                 return self._first_sight(data)
-            if self._may_be_doubted(data, at) and (self._is_copy(digest) or self._goes_back(old, data)):
+            if self._may_be_doubted(data, at) and (self._is_copy(digest) or self._goes_back(old, data, at)):
                 return None
             return await self._compare(old, data, at)
         except ClashError:

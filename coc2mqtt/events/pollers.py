@@ -44,7 +44,7 @@ class ClanPoller(Poller):
         roster = complete_members(None, data)
         return Comparison([], roster.clan, {}, settled=roster.whole)
 
-    def _goes_back(self, old: Snapshot, data: Json) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:  # noqa: ARG002 - time tells nothing of it
         return clan_goes_back(old.data or {}, data)
 
     async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
@@ -110,7 +110,7 @@ class PlayerPoller(Poller):
     def _first_sight(self, data: Json) -> Comparison:
         return Comparison([], data, {})
 
-    def _goes_back(self, old: Snapshot, data: Json) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:  # noqa: ARG002 - time tells nothing of it
         return player_goes_back(old.data or {}, data)
 
     async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:

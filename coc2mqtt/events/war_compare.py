@@ -40,16 +40,18 @@ def first_war(war: Json) -> Json:
     return WarMemory.at_first_sight(war).to_json()
 
 
-def war_goes_back(old: Snapshot, new: Json) -> bool:
+def war_goes_back(old: Snapshot, new: Json, *, at: float) -> bool:
     """Tell whether an answer is one of before ``old``, as far as it shows.
 
-    Within a war neither its state nor its set of attacks goes back; no war follows a younger one; and between the
-    battle and no war at all its end is shown.
+    Within a war neither its state nor its set of attacks goes back; no war follows a younger one; and none is gone
+    before its end, ``at`` being the present Unix time in seconds.
     """
-    memory = WarMemory.from_json(old.memo, old.data or {})
+    data = old.data or {}
+    memory = WarMemory.from_json(old.memo, data)
     identity = war_id(new)
     if identity is None:
-        return memory.state in (WarState.PREPARATION, WarState.IN_WAR)
+        end = parse_unix_time(data.get("endTime"))
+        return memory.state in (WarState.PREPARATION, WarState.IN_WAR) and (end is None or at < end)
     if identity != memory.war:
         return memory.is_over(identity)
     phase, before = _PHASES.get(str(new.get("state"))), _PHASES.get(memory.state.value)

@@ -44,6 +44,8 @@ class WarPoller(Poller):
 
     kind: ClassVar = Kind.WAR
     endpoint: ClassVar = "currentwar"
+    # What a war shows hides nothing of its age, and what seems old is never urgent: every cache has run out by then.
+    patience: ClassVar = 130.0
 
     def __init__(self, context: PollContext, tag: str, *, interval: float) -> None:
         super().__init__(context, tag, interval=interval)
@@ -61,8 +63,8 @@ class WarPoller(Poller):
     def _first_sight(self, data: Json) -> Comparison:
         return self._noted(Comparison([], data, first_war(data)))
 
-    def _goes_back(self, old: Snapshot, data: Json) -> bool:
-        return war_goes_back(old, data)
+    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:
+        return war_goes_back(old, data, at=at)
 
     async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison | None:
         gone, outcome = ended_unseen(old, data), None
@@ -71,6 +73,9 @@ class WarPoller(Poller):
             if outcome is None:
                 return None
         return self._noted(Comparison(*compare_war(old, data, tag=self._tag, at=at, outcome=outcome)))
+
+    def _is_copy(self, digest: bytes) -> bool:  # noqa: ARG002 - that there is no war always looks the same
+        return False
 
     def _claim(self, data: Json) -> object:
         return war_id(data), data.get("state")

@@ -78,7 +78,7 @@ def test_who_is_missing_anew_is_not_gone_because_somebody_else_was() -> None:
 
 def test_the_state_of_a_war_never_goes_back() -> None:
     replay = seen(Kind.WAR, war("inWar", FIRST))
-    assert [replay.see(war("preparation")) for _ in range(3)] == [[]] * 3
+    assert [replay.see(war("preparation"), after=130) for _ in range(3)] == [[]] * 3
     assert replay.see(war("inWar", FIRST, SECOND)) == ["war_attack_new"]
 
 
@@ -86,7 +86,7 @@ def test_an_older_war_hides_neither_the_end_of_the_younger_one_nor_its_own_attac
     younger = war("inWar", FIRST, start="20261105T080000.000Z")
     replay = seen(Kind.WAR, war("inWar", FIRST), younger)
     for _ in range(3):
-        replay.see(war("warEnded", FIRST, SECOND))
+        replay.see(war("warEnded", FIRST, SECOND), after=130)
     assert [event.metadata["order"] for event in replay.events] == [2]
     replay.events.clear()
     assert replay.see(war("preparation", start="20261108T080000.000Z")) == ["war_ended", "war_new", "war_state_changed"]

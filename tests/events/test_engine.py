@@ -339,6 +339,19 @@ async def test_run_again_after_it_was_cancelled_it_polls_what_was_under_way(benc
     assert bench.believed(Resource(Kind.CLAN, bench.clan)) == bench.world.clan(bench.clan)
 
 
+async def test_a_war_that_is_watched_twice_is_watched_on_with_the_other_watch(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench)
+    engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war_interval=SHORT))
+    engine.watch(Watch(Kind.WAR, bench.clan, SHORT))
+    war = path(bench) + "/currentwar"
+    async with running(engine):
+        await until(lambda: bench.server.requests[war])
+        assert engine.unwatch(Kind.WAR, bench.clan)
+        asked = bench.server.requests[war]
+        await until(lambda: bench.server.requests[war] > asked + 3)
+    assert [watch.kind for watch in engine.watches] == [Kind.CLAN]
+
+
 async def test_what_happens_between_two_runs_is_caught_up(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))

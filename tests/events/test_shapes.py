@@ -59,7 +59,7 @@ def compare_wars(old: Json, new: Json) -> list[Event]:
     war_sides(old, CLAN_TAG)[0].get("name")
     snapshot = Snapshot(old, first_war(old))
     next_look(new, settled=False, at=1.0)
-    war_goes_back(snapshot, new)
+    war_goes_back(snapshot, new, at=1.0)
     gone = ended_unseen(snapshot, new)
     outcome = None if gone is None else Outcome(war=gone)
     first = compare_war(snapshot, new, tag=CLAN_TAG, at=1.0, outcome=outcome)

@@ -102,9 +102,8 @@ def test_05_wars_overlap_and_each_is_tracked_on_its_own() -> None:
     replay = watching(Kind.WAR, war("inWar", FIRST, swapped=True), now=START + 3600)
     told = replay.see(war("preparation", start=drawn))
     for _ in range(2):
-        told += replay.see(war("warEnded", FIRST, SECOND, swapped=True))
-    for _ in range(2):
-        told += replay.see(war("inWar", FIRST, start=drawn))
+        told += replay.see(war("warEnded", FIRST, SECOND, swapped=True), after=130)
+    told += replay.see(war("inWar", FIRST, start=drawn))
     assert (Counter(told)["war_new"], Counter(told)["war_ended"]) == (1, 1)
     attacks = [event.metadata for event in replay.events if "order" in event.metadata]
     assert [(attack["war_id"].split("-")[0], attack["order"]) for attack in attacks] == [

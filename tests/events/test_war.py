@@ -25,7 +25,7 @@ def play(*answers: Json) -> list[Event]:
     events: list[Event] = []
     for minute, answer in enumerate(answers[1:], 1):
         at = BEGIN + 60.0 * minute
-        if not war_goes_back(snapshot, answer):
+        if not war_goes_back(snapshot, answer, at=at):
             comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at)
             snapshot = Snapshot(answer, comparison.memo)
             events += comparison.events
@@ -346,7 +346,7 @@ def test_an_answer_about_the_war_before_brings_it_not_back() -> None:
 def test_an_ended_war_that_comes_up_again_after_none_is_older() -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 600)
     snapshot, _ = step(snapshot, no_war(), END + 660)
-    assert war_goes_back(snapshot, war("warEnded", FIRST))
+    assert war_goes_back(snapshot, war("warEnded", FIRST), at=END + 700)
 
 
 def test_that_a_clan_is_in_no_war_any_more_says_which_one_it_was() -> None:
@@ -364,9 +364,11 @@ def test_an_older_war_that_is_believed_in_the_end_is_not_told() -> None:
     assert events == [], "and the newer one goes on as it was"
 
 
-def test_from_a_battle_to_no_war_at_all_is_doubted() -> None:
-    assert war_goes_back(in_battle(FIRST), no_war())
-    assert not war_goes_back(Snapshot(war("warEnded"), first_war(war("warEnded"))), no_war())
+@pytest.mark.parametrize(("at", "goes_back"), [(END - 1, True), (END, False)])
+def test_no_war_is_gone_before_its_end(at: float, goes_back: bool) -> None:
+    assert war_goes_back(in_battle(FIRST), no_war(), at=at) is goes_back
+    ended = Snapshot(war("warEnded"), first_war(war("warEnded")))
+    assert not war_goes_back(ended, no_war(), at=at)
 
 
 def test_a_few_wars_are_remembered_and_no_more() -> None:

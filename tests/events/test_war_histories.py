@@ -36,7 +36,7 @@ def replay_of(tag: str, moments: Sequence[Moment]) -> Replay:
         replay.see(moment.war, after=0.0)
         assert replay.see(moment.war, after=0.0) == [], "two identical answers"
     # What is doubted is believed when it comes again a little later.
-    replay.see(moments[-1].war, after=5.0)
+    replay.see(moments[-1].war, after=130.0)
     return replay
 
 

@@ -149,8 +149,15 @@ def test_a_war_that_the_opponent_shows_goes_on_whatever_the_clans_own_endpoint_s
 
 
 def test_a_battle_that_is_gone_twice_is_over_where_nothing_shows_that_it_goes_on(replay: Replay) -> None:
-    assert replay.see(no_war(), after=3600) == []
-    assert replay.see(no_war(), after=5) == ["war_ended", "war_state_changed"]
+    assert [replay.see(no_war(), after=30), replay.see(no_war(), after=20)] == [[], []], "before its end"
+    assert replay.see(no_war(), after=10) == ["war_ended", "war_state_changed"]
+
+
+def test_a_battle_that_is_gone_before_its_end_for_longer_than_any_cache_holds_is_over() -> None:
+    replay = Replay(Kind.WAR, CLAN_TAG, now=END - 3600)
+    replay.see(war("inWar", FIRST), after=0)
+    assert [replay.see(no_war(), after=60) for _ in range(3)] == [[]] * 3
+    assert replay.see(no_war(), after=60) == ["war_ended", "war_state_changed"]
 
 
 def test_the_result_is_that_of_the_end_even_if_older_answers_are_believed_after_it() -> None:
