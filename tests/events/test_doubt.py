@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from coc2mqtt.clash import ClashError, MaintenanceError, PrivateWarLogError, ServerError
@@ -51,7 +53,16 @@ def test_a_clock_that_is_set_back_confirms_nothing() -> None:
 
 def test_one_doubt_confirms_no_other() -> None:
     replay = seen(Kind.WAR, war("inWar", FIRST))
-    assert [replay.see(no_war()), replay.see(war("preparation")), replay.see(war("inWar", FIRST))] == [[], [], []]
+    assert [replay.see(war("preparation")), replay.see(no_war(), after=130), replay.see(war("inWar", FIRST))] == [
+        []
+    ] * 3
+
+
+def test_what_was_believed_again_is_no_copy_of_itself() -> None:
+    replay = seen(Kind.CLAN, BEFORE, NOW, BEFORE, BEFORE)
+    replay.see(ServerError("502"))
+    replay.see(BEFORE)
+    assert replay.wanted == math.inf, "there is nothing to doubt"
 
 
 def test_two_servers_of_which_one_lags_behind_tell_nothing_twice() -> None:

@@ -261,6 +261,10 @@ async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(benc
         await until(lambda: bench.server.requests[PROBE] == 2)
         await until(lambda: engine.figures.polls == 4)
         assert engine.api_status is ApiStatus.OK, "the probe was answered"
+        bench.server.faults.add(down, times=1, path=path(bench))
+        engine.poll_now(Kind.CLAN, bench.clan)
+        await until(lambda: engine.figures.polls == 5)
+        assert bench.server.requests[PROBE] == 2, "it was asked a moment ago"
         bench.clock.now += 5
         bench.server.faults.add(down)
         engine.poll_now(Kind.CLAN, bench.clan)
