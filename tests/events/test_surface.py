@@ -109,6 +109,18 @@ def test_parameters_have_the_documented_names_order_and_defaults(function: Calla
     assert parameters(function) == expected
 
 
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_everything_documented_says_what_it_does_in_a_line_of_its_own(name: str) -> None:
+    subject = getattr(events, name)
+    members = (
+        [member for key, member in vars(subject).items() if not key.startswith("_")] if inspect.isclass(subject) else []
+    )
+    for one in (subject, *(member for member in members if inspect.isfunction(member))):
+        line = (inspect.getdoc(one) or "").splitlines()[0]
+        assert line.endswith("."), one
+        assert len(line) > 20, one
+
+
 def test_what_is_documented_as_awaited_is_awaited() -> None:
     for function in (EventStream.start, EventStream.stop, EventStream.run, BaseWatcher.stop, BaseWatcher._poll_once):
         assert inspect.iscoroutinefunction(function)
