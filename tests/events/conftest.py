@@ -13,6 +13,7 @@ from coc2mqtt.clash import ClashClient
 from coc2mqtt.demo import DemoServer, World
 from coc2mqtt.events import PollingState
 from coc2mqtt.events.queue_store import QueueStore
+from tests.events.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -129,3 +130,16 @@ def until() -> Until:
                 await asyncio.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture
+def at_war(bench: Bench) -> None:
+    """Have the bench's clan in battle, with one attack."""
+    bench.world.declare_war(bench.clan)
+    bench.world.begin_battle(bench.clan)
+    bench.world.attack(bench.clan)
+
+
+@pytest.fixture
+def watched(bench: Bench, until: Until) -> Callable[..., Watched]:
+    return lambda **options: Watched(bench, until, **options)

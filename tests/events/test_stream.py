@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from structlog.testing import capture_logs
 
 from coc2mqtt.demo import faults
 from coc2mqtt.events import Event, EventStream, EventType
@@ -18,43 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.events.conftest import Bench, Until
+    from tests.events.watched import Watched
 
 LONG = 3600.0
-
-
-class Watched:
-    """A stream that watches the bench's clan and polls it when it is told to."""
-
-    def __init__(self, bench: Bench, until: Until, **options: object) -> None:
-        self.bench = bench
-        self._until = until
-        self.stream = EventStream(bench.api, **options)  # type: ignore[arg-type]  # as a user passes them
-        self.stream.watch_clans([bench.clan], interval=LONG)
-
-    async def baseline(self) -> None:
-        await self._until(lambda: self.stream._state.get_clan(self.bench.clan))
-
-    async def join(self) -> str:
-        """Let somebody join and be seen; returns the tag."""
-        tag = str(self.bench.world.join(self.bench.clan)[-1].details["member_tag"])
-        self.stream._engine.poll_now(Kind.CLAN, self.bench.clan)
-        await self._until(lambda: str(self.stream._state.get_members(self.bench.clan)).count(tag))
-        return tag
-
-    async def take(self, number: int) -> list[Event]:
-        """The next events, each acknowledged; the iteration ends within the next one."""
-        events: list[Event] = []
-        async with asyncio.timeout(5):
-            async for event in self.stream:
-                if len(events) == number:
-                    break
-                events.append(event)
-        return events
-
-
-@pytest.fixture
-def watched(bench: Bench, until: Until) -> Callable[..., Watched]:
-    return lambda **options: Watched(bench, until, **options)
 
 
 def who(events: list[Event]) -> list[str]:
@@ -115,63 +80,6 @@ async def test_what_was_under_way_when_it_stopped_is_polled_after_the_next_start
     bench.server.faults.clear()
     async with one.stream:
         await one.baseline()
-
-
-async def test_callbacks_of_both_kinds_get_their_types_of_events(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    seen: list[tuple[str, str]] = []
-
-    @one.stream.on(EventType.MEMBER_JOINED)
-    async def joined(event: Event) -> None:
-        await asyncio.sleep(0)
-        seen.append(("joined", event.event_type.value))
-        await one.stream.stop()
-
-    @one.stream.on()
-    def anything(event: Event) -> None:
-        seen.append(("anything", event.event_type.value))
-
-    one.stream.add_callback(lambda event: seen.append(("added", event.event_type.value)), EventType.MEMBER_LEFT)
-    run = asyncio.create_task(one.stream.run())
-    await one.baseline()
-    await one.join()
-    async with asyncio.timeout(5):
-        await run
-    assert seen == [("anything", "clan_updated"), ("joined", "member_joined"), ("anything", "member_joined")]
-    assert one.stream._state.unacknowledged() == [], "each of its callbacks returned"
-
-
-async def test_a_callback_that_raises_loses_nothing_and_keeps_no_other_from_the_event(
-    watched: Callable[..., Watched], until: Until
-) -> None:
-    one = watched()
-    seen: list[str] = []
-    broken = True
-
-    @one.stream.on(EventType.MEMBER_JOINED)
-    def breaks(_: Event) -> None:
-        if broken:
-            raise LookupError("the lamp is not there")
-
-    @one.stream.on(EventType.MEMBER_JOINED)
-    def works(event: Event) -> None:
-        seen.append(event.metadata["member_tag"])
-
-    with capture_logs() as logs:
-        run = asyncio.create_task(one.stream.run())
-        await one.baseline()
-        tags = [await one.join(), await one.join()]
-        await until(lambda: len(seen) == 2)
-        await one.stream.stop()
-        await run
-    assert [line["log_level"] for line in logs if "callback" in line["event"]] == ["error", "error"]
-    broken = False
-    run = asyncio.create_task(one.stream.run())
-    await until(lambda: len(seen) == 4)
-    await one.stream.stop()
-    await run
-    assert seen == tags + tags
-    assert one.stream._state.unacknowledged() == []
 
 
 async def test_a_run_that_is_cancelled_stops_polling(watched: Callable[..., Watched], bench: Bench) -> None:
@@ -385,29 +293,3 @@ async def test_wars_players_and_maintenance_are_streamed_as_well(bench: Bench, u
         "hero_upgraded",
         "maintenance_start",
     }
-
-
-async def test_of_what_callbacks_raise_on_all_the_time_the_last_is_kept(
-    watched: Callable[..., Watched], until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("coc2mqtt.events.stream._MOST_FAILED", 3)
-    one = watched()
-    seen: list[Event] = []
-
-    @one.stream.on()
-    def breaks(event: Event) -> None:
-        seen.append(event)
-        raise LookupError("the lamp is not there")
-
-    with capture_logs() as logs:
-        run = asyncio.create_task(one.stream.run())
-        await one.baseline()
-        for _ in range(3):
-            await one.join()
-        await until(lambda: len(seen) == 6)
-        await one.stream.stop()
-        await run
-    assert one.stream._state.unacknowledged() == seen[-3:]
-    assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
-        "callbacks raise all the time: of their events only the last are kept"
-    ]
