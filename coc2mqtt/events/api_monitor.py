@@ -70,7 +70,7 @@ class ApiMonitor:
                 state, events = first_api_state(error, at=at), list[Event]()
             else:
                 state, events = observe_api(before, error, at=at, from_probe=from_probe or not self.probing)
-            if before is None or state.to_json() != before.to_json():
+            if before is None or (state is not before and state.to_json() != before.to_json()):
                 await self._store.commit(API, Snapshot(state.to_json(), taken_at=at), events)
                 self._state = state
                 self._say(before)

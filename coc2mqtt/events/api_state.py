@@ -127,6 +127,8 @@ def _observe_answer(state: ApiState, *, at: float, from_probe: bool) -> tuple[Ap
     if state.status is not ApiStatus.OK:
         return _restore(state, EventType.API_RESTORED, at)
     first_word = None if from_probe else state.first_word
+    if not state.evidence and first_word is state.first_word:
+        return state, []  # of nearly every answer
     return replace(state, evidence=0, first_word=first_word), []
 
 

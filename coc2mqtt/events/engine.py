@@ -106,11 +106,14 @@ class Engine:
     def unwatch(self, kind: Kind, tag: str) -> bool:
         """Stop watching; returns whether it was watched. A poll that is under way is not committed any more."""
         pollers = self._retire(kind, tag)
-        self._context.seen.difference_update(poller.resource for poller in pollers)
+        gone = {poller.resource for poller in pollers}
         # A clan's war may be watched twice, by itself and with the clan.
-        for other in (Kind.CLAN, Kind.WAR):
-            if pollers and (other, tag) in self._watched:
-                self.watch(self._watched[other, tag][0])
+        for watch in [self._watched[other, tag][0] for other in (Kind.CLAN, Kind.WAR) if (other, tag) in self._watched]:
+            shared = gone & {resource for resource, _ in watch.resources()}
+            if shared:
+                self.watch(watch)
+                gone -= shared
+        self._context.seen.difference_update(gone)
         return bool(pollers)
 
     def _retire(self, kind: Kind, tag: str) -> list[Poller]:

@@ -228,7 +228,11 @@ class Poller(ABC):
     def _may_be_doubted(self, data: Json, at: float) -> bool:
         """Tell whether an answer is the first of its kind, or comes so soon after it that it confirms nothing."""
         doubt = self._doubt
-        return doubt is None or doubt.claim != self._claim(data) or at - doubt.since < self.patience - _TOLERANCE
+        return doubt is None or doubt.claim != self._claim(data) or not self._is_another(doubt.since, at)
+
+    def _is_another(self, since: float, at: float) -> bool:
+        """Tell whether what comes ``at`` is more than the answer of ``since`` again, from the same cache."""
+        return at - since >= self.patience - _TOLERANCE
 
     async def _understand(self, old: Snapshot | None, answer: Answer, digest: bytes, at: float) -> Comparison | None:
         """Return what an answer means, None where it is doubted.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# What comes sooner (seconds) is the same answer again, from the same cache.
-_ANOTHER_ANSWER = 4.5
 # A season is four weeks: another end within a week (seconds) is the rest of the first one, seen late.
 _SHORTEST_SEASON = 7 * 86_400.0
 
@@ -49,9 +47,9 @@ class ClanPoller(Poller):
 
     async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison:
         before = old.data or {}
-        missing, since = old.memo.get("missing", []), old.memo.get("missing_since", at)
-        again = not 0 <= at - since < _ANOTHER_ANSWER
-        roster = complete_members(before, data, missing=missing if again else ())
+        # A wall clock that was set back begins anew.
+        missing, since = old.memo.get("missing", []), min(old.memo.get("missing_since", at), at)
+        roster = complete_members(before, data, missing=missing if self._is_another(since, at) else ())
         if not set(roster.missing) <= set(missing):
             since = at
         reset_at = old.memo.get("season_reset_at")

@@ -21,7 +21,7 @@ _SIEGE_MACHINES = frozenset(
 _PETS = frozenset(
     {
         *("L.A.S.S.I", "Electro Owl", "Mighty Yak", "Unicorn", "Frosty", "Diggy", "Poison Lizard", "Phoenix"),
-        *("Spirit Fox", "Angry Jelly", "Sneezy", "Greedy Raven"),
+        *("Spirit Fox", "Angry Jelly", "Sneezy"),
     }
 )
 

@@ -65,7 +65,7 @@ def ended_unseen(old: Snapshot, new: Json) -> Json | None:
     if old.data is None:
         return None
     memory = WarMemory.from_json(old.memo, old.data)
-    if not _is_over(memory, new) or memory.present is None or memory.present.score is not None:
+    if not _is_gone(memory, new) or memory.present is None or memory.present.score is not None:
         return None
     return old.data
 
@@ -74,8 +74,8 @@ def compare_war(old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outco
     """Compare the snapshot of a clan's war, whose data is not None, with a new answer.
 
     ``tag`` is the watched clan's, ``at`` the Unix time in seconds that the events carry, ``outcome`` what was found
-    about the war that ``ended_unseen`` names. Attacks are known by (war, order), so each is told once. A war has
-    ended once its score stays the same for a minute, ten minutes after its end, or when it was replaced.
+    about the war that ``ended_unseen`` names. Attacks are known by (war, order), so each is told once. The end
+    of a war is told once its score is final (``ToldWar.settles``), or when it was replaced.
     """
     if old.data is None:
         raise ValueError("there is nothing to compare with at first sight: use first_war")
@@ -86,13 +86,13 @@ def compare_war(old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outco
         # A younger war has begun since: of this one only attacks that were not seen before are news.
         telling.attacks_of(identity)
         return WarComparison(telling.events, old.data, memory.to_json(), memory.settled)
-    if _is_over(memory, new):
+    if _is_gone(memory, new):
         telling.end_of_old(outcome or Outcome())
     telling.war()
     return WarComparison(telling.events, new, memory.to_json(), memory.settled)
 
 
-def _is_over(memory: WarMemory, new: Json) -> bool:
+def _is_gone(memory: WarMemory, new: Json) -> bool:
     """Tell whether the present war is not the one of ``new`` any more, and its end is still to be told."""
     identity = war_id(new)
     if memory.war is None or memory.settled or identity == memory.war:

@@ -23,6 +23,8 @@ from coc2mqtt.events.war_fsm import WarState
 from coc2mqtt.events.war_result import Outcome, find_in_log
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from coc2mqtt.clash.answer import Answer
 
 Json = dict[str, Any]
@@ -108,24 +110,13 @@ class WarPoller(Poller):
     async def _of_opponent(self, war: Json) -> Json | None:
         """Return what the opponent's endpoint says of a war, None where it says nothing of it."""
         opponent = str(war_sides(war, self._tag)[1].get("tag"))
-        try:
-            data = (await self._context.api.current_war(opponent)).data
-            check_war(data, opponent)
-        except CutOffError:
-            raise
-        except _NOT_THERE:
-            return None
-        return data if war_id(data) == war_id(war) else None
+        asked = self._context.api.current_war(opponent)
+        theirs = await _evidence(asked, lambda data: check_war(data, opponent))
+        return theirs if theirs is not None and war_id(theirs) == war_id(war) else None
 
     async def _in_the_log(self, war: Json) -> Outcome:
-        try:
-            log = (await self._context.api.war_log(self._tag)).data
-            check_war_log(log)
-        except CutOffError:
-            raise
-        except _NOT_THERE:
-            return Outcome()
-        return Outcome(entry=find_in_log(log, war, self._tag))
+        log = await _evidence(self._context.api.war_log(self._tag), check_war_log)
+        return Outcome() if log is None else Outcome(entry=find_in_log(log, war, self._tag))
 
     def _back(self, old: Snapshot | None) -> list[Event]:
         public = self._said(EventType.WAR_LOG_PUBLIC, old, {}) if old is not None and old.memo.get("private") else []
@@ -153,3 +144,15 @@ class WarPoller(Poller):
 
     def _name(self, data: Json) -> str | None:
         return war_sides(data, self._tag)[0].get("name")
+
+
+async def _evidence(asked: Awaitable[Answer], check: Callable[[Json], None]) -> Json | None:
+    """Return what another endpoint says, None where it has nothing; raises ClashError for trouble that may pass."""
+    try:
+        data = (await asked).data
+        check(data)
+    except CutOffError:
+        raise
+    except _NOT_THERE:
+        return None
+    return data

@@ -37,54 +37,23 @@ def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> J
     who have attacks left over, those with the most first.
     """
     own, other = war_sides(war, tag)
-    left = _attacks_left(war, own)
-    return {
-        "result": _winner(own, other),
-        "observed": observed,
-        "source": source,
-        **_figures(own, other),
-        "attacks_left": sum(member["attacks_left"] for member in left),
-        "members_attacks_left": left,
-    }
+    return _ending(_winner(own, other), own, other, observed=observed, source=source, left=_attacks_left(war, own))
 
 
 def score_result(score: list[Any]) -> Json:
     """Return what a ``war_ended`` says where nothing but the score of the end (``war_score``) is still known."""
     own, other = (dict(zip(_SCORE, side, strict=True)) for side in (score[:3], score[3:]))
-    return {
-        "result": _winner(own, other),
-        "observed": True,
-        "source": "war",
-        **_figures(own, other),
-        "attacks_left": None,
-        "members_attacks_left": None,
-    }
+    return _ending(_winner(own, other), own, other, observed=True, source="war")
 
 
 def log_result(entry: Json, tag: str) -> Json:
     """Return what a ``war_ended`` says, from the war's entry in the clan's war log: it knows no members."""
-    own, other = war_sides(entry, tag)
-    return {
-        "result": entry["result"],
-        "observed": False,
-        "source": "war_log",
-        **_figures(own, other),
-        "attacks_left": None,
-        "members_attacks_left": None,
-    }
+    return _ending(entry["result"], *war_sides(entry, tag), observed=False, source="war_log")
 
 
 def unknown_result(war: Json, tag: str) -> Json:
     """Return what a ``war_ended`` says where nothing shows the end: the figures are those that were seen last."""
-    own, other = war_sides(war, tag)
-    return {
-        "result": "unknown",
-        "observed": False,
-        "source": "last_seen",
-        **_figures(own, other),
-        "attacks_left": None,
-        "members_attacks_left": None,
-    }
+    return _ending("unknown", *war_sides(war, tag), observed=False, source="last_seen")
 
 
 def find_in_log(log: Json, war: Json, tag: str) -> Json | None:
@@ -112,14 +81,21 @@ def _winner(own: Json, other: Json) -> str:
     return "win" if ours > theirs else "lose" if ours < theirs else "tie"
 
 
-def _figures(own: Json, other: Json) -> Json:
+def _ending(
+    result: str, own: Json, other: Json, *, observed: bool, source: str, left: list[Json] | None = None
+) -> Json:
     return {
+        "result": result,
+        "observed": observed,
+        "source": source,
         "stars": own.get("stars"),
         "opponent_stars": other.get("stars"),
         "destruction": own.get("destructionPercentage"),
         "opponent_destruction": other.get("destructionPercentage"),
         "attacks": own.get("attacks"),
         "opponent_attacks": other.get("attacks"),
+        "attacks_left": None if left is None else sum(member["attacks_left"] for member in left),
+        "members_attacks_left": left,
     }
 
 

@@ -353,7 +353,10 @@ async def test_a_war_that_is_watched_twice_is_watched_on_with_the_other_watch(be
         assert engine.unwatch(Kind.WAR, bench.clan)
         asked = bench.server.requests[war]
         await until(lambda: bench.server.requests[war] > asked + 3)
+        bench.world.declare_war(bench.clan)
+        await until(lambda: bench.queue.qsize() == 2)
     assert [watch.kind for watch in engine.watches] == [Kind.CLAN]
+    assert not any("catch_up" in bench.queue.get_nowait().metadata for _ in range(2)), "it was watched all the time"
 
 
 async def test_what_happens_between_two_runs_is_caught_up(bench: Bench, until: Until) -> None:
