@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import importlib.metadata
 import random
+import socket
 import time
+import uuid
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from coc2mqtt.clash.client import ClashClient
 from coc2mqtt.events.engine import Engine
+from coc2mqtt.health import Health
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.bridge import OFFLINE, Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.broker import EmbeddedBroker
@@ -20,8 +24,11 @@ from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session, TlsOptions
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
+from coc2mqtt.mqtt.knock import port_is_open
+from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, iso_time
 from coc2mqtt.mqtt.retained import RetainedState
+from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
 
@@ -40,8 +47,6 @@ VERSION = importlib.metadata.version("coc2mqtt")
 _PRUNE_INTERVAL = 3600.0
 # How long a stop waits for events that are on their way (seconds); what is left then is sent at the next start.
 _DRAIN = 2.0
-# The longest interval that a poll may be overdue before something is wrong (seconds).
-_SILENCE = 900.0
 
 
 def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
@@ -133,6 +138,7 @@ class Service:
         try:
             async with asyncio.TaskGroup() as group:
                 pruning = group.create_task(_prune(journal))
+                looking = group.create_task(parts.health.watch())
                 polling = group.create_task(parts.engine.run())
                 speaking = group.create_task(parts.connection.run())
                 _log.info("started", version=VERSION, watches=len(parts.engine.watches))
@@ -142,6 +148,7 @@ class Service:
                     # What failed ends the group by itself. What just ended must not leave half a bridge behind.
                     raise RuntimeError("a part of the bridge has ended by itself")
                 pruning.cancel()
+                looking.cancel()
                 polling.cancel()
                 await _drain(parts, journal)
                 speaking.cancel()
@@ -166,12 +173,14 @@ class _Parts:
         self._settings = settings
         self._journal = journal
         self._started_at = started_at
+        self._run_id = uuid.uuid4().hex
         rng = random.SystemRandom()
         topics = Topics(settings.mqtt.base_topic)
         hass = settings.homeassistant
         self.engine = Engine(api, journal, observer=self._committed, rng=rng)
-        self.watches = WatchList(journal, self.engine, changed=self._watch_changed)
-        self.delivery = Delivery(journal, topics, published=published)
+        self.watches = WatchList(journal, self.engine, changed=self._watch_changed, maximum=settings.watch.maximum)
+        patience = Patience(draw=rng.random)
+        delivery = Delivery(journal, topics, patience=patience, published=published)
         self._retained = RetainedState(
             journal,
             topics,
@@ -179,65 +188,51 @@ class _Parts:
             discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
             if hass.enabled
             else None,
+            patience=patience,
         )
-        self._commands = Commands(self.watches, health=self.health)
+        self._commands = Commands(self.watches, health=self._report)
+        rivals = Rivals(topics, instance=settings.instance, run_id=self._run_id)
         self._bridge = Bridge(
             topics,
             retained=self._retained,
-            delivery=self.delivery,
+            delivery=delivery,
             commands=self._commands,
             watches=self.watches,
+            rivals=rivals,
             info=self._info,
-            health=self.health,
+            health=self._report,
             home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
             rng=rng,
         )
         options = connection_options(settings, embedded_port=embedded_port)
         last_words = () if options.will is None else (options.will,)
-        self.connection = Connection(options, on_session=self._bridge.serve, last_words=last_words)
-
-    async def health(self) -> HealthPayload:
-        """Return how the bridge is doing."""
-        now = time.time()
-        counts = await self._journal.counts()
-        figures, status = self.engine.figures, self.connection.status
-        poll_age = None if figures.last_poll is None else now - figures.last_poll
-        problems = self._problems(poll_age)
-        return HealthPayload(
-            healthy=not problems,
-            problems=problems,
-            uptime_seconds=round(now - self._started_at, 1),
-            connected_since=iso_time(status.since) if status.connected else None,
-            reconnects=status.reconnects,
-            api_status=None if self.engine.api_status is None else self.engine.api_status.value,
-            polls=figures.polls,
-            polls_changed=figures.changed,
-            last_poll_age_seconds=None if poll_age is None else round(poll_age, 1),
-            overdue=self.engine.overdue,
-            overdue_seconds=round(self.engine.overdue_seconds, 1),
-            load=round(self.engine.load, 3),
-            watches=len(self.engine.watches),
-            events=figures.events,
-            published=self.delivery.figures.published,
-            denied=self.delivery.figures.denied,
-            queue=counts.pending,
-            queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
-            dropped=counts.dropped,
+        self.connection = Connection(
+            options,
+            on_session=self._bridge.serve,
+            last_words=last_words,
+            rival_is_there=rivals.is_there,
+            knock=partial(port_is_open, options.host, options.port),
+        )
+        self.health = Health(
+            journal=journal,
+            engine=self.engine,
+            connection=self.connection,
+            delivery=delivery,
+            retained=self._retained,
+            requests=self._bridge.figures,
+            patience=patience,
         )
 
-    def _problems(self, poll_age: float | None) -> list[str]:
-        """Say what is wrong with the bridge itself: that the API is in maintenance, say, is told by its status."""
-        problems = []
-        age = time.time() - self._started_at if poll_age is None else poll_age
-        if self.engine.watches and age > _SILENCE:
-            problems.append(f"nothing was polled for {age:.0f} s")
-        return problems
+    async def _report(self) -> HealthPayload:
+        return await self.health.payload()
 
     def _info(self, session: Session) -> InfoPayload:
         settings = self._settings
         return InfoPayload(
             version=VERSION,
             instance=settings.instance,
+            run_id=self._run_id,
+            host=socket.gethostname(),
             started_at=iso_time(self._started_at),
             protocol=session.protocol,
             base_topic=settings.mqtt.base_topic,

@@ -235,8 +235,9 @@ PlayerWatch = Annotated[
 
 
 class WatchSettings(_Section):
-    """What is watched from the start."""
+    """What is watched from the start, and how much commands may add to it, all in all."""
 
+    maximum: Annotated[int, BeforeValidator(_read_number)] = Field(default=1000, ge=1)
     clans: Annotated[list[ClanWatch], NoDecode, BeforeValidator(_read_list)] = []
     players: Annotated[list[PlayerWatch], NoDecode, BeforeValidator(_read_list)] = []
     maintenance: MaintenanceSettings = MaintenanceSettings()

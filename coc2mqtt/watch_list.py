@@ -8,6 +8,7 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
+from coc2mqtt.mqtt.commands import CommandError
 from coc2mqtt.mqtt.payloads import WatchPayload
 
 if TYPE_CHECKING:
@@ -24,20 +25,26 @@ class WatchList:
 
     What a command decided is in the journal, holds over restarts, and wins over the configuration, whose file is
     never written. ``changed`` is called with each watch that was added, replaced or removed; of one that is found
-    removed at start, only the kind and the tag are known.
+    removed at start, only the kind and the tag are known. Commands can add watches up to ``maximum`` in all.
     """
 
-    def __init__(self, journal: Journal, engine: Engine, *, changed: Callable[[Watch], None]) -> None:
+    def __init__(
+        self, journal: Journal, engine: Engine, *, changed: Callable[[Watch], None], maximum: int = 1000
+    ) -> None:
         self._journal = journal
         self._engine = engine
         self._changed = changed
+        self._maximum = maximum
+        self._configured: set[tuple[Kind, str]] = set()
 
     async def load(self, configured: Iterable[Watch]) -> None:
         """Begin to watch what the configuration asks for and what commands made of it.
 
         A snapshot that no watch needs any more is told as changed: what is published of it is to be taken away.
         """
-        wanted = _merge({(watch.kind, watch.tag): watch for watch in configured}, await self._journal.watches())
+        by_key = {(watch.kind, watch.tag): watch for watch in configured}
+        self._configured = set(by_key)
+        wanted = _merge(by_key, await self._journal.watches())
         for watch in wanted.values():
             self._engine.watch(watch)
         polled = {resource for watch in wanted.values() for resource, _ in watch.resources()}
@@ -55,8 +62,16 @@ class WatchList:
         return [watch for watch in self._engine.watches if tag in (None, watch.tag) and kind in (None, watch.kind)]
 
     async def watch(self, watch: Watch) -> None:
-        """Watch from now on and after a restart; what was not watched until now begins with a first sight."""
+        """Watch from now on and after a restart; what was not watched until now begins with a first sight.
+
+        Raises CommandError where there is no room for one more.
+        """
         before = self.find(watch.kind, watch.tag)
+        if before is None and len(self._engine.watches) >= self._maximum:
+            raise CommandError(
+                f"{len(self._engine.watches)} clans and players are watched already, and watch.maximum is"
+                f" {self._maximum}: stop a watch, or raise it in the configuration"
+            )
         polled = set() if before is None else {resource for resource, _ in before.resources()}
         await self._journal.save_watch(watch)
         for resource, _ in watch.resources():
@@ -70,7 +85,11 @@ class WatchList:
         watch = self.find(kind, tag)
         if watch is None:
             return False
-        await self._journal.remove_watch(kind, tag)
+        if (kind, tag) in self._configured:
+            await self._journal.remove_watch(kind, tag)
+        else:
+            # Nothing would bring it back, and what was ever watched must not pile up.
+            await self._journal.forget_watch(kind, tag)
         self._engine.unwatch(kind, tag)
         self._changed(watch)
         return True

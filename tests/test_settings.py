@@ -252,6 +252,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "COC2MQTT_HOMEASSISTANT__STATUS_TOPIC": ("ha/status", "ha/status"),
     "COC2MQTT_WATCH__CLANS": ('["#2PP"]', None),
     "COC2MQTT_WATCH__PLAYERS": ("#8QQ", None),
+    "COC2MQTT_WATCH__MAXIMUM": ("5", 5),
     "COC2MQTT_WATCH__MAINTENANCE__ENABLED": ("false", False),
     "COC2MQTT_WATCH__MAINTENANCE__INTERVAL": ("10", 10.0),
     "COC2MQTT_WATCH__MAINTENANCE__PROBE_TAG": ("8qq", "#8QQ"),

@@ -14,6 +14,7 @@ from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.mqtt.commands import CommandError
 from coc2mqtt.watch_list import WatchList
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class Running:
         self.changed: list[tuple[Kind, str]] = []
         # Never run: nothing is polled.
         self.engine = Engine(ClashClient([SecretStr("any")]), journal)
-        self.list = WatchList(journal, self.engine, changed=lambda watch: self.changed.append((watch.kind, watch.tag)))
+        self.list = WatchList(
+            journal, self.engine, changed=lambda watch: self.changed.append((watch.kind, watch.tag)), maximum=3
+        )
 
     async def remember(self, *resources: Resource) -> None:
         for resource in resources:
@@ -195,3 +198,35 @@ async def test_a_watch_is_described_with_what_concerns_its_kind(start: Start) ->
         "interval": 120,
         "exclude_fields": ["donations", "trophies"],
     }
+
+
+async def test_commands_cannot_add_more_watches_than_the_maximum(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        await running.list.watch(Watch(Kind.CLAN, "#8QQ", 60.0))
+        full = running.engine.watches
+        with pytest.raises(
+            CommandError, match=r"3 clans and players are watched already, and watch\.maximum is 3: stop"
+        ):
+            await running.list.watch(Watch(Kind.CLAN, "#9QQ", 60.0))
+        assert running.engine.watches == full
+        assert [stored.tag for stored in await running.journal.watches()] == ["#8QQ"]
+        await running.list.watch(Watch(Kind.CLAN, "#2PP", 600.0))  # one that is there can still be changed
+        await running.list.unwatch(Kind.CLAN, "#8QQ")
+        await running.list.watch(Watch(Kind.CLAN, "#9QQ", 60.0))
+
+
+async def test_what_the_file_names_is_watched_however_much_it_is(start: Start) -> None:
+    tags = ["#2PP", "#8QQ", "#9QQ", "#0QQ", "#2QQ"]
+    async with start(*(Watch(Kind.CLAN, tag, 60.0) for tag in tags)) as running:
+        assert [watch.tag for watch in running.engine.watches] == tags
+
+
+async def test_watching_and_unwatching_many_leaves_nothing_behind(start: Start) -> None:
+    async with start(CLAN) as running:
+        for first in "0289PYLQGRJCUV":
+            await running.list.watch(Watch(Kind.CLAN, f"#{first}88", 60.0))
+            await running.list.unwatch(Kind.CLAN, f"#{first}88")
+        assert await running.journal.watches() == []
+        # One of the file is to stay away, so that must be remembered.
+        await running.list.unwatch(Kind.CLAN, "#2PP")
+        assert [(stored.tag, stored.watch) for stored in await running.journal.watches()] == [("#2PP", None)]

@@ -28,4 +28,4 @@ class ApiPoller:
         except ClashError as error:
             trouble = error
         events = await self._monitor.observe(trouble, from_probe=True)
-        return Polled(events, not_before, committed=bool(events))
+        return Polled(events, not_before, committed=bool(events), error=None if trouble is None else trouble.kind)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,6 +16,7 @@ from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.poller import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
+from coc2mqtt.events.rate import Rate
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.scheduler import Again, Scheduler
 from coc2mqtt.events.war_poller import WarPoller
@@ -33,11 +35,15 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class EngineFigures:
-    """Counters since the start: polls made, of them those that brought a change, events; the last poll's Unix time."""
+    """Counters since the start: polls made, of them those that brought a change, events, failed polls by kind.
+
+    ``last_poll`` is the last poll's Unix time in seconds, None before the first.
+    """
 
     polls: int = 0
     changed: int = 0
     events: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
     last_poll: float | None = None
 
 
@@ -64,6 +70,7 @@ class Engine:
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, list[Poller]]] = {}
         self._running = self._too_much = False
+        self._rate = Rate(now())
         self.figures = EngineFigures()
 
     @property
@@ -90,6 +97,11 @@ class Engine:
     def load(self) -> float:
         """How much of the tokens' pace the intervals ask for, as a share: above 1 polls come late."""
         return self._scheduler.load
+
+    @property
+    def polls_per_second(self) -> float:
+        """How many polls a second were made during the last minute."""
+        return self._rate.per_second(self._context.now())
 
     def watch(self, watch: Watch) -> None:
         """Watch a clan or a player from now on; a watch of the same one is replaced and keeps its snapshot."""
@@ -167,7 +179,10 @@ class Engine:
             polled = await poll()
             self.figures.polls += 1
             self.figures.events += len(polled.events)
-            self.figures.last_poll = self._context.now()
+            self.figures.last_poll = at = self._context.now()
+            self._rate.count(at)
+            if polled.error is not None:
+                self.figures.errors[polled.error] += 1
             if polled.committed:
                 self.figures.changed += 1
                 self._observer(resource)

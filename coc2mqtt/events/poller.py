@@ -15,6 +15,7 @@ from coc2mqtt.clash.errors import (
     ClashError,
     MaintenanceError,
     NotFoundError,
+    PrivateWarLogError,
     UnreachableError,
     WrongAddressError,
     WrongTokenError,
@@ -54,6 +55,7 @@ class Polled(NamedTuple):
     ``committed`` tells whether a new snapshot was stored, with the events. Before ``not_before`` the API says the same
     again. ``wanted`` is when a poll is wanted even before its interval is over, infinity where it is not; ``backoff``
     how long a resource is left alone that fails or cannot be seen, unless something speaks for a look at it.
+    ``error`` is the kind of the failure, None after a good answer.
     """
 
     events: list[Event]
@@ -61,6 +63,7 @@ class Polled(NamedTuple):
     committed: bool
     wanted: float = math.inf
     backoff: float = 0.0
+    error: str | None = None
 
 
 class Comparison(NamedTuple):
@@ -153,7 +156,9 @@ class Poller(ABC):
         except ClashError as error:
             await monitor.observe(error)
             self._digest = self._doubt = None
-            return await self._fail(error, await self._context.store.snapshot(self.resource))
+            failed = await self._fail(error, await self._context.store.snapshot(self.resource))
+            # A private war log is a wish of the clan's and no failure.
+            return failed._replace(error=None if isinstance(error, PrivateWarLogError) else error.kind)
         self._failures = self._lost = 0
         return polled
 

@@ -106,6 +106,9 @@ class Journal(Protocol):
     async def remove_watch(self, kind: Kind, tag: str) -> None:
         """Leave word that something is not watched, so that a watch of the configuration stays stopped as well."""
 
+    async def forget_watch(self, kind: Kind, tag: str) -> None:
+        """Store nothing of a watch any more, as if nothing had ever been decided about it."""
+
     async def watches(self) -> list[StoredWatch]:
         """Return what is stored for every kind and tag, in the order in which each was first stored."""
 

@@ -185,6 +185,10 @@ class SqliteJournal:
         """Leave word that something is not watched."""
         await self._execute(_SAVE_WATCH, [(kind, tag, None)])
 
+    async def forget_watch(self, kind: Kind, tag: str) -> None:
+        """Store nothing of a watch any more."""
+        await self._execute("DELETE FROM watch WHERE kind = ? AND tag = ?", [(kind, tag)])
+
     async def watches(self) -> list[StoredWatch]:
         """Return what is stored for every kind and tag."""
         rows = await self._database.read("SELECT kind, tag, body FROM watch ORDER BY position")

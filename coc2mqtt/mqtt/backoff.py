@@ -32,4 +32,11 @@ class Backoff:
         if lasted >= _STABLE:
             self._next = _FIRST
         longest, self._next = self._next, min(self._next * 2, _LONGEST)
-        return max(_FIRST, longest * (0.5 + self._draw() / 2))
+        return self._with_jitter(longest)
+
+    def longest(self) -> float:
+        """Return the longest of the waits in seconds, for who has to stand back."""
+        return self._with_jitter(_LONGEST)
+
+    def _with_jitter(self, seconds: float) -> float:
+        return max(_FIRST, seconds * (0.5 + self._draw() / 2))

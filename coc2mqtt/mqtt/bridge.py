@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.events.resource import API
-from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, SubscribeDeniedError
+from coc2mqtt.mqtt.errors import (
+    MessageTooLargeError,
+    PublishDeferredError,
+    PublishDeniedError,
+    SubscribeDeniedError,
+)
 from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload, WatchesPayload
+from coc2mqtt.mqtt.requests import RequestFigures, RequestQueue
 from coc2mqtt.mqtt.topics import check_topic
 
 if TYPE_CHECKING:
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.delivery import Delivery
     from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload
     from coc2mqtt.mqtt.retained import RetainedState
+    from coc2mqtt.mqtt.rivals import Rivals
     from coc2mqtt.mqtt.topics import Topics
 
 _log = structlog.get_logger()
@@ -60,6 +67,7 @@ class Bridge:
         delivery: Delivery,
         commands: Commands,
         watches: Watches,
+        rivals: Rivals,
         info: Callable[[Session], InfoPayload],
         health: Callable[[], Awaitable[HealthPayload]],
         home_assistant: HomeAssistantTopics | None,
@@ -70,11 +78,13 @@ class Bridge:
         self._delivery = delivery
         self._commands = commands
         self._watches = watches
+        self._rivals = rivals
         self._info = info
         self._health = health
         self._home_assistant = home_assistant
         self._rng = rng
         self._watches_changed = asyncio.Event()
+        self.figures = RequestFigures()
 
     def watches_changed(self) -> None:
         """Have ``bridge/watches`` published again."""
@@ -82,11 +92,13 @@ class Bridge:
 
     async def serve(self, session: Session) -> None:
         """Speak over one connection until it is lost."""
+        await self._rivals.look(session)
         await self._subscribe(session, self._topics.requests)
         if self._home_assistant is not None:
             await self._subscribe(session, self._home_assistant.status)
         await self._retained.say(session, self._topics.bridge("state"), ONLINE)
-        await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode())
+        if await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode()):
+            self._rivals.introduced()
         self._watches_changed.set()
         self._mark_everything()
         async with asyncio.TaskGroup() as group:
@@ -127,6 +139,8 @@ class Bridge:
 
     async def _listen(self, session: Session, group: asyncio.TaskGroup) -> None:
         birth: asyncio.Task[None] | None = None
+        requests = RequestQueue(self.figures)
+        group.create_task(self._answer_requests(session, requests))
         async for message in session.messages():
             if self._home_assistant is not None and message.topic == self._home_assistant.status:
                 # Several births in a row are answered once; one that was retained is older than what was just said.
@@ -134,7 +148,13 @@ class Bridge:
                 if news and (birth is None or birth.done()):
                     birth = group.create_task(self._greet_home_assistant())
             elif message.topic.startswith(self._topics.request("")):
-                await self._answer(session, message)
+                requests.put(message)
+            else:
+                self._rivals.hear(message)
+
+    async def _answer_requests(self, session: Session, requests: RequestQueue) -> None:
+        while True:
+            await self._answer(session, await requests.get())
 
     async def _greet_home_assistant(self) -> None:
         await asyncio.sleep(self._rng.uniform(*_BIRTH_WAIT))
@@ -147,7 +167,7 @@ class Bridge:
         for topic in [wished, usual] if wished is not None and self._may_answer_on(wished) else [usual]:
             try:
                 await self._reply(session, topic, response, message.correlation_data)
-            except (PublishDeniedError, MessageTooLargeError) as error:
+            except (PublishDeniedError, PublishDeferredError, MessageTooLargeError) as error:
                 _log.error("an answer was not accepted", topic=topic, reason=str(error))
             else:
                 return

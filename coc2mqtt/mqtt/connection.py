@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.mqtt.backoff import Backoff
+from coc2mqtt.mqtt.dialer import Dialer, first_of, visit
 from coc2mqtt.mqtt.errors import (
+    BrokerTimeoutError,
     ConnectError,
     ConnectionLostError,
     MqttError,
-    SilentBrokerError,
-    UnsupportedProtocolError,
+    SessionTakenOverError,
+    SubscribeDeniedError,
+    UnknownHostError,
+    UnreachableBrokerError,
 )
+from coc2mqtt.mqtt.knock import Knocking
 from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, RetainedMessage, TlsOptions
-from coc2mqtt.mqtt.session import Message, Session, open_session
+from coc2mqtt.mqtt.session import Message, Session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -45,7 +50,8 @@ class ConnectionStatus:
 
     ``since`` is the Unix time in seconds of the last change from connected to not connected or back. ``protocol`` is
     the version of MQTT in use, None without a connection. ``last_error`` is the sentence of the last trouble.
-    ``reconnects`` counts connections after the first.
+    ``reconnects`` counts connections after the first. ``taken_over`` tells that another client is connected in this
+    one's place, and that this one stands back.
     """
 
     connected: bool
@@ -53,6 +59,7 @@ class ConnectionStatus:
     protocol: Protocol | None = None
     last_error: str | None = None
     reconnects: int = 0
+    taken_over: bool = False
 
 
 class Connection:
@@ -60,6 +67,8 @@ class Connection:
 
     ``on_session`` is cancelled at once when its connection breaks off; what it had not got acknowledged by then is its
     own to publish again. ``last_words`` are published before a clean leave, after which the broker sends no will.
+    ``rival_is_there`` is asked over a connection of another name whether the program that has taken this one's place
+    is still there. ``knock`` tells whether the broker's port is open; None leaves that to the attempts to connect.
     ``sleep`` waits between the attempts, ``draw`` gives random numbers from 0 to 1, ``clock`` Unix time.
     """
 
@@ -69,6 +78,8 @@ class Connection:
         *,
         on_session: Callable[[Session], Awaitable[None]],
         last_words: Sequence[RetainedMessage] = (),
+        rival_is_there: Callable[[Session], Awaitable[bool]] | None = None,
+        knock: Callable[[], Awaitable[bool]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
@@ -76,11 +87,15 @@ class Connection:
         self._options = options
         self._on_session = on_session
         self._last_words = last_words
+        self._rival_is_there = rival_is_there
         self._sleep = sleep
+        self._knocking = None if knock is None else Knocking(knock, sleep=sleep, draw=draw)
         self._backoff = Backoff(draw)
         self._clock = clock
-        self._dialer = _Dialer(options, clock)
+        self._dialer = Dialer(options, clock)
         self._connections = 0
+        # What was said since the last connection: an outage of hours is a few lines, whatever it alternates between.
+        self._said: set[str] = set()
         self.status = ConnectionStatus(connected=False, since=clock())
 
     async def run(self) -> Never:
@@ -102,13 +117,49 @@ class Connection:
                     session.drop()
                     lasted = loop.time() - start
                     self._note_closed()
+            except SessionTakenOverError as error:
+                await self._stand_back(error)
             except ConnectionLostError as error:
                 self._note_trouble("lost the connection to the broker", error)
+                await self._sleep(self._backoff.wait(lasted))
             except ConnectError as error:
-                # Once for each reason: an outage of hours is a few lines.
-                if str(error) != self.status.last_error:
+                if str(error) not in self._said:
                     self._note_trouble("no connection to the broker, trying on", error)
-            await self._sleep(self._backoff.wait(lasted))
+                await self._wait_for_broker(error)
+
+    async def _wait_for_broker(self, error: ConnectError) -> None:
+        seconds = self._backoff.wait(0.0)
+        away = isinstance(error, UnreachableBrokerError | UnknownHostError | BrokerTimeoutError)
+        if away and self._knocking is not None:
+            await self._knocking.wait(seconds)
+        else:
+            await self._sleep(seconds)
+
+    async def _stand_back(self, error: SessionTakenOverError) -> None:
+        """Leave the place to who has taken it, and look once a minute whether it is free again.
+
+        To connect would throw the other one out, which would throw this one out, and so on.
+        """
+        self.status = dataclasses.replace(self.status, taken_over=True)
+        if str(error) not in self._said:
+            self._said.add(str(error))
+            self.status = dataclasses.replace(self.status, last_error=str(error))
+            _log.error("another client is connected in this one's place: standing back", reason=str(error))
+        try:
+            while True:
+                await self._sleep(self._backoff.longest())
+                if not await self._is_taken():
+                    return
+        finally:
+            self.status = dataclasses.replace(self.status, taken_over=False)
+
+    async def _is_taken(self) -> bool:
+        if self._rival_is_there is None:
+            return False
+        try:
+            return await visit(self._options, "standby", self._rival_is_there)
+        except (ConnectError, ConnectionLostError, SubscribeDeniedError):
+            return False  # nothing is known of the other: the next attempt to connect will show
 
     async def _serve(self, session: Session) -> None:
         """Run ``on_session`` beside ``receive``, which notices a dead connection at once; a publish would wait on."""
@@ -129,7 +180,7 @@ class Connection:
             # A TaskGroup lets the errors of its tasks win over a cancellation from outside, which must not be lost.
             if task and task.cancelling() > cancelled_before:
                 raise asyncio.CancelledError from None
-            raise _first(lost or group) from None
+            raise first_of(lost or group) from None
         except asyncio.CancelledError:
             await session.leave(self._last_words)
             raise
@@ -139,6 +190,7 @@ class Connection:
 
     def _note_connected(self, session: Session) -> None:
         self._connections += 1
+        self._said.clear()
         self.status = dataclasses.replace(
             self.status,
             connected=True,
@@ -152,60 +204,22 @@ class Connection:
         self.status = dataclasses.replace(self.status, connected=False, since=self._clock(), protocol=None)
 
     def _note_trouble(self, change: str, error: MqttError) -> None:
+        self._said.add(str(error))
         self.status = dataclasses.replace(self.status, last_error=str(error))
         _log.warning(change, reason=str(error))
 
 
-class _Dialer:
-    """Connects with the version of MQTT that the broker speaks, and remembers which."""
-
-    def __init__(self, options: ConnectionOptions, clock: Callable[[], float] = time.time) -> None:
-        self._options = options
-        self._clock = clock
-        self._known: Protocol | None = None if options.protocol == "auto" else options.protocol
-
-    async def dial(self) -> Session:
-        """Connect with the known version, else with 5 and then with 3.1.1; raises ConnectError.
-
-        What worked is kept until the program ends or the broker says that it does not speak it: a broker that is
-        silent on version 5 would cost a time-out at every reconnect, and one that once spoke 5 and is silent now is
-        in trouble, not old.
-        """
-        first = self._known or "5"
-        try:
-            session = await open_session(self._options, first, clock=self._clock)
-        except (UnsupportedProtocolError, SilentBrokerError) as error:
-            in_trouble = self._known is not None and isinstance(error, SilentBrokerError)
-            if self._options.protocol != "auto" or in_trouble:
-                raise
-            session = await open_session(self._options, "3.1.1" if first == "5" else "5", clock=self._clock)
-        self._known = session.protocol
-        return session
-
-
 async def probe(options: ConnectionOptions) -> Protocol:
-    """Connect once, leave again, and return the version of MQTT that the broker speaks; raises ConnectError.
+    """Connect once, leave again, and return the version of MQTT that the broker speaks; raises ConnectError."""
 
-    The client id is not the bridge's: a bridge that runs with the same options keeps its connection.
-    """
-    options = dataclasses.replace(options, client_id=f"{options.client_id}-probe", will=None)
-    session = await _Dialer(options).dial()
-    try:
-        await session.leave()
-    finally:
-        session.drop()
-    return session.protocol
+    async def look(session: Session) -> Protocol:
+        return session.protocol
+
+    return await visit(options, "probe", look)
 
 
 def _alone(error: BaseException) -> BaseException:
     """Take an exception out of the groups that it stands alone in."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return one exception of a group whose exceptions all say the same."""
-    while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

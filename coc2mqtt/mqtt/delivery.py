@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import structlog
 
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.events import encode_event
+from coc2mqtt.mqtt.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +31,16 @@ _BATCH = 200
 
 @dataclass(slots=True)
 class DeliveryFigures:
-    """Counters since the start: events published and acknowledged by the broker, and events put aside."""
+    """Counters since the start: events published and acknowledged by the broker, and events put aside.
+
+    ``resent`` counts those published once more, with the same id, because a connection broke before the broker's word.
+    ``last_published`` is the Unix time in seconds of the broker's last word, None before the first.
+    """
 
     published: int = 0
     denied: int = 0
+    resent: int = 0
+    last_published: float | None = None
 
 
 class Delivery:
@@ -42,12 +50,22 @@ class Delivery:
     """
 
     def __init__(
-        self, journal: Journal, topics: Topics, *, published: Callable[[str, bytes], None] = lambda *_: None
+        self,
+        journal: Journal,
+        topics: Topics,
+        *,
+        patience: Patience | None = None,
+        published: Callable[[str, bytes], None] = lambda *_: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._journal = journal
         self._topics = topics
         self._published = published
+        self._patience = patience or Patience()
         self._refused: set[str] = set()
+        # Published without the broker's word so far: as many as there are workers.
+        self._unanswered: set[int] = set()
         self.figures = DeliveryFigures()
 
     async def run(self, session: Session) -> None:
@@ -85,8 +103,11 @@ class Delivery:
             entry = await queue.get()
             topic = self._topics.event(entry.kind, entry.record.tag, entry.record.event_type)
             payload = encode_event(entry)
+            if entry.seq in self._unanswered:
+                self.figures.resent += 1
+            self._unanswered.add(entry.seq)
             try:
-                await session.publish(topic, payload)
+                await self._patience.publish(session, topic, payload)
             except (PublishDeniedError, MessageTooLargeError) as error:
                 # It would be refused again and again: put aside, it does not block the others.
                 self.figures.denied += 1
@@ -95,7 +116,9 @@ class Delivery:
                     _log.error("events are not accepted and put aside", topic=topic, id=entry.id, reason=str(error))
             else:
                 self.figures.published += 1
+                self.figures.last_published = self._clock()
                 self._published(topic, payload)
+            self._unanswered.discard(entry.seq)
             acknowledged.put_nowait(entry.seq)
 
     async def _note(self, acknowledged: asyncio.Queue[int]) -> None:

@@ -63,5 +63,9 @@ class PublishDeniedError(MqttError):
     """The broker did not take a message, or its topic is none to publish on. Others are not concerned."""
 
 
+class PublishDeferredError(MqttError):
+    """The broker does not take a message just now, as its queue is full: it may take the same one later."""
+
+
 class MessageTooLargeError(MqttError):
     """A message is larger than the broker takes (its Maximum Packet Size). Others are not concerned."""

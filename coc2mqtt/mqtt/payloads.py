@@ -137,10 +137,12 @@ class PlayerPayload(Payload):
 
 
 class InfoPayload(Payload):
-    """What runs here, and how it is set up, without secrets."""
+    """What runs here, and how it is set up, without secrets. ``run_id`` is another one after each start."""
 
     version: str
     instance: str
+    run_id: str
+    host: str
     started_at: str
     protocol: str
     base_topic: str
@@ -176,6 +178,13 @@ class HealthPayload(Payload):
 
     ``overdue`` is how many resources wait for a poll that should have been made, ``overdue_seconds`` how long the
     first of them has been waiting; ``load`` is the share of the tokens' pace that all intervals together ask for.
+    ``polls_per_second`` is that of the last minute, ``errors`` counts failed polls by kind.
+
+    Of events: ``published`` counts those that the broker has acknowledged, ``resent`` those published once more with
+    the same id because a connection broke before that, ``denied`` those put aside because the broker takes them
+    never, ``dropped`` those given up, ever, because too many waited or too long; ``queue`` wait, the oldest since
+    ``queue_age_seconds``. ``states_denied`` is as ``denied`` of retained state, ``deferred`` how often the broker
+    asked to wait, ``requests_dropped`` how many requests came too fast.
     """
 
     healthy: bool
@@ -186,6 +195,8 @@ class HealthPayload(Payload):
     api_status: str | None
     polls: int
     polls_changed: int
+    polls_per_second: float
+    errors: dict[str, int]
     last_poll_age_seconds: float | None
     overdue: int
     overdue_seconds: float
@@ -193,7 +204,11 @@ class HealthPayload(Payload):
     watches: int
     events: int
     published: int
+    resent: int
     denied: int
+    states_denied: int
+    deferred: int
+    requests_dropped: int
     queue: int
     queue_age_seconds: float | None
     dropped: int

@@ -9,6 +9,7 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
+from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.states import FACETS, api_status, facets
 
 if TYPE_CHECKING:
@@ -44,15 +45,18 @@ class RetainedState:
         *,
         watched: Callable[[Kind, str], Watch | None],
         discovery: Discovery | None,
+        patience: Patience | None = None,
     ) -> None:
         self._journal = journal
         self._topics = topics
         self._watched = watched
         self._discovery = discovery
+        self._patience = patience or Patience()
         self._marked: dict[Resource, None] = {}
         self._wake = asyncio.Event()
         self._announced: dict[str, bytes] = {}
         self._refused: set[str] = set()
+        self.denied = 0
 
     def mark(self, resource: Resource) -> None:
         """Have the state of a resource published again."""
@@ -89,14 +93,20 @@ class RetainedState:
             self._wake.clear()
             await self.publish_marked(session)
 
-    async def say(self, session: Session, topic: str, payload: bytes) -> None:
-        """Publish one retained message. One that the broker refuses is logged once for its topic and left out."""
+    async def say(self, session: Session, topic: str, payload: bytes) -> bool:
+        """Publish one retained message; returns whether the broker took it.
+
+        One that it refuses is counted, logged once for its topic, and left out.
+        """
         try:
-            await session.publish(topic, payload, retain=True)
+            await self._patience.publish(session, topic, payload, retain=True)
         except (PublishDeniedError, MessageTooLargeError) as error:
+            self.denied += 1
             if topic not in self._refused:
                 self._refused.add(topic)
                 _log.error("a state was not accepted", topic=topic, reason=str(error))
+            return False
+        return True
 
     async def _publish(self, session: Session, resource: Resource) -> None:
         snapshot = await self._journal.snapshot(resource)
@@ -127,7 +137,9 @@ class RetainedState:
             self.mark(resource)
             return
         if resource.kind is Kind.CLAN and self._discovery is not None:
-            await self._announce(session, self._discovery.clan_removal(resource.tag))
+            removed = self._discovery.clan_removal(resource.tag)
+            await self._announce(session, removed)
+            del self._announced[removed.topic]
         for facet in FACETS[resource.kind]:
             await self.say(session, self._topics.state(resource.kind, resource.tag, facet), _NOTHING)
         if self._watch_of(resource) is None:

@@ -68,6 +68,8 @@ async def test_a_clan_is_watched_with_its_war_and_everything_is_counted(bench: B
     assert (figures.changed, figures.events, figures.last_poll) == (3, 2, bench.clock.now)
     assert engine.api_status is ApiStatus.OK
     assert engine.overdue == 0
+    assert engine.polls_per_second == pytest.approx(4.0)  # the bench's clock stands still: within a second
+    assert figures.errors == {}
 
 
 async def test_what_is_not_watched_cannot_be_polled_or_unwatched(bench: Bench) -> None:
@@ -163,6 +165,9 @@ async def test_while_the_api_refuses_everything_only_the_probe_asks(
         asked, moment = others(), later()
         await until(lambda: requests[PROBE] >= moment)
         assert others() == asked
+        (kind,) = engine.figures.errors
+        assert kind in {"maintenance", "wrong_token", "wrong_address"}
+        assert engine.figures.errors[kind] >= 5
         bench.world.join(bench.clan)
         bench.server.faults.clear()
         await until(lambda: others() > asked + 5)

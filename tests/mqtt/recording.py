@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+from paho.mqtt.client import topic_matches_sub
 
 from coc2mqtt.events.event import Event, EventType
 
@@ -46,6 +47,7 @@ class RecordingSession:
         self.published: list[Published] = []
         self.subscribed: list[str] = []
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
+        self._early: list[Message] = []
 
     @property
     def session(self) -> Session:
@@ -70,10 +72,18 @@ class RecordingSession:
 
     async def subscribe(self, topic_filter: str) -> None:
         self.subscribed.append(topic_filter)
+        early, self._early = self._early, []
+        for message in early:
+            self.incoming.put_nowait(message)
 
     async def messages(self) -> AsyncIterator[Message]:
+        """Yield what came in, each message as soon as its topic is subscribed to."""
         while True:
-            yield await self.incoming.get()
+            message = await self.incoming.get()
+            if any(topic_matches_sub(one, message.topic) for one in self.subscribed):
+                yield message
+            else:
+                self._early.append(message)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something that was published makes the condition true."""

@@ -19,6 +19,7 @@ from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, SubscribeDeniedError
 from coc2mqtt.mqtt.payloads import InfoPayload
 from coc2mqtt.mqtt.retained import RetainedState
+from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.session import Message, Session
 from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, war
@@ -99,6 +100,7 @@ class Parts:
             delivery=Delivery(self.journal.journal, topics),
             commands=Commands(self.watches, health=health),
             watches=self.watches,
+            rivals=Rivals(topics, instance="home", run_id="1"),
             info=info,
             health=health,
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,
@@ -110,6 +112,8 @@ def info(session: Session) -> InfoPayload:
     return InfoPayload(
         version="1",
         instance="home",
+        run_id="1",
+        host="here",
         started_at="",
         protocol=session.protocol,
         base_topic="coc",
@@ -140,7 +144,7 @@ async def test_over_a_new_connection_the_bridge_says_that_it_is_there_then_what_
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.until(lambda: EVENT in recording.topics)
-    assert recording.subscribed == ["coc/bridge/request/+", STATUS]
+    assert recording.subscribed == ["coc/bridge/info", "coc/bridge/request/+", STATUS]
     assert recording.topics[:2] == ["coc/bridge/state", "coc/bridge/info"]
     assert recording.published[0].payload == b'{"state":"online"}'
     assert set(recording.topics[2:-1]) == {
@@ -162,7 +166,7 @@ async def test_without_home_assistant_events_do_not_wait() -> None:
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.until(lambda: EVENT in recording.topics)
-    assert recording.subscribed == ["coc/bridge/request/+"]
+    assert recording.subscribed == ["coc/bridge/info", "coc/bridge/request/+"]
     assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 0.1
 
 

@@ -11,7 +11,8 @@ from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.delivery import Delivery
-from coc2mqtt.mqtt.errors import ConnectionLostError, MessageTooLargeError, PublishDeniedError
+from coc2mqtt.mqtt.errors import ConnectionLostError, MessageTooLargeError, PublishDeferredError, PublishDeniedError
+from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.topics import Topics
 from tests.mqtt.recording import RecordingSession, happened, number_of, running
 
@@ -213,6 +214,49 @@ async def test_an_event_that_the_broker_refuses_is_put_aside_and_said_once(
     assert [(line["log_level"], line["topic"], line["reason"]) for line in log_lines] == [
         ("error", "coc/clan/2PP/clan_updated", str(error))
     ]
+
+
+async def test_what_the_broker_does_not_take_just_now_is_kept_in_order_until_it_does(journal: SqliteJournal) -> None:
+    refusals = iter([True] * 5)
+
+    async def full(topic: str, _payload: bytes) -> None:
+        if topic.startswith("coc/clan/2PP/") and next(refusals, False):
+            raise PublishDeferredError("the queue is full")
+
+    async def soon(_: float) -> None:
+        await asyncio.sleep(0)
+
+    await commit(journal, ONE, *range(10))
+    await commit(journal, TWO, *range(10))
+    recording = RecordingSession(full)
+    delivery = Delivery(journal, Topics(), patience=Patience(sleep=soon))
+    async with running(delivery.run(recording.session)):
+        await until_delivered(journal)
+    for tag in ("#2PP", "#8QQ"):
+        assert [number_of(one) for one in recording.published if one.data["tag"] == tag] == list(range(10))
+    assert (delivery.figures.published, delivery.figures.denied, delivery.figures.resent) == (20, 0, 0)
+
+
+async def test_what_is_sent_once_more_after_a_broken_connection_is_counted(journal: SqliteJournal) -> None:
+    on_the_way: list[bytes] = []
+
+    async def break_off(_topic: str, payload: bytes) -> None:
+        on_the_way.append(payload)
+        if len(on_the_way) == 2:
+            raise ConnectionLostError("cut")
+        await asyncio.Event().wait()
+
+    await commit(journal, ONE, 1, 2, 3)
+    await commit(journal, TWO, 1, 2, 3)
+    delivery = Delivery(journal, Topics())
+    with contextlib.suppress(BaseExceptionGroup):
+        await delivery.run(RecordingSession(break_off).session)
+    assert len(on_the_way) == 2  # the first of each tag
+    second = RecordingSession()
+    async with running(delivery.run(second.session)):
+        await until_delivered(journal)
+    assert (delivery.figures.published, delivery.figures.resent) == (6, 2)
+    assert set(on_the_way) < {message.payload for message in second.published}
 
 
 async def test_a_tag_that_is_stuck_holds_up_no_other(journal: SqliteJournal) -> None:

@@ -1,0 +1,142 @@
+"""How the bridge is doing: for ``bridge/health``, for who asks, and for the log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Never
+
+import structlog
+
+from coc2mqtt.mqtt.payloads import HealthPayload, iso_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.events.engine import Engine
+    from coc2mqtt.journal.protocol import Journal, JournalCounts
+    from coc2mqtt.mqtt.connection import Connection
+    from coc2mqtt.mqtt.delivery import Delivery
+    from coc2mqtt.mqtt.patience import Patience
+    from coc2mqtt.mqtt.requests import RequestFigures
+    from coc2mqtt.mqtt.retained import RetainedState
+
+_log = structlog.get_logger()
+
+# From so many seconds on, silence is a problem: of a poll that is due, of polls at all where none need be due (a
+# resource in trouble is left alone for ten minutes), of the broker, and of publishes that could be made.
+_OVERDUE = 300.0
+_UNPOLLED = 900.0
+_DISCONNECTED = 60.0
+_UNPUBLISHED = 60.0
+_LOOK_INTERVAL = 30.0
+_FIGURES_INTERVAL = 3600.0
+
+
+class Health:
+    """Collects the figures of all parts and says what is wrong with the bridge itself.
+
+    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``clock`` gives Unix time.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        engine: Engine,
+        connection: Connection,
+        delivery: Delivery,
+        retained: RetainedState,
+        requests: RequestFigures,
+        patience: Patience,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._connection = connection
+        self._delivery = delivery
+        self._retained = retained
+        self._requests = requests
+        self._patience = patience
+        self._clock = clock
+        self._started_at = clock()
+
+    async def payload(self) -> HealthPayload:
+        """Return how the bridge is doing now."""
+        now = self._clock()
+        counts = await self._journal.counts()
+        engine, status, delivery = self._engine, self._connection.status, self._delivery.figures
+        problems = self._problems(now, counts)
+        last_poll = engine.figures.last_poll
+        return HealthPayload(
+            healthy=not problems,
+            problems=problems,
+            uptime_seconds=round(now - self._started_at, 1),
+            connected_since=iso_time(status.since) if status.connected else None,
+            reconnects=status.reconnects,
+            api_status=None if engine.api_status is None else engine.api_status.value,
+            polls=engine.figures.polls,
+            polls_changed=engine.figures.changed,
+            polls_per_second=round(engine.polls_per_second, 3),
+            errors=dict(sorted(engine.figures.errors.items())),
+            last_poll_age_seconds=None if last_poll is None else round(now - last_poll, 1),
+            overdue=engine.overdue,
+            overdue_seconds=round(engine.overdue_seconds, 1),
+            load=round(engine.load, 3),
+            watches=len(engine.watches),
+            events=engine.figures.events,
+            published=delivery.published,
+            resent=delivery.resent,
+            denied=delivery.denied,
+            states_denied=self._retained.denied,
+            deferred=self._patience.deferred,
+            requests_dropped=self._requests.dropped,
+            queue=counts.pending,
+            queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
+            dropped=counts.dropped,
+        )
+
+    async def watch(self) -> Never:
+        """Log every change between well and not well, and the figures once an hour, until cancelled."""
+        before: list[str] = []
+        loop = asyncio.get_running_loop()
+        told_at = loop.time()
+        while True:
+            await asyncio.sleep(_LOOK_INTERVAL)
+            health = await self.payload()
+            if health.problems and not before:
+                _log.warning("the bridge is not well", problems=health.problems)
+            elif before and not health.problems:
+                _log.info("the bridge is well again")
+            before = health.problems
+            if loop.time() - told_at >= _FIGURES_INTERVAL:
+                told_at = loop.time()
+                _log.info("figures", **health.model_dump(exclude={"healthy", "problems"}))
+
+    def _problems(self, now: float, counts: JournalCounts) -> list[str]:
+        return [
+            problem for problem in (self._polling(now), self._speaking(now), self._publishing(now, counts)) if problem
+        ]
+
+    def _polling(self, now: float) -> str | None:
+        if not self._engine.watches:
+            return None
+        last = self._engine.figures.last_poll
+        silence = now - (self._started_at if last is None else last)
+        usual = min(interval for watch in self._engine.watches for _, interval in watch.resources())
+        if silence > usual + _UNPOLLED or min(silence, self._engine.overdue_seconds) > _OVERDUE:
+            return f"nothing was polled for {silence:.0f} s: see the log"
+        return None
+
+    def _speaking(self, now: float) -> str | None:
+        status = self._connection.status
+        if status.taken_over or (not status.connected and now - status.since > _DISCONNECTED):
+            return f"no connection to the broker for {now - status.since:.0f} s: {status.last_error}"
+        return None
+
+    def _publishing(self, now: float, counts: JournalCounts) -> str | None:
+        status, last = self._connection.status, self._delivery.figures.last_published
+        silence = now - max(status.since, last or 0.0)
+        if status.connected and counts.pending and silence > _UNPUBLISHED:
+            return f"nothing was published for {silence:.0f} s although {counts.pending} events wait: see the log"
+        return None

@@ -1,0 +1,63 @@
+"""Two bridges where there should be one, as their user sees them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tests.service.bridges import BridgeProcess
+from tests.service.observer import observing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import StartMosquitto
+
+    MakeSettings = Callable[..., dict[str, Any]]
+
+INFO, STATE = "coc/bridge/info", "coc/bridge/state"
+
+
+async def test_the_bridge_that_was_replaced_says_so_and_leaves_the_place_to_the_other(
+    mosquitto: StartMosquitto, settings: MakeSettings, tmp_path: Path
+) -> None:
+    broker = mosquitto()
+    first, second = [BridgeProcess(folder, settings(broker.port)) for folder in _folders(tmp_path, "pi", "nas")]
+    try:
+        async with observing(broker.port) as observer, asyncio.timeout(20):
+            await first.start()
+            await observer.until(lambda: observer.retained(INFO), "the first one")
+            of_first = observer.retained(INFO)["run_id"]
+            await second.start()
+            while "standing back" not in first.log:  # noqa: ASYNC110 - nothing tells of a line in a file
+                await asyncio.sleep(0.05)
+
+            # The first one has looked at what is retained once, for which it had to connect.
+            def second_is_back() -> bool:
+                return "lost the connection" in second.log and second.log.count("connected to the broker") == 2
+
+            await observer.until(
+                lambda: (
+                    second_is_back()
+                    and observer.retained(STATE) == {"state": "online"}
+                    and observer.retained(INFO)["run_id"] != of_first
+                ),
+                "the second one, undisturbed",
+            )
+            assert "'home' has taken over the connection: stop one of the two" in first.log
+            assert await second.end() == 0
+            await observer.until(lambda: observer.retained(STATE) == {"state": "offline"}, "its goodbye")
+            assert await first.end() == 0
+        assert "standing back" not in second.log
+        assert "Traceback" not in first.log + second.log
+    finally:
+        for one in (first, second):
+            await one.kill_if_running()
+
+
+def _folders(parent: Path, *names: str) -> list[Path]:
+    folders = [parent / name for name in names]
+    for folder in folders:
+        folder.mkdir()
+    return folders

@@ -1,0 +1,190 @@
+"""What is said to be wrong with the bridge, and when; the parts are figures that a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.engine import EngineFigures
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.health import Health
+from coc2mqtt.journal.protocol import JournalCounts
+from coc2mqtt.mqtt.connection import ConnectionStatus
+from coc2mqtt.mqtt.delivery import DeliveryFigures
+from coc2mqtt.mqtt.requests import RequestFigures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, MutableMapping
+
+START = 1_800_000_000.0
+
+
+class Bridge:
+    """A bridge that is well, one second after its start."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.engine = SimpleNamespace(
+            watches=[Watch(Kind.CLAN, "#2PP", 60.0)],
+            figures=EngineFigures(
+                polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll=START
+            ),
+            api_status=ApiStatus.OK,
+            overdue=0,
+            overdue_seconds=0.0,
+            load=0.5,
+            polls_per_second=1.25,
+        )
+        self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
+        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, denied=2, resent=1, last_published=START))
+        self.counts = JournalCounts(pending=0, oldest_pending=None, delivered=9, dropped=4, last_seq=13)
+        parts: Any = {
+            "journal": SimpleNamespace(counts=self._count),
+            "engine": self.engine,
+            "connection": self.connection,
+            "delivery": self.delivery,
+            "retained": SimpleNamespace(denied=6),
+            "requests": RequestFigures(dropped=8),
+            "patience": SimpleNamespace(deferred=11),
+        }
+        self.health = Health(**parts, clock=lambda: self.now)
+        self.now += 1.0
+
+    async def _count(self) -> JournalCounts:
+        return self.counts
+
+    async def problems(self) -> list[str]:
+        payload = await self.health.payload()
+        assert payload.healthy is not bool(payload.problems)
+        return payload.problems
+
+
+@pytest.fixture
+def bridge() -> Bridge:
+    return Bridge()
+
+
+@pytest.fixture
+def lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as lines:
+        yield lines
+
+
+async def test_every_figure_is_told(bridge: Bridge) -> None:
+    bridge.counts = JournalCounts(pending=3, oldest_pending=START - 9, delivered=9, dropped=4, last_seq=13)
+    assert (await bridge.health.payload()).model_dump() == {
+        "healthy": True,
+        "problems": [],
+        "uptime_seconds": 1.0,
+        "connected_since": "2027-01-15T08:00:00.000+00:00",
+        "reconnects": 0,
+        "api_status": "ok",
+        "polls": 7,
+        "polls_changed": 3,
+        "polls_per_second": 1.25,
+        "errors": {"denied": 1, "unreachable": 2},
+        "last_poll_age_seconds": 1.0,
+        "overdue": 0,
+        "overdue_seconds": 0.0,
+        "load": 0.5,
+        "watches": 1,
+        "events": 5,
+        "published": 9,
+        "resent": 1,
+        "denied": 2,
+        "states_denied": 6,
+        "deferred": 11,
+        "requests_dropped": 8,
+        "queue": 3,
+        "queue_age_seconds": 10.0,
+        "dropped": 4,
+    }
+
+
+async def test_that_nothing_is_polled_although_it_is_due_is_a_problem_after_five_minutes(bridge: Bridge) -> None:
+    bridge.now, bridge.engine.overdue_seconds = START + 299, 299.0
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.overdue_seconds = START + 301, 301.0
+    assert await bridge.problems() == ["nothing was polled for 301 s: see the log"]
+    # One that waits is no standstill as long as others are polled: that is overload, which `overdue` tells.
+    bridge.engine.figures.last_poll = START + 300
+    assert await bridge.problems() == []
+
+
+async def test_that_nothing_is_polled_at_all_is_a_problem_even_if_nothing_is_due(bridge: Bridge) -> None:
+    bridge.now = START + 930
+    assert await bridge.problems() == []
+    bridge.now = START + 931
+    assert await bridge.problems() == ["nothing was polled for 931 s: see the log"]
+    bridge.engine.figures.last_poll = None
+    assert await bridge.problems() == ["nothing was polled for 931 s: see the log"]
+
+
+async def test_long_intervals_are_no_problem(bridge: Bridge) -> None:
+    bridge.engine.watches = [Watch(Kind.CLAN, "#2PP", 86400.0, war=False)]
+    bridge.now = START + 86400
+    assert await bridge.problems() == []
+
+
+async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
+    bridge.engine.watches = []
+    bridge.now = START + 86400
+    assert await bridge.problems() == []
+
+
+async def test_a_broker_that_is_away_for_a_minute_is_a_problem_with_its_reason(bridge: Bridge) -> None:
+    bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="nothing accepts connections")
+    bridge.now = bridge.engine.figures.last_poll = START + 60
+    assert await bridge.problems() == []
+    bridge.now = START + 61
+    assert await bridge.problems() == ["no connection to the broker for 61 s: nothing accepts connections"]
+
+
+async def test_that_another_one_has_taken_over_is_a_problem_at_once(bridge: Bridge) -> None:
+    bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="stop it", taken_over=True)
+    assert await bridge.problems() == ["no connection to the broker for 1 s: stop it"]
+
+
+async def test_that_nothing_is_published_although_events_wait_is_a_problem_after_a_minute(bridge: Bridge) -> None:
+    bridge.counts = JournalCounts(pending=3, oldest_pending=START - 7200, delivered=0, dropped=0, last_seq=3)
+    # However old the events are: what waited through an outage is being sent.
+    assert await bridge.problems() == []
+    bridge.now = bridge.engine.figures.last_poll = START + 61
+    assert await bridge.problems() == ["nothing was published for 61 s although 3 events wait: see the log"]
+    bridge.delivery.figures.last_published = START + 60
+    assert await bridge.problems() == []
+    bridge.delivery.figures.last_published = None
+    bridge.connection.status = ConnectionStatus(connected=True, since=START + 30, protocol="5")
+    assert await bridge.problems() == []
+
+
+@pytest.mark.looptime
+async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures_are_one_an_hour(
+    bridge: Bridge, lines: list[MutableMapping[str, Any]]
+) -> None:
+    task = asyncio.create_task(bridge.health.watch())
+    await asyncio.sleep(610)  # not in the very moment of a look
+    assert lines == []
+    bridge.connection.status = ConnectionStatus(connected=False, since=START - 100, last_error="it is away")
+    await asyncio.sleep(610)  # not in the very moment of a look
+    bridge.connection.status = ConnectionStatus(connected=True, since=START, protocol="5")
+    await asyncio.sleep(610)  # not in the very moment of a look
+    assert [(line["log_level"], line["event"], line.get("problems")) for line in lines] == [
+        ("warning", "the bridge is not well", ["no connection to the broker for 101 s: it is away"]),
+        ("info", "the bridge is well again", None),
+    ]
+    await asyncio.sleep(2 * 3600)
+    figures = [line for line in lines if line["event"] == "figures"]
+    assert len(figures) == 2
+    assert (figures[0]["queue"], figures[0]["dropped"], figures[0]["errors"]) == (0, 4, {"denied": 1, "unreachable": 2})
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
