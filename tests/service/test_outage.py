@@ -1,0 +1,233 @@
+"""An hour without a broker, in simulated time, with the real journal in a real file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import selectors
+import tracemalloc
+from functools import partial
+from typing import TYPE_CHECKING, Any, Never, cast
+
+import aiosqlite
+import orjson
+
+from coc2mqtt import service
+from coc2mqtt.clash import Answer, ClashClient
+from coc2mqtt.journal.sqlite import SqliteJournal
+from coc2mqtt.mqtt import dialer
+from coc2mqtt.mqtt.errors import ConnectionLostError, UnreachableBrokerError
+from coc2mqtt.settings import FixedSettings
+from tests.events.builders import clan, member
+from tests.mqtt.recording import RecordingSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pytest
+
+    from coc2mqtt.journal.protocol import JournalCounts
+
+TAGS = [f"#2{first}{second}" for first in "0289PY" for second in "0289P"]
+MOST = 500
+DOWN, UP = 300.0, 3900.0
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A simulated clock that jumps from timer to timer, and stands still while the journal's thread works."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.at_work = 0
+        super().__init__(_Selector(self))
+
+    def time(self) -> float:
+        return self.now
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        self.at_work += 1
+        try:
+            yield
+        finally:
+            self.at_work -= 1
+
+
+class _Selector(selectors.SelectSelector):
+    def __init__(self, loop: Loop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._loop.at_work:
+            return super().select(0 if timeout == 0 else 10)
+        assert timeout is not None, "nothing will ever happen any more"
+        self._loop.now += max(0.0, timeout)
+        return []
+
+
+class Game:
+    """Clans that gain a point with every look."""
+
+    requests_per_second = 1000.0
+
+    def __init__(self) -> None:
+        self.looks = dict.fromkeys(TAGS, 0)
+
+    async def clan(self, tag: str) -> Answer:
+        self.looks[tag] += 1
+        body = {**clan(member("#2QQ"), clanPoints=self.looks[tag]), "tag": tag}
+        return Answer(200, orjson.dumps(body), 0.0)
+
+
+class Network:
+    """A broker that is away for an hour. Each publish takes two milliseconds."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._lost = asyncio.Event()
+        loop.call_at(DOWN, self._lost.set)
+        self.sessions: list[_Session] = []
+        self.attempts: list[float] = []
+        self.knocks: list[float] = []
+
+    @property
+    def is_up(self) -> bool:
+        return not DOWN <= self._loop.now < UP
+
+    async def open_session(self, *_: object, **__: object) -> _Session:
+        self.attempts.append(self._loop.now)
+        if not self.is_up:
+            raise UnreachableBrokerError("nothing accepts connections: check that the broker is running")
+        self.sessions.append(_Session(self._lost if self._loop.now < DOWN else asyncio.Event()))
+        return self.sessions[-1]
+
+    async def port_is_open(self, *_: object) -> bool:
+        self.knocks.append(self._loop.now)
+        return self.is_up
+
+
+class _Session(RecordingSession):
+    connected_at = 0.0
+
+    def __init__(self, lost: asyncio.Event) -> None:
+        super().__init__(self._takes)
+        self._lost = lost
+
+    async def _takes(self, _topic: str, _payload: bytes) -> None:
+        await asyncio.sleep(0.002)
+
+    async def receive(self) -> Never:
+        await self._lost.wait()
+        raise ConnectionLostError("it is gone")
+
+    async def leave(self, _words: object = ()) -> None: ...
+
+    def drop(self) -> None: ...
+
+    @property
+    def events(self) -> list[Any]:
+        return [one.data for one in self.published if one.topic.endswith("/clan_updated")]
+
+
+class Outage:
+    """What is seen of one: each minute how many events wait, and the memory in use."""
+
+    def __init__(self, loop: Loop, path: Path, network: Network) -> None:
+        self._loop = loop
+        self.network = network
+        self.game = Game()
+        self.journal = SqliteJournal(path, max_pending=MOST)
+        self.waiting: list[int] = []
+        self.memory: list[int] = []
+        self.recovered_at = 0.0
+        self.last: JournalCounts | None = None
+
+    async def run(self) -> None:
+        settings = FixedSettings.model_validate(
+            {"mqtt": {"host": "broker"}, "watch": {"clans": [{"tag": tag, "war": False} for tag in TAGS]}}
+        )
+        with self._loop.standing_still():
+            await self.journal.open()
+        try:
+            parts = service._Parts(
+                settings,
+                journal=self.journal,
+                api=cast("ClashClient", self.game),
+                started_at=0.0,
+                published=lambda *_: None,
+                embedded_port=None,
+            )
+            await parts.watches.load(settings.watch.watches())
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(parts.engine.run()), group.create_task(parts.connection.run())]
+                await self._look_on()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            with self._loop.standing_still():
+                await self.journal.close()
+
+    async def _look_on(self) -> None:
+        tracemalloc.start()
+        try:
+            while self._loop.now < UP - 60:
+                await asyncio.sleep(60)
+                gc.collect()
+                self.waiting.append((await self.journal.counts()).pending)
+                self.memory.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        await asyncio.sleep(UP - self._loop.now)
+        before = (await self.journal.counts()).pending
+        assert before == MOST
+        while (await self.journal.counts()).pending > 1:  # noqa: ASYNC110 - nothing tells of the last acknowledgement
+            await asyncio.sleep(0.01)
+        self.recovered_at = self._loop.now
+        self.last = await self.journal.counts()
+
+
+def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up_for_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        loop = cast("Loop", runner.get_loop())
+        execute: Any = aiosqlite.Connection._execute
+
+        async def counted(*args: Any, **kwargs: Any) -> Any:
+            with loop.standing_still():
+                return await execute(*args, **kwargs)
+
+        monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+        outage = runner.run(_observe(loop, tmp_path, monkeypatch))
+
+    before, after = outage.network.sessions
+    assert max(outage.waiting) == MOST
+    told = [event["seq"] for event in after.events]
+    assert len(set(told)) == len(told), "an event was sent twice, without need"
+    # Everything that was not dropped, which is the newest, is sent in its order within each tag.
+    assert outage.last is not None
+    assert len(before.events) + outage.last.dropped + len(after.events) >= outage.last.last_seq - 1
+    assert outage.last.dropped == outage.last.last_seq - len(before.events) - len(after.events) - outage.last.pending
+    for tag in TAGS:
+        points = [event["changes"][0]["new_value"] for event in after.events if event["tag"] == tag]
+        assert points == list(range(points[0], points[0] + len(points)))
+    assert outage.recovered_at - UP < 5
+    # After ten minutes everything is in place; what an hour adds is noise.
+    settled, end = outage.memory[15], outage.memory[-1]
+    assert end - settled < 100_000, (settled, end)
+    # A back-off of a minute between the attempts, a knock every one to two seconds.
+    away = [at for at in outage.network.attempts if DOWN <= at < UP]
+    assert len(away) < 6 + 3600 / 30
+    assert len(outage.network.knocks) > 3600 / 2.1
+
+
+async def _observe(loop: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outage:
+    network = Network(loop)
+    monkeypatch.setattr(dialer, "open_session", network.open_session)
+    monkeypatch.setattr(service, "port_is_open", partial(network.port_is_open))
+    outage = Outage(loop, folder / "coc2mqtt.db", network)
+    await outage.run()
+    return outage
