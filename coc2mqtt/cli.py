@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+import yaml
 
 from coc2mqtt.cli_check import check_everything
 from coc2mqtt.cli_demo import run_demo
@@ -98,6 +99,12 @@ def healthcheck(
 def schema() -> None:
     """Print the JSON schema of the configuration file."""
     typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+
+
+@config_app.command()
+def show(config: ConfigOption = None) -> None:
+    """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
+    typer.echo(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.connection import probe
 from coc2mqtt.mqtt.errors import MqttError
+from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.service import api_client, connection_options
 
 if TYPE_CHECKING:
@@ -83,12 +84,14 @@ def _with_tokens(settings: Settings, tokens: list[SecretStr]) -> Settings:
 async def _check_broker(settings: Settings, say: Callable[[str], None]) -> bool:
     if settings.mqtt.host is None:
         return await _check_embedded_broker(settings.mqtt.port, say)
+    topics = Topics(settings.mqtt.base_topic)
     try:
-        protocol = await probe(connection_options(settings))
+        protocol = await probe(connection_options(settings), writes=topics.bridge("check"), reads=topics.requests)
     except MqttError as error:
         say(f"FAILED  broker: {error}")
         return False
-    say(f"ok      broker: {settings.mqtt.host}:{settings.mqtt.port} lets the bridge in and speaks MQTT {protocol}")
+    where = f"{settings.mqtt.host}:{settings.mqtt.port}"
+    say(f"ok      broker: {where} lets the bridge in, takes its messages, and speaks MQTT {protocol}")
     return True
 
 

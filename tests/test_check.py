@@ -135,7 +135,7 @@ async def test_a_good_broker_is_told_with_what_it_speaks(check: Check, mosquitto
     good, said = await check(mqtt=mqtt)
     assert good
     assert about("broker", said) == [
-        f"ok      broker: 127.0.0.1:{broker.port} lets the bridge in and speaks MQTT 5",
+        f"ok      broker: 127.0.0.1:{broker.port} lets the bridge in, takes its messages, and speaks MQTT 5",
     ]
 
 
@@ -147,6 +147,18 @@ async def test_a_wrong_password_is_told(check: Check, mosquitto: StartMosquitto)
     (line,) = about("broker", said)
     assert line.startswith("FAILED")
     assert "mqtt.username and mqtt.password" in line
+
+
+async def test_a_user_whom_the_access_list_keeps_from_work_is_told(check: Check, mosquitto: StartMosquitto) -> None:
+    broker = mosquitto(users={"me": PASSWORD}, acl="user me\ntopic read coc/#\n")
+    mqtt = {"host": broker.host, "port": broker.port, "username": "me", "password": PASSWORD}
+    good, said = await check(mqtt=mqtt)
+    assert not good
+    (line,) = about("broker", said)
+    assert line == (
+        "FAILED  broker: the broker does not take messages on coc/bridge/check (not authorized): allow the topic for me"
+        " on the broker"
+    )
 
 
 async def test_a_broker_that_is_not_there_is_told(check: Check) -> None:

@@ -165,6 +165,25 @@ def test_the_schema_is_json() -> None:
     assert json.loads(ended.stdout)["title"] == "Settings"
 
 
+def test_the_configuration_in_effect_is_shown_without_its_secrets(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write({"api": {"tokens": [TOKEN]}, "mqtt": {"host": "a", "username": "me", "password": PASSWORD}})
+    monkeypatch.setenv("COC2MQTT_MQTT__PORT", "1884")
+    shown = CliRunner().invoke(app, ["config", "show", "--config", path])
+    assert shown.exit_code == 0
+    settings = yaml.safe_load(shown.stdout)
+    assert (
+        settings["mqtt"] | {"host": "a", "port": 1884, "username": "me", "password": "**********"} == settings["mqtt"]
+    )
+    assert settings["api"]["tokens"] == ["**********"]
+    assert TOKEN not in shown.output
+    assert PASSWORD not in shown.output
+    # What is shown is a configuration file again.
+    again = CliRunner().invoke(app, ["config", "show", "--config", write(settings)])
+    assert again.stdout == shown.stdout
+
+
 def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/no/folder")
     ended = CliRunner().invoke(app, ["demo"])

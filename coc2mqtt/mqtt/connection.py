@@ -209,10 +209,16 @@ class Connection:
         _log.warning(change, reason=str(error))
 
 
-async def probe(options: ConnectionOptions) -> Protocol:
-    """Connect once, leave again, and return the version of MQTT that the broker speaks; raises ConnectError."""
+async def probe(options: ConnectionOptions, *, writes: str, reads: str) -> Protocol:
+    """Connect once beside the bridge, try what it needs, leave, and return the version of MQTT that the broker speaks.
+
+    Something empty is published on the topic ``writes``, and ``reads`` is subscribed to. Raises ConnectError,
+    ConnectionLostError, PublishDeniedError (which a 3.1.1 broker cannot say) and SubscribeDeniedError.
+    """
 
     async def look(session: Session) -> Protocol:
+        await session.subscribe(reads)
+        await session.publish(writes, b"")
         return session.protocol
 
     return await visit(options, "probe", look)

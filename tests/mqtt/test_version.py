@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from coc2mqtt.mqtt.broker import EmbeddedBroker
+    from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
     from tests.conftest import StartMosquitto
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -94,15 +95,15 @@ async def test_the_version_follows_what_the_broker_speaks(
 async def test_a_fixed_version_is_not_left(embedded_broker: EmbeddedBroker, mosquitto: StartMosquitto) -> None:
     options = replace(OPTIONS, port=embedded_broker.port, protocol="5")
     with pytest.raises(UnsupportedProtocolError, match=r"set mqtt\.protocol to 3\.1\.1 or to auto"):
-        await probe(options)
-    assert await probe(replace(OPTIONS, port=mosquitto().port, protocol="3.1.1")) == "3.1.1"
+        await look(options)
+    assert await look(replace(OPTIONS, port=mosquitto().port, protocol="3.1.1")) == "3.1.1"
 
 
 async def test_a_probe_connects_once_and_disturbs_nobody(mosquitto: StartMosquitto, log_lines: Lines) -> None:
     broker = mosquitto()
     async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
         await bridge.sessions.get()
-        assert await probe(replace(OPTIONS, port=broker.port)) == "5"
+        assert await look(replace(OPTIONS, port=broker.port)) == "5"
         assert bridge.connection.status.connected
         assert await witness(broker.port, STATE) == ONLINE
     assert len(log_lines) == 1
@@ -111,9 +112,13 @@ async def test_a_probe_connects_once_and_disturbs_nobody(mosquitto: StartMosquit
 async def test_a_probe_raises_what_is_wrong(mosquitto: StartMosquitto) -> None:
     broker = mosquitto(users={"bridge": PASSWORD})
     with pytest.raises(NotAuthorizedError, match=r"check mqtt\.username and mqtt\.password"):
-        await probe(replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3")))
+        await look(replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3")))
     broker.pause()
     with pytest.raises(SilentBrokerError, match="does not answer within"):
-        await probe(replace(OPTIONS, port=broker.port, timeout=0.1))
+        await look(replace(OPTIONS, port=broker.port, timeout=0.1))
     with pytest.raises(UnreachableBrokerError, match="nothing accepts connections"):
-        await probe(replace(OPTIONS, port=free_port()))
+        await look(replace(OPTIONS, port=free_port()))
+
+
+async def look(options: ConnectionOptions) -> Protocol:
+    return await probe(options, writes="coc/bridge/check", reads="coc/bridge/request/+")
