@@ -1,0 +1,83 @@
+"""The access list of ``config/`` on a real Mosquitto: what each user may do, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+
+from coc2mqtt.mqtt.errors import PublishDeniedError
+from coc2mqtt.mqtt.options import ConnectionOptions
+from tests.mqtt.sessions import connected
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from coc2mqtt.mqtt.session import Session
+    from tests.brokers import Mosquitto
+    from tests.conftest import StartMosquitto
+
+ACL = (Path(__file__).parent.parent / "config" / "coc2mqtt.acl").read_text()
+USERS = ("coc2mqtt", "homeassistant", "viewer", "admin")
+EVENT, STATE = "coc/clan/2PP/member_joined", "coc/clan/2PP/state/clan"
+INFO, REQUEST, RESPONSE = "coc/bridge/info", "coc/bridge/request/watch", "coc/bridge/response/watch"
+DISCOVERY, BIRTH = "homeassistant/device/coc2mqtt_home_clan_2PP/config", "homeassistant/status"
+FOREIGN = ("homeassistant/light/lamp/config", "zigbee2mqtt/lamp/set", "cocoa", "$CONTROL/dynamic-security/v1")
+
+MAY_WRITE = {
+    "coc2mqtt": {EVENT, STATE, INFO, RESPONSE, DISCOVERY, "coc/bridge/state"},
+    "homeassistant": {REQUEST, DISCOVERY, BIRTH, "homeassistant/light/lamp/config"},
+    "viewer": set[str](),
+}
+STATE_OF_BRIDGE, HEALTH_CHECK = "coc/bridge/state", "coc/bridge/response/health_check"
+OURS = {EVENT, STATE, INFO, REQUEST, RESPONSE, STATE_OF_BRIDGE, HEALTH_CHECK}
+MAY_READ = {
+    "coc2mqtt": {REQUEST, HEALTH_CHECK, INFO, STATE_OF_BRIDGE, BIRTH},
+    "homeassistant": {*OURS, DISCOVERY, BIRTH, "homeassistant/light/lamp/config"},
+    "viewer": OURS,
+}
+TOPICS = {EVENT, STATE, INFO, REQUEST, RESPONSE, DISCOVERY, BIRTH, STATE_OF_BRIDGE, *FOREIGN}
+
+
+@pytest.fixture
+def broker(mosquitto: StartMosquitto) -> Mosquitto:
+    return mosquitto(users=dict.fromkeys(USERS, "secret"), acl=f"{ACL}\nuser admin\ntopic readwrite #\n")
+
+
+def login(broker: Mosquitto, user: str) -> AbstractAsyncContextManager[Session]:
+    return connected(ConnectionOptions(broker.host, broker.port, user, username=user, password=SecretStr("secret")))
+
+
+@pytest.mark.parametrize("user", MAY_WRITE)
+async def test_a_user_may_write_what_it_needs_and_nothing_else(broker: Mosquitto, user: str) -> None:
+    taken = set()
+    async with login(broker, user) as session:
+        for topic in TOPICS:
+            try:
+                await session.publish(topic, b"x")
+            except PublishDeniedError:
+                continue
+            taken.add(topic)
+    assert taken == MAY_WRITE[user]
+
+
+@pytest.mark.parametrize("user", MAY_READ)
+async def test_a_user_may_read_what_it_needs_and_nothing_else(broker: Mosquitto, user: str) -> None:
+    topics = [topic for topic in (*TOPICS, HEALTH_CHECK) if not topic.startswith("$")]
+    # Mosquitto grants any subscription and hands out nothing that may not be read.
+    async with login(broker, user) as session, login(broker, "admin") as other:
+        for topic in topics:
+            await session.subscribe(topic)
+        for topic in topics:
+            await other.publish(topic, b"x")
+        await other.publish(INFO, b"the end")
+        seen = set()
+        async with asyncio.timeout(5):
+            async for message in session.messages():
+                seen.add(message.topic)
+                if message.payload == b"the end":
+                    break
+    assert seen == MAY_READ[user]
