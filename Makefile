@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check audit format lock clean
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -17,6 +17,9 @@ check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+audit: $(VENV)/.audit  ## known vulnerabilities of what is installed, where their data can be had
+	$(VENV)/audit/bin/python scripts/audit.py requirements/runtime.lock requirements/build.lock
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -25,6 +28,7 @@ lock:  ## the lock files anew, from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra embedded --extra fast -o requirements/runtime.lock
 	$(LOCK) pyproject.toml --extra embedded --extra fast --group dev -o requirements/dev.lock
 	$(LOCK) --group build -o requirements/build.lock
+	$(LOCK) --group audit -o requirements/audit.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
@@ -42,6 +46,12 @@ $(VENV)/.package: $(VENV)/.python requirements/build.lock pyproject.toml
 
 $(VENV)/.runtime: $(VENV)/.package requirements/runtime.lock
 	$(PIP) --require-hashes -r requirements/runtime.lock
+	@touch $@
+
+# In an environment of its own: what it needs is nothing of ours.
+$(VENV)/.audit: $(VENV)/.python requirements/audit.lock
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/audit.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package requirements/dev.lock
