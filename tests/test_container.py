@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
 from typer.testing import CliRunner
 
 from coc2mqtt.cli import app
@@ -59,3 +60,27 @@ def test_what_it_copies_is_there_and_not_ignored() -> None:
         for source in sources.split():
             assert (ROOT / source).exists()
             assert f"!{source.split('/')[0]}" in ignored
+
+
+def test_the_compose_file_takes_every_right_away_and_gives_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compose = yaml.safe_load((ROOT / "config" / "docker-compose.yml").read_text())
+    (service,) = compose["services"].values()
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "ports" not in service
+    assert not service.keys() & {"privileged", "user", "cap_add", "network_mode"}
+    (volume,) = re.findall(r"^VOLUME (\S+)$", FINAL, re.MULTILINE)
+    assert [one.split(":")[1] for one in service["volumes"]] == [volume]
+    secret = tmp_path / "secret"
+    secret.write_text("hush")
+    monkeypatch.delenv("COC2MQTT_CONFIG", raising=False)
+    for name, value in service["environment"].items():
+        if name.endswith("_FILE"):
+            assert value.removeprefix("/run/secrets/") in service["secrets"]
+        monkeypatch.setenv(name, str(secret) if name.endswith("_FILE") else value)
+    settings = load_settings(None)
+    assert [token.get_secret_value() for token in settings.api.tokens] == ["hush"]
+    assert [watch.tag for watch in settings.watch.watches()] == ["#2PP"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 TOKEN = "token-that-nobody-may-see"
@@ -18,9 +19,13 @@ PASSWORD = "password-that-nobody-may-see"
 
 
 class BridgeProcess:
-    """``coc2mqtt run``; ``log`` is all that it wrote so far, over all its starts."""
+    """``coc2mqtt run``; ``log`` is all that it wrote so far, over all its starts.
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    ``within`` is a command that runs another one, such as one that takes rights away.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], *, within: Sequence[str] = ()) -> None:
+        self._within = within
         self._config = folder / "coc2mqtt.yaml"
         self._log = folder / "coc2mqtt.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -35,6 +40,7 @@ class BridgeProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COC2MQTT_")}
         with self._log.open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
+                *self._within,
                 *(sys.executable, "-m", "coc2mqtt", "run", "--config", str(self._config)),
                 stdout=log,
                 stderr=log,

@@ -1,0 +1,79 @@
+"""The bridge as a container runs it: a user without any right, a read-only file system, one folder to write in."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.service.bridges import BridgeProcess
+from tests.service.observer import observing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from coc2mqtt.demo import World
+    from tests.conftest import StartMosquitto
+
+    MakeSettings = Callable[..., dict[str, Any]]
+
+USER = 10001  # the container's
+
+
+def confined(data: Path) -> list[str]:
+    """Return a command that runs another one in a mount namespace of its own, read-only but for ``data``."""
+    folder = shlex.quote(str(data))
+    unprivileged = f"setpriv --reuid {USER} --regid {USER} --clear-groups --no-new-privs --bounding-set=-all"
+    mounts = f"mount --bind {folder} {folder} && mount -o remount,ro,bind /"
+    return ["unshare", "--mount", "sh", "-c", f'{mounts} && exec {unprivileged} -- "$@"', "sh"]
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    for program in ("unshare", "setpriv", "mount"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    # Not in pytest's folder, which no other user may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            os.chown(folder, USER, USER)
+        tried = run_confined(folder, sys.executable, "-c", "import coc2mqtt.cli")
+        if tried.returncode:
+            pytest.skip(f"no such place can be made here: {tried.stderr.decode().strip()[-200:]}")
+        assert run_confined(folder, "touch", str(folder / "within")).returncode == 0
+        assert run_confined(folder, "touch", str(folder.parent / f"{folder.name}-beside")).returncode != 0
+        yield folder
+
+
+def run_confined(data: Path, *command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*confined(data), *command], check=False, capture_output=True)
+
+
+async def test_it_runs_as_a_user_without_rights_on_a_read_only_file_system(
+    mosquitto: StartMosquitto, settings: MakeSettings, world: World, data: Path
+) -> None:
+    broker = mosquitto()
+    bridge = BridgeProcess(data, settings(broker.port), within=confined(data))
+    try:
+        async with observing(broker.port) as observer:
+            await bridge.start()
+            await observer.until(lambda: observer.retained("coc/api/state/status"), "a first look")
+            await observer.request("watch", tag=world.clan_tags[0], interval=3600)
+            world.join(world.clan_tags[0])
+            await observer.request("poll", tag=world.clan_tags[0])
+            await observer.until(
+                lambda: [one for one in observer.events if one.topic.endswith("/member_joined")], "an event"
+            )
+            assert await bridge.end() == 0
+    finally:
+        await bridge.kill_if_running()
+    assert (data / "coc2mqtt.db").stat().st_uid == USER
+    assert [line for line in bridge.log.splitlines() if "error" in line.lower()] == []
