@@ -1,0 +1,64 @@
+"""The messages that are on their way to the broker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from coc2mqtt.mqtt.errors import ConnectionLostError
+
+_SIZE = 100
+
+
+class Answer(NamedTuple):
+    """What the broker says to a packet of ours: a reason code of MQTT 5 (section 2.4) and its name."""
+
+    code: int
+    reason: str
+
+
+class Window:
+    """Lets no more messages be on their way at once than the broker receives; each holds its slot until its PUBACK."""
+
+    def __init__(self) -> None:
+        self._slots = asyncio.Semaphore(_SIZE)
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+
+    def resize(self, receive_maximum: int) -> None:
+        """Let in no more than the broker receives, and never more than 100; before the first message."""
+        self._slots = asyncio.Semaphore(min(_SIZE, receive_maximum))
+
+    async def enter(self) -> None:
+        """Wait for a slot."""
+        await self._slots.acquire()
+
+    def leave(self) -> None:
+        """Give a slot back for which nothing was sent."""
+        self._slots.release()
+
+    def answer(self, packet_id: int) -> asyncio.Future[Answer]:
+        """Return what will be the answer to the message that was just sent with this packet identifier.
+
+        The slot is free again only with the answer, even where nobody waits for it any more: the broker still counts
+        the message.
+        """
+        future = self._waiting[packet_id] = asyncio.get_running_loop().create_future()
+        return future
+
+    def acknowledged(self, packet_id: int, answer: Answer) -> None:
+        """Take in the answer to a message."""
+        future = self._waiting.pop(packet_id, None)
+        if future is None:
+            return
+        self._slots.release()
+        if not future.done():
+            future.set_result(answer)
+
+    def break_off(self, lost: ConnectionLostError) -> None:
+        """End all waiting, with an error."""
+        while self._waiting:
+            _, future = self._waiting.popitem()
+            self._slots.release()
+            if not future.done():
+                future.set_exception(lost)
