@@ -52,7 +52,7 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
     if mqtt.host is None:
         # The embedded broker speaks 3.1.1 alone and would let a version 5 connect wait.
         port = mqtt.port if embedded_port is None else embedded_port
-        return ConnectionOptions("127.0.0.1", port, client_id, protocol="3.1.1", will=will)
+        return ConnectionOptions("127.0.0.1", port, client_id, protocol="3.1.1", keepalive=mqtt.keepalive, will=will)
     tls = mqtt.tls
     return ConnectionOptions(
         mqtt.host,
@@ -61,6 +61,7 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
         username=mqtt.username,
         password=mqtt.password,
         protocol=mqtt.protocol,
+        keepalive=mqtt.keepalive,
         tls=TlsOptions(tls.ca_file, tls.cert_file, tls.key_file, tls.verify) if tls.enabled else None,
         will=will,
     )

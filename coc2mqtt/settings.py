@@ -155,7 +155,10 @@ class TlsSettings(_Section):
 
 
 class MqttSettings(_Section):
-    """The broker; without a host the embedded one on 127.0.0.1."""
+    """The broker; without a host the embedded one on 127.0.0.1.
+
+    ``keepalive`` is the seconds within which a broker that fell silent is given up.
+    """
 
     host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
     port: Annotated[int, BeforeValidator(_read_number)] = Field(default=1883, ge=1, le=65535)
@@ -170,6 +173,7 @@ class MqttSettings(_Section):
             json_schema_input_type=Literal["auto", "5", "3.1.1", 5],
         ),
     ] = "auto"
+    keepalive: Annotated[int, BeforeValidator(_read_number)] = Field(default=30, ge=5, le=3600)
     tls: TlsSettings = TlsSettings()
 
     @model_validator(mode="after")

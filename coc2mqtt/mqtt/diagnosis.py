@@ -7,10 +7,12 @@ import ssl
 from typing import TYPE_CHECKING
 
 from coc2mqtt.mqtt.errors import (
+    BrokerSilentError,
     BrokerTimeoutError,
     ClientIdRejectedError,
     ConnectError,
     ConnectionLostError,
+    MissingAcknowledgementError,
     NotAuthorizedError,
     SessionTakenOverError,
     SilentBrokerError,
@@ -122,7 +124,8 @@ def loss(options: ConnectionOptions, code: int | None) -> ConnectionLostError:
             return ConnectionLostError(f"{where} is shutting down")
         case 0x8D:
             return ConnectionLostError(
-                f"{where} did not answer for {options.keepalive} s: check the network and the broker"
+                f"{where} heard nothing from this client for too long: check the network, and whether this machine is"
+                " overloaded"
             )
         case 0x95:
             return ConnectionLostError(
@@ -134,6 +137,21 @@ def loss(options: ConnectionOptions, code: int | None) -> ConnectionLostError:
     return ConnectionLostError(
         f"the connection to {where} broke off: check the broker and the network, and that no other client uses the"
         f" client id {options.client_id!r}"
+    )
+
+
+def standstill(options: ConnectionOptions, seconds: float) -> BrokerSilentError:
+    """Return the error of a connection on which nothing is heard any more."""
+    return BrokerSilentError(
+        f"{_where(options)} has not answered for {seconds:g} s: check that it is well, and the network"
+    )
+
+
+def blockage(options: ConnectionOptions, seconds: float) -> MissingAcknowledgementError:
+    """Return the error of a connection on which a message is not acknowledged, though the broker answers."""
+    return MissingAcknowledgementError(
+        f"{_where(options)} answers, but did not acknowledge a message within {seconds:g} s, so it is sent again over a"
+        " new connection: see the broker's log and its load"
     )
 
 

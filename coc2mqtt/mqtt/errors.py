@@ -55,6 +55,14 @@ class SessionTakenOverError(ConnectionLostError):
     """Another client connected with the same client id."""
 
 
+class BrokerSilentError(ConnectionLostError):
+    """The connection still seems to stand, but nothing at all is heard of the broker."""
+
+
+class MissingAcknowledgementError(ConnectionLostError):
+    """The broker answers, but does not acknowledge a message."""
+
+
 class SubscribeDeniedError(MqttError):
     """The broker does not grant a subscription."""
 

@@ -13,10 +13,14 @@ _LONGEST_TOPIC = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the CONNACK of MQTT 5 says that the broker takes; without a word of it, what the protocol takes."""
+    """What the CONNACK of MQTT 5 says that the broker takes; without a word of it, what the protocol takes.
+
+    ``largest_packet`` is in bytes. ``keepalive`` is the broker's own, in seconds; 0 is none that is missed.
+    """
 
     largest_packet: int = 268_435_455
     receive_maximum: int = 0xFFFF
+    keepalive: int = 0
 
 
 def check_message(topic: str, payload: bytes, correlation_data: bytes, *, largest_packet: int) -> None:

@@ -40,6 +40,8 @@ class ConnectionOptions:
 
     ``protocol`` ``auto`` is 5 and, where the broker does not speak it, 3.1.1. ``timeout`` bounds each step of the
     connect and each answer to a SUBSCRIBE. The broker publishes ``will`` when the connection ends without a goodbye.
+    ``keepalive`` is told to the broker, which gives a silent client up after one and a half of it; a silent broker, and
+    one that leaves a message unacknowledged, is given up after one.
     """
 
     host: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import TYPE_CHECKING, Never
 
-from coc2mqtt.mqtt.diagnosis import loss
+from coc2mqtt.mqtt.diagnosis import blockage, loss, standstill
 from coc2mqtt.mqtt.errors import (
     ConnectionLostError,
     MessageTooLargeError,
@@ -64,6 +65,7 @@ class Session:
         self.connected_at = 0.0
         self.largest_packet = Limits().largest_packet
         self._options = options
+        self._keepalive = options.keepalive
         self._inbox = Inbox()
         self._window = Window()
         self._ended = asyncio.Event()
@@ -83,6 +85,8 @@ class Session:
         self.connected_at = clock()
         self.largest_packet = limits.largest_packet
         self._window.resize(limits.receive_maximum)
+        # A Server Keep Alive is to be used in place of the client's (MQTT 5, section 3.2.2.3.14).
+        self._keepalive = min(limits.keepalive or self._keepalive, self._keepalive)
 
     async def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, correlation_data: bytes | None = None
@@ -126,8 +130,25 @@ class Session:
             yield await self._inbox.get()
 
     async def receive(self) -> Never:
-        """Wait until the connection breaks off, and raise ConnectionLostError at once then."""
-        await self._ended.wait()
+        """Watch over the connection until it breaks off, and raise ConnectionLostError at once then.
+
+        It is also given up when nothing at all was heard for the keepalive, and when a message was not acknowledged for
+        so long; what waits for its turn in the window, or for others to be acknowledged, does not count.
+        """
+        loop = asyncio.get_running_loop()
+        # A ping after each half of the keepalive leaves the other half for its answer.
+        pinged_at, next_ping = -math.inf, loop.time() + self._keepalive / 2
+        while not await self._has_ended(min(next_ping, self._window.blocked_since + self._keepalive)):
+            blocked_since = self._window.blocked_since
+            blocked = loop.time() >= blocked_since + self._keepalive
+            if self._wire.heard_at < (blocked_since if blocked else pinged_at):
+                self._give_up(standstill(self._options, self._keepalive))
+            elif blocked:
+                self._give_up(blockage(self._options, self._keepalive))
+            else:
+                self._wire.ping()
+                pinged_at = loop.time()
+                next_ping = pinged_at + self._keepalive / 2
         raise self._loss()
 
     async def leave(self, last_words: Iterable[RetainedMessage] = ()) -> None:
@@ -148,8 +169,18 @@ class Session:
 
     def drop(self) -> None:
         """Close the connection, whatever state it is in, without a word to the broker."""
+        self._give_up(self._loss())
+
+    async def _has_ended(self, deadline: float) -> bool:
+        """Return whether the connection is over, at the latest at the deadline."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._ended.wait()
+        return self._ended.is_set()
+
+    def _give_up(self, reason: ConnectionLostError) -> None:
         self._wire.close()
-        self._end(self._loss())
+        self._end(reason)
 
     def _end(self, lost: ConnectionLostError) -> None:
         self._lost = self._lost or lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ class Answer(NamedTuple):
 
 
 class Window:
-    """Lets no more messages be on their way at once than the broker receives; each holds its slot until its PUBACK."""
+    """Lets no more messages be on their way at once than the broker receives; each holds its slot until its PUBACK.
+
+    ``blocked_since`` is the event loop's time since when the oldest of them waits for no other than its own PUBACK:
+    a broker acknowledges in order (MQTT 5, section 4.6), so what was sent before has passed. Infinity is never.
+    """
 
     def __init__(self) -> None:
+        self.blocked_since = math.inf
+        self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(_SIZE)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
 
@@ -43,14 +50,18 @@ class Window:
         The slot is free again only with the answer, even where nobody waits for it any more: the broker still counts
         the message.
         """
-        future = self._waiting[packet_id] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self.blocked_since = self._loop.time()
+        future = self._waiting[packet_id] = self._loop.create_future()
         return future
 
     def acknowledged(self, packet_id: int, answer: Answer) -> None:
         """Take in the answer to a message."""
-        future = self._waiting.pop(packet_id, None)
-        if future is None:
+        if packet_id not in self._waiting:
             return
+        if packet_id == next(iter(self._waiting)):
+            self.blocked_since = self._loop.time() if len(self._waiting) > 1 else math.inf
+        future = self._waiting.pop(packet_id)
         self._slots.release()
         if not future.done():
             future.set_result(answer)

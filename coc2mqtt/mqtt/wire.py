@@ -41,6 +41,7 @@ class Wire:
 
     ``acknowledged`` is called with the packet identifier of each message that was answered and the answer, ``came_in``
     with each message that comes in, ``ended`` when a connection that stood is over, with what there is to say of it.
+    ``heard_at`` is the event loop's time of the last sign of life.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Wire:
         self._paho.on_socket_open = self._socket_opened
         self._paho.on_socket_register_write = self._write_wanted
         self._paho.connect_timeout = options.timeout
+        self.heard_at = self._loop.time()
         self._limits = Limits()
         self._opened = self._answered = self._closed_early = self._closed = False
 
@@ -111,6 +113,12 @@ class Wire:
         except aiomqtt.MqttError:
             return None
         return max((_answer(reason) for reason in reasons if isinstance(reason, ReasonCode)), default=None)
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        # Not by paho's loop_misc: it notices a dead broker only after twice the keepalive, and takes one whose PINGRESP
+        # waits behind other messages for dead.
+        self._paho._send_pingreq()  # noqa: SLF001 - there is no public way to it
 
     def say_goodbye(self) -> None:
         """Send a DISCONNECT; ``ended`` is called once it is out."""
@@ -163,15 +171,16 @@ class Wire:
             raise ConnectionAbortedError
         self._opened = True
         # In place of aiomqtt's own, which watches the socket a turn of the loop later without looking whether it was
-        # closed meanwhile. From paho's thread during the connect, where the event loop cannot be touched.
+        # closed meanwhile, and leaves the keepalive to paho. From paho's thread during the connect, where the event
+        # loop cannot be touched.
         self._loop.call_soon_threadsafe(self._watch_for_reading, sock)
 
     def _watch_for_reading(self, sock: Any) -> None:
         if sock.fileno() >= 0:
             self._loop.add_reader(sock.fileno(), self._read)
-            self._client._misc_task = self._loop.create_task(self._client._misc_loop())  # noqa: SLF001 - its keepalive
 
     def _read(self) -> None:
+        self.heard_at = self._loop.time()
         try:
             self._paho.loop_read()
             # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more.
@@ -241,6 +250,7 @@ def _limits(properties: Properties | None) -> Limits:
     return Limits(
         largest_packet=getattr(properties, "MaximumPacketSize", unsaid.largest_packet),
         receive_maximum=getattr(properties, "ReceiveMaximum", unsaid.receive_maximum),
+        keepalive=getattr(properties, "ServerKeepAlive", unsaid.keepalive),
     )
 
 

@@ -16,18 +16,27 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
-    """Open a session, and drop it in the end without a goodbye."""
+async def unwatched(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+    """Open a session for a test that itself waits for its end, and drop it."""
     session = await open_session(options, protocol)
-    receiving = asyncio.create_task(session.receive())
     try:
         yield session
     finally:
-        receiving.cancel()
-        await asyncio.wait([receiving])
-        if not receiving.cancelled():
-            receiving.exception()
         session.drop()
+
+
+@asynccontextmanager
+async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+    """Open a session, and drop it in the end without a goodbye."""
+    async with unwatched(options, protocol) as session:
+        receiving = asyncio.create_task(session.receive())
+        try:
+            yield session
+        finally:
+            receiving.cancel()
+            await asyncio.wait([receiving])
+            if not receiving.cancelled():
+                receiving.exception()
 
 
 async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -260,7 +260,7 @@ async def test_a_take_over_that_the_broker_is_silent_about_points_at_the_client_
     [
         (0x8E, SessionTakenOverError, "with the client id 'reader': stop it, or give each bridge an instance name"),
         (0x8B, ConnectionLostError, "is shutting down$"),
-        (0x8D, ConnectionLostError, "did not answer for 30 s"),
+        (0x8D, ConnectionLostError, "heard nothing from this client for too long: check the network"),
         (0x95, ConnectionLostError, "a message that is too large for it: raise the broker's limit"),
         (0x98, ConnectionLostError, "broke off: check the broker and the network"),
         (0x9A, ConnectionLostError, "does not keep retained messages, which coc2mqtt needs"),
