@@ -47,12 +47,28 @@ class SilentBrokerError(ConnectError):
     """The broker's port is open, but the broker closes the connection or stays silent instead of answering."""
 
 
+class BrokerBusyError(ConnectError):
+    """The broker takes no more connections just now."""
+
+
+class MissingFeatureError(ConnectError):
+    """The broker cannot do what is needed: retained messages, or QoS 1."""
+
+
 class ConnectionLostError(MqttError):
     """A connection that stood broke off."""
 
 
 class SessionTakenOverError(ConnectionLostError):
     """Another client connected with the same client id."""
+
+
+class BrokerShutdownError(ConnectionLostError):
+    """The broker is shutting down, and has said so."""
+
+
+class GarbledStreamError(ConnectionLostError):
+    """What came over the connection is no MQTT."""
 
 
 class BrokerSilentError(ConnectionLostError):
@@ -69,6 +85,10 @@ class SubscribeDeniedError(MqttError):
 
 class PublishDeniedError(MqttError):
     """The broker did not take a message, or its topic is none to publish on. Others are not concerned."""
+
+
+class PublishDeferredError(MqttError):
+    """The broker does not take a message just now; the same one may be taken later. Others are not concerned."""
 
 
 class MessageTooLargeError(MqttError):

@@ -9,12 +9,18 @@ import structlog
 
 _log = structlog.get_logger()
 
-_MESSAGES = 1000
+# Together they bound what a flood can take of the memory: 200 payloads of 64 KiB are 13 MB.
+_MESSAGES = 200
+# Commands refuse what is larger than 64 KiB; one byte more shows that it was. MQTT 3.1.1 has no way to tell the broker.
+LONGEST_PAYLOAD = 64 * 1024 + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that came in. ``retain`` tells that it is older than the subscription; the last two are MQTT 5's."""
+    """A message that came in. ``retain`` tells that it is older than the subscription; the last two are MQTT 5's.
+
+    Of a payload of more than 64 KiB only so much is kept, and one byte.
+    """
 
     topic: str
     payload: bytes
@@ -24,7 +30,7 @@ class Message:
 
 
 class Inbox:
-    """Keeps messages in order for one reader; those that come in while it is full are lost, which is logged once."""
+    """Keeps 200 messages in order for one reader; those that come in beyond that are lost, which is logged once."""
 
     def __init__(self) -> None:
         self._messages: asyncio.Queue[Message] = asyncio.Queue(_MESSAGES)

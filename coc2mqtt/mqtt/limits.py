@@ -1,4 +1,4 @@
-"""What a broker takes."""
+"""What a broker takes, and what it is told that is taken here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 # At most: 5 bytes of fixed header, 2 and 2 for the topic's length and the packet's id, 7 around the properties.
 _PACKET_OVERHEAD = 16
 _LONGEST_TOPIC = 0xFFFF
+
+# What a broker of MQTT 5 is told at the connect. Requests are small; what is larger never gets here.
+LARGEST_INCOMING_PACKET = 256 * 1024
+INCOMING_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Limits:
     largest_packet: int = 268_435_455
     receive_maximum: int = 0xFFFF
     keepalive: int = 0
+    maximum_qos: int = 2
+    retains: bool = True
 
 
 def check_message(topic: str, payload: bytes, correlation_data: bytes, *, largest_packet: int) -> None:

@@ -8,15 +8,16 @@ import math
 import time
 from typing import TYPE_CHECKING, Never
 
-from coc2mqtt.mqtt.diagnosis import blockage, loss, standstill
+from coc2mqtt.mqtt.answers import check_puback, check_suback
 from coc2mqtt.mqtt.errors import (
     ConnectionLostError,
     MessageTooLargeError,
+    PublishDeferredError,
     PublishDeniedError,
-    SubscribeDeniedError,
 )
 from coc2mqtt.mqtt.inbox import Inbox, Message
 from coc2mqtt.mqtt.limits import Limits, check_message
+from coc2mqtt.mqtt.loss import blockage, break_off, standstill, unanswered_subscription
 from coc2mqtt.mqtt.tls import tls_context
 from coc2mqtt.mqtt.window import Window
 from coc2mqtt.mqtt.wire import Wire
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Message", "Session", "open_session"]
 
-_DENIED = 0x80
 # Together less than the two seconds within which a program should stop.
 _LAST_WORDS_TIMEOUT = 1.0
 _GOODBYE_TIMEOUT = 0.5
@@ -65,6 +65,7 @@ class Session:
         self.connected_at = 0.0
         self.largest_packet = Limits().largest_packet
         self._options = options
+        self._user = options.username or "this client"
         self._keepalive = options.keepalive
         self._inbox = Inbox()
         self._window = Window()
@@ -94,8 +95,8 @@ class Session:
         """Publish and return after the PUBACK (QoS 0: after the sending). ``correlation_data`` needs MQTT 5.
 
         Many may be in flight at once, up to the broker's Receive Maximum; they leave in the order of the calls.
-        Raises PublishDeniedError (MQTT 5 only: a 3.1.1 broker cannot say so), MessageTooLargeError, both without
-        harm to others, and ConnectionLostError.
+        Raises PublishDeniedError, PublishDeferredError (both with MQTT 5 only: a 3.1.1 broker cannot say so) and
+        MessageTooLargeError, all without harm to others, and ConnectionLostError.
         """
         check_message(topic, payload, correlation_data or b"", largest_packet=self.largest_packet)
         await self._window.enter()
@@ -103,28 +104,19 @@ class Session:
         if packet_id is None:
             self._window.leave()
             raise self._loss()
-        code, reason = await self._window.answer(packet_id)
-        if code >= _DENIED:
-            raise PublishDeniedError(
-                f"the broker does not take messages on {topic} ({reason}): allow the topic for"
-                f" {self._options.username or 'this client'} on the broker"
-            )
+        check_puback(await self._window.answer(packet_id), topic, self._user)
 
     async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Subscribe and return after the SUBACK; raises SubscribeDeniedError, ConnectionLostError."""
         answer = await self._wire.subscribe(topic_filter, qos)
         if answer is None:
-            raise self._loss()
-        if answer.code >= _DENIED:
-            raise SubscribeDeniedError(
-                f"the broker does not grant a subscription to {topic_filter}: allow the topic for"
-                f" {self._options.username or 'this client'} on the broker"
-            )
+            raise self._lost or unanswered_subscription(self._options, topic_filter)
+        check_suback(answer, topic_filter, self._user)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield each message that comes in, in order; for one reader.
 
-        A reader that falls 1000 messages behind loses those that come in until it catches up, which is logged once.
+        A reader that falls 200 messages behind loses those that come in until it catches up, which is logged once.
         """
         while True:
             yield await self._inbox.get()
@@ -160,7 +152,13 @@ class Session:
             async with asyncio.timeout(_LAST_WORDS_TIMEOUT):
                 for topic, payload in last_words:
                     await self.publish(topic, payload, retain=True)
-        except (TimeoutError, ConnectionLostError, PublishDeniedError, MessageTooLargeError):
+        except (
+            TimeoutError,
+            ConnectionLostError,
+            PublishDeniedError,
+            PublishDeferredError,
+            MessageTooLargeError,
+        ):
             return
         self._wire.say_goodbye()
         with contextlib.suppress(TimeoutError):
@@ -188,4 +186,4 @@ class Session:
         self._window.break_off(self._lost)
 
     def _loss(self) -> ConnectionLostError:
-        return self._lost or loss(self._options, None)
+        return self._lost or break_off(self._options)

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from coc2mqtt.mqtt.answers import Answer
     from coc2mqtt.mqtt.errors import ConnectionLostError
 
 _SIZE = 100
-
-
-class Answer(NamedTuple):
-    """What the broker says to a packet of ours: a reason code of MQTT 5 (section 2.4) and its name."""
-
-    code: int
-    reason: str
 
 
 class Window:

@@ -7,15 +7,16 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, MQTT_ERR_SUCCESS, ConnectFlags, MQTTMessage
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, MQTT_ERR_SUCCESS, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from coc2mqtt.mqtt.diagnosis import connect_failure, connect_refusal, loss, silence, silent_close
-from coc2mqtt.mqtt.inbox import Message
-from coc2mqtt.mqtt.limits import Limits
-from coc2mqtt.mqtt.window import Answer
+from coc2mqtt.mqtt.answers import Answer
+from coc2mqtt.mqtt.diagnosis import connect_failure, connect_refusal, incapacity, silence, silent_close
+from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD, Message
+from coc2mqtt.mqtt.limits import INCOMING_AT_ONCE, LARGEST_INCOMING_PACKET, Limits
+from coc2mqtt.mqtt.loss import break_off, farewell, garble
 
 if TYPE_CHECKING:
     import ssl
@@ -34,6 +35,7 @@ Result = TypeVar("Result")
 
 _VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _REFUSED = 0x80
+_PROTOCOL_ERROR = 0x82
 
 
 class Wire:
@@ -75,6 +77,7 @@ class Wire:
         self._paho.connect_timeout = options.timeout
         self.heard_at = self._loop.time()
         self._limits = Limits()
+        self._other_server: str | None = None
         self._opened = self._answered = self._closed_early = self._closed = False
 
     async def connect(self) -> Limits:
@@ -85,13 +88,15 @@ class Wire:
             if self._closed_early:
                 raise silent_close(self._options) from None
             code = error.rc.value if isinstance(error.rc, ReasonCode) else _REFUSED
-            raise connect_refusal(self._options, self._protocol, code, str(error.rc)) from None
+            raise connect_refusal(self._options, self._protocol, code, str(error.rc), self._other_server) from None
         except (aiomqtt.MqttError, UnicodeError) as error:
             # aiomqtt puts only the text of the error that stopped it into its own: the error itself is the context.
             cause = error if isinstance(error, UnicodeError) else error.__context__
             if self._opened and isinstance(cause, TimeoutError):
                 raise silence(self._options) from None
             raise connect_failure(self._options, cause) from None
+        if not self._limits.retains or not self._limits.maximum_qos:
+            raise incapacity(retains=self._limits.retains)
         return self._limits
 
     def publish(
@@ -134,26 +139,36 @@ class Wire:
     def _connected(
         self, paho: Paho, userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
+        if self._answered:
+            # Comes out in `_read`: paho's locks do not let a callback close the connection.
+            raise ValueError("a second CONNACK")
         self._answered = True
         self._limits = _limits(properties)
+        self._other_server = getattr(properties, "ServerReference", None)
         self._tell_aiomqtt(paho, userdata, flags, reason, properties)
 
     def _disconnected(
-        self, paho: Paho, userdata: Any, _flags: Any, reason: ReasonCode, _properties: Properties | None
+        self, paho: Paho, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if self._answered:
-            self._tell_ended(loss(self._options, reason.value))
+            self._tell_ended(self._loss(flags, reason, properties))
             return
         self._closed_early = True
         refusal = ReasonCode(PacketTypes.CONNACK, "Unspecified error")
         self._tell_aiomqtt(paho, userdata, ConnectFlags(session_present=False), refusal, None)
+
+    def _loss(self, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> ConnectionLostError:
+        if flags.is_disconnect_packet_from_server:
+            server = getattr(properties, "ServerReference", None)
+            return farewell(self._options, reason.value, str(reason).lower(), server)
+        return garble(self._options) if reason.value == _PROTOCOL_ERROR else break_off(self._options)
 
     def _came_in(self, _paho: Paho, _userdata: Any, message: MQTTMessage) -> None:
         properties = message.properties
         self._tell_came_in(
             Message(
                 message.topic,
-                bytes(message.payload),
+                bytes(message.payload[:LONGEST_PAYLOAD]),
                 retain=bool(message.retain),
                 response_topic=getattr(properties, "ResponseTopic", None),
                 correlation_data=getattr(properties, "CorrelationData", None),
@@ -187,7 +202,7 @@ class Wire:
             while getattr(self._paho.socket(), "pending", int)() > 0:
                 self._paho.loop_read()
         except Exception:  # noqa: BLE001 - whatever a broker's bytes make paho raise, this connection is over
-            self._broken()
+            self._broken(garble(self._options))
 
     def _write_wanted(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
         # From paho's thread during the connect, where the event loop cannot be touched.
@@ -201,11 +216,11 @@ class Wire:
         try:
             self._paho.loop_write()
         except (OSError, ValueError):
-            self._broken()
+            self._broken(break_off(self._options))
 
-    def _broken(self) -> None:
+    def _broken(self, reason: ConnectionLostError) -> None:
         self.close()
-        self._tell_ended(loss(self._options, None))
+        self._tell_ended(reason)
 
 
 async def _heeding_cancellation(awaited: Awaitable[Result]) -> Result:
@@ -240,9 +255,17 @@ def _client(options: ConnectionOptions, protocol: Protocol, context: ssl.SSLCont
         timeout=options.timeout,
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
         tls_context=context,
+        properties=_our_limits() if protocol == "5" else None,
         max_inflight_messages=0,  # no window of paho's own: it cannot follow the broker's Receive Maximum
         logger=_QUIET,
     )
+
+
+def _our_limits() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's has no types
+    properties.MaximumPacketSize = LARGEST_INCOMING_PACKET
+    properties.ReceiveMaximum = INCOMING_AT_ONCE
+    return properties
 
 
 def _limits(properties: Properties | None) -> Limits:
@@ -251,6 +274,8 @@ def _limits(properties: Properties | None) -> Limits:
         largest_packet=getattr(properties, "MaximumPacketSize", unsaid.largest_packet),
         receive_maximum=getattr(properties, "ReceiveMaximum", unsaid.receive_maximum),
         keepalive=getattr(properties, "ServerKeepAlive", unsaid.keepalive),
+        maximum_qos=getattr(properties, "MaximumQoS", unsaid.maximum_qos),
+        retains=bool(getattr(properties, "RetainAvailable", unsaid.retains)),
     )
 
 

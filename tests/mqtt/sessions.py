@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
-    from coc2mqtt.mqtt.session import Session
+    from coc2mqtt.mqtt.session import Message, Session
+
+
+# CONNACKs that let in and say nothing else.
+ACCEPTED: dict[Protocol, bytes] = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
 
 
 @asynccontextmanager
@@ -37,6 +41,17 @@ async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> Asy
             await asyncio.wait([receiving])
             if not receiving.cancelled():
                 receiving.exception()
+
+
+async def collect(session: Session, count: int) -> list[Message]:
+    """Return the next messages that come in, within five seconds."""
+    async with asyncio.timeout(5):
+        messages: list[Message] = []
+        async for message in session.messages():
+            messages.append(message)
+            if len(messages) == count:
+                break
+        return messages
 
 
 async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:

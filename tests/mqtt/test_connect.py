@@ -11,9 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from coc2mqtt.mqtt.errors import (
+    BrokerBusyError,
     BrokerTimeoutError,
     ClientIdRejectedError,
     ConnectError,
+    MissingFeatureError,
     NotAuthorizedError,
     SilentBrokerError,
     TlsError,
@@ -22,7 +24,7 @@ from coc2mqtt.mqtt.errors import (
     UnsupportedProtocolError,
     WrongCredentialsError,
 )
-from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, TlsOptions
+from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, RetainedMessage, TlsOptions
 from coc2mqtt.mqtt.session import open_session
 from tests.brokers import free_port
 from tests.mqtt.sessions import connected, packet
@@ -67,20 +69,47 @@ async def test_wrong_credentials_are_said_without_the_password(
         await session.publish("coc/x", b"")
 
 
+# The reason code of MQTT 5, the return code of 3.1.1 where it has the same.
 REFUSALS: list[tuple[int, int | None, type[ConnectError], str]] = [
-    (0x84, 1, UnsupportedProtocolError, "set mqtt.protocol to .* or to auto"),
-    (0x85, 2, ClientIdRejectedError, "does not accept the client id 'reader': choose another instance name"),
-    (0x86, 4, WrongCredentialsError, "does not accept a client without a user name: check mqtt.username"),
-    (0x87, 5, NotAuthorizedError, "does not let a client without a user name in"),
-    (0x88, 3, ConnectError, r"refuses the connection \(server unavailable\): see the broker's log"),
-    (0x9A, None, ConnectError, "does not keep retained messages, which coc2mqtt needs"),
+    (0x80, None, ConnectError, r"refuses the connection \(unspecified error\): see its log"),
+    (0x84, 1, UnsupportedProtocolError, "does not speak MQTT 5: set mqtt.protocol to 3.1.1 or to auto"),
+    (0x85, 2, ClientIdRejectedError, "does not accept the client id 'reader': choose another instance name, or allow"),
+    (0x86, 4, WrongCredentialsError, "does not accept the user 'coc': check mqtt.username and mqtt.password"),
+    (0x87, 5, NotAuthorizedError, "does not let the user 'coc' in: check mqtt.username and mqtt.password, and what"),
+    (0x88, 3, BrokerBusyError, "is not available just now: see its log if this stays"),
+    (0x89, None, BrokerBusyError, "is too busy just now: see its load if this stays"),
+    (0x8A, None, NotAuthorizedError, "has banned the user 'coc', or the client id 'reader': have the ban lifted there"),
+    (
+        0x90,
+        None,
+        ConnectError,
+        "does not accept the topic 'coc/bridge/state': choose another mqtt.base_topic, or allow",
+    ),
+    (0x95, None, ConnectError, "finds a mere CONNECT too large: raise the broker's limit"),
+    (0x97, None, BrokerBusyError, r"lets no more clients in \(quota exceeded\): raise its limit for clients, or stop"),
+    (0x9A, None, MissingFeatureError, "does not keep retained messages, which coc2mqtt needs: allow them"),
+    (
+        0x9B,
+        None,
+        MissingFeatureError,
+        "takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow",
+    ),
+    (0x9C, None, ConnectError, r"wants another server to be used for now \('spare'\): set mqtt.host and mqtt.port"),
+    (0x9D, None, ConnectError, r"has moved \('spare'\): set mqtt.host and mqtt.port to the new server"),
+    (0x9F, None, BrokerBusyError, "gets connections too often: see who else connects, or raise its limit for them"),
 ]
+
+
+def connack(code: int) -> bytes:
+    server_reference = b"\x1c\x00\x05spare" if code in {0x9C, 0x9D} else b""
+    body = bytes([0, code, len(server_reference)]) + server_reference
+    return bytes([0x20, len(body)]) + body
 
 
 @pytest.mark.parametrize(
     ("protocol", "answer", "kind", "sentence"),
     [
-        *(("5", bytes([0x20, 3, 0, code, 0]), kind, sentence) for code, _, kind, sentence in REFUSALS),
+        *(("5", connack(code), kind, sentence) for code, _, kind, sentence in REFUSALS),
         *(
             ("3.1.1", bytes([0x20, 2, 0, code]), kind, sentence)
             for _, code, kind, sentence in REFUSALS
@@ -104,9 +133,11 @@ async def test_each_refusal_says_what_to_do(
         await packet(reader)
         writer.write(answer)
 
+    will = RetainedMessage("coc/bridge/state", b"")
+    options = replace(READER, port=await serve(broker), username="coc", will=will)
     async with asyncio.timeout(1):  # less than the options' time-out
         with pytest.raises(kind, match=sentence) as refused:
-            await open_session(replace(READER, port=await serve(broker)), protocol)
+            await open_session(options, protocol)
     assert type(refused.value) is kind
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from coc2mqtt.mqtt.errors import BrokerSilentError, MissingAcknowledgementError
 from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
-from tests.mqtt.sessions import connected, packet, unwatched
+from tests.mqtt.sessions import ACCEPTED, connected, packet, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,7 +20,6 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
 OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=2, keepalive=1)
-ACCEPTED = b"\x20\x03\x00\x00\x00"
 PINGREQ, PINGRESP = 0xC0, b"\xd0\x00"
 # What a machine under load may add; still less than the twice as long that paho takes.
 LATE = 0.6
@@ -56,7 +55,7 @@ async def test_a_broker_that_sends_on_is_asked_for_no_other_sign_of_life(
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await packet(reader)
-        writer.write(ACCEPTED)
+        writer.write(ACCEPTED["5"])
         while True:  # No PINGRESP ever: it waits behind everything else.
             writer.write(b"\x30\x05\x00\x01a\x00x")
             await writer.drain()
@@ -96,7 +95,7 @@ async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await packet(reader)
-        writer.write(ACCEPTED if protocol == "5" else b"\x20\x02\x00\x00")
+        writer.write(ACCEPTED[protocol])
         acknowledged = 0
         while True:
             kind, body = await packet(reader)
