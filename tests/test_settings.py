@@ -137,6 +137,8 @@ def one_clan(**keys: Any) -> str:
         ("mqtt: {tls: {enabled: true, ca_file: /no/ca}}", "FILE: mqtt.tls.ca_file names a file that is not there"),
         ("mqtt: {tls: {enabled: true, cert_file: /}}", "FILE: mqtt.tls.cert_file names a file that is not there"),
         (f"mqtt: {{tls: {{ca_file: {SOME_FILE}}}}}", "FILE: mqtt.tls names files but is not enabled: set"),
+        ("mqtt: {tls: {server_name: a}}", "FILE: mqtt.tls has a server_name but is not enabled: set mqtt.tls.enabled"),
+        ("mqtt: {tls: {enabled: true, server_name: .a}}", "FILE: mqtt.tls.server_name '.a' is no name of a host:"),
         (f"mqtt: {{tls: {{enabled: true, key_file: {SOME_FILE}}}}}", "FILE: mqtt.tls has a key but no certificate"),
         # the API
         (f"api: {{base_url: 'https://me:{SECRET}@example.org/v1'}}", "FILE: api.base_url must be such as https://api"),
@@ -249,6 +251,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "COC2MQTT_MQTT__TLS__CERT_FILE": (str(SOME_FILE), SOME_FILE),
     "COC2MQTT_MQTT__TLS__KEY_FILE": (str(SOME_FILE), SOME_FILE),
     "COC2MQTT_MQTT__TLS__VERIFY": ("false", False),
+    "COC2MQTT_MQTT__TLS__SERVER_NAME": ("broker.example.org", "broker.example.org"),
     "COC2MQTT_HOMEASSISTANT__ENABLED": ("false", False),
     "COC2MQTT_HOMEASSISTANT__DISCOVERY_PREFIX": ("ha", "ha"),
     "COC2MQTT_HOMEASSISTANT__STATUS_TOPIC": ("ha/status", "ha/status"),

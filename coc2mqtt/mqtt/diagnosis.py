@@ -13,6 +13,7 @@ from coc2mqtt.mqtt.errors import (
     ConnectError,
     MissingFeatureError,
     NotAuthorizedError,
+    NotMqttError,
     SilentBrokerError,
     TlsError,
     UnknownHostError,
@@ -28,6 +29,25 @@ NEEDS_RETAIN = "the broker does not keep retained messages, which coc2mqtt needs
 NEEDS_QOS_1 = (
     "the broker takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow them on the broker"
 )
+
+# OpenSSL's numbers (X509_V_ERR_...).
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_NAME = {62, 63, 64}
+_UNKNOWN_AUTHORITY = {2, 18, 19, 20, 21}
+_ALERTS_OVER_A_CERTIFICATE = {
+    "UNKNOWN_CA",
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNKNOWN",
+    "ACCESS_DENIED",
+    "DECRYPT_ERROR",
+}
+_CONNACK = b"\x20"
+# What a web server, or a port with TLS, says to who does not speak its protocol.
+_HTTP = b"HTTP"
+_TLS_ALERT = b"\x15\x03"
 
 # The numbers are reason codes of MQTT 5 (section 2.4); the few of a 3.1.1 CONNACK come in as the same ones.
 _REFUSALS: dict[int, tuple[type[ConnectError], str]] = {
@@ -76,16 +96,9 @@ def connect_failure(options: ConnectionOptions, cause: BaseException | None) -> 
                 " resolve names"
             )
         case ssl.SSLCertVerificationError():
-            return TlsError(
-                f"the certificate of {where} is not accepted ({cause.verify_message.rstrip('.')}): set mqtt.tls.ca_file"
-                " to the authority that signed it, and mqtt.host to a name that the certificate holds"
-            )
+            return _certificate_failure(options, cause)
         case ssl.SSLError():
-            reason = (cause.reason or "broken off").lower().replace("_", " ")
-            return TlsError(
-                f"TLS with {where} failed ({reason}): check that mqtt.port is the broker's TLS port (often 8883), and"
-                " mqtt.tls.cert_file if the broker asks for a certificate"
-            )
+            return _tls_failure(options, cause)
         case ConnectionRefusedError():
             return UnreachableBrokerError(
                 f"nothing accepts connections on {where}: check that the broker is running there, and mqtt.host and"
@@ -120,14 +133,33 @@ def incapacity(*, retains: bool) -> MissingFeatureError:
     return MissingFeatureError(NEEDS_QOS_1 if retains else NEEDS_RETAIN)
 
 
-def silent_close(options: ConnectionOptions) -> SilentBrokerError:
-    """Return the error of a connection that the broker closed instead of answering the CONNECT."""
+def is_foreign(said: bytes) -> bool:
+    """Tell whether the first bytes that came are neither a CONNACK nor nothing, but another protocol's."""
+    return said[:1] not in {b"", _CONNACK}
+
+
+def early_end(options: ConnectionOptions, foreign: bytes, cause: BaseException | None) -> ConnectError:
+    """Return the error of a connection that ended without a CONNACK, from foreign bytes and from what broke."""
+    where = name_of(options)
+    if foreign.startswith(_HTTP):
+        return NotMqttError(
+            f"{where} answers in HTTP: set mqtt.transport to websockets if that port is for them, or mqtt.port to the"
+            " broker's MQTT port (often 1883)"
+        )
+    if foreign.startswith(_TLS_ALERT):
+        return TlsError(f"{where} speaks TLS: set mqtt.tls.enabled to true, or mqtt.port to a port without it")
+    if foreign:
+        return NotMqttError(
+            f"{where} answers with something that is no MQTT: set mqtt.port to the broker's MQTT port (often 1883)"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return _tls_failure(options, cause)
     hint = (
         "check mqtt.tls.cert_file if the broker asks for a certificate, and the broker's log"
         if options.tls
         else "check that mqtt.port is the broker's MQTT port, and mqtt.tls if that port speaks TLS"
     )
-    return SilentBrokerError(f"{name_of(options)} closed the connection without an answer: {hint}")
+    return SilentBrokerError(f"{where} closed the connection without an answer: {hint}")
 
 
 def silence(options: ConnectionOptions) -> SilentBrokerError:
@@ -147,6 +179,39 @@ def tls_files_failure(error: OSError) -> TlsError:
             " and belonging to the certificate"
         )
     return TlsError(f"a file of mqtt.tls cannot be read ({_said(error)}): check its path and its permissions")
+
+
+def _certificate_failure(options: ConnectionOptions, cause: ssl.SSLCertVerificationError) -> TlsError:
+    remedies = {
+        _NOT_YET_VALID: "set the clock of this machine",
+        _EXPIRED: "renew it on the broker, or set the clock of this machine",
+        **dict.fromkeys(_OTHER_NAME, "set mqtt.host, or else mqtt.tls.server_name, to a name that it holds"),
+        **dict.fromkeys(_UNKNOWN_AUTHORITY, "set mqtt.tls.ca_file to the authority that signed it"),
+    }
+    return TlsError(
+        f"the certificate of {name_of(options)} is not accepted ({cause.verify_message.rstrip('.')}):"
+        f" {remedies.get(cause.verify_code, 'replace it on the broker')}"
+    )
+
+
+def _tls_failure(options: ConnectionOptions, cause: ssl.SSLError) -> TlsError:
+    where = name_of(options)
+    # OpenSSL names what the other side complains of such as TLSV13_ALERT_CERTIFICATE_REQUIRED.
+    alert = (cause.reason or "").partition("_ALERT_")[2]
+    reason = (alert or cause.reason or "broken off").lower().replace("_", " ")
+    if alert == "CERTIFICATE_REQUIRED":
+        return TlsError(f"{where} asks for a certificate of this client: set mqtt.tls.cert_file and mqtt.tls.key_file")
+    if alert in _ALERTS_OVER_A_CERTIFICATE and options.tls and options.tls.cert_file:
+        return TlsError(
+            f"{where} does not accept the certificate in mqtt.tls.cert_file ({reason}): renew it, or have it signed by"
+            " an authority that the broker trusts"
+        )
+    if alert == "UNRECOGNIZED_NAME":
+        return TlsError(f"{where} does not go by that name: set mqtt.host, or else mqtt.tls.server_name, to its name")
+    return TlsError(
+        f"TLS with {where} failed ({reason}): check that mqtt.port is the broker's TLS port (often 8883), and"
+        " mqtt.tls.cert_file if the broker asks for a certificate"
+    )
 
 
 def name_of(options: ConnectionOptions) -> str:

@@ -27,6 +27,10 @@ class TlsError(ConnectError):
     """TLS failed: a certificate, a file of ours, or a port that does not speak it."""
 
 
+class NotMqttError(ConnectError):
+    """What answers on the port speaks something else, such as HTTP."""
+
+
 class WrongCredentialsError(ConnectError):
     """The broker does not accept the user name or the password."""
 

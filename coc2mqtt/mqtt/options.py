@@ -26,12 +26,14 @@ class TlsOptions:
 
     Without ``ca_file`` the system's authorities are trusted. ``cert_file`` and ``key_file`` are our own, for brokers
     that ask for one; the key may stand in ``cert_file``. Without ``verify`` any certificate is accepted.
+    ``server_name`` is the name that the broker's certificate must hold, and that it is asked for (SNI); else the host.
     """
 
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
     verify: bool = True
+    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.mqtt.diagnosis import tls_files_failure
 
@@ -23,4 +23,16 @@ def tls_context(options: TlsOptions) -> ssl.SSLContext:
     if not options.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if options.server_name is not None:
+        _rename(context, options.server_name)
     return context
+
+
+def _rename(context: ssl.SSLContext, server_name: str) -> None:
+    """Have a name asked for and verified other than the host's, which is the only one that paho knows."""
+    wrap_socket = context.wrap_socket
+
+    def wrap(*arguments: Any, **options: Any) -> ssl.SSLSocket:
+        return wrap_socket(*arguments, **options | {"server_hostname": server_name})
+
+    context.wrap_socket = wrap  # type: ignore[method-assign]

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, MQTT_ERR_SUCCESS, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import (
+    MQTT_CLEAN_START_FIRST_ONLY,
+    MQTT_ERR_SUCCESS,
+    MQTT_LOG_ERR,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+)
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from coc2mqtt.mqtt.answers import Answer
-from coc2mqtt.mqtt.diagnosis import connect_failure, connect_refusal, incapacity, silence, silent_close
+from coc2mqtt.mqtt.diagnosis import connect_failure, connect_refusal, early_end, incapacity, is_foreign, silence
 from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD, Message
 from coc2mqtt.mqtt.limits import INCOMING_AT_ONCE, LARGEST_INCOMING_PACKET, Limits
 from coc2mqtt.mqtt.loss import break_off, farewell, garble
@@ -74,10 +84,13 @@ class Wire:
         self._paho.on_publish = self._published
         self._paho.on_socket_open = self._socket_opened
         self._paho.on_socket_register_write = self._write_wanted
+        self._paho.on_log = self._noted
         self._paho.connect_timeout = options.timeout
         self.heard_at = self._loop.time()
         self._limits = Limits()
         self._other_server: str | None = None
+        self._foreign = b""
+        self._cause: BaseException | None = None
         self._opened = self._answered = self._closed_early = self._closed = False
 
     async def connect(self) -> Limits:
@@ -86,7 +99,7 @@ class Wire:
             await _heeding_cancellation(self._client.__aenter__())
         except aiomqtt.MqttCodeError as error:
             if self._closed_early:
-                raise silent_close(self._options) from None
+                raise early_end(self._options, self._foreign, self._cause) from None
             code = error.rc.value if isinstance(error.rc, ReasonCode) else _REFUSED
             raise connect_refusal(self._options, self._protocol, code, str(error.rc), self._other_server) from None
         except (aiomqtt.MqttError, UnicodeError) as error:
@@ -143,19 +156,28 @@ class Wire:
             # Comes out in `_read`: paho's locks do not let a callback close the connection.
             raise ValueError("a second CONNACK")
         self._answered = True
+        paho.on_log = None
         self._limits = _limits(properties)
         self._other_server = getattr(properties, "ServerReference", None)
         self._tell_aiomqtt(paho, userdata, flags, reason, properties)
 
     def _disconnected(
-        self, paho: Paho, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
+        self, _paho: Paho, _userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if self._answered:
             self._tell_ended(self._loss(flags, reason, properties))
-            return
+        else:
+            self._end_early()
+
+    def _end_early(self) -> None:
         self._closed_early = True
         refusal = ReasonCode(PacketTypes.CONNACK, "Unspecified error")
-        self._tell_aiomqtt(paho, userdata, ConnectFlags(session_present=False), refusal, None)
+        self._tell_aiomqtt(self._paho, None, ConnectFlags(session_present=False), refusal, None)
+
+    def _noted(self, _paho: Paho, _userdata: Any, level: int, _text: str) -> None:
+        # Why the connection ends before a CONNACK, paho says in its log alone, while it handles the error.
+        if level == MQTT_LOG_ERR:
+            self._cause = sys.exception()
 
     def _loss(self, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> ConnectionLostError:
         if flags.is_disconnect_packet_from_server:
@@ -196,6 +218,10 @@ class Wire:
 
     def _read(self) -> None:
         self.heard_at = self._loop.time()
+        if not self._answered and is_foreign(said := self._peek()):
+            self._foreign = said
+            self._end_early()
+            return
         try:
             self._paho.loop_read()
             # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more.
@@ -203,6 +229,13 @@ class Wire:
                 self._paho.loop_read()
         except Exception:  # noqa: BLE001 - whatever a broker's bytes make paho raise, this connection is over
             self._broken(garble(self._options))
+
+    def _peek(self) -> bytes:
+        """Look at what came, and leave it there; only without TLS and websockets."""
+        sock = self._paho.socket()
+        with contextlib.suppress(OSError):
+            return sock.recv(4, socket.MSG_PEEK) if type(sock) is socket.socket else b""
+        return b""
 
     def _write_wanted(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
         # From paho's thread during the connect, where the event loop cannot be touched.
@@ -214,13 +247,18 @@ class Wire:
 
     def _write(self) -> None:
         try:
+            if not self._answered:
+                self._read()  # why TLS was ended cannot be read any more after a write that failed
             self._paho.loop_write()
         except (OSError, ValueError):
             self._broken(break_off(self._options))
 
     def _broken(self, reason: ConnectionLostError) -> None:
         self.close()
-        self._tell_ended(reason)
+        if self._answered:
+            self._tell_ended(reason)
+        else:
+            self._end_early()
 
 
 async def _heeding_cancellation(awaited: Awaitable[Result]) -> Result:
