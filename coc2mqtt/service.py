@@ -50,15 +50,23 @@ _DRAIN = 2.0
 
 
 def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
-    """Return how the broker is reached: the configured one, or the embedded one on its port."""
+    """Return how the broker is reached: the configured one, or the embedded one on its port.
+
+    Warns, once for each call, of TLS that protects nothing.
+    """
     mqtt = settings.mqtt
     will = RetainedMessage(Topics(mqtt.base_topic).bridge("state"), OFFLINE)
     client_id = f"coc2mqtt-{settings.instance}"
     if mqtt.host is None:
         # The embedded broker speaks 3.1.1 alone and would let a version 5 connect wait.
         port = mqtt.port if embedded_port is None else embedded_port
-        return ConnectionOptions("127.0.0.1", port, client_id, protocol="3.1.1", will=will)
+        return ConnectionOptions("127.0.0.1", port, client_id, protocol="3.1.1", keepalive=mqtt.keepalive, will=will)
     tls = mqtt.tls
+    if tls.enabled and not tls.verify:
+        _log.warning(
+            "the broker's certificate is not verified, so whoever is in between can pose as the broker and read the"
+            " password: set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
+        )
     return ConnectionOptions(
         mqtt.host,
         mqtt.port,
@@ -66,7 +74,8 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
         username=mqtt.username,
         password=mqtt.password,
         protocol=mqtt.protocol,
-        tls=TlsOptions(tls.ca_file, tls.cert_file, tls.key_file, tls.verify) if tls.enabled else None,
+        keepalive=mqtt.keepalive,
+        tls=TlsOptions(**tls.model_dump(exclude={"enabled"})) if tls.enabled else None,
         will=will,
     )
 

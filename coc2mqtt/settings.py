@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -110,6 +111,14 @@ def _read_tokens(value: list[SecretStr]) -> list[SecretStr]:
     return value
 
 
+def _read_server_name(value: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no name of a host: write it such as broker.example.org") from None
+    return value
+
+
 Tag = Annotated[str, BeforeValidator(_read_tag)]
 Topic = Annotated[str, AfterValidator(_read_topic)]
 Seconds = Annotated[float, BeforeValidator(_read_number), Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL)]
@@ -136,26 +145,35 @@ class ApiSettings(_Section):
 
 
 class TlsSettings(_Section):
-    """TLS to the broker, with files in PEM format; ``verify: false`` accepts any certificate."""
+    """TLS to the broker, with files in PEM format; ``verify: false`` accepts any certificate.
+
+    ``server_name`` is the name that the broker's certificate must hold, where it is not the host's.
+    """
 
     enabled: bool = False
     ca_file: FilePath | None = None
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
     verify: bool = True
+    server_name: Annotated[str, AfterValidator(_read_server_name)] | None = None
 
     @model_validator(mode="after")
-    def _files_in_use(self) -> Self:
+    def _in_use(self) -> Self:
         # The password would travel in the clear, and nobody would notice.
         if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
             raise ValueError("names files but is not enabled: set mqtt.tls.enabled to true, or remove the files")
+        if not self.enabled and self.server_name:
+            raise ValueError("has a server_name but is not enabled: set mqtt.tls.enabled to true, or remove it")
         if self.key_file and not self.cert_file:
             raise ValueError("has a key but no certificate: set mqtt.tls.cert_file")
         return self
 
 
 class MqttSettings(_Section):
-    """The broker; without a host the embedded one on 127.0.0.1."""
+    """The broker; without a host the embedded one on 127.0.0.1.
+
+    ``keepalive`` is the seconds within which a broker that fell silent is given up.
+    """
 
     host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
     port: Annotated[int, BeforeValidator(_read_number)] = Field(default=1883, ge=1, le=65535)
@@ -170,6 +188,7 @@ class MqttSettings(_Section):
             json_schema_input_type=Literal["auto", "5", "3.1.1", 5],
         ),
     ] = "auto"
+    keepalive: Annotated[int, BeforeValidator(_read_number)] = Field(default=30, ge=5, le=3600)
     tls: TlsSettings = TlsSettings()
 
     @model_validator(mode="after")

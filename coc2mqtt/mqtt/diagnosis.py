@@ -1,4 +1,4 @@
-"""From what the operating system, TLS or the broker says to the typed error and its sentence."""
+"""Why no connection came about: from what the operating system, TLS or the broker says to the error."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import ssl
 from typing import TYPE_CHECKING
 
 from coc2mqtt.mqtt.errors import (
+    BrokerBusyError,
     BrokerTimeoutError,
     ClientIdRejectedError,
     ConnectError,
-    ConnectionLostError,
+    MissingFeatureError,
     NotAuthorizedError,
-    SessionTakenOverError,
+    NotMqttError,
     SilentBrokerError,
     TlsError,
     UnknownHostError,
@@ -24,13 +25,65 @@ from coc2mqtt.mqtt.errors import (
 if TYPE_CHECKING:
     from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
 
-# The numbers below are reason codes of MQTT 5 (section 2.4); the few of a 3.1.1 CONNACK come in as the same ones.
-_NEEDS_RETAIN = "the broker does not keep retained messages, which coc2mqtt needs: allow them on the broker"
+NEEDS_RETAIN = "the broker does not keep retained messages, which coc2mqtt needs: allow them on the broker"
+NEEDS_QOS_1 = (
+    "the broker takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow them on the broker"
+)
+
+# OpenSSL's numbers (X509_V_ERR_...).
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_NAME = {62, 63, 64}
+_UNKNOWN_AUTHORITY = {2, 18, 19, 20, 21}
+_ALERTS_OVER_A_CERTIFICATE = {
+    "UNKNOWN_CA",
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNKNOWN",
+    "ACCESS_DENIED",
+    "DECRYPT_ERROR",
+}
+_CONNACK = b"\x20"
+# What a web server, or a port with TLS, says to who does not speak its protocol.
+_HTTP = b"HTTP"
+_TLS_ALERT = b"\x15\x03"
+
+# The numbers are reason codes of MQTT 5 (section 2.4); the few of a 3.1.1 CONNACK come in as the same ones.
+_REFUSALS: dict[int, tuple[type[ConnectError], str]] = {
+    0x84: (UnsupportedProtocolError, "{where} does not speak MQTT {protocol}: set mqtt.protocol to {other} or to auto"),
+    0x85: (
+        ClientIdRejectedError,
+        "{where} does not accept the client id {client_id}: choose another instance name, or allow it there",
+    ),
+    0x86: (WrongCredentialsError, "{where} does not accept {user}: check mqtt.username and mqtt.password"),
+    0x87: (
+        NotAuthorizedError,
+        "{where} does not let {user} in: check mqtt.username and mqtt.password, and what the broker allows this user",
+    ),
+    0x88: (BrokerBusyError, "{where} is not available just now: see its log if this stays"),
+    0x89: (BrokerBusyError, "{where} is too busy just now: see its load if this stays"),
+    0x8A: (NotAuthorizedError, "{where} has banned {user}, or the client id {client_id}: have the ban lifted there"),
+    0x90: (ConnectError, "{where} does not accept the topic {will}: choose another mqtt.base_topic, or allow it there"),
+    0x95: (
+        ConnectError,
+        "{where} finds a mere CONNECT too large: raise the broker's limit (Mosquitto: max_packet_size)",
+    ),
+    0x97: (
+        BrokerBusyError,
+        "{where} lets no more clients in (quota exceeded): raise its limit for clients, or stop others",
+    ),
+    0x9A: (MissingFeatureError, NEEDS_RETAIN),
+    0x9B: (MissingFeatureError, NEEDS_QOS_1),
+    0x9C: (ConnectError, "{where} wants another server to be used for now{server}: set mqtt.host and mqtt.port to it"),
+    0x9D: (ConnectError, "{where} has moved{server}: set mqtt.host and mqtt.port to the new server"),
+    0x9F: (BrokerBusyError, "{where} gets connections too often: see who else connects, or raise its limit for them"),
+}
 
 
 def connect_failure(options: ConnectionOptions, cause: BaseException | None) -> ConnectError:
     """Return the error of a connect that ended before the broker could answer, from what stopped it."""
-    where = _where(options)
+    where = name_of(options)
     match cause:
         case TimeoutError():
             return BrokerTimeoutError(
@@ -43,16 +96,9 @@ def connect_failure(options: ConnectionOptions, cause: BaseException | None) -> 
                 " resolve names"
             )
         case ssl.SSLCertVerificationError():
-            return TlsError(
-                f"the certificate of {where} is not accepted ({cause.verify_message.rstrip('.')}): set mqtt.tls.ca_file"
-                " to the authority that signed it, and mqtt.host to a name that the certificate holds"
-            )
+            return _certificate_failure(options, cause)
         case ssl.SSLError():
-            reason = (cause.reason or "broken off").lower().replace("_", " ")
-            return TlsError(
-                f"TLS with {where} failed ({reason}): check that mqtt.port is the broker's TLS port (often 8883), and"
-                " mqtt.tls.cert_file if the broker asks for a certificate"
-            )
+            return _tls_failure(options, cause)
         case ConnectionRefusedError():
             return UnreachableBrokerError(
                 f"nothing accepts connections on {where}: check that the broker is running there, and mqtt.host and"
@@ -63,77 +109,64 @@ def connect_failure(options: ConnectionOptions, cause: BaseException | None) -> 
     )
 
 
-def connect_refusal(options: ConnectionOptions, protocol: Protocol, code: int, reason: str) -> ConnectError:
-    """Return the error that the reason code of a CONNACK means."""
-    where = _where(options)
-    match code:
-        case 0x84:
-            return UnsupportedProtocolError(
-                f"{where} does not speak MQTT {protocol}: set mqtt.protocol to {'3.1.1' if protocol == '5' else '5'}"
-                " or to auto"
-            )
-        case 0x85:
-            return ClientIdRejectedError(
-                f"{where} does not accept the client id {options.client_id!r}: choose another instance name, or allow"
-                " this client id on the broker"
-            )
-        case 0x86:
-            return WrongCredentialsError(
-                f"{where} does not accept {_user(options)}: check mqtt.username and mqtt.password"
-            )
-        case 0x87:
-            return NotAuthorizedError(
-                f"{where} does not let {_user(options)} in: check mqtt.username and mqtt.password, and what the broker"
-                " allows this user"
-            )
-        case 0x9A:
-            return ConnectError(_NEEDS_RETAIN)
-    return ConnectError(f"{where} refuses the connection ({reason.lower()}): see the broker's log")
+def connect_refusal(
+    options: ConnectionOptions, protocol: Protocol, code: int, reason: str, server: str | None = None
+) -> ConnectError:
+    """Return the error that the reason code of a CONNACK means; ``server`` is its Server Reference."""
+    kind, sentence = _REFUSALS.get(code, (ConnectError, "{where} refuses the connection ({reason}): see its log"))
+    return kind(
+        sentence.format(
+            where=name_of(options),
+            protocol=protocol,
+            other="3.1.1" if protocol == "5" else "5",
+            client_id=repr(options.client_id),
+            user=_user(options),
+            will=repr(options.will.topic if options.will else ""),
+            server=f" ({server!r})" if server else "",
+            reason=reason.lower(),
+        )
+    )
 
 
-def silent_close(options: ConnectionOptions) -> SilentBrokerError:
-    """Return the error of a connection that the broker closed instead of answering the CONNECT."""
+def incapacity(*, retains: bool) -> MissingFeatureError:
+    """Return the error of a broker that lets us in but cannot do what is needed: retain, or else QoS 1."""
+    return MissingFeatureError(NEEDS_QOS_1 if retains else NEEDS_RETAIN)
+
+
+def is_foreign(said: bytes) -> bool:
+    """Tell whether the first bytes that came are neither a CONNACK nor nothing, but another protocol's."""
+    return said[:1] not in {b"", _CONNACK}
+
+
+def early_end(options: ConnectionOptions, foreign: bytes, cause: BaseException | None) -> ConnectError:
+    """Return the error of a connection that ended without a CONNACK, from foreign bytes and from what broke."""
+    where = name_of(options)
+    if foreign.startswith(_HTTP):
+        return NotMqttError(
+            f"{where} answers in HTTP: set mqtt.transport to websockets if that port is for them, or mqtt.port to the"
+            " broker's MQTT port (often 1883)"
+        )
+    if foreign.startswith(_TLS_ALERT):
+        return TlsError(f"{where} speaks TLS: set mqtt.tls.enabled to true, or mqtt.port to a port without it")
+    if foreign:
+        return NotMqttError(
+            f"{where} answers with something that is no MQTT: set mqtt.port to the broker's MQTT port (often 1883)"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return _tls_failure(options, cause)
     hint = (
         "check mqtt.tls.cert_file if the broker asks for a certificate, and the broker's log"
         if options.tls
         else "check that mqtt.port is the broker's MQTT port, and mqtt.tls if that port speaks TLS"
     )
-    return SilentBrokerError(f"{_where(options)} closed the connection without an answer: {hint}")
+    return SilentBrokerError(f"{where} closed the connection without an answer: {hint}")
 
 
 def silence(options: ConnectionOptions) -> SilentBrokerError:
     """Return the error of a connection on which the broker did not answer the CONNECT in time."""
     return SilentBrokerError(
-        f"{_where(options)} accepts the connection but does not answer within {options.timeout:g} s: check that the"
+        f"{name_of(options)} accepts the connection but does not answer within {options.timeout:g} s: check that the"
         " broker is well, and that mqtt.port is its MQTT port"
-    )
-
-
-def loss(options: ConnectionOptions, code: int | None) -> ConnectionLostError:
-    """Return the error of a connection that broke off, from the reason code of a DISCONNECT (None: there was none)."""
-    where = _where(options)
-    match code:
-        case 0x8E:
-            return SessionTakenOverError(
-                f"another client connected to {where} with the client id {options.client_id!r}: stop it, or give each"
-                " bridge an instance name of its own"
-            )
-        case 0x8B:
-            return ConnectionLostError(f"{where} is shutting down")
-        case 0x8D:
-            return ConnectionLostError(
-                f"{where} did not answer for {options.keepalive} s: check the network and the broker"
-            )
-        case 0x95:
-            return ConnectionLostError(
-                f"{where} closed the connection over a message that is too large for it: raise the broker's limit"
-            )
-        case 0x9A:
-            return ConnectionLostError(_NEEDS_RETAIN)
-    # Mosquitto 2.0 says nothing at a take-over, and MQTT 3.1.1 has no way to say it.
-    return ConnectionLostError(
-        f"the connection to {where} broke off: check the broker and the network, and that no other client uses the"
-        f" client id {options.client_id!r}"
     )
 
 
@@ -148,7 +181,41 @@ def tls_files_failure(error: OSError) -> TlsError:
     return TlsError(f"a file of mqtt.tls cannot be read ({_said(error)}): check its path and its permissions")
 
 
-def _where(options: ConnectionOptions) -> str:
+def _certificate_failure(options: ConnectionOptions, cause: ssl.SSLCertVerificationError) -> TlsError:
+    remedies = {
+        _NOT_YET_VALID: "set the clock of this machine",
+        _EXPIRED: "renew it on the broker, or set the clock of this machine",
+        **dict.fromkeys(_OTHER_NAME, "set mqtt.host, or else mqtt.tls.server_name, to a name that it holds"),
+        **dict.fromkeys(_UNKNOWN_AUTHORITY, "set mqtt.tls.ca_file to the authority that signed it"),
+    }
+    return TlsError(
+        f"the certificate of {name_of(options)} is not accepted ({cause.verify_message.rstrip('.')}):"
+        f" {remedies.get(cause.verify_code, 'replace it on the broker')}"
+    )
+
+
+def _tls_failure(options: ConnectionOptions, cause: ssl.SSLError) -> TlsError:
+    where = name_of(options)
+    # OpenSSL names what the other side complains of such as TLSV13_ALERT_CERTIFICATE_REQUIRED.
+    alert = (cause.reason or "").partition("_ALERT_")[2]
+    reason = (alert or cause.reason or "broken off").lower().replace("_", " ")
+    if alert == "CERTIFICATE_REQUIRED":
+        return TlsError(f"{where} asks for a certificate of this client: set mqtt.tls.cert_file and mqtt.tls.key_file")
+    if alert in _ALERTS_OVER_A_CERTIFICATE and options.tls and options.tls.cert_file:
+        return TlsError(
+            f"{where} does not accept the certificate in mqtt.tls.cert_file ({reason}): renew it, or have it signed by"
+            " an authority that the broker trusts"
+        )
+    if alert == "UNRECOGNIZED_NAME":
+        return TlsError(f"{where} does not go by that name: set mqtt.host, or else mqtt.tls.server_name, to its name")
+    return TlsError(
+        f"TLS with {where} failed ({reason}): check that mqtt.port is the broker's TLS port (often 8883), and"
+        " mqtt.tls.cert_file if the broker asks for a certificate"
+    )
+
+
+def name_of(options: ConnectionOptions) -> str:
+    """Return how a sentence names the broker."""
     return f"the broker at {options.host}:{options.port}"
 
 

@@ -27,6 +27,10 @@ class TlsError(ConnectError):
     """TLS failed: a certificate, a file of ours, or a port that does not speak it."""
 
 
+class NotMqttError(ConnectError):
+    """What answers on the port speaks something else, such as HTTP."""
+
+
 class WrongCredentialsError(ConnectError):
     """The broker does not accept the user name or the password."""
 
@@ -47,12 +51,36 @@ class SilentBrokerError(ConnectError):
     """The broker's port is open, but the broker closes the connection or stays silent instead of answering."""
 
 
+class BrokerBusyError(ConnectError):
+    """The broker takes no more connections just now."""
+
+
+class MissingFeatureError(ConnectError):
+    """The broker cannot do what is needed: retained messages, or QoS 1."""
+
+
 class ConnectionLostError(MqttError):
     """A connection that stood broke off."""
 
 
 class SessionTakenOverError(ConnectionLostError):
     """Another client connected with the same client id."""
+
+
+class BrokerShutdownError(ConnectionLostError):
+    """The broker is shutting down, and has said so."""
+
+
+class GarbledStreamError(ConnectionLostError):
+    """What came over the connection is no MQTT."""
+
+
+class BrokerSilentError(ConnectionLostError):
+    """The connection still seems to stand, but nothing at all is heard of the broker."""
+
+
+class MissingAcknowledgementError(ConnectionLostError):
+    """The broker answers, but does not acknowledge a message."""
 
 
 class SubscribeDeniedError(MqttError):
@@ -64,7 +92,7 @@ class PublishDeniedError(MqttError):
 
 
 class PublishDeferredError(MqttError):
-    """The broker does not take a message just now, as its queue is full: it may take the same one later."""
+    """The broker does not take a message just now; the same one may be taken later. Others are not concerned."""
 
 
 class MessageTooLargeError(MqttError):

@@ -26,12 +26,14 @@ class TlsOptions:
 
     Without ``ca_file`` the system's authorities are trusted. ``cert_file`` and ``key_file`` are our own, for brokers
     that ask for one; the key may stand in ``cert_file``. Without ``verify`` any certificate is accepted.
+    ``server_name`` is the name that the broker's certificate must hold, and that it is asked for (SNI); else the host.
     """
 
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
     verify: bool = True
+    server_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class ConnectionOptions:
 
     ``protocol`` ``auto`` is 5 and, where the broker does not speak it, 3.1.1. ``timeout`` bounds each step of the
     connect and each answer to a SUBSCRIBE. The broker publishes ``will`` when the connection ends without a goodbye.
+    ``keepalive`` is told to the broker, which gives a silent client up after one and a half of it; a silent broker, and
+    one that leaves a message unacknowledged, is given up after one.
     """
 
     host: str

@@ -50,7 +50,7 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[int]]]:
 
         async def start(handler: Handler) -> int:
             async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                with closing(writer), suppress(ConnectionResetError):
+                with closing(writer), suppress(ConnectionResetError, asyncio.IncompleteReadError):
                     await handler(reader, writer)
 
             server = await stack.enter_async_context(await asyncio.start_server(talk, "127.0.0.1", 0))
@@ -62,7 +62,10 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[int]]]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with an authority (ca), a broker's certificate of it for localhost, and a foreign authority."""
+    """Make a folder with an authority (ca), a broker's certificate of it for localhost, and a foreign authority.
+
+    ``expired`` and ``alien`` are certificates for the broker's key as well, the latter of the foreign authority.
+    """
     program = find_program("openssl")
     if program is None:
         pytest.skip("openssl is not installed")
@@ -78,6 +81,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         openssl("req", "-x509", *key, *use, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
     openssl("req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=localhost")
     (folder / "broker.ext").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n")
-    sign = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "broker.ext", "-days", "2")
-    openssl("x509", "-req", "-in", "broker.csr", *sign, "-out", "broker.crt")
+    for name, authority, days in (("broker", "ca", "2"), ("expired", "ca", "-1"), ("alien", "foreign", "2")):
+        sign = ("-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", "broker.ext")
+        openssl("x509", "-req", "-in", "broker.csr", *sign, "-days", days, "-out", f"{name}.crt")
     return folder

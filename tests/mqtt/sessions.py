@@ -12,22 +12,46 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
-    from coc2mqtt.mqtt.session import Session
+    from coc2mqtt.mqtt.session import Message, Session
+
+
+# CONNACKs that let in and say nothing else.
+ACCEPTED: dict[Protocol, bytes] = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
+
+
+@asynccontextmanager
+async def unwatched(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+    """Open a session for a test that itself waits for its end, and drop it."""
+    session = await open_session(options, protocol)
+    try:
+        yield session
+    finally:
+        session.drop()
 
 
 @asynccontextmanager
 async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
     """Open a session, and drop it in the end without a goodbye."""
-    session = await open_session(options, protocol)
-    receiving = asyncio.create_task(session.receive())
-    try:
-        yield session
-    finally:
-        receiving.cancel()
-        await asyncio.wait([receiving])
-        if not receiving.cancelled():
-            receiving.exception()
-        session.drop()
+    async with unwatched(options, protocol) as session:
+        receiving = asyncio.create_task(session.receive())
+        try:
+            yield session
+        finally:
+            receiving.cancel()
+            await asyncio.wait([receiving])
+            if not receiving.cancelled():
+                receiving.exception()
+
+
+async def collect(session: Session, count: int) -> list[Message]:
+    """Return the next messages that come in, within five seconds."""
+    async with asyncio.timeout(5):
+        messages: list[Message] = []
+        async for message in session.messages():
+            messages.append(message)
+            if len(messages) == count:
+                break
+        return messages
 
 
 async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:

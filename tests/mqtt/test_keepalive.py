@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.mqtt.errors import BrokerSilentError, MissingAcknowledgementError
+from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
+from tests.mqtt.sessions import ACCEPTED, connected, packet, unwatched
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.conftest import StartMosquitto
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=2, keepalive=1)
+PINGREQ, PINGRESP = 0xC0, b"\xd0\x00"
+# What a machine under load may add; still less than the twice as long that paho takes.
+LATE = 0.6
+
+
+@pytest.mark.parametrize(
+    ("protocol", "messages"), [("5", 0), ("5", 200), ("3.1.1", 200)], ids=["idle", "publishing", "publishing-3.1.1"]
+)
+async def test_a_broker_that_falls_silent_is_noticed_within_the_keepalive(
+    mosquitto: StartMosquitto, protocol: Protocol, messages: int
+) -> None:
+    broker = mosquitto()
+    async with unwatched(replace(OPTIONS, port=broker.port), protocol) as session:
+        broker.pause()
+        start = time.monotonic()
+        publishing = [session.publish("coc/x", b"x" * 100_000) for _ in range(messages)]
+        ends = await asyncio.gather(session.receive(), *publishing, return_exceptions=True)
+        assert 0.5 < time.monotonic() - start < 1 + LATE
+    assert {type(end) for end in ends} == {BrokerSilentError}
+    assert str(ends[0]).endswith("has not answered for 1 s: check that it is well, and the network")
+
+
+async def test_a_connection_on_which_nothing_happens_is_kept_alive(mosquitto: StartMosquitto) -> None:
+    async with unwatched(replace(OPTIONS, port=mosquitto().port)) as session:
+        with pytest.raises(TimeoutError):
+            # The broker itself gives a client up after one and a half of its keepalive, at the next full second.
+            await asyncio.wait_for(session.receive(), 3)
+        await session.publish("coc/x", b"")
+
+
+async def test_a_broker_that_sends_on_is_asked_for_no_other_sign_of_life(
+    serve: Callable[[Any], Awaitable[int]],
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED["5"])
+        while True:  # No PINGRESP ever: it waits behind everything else.
+            writer.write(b"\x30\x05\x00\x01a\x00x")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.receive(), 1.8)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(600, 1), (1, 600), (1, 0)])
+async def test_of_both_keepalives_the_shorter_one_counts(
+    serve: Callable[[Any], Awaitable[int]], ours: int, theirs: int
+) -> None:
+    pings: list[float] = []
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, connect = await packet(reader)
+        assert connect[8:10] == ours.to_bytes(2)  # after the protocol's name, its version and the flags
+        writer.write(b"\x20\x06\x00\x00\x03\x13" + theirs.to_bytes(2))  # CONNACK, Server Keep Alive
+        while True:
+            kind, _ = await packet(reader)
+            assert kind == PINGREQ
+            pings.append(time.monotonic() - start)
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker), keepalive=ours)) as session:
+        start = time.monotonic()
+        with pytest.raises(BrokerSilentError, match="has not answered for 1 s"):
+            await session.receive()
+        assert 0.9 < time.monotonic() - start < 1 + LATE
+    assert pings == [pytest.approx(0.5, abs=0.3)]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
+    serve: Callable[[Any], Awaitable[int]], protocol: Protocol
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED[protocol])
+        acknowledged = 0
+        while True:
+            kind, body = await packet(reader)
+            if kind == PINGREQ:
+                writer.write(PINGRESP)
+            elif acknowledged := acknowledged + 1:
+                # All but the first one: others pass it by.
+                writer.write(b"\x40\x02" + body[5:7] if acknowledged > 1 else b"")
+
+    async def publish_on() -> None:
+        while True:
+            await session.publish("a/b", b"")
+            await asyncio.sleep(0.05)
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker)), protocol) as session:
+        start = time.monotonic()
+        ends = await asyncio.gather(
+            session.publish("a/b", b""), publish_on(), session.receive(), return_exceptions=True
+        )
+        assert 0.9 < time.monotonic() - start < 1 + LATE
+    assert {type(end) for end in ends} == {MissingAcknowledgementError}
+    assert "answers, but did not acknowledge a message within 1 s, so it is sent again" in str(ends[0])
+
+
+async def test_the_wait_for_a_slot_and_for_those_before_does_not_count(serve: Callable[[Any], Awaitable[int]]) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x06\x00\x00\x03\x21\x00\x02")  # CONNACK, Receive Maximum 2
+        while True:
+            kind, body = await packet(reader)
+            if kind == PINGREQ:
+                writer.write(PINGRESP)
+            else:
+                await asyncio.sleep(0.35)
+                writer.write(b"\x40\x02" + body[5:7])
+
+    async with connected(replace(OPTIONS, port=await serve(broker))) as session, asyncio.TaskGroup() as group:
+        for _ in range(5):  # the last one is acknowledged after 1.75 seconds
+            group.create_task(session.publish("a/b", b""))

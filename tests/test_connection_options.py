@@ -1,0 +1,46 @@
+"""What of the configuration becomes of the connection to the broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from coc2mqtt.mqtt.options import TlsOptions
+from coc2mqtt.service import connection_options
+from coc2mqtt.settings import FixedSettings
+
+SOME_FILE = Path(__file__)
+
+
+def settings(**mqtt: Any) -> FixedSettings:
+    return FixedSettings.model_validate({"mqtt": {"host": "broker", **mqtt}})
+
+
+def test_every_key_of_tls_arrives() -> None:
+    files = dict.fromkeys(("ca_file", "cert_file", "key_file"), SOME_FILE)
+    options = connection_options(settings(tls={"enabled": True, **files, "server_name": "a", "verify": True}))
+    assert options.tls == TlsOptions(SOME_FILE, SOME_FILE, SOME_FILE, verify=True, server_name="a")
+
+
+def test_the_keepalive_arrives() -> None:
+    assert connection_options(settings(keepalive=7)).keepalive == 7
+
+
+def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
+    with capture_logs() as lines:
+        connection_options(settings(tls={"enabled": True, "verify": False}))
+    assert [line["log_level"] for line in lines] == ["warning"]
+    assert lines[0]["event"].startswith("the broker's certificate is not verified, so whoever is in between can pose")
+    assert lines[0]["event"].endswith(
+        "set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
+    )
+
+
+@pytest.mark.parametrize("tls", [{"enabled": True}, {"enabled": False, "verify": False}])
+def test_nothing_else_is_warned_of(tls: dict[str, Any]) -> None:
+    with capture_logs() as lines:
+        connection_options(settings(tls=tls))
+    assert lines == []
