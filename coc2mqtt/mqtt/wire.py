@@ -337,8 +337,9 @@ def _our_limits() -> Properties:
 def _limits(properties: Properties | None) -> Limits:
     unsaid = Limits()
     return Limits(
-        largest_packet=getattr(properties, "MaximumPacketSize", unsaid.largest_packet),
-        receive_maximum=getattr(properties, "ReceiveMaximum", unsaid.receive_maximum),
+        # A broker must not say 0 in these two; one that does would never get anything.
+        largest_packet=getattr(properties, "MaximumPacketSize", 0) or unsaid.largest_packet,
+        receive_maximum=getattr(properties, "ReceiveMaximum", 0) or unsaid.receive_maximum,
         keepalive=getattr(properties, "ServerKeepAlive", unsaid.keepalive),
         maximum_qos=getattr(properties, "MaximumQoS", unsaid.maximum_qos),
         retains=bool(getattr(properties, "RetainAvailable", unsaid.retains)),
