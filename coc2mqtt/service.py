@@ -74,6 +74,8 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
         username=mqtt.username,
         password=mqtt.password,
         protocol=mqtt.protocol,
+        transport=mqtt.transport,
+        path=mqtt.path,
         keepalive=mqtt.keepalive,
         tls=TlsOptions(**tls.model_dump(exclude={"enabled"})) if tls.enabled else None,
         will=will,

@@ -42,6 +42,8 @@ SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD":
 # The same as for watches that are asked for over MQTT (seconds).
 _LONGEST_INTERVAL = 7 * 24 * 3600.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])?")
+# What goes into the first line of an HTTP request as it is.
+_PATH = re.compile(r"/[!-~]*")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", None: "seconds"}
 
 
@@ -111,6 +113,12 @@ def _read_tokens(value: list[SecretStr]) -> list[SecretStr]:
     return value
 
 
+def _read_path(value: str) -> str:
+    if not _PATH.fullmatch(value):
+        raise ValueError(f"{value!r} is no path of a URL: write it such as /mqtt")
+    return value
+
+
 def _read_server_name(value: str) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=value)
@@ -172,7 +180,7 @@ class TlsSettings(_Section):
 class MqttSettings(_Section):
     """The broker; without a host the embedded one on 127.0.0.1.
 
-    ``keepalive`` is the seconds within which a broker that fell silent is given up.
+    ``keepalive`` is the seconds within which a broker that fell silent is given up, ``path`` is for websockets alone.
     """
 
     host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
@@ -188,6 +196,8 @@ class MqttSettings(_Section):
             json_schema_input_type=Literal["auto", "5", "3.1.1", 5],
         ),
     ] = "auto"
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: Annotated[str, AfterValidator(_read_path)] = "/mqtt"
     keepalive: Annotated[int, BeforeValidator(_read_number)] = Field(default=30, ge=5, le=3600)
     tls: TlsSettings = TlsSettings()
 

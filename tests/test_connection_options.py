@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from coc2mqtt.mqtt.options import TlsOptions
@@ -13,6 +14,11 @@ from coc2mqtt.service import connection_options
 from coc2mqtt.settings import FixedSettings
 
 SOME_FILE = Path(__file__)
+
+
+@pytest.fixture(autouse=True)
+def _every_level_is_logged() -> None:
+    structlog.reset_defaults()  # other tests run commands, which set a level of their own
 
 
 def settings(**mqtt: Any) -> FixedSettings:
@@ -25,8 +31,9 @@ def test_every_key_of_tls_arrives() -> None:
     assert options.tls == TlsOptions(SOME_FILE, SOME_FILE, SOME_FILE, verify=True, server_name="a")
 
 
-def test_the_keepalive_arrives() -> None:
-    assert connection_options(settings(keepalive=7)).keepalive == 7
+def test_the_way_to_the_broker_arrives() -> None:
+    options = connection_options(settings(transport="websockets", path="/ws", keepalive=7))
+    assert (options.transport, options.path, options.keepalive) == ("websockets", "/ws", 7)
 
 
 def test_a_certificate_that_is_not_verified_is_warned_of() -> None:

@@ -14,6 +14,7 @@ from coc2mqtt.mqtt.errors import (
     MissingFeatureError,
     NotAuthorizedError,
     NotMqttError,
+    NoWebsocketError,
     SilentBrokerError,
     TlsError,
     UnknownHostError,
@@ -88,7 +89,7 @@ def connect_failure(options: ConnectionOptions, cause: BaseException | None) -> 
         case TimeoutError():
             return BrokerTimeoutError(
                 f"{where} does not answer within {options.timeout:g} s: check that the broker is running, that"
-                f" mqtt.host and mqtt.port are right, and that no firewall is in between{_tls_hint(options)}"
+                f" mqtt.host and mqtt.port are right, and that no firewall is in between{_port_hint(options)}"
             )
         case socket.gaierror() | UnicodeError():
             return UnknownHostError(
@@ -105,7 +106,16 @@ def connect_failure(options: ConnectionOptions, cause: BaseException | None) -> 
                 " mqtt.port"
             )
     return UnreachableBrokerError(
-        f"{where} cannot be reached ({_said(cause)}): check mqtt.host, mqtt.port and the network{_tls_hint(options)}"
+        f"{where} cannot be reached ({_said(cause)}): check mqtt.host, mqtt.port and the network{_port_hint(options)}"
+    )
+
+
+def no_websocket(options: ConnectionOptions) -> NoWebsocketError:
+    """Return the error of a connection that did not become a websocket."""
+    tls = "" if options.tls else ", and mqtt.tls if that port speaks TLS"
+    return NoWebsocketError(
+        f"{name_of(options)} opens no websocket at {options.path}: check mqtt.path (often /mqtt or /), and that"
+        f" mqtt.port is the broker's port for websockets{tls}; or set mqtt.transport to tcp"
     )
 
 
@@ -154,11 +164,12 @@ def early_end(options: ConnectionOptions, foreign: bytes, cause: BaseException |
         )
     if isinstance(cause, ssl.SSLError):
         return _tls_failure(options, cause)
-    hint = (
-        "check mqtt.tls.cert_file if the broker asks for a certificate, and the broker's log"
-        if options.tls
-        else "check that mqtt.port is the broker's MQTT port, and mqtt.tls if that port speaks TLS"
-    )
+    if options.tls:
+        hint = "check mqtt.tls.cert_file if the broker asks for a certificate, and the broker's log"
+    elif options.transport == "websockets":
+        hint = "check mqtt.path, that this is a port for MQTT, and the broker's log"
+    else:
+        hint = "check that mqtt.port is the broker's MQTT port, and mqtt.tls if that port speaks TLS"
     return SilentBrokerError(f"{where} closed the connection without an answer: {hint}")
 
 
@@ -223,8 +234,9 @@ def _user(options: ConnectionOptions) -> str:
     return "a client without a user name" if options.username is None else f"the user {options.username!r}"
 
 
-def _tls_hint(options: ConnectionOptions) -> str:
-    return ", and that mqtt.port is the broker's TLS port" if options.tls else ""
+def _port_hint(options: ConnectionOptions) -> str:
+    kinds = ["TLS"] * (options.tls is not None) + ["websockets"] * (options.transport == "websockets")
+    return f", and that mqtt.port is the broker's port for {' and '.join(kinds)}" if kinds else ""
 
 
 def _said(cause: BaseException | None) -> str:

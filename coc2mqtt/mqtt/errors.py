@@ -31,6 +31,10 @@ class NotMqttError(ConnectError):
     """What answers on the port speaks something else, such as HTTP."""
 
 
+class NoWebsocketError(ConnectError):
+    """The port, or the path on it, does not take websockets."""
+
+
 class WrongCredentialsError(ConnectError):
     """The broker does not accept the user name or the password."""
 

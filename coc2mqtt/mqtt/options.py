@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 Protocol = Literal["5", "3.1.1"]
+Transport = Literal["tcp", "websockets"]
 
 
 class RetainedMessage(NamedTuple):
@@ -43,7 +44,7 @@ class ConnectionOptions:
     ``protocol`` ``auto`` is 5 and, where the broker does not speak it, 3.1.1. ``timeout`` bounds each step of the
     connect and each answer to a SUBSCRIBE. The broker publishes ``will`` when the connection ends without a goodbye.
     ``keepalive`` is told to the broker, which gives a silent client up after one and a half of it; a silent broker, and
-    one that leaves a message unacknowledged, is given up after one.
+    one that leaves a message unacknowledged, is given up after one. ``path`` is for websockets alone.
     """
 
     host: str
@@ -52,6 +53,8 @@ class ConnectionOptions:
     username: str | None = None
     password: SecretStr | None = None
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    transport: Transport = "tcp"
+    path: str = "/mqtt"
     keepalive: int = 30
     timeout: float = 5.0
     tls: TlsOptions | None = None

@@ -17,13 +17,22 @@ from paho.mqtt.client import (
     ConnectFlags,
     DisconnectFlags,
     MQTTMessage,
+    WebsocketConnectionError,
 )
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from coc2mqtt.mqtt.answers import Answer
-from coc2mqtt.mqtt.diagnosis import connect_failure, connect_refusal, early_end, incapacity, is_foreign, silence
+from coc2mqtt.mqtt.diagnosis import (
+    connect_failure,
+    connect_refusal,
+    early_end,
+    incapacity,
+    is_foreign,
+    no_websocket,
+    silence,
+)
 from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD, Message
 from coc2mqtt.mqtt.limits import INCOMING_AT_ONCE, LARGEST_INCOMING_PACKET, Limits
 from coc2mqtt.mqtt.loss import break_off, farewell, garble
@@ -91,7 +100,7 @@ class Wire:
         self._other_server: str | None = None
         self._foreign = b""
         self._cause: BaseException | None = None
-        self._opened = self._answered = self._closed_early = self._closed = False
+        self._opened = self._answered = self._closed_early = self._closed = self._reading_on = False
 
     async def connect(self) -> Limits:
         """Connect; raises ConnectError."""
@@ -102,11 +111,14 @@ class Wire:
                 raise early_end(self._options, self._foreign, self._cause) from None
             code = error.rc.value if isinstance(error.rc, ReasonCode) else _REFUSED
             raise connect_refusal(self._options, self._protocol, code, str(error.rc), self._other_server) from None
-        except (aiomqtt.MqttError, UnicodeError) as error:
+        except (aiomqtt.MqttError, UnicodeError, IndexError) as error:
             # aiomqtt puts only the text of the error that stopped it into its own: the error itself is the context.
-            cause = error if isinstance(error, UnicodeError) else error.__context__
+            cause = error.__context__ if isinstance(error, aiomqtt.MqttError) else error
             if self._opened and isinstance(cause, TimeoutError):
                 raise silence(self._options) from None
+            # The latter two are what paho makes of headers that it did not expect.
+            if isinstance(cause, WebsocketConnectionError | UnicodeDecodeError | IndexError):
+                raise no_websocket(self._options) from None
             raise connect_failure(self._options, cause) from None
         if not self._limits.retains or not self._limits.maximum_qos:
             raise incapacity(retains=self._limits.retains)
@@ -207,6 +219,8 @@ class Wire:
             sock.close()
             raise ConnectionAbortedError
         self._opened = True
+        if self._options.transport == "websockets":
+            _mask_every_frame(sock)
         # In place of aiomqtt's own, which watches the socket a turn of the loop later without looking whether it was
         # closed meanwhile, and leaves the keepalive to paho. From paho's thread during the connect, where the event
         # loop cannot be touched.
@@ -224,11 +238,17 @@ class Wire:
             return
         try:
             self._paho.loop_read()
-            # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more.
-            while getattr(self._paho.socket(), "pending", int)() > 0:
-                self._paho.loop_read()
         except Exception:  # noqa: BLE001 - whatever a broker's bytes make paho raise, this connection is over
             self._broken(garble(self._options))
+        # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more. It has
+        # to wait for its turn nevertheless, else a flood would leave none to others.
+        if not self._reading_on and getattr(self._paho.socket(), "pending", int)() > 0:
+            self._reading_on = True
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._reading_on = False
+        self._read()
 
     def _peek(self) -> bytes:
         """Look at what came, and leave it there; only without TLS and websockets."""
@@ -276,6 +296,12 @@ async def _heeding_cancellation(awaited: Awaitable[Result]) -> Result:
             raise asyncio.CancelledError
 
 
+def _mask_every_frame(websocket: Any) -> None:
+    """Have a pong and a close masked like all else: paho leaves them bare, and servers hang up (RFC 6455, 5.1)."""
+    create_frame = websocket._create_frame  # noqa: SLF001 - there is no public way to it
+    websocket._create_frame = lambda opcode, data, *_: create_frame(opcode, data)  # noqa: SLF001
+
+
 def _client(options: ConnectionOptions, protocol: Protocol, context: ssl.SSLContext | None) -> aiomqtt.Client:
     will = options.will
     return aiomqtt.Client(
@@ -293,6 +319,8 @@ def _client(options: ConnectionOptions, protocol: Protocol, context: ssl.SSLCont
         timeout=options.timeout,
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
         tls_context=context,
+        transport=options.transport,
+        websocket_path=options.path,
         properties=_our_limits() if protocol == "5" else None,
         max_inflight_messages=0,  # no window of paho's own: it cannot follow the broker's Receive Maximum
         logger=_QUIET,
@@ -309,8 +337,9 @@ def _our_limits() -> Properties:
 def _limits(properties: Properties | None) -> Limits:
     unsaid = Limits()
     return Limits(
-        largest_packet=getattr(properties, "MaximumPacketSize", unsaid.largest_packet),
-        receive_maximum=getattr(properties, "ReceiveMaximum", unsaid.receive_maximum),
+        # A broker must not say 0 in these two; one that does would never get anything.
+        largest_packet=getattr(properties, "MaximumPacketSize", 0) or unsaid.largest_packet,
+        receive_maximum=getattr(properties, "ReceiveMaximum", 0) or unsaid.receive_maximum,
         keepalive=getattr(properties, "ServerKeepAlive", unsaid.keepalive),
         maximum_qos=getattr(properties, "MaximumQoS", unsaid.maximum_qos),
         retains=bool(getattr(properties, "RetainAvailable", unsaid.retains)),

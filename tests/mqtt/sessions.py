@@ -7,16 +7,29 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from coc2mqtt.mqtt.session import open_session
+from tests.brokers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
+    from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, Transport
     from coc2mqtt.mqtt.session import Message, Session
 
 
 # CONNACKs that let in and say nothing else.
 ACCEPTED: dict[Protocol, bytes] = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
+
+
+# The versions of MQTT, and websockets for one of them.
+WAYS: list[tuple[Protocol, Transport]] = [("5", "tcp"), ("3.1.1", "tcp"), ("5", "websockets")]
+
+
+def listening(transport: Transport, *lines: str) -> tuple[str, ...]:
+    """Return the lines that have a Mosquitto listen for a transport; ``lines`` are more of its listener."""
+    if transport == "tcp":
+        return lines
+    # Mosquitto 2.0.11 does not start without a listener of the other kind.
+    return "protocol websockets", *lines, f"listener {free_port()} 127.0.0.1"
 
 
 @asynccontextmanager

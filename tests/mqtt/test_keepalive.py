@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coc2mqtt.mqtt.errors import BrokerSilentError, MissingAcknowledgementError
-from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
-from tests.mqtt.sessions import ACCEPTED, connected, packet, unwatched
+from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, Transport
+from tests.mqtt.sessions import ACCEPTED, connected, listening, packet, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,13 +26,15 @@ LATE = 0.6
 
 
 @pytest.mark.parametrize(
-    ("protocol", "messages"), [("5", 0), ("5", 200), ("3.1.1", 200)], ids=["idle", "publishing", "publishing-3.1.1"]
+    ("protocol", "transport", "messages"),
+    [("5", "tcp", 0), ("3.1.1", "tcp", 200), ("5", "websockets", 200)],
+    ids=["idle", "publishing", "publishing over websockets"],
 )
 async def test_a_broker_that_falls_silent_is_noticed_within_the_keepalive(
-    mosquitto: StartMosquitto, protocol: Protocol, messages: int
+    mosquitto: StartMosquitto, protocol: Protocol, transport: Transport, messages: int
 ) -> None:
-    broker = mosquitto()
-    async with unwatched(replace(OPTIONS, port=broker.port), protocol) as session:
+    broker = mosquitto(*listening(transport))
+    async with unwatched(replace(OPTIONS, port=broker.port, transport=transport), protocol) as session:
         broker.pause()
         start = time.monotonic()
         publishing = [session.publish("coc/x", b"x" * 100_000) for _ in range(messages)]

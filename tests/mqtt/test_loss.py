@@ -15,8 +15,8 @@ from coc2mqtt.mqtt.errors import (
     GarbledStreamError,
     SessionTakenOverError,
 )
-from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
-from tests.mqtt.sessions import ACCEPTED, connected, packet, unwatched
+from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, Transport
+from tests.mqtt.sessions import ACCEPTED, WAYS, connected, listening, packet, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,12 +29,12 @@ PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
 OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=2)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("protocol", "transport"), WAYS)
 async def test_everything_that_waits_ends_at_once_when_the_broker_dies(
-    mosquitto: StartMosquitto, protocol: Protocol
+    mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
-    broker = mosquitto()
-    async with connected(replace(OPTIONS, port=broker.port), protocol) as session:
+    broker = mosquitto(*listening(transport))
+    async with connected(replace(OPTIONS, port=broker.port, transport=transport), protocol) as session:
         broker.pause()
         waiting = [asyncio.create_task(session.publish("coc/x", b"")) for _ in range(300)]
         await asyncio.sleep(0)
@@ -47,11 +47,13 @@ async def test_everything_that_waits_ends_at_once_when_the_broker_dies(
                 await late
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("protocol", "transport"), WAYS)
 async def test_a_take_over_that_the_broker_is_silent_about_points_at_the_client_id(
-    mosquitto: StartMosquitto, protocol: Protocol
+    mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
-    options = replace(OPTIONS, port=mosquitto().port, client_id="coc2mqtt_home")
+    options = replace(
+        OPTIONS, port=mosquitto(*listening(transport)).port, client_id="coc2mqtt_home", transport=transport
+    )
     async with connected(options, protocol) as session, connected(options, protocol):
         with pytest.raises(ConnectionLostError, match="that no other client uses the client id 'coc2mqtt_home'"):
             await session.receive()

@@ -10,10 +10,10 @@ from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
     PublishDeniedError,
 )
-from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
+from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, Transport
 from coc2mqtt.mqtt.session import Message
 from tests.brokers import witness
-from tests.mqtt.sessions import collect, connected, packet
+from tests.mqtt.sessions import WAYS, collect, connected, listening, packet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -39,11 +39,14 @@ async def test_a_retained_message_is_there_for_others_once_publish_has_returned(
         assert await witness(broker.port, "coc/#", "--retained-only") == b'{"state":"ok"}'
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_messages_come_in_as_they_were_sent(mosquitto: StartMosquitto, protocol: Protocol) -> None:
-    port = mosquitto().port
-    async with connected(replace(READER, port=port), protocol) as reader:
-        async with connected(replace(WRITER, port=port), protocol) as writer:
+@pytest.mark.parametrize(("protocol", "transport"), WAYS)
+async def test_messages_come_in_as_they_were_sent(
+    mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
+) -> None:
+    port = mosquitto(*listening(transport)).port
+    reading, writing = replace(READER, port=port, transport=transport), replace(WRITER, port=port, transport=transport)
+    async with connected(reading, protocol) as reader:
+        async with connected(writing, protocol) as writer:
             await writer.publish("coc/old", b"1", retain=True)
             await reader.subscribe("coc/+")
             await writer.publish("coc/new", b"\x00\xff", qos=0)
@@ -79,14 +82,18 @@ async def test_correlation_data_goes_out_where_the_protocol_has_it(
         assert await collect(reader, 1) == [Message("app/answers", b"{}", correlation_data=data)]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("protocol", "transport"), WAYS)
 async def test_hundreds_of_publishes_at_once_are_all_acknowledged_and_keep_their_order(
-    mosquitto: StartMosquitto, protocol: Protocol
+    mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
-    port = mosquitto("max_inflight_messages 7").port
-    async with connected(replace(READER, port=port), protocol) as reader:
+    port = mosquitto(*listening(transport), "max_inflight_messages 7").port
+    listener, writing = (
+        replace(READER, port=port, transport=transport),
+        replace(WRITER, port=port, transport=transport),
+    )
+    async with connected(listener, protocol) as reader:
         await reader.subscribe("coc/#")
-        async with connected(replace(WRITER, port=port), protocol) as writer, asyncio.TaskGroup() as group:
+        async with connected(writing, protocol) as writer, asyncio.TaskGroup() as group:
             reading = group.create_task(collect(reader, 500))
             for number in range(500):
                 group.create_task(writer.publish("coc/events", str(number).encode()))

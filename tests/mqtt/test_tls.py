@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ from coc2mqtt.mqtt.errors import SilentBrokerError, TlsError, UnreachableBrokerE
 from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, TlsOptions
 from coc2mqtt.mqtt.session import open_session
 from tests.brokers import free_port
-from tests.mqtt.sessions import ACCEPTED, connected, packet
+from tests.mqtt.sessions import ACCEPTED, collect, connected, packet
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from tests.conftest import StartMosquitto
+    from tests.mqtt.conftest import Handler
 
 pytestmark = [
     pytest.mark.usefixtures("no_stray_errors"),
@@ -56,10 +58,18 @@ async def test_a_broker_that_is_reached_by_its_address_can_be_verified_by_its_na
         await session.publish("coc/x", b"")
 
 
-@pytest.mark.parametrize(("server_name", "asked_for"), [("localhost", "localhost"), (None, None)])
-async def test_the_broker_is_asked_for_the_servers_name(
-    certificates: Path, server_name: str | None, asked_for: str | None
-) -> None:
+@asynccontextmanager
+async def serving(folder: Path, handler: Handler, sni: Callable[[Any, str | None, Any], None]) -> AsyncIterator[int]:
+    """Serve with the broker's certificate, where no real broker does what is wanted; gives the port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "broker.crt", folder / "broker.key")
+    context.sni_callback = sni
+    async with await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("server_name", ["localhost", None])
+async def test_the_broker_is_asked_for_the_servers_name(certificates: Path, server_name: str | None) -> None:
     asked: list[str | None] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,14 +78,29 @@ async def test_the_broker_is_asked_for_the_servers_name(
         await reader.read()
         writer.close()
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificates / "broker.crt", certificates / "broker.key")
-    context.sni_callback = lambda _socket, name, _context: asked.append(name)
-    async with await asyncio.start_server(broker, "127.0.0.1", 0, ssl=context) as server:
-        port = server.sockets[0].getsockname()[1]
-        tls = TlsOptions(verify=False, server_name=server_name)
-        async with connected(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)):
-            assert asked == [asked_for]
+    tls = TlsOptions(verify=False, server_name=server_name)
+    async with (
+        serving(certificates, broker, sni=lambda _socket, name, _context: asked.append(name)) as port,
+        connected(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)),
+    ):
+        assert asked == [server_name]
+
+
+async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED["5"])
+        writer.write(b"".join(b"\x30\x06\x00\x01a\x00" + number.to_bytes(2) for number in range(3000)))
+        await reader.read()
+        writer.close()
+
+    options = replace(OPTIONS, host="127.0.0.1", tls=TlsOptions(verify=False))
+    async with (
+        serving(certificates, broker, sni=lambda *_: None) as port,
+        connected(replace(options, port=port)) as session,
+    ):
+        payloads = [message.payload for message in await collect(session, 3000)]
+    assert payloads == [number.to_bytes(2) for number in range(3000)]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +211,7 @@ async def test_tls_on_a_port_without_it_is_said(
     with pytest.raises(TlsError, match=sentence):
         await open_session(replace(OPTIONS, host="127.0.0.1", port=await serve(other), tls=TlsOptions()), "5")
     with pytest.raises(
-        UnreachableBrokerError, match=r"cannot be reached \(.*\): .* mqtt.port is the broker's TLS port"
+        UnreachableBrokerError, match=r"cannot be reached \(.*\): .* mqtt.port is the broker's port for TLS"
     ):
         await open_session(replace(OPTIONS, port=mosquitto().port, tls=TlsOptions()), "5")
 
