@@ -325,7 +325,7 @@ async def test_delivered_events_are_pruned_when_their_time_is_over(begin: Begin)
         assert await journal.snapshot(CLAN) == NEW
 
 
-async def test_pending_events_are_never_too_old_to_be_kept(begin: Begin) -> None:
+async def test_pending_events_are_not_pruned_with_the_delivered_ones(begin: Begin) -> None:
     async with begin(keep_delivered=timedelta(0)) as journal:
         await journal.commit(CLAN, None, [happened(1)])
         assert await journal.prune(NOW + 1e9) == 0
