@@ -17,6 +17,7 @@ import structlog
 from coc2mqtt.clash.client import ClashClient
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.health import Health
+from coc2mqtt.journal.errors import DamagedError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.bridge import OFFLINE, Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.broker import EmbeddedBroker
@@ -113,37 +114,43 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then stop polling, deliver what is on its way, say goodbye and close the journal.
 
-        Raises JournalError, EmbeddedBrokerError and whatever else ends the bridge.
+        Where the journal turns out to be damaged, it begins anew with an empty one. Raises JournalError,
+        EmbeddedBrokerError and whatever else ends the bridge.
         """
-        settings = self._settings
         async with contextlib.AsyncExitStack() as stack:
-            journal = await stack.enter_async_context(
-                SqliteJournal(
-                    settings.journal.path,
-                    keep_delivered=settings.journal.keep_delivered,
-                    max_pending=settings.journal.max_pending,
-                )
-            )
+            journal = await stack.enter_async_context(_journal(self._settings))
             port = None
-            if settings.mqtt.host is None:
-                broker = EmbeddedBroker(port=settings.mqtt.port, fallback=self._any_port)
+            if self._settings.mqtt.host is None:
+                broker = EmbeddedBroker(port=self._settings.mqtt.port, fallback=self._any_port)
                 port = (await stack.enter_async_context(broker)).port
                 _log.info("no mqtt.host is set: the embedded broker serves this machine alone", port=port)
                 self._listening(port)
-            api = await stack.enter_async_context(api_client(settings))
-            parts = _Parts(
-                settings,
-                journal=journal,
-                api=api,
-                started_at=self._started_at,
-                published=self._published,
-                embedded_port=port,
-            )
-            await parts.watches.load(settings.watch.watches())
-            maintenance = settings.watch.maintenance
-            if maintenance.enabled:
-                parts.engine.watch_api(interval=maintenance.interval, probe_tag=maintenance.probe_tag)
-            await self._run(parts, journal, stop)
+            api = await stack.enter_async_context(api_client(self._settings))
+            while True:
+                try:
+                    await self._run_with(journal, api, port, stop)
+                except DamagedError as error:
+                    await journal.start_afresh(error)
+                else:
+                    return
+
+    async def _run_with(
+        self, journal: SqliteJournal, api: ClashClient, embedded_port: int | None, stop: asyncio.Event
+    ) -> None:
+        settings = self._settings
+        parts = _Parts(
+            settings,
+            journal=journal,
+            api=api,
+            started_at=self._started_at,
+            published=self._published,
+            embedded_port=embedded_port,
+        )
+        await parts.watches.load(settings.watch.watches())
+        maintenance = settings.watch.maintenance
+        if maintenance.enabled:
+            parts.engine.watch_api(interval=maintenance.interval, probe_tag=maintenance.probe_tag)
+        await self._run(parts, journal, stop)
 
     async def _run(self, parts: _Parts, journal: Journal, stop: asyncio.Event) -> None:
         try:
@@ -164,7 +171,7 @@ class Service:
                 await _drain(parts, journal)
                 speaking.cancel()
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise _cause(group) from None
         _log.info("stopped")
 
 
@@ -279,7 +286,22 @@ async def _drain(parts: _Parts, journal: Journal) -> None:
                 await asyncio.sleep(0.05)
 
 
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _journal(settings: Settings) -> SqliteJournal:
+    kept = settings.journal
+    return SqliteJournal(
+        kept.path,
+        keep_delivered=kept.keep_delivered,
+        max_pending=kept.max_pending,
+        max_pending_age=kept.max_pending_age,
+    )
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what ended the group: of the journal's trouble the damage, which can be dealt with."""
+    for kind in (DamagedError, JournalError, BaseException):
+        found: BaseException | None = group.subgroup(kind)
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if found is not None:
+            return found
+    return group

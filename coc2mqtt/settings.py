@@ -78,6 +78,13 @@ def _read_duration(value: object) -> timedelta:
     raise ValueError(f"{value!r} is no duration: write seconds, or a number with s, m, h or d, such as 7d")
 
 
+def _read_pending_age(value: timedelta) -> timedelta:
+    # A broker that is restarted would lose what it should have heard of.
+    if value < timedelta(minutes=1):
+        raise ValueError("must be at least 1m")
+    return value
+
+
 def _read_list(value: object) -> object:
     """Take a list from the environment as JSON, or as text with commas or line breaks in between."""
     if not isinstance(value, str):
@@ -291,6 +298,9 @@ class JournalSettings(_Section):
     path: Path = Path("coc2mqtt.db")
     keep_delivered: Duration = Field(default=timedelta(days=7), json_schema_extra={"default": "7d"})
     max_pending: Annotated[int, BeforeValidator(_read_number)] = Field(default=100_000, ge=1)
+    max_pending_age: Annotated[Duration, AfterValidator(_read_pending_age)] = Field(
+        default=timedelta(days=7), json_schema_extra={"default": "7d"}
+    )
 
 
 class LogSettings(_Section):

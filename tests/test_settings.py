@@ -129,6 +129,7 @@ def one_clan(**keys: Any) -> str:
         ("journal: {keep_delivered: true}", f"FILE: journal.keep_delivered True {NO_DURATION}"),
         ("journal: {keep_delivered: 99999999999d}", f"FILE: journal.keep_delivered '99999999999d' {NO_DURATION}"),
         ("journal: {max_pending: 0}", "FILE: journal.max_pending must be at least 1"),
+        ("journal: {max_pending_age: 59s}", "FILE: journal.max_pending_age must be at least 1m"),
         ("instance: two words", "FILE: instance must be 1 to 32 letters, digits, '-' or '_'"),
         ("instance: 'a/+/#'", "FILE: instance must be 1 to 32 letters, digits, '-' or '_'"),
         ("mqtt: {host: ' '}", "FILE: mqtt.host is empty: give it a value or remove it"),
@@ -269,6 +270,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "COC2MQTT_JOURNAL__PATH": ("/data/coc2mqtt.db", Path("/data/coc2mqtt.db")),
     "COC2MQTT_JOURNAL__KEEP_DELIVERED": ("12h", timedelta(hours=12)),
     "COC2MQTT_JOURNAL__MAX_PENDING": ("10", 10),
+    "COC2MQTT_JOURNAL__MAX_PENDING_AGE": ("36h", timedelta(hours=36)),
     "COC2MQTT_LOG__LEVEL": ("debug", "debug"),
     "COC2MQTT_LOG__FORMAT": ("json", "json"),
 }

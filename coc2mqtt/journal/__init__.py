@@ -3,6 +3,7 @@
 from coc2mqtt.journal.errors import (
     CannotOpenError,
     DamagedError,
+    InUseError,
     JournalError,
     NewerSchemaError,
     ReadFailedError,
@@ -14,6 +15,7 @@ from coc2mqtt.journal.sqlite import SqliteJournal
 __all__ = [
     "CannotOpenError",
     "DamagedError",
+    "InUseError",
     "Journal",
     "JournalCounts",
     "JournalEntry",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import zlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +20,24 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-# With a checksum, because SQLite keeps none: what a disk did to a page would else be believed.
 _COMPRESSION: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
 _FIELD_SETS = ("include_fields", "exclude_fields")
+
+
+def checksum(*parts: str | bytes | float | None) -> int:
+    """Return a checksum over what is stored in a row, in this order."""
+    total = 0
+    for part in parts:
+        total = zlib.crc32(part if isinstance(part, bytes) else f"{part}\0".encode(), total)
+    return total
+
+
+def check(stored: int | None, *parts: str | bytes | float | None) -> None:
+    """Raise ValueError where the parts are not those that the checksum was made of; a row without one is believed."""
+    if stored is not None and stored != checksum(*parts):
+        raise ValueError("the checksum is another one")
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
@@ -32,11 +47,9 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 def decode_snapshot(body: bytes, *, taken_at: float) -> Snapshot:
     """Return the snapshot that was encoded; raises ValueError when the bytes are damaged."""
-    try:
+    with _damage():
         fields = orjson.loads(zstd.decompress(body))
-    except zstd.ZstdError as error:
-        raise ValueError(str(error)) from error
-    return Snapshot(fields["data"], fields["memo"], taken_at)
+        return Snapshot(fields["data"], fields["memo"], taken_at)
 
 
 def encode_record(record: EventRecord) -> str:
@@ -46,8 +59,9 @@ def encode_record(record: EventRecord) -> str:
 
 def decode_record(text: str) -> EventRecord:
     """Return the record that was encoded; raises ValueError when the text is damaged."""
-    fields = orjson.loads(text)
-    return EventRecord(**{**fields, "changes": tuple(fields["changes"])})
+    with _damage():
+        fields = orjson.loads(text)
+        return EventRecord(**{**fields, "changes": tuple(fields["changes"])})
 
 
 def encode_watch(watch: Watch) -> str:
@@ -57,9 +71,19 @@ def encode_watch(watch: Watch) -> str:
 
 def decode_watch(text: str) -> Watch:
     """Return the watch that was encoded; raises ValueError when the text is damaged."""
-    fields: dict[str, Any] = orjson.loads(text)
-    sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
-    return Watch(**{**fields, **sets, "kind": Kind(fields["kind"])})
+    with _damage():
+        fields: dict[str, Any] = orjson.loads(text)
+        sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
+        return Watch(**{**fields, **sets, "kind": Kind(fields["kind"])})
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """Let whatever damaged bytes lead to be a ValueError: a key with another letter in it, say, is a KeyError."""
+    try:
+        yield
+    except (zstd.ZstdError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__} {error}") from error
 
 
 def _sorted(fields: Iterable[str] | None) -> list[str] | None:

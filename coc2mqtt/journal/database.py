@@ -1,53 +1,59 @@
-"""The journal's SQLite file."""
+"""The journal's SQLite file, used from the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 
-from coc2mqtt.journal.migrations import check_schema, migrate
-from coc2mqtt.journal.sqlite_errors import cannot_open, read_failed, write_failed
+from coc2mqtt.journal.file import JournalFile
+from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, read_failed, write_failed
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
+    from coc2mqtt.journal.errors import DamagedError
+
 T = TypeVar("T")
 
-_BUSY_SECONDS = 5.0
+# What aiosqlite.connect takes for the rows of one fetch.
+_CHUNK = 64
 
 
 class Database:
     """One SQLite file behind one connection: it does one thing after the other, and a transaction whole or not at all.
 
-    Errors of SQLite come out as JournalErrors. RuntimeError when it is not open.
+    While it is open no other program can open the file. Errors of SQLite come out as JournalErrors. RuntimeError when
+    it is not open.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rng: random.Random) -> None:
         self._path = path
+        self._file = JournalFile(path, rng)
         self._connection: aiosqlite.Connection | None = None
         # One connection sees its own uncommitted changes: so reads wait for the end of a transaction, too.
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
-        """Open the file, create it if there is none, and bring its schema up to date."""
+        """Open the file, create it if there is none, check it, and bring its schema up to date.
+
+        Raises InUseError after two seconds in which another program held it, DamagedError and CannotOpenError.
+        """
         if self._connection is not None:
             raise RuntimeError("the journal is open already")
-        # Without an isolation level Python begins no transactions of its own.
-        connection = aiosqlite.connect(self._path, isolation_level=None, timeout=_BUSY_SECONDS)
+        # In a thread, where neither the waiting nor the checks of a large file hold up anybody else.
+        opening = asyncio.create_task(asyncio.to_thread(self._file.open))
         try:
-            await connection
-            try:
-                await self._prepare(connection)
-            except BaseException:
-                await connection.close()
-                raise
-        except sqlite3.Error as error:
-            raise await asyncio.to_thread(cannot_open, self._path, error) from error
-        self._connection = connection
+            await asyncio.wait({opening})
+        except asyncio.CancelledError:
+            await asyncio.wait({opening})
+            await asyncio.to_thread(self._file.close if opening.exception() else opening.result().close)
+            raise
+        connection = opening.result()
+        self._connection = await aiosqlite.Connection(lambda: connection, _CHUNK)
 
     async def close(self) -> None:
         """Close the file after what was begun; a file that is closed stays so."""
@@ -55,13 +61,30 @@ class Database:
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
+            await asyncio.to_thread(self._file.close)
+
+    async def put_aside(self, damage: DamagedError, *, now: float) -> Path | None:
+        """Keep the damaged file under another name, which is returned, and close it if it is open.
+
+        Returns None if another program did that just before. Raises DamagedError when it cannot be done, or was done
+        within the last ten minutes already.
+        """
+        try:
+            return await asyncio.to_thread(self._file.put_aside, damage, now=now)
+        finally:
+            await self.close()
+
+    @property
+    def last_seq_of_damaged(self) -> int:
+        """The number of the last event that a file which could not be opened speaks of, 0 where it does not."""
+        return self._file.last_seq
 
     async def read(self, query: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """Return the rows of one query, which sees what was committed and nothing else."""
         async with self._lock:
             try:
                 return list(await self._opened().execute_fetchall(query, parameters))
-            except sqlite3.Error as error:
+            except SQLITE_TROUBLE as error:
                 raise read_failed(self._path, error) from error
 
     async def transact(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
@@ -80,6 +103,16 @@ class Database:
             await asyncio.wait({task})
             raise
         return task.result()
+
+    async def shrink(self, pages: int) -> None:
+        """Give so many unused pages at the end of the file back to the file system, in a transaction of its own."""
+
+        async def give_back(connection: aiosqlite.Connection) -> None:
+            # Not as a statement: Python would take one step of it, which is one page. Written back at once, because
+            # only that makes the file smaller.
+            await connection.executescript(f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(TRUNCATE)")
+
+        await self.transact(give_back)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         # Here and not in the task: one that is cancelled before its first step never runs at all.
@@ -100,22 +133,11 @@ class Database:
                 # one after it, and does nothing if that was the commit.
                 await connection.rollback()
                 raise
-        except sqlite3.Error as error:
-            raise write_failed(self._path, error) from error
+        except SQLITE_TROUBLE as error:
+            raise await asyncio.to_thread(write_failed, self._path, error) from error
         return result
 
     def _opened(self) -> aiosqlite.Connection:
         if self._connection is None:
             raise RuntimeError("the journal is not open: use it inside 'async with SqliteJournal(...) as journal:'")
         return self._connection
-
-    async def _prepare(self, connection: aiosqlite.Connection) -> None:
-        # First, because the next statement already writes into the file.
-        await check_schema(connection, self._path)
-        await connection.execute_fetchall("PRAGMA journal_mode = WAL")
-        # With NORMAL, which is the custom with WAL, a power cut undoes the last commits (SQLite's documentation of the
-        # pragma): events that were published would come again under other ids, and a watch that was confirmed be gone.
-        await connection.execute("PRAGMA synchronous = FULL")
-        await migrate(connection)
-        # SQLite opens a file that it may not write as well, and complains of the first change only: here it is.
-        await connection.execute("UPDATE tally SET dropped = dropped")

@@ -11,12 +11,20 @@ class CannotOpenError(JournalError):
     """The journal is not where it should be, may not be used, or is something else."""
 
 
+class InUseError(CannotOpenError):
+    """Another program uses the journal."""
+
+
 class NewerSchemaError(CannotOpenError):
     """A newer version of the program wrote the journal: update this one."""
 
 
 class DamagedError(JournalError):
-    """The journal holds what nobody wrote: a disk or a copy went wrong."""
+    """The journal holds what nobody wrote: a disk or a copy went wrong. ``found`` says what tells so."""
+
+    def __init__(self, message: str, *, found: str) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class ReadFailedError(JournalError):

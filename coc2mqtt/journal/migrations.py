@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from coc2mqtt.journal.errors import CannotOpenError, NewerSchemaError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
     from pathlib import Path
-
-    import aiosqlite
 
     Migration = Sequence[str]
 
@@ -56,22 +55,26 @@ MIGRATIONS: Sequence[Migration] = (
         """,
         f"PRAGMA application_id = {APPLICATION_ID}",
     ),
+    # SQLite keeps no checksums: what a disk did to a row would else be believed. NULL in rows from before.
+    (
+        "ALTER TABLE snapshot ADD COLUMN checksum INTEGER",
+        "ALTER TABLE event ADD COLUMN checksum INTEGER",
+        "ALTER TABLE watch ADD COLUMN checksum INTEGER",
+    ),
 )
 
 
-async def check_schema(
-    connection: aiosqlite.Connection, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS
-) -> None:
+def check_schema(connection: sqlite3.Connection, path: Path, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Raise CannotOpenError when the file is another program's, NewerSchemaError when it is a later program's.
 
     Changes nothing in the file.
     """
-    tables = await _number(connection, "SELECT count(*) FROM sqlite_master")
-    if tables and await _number(connection, "PRAGMA application_id") != APPLICATION_ID:
+    tables = _number(connection, "SELECT count(*) FROM sqlite_master")
+    if tables and _number(connection, "PRAGMA application_id") != APPLICATION_ID:
         raise CannotOpenError(
             f"the journal {path} cannot be opened, it is another program's database: name another file as journal.path"
         )
-    version = await _number(connection, "PRAGMA user_version")
+    version = _number(connection, "PRAGMA user_version")
     if version > len(migrations):
         raise NewerSchemaError(
             f"the journal {path} cannot be opened, a newer coc2mqtt wrote it (schema {version}, "
@@ -79,19 +82,20 @@ async def check_schema(
         )
 
 
-async def migrate(connection: aiosqlite.Connection, *, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring the file to the latest version, each step in a transaction of its own.
+def migrate(connection: sqlite3.Connection, *, migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Bring the file to the latest version, each step in a transaction of its own; returns how many there were.
 
     Raises what SQLite raises: the steps before the one that failed stand, and closing the connection undoes that one.
     """
-    version = await _number(connection, "PRAGMA user_version")
+    version = _number(connection, "PRAGMA user_version")
     for number, statements in enumerate(migrations[version:], version + 1):
-        await connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE")
         for statement in (*statements, f"PRAGMA user_version = {number}"):
-            await connection.execute(statement)
-        await connection.commit()
+            connection.execute(statement)
+        connection.commit()
+    return len(migrations) - version
 
 
-async def _number(connection: aiosqlite.Connection, query: str) -> int:
-    ((number,),) = await connection.execute_fetchall(query)
+def _number(connection: sqlite3.Connection, query: str) -> int:
+    ((number,),) = connection.execute(query).fetchall()
     return int(number)

@@ -41,7 +41,7 @@ class StoredWatch:
 
 @dataclass(frozen=True, slots=True)
 class JournalCounts:
-    """How many events wait for delivery, are kept after it, and were ever dropped because too many waited.
+    """How many events wait for delivery, are kept after it, and were ever dropped: too many waited, or for too long.
 
     ``oldest_pending`` is the timestamp of the event that waits longest (Unix time in seconds), None if none waits.
     ``last_seq`` is the number of the last event that was ever committed, 0 before the first.
@@ -81,7 +81,8 @@ class Journal(Protocol):
         """Store the new snapshot (None: leave the stored one as it is) together with the events that it caused.
 
         The events are pending then, in their order, each with its ``seq`` and ``id``, and whoever waits for them is
-        woken. If more are pending than the journal may hold, the oldest are dropped and counted. Raises TypeError when
+        woken. If more are pending than the journal may hold, the oldest are dropped and counted, and so are those that
+        have waited for longer than they may. Raises TypeError when
         something in the snapshot or in an event is no JSON.
         """
 
@@ -92,7 +93,10 @@ class Journal(Protocol):
         """Return every resource of which there is a snapshot, in order of kind and tag."""
 
     async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
-        """Return the first ``limit`` events that are not yet delivered and have ``seq > after``, in order of seq."""
+        """Return the first ``limit`` events that are not yet delivered and have ``seq > after``, in order of seq.
+
+        None that has waited for longer than it may is among them: it is dropped and counted before.
+        """
 
     async def wait_pending(self, after: int) -> None:
         """Return as soon as there is an event that is not yet delivered and has ``seq > after``."""
@@ -115,7 +119,8 @@ class Journal(Protocol):
     async def prune(self, now: float) -> int:
         """Delete the events that were delivered longer than ``keep_delivered`` before ``now`` (Unix time in seconds).
 
-        Returns how many. Drops the oldest pending ones, too, if there are more than the journal may hold.
+        Returns how many. Drops pending ones, too, if there are more than the journal may hold or if they have waited
+        for longer than they may. A cancelled one has done a part of it.
         """
 
     async def counts(self) -> JournalCounts:

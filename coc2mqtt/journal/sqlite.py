@@ -14,6 +14,8 @@ import structlog
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal.codec import (
+    check,
+    checksum,
     decode_record,
     decode_snapshot,
     decode_watch,
@@ -22,6 +24,8 @@ from coc2mqtt.journal.codec import (
     encode_watch,
 )
 from coc2mqtt.journal.database import Database
+from coc2mqtt.journal.errors import DamagedError
+from coc2mqtt.journal.outbox import OLDEST_IS_TOO_OLD, Dropped, Outbox
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry, StoredWatch
 from coc2mqtt.journal.sqlite_errors import damaged
 
@@ -37,23 +41,35 @@ if TYPE_CHECKING:
     from coc2mqtt.events.watch import Watch
 
 _KEEP_DELIVERED = timedelta(days=7)
+_MAX_PENDING_AGE = timedelta(days=7)
+# So many events are deleted, and so many pages given back, in one transaction: others wait no longer than for that,
+# and what SQLite writes ahead stays small.
+_DELETE_AT_ONCE = 5000
+_PAGES_AT_ONCE = 2000
+# What an ordinary day fills again is left in the file (pages).
+_SPARE_PAGES = 1000
 
 _SAVE_SNAPSHOT = """
-    INSERT INTO snapshot (kind, tag, taken_at, body) VALUES (?, ?, ?, ?)
-    ON CONFLICT (kind, tag) DO UPDATE SET taken_at = excluded.taken_at, body = excluded.body
+    INSERT INTO snapshot (kind, tag, taken_at, body, checksum) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (kind, tag) DO UPDATE
+    SET taken_at = excluded.taken_at, body = excluded.body, checksum = excluded.checksum
 """
-_ADD_EVENT = "INSERT INTO event (id, kind, timestamp, record) VALUES (?, ?, ?, ?)"
+_READ_SNAPSHOT = "SELECT body, taken_at, checksum FROM snapshot WHERE kind = ? AND tag = ?"
+_ADD_EVENT = "INSERT INTO event (id, kind, timestamp, record, checksum) VALUES (?, ?, ?, ?, ?)"
 # INDEXED BY in what follows, because the planner may else walk over every delivered event to find the pending ones.
 _READ_PENDING = """
-    SELECT seq, id, kind, record FROM event INDEXED BY event_pending
+    SELECT seq, id, kind, record, checksum FROM event INDEXED BY event_pending
     WHERE delivered_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
 """
 _ANY_PENDING = "SELECT 1 FROM event INDEXED BY event_pending WHERE delivered_at IS NULL AND seq > ? LIMIT 1"
-_DROP_OLDEST = """
-    DELETE FROM event INDEXED BY event_pending WHERE delivered_at IS NULL AND seq <= (
-        SELECT seq FROM event INDEXED BY event_pending WHERE delivered_at IS NULL ORDER BY seq DESC LIMIT 1 OFFSET ?
+_DELETE_DELIVERED = """
+    DELETE FROM event WHERE seq IN (
+        SELECT seq FROM event INDEXED BY event_delivered WHERE delivered_at < ? LIMIT ?
     )
 """
+_MARK_DELIVERED = "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL"
+_UNUSED_PAGES = "SELECT freelist_count, auto_vacuum FROM pragma_freelist_count, pragma_auto_vacuum"
+_INCREMENTAL = 2
 _COUNT = """
     SELECT
         (SELECT count(*) FROM event INDEXED BY event_pending WHERE delivered_at IS NULL),
@@ -63,8 +79,8 @@ _COUNT = """
         coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)
 """
 _SAVE_WATCH = """
-    INSERT INTO watch (kind, tag, body) VALUES (?, ?, ?)
-    ON CONFLICT (kind, tag) DO UPDATE SET body = excluded.body
+    INSERT INTO watch (kind, tag, body, checksum) VALUES (?, ?, ?, ?)
+    ON CONFLICT (kind, tag) DO UPDATE SET body = excluded.body, checksum = excluded.checksum
 """
 
 _log = structlog.get_logger()
@@ -73,8 +89,9 @@ _log = structlog.get_logger()
 class SqliteJournal:
     """A Journal in the SQLite file at ``path``, which is created if it is not there; its folder is not.
 
-    Delivered events are kept for ``keep_delivered``; at most ``max_pending`` wait for delivery, at any time.
-    ``clock`` gives Unix time in seconds, ``rng`` the ids.
+    While it is open no other program can open the file. Delivered events are kept for ``keep_delivered``; at most
+    ``max_pending`` wait for delivery, each for at most ``max_pending_age``. ``clock`` gives Unix time in seconds,
+    ``uptime`` seconds from anywhere, ``rng`` the ids.
     """
 
     def __init__(
@@ -83,21 +100,58 @@ class SqliteJournal:
         *,
         keep_delivered: timedelta = _KEEP_DELIVERED,
         max_pending: int = 100_000,
+        max_pending_age: timedelta = _MAX_PENDING_AGE,
         clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        self._database = Database(path)
+        self._rng = rng or random.SystemRandom()
+        self._database = Database(path, self._rng)
         self._path = path
         self._keep_delivered = keep_delivered.total_seconds()
-        self._max_pending = max_pending
         self._clock = clock
-        self._rng = rng or random.SystemRandom()
+        self._outbox = Outbox(max_pending, max_pending_age, uptime=uptime)
         self._arrival = asyncio.Event()
-        self._dropping = False
+        # What is stored of each watch, once it was read: a new file gets it from here when the old one is damaged.
+        self._watches: dict[tuple[Kind, str], str | None] | None = None
 
     async def open(self) -> None:
-        """Open the file."""
+        """Open the file; one that is damaged is put aside, and a new one begun."""
+        self._watches = None
+        try:
+            await self._database.open()
+        except DamagedError as error:
+            await self.start_afresh(error)
+        else:
+            await self._begin()
+
+    async def start_afresh(self, damage: DamagedError) -> None:
+        """Put the damaged file aside, begin a new one and say so; the journal is open then, whether it was or not.
+
+        The new one goes on counting where the old one ended, and knows the watches if they were read before. Raises
+        DamagedError, and closes the journal, when the same happened within the last ten minutes or the file cannot
+        be renamed.
+        """
+        kept = await self._database.put_aside(damage, now=self._clock())
+        last_seq = max(self._outbox.last_seq, self._database.last_seq_of_damaged)
         await self._database.open()
+        await self._begin()
+        if kept is None:
+            return  # another program did it just before, and has ended since
+        watches = self._watches or {}
+
+        async def carry_over(connection: aiosqlite.Connection) -> None:
+            await connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_seq,))
+            await connection.executemany(_SAVE_WATCH, [_watch_row(*key, body) for key, body in watches.items()])
+
+        await self._database.transact(carry_over)
+        told = "" if self._watches is not None else ", and watches that were made by commands must be made again"
+        _log.error(
+            "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, "
+            f"every watch begins with a first look{told}",
+            found=damage.found,
+            kept_as=str(kept),
+        )
 
     async def close(self) -> None:
         """Close the file."""
@@ -114,26 +168,27 @@ class SqliteJournal:
 
     async def snapshot(self, resource: Resource) -> Snapshot | None:
         """Return what was last committed of a resource."""
-        rows = await self._database.read("SELECT body, taken_at FROM snapshot WHERE kind = ? AND tag = ?", resource)
+        rows = await self._database.read(_READ_SNAPSHOT, resource)
         if not rows:
             return None
-        ((body, taken_at),) = rows
+        ((body, taken_at, stored),) = rows
         try:
+            check(stored, *resource, taken_at, body)
             return decode_snapshot(body, taken_at=taken_at)
         except ValueError as error:
             raise damaged(self._path, f"snapshot of {resource.kind} {resource.tag}: {error}") from error
 
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         """Store the new snapshot together with the events that it caused."""
-        saved = [] if snapshot is None else [(*resource, snapshot.taken_at, encode_snapshot(snapshot))]
-        added = [self._row(resource.kind, EventRecord.of(event)) for event in events]
+        saved = [] if snapshot is None else [_snapshot_row(resource, snapshot)]
+        added = [self._event_row(resource.kind, EventRecord.of(event)) for event in events]
 
-        async def store(connection: aiosqlite.Connection) -> int:
+        async def store(connection: aiosqlite.Connection) -> Dropped:
             await connection.executemany(_SAVE_SNAPSHOT, saved)
             if not added:
-                return 0
+                return Dropped()
             await connection.executemany(_ADD_EVENT, added)
-            return await self._drop_oldest(connection)
+            return await self._outbox.drop(connection, self._clock())
 
         try:
             dropped = await self._database.transact(store)
@@ -141,8 +196,7 @@ class SqliteJournal:
             # After a cancellation, too, because the events may be stored nevertheless: who waits looks for itself.
             if added:
                 self._wake()
-        if added:
-            self._say_dropped(dropped)
+        self._outbox.say(dropped)
 
     async def forget(self, resource: Resource) -> None:
         """Drop the snapshot of a resource."""
@@ -151,13 +205,17 @@ class SqliteJournal:
     async def resources(self) -> list[Resource]:
         """Return every resource of which there is a snapshot."""
         rows = await self._database.read("SELECT kind, tag FROM snapshot ORDER BY kind, tag")
-        return [Resource(Kind(kind), tag) for kind, tag in rows]
+        try:
+            return [Resource(Kind(kind), tag) for kind, tag in rows]
+        except ValueError as error:
+            raise damaged(self._path, f"resources: {error}") from error
 
     async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
         """Return the first events that are not yet delivered."""
+        await self._drop_old()
         rows = await self._database.read(_READ_PENDING, (after, limit))
         try:
-            return [JournalEntry(seq, id_, Kind(kind), decode_record(record)) for seq, id_, kind, record in rows]
+            return [_entry(*row) for row in rows]
         except ValueError as error:
             raise damaged(self._path, f"events after {after}: {error}") from error
 
@@ -172,18 +230,21 @@ class SqliteJournal:
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         """Mark events as delivered."""
-        now = self._clock()
-        await self._execute(
-            "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL", [(now, seq) for seq in seqs]
-        )
+        rows = [(self._clock(), seq) for seq in seqs]
+
+        async def mark(connection: aiosqlite.Connection) -> None:
+            await connection.executemany(_MARK_DELIVERED, rows)
+            await self._outbox.delivered(connection)
+
+        await self._database.transact(mark)
 
     async def save_watch(self, watch: Watch) -> None:
         """Store a watch."""
-        await self._execute(_SAVE_WATCH, [(watch.kind, watch.tag, encode_watch(watch))])
+        await self._store_watch(watch.kind, watch.tag, encode_watch(watch))
 
     async def remove_watch(self, kind: Kind, tag: str) -> None:
         """Leave word that something is not watched."""
-        await self._execute(_SAVE_WATCH, [(kind, tag, None)])
+        await self._store_watch(kind, tag, None)
 
     async def forget_watch(self, kind: Kind, tag: str) -> None:
         """Store nothing of a watch any more."""
@@ -191,23 +252,27 @@ class SqliteJournal:
 
     async def watches(self) -> list[StoredWatch]:
         """Return what is stored for every kind and tag."""
-        rows = await self._database.read("SELECT kind, tag, body FROM watch ORDER BY position")
+        rows = await self._database.read("SELECT kind, tag, body, checksum FROM watch ORDER BY position")
         try:
-            return [
-                StoredWatch(Kind(kind), tag, None if body is None else decode_watch(body)) for kind, tag, body in rows
-            ]
+            stored = [_stored_watch(*row) for row in rows]
         except ValueError as error:
             raise damaged(self._path, f"watches: {error}") from error
+        self._watches = {(Kind(kind), tag): body for kind, tag, body, _ in rows}
+        return stored
 
     async def prune(self, now: float) -> int:
-        """Delete the events that were delivered long ago, and drop the oldest pending ones if there are too many."""
+        """Delete the events that were delivered long ago, and drop the pending ones that are too old or too many."""
+        limit = now - self._keep_delivered
 
-        async def delete(connection: aiosqlite.Connection) -> tuple[int, int]:
-            cursor = await connection.execute("DELETE FROM event WHERE delivered_at < ?", (now - self._keep_delivered,))
-            return cursor.rowcount, await self._drop_oldest(connection)
+        async def delete(connection: aiosqlite.Connection) -> int:
+            return (await connection.execute(_DELETE_DELIVERED, (limit, _DELETE_AT_ONCE))).rowcount
 
-        deleted, dropped = await self._database.transact(delete)
-        self._say_dropped(dropped)
+        deleted = last = await self._database.transact(delete)
+        while last == _DELETE_AT_ONCE:
+            last = await self._database.transact(delete)
+            deleted += last
+        await self._drop(now)
+        await self._shrink()
         return deleted
 
     async def counts(self) -> JournalCounts:
@@ -221,25 +286,66 @@ class SqliteJournal:
 
         await self._database.transact(work)
 
-    def _row(self, kind: Kind, record: EventRecord) -> tuple[str, str, float, str]:
-        identity = uuid.UUID(int=self._rng.getrandbits(128), version=4)
-        return identity.hex, kind, record.timestamp, encode_record(record)
+    def _event_row(self, kind: Kind, record: EventRecord) -> tuple[str, str, float, str, int]:
+        id_, text = uuid.UUID(int=self._rng.getrandbits(128), version=4).hex, encode_record(record)
+        return id_, kind, record.timestamp, text, checksum(id_, kind, text)
 
-    async def _drop_oldest(self, connection: aiosqlite.Connection) -> int:
-        dropped = (await connection.execute(_DROP_OLDEST, (self._max_pending,))).rowcount
-        if dropped:
-            await connection.execute("UPDATE tally SET dropped = dropped + ?", (dropped,))
-        return dropped
+    async def _begin(self) -> None:
+        """Drop what is too old before anybody reads it."""
 
-    def _say_dropped(self, dropped: int) -> None:
-        """Log the first of many drops in a row: afterwards ``counts`` tells."""
-        if dropped and not self._dropping:
-            _log.warning(
-                "the oldest events are dropped: too many wait for delivery, see whether the broker is there",
-                max_pending=self._max_pending,
-            )
-        self._dropping = dropped > 0
+        async def begin(connection: aiosqlite.Connection) -> Dropped:
+            await self._outbox.begin(connection, self._clock())
+            return await self._outbox.drop(connection, self._clock())
+
+        try:
+            self._outbox.say(await self._database.transact(begin))
+        except BaseException:
+            await self._database.close()
+            raise
+
+    async def _drop_old(self) -> None:
+        rows = await self._database.read(OLDEST_IS_TOO_OLD, self._outbox.bounds(self._clock()))
+        if any(too_old for (too_old,) in rows):
+            await self._drop(self._clock())
+
+    async def _drop(self, now: float) -> None:
+        async def drop(connection: aiosqlite.Connection) -> Dropped:
+            return await self._outbox.drop(connection, now)
+
+        self._outbox.say(await self._database.transact(drop))
+
+    async def _shrink(self) -> None:
+        """Give back what an outage made the file grow by."""
+        ((unused, mode),) = await self._database.read(_UNUSED_PAGES)
+        if mode == _INCREMENTAL:  # not so a file of an early version, which only uses its space again
+            for spare in range(unused - _SPARE_PAGES, 0, -_PAGES_AT_ONCE):
+                await self._database.shrink(min(spare, _PAGES_AT_ONCE))
+
+    async def _store_watch(self, kind: Kind, tag: str, body: str | None) -> None:
+        await self._execute(_SAVE_WATCH, [_watch_row(kind, tag, body)])
+        if self._watches is not None:
+            self._watches[kind, tag] = body
 
     def _wake(self) -> None:
         self._arrival.set()
         self._arrival = asyncio.Event()
+
+
+def _snapshot_row(resource: Resource, snapshot: Snapshot) -> tuple[str, str, float, bytes, int]:
+    # As a float, because that is how SQLite gives it back.
+    taken_at, body = float(snapshot.taken_at), encode_snapshot(snapshot)
+    return *resource, taken_at, body, checksum(*resource, taken_at, body)
+
+
+def _entry(seq: int, id_: str, kind: str, record: str, stored: int | None) -> JournalEntry:
+    check(stored, id_, kind, record)
+    return JournalEntry(seq, id_, Kind(kind), decode_record(record))
+
+
+def _watch_row(kind: Kind, tag: str, body: str | None) -> tuple[str, str, str | None, int]:
+    return kind, tag, body, checksum(kind, tag, body)
+
+
+def _stored_watch(kind: str, tag: str, body: str | None, stored: int | None) -> StoredWatch:
+    check(stored, kind, tag, body)
+    return StoredWatch(Kind(kind), tag, None if body is None else decode_watch(body))

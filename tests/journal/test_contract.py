@@ -313,6 +313,16 @@ async def test_a_removed_watch_leaves_a_tombstone_until_it_is_saved_again(begin:
         assert (await journal.watches())[0] == StoredWatch(Kind.CLAN, "#2PP", watch)
 
 
+async def test_a_watch_that_is_forgotten_leaves_nothing(begin: Begin) -> None:
+    async with begin() as journal:
+        await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0))
+        await journal.save_watch(Watch(Kind.PLAYER, "#2PP", 60.0))
+        await journal.forget_watch(Kind.CLAN, "#2PP")
+        await journal.forget_watch(Kind.CLAN, "#8QQ")
+    async with begin() as journal:
+        assert [(stored.kind, stored.tag) for stored in await journal.watches()] == [(Kind.PLAYER, "#2PP")]
+
+
 async def test_delivered_events_are_pruned_when_their_time_is_over(begin: Begin) -> None:
     async with begin(keep_delivered=timedelta(hours=1)) as journal:
         await journal.commit(CLAN, NEW, happenings([1, 2, 3]))
@@ -325,7 +335,7 @@ async def test_delivered_events_are_pruned_when_their_time_is_over(begin: Begin)
         assert await journal.snapshot(CLAN) == NEW
 
 
-async def test_pending_events_are_never_too_old_to_be_kept(begin: Begin) -> None:
+async def test_pending_events_are_not_pruned_with_the_delivered_ones(begin: Begin) -> None:
     async with begin(keep_delivered=timedelta(0)) as journal:
         await journal.commit(CLAN, None, [happened(1)])
         assert await journal.prune(NOW + 1e9) == 0

@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import aiosqlite
 import pytest
 
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import CannotOpenError, NewerSchemaError, SqliteJournal
+from coc2mqtt.journal.codec import encode_record, encode_snapshot, encode_watch
 from coc2mqtt.journal.migrations import APPLICATION_ID, MIGRATIONS, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+CLAN = Resource(Kind.CLAN, "#2PP")
+EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
 FIRST, SECOND, FAULTY = ("CREATE TABLE a (x)",), ("CREATE TABLE b (x)",), ("CREATE TABLE c (x)", "no SQL")
 
 
@@ -35,9 +42,9 @@ def content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def migrated(path: Path, migrations: Sequence[Sequence[str]]) -> None:
-    async with aiosqlite.connect(path, isolation_level=None) as connection:
-        await migrate(connection, migrations=migrations)
+def migrated(path: Path, migrations: Sequence[Sequence[str]]) -> int:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return migrate(connection, migrations=migrations)
 
 
 @pytest.mark.parametrize("before", [None, b""], ids=["no file", "an empty file"])
@@ -51,20 +58,45 @@ async def test_an_empty_file_is_brought_from_version_0_to_the_latest(path: Path,
         assert ask(path, "PRAGMA application_id") == [(APPLICATION_ID,)]
 
 
-async def test_only_the_steps_that_are_missing_are_made(path: Path) -> None:
-    await migrated(path, [FIRST])
+def test_only_the_steps_that_are_missing_are_made(path: Path) -> None:
+    assert migrated(path, [FIRST]) == 1
     assert tables(path) == ["a"]
-    await migrated(path, [FIRST, SECOND])
+    assert migrated(path, [FIRST, SECOND]) == 1
     assert tables(path) == ["a", "b"]
-    await migrated(path, [FIRST, SECOND])
+    assert migrated(path, [FIRST, SECOND]) == 0
     assert ask(path, "PRAGMA user_version") == [(2,)]
 
 
-async def test_a_step_that_fails_is_undone_and_those_before_it_stand(path: Path) -> None:
+def test_a_step_that_fails_is_undone_and_those_before_it_stand(path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
-        await migrated(path, [FIRST, FAULTY, SECOND])
+        migrated(path, [FIRST, FAULTY, SECOND])
     assert tables(path) == ["a"]
     assert ask(path, "PRAGMA user_version") == [(1,)]
+
+
+def begin_first_version(path: Path) -> None:
+    """Write what the first version of the program did, before there were checksums."""
+    snapshot, watch = Snapshot({"name": "The Order"}, {}, 7.0), Watch(Kind.CLAN, "#2PP", 60.0)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate(connection, migrations=MIGRATIONS[:1])
+        connection.execute("INSERT INTO snapshot VALUES ('clan', '#2PP', 7.0, ?)", (encode_snapshot(snapshot),))
+        connection.execute(
+            "INSERT INTO event (id, kind, timestamp, record) VALUES ('4', 'clan', ?, ?)",
+            (EVENT.timestamp, encode_record(EventRecord.of(EVENT))),
+        )
+        connection.execute("INSERT INTO watch (kind, tag, body) VALUES ('clan', '#2PP', ?)", (encode_watch(watch),))
+
+
+async def test_a_file_of_the_first_version_is_read_and_written(path: Path) -> None:
+    await asyncio.to_thread(begin_first_version, path)
+    for pending in (1, 2):
+        async with SqliteJournal(path) as journal:
+            assert await journal.snapshot(CLAN) == Snapshot({"name": "The Order"}, {}, 7.0)
+            assert [one.watch for one in await journal.watches()] == [Watch(Kind.CLAN, "#2PP", 60.0)]
+            assert [entry.seq for entry in await journal.pending()] == list(range(1, pending + 1))
+            await journal.commit(CLAN, None, [EVENT])
+            await journal.prune(EVENT.timestamp)
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,18 +25,17 @@ async def test_a_commit_that_fails_anywhere_stores_nothing(path: Path, table: st
     async with SqliteJournal(path, max_pending=1) as journal:
         await journal.commit(CLAN, OLD, [EVENT])
         before = await journal.pending(), await journal.counts()
-        with closing(sqlite3.connect(path)) as other:
-            for change in ("INSERT", "UPDATE"):
-                other.execute(
-                    f"CREATE TRIGGER fail_{change} AFTER {change} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END"
-                )
+        connection = journal._database._opened()
+        for change in ("INSERT", "UPDATE"):
+            await connection.execute(
+                f"CREATE TRIGGER fail_{change} AFTER {change} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
         with pytest.raises(WriteFailedError, match="no"):
             await journal.commit(CLAN, NEW, [EVENT])
         assert await journal.snapshot(CLAN) == OLD
         assert (await journal.pending(), await journal.counts()) == before
 
-        with closing(sqlite3.connect(path)) as other:
-            other.executescript("DROP TRIGGER fail_INSERT; DROP TRIGGER fail_UPDATE")
+        await connection.executescript("DROP TRIGGER fail_INSERT; DROP TRIGGER fail_UPDATE")
         await journal.commit(CLAN, NEW, [EVENT])
         assert await journal.snapshot(CLAN) == NEW
         assert (await journal.counts()).last_seq == 2

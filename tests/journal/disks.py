@@ -1,0 +1,88 @@
+"""Small disks that get full, fail, or may only be read: real ones, where the machine lets the tests mount them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BALLAST = "ballast"
+
+
+class Disk:
+    """A mounted disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self, *, but: int = 0) -> None:
+        """Leave no more than so many bytes free."""
+        with (self.folder / _BALLAST).open("ab", buffering=0) as ballast:
+            for size in (65536, 4096, 1):
+                try:
+                    while True:
+                        ballast.write(b"\0" * size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+            os.ftruncate(ballast.fileno(), max(0, ballast.tell() - but))
+
+    def free(self) -> None:
+        (self.folder / _BALLAST).unlink()
+
+    def set_read_only(self) -> None:
+        """Mount it again for reading alone; nothing may be open for writing."""
+        _run("mount", "-o", "remount,ro", str(self.folder))
+
+    def set_writable(self) -> None:
+        _run("mount", "-o", "remount,rw", str(self.folder))
+
+    def fail(self) -> None:
+        """Have the kernel give up writing, as it does after an error of the disk, whoever has files open (ext4)."""
+        _run("mount", "-o", "remount,abort", str(self.folder))
+
+
+@contextmanager
+def tmpfs(folder: Path, *, size: str) -> Iterator[Disk]:
+    with _mounted(folder, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
+        yield Disk(folder)
+
+
+@contextmanager
+def ext4(image: Path, folder: Path) -> Iterator[Disk]:
+    """Mount a disk of 16 MB, which is made if it is not there yet."""
+    if not image.exists():
+        with image.open("wb") as file:
+            file.truncate(16 * 1024 * 1024)
+        _run("mkfs.ext4", "-q", "-F", str(image))
+    with _mounted(folder, "-o", "loop", str(image)):
+        yield Disk(folder)
+
+
+@contextmanager
+def _mounted(folder: Path, *arguments: str) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    _run("mount", *arguments, str(folder))
+    try:
+        yield
+    finally:
+        _run("umount", "-l", str(folder))
+
+
+def _run(program: str, *arguments: str) -> None:
+    try:
+        subprocess.run([program, *arguments], check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip(f"there is no {program} on this machine")
+    except subprocess.CalledProcessError as error:
+        if program == "umount":
+            raise
+        pytest.skip(f"this machine does not let the tests mount a disk: {error.stderr.strip()}")

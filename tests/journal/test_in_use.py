@@ -1,0 +1,133 @@
+"""One program for each journal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.journal import InUseError, SqliteJournal, file
+from tests.journal.holder import Holder, holding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLAN = Resource(Kind.CLAN, "#2PP")
+EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
+
+
+def link(path: Path) -> Path:
+    os.link(path, path.with_name("linked.db"))
+    return path.with_name("linked.db")
+
+
+def symlink(path: Path) -> Path:
+    path.with_name("pointing.db").symlink_to(path)
+    return path.with_name("pointing.db")
+
+
+def through_a_linked_folder(path: Path) -> Path:
+    folder = path.parent.with_name(f"{path.parent.name}-linked")
+    folder.symlink_to(path.parent)
+    return folder / path.name
+
+
+def relative(path: Path) -> Path:
+    return Path(os.path.relpath(path))
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "_PATIENCE", 0.0)
+
+
+async def refused(path: Path) -> InUseError:
+    with pytest.raises(InUseError) as caught:
+        async with SqliteJournal(path):
+            pass
+    return caught.value
+
+
+async def test_a_second_program_is_refused_in_one_sentence_after_two_seconds(path: Path) -> None:
+    async with holding(path) as holder:
+        assert await holder.said() == "open"
+        begun = time.monotonic()
+        error = await refused(path)
+        assert 2.0 <= time.monotonic() - begun < 3.0
+    assert str(error) == (
+        f"another program, most likely another coc2mqtt, uses the journal {path}: stop that one, or name another file "
+        "as journal.path"
+    )
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("doing", ["nothing", "commit", "commit_much", "fail", "empty"])
+async def test_it_is_held_from_the_opening_on_whatever_was_done(path: Path, doing: str) -> None:
+    async with holding(path, doing) as holder:
+        assert await holder.said() == "open"
+        for _ in range(2):  # the first refusal must not make room for a second try
+            await refused(path)
+        assert sorted(os.listdir(path.parent)) == ["coc2mqtt.db", "coc2mqtt.db-wal"]  # noqa: PTH208 - the names
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("name", [relative, symlink, link, through_a_linked_folder])
+async def test_it_is_held_under_every_name(path: Path, name: Callable[[Path], Path]) -> None:
+    async with holding(path, "commit") as holder:
+        assert await holder.said() == "open"
+        await refused(name(path))
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_it_is_held_within_the_same_program_as_well(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        await journal.commit(CLAN, Snapshot({}), [EVENT])
+        await refused(path)
+        await refused(path)
+        assert len(await journal.pending()) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_it_is_free_at_once_after_a_kill_and_holds_what_was_committed(path: Path) -> None:
+    async with holding(path, "commit") as holder:
+        assert await holder.said() == "open"
+        await holder.kill()
+        async with SqliteJournal(path) as journal:
+            assert len(await journal.pending()) == 1
+            assert await journal.snapshot(CLAN) == Snapshot({"name": "The Order"})
+
+
+class Waits(random.Random):
+    """Tells when the waiting for another program begins: chance says how long until the next look."""
+
+    def __init__(self, begun: Callable[[], object]) -> None:
+        super().__init__(1)
+        self._begun = begun
+
+    def uniform(self, a: float, b: float) -> float:
+        self._begun()
+        return super().uniform(a, b)
+
+
+async def test_a_program_that_starts_while_another_one_ends_waits_for_it(path: Path) -> None:
+    async with holding(path, "commit") as holder:
+        assert await holder.said() == "open"
+        loop = asyncio.get_running_loop()
+        waits = Waits(lambda: loop.call_soon_threadsafe(holder.release))
+        async with SqliteJournal(path, rng=waits) as journal:
+            assert len(await journal.pending()) == 1
+
+
+async def test_of_several_that_begin_the_same_new_file_at_once_one_gets_it(path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        holders: list[Holder] = [await stack.enter_async_context(holding(path)) for _ in range(3)]
+        said = await asyncio.gather(*(holder.said() for holder in holders))
+    assert sorted(said) == ["InUseError"] * 2 + ["open"]

@@ -1,0 +1,75 @@
+"""The file and what is written ahead beside it stay as small as what they hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.journal import SqliteJournal
+from tests.journal.damaging import beside
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = 1_800_000_000.0
+CLAN = Resource(Kind.CLAN, "#2PP")
+EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=NOW, metadata={"note": "x" * 160, "other": "y" * 160})
+MB = 1_000_000
+
+
+def sizes(path: Path) -> tuple[int, int]:
+    return path.stat().st_size, beside(path, "-wal").stat().st_size
+
+
+async def outage(journal: SqliteJournal) -> None:
+    """Let 20,000 events wait, be delivered, and be forgotten."""
+    for _ in range(40):
+        await journal.commit(CLAN, None, [EVENT] * 500)
+    while entries := await journal.pending(limit=1000):
+        await journal.acknowledge(entry.seq for entry in entries)
+
+
+async def test_what_an_outage_made_the_file_grow_by_is_given_back(path: Path) -> None:
+    async with SqliteJournal(path, keep_delivered=timedelta(hours=1), clock=lambda: NOW) as journal:
+        await outage(journal)
+        grown, _ = sizes(path)
+        assert grown > 11 * MB
+        assert await journal.prune(NOW + 3601) == 20_000
+        file, ahead = sizes(path)
+        assert file < 5 * MB
+        assert ahead < 1 * MB
+        await journal.commit(CLAN, Snapshot({}), [EVENT])
+    async with SqliteJournal(path, clock=lambda: NOW) as journal:
+        assert await journal.snapshot(CLAN) == Snapshot({})
+        assert len(await journal.pending()) == 1
+
+
+async def test_the_same_outage_again_needs_no_more_room(path: Path) -> None:
+    async with SqliteJournal(path, keep_delivered=timedelta(0), clock=lambda: NOW) as journal:
+        grown = []
+        for _ in range(3):
+            await outage(journal)
+            grown.append(sizes(path)[0])
+            await journal.prune(NOW + 1)
+        assert max(grown) < 1.1 * grown[0]
+
+
+async def test_what_is_written_ahead_stays_small_however_often_is_committed(path: Path) -> None:
+    much = {str(number): "x" * 100 for number in range(500)}
+    async with SqliteJournal(path, clock=lambda: NOW) as journal:
+        for number in range(1500):
+            await journal.commit(CLAN, Snapshot({**much, "number": number}), [])
+        file, ahead = sizes(path)
+    assert file < 1 * MB
+    assert ahead < 5 * MB
+
+
+async def test_one_large_commit_leaves_no_large_file_beside_it(path: Path) -> None:
+    async with SqliteJournal(path, clock=lambda: NOW) as journal:
+        await journal.commit(CLAN, None, [EVENT] * 30_000)
+        assert sizes(path)[1] > 15 * MB
+        for _ in range(2):
+            await journal.commit(CLAN, None, [EVENT])
+        assert sizes(path)[1] < 5 * MB
