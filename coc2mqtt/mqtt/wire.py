@@ -267,8 +267,6 @@ class Wire:
 
     def _write(self) -> None:
         try:
-            if not self._answered:
-                self._read()  # why TLS was ended cannot be read any more after a write that failed
             self._paho.loop_write()
         except (OSError, ValueError):
             self._broken(break_off(self._options))

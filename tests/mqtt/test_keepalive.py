@@ -46,6 +46,7 @@ async def test_a_broker_that_falls_silent_is_noticed_within_the_keepalive(
 
 async def test_a_connection_on_which_nothing_happens_is_kept_alive(mosquitto: StartMosquitto) -> None:
     async with unwatched(replace(OPTIONS, port=mosquitto().port)) as session:
+        await session.publish("coc/x", b"")
         with pytest.raises(TimeoutError):
             # The broker itself gives a client up after one and a half of its keepalive, at the next full second.
             await asyncio.wait_for(session.receive(), 3)
@@ -86,7 +87,7 @@ async def test_of_both_keepalives_the_shorter_one_counts(
     async with unwatched(replace(OPTIONS, port=await serve(broker), keepalive=ours)) as session:
         start = time.monotonic()
         with pytest.raises(BrokerSilentError, match="has not answered for 1 s"):
-            await session.receive()
+            await asyncio.wait_for(session.receive(), 5)
         assert 0.9 < time.monotonic() - start < 1 + LATE
     assert pings == [pytest.approx(0.5, abs=0.3)]
 
@@ -114,9 +115,10 @@ async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
 
     async with unwatched(replace(OPTIONS, port=await serve(broker)), protocol) as session:
         start = time.monotonic()
-        ends = await asyncio.gather(
-            session.publish("a/b", b""), publish_on(), session.receive(), return_exceptions=True
-        )
+        async with asyncio.timeout(5):
+            ends = await asyncio.gather(
+                session.publish("a/b", b""), publish_on(), session.receive(), return_exceptions=True
+            )
         assert 0.9 < time.monotonic() - start < 1 + LATE
     assert {type(end) for end in ends} == {MissingAcknowledgementError}
     assert "answers, but did not acknowledge a message within 1 s, so it is sent again" in str(ends[0])

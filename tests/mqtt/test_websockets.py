@@ -130,9 +130,15 @@ async def test_each_transport_on_the_other_ones_port_is_said(mosquitto: StartMos
         await open_session(replace(OPTIONS, port=port, transport="tcp"), "5")
 
 
-async def test_a_websocket_without_mqtt_behind_it_is_said(serve: Serve) -> None:
+@pytest.mark.parametrize("answer", [None, b"\x30\x06\x00\x02\xff\xfe\x00\x00"], ids=["hangs up", "nonsense"])
+async def test_a_websocket_without_mqtt_behind_it_is_said(serve: Serve, answer: bytes | None) -> None:
     async def talk(websocket: Websocket) -> None:
         assert (await websocket.receive())[0] == BINARY
+        if answer is not None:
+            websocket.send(answer)
+            await websocket.reader.read()
 
-    with pytest.raises(SilentBrokerError, match=r"closed the connection without an answer: check mqtt.path"):
-        await open_session(replace(OPTIONS, port=await serve(upgraded(talk))), "5")
+    options = replace(OPTIONS, port=await serve(upgraded(talk)))
+    async with asyncio.timeout(1):  # less than the options' time-out
+        with pytest.raises(SilentBrokerError, match=r"closed the connection without an answer: check mqtt.path"):
+            await open_session(options, "5")
