@@ -1,0 +1,98 @@
+"""A bridge whose journal is damaged goes on with a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.journal.damaging import change, names, overwrite
+from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
+from tests.service.observer import observing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from coc2mqtt.demo import World
+    from tests.conftest import StartMosquitto
+    from tests.service.journals import MakeBridge, MakeSettings
+
+SAID = (
+    "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, every watch "
+    "begins with a first look"
+)
+# An event of which nobody reads before the bridge is there and delivers it.
+ADD_SPOILED_EVENT = """
+    INSERT INTO event (id, kind, timestamp, record, checksum)
+    VALUES ('1e25e0a518874ce28d39a65fedd29517', 'clan', strftime('%s'), '{}', 1)
+"""
+
+
+def kept(folder: Path) -> list[str]:
+    return [name for name in names(folder) if name.startswith("coc2mqtt.db.damaged-") and not name.endswith("-wal")]
+
+
+async def test_damage_found_at_the_start_costs_what_was_remembered_and_nothing_else(
+    mosquitto: StartMosquitto, world: World, bridge: MakeBridge, settings: MakeSettings, tmp_path: Path
+) -> None:
+    broker = mosquitto()
+    clan, path = world.clan_tags[0], tmp_path / "coc2mqtt.db"
+    running = bridge(settings(broker.port, watch=watching_one_clan(world)))
+    async with observing(broker.port) as observer:
+        await running.start()
+        await until_seen(observer, world)
+        assert await running.end() == 0
+        overwrite(path, 0, 5000)
+        world.leave(clan)  # which nobody can tell any more
+        before = len(observer.seen)
+        await running.start()
+        await observer.until(lambda: any("/state/clan" in one.topic for one in observer.seen[before:]), "a first look")
+        world.join(clan)
+        await observer.until_events(2, "what follows it")
+        assert kinds(observer) == ["clan_updated", "member_joined"]
+        assert await running.end() == 0
+        await observer.until(lambda: states(observer) == ["online", "offline"] * 2, "the goodbye")
+    assert len(kept(tmp_path)) == 1
+    lines = [line for line in running.log.splitlines() if "error" in line]
+    assert len(lines) == 1
+    assert f"{SAID}, and watches that were made by commands must be made again" in lines[0]
+    assert f"kept_as={tmp_path / kept(tmp_path)[0]}" in lines[0]
+
+
+async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time_the_end(
+    mosquitto: StartMosquitto, world: World, bridge: MakeBridge, settings: MakeSettings, tmp_path: Path
+) -> None:
+    broker = mosquitto()
+    (clan, other), path = world.clan_tags, tmp_path / "coc2mqtt.db"
+    running = bridge(settings(broker.port, watch=watching_one_clan(world)))
+    async with observing(broker.port) as observer:
+        await running.start()
+        await until_seen(observer, world)
+        await observer.request("watch", kind="clan", tag=other, interval=3600, war=False)
+        await observer.until(lambda: observer.retained(f"coc/clan/{other[1:]}/state/clan"), "the second clan")
+        assert await running.end() == 0
+
+        change(path, ADD_SPOILED_EVENT)
+        await running.start()
+        await observer.until(lambda: states(observer) == ["online", "offline"] * 2 + ["online"], "its return")
+        assert len(kept(tmp_path)) == 1
+        assert SAID in running.log
+        assert "must be made again" not in running.log
+        listed = await observer.request("list")
+        assert [one["tag"] for one in listed["data"]["watches"]] == [clan, other]
+        world.join(clan)
+        await observer.until_events(2, "a change")
+        assert kinds(observer) == ["clan_updated", "member_joined"]
+        health = await observer.request("health_check")
+        assert health["data"]["healthy"] is True
+        assert await running.end() == 0
+
+        change(path, ADD_SPOILED_EVENT)
+        await running.start()
+        assert await status_of(running) == 1
+        assert running.log.splitlines()[-1] == (
+            f"coc2mqtt: the journal {path} is damaged (events after 0: the checksum is another one), for the second "
+            f"time within ten minutes (the first is {kept(tmp_path)[0]}): check the disk, or name a file on another "
+            "one as journal.path"
+        )
+        await observer.until(lambda: states(observer) == ["online", "offline"] * 4, "its end")
+    assert len(kept(tmp_path)) == 1
+    assert "Traceback" not in running.log
