@@ -5,12 +5,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test check audit format lock clean
+.PHONY: demo test chaos check audit format lock clean
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
 test: $(VENV)/.dev  ## all tests
 	$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
+
+chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
+import random
 import shutil
 import signal
 import socket
@@ -26,10 +28,14 @@ def find_program(name: str) -> str | None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Return a port of the loopback on which nothing listens.
+
+    It is none of those that systems give to outgoing connections: who stops listening can begin again.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 async def witness(port: int, topic: str, *options: str) -> bytes | None:

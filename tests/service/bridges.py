@@ -33,6 +33,11 @@ class BridgeProcess:
         self._config.write_text(yaml.safe_dump(settings))
 
     @property
+    def exit_status(self) -> int | None:
+        """What it ended with by itself, None while it runs."""
+        return None if self._process is None else self._process.returncode
+
+    @property
     def log(self) -> str:
         return self._log.read_text()
 
@@ -50,10 +55,11 @@ class BridgeProcess:
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit status, which must come within the promised five seconds."""
         assert self._process is not None
-        process, self._process = self._process, None
-        process.send_signal(how)
+        self._process.send_signal(how)
         async with asyncio.timeout(5):
-            return await process.wait()
+            status = await self._process.wait()
+        self._process = None
+        return status
 
     async def kill_if_running(self) -> None:
         if self._process is not None and self._process.returncode is None:

@@ -1,0 +1,105 @@
+"""Facts: what the API shows, in pieces that can be told one by one, and every value that each of them has had."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from coc2mqtt.demo import World
+
+Json = dict[str, Any]
+# The tag first, then whatever tells the fact from every other.
+Key = tuple[Any, ...]
+
+HERE = "here"
+CLAN_FIELDS = ("clanPoints", "members")
+MEMBER_FIELDS = ("role", "name", "townHallLevel", "donations", "donationsReceived")
+PLAYER_FIELDS = ("name", "townHallLevel", "builderHallLevel", "trophies", "bestTrophies")
+UNIT_LISTS = ("troops", "spells", "heroes", "heroEquipment")
+
+
+class Turn(NamedTuple):
+    """A change of one fact, in seconds of the run; None stands for what is not there."""
+
+    at: float
+    key: Key
+    old: Any
+    new: Any
+
+
+class Truth:
+    """Every value that each fact of a world has had since the first look, the present one last.
+
+    A fact that came up later begins with None, and one that is gone ends with it.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.values: dict[Key, list[Any]] = {
+            key: [value] for tag in (*world.clan_tags, *world.player_tags) for key, value in facts(world, tag)
+        }
+        self.turns: list[Turn] = []
+
+    def look(self, tag: str, at: float) -> None:
+        """Take up what has changed in a clan, its war, or a player."""
+        now = dict(facts(self._world, tag))
+        gone = [key for key in self.values if key[0] == tag and key not in now]
+        for key, value in (*now.items(), *((key, None) for key in gone)):
+            values = self.values.setdefault(key, [None])
+            if values[-1] != value:
+                self.turns.append(Turn(at, key, values[-1], value))
+                values.append(value)
+
+
+def member(clan: str, tag: str, field: str) -> Key:
+    """Return the key of a fact of a clan's member; ``HERE`` is that there is such a member."""
+    return clan, "member", tag, field
+
+
+def attack(clan: str, opponent: str, order: int) -> Key:
+    """Return the key of an attack; the order counts within one war."""
+    return clan, "attack", opponent, order
+
+
+def facts(world: World, tag: str) -> Iterator[tuple[Key, Any]]:
+    """Yield what the API shows of a clan and its war, or of a player."""
+    page = world.player(tag)
+    if page is not None:
+        yield from _of_player(page)
+        return
+    yield from _of_clan(world.clan(tag) or {})
+    yield from _of_war(tag, world.current_war(tag) or {})
+
+
+def _of_clan(clan: Json) -> Iterator[tuple[Key, Any]]:
+    yield from _fields(clan["tag"], clan, CLAN_FIELDS)
+    for one in clan["memberList"]:
+        yield member(clan["tag"], one["tag"], HERE), True
+        for field in MEMBER_FIELDS:
+            yield member(clan["tag"], one["tag"], field), one[field]
+
+
+def _of_war(clan: str, war: Json) -> Iterator[tuple[Key, Any]]:
+    yield (clan, "war state"), war["state"]
+    opponent = war["opponent"].get("tag")
+    yield (clan, "war"), opponent
+    for side in ("clan", "opponent"):
+        for fighter in war[side].get("members", []):
+            for one in fighter.get("attacks", []):
+                yield attack(clan, opponent, one["order"]), [one["attackerTag"], one["defenderTag"], one["stars"]]
+
+
+def _of_player(page: Json) -> Iterator[tuple[Key, Any]]:
+    yield from _fields(page["tag"], page, PLAYER_FIELDS)
+    for name in UNIT_LISTS:
+        for unit in page[name]:
+            yield (page["tag"], name, unit["name"], unit["village"]), unit["level"]
+    for one in page["achievements"]:
+        yield (page["tag"], "achievement", one["name"], one["village"], one["info"]), one["stars"]
+
+
+def _fields(tag: str, body: Mapping[str, Any], fields: tuple[str, ...]) -> Iterator[tuple[Key, Any]]:
+    for field in fields:
+        yield (tag, field), body[field]
