@@ -9,7 +9,7 @@ import structlog
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
 from coc2mqtt.mqtt.commands import CommandError
-from coc2mqtt.mqtt.payloads import WatchPayload
+from coc2mqtt.mqtt.payloads import WatchPayload, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -106,7 +106,7 @@ class WatchList:
         return WatchPayload(
             kind="clan" if clan else "player",
             tag=watch.tag,
-            name=name if isinstance(name, str) else None,
+            name=shorten(name) if isinstance(name, str) else None,
             interval=watch.interval,
             members=watch.members if clan else None,
             war=watch.war if clan else None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.events.event import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
 Json = dict[str, Any]
 
@@ -66,21 +67,19 @@ def diff_paths(old: Json, new: Json, *, exclude_fields: frozenset[str] = frozens
 
 def _equivalent(old: Any, new: Any) -> bool:
     """Tell whether two values are the same but for the order of lists."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(_equivalent(value, new[key]) for key, value in old.items())
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and not _unmatched(old, new)
-    return bool(old == new)
+    return bool(old == new) or frozen(old) == frozen(new)
 
 
-def _unmatched(old: list[Any], new: list[Any]) -> list[Any]:
-    left = list(new)
-    for item in old:
-        match = next((number for number, other in enumerate(left) if _equivalent(item, other)), None)
-        if match is None:
-            return left
-        del left[match]
-    return left
+def frozen(value: Any) -> Hashable:
+    """Return what is equal for values of JSON that are the same but for the order of lists, and for no others.
+
+    To compare the entries of two long lists with one another, each with each, would take hours.
+    """
+    if isinstance(value, dict):
+        return "object", frozenset((key, frozen(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return "list", frozenset(Counter(map(frozen, value)).items())
+    return value  # type: ignore[no-any-return]  # what else there is in JSON is hashable
 
 
 def falls(old: Json, new: Json, fields: Iterable[str]) -> bool:

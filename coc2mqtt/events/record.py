@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+import orjson
+
+from coc2mqtt.events.diff import frozen
 from coc2mqtt.events.summary import summarize
 
 if TYPE_CHECKING:
     from coc2mqtt.events.event import Change, Event
 
 _LONGEST_TEXT = 160
+_LONGEST_SUMMARY = 600
 _MOST_ITEMS = 5
 _MOST_CHANGES = 20
 # As many as a clan has members.
 _LONGEST_LIST = 50
+# As JSON, in bytes: far more than the largest list that is cut to what fits when it is published.
+_LARGEST_VALUE = 8192
 # What tells one item of a list (a troop, an achievement, a label, a district) from another, in few bytes.
 _ITEM_KEYS = ("tag", "name", "village", "level", "stars", "value")
 
@@ -24,8 +30,8 @@ class EventRecord:
     """What is said of an event; every value can be written as JSON.
 
     ``timestamp`` is Unix time in seconds. Each of ``changes`` has ``field``, ``old_value`` and ``new_value``; of a
-    list only the items that differ are kept, of a long text its beginning, so that a record stays small whatever
-    the API sent.
+    list only the items that differ are kept, of a long text its beginning, and what is large even so is left out, so
+    that a record stays small whatever the API sent.
     """
 
     event_type: str
@@ -39,24 +45,39 @@ class EventRecord:
     @classmethod
     def of(cls, event: Event) -> Self:
         """Return what is to be said of the event; of very many changes the first, and how many were left out."""
-        left_out = len(event.changes) - _MOST_CHANGES
-        metadata = {**event.metadata, "left_out": left_out} if left_out > 0 else event.metadata
+        changes = [change for change in map(_trim_change, event.changes[:_MOST_CHANGES]) if _is_small(change)]
+        metadata = {key: value for key, item in event.metadata.items() if _is_small(value := _shorten(item))}
+        left_out = len(event.changes) - len(changes) + len(event.metadata) - len(metadata)
         return cls(
             event_type=event.event_type.value,
             tag=event.tag,
-            name=event.name,
+            # The API's word, which nobody has checked.
+            name=_cut(event.name, _LONGEST_TEXT) if isinstance(event.name, str) else None,
             timestamp=event.timestamp,
-            summary=summarize(event),
-            changes=tuple(_trim_change(change) for change in event.changes[:_MOST_CHANGES]),
-            metadata={key: _shorten(value) for key, value in metadata.items()},
+            summary=_cut(summarize(event), _LONGEST_SUMMARY),
+            changes=tuple(changes),
+            metadata={**metadata, "left_out": left_out} if left_out else metadata,
         )
 
 
 def _trim_change(change: Change) -> dict[str, Any]:
     old, new = change.old_value, change.new_value
     if isinstance(old, list) and isinstance(new, list):
-        old, new = [item for item in old if item not in new], [item for item in new if item not in old]
+        old, new = _without(old, new), _without(new, old)
     return {"field": change.field, "old_value": _trim(old), "new_value": _trim(new)}
+
+
+def _without(items: list[Any], others: list[Any]) -> list[Any]:
+    known = set(map(frozen, others))
+    return [item for item in items if frozen(item) not in known]
+
+
+def _is_small(value: Any) -> bool:
+    return len(orjson.dumps(value)) <= _LARGEST_VALUE
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _shorten(value: Any) -> Any:
@@ -69,8 +90,8 @@ def _shorten(value: Any) -> Any:
 
 
 def _trim(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        return value[: _LONGEST_TEXT - 1] + "…"
+    if isinstance(value, str):
+        return _cut(value, _LONGEST_TEXT)
     if isinstance(value, dict):
         short = {key: value[key] for key in _ITEM_KEYS if key in value}
         return {key: _trim(item) for key, item in (short or value).items()}

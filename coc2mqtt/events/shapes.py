@@ -12,6 +12,8 @@ from coc2mqtt.clash.errors import BadAnswerError
 
 Json = dict[str, Any]
 
+# Several times what the game has of anything: comparing must end, and each entry can be an event.
+_MOST_ITEMS = 1000
 _AT_WAR = ("preparation", "inWar", "warEnded")
 
 
@@ -96,6 +98,7 @@ def _check_items(data: Json, field: str, key: str) -> None:
     if items is None:
         return
     _check(isinstance(items, list), f"{field} is no list")
+    _check(len(items) <= _MOST_ITEMS, f"{field} has more than {_MOST_ITEMS} entries")
     _check(
         all(isinstance(item, dict) and isinstance(item.get(key), str) for item in items),
         f"an entry of {field} has no {key}",

@@ -15,6 +15,7 @@ from coc2mqtt.homeassistant import (
     discovery_topic,
     removal,
 )
+from coc2mqtt.mqtt.payloads import shorten
 
 if TYPE_CHECKING:
     from coc2mqtt.events.watch import Watch
@@ -53,7 +54,7 @@ class Discovery:
             instance=self._instance,
             version=self._version,
             tag=tag,
-            name=name,
+            name=None if name is None else shorten(name),
             topics=topics,
             event_types=_CLAN_EVENT_TYPES,
             war=watch.war,

@@ -10,10 +10,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+_LONGEST_TEXT = 255
+
 
 def iso_time(unix_time: float) -> str:
     """Return a Unix time in seconds as it is published, such as ``2026-11-23T12:00:00.123+00:00``."""
     return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
+
+
+def shorten(text: str) -> str:
+    """Return a text of the API, which bounds none of its own, cut to the 255 characters that Home Assistant shows."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
 class Payload(BaseModel):

@@ -17,6 +17,7 @@ from coc2mqtt.mqtt.payloads import (
     WarPayload,
     WarSidePayload,
     iso_time,
+    shorten,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _player(tag: str, data: Json, taken_at: float) -> PlayerPayload:
         donations_received=_integer(data.get("donationsReceived")),
         war_preference=_text(data.get("warPreference")),
         role=_text(data.get("role")),
-        clan=PlayerClanPayload(tag=clan["tag"], name=_text(clan.get("name")))
+        clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=_text(clan.get("name")))
         if isinstance(clan, dict) and isinstance(clan.get("tag"), str)
         else None,
         updated_at=iso_time(taken_at),
@@ -110,7 +111,7 @@ def _war(tag: str, snapshot: Snapshot) -> WarPayload:
     return WarPayload(
         state=_text(data.get("state")),
         war_log="private" if private else "public",
-        war_id=war_id(data),
+        war_id=_text(war_id(data)),
         preparation_start_time=api_time(data.get("preparationStartTime")),
         start_time=api_time(data.get("startTime")),
         end_time=api_time(data.get("endTime")),
@@ -152,7 +153,7 @@ def _number(value: object) -> float | None:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return shorten(value) if isinstance(value, str) else None
 
 
 def _object(value: object) -> Json:

@@ -57,6 +57,8 @@ def test_max_age_of_any_text_is_a_number_of_seconds(header: str) -> None:
         ("inf", None),
         ("9" * 400, None),
         ("Thu, 99 Oct 2026 12:00:30 GMT", None),
+        ("Thu, 15 Oct 99999999999999999999 12:00:30 GMT", None),
+        ("Thu, 15 Oct 2026 12:00:30 +999999999999999999999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import time
+from typing import Any
+
+import pytest
+
 from coc2mqtt.events.diff import diff_dicts, diff_member_tags, diff_named_list, diff_paths
-from coc2mqtt.events.event import Change
+from coc2mqtt.events.event import Change, Event, EventType
+from coc2mqtt.events.record import EventRecord
 from tests.events.builders import member, unit
 
 
@@ -30,6 +36,32 @@ def test_diff_paths_goes_down_to_the_leaves() -> None:
         Change("grown", None, {"e": 1}),
         Change("list", [1], [2]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ([1, 2, 2], [2, 1, 2], True),
+        ([1, 2, 2], [1, 1, 2], False),
+        ([{"a": [1, 2]}, {"b": 3}], [{"b": 3}, {"a": [2, 1]}], True),
+        ([{"a": [1, 2]}], [{"a": [1, 3]}], False),
+        ([[], {}], [{}, []], True),
+        ([[]], [{}], False),
+        ([None, "1"], [1, None], False),
+    ],
+)
+def test_the_order_of_a_list_is_no_difference_and_how_often_it_has_something_is(old: Any, new: Any, same: bool) -> None:
+    assert (diff_paths({"x": {"list": old}}, {"x": {"list": new}}) == []) is same
+
+
+def test_long_lists_are_compared_at_once() -> None:
+    numbers, start = list(range(30_000)), time.thread_time()
+    assert diff_paths({"x": numbers}, {"x": numbers[::-1]}) == []
+    (change,) = diff_paths({"x": numbers}, {"x": [*numbers[1:], -1]})
+    event = Event(EventType.CLAN_UPDATED, "#2PP", changes=(change,))
+    assert EventRecord.of(event).changes == ({"field": "x", "old_value": [0], "new_value": [-1]},)
+    # Each entry with each other one took a minute.
+    assert time.thread_time() - start < 3
 
 
 def test_diff_member_tags_returns_who_joined_left_and_differs() -> None:

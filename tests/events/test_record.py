@@ -167,3 +167,20 @@ def test_a_record_is_small_and_json_whatever_the_api_sent() -> None:
     assert len(record.changes) == 20
     assert record.metadata["left_out"] == 80
     assert len(orjson.dumps(record)) < 20_000
+
+
+def test_what_is_large_even_when_it_is_trimmed_is_left_out() -> None:
+    wide = {f"key {number}": number for number in range(10_000)}
+    changes = (Change("small", 1, 2), Change("wide", None, wide), Change("path." * 10_000, 1, 2))
+    event = Event(
+        EventType.CLAN_UPDATED, "#2PP", changes=changes, metadata={"role": wide, "tag": "#2PA"}, name="n" * 9000
+    )
+    record = EventRecord.of(event)
+    assert record.changes == ({"field": "small", "old_value": 1, "new_value": 2},)
+    assert record.metadata == {"tag": "#2PA", "left_out": 3}
+    assert len(orjson.dumps(record)) < 2000
+
+
+def test_a_name_that_is_no_text_is_none() -> None:
+    event = Event(EventType.WAR_NEW, "#2PP", metadata=WAR, name={"no": "text"})  # type: ignore[arg-type]
+    assert EventRecord.of(event).name is None

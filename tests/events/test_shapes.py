@@ -135,6 +135,7 @@ def test_what_is_accepted_can_be_compared_and_told(
         pytest.param(check_clan, {"tag": CLAN_TAG, "name": "The Order"}, id="a clan without its number of members"),
         pytest.param(check_player, {**PLAYER, "tag": "#2PX"}, id="another player"),
         pytest.param(check_player, {**PLAYER, "troops": {}}, id="troops that are no list"),
+        pytest.param(check_player, {**PLAYER, "spells": [unit("Rage Spell", 1)] * 1001}, id="a list without end"),
         pytest.param(check_war, {"state": "inWar"}, id="a war without sides and start"),
         pytest.param(check_war, {**WAR, "clan": {**WAR["clan"], "tag": "#2PX"}}, id="a war of others"),
         pytest.param(check_war, {**WAR, "opponent": None}, id="a war without an opponent"),

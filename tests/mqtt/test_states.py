@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, Payload, PlayerPayload, WarPayload
 from coc2mqtt.mqtt.states import FACETS, api_status, api_time, facets
+from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import OPPONENT_TAG, attack, clan, member, no_war, player, war
 
 CLAN, WAR = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
@@ -63,6 +66,23 @@ def test_whatever_the_api_said_the_state_is_valid(what: tuple[Resource, dict[str
     assert tuple(states) == FACETS[resource.kind]
     for facet, payload in states.items():
         assert MODELS[facet].model_validate(orjson.loads(payload.encode())) == payload
+
+
+def test_no_text_of_the_api_is_longer_than_what_is_shown() -> None:
+    long = "x" * 100_000
+    whole = war("inWar", start=long)
+    whole["opponent"] |= {"tag": long, "name": long}
+    for resource, data in (
+        (CLAN, clan(name=long, warLeague={"name": long})),
+        (PLAYER, player(name=long, clan={"tag": long, "name": long})),
+        (WAR, whole),
+    ):
+        for state in said(resource, Snapshot(data, {}, AT)).values():
+            assert len(orjson.dumps(state)) < 2000
+    assert said(CLAN, Snapshot(clan(name=long), {}, AT))["clan"]["name"] == "x" * 254 + "…"
+    watch = Watch(Kind.CLAN, "#2PP", 60.0)
+    device = Discovery(Topics(), instance="home", version="1", prefix="homeassistant").clan(watch, long)
+    assert orjson.loads(device.payload)["device"]["name"] == "x" * 254 + "…"
 
 
 def test_a_clan_is_shown_as_it_is() -> None:

@@ -1,0 +1,173 @@
+"""What goes on when the program dies: the API, and a broker that remembers in a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
+
+from coc2mqtt.clash import Answer, ClashClient, NotFoundError
+from coc2mqtt.mqtt.errors import ConnectionLostError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+    from coc2mqtt.mqtt.session import Message, Session
+
+Json = dict[str, Any]
+# Longer than the journal takes (seconds).
+_SLOW = 0.003
+# By path, such as `/clans/#2PP/currentwar`.
+Bodies = dict[str, Json]
+
+
+class ScriptedApi:
+    """Says what it is told to; ``asked`` is called with each path, right before the answer arrives."""
+
+    requests_per_second = 10_000.0
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self.asked: Callable[[str], None] = lambda _: None
+
+    @property
+    def client(self) -> ClashClient:
+        return cast("ClashClient", self)
+
+    def show(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+
+    async def clan(self, tag: str) -> Answer:
+        return await self._answer(f"/clans/{tag}")
+
+    async def current_war(self, tag: str) -> Answer:
+        return await self._answer(f"/clans/{tag}/currentwar")
+
+    async def war_log(self, tag: str) -> Answer:
+        return await self._answer(f"/clans/{tag}/warlog")
+
+    async def player(self, tag: str) -> Answer:
+        return await self._answer(f"/players/{tag}")
+
+    async def _answer(self, path: str) -> Answer:
+        await asyncio.sleep(0)
+        self.asked(path)
+        if path not in self._bodies:
+            raise NotFoundError("nothing is known of it")
+        return Answer(200, orjson.dumps(self._bodies[path]), 0.0)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A message that the broker has got, in which run of the program."""
+
+    run: int
+    topic: str
+    payload: bytes
+    retain: bool
+
+    @property
+    def data(self) -> Any:
+        return orjson.loads(self.payload)
+
+
+class Broker:
+    """Writes down each message before it acknowledges it."""
+
+    def __init__(self, path: Path, *, run: int) -> None:
+        self._path = path
+        self.run = run
+        self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        self.published = self._read()
+        self.taken: Callable[[], None] = lambda: None
+
+    @staticmethod
+    def recall(path: Path) -> list[Published]:
+        """Return what was published in all runs."""
+        broker = Broker(path, run=0)
+        os.close(broker._file)
+        return broker.published
+
+    def take(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        line = {"run": self.run, "topic": topic, "payload": payload.decode(), "retain": retain}
+        os.write(self._file, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        self.published.append(Published(self.run, topic, payload, retain))
+        self.taken()
+
+    def _read(self) -> list[Published]:
+        lines = [orjson.loads(line) for line in self._path.read_bytes().splitlines()]
+        return [Published(**{**line, "payload": line["payload"].encode()}) for line in lines]
+
+
+def retained(published: list[Published]) -> Mapping[str, bytes]:
+    """Return what the broker retains of it."""
+    last = {message.topic: message.payload for message in published if message.retain}
+    return {topic: payload for topic, payload in last.items() if payload}
+
+
+def events(published: list[Published]) -> list[Published]:
+    """Return the events, as all that is not retained and no answer."""
+    return [one for one in published if not one.retain and not one.topic.startswith("coc/bridge/response/")]
+
+
+class Line:
+    """A session with the broker; it breaks at its event ``breaks_at``, counted from 1 on.
+
+    That event arrives, and its acknowledgement gets lost. What is on its way then does not arrive.
+    """
+
+    protocol = "5"
+
+    def __init__(self, broker: Broker, *, breaks_at: int | None = None) -> None:
+        self._broker = broker
+        self._left = breaks_at
+        self._broken = asyncio.get_running_loop().create_future()
+        self._incoming: asyncio.Queue[Message] = asyncio.Queue()
+
+    @property
+    def session(self) -> Session:
+        return cast("Session", self)
+
+    def bring(self, message: Message) -> None:
+        self._incoming.put_nowait(message)
+
+    async def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        correlation_data: bytes | None = None,  # noqa: ARG002
+    ) -> None:
+        # Some are slow: what comes after them is acknowledged long before they arrive.
+        await asyncio.sleep(_SLOW if not retain and zlib.crc32(payload) % 3 == 0 else 0)
+        if not self._broken.done():
+            self._broker.take(topic, payload, retain=retain)
+            self._wear(retain=retain)
+        # While its acknowledgement is on its way back.
+        await asyncio.sleep(0)
+        if self._broken.done():
+            raise ConnectionLostError("the line is broken")
+
+    def _wear(self, *, retain: bool) -> None:
+        if self._left is not None and not retain:
+            self._left -= 1
+            if self._left == 0:
+                self._broken.set_result(None)
+
+    async def subscribe(self, topic_filter: str) -> None:
+        pass
+
+    async def messages(self) -> AsyncIterator[Message]:
+        while True:
+            message = asyncio.ensure_future(self._incoming.get())
+            await asyncio.wait([message, self._broken], return_when=asyncio.FIRST_COMPLETED)
+            if self._broken.done():
+                message.cancel()
+                raise ConnectionLostError("the line is broken")
+            yield message.result()

@@ -1,0 +1,138 @@
+"""The program that dies: all of a bridge between the API's client and the session with the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.engine import Engine
+from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.mqtt.bridge import Bridge
+from coc2mqtt.mqtt.commands import Commands
+from coc2mqtt.mqtt.delivery import Delivery
+from coc2mqtt.mqtt.discovery import Discovery
+from coc2mqtt.mqtt.errors import ConnectionLostError
+from coc2mqtt.mqtt.payloads import InfoPayload
+from coc2mqtt.mqtt.retained import RetainedState
+from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.watch_list import WatchList
+from tests.mqtt.watched import health
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from coc2mqtt.events.event import Event
+    from coc2mqtt.events.resource import Kind, Resource, Snapshot
+    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.mqtt.session import Session
+    from tests.crash.outside import Broker, Line, ScriptedApi
+
+BASE = "coc"
+_LOOK_AGAIN = 0.005
+
+
+class _Journal(SqliteJournal):
+    """Tells when it has acknowledged or forgotten something; what else it overrides gives the deaths in it a name."""
+
+    changed: Callable[[], None]
+
+    async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
+        await super().commit(resource, snapshot, events)
+
+    async def save_watch(self, watch: Watch) -> None:
+        await super().save_watch(watch)
+
+    async def remove_watch(self, kind: Kind, tag: str) -> None:
+        await super().remove_watch(kind, tag)
+
+    async def acknowledge(self, seqs: Iterable[int]) -> None:
+        await super().acknowledge(seqs)
+        self.changed()
+
+    async def forget(self, resource: Resource) -> None:
+        await super().forget(resource)
+        self.changed()
+
+
+class Program:
+    """One run, over ``lines`` one after the other; ``now`` is its Unix time, which stands still."""
+
+    def __init__(self, folder: Path, *, api: ScriptedApi, broker: Broker, lines: Sequence[Line], now: float) -> None:
+        topics = Topics(BASE)
+        self.lines = lines
+        self.broker = broker
+        self.journal = _Journal(folder / "coc2mqtt.db", clock=lambda: now, rng=random.Random(broker.run))
+        self.engine = Engine(api.client, self.journal, observer=self._committed, now=lambda: now, rng=random.Random(1))
+        self.watches = WatchList(self.journal, self.engine, changed=self._watch_changed)
+        self._retained = RetainedState(
+            self.journal,
+            topics,
+            watched=self.watches.find,
+            discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
+        )
+        self._bridge = Bridge(
+            topics,
+            retained=self._retained,
+            delivery=Delivery(self.journal, topics),
+            commands=Commands(self.watches, health=health),
+            watches=self.watches,
+            info=_info,
+            health=health,
+            # Only because a bridge waits for it.
+            home_assistant=None,
+            rng=random.Random(1),
+        )
+        self._happened = asyncio.Event()
+        self.journal.changed = broker.taken = self._happened.set
+
+    async def run(self, configured: Iterable[Watch], what: Callable[[Program], Awaitable[None]]) -> None:
+        """Run until ``what`` is over."""
+        async with self.journal:
+            await self.watches.load(configured)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self.engine.run()), group.create_task(self._speak())]
+                await what(self)
+                for task in tasks:
+                    task.cancel()
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until what the broker has got and what the journal holds make the condition true."""
+        while True:
+            self._happened.clear()
+            if await condition():
+                return
+            # A poll that finds nothing new tells nobody.
+            timer = asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._happened.set)
+            await self._happened.wait()
+            timer.cancel()
+
+    async def _speak(self) -> None:
+        for line in self.lines:
+            try:
+                await self._bridge.serve(line.session)
+            except* ConnectionLostError:
+                pass
+
+    def _committed(self, resource: Resource) -> None:
+        self._retained.mark(resource)
+
+    def _watch_changed(self, watch: Watch) -> None:
+        self._retained.mark_watch(watch)
+        self._bridge.watches_changed()
+
+
+def _info(_: Session) -> InfoPayload:
+    return InfoPayload(
+        version="1",
+        instance="home",
+        started_at="",
+        protocol="5",
+        base_topic=BASE,
+        api_base_url="",
+        requests_per_second=1.0,
+        tokens=1,
+        homeassistant=True,
+        commands=[],
+    )

@@ -1,0 +1,59 @@
+"""The program dies wherever it can between an answer of the API and the acknowledgement of what came of it.
+
+Nothing of it survives but its file and what the broker has got. Then it is started again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.crash.stories import STORIES
+from tests.crash.verdict import faults
+
+ROOT = Path(__file__).parents[2]
+
+
+def let_die(story: str, folder: Path) -> str:
+    """Let the program die at all of its points; returns what went wrong with that."""
+    zygote = subprocess.run(
+        [sys.executable, "-m", "tests.crash.zygote", story, folder],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    return zygote.stderr or f"exit status {zygote.returncode}" * bool(zygote.returncode)
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+# How many points were found when this was written, less a fifth: the order of what happens at once is the machine's.
+@pytest.mark.parametrize(
+    ("story", "fewest", "places"),
+    [
+        ("changing", 140, ["commit", "publish", "acknowledge"]),
+        ("breaking", 205, ["commit", "publish", "acknowledge"]),
+        ("watching", 185, ["save_watch", "remove_watch", "forget", "publish"]),
+    ],
+)
+def test_wherever_it_dies_nothing_is_lost_nothing_invented_and_no_ghost_stays(
+    story: str, fewest: int, places: list[str], tmp_path: Path
+) -> None:
+    complaints = let_die(story, tmp_path)
+    cases = sorted(tmp_path.iterdir())
+    found = {case.name: faults(STORIES[story](), case) for case in cases if (case / "end").exists()}
+    wrong = [f"{name}, {read(tmp_path / name / 'where')}: {said}" for name, faults in found.items() for said in faults]
+    assert wrong == []
+    assert complaints == ""
+    died = [where for case in cases if (where := read(case / "where"))]
+    assert len(died) >= fewest
+    for place in places:
+        assert any(f"_Journal.{place} " in where or f"Line.{place} " in where for where in died), place
