@@ -80,11 +80,11 @@ def put_aside(path: Path, identity: Identity | None, damage: DamagedError, *, no
     # Free, because what was put aside in the same second was so within the last ten minutes.
     aside = _beside(path, f".damaged-{datetime.fromtimestamp(now, UTC).strftime(_STAMP)}")
     try:
-        if before := _put_aside_soon_before(path, now):
-            raise damaged_again(path, damage.found, before.name)
         with _alone_with(path) as found:
             if found != identity:
                 return None
+            if before := _put_aside_soon_before(path, now):
+                raise damaged_again(path, damage.found, before.name)
             for companion in (*_COMPANIONS, ""):
                 with contextlib.suppress(FileNotFoundError):
                     _beside(path, companion).rename(_beside(aside, companion))

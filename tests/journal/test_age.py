@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.journal.age import PendingAge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,3 +181,13 @@ async def test_each_outage_is_told_once_for_each_reason(path: Path, time: Time) 
                     await see(journal, time, 7, 8)
             assert [line["event"] for line in log] == [MANY, LATE]
             await journal.acknowledge(entry.seq for entry in await journal.pending())
+
+
+def test_no_more_is_remembered_of_a_long_run_than_of_a_short_one() -> None:
+    time = Time()
+    age = PendingAge(7 * DAY, uptime=lambda: time.uptime)
+    age.begin(time.clock, 0)
+    for number in range(20_000):
+        time.go_by(60)
+        age.bounds(time.clock, number)
+    assert len(age._marks) <= 7 * 24 + 2

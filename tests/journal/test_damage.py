@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.journal import CannotOpenError, DamagedError, JournalError, SqliteJournal
+from coc2mqtt.journal import CannotOpenError, DamagedError, InUseError, JournalError, SqliteJournal
+from coc2mqtt.journal.database import Database
 from tests.journal.damaging import (
     PAGE,
     ask,
@@ -94,13 +95,21 @@ def points(path: Path, target: Path) -> bool:
 
 
 def swap_for_text(path: Path) -> None:
-    write(path, b"Nov 24 14:03:12 pi kernel: EXT4-fs error\n" * 400)
+    text = b"Nov 24 14:03:12 pi kernel: EXT4-fs error\n" * 500
+    write(path, text[: 4 * PAGE])  # as long as a journal can be
 
 
 async def is_new(journal: SqliteJournal) -> bool:
     await journal.commit(CLAN, None, [EVENT])
     pending = await journal.pending()
     return (await journal.snapshot(CLAN), await journal.watches(), len(pending)) == (None, [], 1)
+
+
+async def refusal(path: Path, kind: type[JournalError], now: float = NOW) -> JournalError:
+    with pytest.raises(kind) as caught:
+        async with journal_in(path, now):
+            pass
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -180,9 +189,8 @@ async def test_a_second_damage_within_ten_minutes_is_an_error_and_everything_sta
     before = {name: content(path.with_name(name)) for name in names(path.parent)}
     # Whatever the clock did meanwhile.
     for later in (0, 599, -599):
-        with pytest.raises(DamagedError) as caught:
-            await journal_in(path, NOW + later).open()
-        assert str(caught.value) == (
+        error = await refusal(path, DamagedError, NOW + later)
+        assert str(error) == (
             f"the journal {path} is damaged (file is not a database), for the second time within ten minutes (the "
             f"first is {ASIDE}): check the disk, or name a file on another one as journal.path"
         )
@@ -201,9 +209,8 @@ async def test_a_file_that_cannot_be_put_aside_is_an_error(path: Path, monkeypat
         raise PermissionError(13, "Permission denied", str(self), None, str(target))
 
     monkeypatch.setattr(type(path), "rename", refuse)
-    with pytest.raises(DamagedError) as caught:
-        await journal_in(path).open()
-    assert str(caught.value) == (
+    error = await refusal(path, DamagedError)
+    assert str(error) == (
         f"the journal {path} is damaged (file is not a database) and cannot be put aside (permission denied){STAY}"
     )
     assert content(path) == before
@@ -239,9 +246,8 @@ async def test_what_may_be_another_programs_is_refused_and_left_alone(
     path = tmp_path / name
     make(path)
     before = content(path)
-    with pytest.raises(CannotOpenError) as caught:
-        await journal_in(path).open()
-    assert str(caught.value).startswith(f"the journal {path} cannot be opened, {reason}, or name another file as")
+    error = await refusal(path, CannotOpenError)
+    assert str(error).startswith(f"the journal {path} cannot be opened, {reason}, or name another file as")
     assert (content(path), names(tmp_path)) == (before, [name])
 
 
@@ -262,6 +268,22 @@ async def test_of_two_that_find_the_same_damage_one_begins_anew_and_takes_nothin
         (aside,) = [name for name in names(path.parent) if "damaged" in name and not name.endswith("-wal")]
         assert content(path.with_name(aside)) == before
     assert sorted(said) == ["InUseError", "open"]
+    async with journal_in(path) as journal:
+        assert len(await journal.pending()) == 1
+
+
+async def test_who_comes_too_late_to_put_a_damaged_file_aside_leaves_the_new_one_alone(path: Path) -> None:
+    await begin_journal(path)
+    spoil_header(path)
+    late = Database(path, random.Random(1))
+    with pytest.raises(DamagedError) as caught:
+        await late.open()
+    async with journal_in(path) as journal:
+        await journal.commit(CLAN, SNAPSHOT, [EVENT])
+        assert await late.put_aside(caught.value, now=NOW + 3600) is None
+        with pytest.raises(InUseError):
+            await late.open()
+        assert len(await journal.pending()) == 1
     async with journal_in(path) as journal:
         assert len(await journal.pending()) == 1
 

@@ -166,16 +166,14 @@ async def test_a_disk_that_may_only_be_read_is_told_at_the_start(path: Path, dis
 async def test_a_disk_on_which_the_kernel_gives_up_writing_loses_nothing(tmp_path: Path) -> None:
     image, path = tmp_path / "image", tmp_path / "failing" / "coc2mqtt.db"
     with ext4(image, path.parent) as disk:
-        journal = SqliteJournal(path)
-        await journal.open()
-        await journal.commit(CLAN, OLD, [EVENT])
-        disk.fail()
-        for write in (journal.commit(CLAN, NEW, [EVENT]), journal.acknowledge([1])):
-            with pytest.raises(WriteFailedError) as caught:
-                await write
-            assert str(caught.value) == f"the journal {path} cannot be written, {READ_ONLY} (disk I/O error)"
-        assert await journal.snapshot(CLAN) == OLD
-        await journal.close()
+        async with SqliteJournal(path) as journal:
+            await journal.commit(CLAN, OLD, [EVENT])
+            disk.fail()
+            for write in (journal.commit(CLAN, NEW, [EVENT]), journal.acknowledge([1])):
+                with pytest.raises(WriteFailedError) as caught:
+                    await write
+                assert str(caught.value) == f"the journal {path} cannot be written, {READ_ONLY} (disk I/O error)"
+            assert await journal.snapshot(CLAN) == OLD
     with ext4(image, path.parent):
         await is_whole(path, OLD, 1)
 
