@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,12 +13,13 @@ import orjson
 
 from coc2mqtt.clash import Answer, ClashClient, NotFoundError
 from coc2mqtt.mqtt.errors import ConnectionLostError
+from coc2mqtt.mqtt.session import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from coc2mqtt.mqtt.session import Message, Session
+    from coc2mqtt.mqtt.session import Session
 
 Json = dict[str, Any]
 # Longer than the journal takes (seconds).
@@ -128,13 +130,19 @@ class Line:
         self._left = breaks_at
         self._broken = asyncio.get_running_loop().create_future()
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
+        self._early: deque[Message] = deque()
+        self._listening = False
 
     @property
     def session(self) -> Session:
         return cast("Session", self)
 
-    def bring(self, message: Message) -> None:
-        self._incoming.put_nowait(message)
+    def bring(self, request: Message) -> None:
+        """Have a request come in, once requests are subscribed to."""
+        if self._listening:
+            self._incoming.put_nowait(request)
+        else:
+            self._early.append(request)
 
     async def publish(
         self,
@@ -161,7 +169,13 @@ class Line:
                 self._broken.set_result(None)
 
     async def subscribe(self, topic_filter: str) -> None:
-        pass
+        if topic_filter.endswith("/bridge/info"):
+            # Something retained that names nobody: who looks for a rival would else wait for half a second.
+            self._incoming.put_nowait(Message(topic_filter, b"{}", retain=True))
+        elif topic_filter.endswith("/request/+"):
+            self._listening = True
+            while self._early:
+                self._incoming.put_nowait(self._early.popleft())
 
     async def messages(self) -> AsyncIterator[Message]:
         while True:

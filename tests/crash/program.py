@@ -15,6 +15,7 @@ from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import ConnectionLostError
 from coc2mqtt.mqtt.payloads import InfoPayload
 from coc2mqtt.mqtt.retained import RetainedState
+from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
 from tests.mqtt.watched import health
@@ -78,6 +79,7 @@ class Program:
             delivery=Delivery(self.journal, topics),
             commands=Commands(self.watches, health=health),
             watches=self.watches,
+            rivals=Rivals(topics, instance="home", run_id="1"),
             info=_info,
             health=health,
             # Only because a bridge waits for it.
@@ -127,6 +129,8 @@ def _info(_: Session) -> InfoPayload:
     return InfoPayload(
         version="1",
         instance="home",
+        run_id="1",
+        host="here",
         started_at="",
         protocol="5",
         base_topic=BASE,
