@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.demo import DemoServer, World
+    from tests.brokers import Mosquitto
     from tests.conftest import StartMosquitto
     from tests.service.bridges import BridgeProcess
     from tests.service.observer import Observer
 
     MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]
-    Until = Callable[[], Awaitable[None]]
+    SeeAChange = Callable[[Observer, Mosquitto], Awaitable[None]]
 
 
 @pytest.fixture
@@ -31,17 +32,22 @@ def every_second(world: World, settings: MakeSettings) -> MakeSettings:
 
 
 @pytest.fixture
-def until_polled_again(server: DemoServer, world: World) -> Callable[[], Awaitable[None]]:
-    """Wait until the clan was asked for twice, so that the first answer is compared and stored by now."""
+def see_a_change_in_a_hang(server: DemoServer, world: World) -> SeeAChange:
+    """Have the bridge, which has just been started, see somebody join while its broker hangs, and store that."""
+    clan = world.clan_tags[0]
 
-    async def wait() -> None:
-        path = f"/v1/clans/{world.clan_tags[0]}"
-        before = server.requests[path]
+    async def see(observer: Observer, broker: Mosquitto) -> None:
+        state = f"coc/clan/{clan.removeprefix('#')}/state/clan"
+        await observer.until(lambda: observer.retained(state), "a first look")
+        broker.pause()
+        world.join(clan)
+        before = server.requests[f"/v1/clans/{clan}"]
         async with asyncio.timeout(10):
-            while server.requests[path] < before + 2:  # noqa: ASYNC110 - nothing tells of a request
+            # After the second request the answer to the first one is compared and stored.
+            while server.requests[f"/v1/clans/{clan}"] < before + 2:  # noqa: ASYNC110 - nothing tells of a request
                 await asyncio.sleep(0.02)
 
-    return wait
+    return see
 
 
 def joined(observer: Observer) -> list[Any]:
@@ -49,16 +55,13 @@ def joined(observer: Observer) -> list[Any]:
 
 
 async def test_events_of_the_last_seconds_are_delivered_before_a_stop_if_the_broker_comes_back_in_time(
-    mosquitto: StartMosquitto, world: World, bridge: MakeBridge, every_second: MakeSettings, until_polled_again: Until
+    mosquitto: StartMosquitto, bridge: MakeBridge, every_second: MakeSettings, see_a_change_in_a_hang: SeeAChange
 ) -> None:
     broker = mosquitto()
     running = bridge(every_second(broker.port))
     async with observing(broker.port) as observer:
         await running.start()
-        await observer.until(lambda: observer.retained(state_of(world)), "a first look")
-        broker.pause()
-        world.join(world.clan_tags[0])
-        await until_polled_again()
+        await see_a_change_in_a_hang(observer, broker)
         stopping = asyncio.create_task(running.end())
         await asyncio.sleep(0.3)
         broker.resume()
@@ -69,16 +72,13 @@ async def test_events_of_the_last_seconds_are_delivered_before_a_stop_if_the_bro
 
 
 async def test_events_of_the_last_seconds_are_delivered_after_the_next_start_if_the_broker_stays_away(
-    mosquitto: StartMosquitto, world: World, bridge: MakeBridge, every_second: MakeSettings, until_polled_again: Until
+    mosquitto: StartMosquitto, bridge: MakeBridge, every_second: MakeSettings, see_a_change_in_a_hang: SeeAChange
 ) -> None:
     broker = mosquitto()
     running = bridge(every_second(broker.port))
     async with observing(broker.port) as observer:
         await running.start()
-        await observer.until(lambda: observer.retained(state_of(world)), "a first look")
-        broker.pause()
-        world.join(world.clan_tags[0])
-        await until_polled_again()
+        await see_a_change_in_a_hang(observer, broker)
         assert await running.end() == 0
         broker.kill()
     broker.start()
@@ -88,7 +88,3 @@ async def test_events_of_the_last_seconds_are_delivered_after_the_next_start_if_
         assert await running.end() == 0
         assert len(joined(observer)) == 1
     assert "Traceback" not in running.log
-
-
-def state_of(world: World) -> str:
-    return f"coc/clan/{world.clan_tags[0].removeprefix('#')}/state/clan"
