@@ -16,8 +16,14 @@ Json = dict[str, Any]
 
 # Several times what the game has of anything: comparing must end, and each entry can be an event.
 _MOST_ITEMS = 1000
+_LARGEST_BODY = 512 * 1024  # a war of fifty against fifty has a fifth of it
 _WRITTEN_AROUND = 10
 _AT_WAR = ("preparation", "inWar", "warEnded")
+
+
+def check_size(body: bytes) -> None:
+    """Raise BadAnswerError where an answer is so long that comparing it would hold up everything else."""
+    _check(len(body) <= _LARGEST_BODY, f"the answer is longer than {_LARGEST_BODY // 1024} kB")
 
 
 def check_depth(data: Json) -> None:
