@@ -74,6 +74,10 @@ def load_settings(path: Path | None) -> Settings:
         return Settings(**data)
     except ValidationError as error:
         raise ConfigurationError("\n".join(_sentence(where, item) for item in error.errors())) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{where}: {error.filename} cannot be looked at ({_said(error)}): name a file that this user may read"
+        ) from None
 
 
 def require_token(settings: Settings) -> None:
@@ -120,10 +124,12 @@ def _parse(path: Path, text: str) -> Any:
         raise ConfigurationError(f"{path}{line} {_yaml_sentence(error)}") from None
     except yaml.YAMLError:
         raise ConfigurationError(f"{path} is no YAML: it holds characters that YAML does not allow") from None
-    except ValueError:
+    except (ValueError, LookupError, AttributeError):  # PyYAML's own, of a value that does not fit its '!!bool'
         raise ConfigurationError(
             f"{path} holds a value that looks like a date or a number and is none: put it in quotes"
         ) from None
+    except RecursionError:
+        raise ConfigurationError(f"{path} is no YAML of settings: too many brackets are open in it") from None
 
 
 def _yaml_sentence(error: yaml.MarkedYAMLError) -> str:

@@ -23,6 +23,7 @@ from coc2mqtt.clash.errors import (
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.shapes import check_depth, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,7 +247,9 @@ class Poller(ABC):
         everything else.
         """
         try:
+            check_size(answer.body)
             data = answer.data
+            check_depth(data)
             self._check(data)
             if old is None or old.data is None:
                 return self._first_sight(data)

@@ -63,13 +63,18 @@ class EventRecord:
 def _trim_change(change: Change) -> dict[str, Any]:
     old, new = change.old_value, change.new_value
     if isinstance(old, list) and isinstance(new, list):
-        old, new = _without(old, new), _without(new, old)
+        old, new = _difference(old, new)
     return {"field": change.field, "old_value": _trim(old), "new_value": _trim(new)}
 
 
-def _without(items: list[Any], others: list[Any]) -> list[Any]:
-    known = set(map(frozen, others))
-    return [item for item in items if frozen(item) not in known]
+def _difference(old: list[Any], new: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the items that are in only one of two lists."""
+    before, after = [frozen(item) for item in old], [frozen(item) for item in new]
+    known, shown = set(before), set(after)
+    return (
+        [item for item, key in zip(old, before, strict=True) if key not in shown],
+        [item for item, key in zip(new, after, strict=True) if key not in known],
+    )
 
 
 def _is_small(value: Any) -> bool:

@@ -8,13 +8,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from coc2mqtt.clash.errors import BadAnswerError
 
 Json = dict[str, Any]
 
 # Several times what the game has of anything: comparing must end, and each entry can be an event.
 _MOST_ITEMS = 1000
+_LARGEST_BODY = 512 * 1024  # a war of fifty against fifty has a fifth of it
+_WRITTEN_AROUND = 10
 _AT_WAR = ("preparation", "inWar", "warEnded")
+
+
+def check_size(body: bytes) -> None:
+    """Raise BadAnswerError where an answer is so long that comparing it would hold up everything else."""
+    _check(len(body) <= _LARGEST_BODY, f"the answer is longer than {_LARGEST_BODY // 1024} kB")
+
+
+def check_depth(data: Json) -> None:
+    """Raise BadAnswerError where ``data`` is nested too deeply to be written down again with all that goes with it."""
+    # orjson reads four times as deep as it writes; what is written around an answer needs some of that as well.
+    wrapped: Any = data
+    for _ in range(_WRITTEN_AROUND):
+        wrapped = [wrapped]
+    try:
+        orjson.dumps(wrapped)
+    except TypeError as error:
+        raise BadAnswerError("the answer is nested too deeply: it is ignored") from error
 
 
 def check_clan(data: Json, tag: str) -> None:

@@ -16,7 +16,7 @@ from coc2mqtt.clash.tags import InvalidTagError
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.poller import LONGEST_BACKOFF, Comparison, PollContext, Polled, Poller
 from coc2mqtt.events.resource import Kind, Snapshot
-from coc2mqtt.events.shapes import check_war, check_war_log
+from coc2mqtt.events.shapes import check_depth, check_war, check_war_log
 from coc2mqtt.events.war import next_look, war_id, war_sides
 from coc2mqtt.events.war_compare import compare_war, ended_unseen, first_war, war_goes_back
 from coc2mqtt.events.war_fsm import WarState
@@ -150,6 +150,7 @@ async def _evidence(asked: Awaitable[Answer], check: Callable[[Json], None]) -> 
     """Return what another endpoint says, None where it has nothing; raises ClashError for trouble that may pass."""
     try:
         data = (await asked).data
+        check_depth(data)
         check(data)
     except CutOffError:
         raise

@@ -13,7 +13,7 @@ from coc2mqtt.events.clan import clan_goes_back, compare_clan, complete_members
 from coc2mqtt.events.player import compare_player, complete_player, player_goes_back
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Snapshot
-from coc2mqtt.events.shapes import check_clan, check_player, check_war
+from coc2mqtt.events.shapes import check_clan, check_depth, check_player, check_size, check_war
 from coc2mqtt.events.war import next_look, war_sides
 from coc2mqtt.events.war_compare import compare_war, ended_unseen, first_war, war_goes_back
 from coc2mqtt.events.war_result import Outcome
@@ -159,3 +159,23 @@ def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str],
 )
 def test_unknown_fields_and_values_pass(check: Callable[[Json, str], None], body: Json) -> None:
     assert accepted(check, body)
+
+
+def nested(depth: int) -> Json:
+    return {"x": orjson.loads("[" * depth + "]" * depth)}
+
+
+@pytest.mark.parametrize("depth", [244, 254, 1000])
+def test_what_could_not_be_written_down_again_is_refused(depth: int) -> None:
+    with pytest.raises(BadAnswerError, match="nested too deeply"):
+        check_depth(nested(depth))
+
+
+def test_what_is_nested_deeper_than_anything_in_the_game_passes() -> None:
+    check_depth(nested(200))
+
+
+def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
+    check_size(b"x" * 512 * 1024)
+    with pytest.raises(BadAnswerError, match="the answer is longer than 512 kB: the answer is ignored"):
+        check_size(b"x" * (512 * 1024 + 1))

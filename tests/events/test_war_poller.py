@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,7 +88,11 @@ def test_where_the_opponent_does_not_show_it_the_war_log_is_asked(replay: Replay
     assert ended_in(replay)["source"] == "war_log"
 
 
-@pytest.mark.parametrize("log", [NotFoundError("gone"), {"items": []}, {"items": 7}, {}])
+DEEP: dict[str, Any] = reduce(lambda inner, _: {"stars": inner}, range(245), {})
+DEEP_ENTRY = {"result": "win", "endTime": "20261103T070000.000Z", "clan": DEEP, "opponent": {"tag": OPPONENT_TAG}}
+
+
+@pytest.mark.parametrize("log", [NotFoundError("gone"), {"items": []}, {"items": 7}, {}, {"items": [DEEP_ENTRY]}])
 def test_where_nothing_shows_it_the_result_is_unknown(replay: Replay, log: Any) -> None:
     replay.api.answers[LOG] = log
     assert replay.see(NEXT, after=3600) == ["war_ended", "war_new", "war_state_changed"]
