@@ -126,6 +126,23 @@ async def test_a_program_that_starts_while_another_one_ends_waits_for_it(path: P
             assert len(await journal.pending()) == 1
 
 
+async def test_an_opening_that_is_cancelled_holds_nothing(path: Path) -> None:
+    async with holding(path) as holder:
+        assert await holder.said() == "open"
+        loop = asyncio.get_running_loop()
+
+        def cancel() -> None:
+            opening.cancel()
+            holder.release()
+
+        journal = SqliteJournal(path, rng=Waits(lambda: loop.call_soon_threadsafe(cancel)))
+        opening = asyncio.create_task(journal.open())
+        await asyncio.wait({opening})
+        assert opening.cancelled()
+        async with SqliteJournal(path) as other:
+            assert await other.pending() == []
+
+
 async def test_of_several_that_begin_the_same_new_file_at_once_one_gets_it(path: Path) -> None:
     async with AsyncExitStack() as stack:
         holders: list[Holder] = [await stack.enter_async_context(holding(path)) for _ in range(3)]
