@@ -28,7 +28,7 @@ _DROP_MANY = f"""
 """  # noqa: S608
 OLDEST_IS_TOO_OLD = f"SELECT {TOO_OLD} FROM {_PENDING} ORDER BY seq LIMIT 1"  # noqa: S608
 _ANY = f"SELECT 1 FROM {_PENDING} LIMIT 1"  # noqa: S608
-_LAST_SEQ = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)"
+_LAST_SEQ = "SELECT coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0)"
 
 _log = structlog.get_logger()
 

@@ -70,13 +70,17 @@ _DELETE_DELIVERED = """
 _MARK_DELIVERED = "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL"
 _UNUSED_PAGES = "SELECT freelist_count, auto_vacuum FROM pragma_freelist_count, pragma_auto_vacuum"
 _INCREMENTAL = 2
+# With casts, because these have no checksum, and a damaged one must at least be a number.
 _COUNT = """
     SELECT
         (SELECT count(*) FROM event INDEXED BY event_pending WHERE delivered_at IS NULL),
-        (SELECT timestamp FROM event INDEXED BY event_pending WHERE delivered_at IS NULL ORDER BY seq LIMIT 1),
+        (
+            SELECT cast(timestamp AS REAL) FROM event INDEXED BY event_pending
+            WHERE delivered_at IS NULL ORDER BY seq LIMIT 1
+        ),
         (SELECT count(*) FROM event WHERE delivered_at IS NOT NULL),
-        (SELECT dropped FROM tally),
-        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)
+        (SELECT cast(dropped AS INTEGER) FROM tally),
+        coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0)
 """
 _SAVE_WATCH = """
     INSERT INTO watch (kind, tag, body, checksum) VALUES (?, ?, ?, ?)
@@ -133,25 +137,17 @@ class SqliteJournal:
         be renamed.
         """
         kept = await self._database.put_aside(damage, now=self._clock())
+        if kept is not None:  # else another program did it just before, and has told of it
+            told = "" if self._watches is not None else ", and watches that were made by commands must be made again"
+            _log.error(
+                "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, "
+                f"every watch begins with a first look{told}",
+                found=damage.found,
+                kept_as=str(kept),
+            )
         last_seq = max(self._outbox.last_seq, self._database.last_seq_of_damaged)
         await self._database.open()
-        await self._begin()
-        if kept is None:
-            return  # another program did it just before, and has ended since
-        watches = self._watches or {}
-
-        async def carry_over(connection: aiosqlite.Connection) -> None:
-            await connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_seq,))
-            await connection.executemany(_SAVE_WATCH, [_watch_row(*key, body) for key, body in watches.items()])
-
-        await self._database.transact(carry_over)
-        told = "" if self._watches is not None else ", and watches that were made by commands must be made again"
-        _log.error(
-            "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, "
-            f"every watch begins with a first look{told}",
-            found=damage.found,
-            kept_as=str(kept),
-        )
+        await self._begin(None if kept is None else last_seq)
 
     async def close(self) -> None:
         """Close the file."""
@@ -290,10 +286,14 @@ class SqliteJournal:
         id_, text = uuid.UUID(int=self._rng.getrandbits(128), version=4).hex, encode_record(record)
         return id_, kind, record.timestamp, text, checksum(id_, kind, text)
 
-    async def _begin(self) -> None:
-        """Drop what is too old before anybody reads it."""
+    async def _begin(self, last_seq: int | None = None) -> None:
+        """Drop what is too old before anybody reads it; with ``last_seq`` begin a new file from what is known."""
+        watches = self._watches or {}
 
         async def begin(connection: aiosqlite.Connection) -> Dropped:
+            if last_seq is not None:
+                await connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_seq,))
+                await connection.executemany(_SAVE_WATCH, [_watch_row(*key, body) for key, body in watches.items()])
             await self._outbox.begin(connection, self._clock())
             return await self._outbox.drop(connection, self._clock())
 

@@ -85,4 +85,4 @@ def _run(program: str, *arguments: str) -> None:
     except subprocess.CalledProcessError as error:
         if program == "umount":
             raise
-        pytest.skip(f"this machine does not let the tests mount a disk: {error.stderr.strip()}")
+        pytest.skip(f"this machine does not let the tests mount a disk: {error.stderr.splitlines()[0]}")

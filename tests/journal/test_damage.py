@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.journal import CannotOpenError, DamagedError, InUseError, JournalError, SqliteJournal
+from coc2mqtt.journal import CannotOpenError, DamagedError, InUseError, JournalCounts, JournalError, SqliteJournal
 from coc2mqtt.journal.database import Database
 from tests.journal.damaging import (
     PAGE,
@@ -300,6 +300,19 @@ FLIPS: dict[str, tuple[str, Callable[[SqliteJournal], Any]]] = {
     "a watch": ("UPDATE watch SET body = replace(body, '60.0', '70.0')", lambda j: j.watches()),
     "a kind": ("UPDATE snapshot SET kind = 'clam'", lambda j: j.resources()),
 }
+
+
+async def test_figures_that_are_damaged_are_figures_nevertheless(path: Path) -> None:
+    await begin_journal(path)
+    change(
+        path,
+        "UPDATE event SET timestamp = cast(x'ff' AS TEXT)",
+        "UPDATE tally SET dropped = 'many'",
+        "UPDATE sqlite_sequence SET seq = x'ff'",
+    )
+    async with journal_in(path) as journal:
+        assert await journal.counts() == JournalCounts(99, 0.0, 1, 0, 0)
+        assert len(await journal.pending(limit=1000)) == 99
 
 
 @pytest.mark.parametrize("what", FLIPS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coc2mqtt.journal import DamagedError, WriteFailedError
+from coc2mqtt.service import _cause
 from tests.journal.damaging import change, names, overwrite
 from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
 from tests.service.observer import observing
@@ -44,7 +46,7 @@ async def test_damage_found_at_the_start_costs_what_was_remembered_and_nothing_e
         world.leave(clan)  # which nobody can tell any more
         before = len(observer.seen)
         await running.start()
-        await observer.until(lambda: any("/state/clan" in one.topic for one in observer.seen[before:]), "a first look")
+        await observer.until(lambda: any(clan[1:] in one.topic for one in observer.seen[before:]), "a first look")
         world.join(clan)
         await observer.until_events(2, "what follows it")
         assert kinds(observer) == ["clan_updated", "member_joined"]
@@ -76,6 +78,9 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
         assert len(kept(tmp_path)) == 1
         assert SAID in running.log
         assert "must be made again" not in running.log
+        # Its first look, which is silent, before anything happens.
+        returned = max(number for number, one in enumerate(observer.seen) if one.topic == "coc/bridge/state")
+        await observer.until(lambda: any(clan[1:] in one.topic for one in observer.seen[returned:]), "a first look")
         listed = await observer.request("list")
         assert [one["tag"] for one in listed["data"]["watches"]] == [clan, other]
         world.join(clan)
@@ -96,3 +101,11 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
         await observer.until(lambda: states(observer) == ["online", "offline"] * 4, "its end")
     assert len(kept(tmp_path)) == 1
     assert "Traceback" not in running.log
+
+
+def test_damage_is_what_ended_the_parts_whatever_else_failed_with_it() -> None:
+    damage, full = DamagedError("damaged", found="a test"), WriteFailedError("the disk is full")
+    others = [RuntimeError("a consequence"), full]
+    assert _cause(BaseExceptionGroup("", [*others, ExceptionGroup("", [damage])])) is damage
+    assert _cause(BaseExceptionGroup("", others)) is full
+    assert _cause(BaseExceptionGroup("", [ExceptionGroup("", others[:1])])) is others[0]
