@@ -73,10 +73,8 @@ class WatchList:
                 f" {self._maximum}: stop a watch, or raise it in the configuration"
             )
         polled = set() if before is None else {resource for resource, _ in before.resources()}
-        await self._journal.save_watch(watch)
-        for resource, _ in watch.resources():
-            if resource not in polled:
-                await self._journal.forget(resource)
+        anew = [resource for resource, _ in watch.resources() if resource not in polled]
+        await self._journal.save_watch(watch, anew=anew)
         self._engine.watch(watch)
         self._changed(watch)
 

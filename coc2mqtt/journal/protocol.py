@@ -104,8 +104,8 @@ class Journal(Protocol):
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         """Mark events as delivered; they are kept for a while. What is delivered already or unknown is passed over."""
 
-    async def save_watch(self, watch: Watch) -> None:
-        """Store a watch, in place of what was stored for the same kind and tag."""
+    async def save_watch(self, watch: Watch, *, anew: Sequence[Resource] = ()) -> None:
+        """Store a watch, in place of what was stored for the same kind and tag, and drop the snapshots of ``anew``."""
 
     async def remove_watch(self, kind: Kind, tag: str) -> None:
         """Leave word that something is not watched, so that a watch of the configuration stays stopped as well."""

@@ -82,6 +82,7 @@ _COUNT = """
         (SELECT cast(dropped AS INTEGER) FROM tally),
         coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0)
 """
+_FORGET = "DELETE FROM snapshot WHERE kind = ? AND tag = ?"
 _SAVE_WATCH = """
     INSERT INTO watch (kind, tag, body, checksum) VALUES (?, ?, ?, ?)
     ON CONFLICT (kind, tag) DO UPDATE SET body = excluded.body, checksum = excluded.checksum
@@ -196,7 +197,7 @@ class SqliteJournal:
 
     async def forget(self, resource: Resource) -> None:
         """Drop the snapshot of a resource."""
-        await self._execute("DELETE FROM snapshot WHERE kind = ? AND tag = ?", [resource])
+        await self._execute(_FORGET, [resource])
 
     async def resources(self) -> list[Resource]:
         """Return every resource of which there is a snapshot."""
@@ -234,9 +235,9 @@ class SqliteJournal:
 
         await self._database.transact(mark)
 
-    async def save_watch(self, watch: Watch) -> None:
-        """Store a watch."""
-        await self._store_watch(watch.kind, watch.tag, encode_watch(watch))
+    async def save_watch(self, watch: Watch, *, anew: Sequence[Resource] = ()) -> None:
+        """Store a watch, and drop the snapshots of ``anew``."""
+        await self._store_watch(watch.kind, watch.tag, encode_watch(watch), anew)
 
     async def remove_watch(self, kind: Kind, tag: str) -> None:
         """Leave word that something is not watched."""
@@ -245,6 +246,8 @@ class SqliteJournal:
     async def forget_watch(self, kind: Kind, tag: str) -> None:
         """Store nothing of a watch any more."""
         await self._execute("DELETE FROM watch WHERE kind = ? AND tag = ?", [(kind, tag)])
+        if self._watches is not None:
+            self._watches.pop((kind, tag), None)
 
     async def watches(self) -> list[StoredWatch]:
         """Return what is stored for every kind and tag."""
@@ -321,8 +324,12 @@ class SqliteJournal:
             for spare in range(unused - _SPARE_PAGES, 0, -_PAGES_AT_ONCE):
                 await self._database.shrink(min(spare, _PAGES_AT_ONCE))
 
-    async def _store_watch(self, kind: Kind, tag: str, body: str | None) -> None:
-        await self._execute(_SAVE_WATCH, [_watch_row(kind, tag, body)])
+    async def _store_watch(self, kind: Kind, tag: str, body: str | None, anew: Sequence[Resource] = ()) -> None:
+        async def store(connection: aiosqlite.Connection) -> None:
+            await connection.execute(_SAVE_WATCH, _watch_row(kind, tag, body))
+            await connection.executemany(_FORGET, anew)
+
+        await self._database.transact(store)
         if self._watches is not None:
             self._watches[kind, tag] = body
 

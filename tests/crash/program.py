@@ -42,8 +42,8 @@ class _Journal(SqliteJournal):
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         await super().commit(resource, snapshot, events)
 
-    async def save_watch(self, watch: Watch) -> None:
-        await super().save_watch(watch)
+    async def save_watch(self, watch: Watch, *, anew: Sequence[Resource] = ()) -> None:
+        await super().save_watch(watch, anew=anew)
 
     async def remove_watch(self, kind: Kind, tag: str) -> None:
         await super().remove_watch(kind, tag)

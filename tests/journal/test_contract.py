@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
-from coc2mqtt.journal import JournalCounts, StoredWatch
+from coc2mqtt.journal import JournalCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -277,50 +276,6 @@ async def test_several_hundred_commits_at_once_all_arrive(begin: Begin) -> None:
         numbers = await pending_numbers(journal)
         assert numbers[::2] == numbers[1::2]
         assert sorted(numbers[::2]) == list(range(300))
-
-
-async def test_watches_come_back_in_the_order_in_which_they_were_first_stored(begin: Begin) -> None:
-    clan = Watch(Kind.CLAN, "#2PP", 60.0, members=False, war=True, war_interval=45.0)
-    fields, none = frozenset({"trophies", "name"}), frozenset[str]()
-    player = Watch(Kind.PLAYER, "#PYL", 120.0, include_fields=fields, exclude_fields=none)
-    war = Watch(Kind.WAR, "#2PP", 30.0)
-    slower = Watch(Kind.CLAN, "#2PP", 600.0)
-    async with begin() as journal:
-        for watch in (clan, player, war):
-            await journal.save_watch(watch)
-        assert [stored.watch for stored in await journal.watches()] == [clan, player, war]
-        await journal.save_watch(slower)
-    async with begin() as journal:
-        assert await journal.watches() == [
-            StoredWatch(Kind.CLAN, "#2PP", slower),
-            StoredWatch(Kind.PLAYER, "#PYL", player),
-            StoredWatch(Kind.WAR, "#2PP", war),
-        ]
-
-
-async def test_a_removed_watch_leaves_a_tombstone_until_it_is_saved_again(begin: Begin) -> None:
-    watch = Watch(Kind.CLAN, "#2PP", 60.0)
-    async with begin() as journal:
-        await journal.save_watch(watch)
-        await journal.remove_watch(Kind.CLAN, "#2PP")
-        await journal.remove_watch(Kind.PLAYER, "#PYL")  # of the user's file: never saved here
-    async with begin() as journal:
-        assert await journal.watches() == [
-            StoredWatch(Kind.CLAN, "#2PP", None),
-            StoredWatch(Kind.PLAYER, "#PYL", None),
-        ]
-        await journal.save_watch(watch)
-        assert (await journal.watches())[0] == StoredWatch(Kind.CLAN, "#2PP", watch)
-
-
-async def test_a_watch_that_is_forgotten_leaves_nothing(begin: Begin) -> None:
-    async with begin() as journal:
-        await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0))
-        await journal.save_watch(Watch(Kind.PLAYER, "#2PP", 60.0))
-        await journal.forget_watch(Kind.CLAN, "#2PP")
-        await journal.forget_watch(Kind.CLAN, "#8QQ")
-    async with begin() as journal:
-        assert [(stored.kind, stored.tag) for stored in await journal.watches()] == [(Kind.PLAYER, "#2PP")]
 
 
 async def test_delivered_events_are_pruned_when_their_time_is_over(begin: Begin) -> None:
