@@ -101,6 +101,7 @@ class Wire:
         self._foreign = b""
         self._cause: BaseException | None = None
         self._opened = self._answered = self._closed_early = self._closed = self._reading_on = False
+        self._reset = False
 
     async def connect(self) -> Limits:
         """Connect; raises ConnectError."""
@@ -240,15 +241,25 @@ class Wire:
             self._paho.loop_read()
         except Exception:  # noqa: BLE001 - whatever a broker's bytes make paho raise, this connection is over
             self._broken(garble(self._options))
-        # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more. It has
-        # to wait for its turn nevertheless, else a flood would leave none to others.
-        if not self._reading_on and getattr(self._paho.socket(), "pending", int)() > 0:
+        # It has to wait for its turn, else a flood would leave none to others.
+        if not self._reading_on and self._is_left_alone():
             self._reading_on = True
             self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
         self._reading_on = False
         self._read()
+
+    def _is_left_alone(self) -> bool:
+        """Tell whether there is something left to be read of which the event loop does not tell any more."""
+        sock: Any = self._paho.socket()
+        if sock is None:
+            return False
+        # Of an error uvloop tells once, together with what came before it, and then it watches the socket no more.
+        raw = getattr(sock, "_socket", sock)  # below paho's websocket
+        self._reset = self._reset or raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more.
+        return self._reset or getattr(sock, "pending", int)() > 0
 
     def _peek(self) -> bytes:
         """Look at what came, and leave it there; only without TLS and websockets."""
@@ -262,7 +273,8 @@ class Wire:
         self._loop.call_soon_threadsafe(self._watch_for_writing, sock)
 
     def _watch_for_writing(self, sock: Any) -> None:
-        if sock.fileno() >= 0:  # else it was closed meanwhile, and asyncio would complain
+        # Of one that was closed meanwhile asyncio would complain, of one that was reset uvloop.
+        if sock.fileno() >= 0 and not self._reset:
             self._loop.add_writer(sock.fileno(), self._write)
 
     def _write(self) -> None:

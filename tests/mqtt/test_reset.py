@@ -1,0 +1,109 @@
+"""A connection that is reset right behind something that the broker sent, on either event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.mqtt.errors import ConnectionLostError, SessionTakenOverError
+from coc2mqtt.mqtt.options import ConnectionOptions
+from tests.mqtt.sessions import connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from coc2mqtt.mqtt.session import Session
+
+    Run = Callable[[Coroutine[Any, Any, None]], None]
+
+_CONNACK = bytes.fromhex("20 03 00 00 00")
+_PUBLISH = bytes.fromhex("30 07 00 03") + b"abc" + bytes.fromhex("00") + b"x"
+_TAKEN_OVER = bytes.fromhex("e0 02 8e 00")
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+def loops() -> list[Any]:
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        skip = pytest.mark.skip(reason="the extra 'fast' is not installed")
+        return [asyncio.run, pytest.param(None, id="uvloop", marks=skip)]
+    return [asyncio.run, pytest.param(uvloop.run, id="uvloop")]
+
+
+async def answer_connect(listener: socket.socket) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    connection, _ = await loop.sock_accept(listener)
+    connection.setblocking(False)
+    await loop.sock_recv(connection, 1000)
+    await loop.sock_sendall(connection, _CONNACK)
+    return connection
+
+
+def reset_behind(connection: socket.socket, last_words: bytes) -> None:
+    """Send and reset without a turn of the event loop in between: the other side finds both at once."""
+    connection.send(last_words)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    connection.close()
+
+
+@asynccontextmanager
+async def session_and_broker() -> AsyncIterator[tuple[Session, socket.socket]]:
+    """Connect a session to a broker that the test plays; the event loop must have nothing to complain of."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        options = ConnectionOptions("127.0.0.1", listener.getsockname()[1], "reset", timeout=2)
+        answering = asyncio.create_task(answer_connect(listener))
+        async with connected(options) as session:
+            yield session, await answering
+    assert complaints == []
+
+
+@pytest.mark.parametrize("run", loops())
+def test_a_reset_is_noticed_at_once_whatever_came_before_it(run: Run) -> None:
+    async def scenario() -> None:
+        async with session_and_broker() as (session, broker):
+            receiving = asyncio.create_task(session.receive())
+            await asyncio.sleep(0)
+            reset_behind(broker, 3 * _PUBLISH)
+            async with asyncio.timeout(2):
+                with pytest.raises(ConnectionLostError):
+                    await receiving
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("run", loops())
+def test_what_came_before_a_reset_is_taken_in(run: Run) -> None:
+    async def scenario() -> None:
+        async with session_and_broker() as (session, broker):
+            receiving = asyncio.create_task(session.receive())
+            await asyncio.sleep(0)
+            reset_behind(broker, 3 * _PUBLISH + _TAKEN_OVER)
+            async with asyncio.timeout(2):
+                with pytest.raises(SessionTakenOverError):
+                    await receiving
+                assert [(await anext(session.messages())).payload for _ in range(3)] == [b"x"] * 3
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("run", loops())
+def test_what_is_sent_into_a_reset_ends_with_the_loss(run: Run) -> None:
+    async def scenario() -> None:
+        async with session_and_broker() as (session, broker):
+            publishing = asyncio.create_task(session.publish("coc/a", b"1"))
+            await asyncio.sleep(0)
+            reset_behind(broker, 3 * _PUBLISH)
+            async with asyncio.timeout(2):
+                with pytest.raises(ConnectionLostError):
+                    await publishing
+
+    run(scenario())
