@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
+from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.mqtt.payloads import HealthPayload, iso_time
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 # From so many seconds on, silence is a problem: of a poll that is due, of polls at all where none need be due (a
-# resource in trouble is left alone for ten minutes), of the broker, and of publishes that could be made.
+# resource in trouble is left alone for ten minutes), of one among others, of the broker, and of publishes that could be
+# made. For so many seconds a refusal is one.
 _OVERDUE = 300.0
 _UNPOLLED = 900.0
+_LATE = 3600.0
 _DISCONNECTED = 60.0
 _UNPUBLISHED = 60.0
+_REFUSED = 600.0
 _LOOK_INTERVAL = 30.0
 _FIGURES_INTERVAL = 3600.0
 
@@ -36,7 +40,8 @@ _FIGURES_INTERVAL = 3600.0
 class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
-    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``clock`` gives Unix time.
+    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``clock`` gives Unix time,
+    ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no trouble of the bridge's.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Health:
         requests: RequestFigures,
         patience: Patience,
         clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
         self._engine = engine
@@ -60,13 +66,14 @@ class Health:
         self._patience = patience
         self._clock = clock
         self._started_at = clock()
+        self._polls, self._connected, self._oldest, self._denied = (_Unchanged(uptime) for _ in range(4))
 
     async def payload(self) -> HealthPayload:
         """Return how the bridge is doing now."""
         now = self._clock()
         counts = await self._journal.counts()
         engine, status, delivery = self._engine, self._connection.status, self._delivery.figures
-        problems = self._problems(now, counts)
+        problems = self._problems(counts)
         last_poll = engine.figures.last_poll
         return HealthPayload(
             healthy=not problems,
@@ -113,30 +120,57 @@ class Health:
                 told_at = loop.time()
                 _log.info("figures", **health.model_dump(exclude={"healthy", "problems"}))
 
-    def _problems(self, now: float, counts: JournalCounts) -> list[str]:
-        return [
-            problem for problem in (self._polling(now), self._speaking(now), self._publishing(now, counts)) if problem
-        ]
+    def _problems(self, counts: JournalCounts) -> list[str]:
+        found = (self._polling(), self._speaking(), self._publishing(counts), self._refusing())
+        return [problem for problem in found if problem]
 
-    def _polling(self, now: float) -> str | None:
-        if not self._engine.watches:
+    def _polling(self) -> str | None:
+        engine = self._engine
+        silence = self._polls.seconds(engine.figures.polls)
+        if not engine.watches:
             return None
-        last = self._engine.figures.last_poll
-        silence = now - (self._started_at if last is None else last)
-        usual = min(interval for watch in self._engine.watches for _, interval in watch.resources())
-        if silence > usual + _UNPOLLED or min(silence, self._engine.overdue_seconds) > _OVERDUE:
+        usual = min(interval for watch in engine.watches for _, interval in watch.resources())
+        if engine.probe_interval is not None and engine.api_status is not ApiStatus.OK:
+            usual = max(usual, engine.probe_interval)  # then only the probe asks
+        if silence > usual + _UNPOLLED or min(silence, engine.overdue_seconds) > _OVERDUE:
             return f"nothing was polled for {silence:.0f} s: see the log"
+        if engine.overdue_seconds > _LATE:
+            return f"polls come up to {engine.overdue_seconds:.0f} s late: take longer intervals or more tokens"
         return None
 
-    def _speaking(self, now: float) -> str | None:
+    def _speaking(self) -> str | None:
         status = self._connection.status
-        if status.taken_over or (not status.connected and now - status.since > _DISCONNECTED):
-            return f"no connection to the broker for {now - status.since:.0f} s: {status.last_error}"
+        away = self._connected.seconds((status.connected, status.reconnects))
+        if status.taken_over or (not status.connected and away > _DISCONNECTED):
+            return f"no connection to the broker for {away:.0f} s: {status.last_error}"
         return None
 
-    def _publishing(self, now: float, counts: JournalCounts) -> str | None:
-        status, last = self._connection.status, self._delivery.figures.last_published
-        silence = now - max(status.since, last or 0.0)
-        if status.connected and counts.pending and silence > _UNPUBLISHED:
-            return f"nothing was published for {silence:.0f} s although {counts.pending} events wait: see the log"
+    def _publishing(self, counts: JournalCounts) -> str | None:
+        status = self._connection.status
+        stuck = self._oldest.seconds((counts.oldest_pending, status.connected, status.reconnects))
+        if status.connected and counts.pending and stuck > _UNPUBLISHED:
+            return f"the oldest of {counts.pending} events that wait was not published for {stuck:.0f} s: see the log"
         return None
+
+    def _refusing(self) -> str | None:
+        denied = self._delivery.figures.denied
+        quiet = self._denied.seconds(denied)
+        if denied and quiet < _REFUSED:
+            return f"the broker refuses events, {denied} so far, which are not sent again: see the log for the topics"
+        return None
+
+
+class _Unchanged:
+    """For how long a value has been the same, as far as was looked at it."""
+
+    def __init__(self, uptime: Callable[[], float]) -> None:
+        self._uptime = uptime
+        self._value: object = self
+        self._since = 0.0
+
+    def seconds(self, value: object) -> float:
+        """Take a look and return for how many seconds it has been so."""
+        now = self._uptime()
+        if value != self._value:
+            self._value, self._since = value, now
+        return now - self._since

@@ -160,6 +160,8 @@ class Service:
                 polling = group.create_task(parts.engine.run())
                 speaking = group.create_task(parts.connection.run())
                 _log.info("started", version=VERSION, watches=len(parts.engine.watches))
+                if not parts.engine.watches:
+                    _log.warning("nothing is watched: name clans and players under watch, or send 'watch' commands")
                 stopping = group.create_task(stop.wait())
                 await asyncio.wait({stopping, polling, speaking}, return_when=asyncio.FIRST_COMPLETED)
                 if not stop.is_set():
@@ -263,6 +265,8 @@ class _Parts:
 
     def _committed(self, resource: Resource) -> None:
         self._retained.mark(resource)
+        if self.watches.committed(resource):
+            self._bridge.watches_changed()
 
     def _watch_changed(self, watch: Watch) -> None:
         self._retained.mark_watch(watch)

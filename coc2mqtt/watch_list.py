@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -12,10 +13,12 @@ from coc2mqtt.mqtt.commands import CommandError
 from coc2mqtt.mqtt.payloads import WatchPayload, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from coc2mqtt.events.engine import Engine
     from coc2mqtt.journal.protocol import Journal, StoredWatch
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -36,6 +39,8 @@ class WatchList:
         self._changed = changed
         self._maximum = maximum
         self._configured: set[tuple[Kind, str]] = set()
+        # So that a list of a thousand is not a thousand snapshots to read.
+        self._names: dict[Resource, str | None] = {}
 
     async def load(self, configured: Iterable[Watch]) -> None:
         """Begin to watch what the configuration asks for and what commands made of it.
@@ -66,6 +71,9 @@ class WatchList:
 
         Raises CommandError where there is no room for one more.
         """
+        await _to_the_end(self._watch(watch))
+
+    async def _watch(self, watch: Watch) -> None:
         before = self.find(watch.kind, watch.tag)
         if before is None and len(self._engine.watches) >= self._maximum:
             raise CommandError(
@@ -80,6 +88,9 @@ class WatchList:
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
         """Stop watching for good; returns whether it was watched. Whoever hears of it forgets the snapshots."""
+        return await _to_the_end(self._unwatch(kind, tag))
+
+    async def _unwatch(self, kind: Kind, tag: str) -> bool:
         watch = self.find(kind, tag)
         if watch is None:
             return False
@@ -96,15 +107,21 @@ class WatchList:
         """Make what a watch polls due at once."""
         self._engine.poll_now(kind, tag)
 
+    def committed(self, resource: Resource) -> bool:
+        """Take note of a new snapshot; returns whether a watch that was described without a name may have one now."""
+        return self._names.pop(resource, "") is None
+
     async def describe(self, watch: Watch) -> WatchPayload:
         """Return a watch as it is published."""
         clan = watch.kind is Kind.CLAN
-        snapshot = await self._journal.snapshot(Resource(watch.kind, watch.tag))
-        name = None if snapshot is None or snapshot.data is None else snapshot.data.get("name")
+        resource = Resource(watch.kind, watch.tag)
+        if resource not in self._names:
+            self._names[resource] = await self._name(resource)
+        name = self._names[resource]
         return WatchPayload(
             kind="clan" if clan else "player",
             tag=watch.tag,
-            name=shorten(name) if isinstance(name, str) else None,
+            name=name,
             interval=watch.interval,
             members=watch.members if clan else None,
             war=watch.war if clan else None,
@@ -112,6 +129,28 @@ class WatchList:
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
             exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
         )
+
+    async def _name(self, resource: Resource) -> str | None:
+        snapshot = await self._journal.snapshot(resource)
+        name = None if snapshot is None or snapshot.data is None else snapshot.data.get("name")
+        return shorten(name) if isinstance(name, str) else None
+
+
+async def _to_the_end(change: Coroutine[Any, Any, T]) -> T:
+    """Carry out a change whole, also where its caller is cancelled meanwhile.
+
+    A command ends with its connection: half a change would be stored and not polled, or polled and not stored.
+    """
+    # A task of its own, and in no TaskGroup, because a group would cancel it together with its caller.
+    task = asyncio.get_running_loop().create_task(change)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # else asyncio complains that nobody asked for it
+        raise
+    return task.result()
 
 
 def _merge(configured: dict[tuple[Kind, str], Watch], stored: Sequence[StoredWatch]) -> dict[tuple[Kind, str], Watch]:

@@ -33,9 +33,10 @@ MAY_WRITE = {
     "viewer": set[str](),
 }
 STATE_OF_BRIDGE, HEALTH_CHECK = "coc/bridge/state", "coc/bridge/response/health_check"
-OURS = {EVENT, STATE, INFO, REQUEST, RESPONSE, STATE_OF_BRIDGE, HEALTH_CHECK}
+HEALTH = "coc/bridge/health"
+OURS = {EVENT, STATE, HEALTH, INFO, REQUEST, RESPONSE, STATE_OF_BRIDGE, HEALTH_CHECK}
 MAY_READ = {
-    "coc2mqtt": {REQUEST, HEALTH_CHECK, INFO, STATE_OF_BRIDGE, BIRTH},
+    "coc2mqtt": {REQUEST, HEALTH_CHECK, HEALTH, INFO, STATE_OF_BRIDGE, BIRTH},
     "homeassistant": {*OURS, DISCOVERY, BIRTH, "homeassistant/light/lamp/config"},
     "viewer": OURS,
 }
@@ -66,7 +67,7 @@ async def test_a_user_may_write_what_it_needs_and_nothing_else(broker: Mosquitto
 
 @pytest.mark.parametrize("user", MAY_READ)
 async def test_a_user_may_read_what_it_needs_and_nothing_else(broker: Mosquitto, user: str) -> None:
-    topics = [topic for topic in (*TOPICS, HEALTH_CHECK) if not topic.startswith("$")]
+    topics = [topic for topic in (*TOPICS, HEALTH, HEALTH_CHECK) if not topic.startswith("$")]
     # Mosquitto grants any subscription and hands out nothing that may not be read.
     async with login(broker, user) as session, login(broker, "admin") as other:
         for topic in topics:

@@ -40,11 +40,12 @@ class Bridge:
             api_status=ApiStatus.OK,
             overdue=0,
             overdue_seconds=0.0,
+            probe_interval=30.0,
             load=0.5,
             polls_per_second=1.25,
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
-        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, denied=2, resent=1, last_published=START))
+        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1))
         self.counts = JournalCounts(pending=0, oldest_pending=None, delivered=9, dropped=4, last_seq=13)
         parts: Any = {
             "journal": SimpleNamespace(counts=self._count),
@@ -55,7 +56,7 @@ class Bridge:
             "requests": RequestFigures(dropped=8),
             "patience": SimpleNamespace(deferred=11),
         }
-        self.health = Health(**parts, clock=lambda: self.now)
+        self.health = Health(**parts, clock=lambda: self.now, uptime=lambda: self.now)
         self.now += 1.0
 
     async def _count(self) -> JournalCounts:
@@ -99,7 +100,7 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "events": 5,
         "published": 9,
         "resent": 1,
-        "denied": 2,
+        "denied": 0,
         "states_denied": 6,
         "deferred": 11,
         "requests_dropped": 8,
@@ -110,59 +111,107 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
 
 
 async def test_that_nothing_is_polled_although_it_is_due_is_a_problem_after_five_minutes(bridge: Bridge) -> None:
-    bridge.now, bridge.engine.overdue_seconds = START + 299, 299.0
     assert await bridge.problems() == []
-    bridge.now, bridge.engine.overdue_seconds = START + 301, 301.0
+    bridge.now, bridge.engine.overdue_seconds = START + 300, 299.0
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.overdue_seconds = START + 302, 301.0
     assert await bridge.problems() == ["nothing was polled for 301 s: see the log"]
     # One that waits is no standstill as long as others are polled: that is overload, which `overdue` tells.
-    bridge.engine.figures.last_poll = START + 300
+    bridge.engine.figures.polls += 1
     assert await bridge.problems() == []
+
+
+async def test_that_a_poll_is_an_hour_late_among_others_is_a_problem(bridge: Bridge) -> None:
+    bridge.engine.overdue_seconds = 3601.0
+    assert await bridge.problems() == ["polls come up to 3601 s late: take longer intervals or more tokens"]
 
 
 async def test_that_nothing_is_polled_at_all_is_a_problem_even_if_nothing_is_due(bridge: Bridge) -> None:
-    bridge.now = START + 930
     assert await bridge.problems() == []
     bridge.now = START + 931
-    assert await bridge.problems() == ["nothing was polled for 931 s: see the log"]
-    bridge.engine.figures.last_poll = None
+    assert await bridge.problems() == []
+    bridge.now = START + 932
     assert await bridge.problems() == ["nothing was polled for 931 s: see the log"]
 
 
 async def test_long_intervals_are_no_problem(bridge: Bridge) -> None:
     bridge.engine.watches = [Watch(Kind.CLAN, "#2PP", 86400.0, war=False)]
+    assert await bridge.problems() == []
     bridge.now = START + 86400
     assert await bridge.problems() == []
 
 
+async def test_a_probe_that_looks_seldom_during_a_maintenance_is_no_problem(bridge: Bridge) -> None:
+    bridge.engine.probe_interval, bridge.engine.api_status = 3600.0, ApiStatus.MAINTENANCE
+    assert await bridge.problems() == []
+    bridge.now = START + 3600
+    assert await bridge.problems() == []
+    bridge.engine.api_status = ApiStatus.OK
+    assert await bridge.problems() == ["nothing was polled for 3599 s: see the log"]
+
+
 async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
     bridge.engine.watches = []
+    assert await bridge.problems() == []
     bridge.now = START + 86400
     assert await bridge.problems() == []
 
 
 async def test_a_broker_that_is_away_for_a_minute_is_a_problem_with_its_reason(bridge: Bridge) -> None:
     bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="nothing accepts connections")
-    bridge.now = bridge.engine.figures.last_poll = START + 60
     assert await bridge.problems() == []
     bridge.now = START + 61
+    assert await bridge.problems() == []
+    bridge.now = START + 62
     assert await bridge.problems() == ["no connection to the broker for 61 s: nothing accepts connections"]
+
+
+async def test_a_clock_that_is_set_is_no_problem(bridge: Bridge) -> None:
+    bridge.engine.figures.last_poll = START - 86400
+    bridge.connection.status = ConnectionStatus(connected=False, since=START - 86400, last_error="it is away")
+    assert await bridge.problems() == []
 
 
 async def test_that_another_one_has_taken_over_is_a_problem_at_once(bridge: Bridge) -> None:
     bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="stop it", taken_over=True)
-    assert await bridge.problems() == ["no connection to the broker for 1 s: stop it"]
+    assert await bridge.problems() == ["no connection to the broker for 0 s: stop it"]
 
 
-async def test_that_nothing_is_published_although_events_wait_is_a_problem_after_a_minute(bridge: Bridge) -> None:
-    bridge.counts = JournalCounts(pending=3, oldest_pending=START - 7200, delivered=0, dropped=0, last_seq=3)
+async def test_that_an_event_is_not_published_for_a_minute_is_a_problem(bridge: Bridge) -> None:
+    def waiting(oldest: float) -> JournalCounts:
+        return JournalCounts(pending=3, oldest_pending=oldest, delivered=0, dropped=0, last_seq=3)
+
     # However old the events are: what waited through an outage is being sent.
+    bridge.counts = waiting(START - 7200)
     assert await bridge.problems() == []
-    bridge.now = bridge.engine.figures.last_poll = START + 61
-    assert await bridge.problems() == ["nothing was published for 61 s although 3 events wait: see the log"]
-    bridge.delivery.figures.last_published = START + 60
+    bridge.now = START + 62
+    # Others are published all the time, but not this one.
+    bridge.delivery.figures.published += 100
+    assert await bridge.problems() == ["the oldest of 3 events that wait was not published for 61 s: see the log"]
+    bridge.counts = waiting(START - 7100)
     assert await bridge.problems() == []
-    bridge.delivery.figures.last_published = None
-    bridge.connection.status = ConnectionStatus(connected=True, since=START + 30, protocol="5")
+    bridge.now = START + 100
+    bridge.connection.status = ConnectionStatus(connected=True, since=START + 99, protocol="5", reconnects=1)
+    assert await bridge.problems() == []
+    bridge.now = START + 150
+    assert await bridge.problems() == []
+
+
+async def test_an_event_that_came_this_moment_is_no_problem(bridge: Bridge) -> None:
+    assert await bridge.problems() == []
+    bridge.now = START + 600
+    bridge.engine.figures.polls += 1
+    bridge.counts = JournalCounts(pending=1, oldest_pending=START + 600, delivered=0, dropped=0, last_seq=3)
+    assert await bridge.problems() == []
+
+
+async def test_that_the_broker_refuses_events_is_a_problem_for_ten_minutes(bridge: Bridge) -> None:
+    bridge.delivery.figures.denied = 7
+    said = ["the broker refuses events, 7 so far, which are not sent again: see the log for the topics"]
+    assert await bridge.problems() == said
+    bridge.now, bridge.engine.figures.polls = START + 600, 8
+    assert await bridge.problems() == said
+    bridge.now, bridge.engine.figures.polls = START + 602, 9
     assert await bridge.problems() == []
 
 
@@ -173,12 +222,14 @@ async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures
     task = asyncio.create_task(bridge.health.watch())
     await asyncio.sleep(610)  # not in the very moment of a look
     assert lines == []
-    bridge.connection.status = ConnectionStatus(connected=False, since=START - 100, last_error="it is away")
+    bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="it is away")
+    await asyncio.sleep(45)
+    bridge.now += 100
     await asyncio.sleep(610)  # not in the very moment of a look
     bridge.connection.status = ConnectionStatus(connected=True, since=START, protocol="5")
     await asyncio.sleep(610)  # not in the very moment of a look
     assert [(line["log_level"], line["event"], line.get("problems")) for line in lines] == [
-        ("warning", "the bridge is not well", ["no connection to the broker for 101 s: it is away"]),
+        ("warning", "the bridge is not well", ["no connection to the broker for 100 s: it is away"]),
         ("info", "the bridge is well again", None),
     ]
     await asyncio.sleep(2 * 3600)

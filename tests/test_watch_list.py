@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -230,3 +231,20 @@ async def test_watching_and_unwatching_many_leaves_nothing_behind(start: Start) 
         # One of the file is to stay away, so that must be remembered.
         await running.list.unwatch(Kind.CLAN, "#2PP")
         assert [(stored.tag, stored.watch) for stored in await running.journal.watches()] == [("#2PP", None)]
+
+
+@pytest.mark.parametrize("turns", range(0, 12, 3))
+async def test_a_change_whose_asker_is_cancelled_is_made_whole(start: Start, turns: int) -> None:
+    async with start(CLAN) as running:
+        watching = asyncio.create_task(running.list.watch(PLAYER))
+        unwatching = asyncio.create_task(running.list.unwatch(Kind.CLAN, "#2PP"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        watching.cancel()
+        unwatching.cancel()
+        await asyncio.wait({watching, unwatching})
+        polled = running.engine.watches
+    async with start(CLAN) as running:
+        assert running.engine.watches == polled
+    # Cancelled before it was begun, nothing has happened; later, everything.
+    assert polled == ([CLAN] if turns == 0 else [PLAYER])

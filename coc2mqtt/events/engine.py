@@ -72,6 +72,7 @@ class Engine:
         self._running = self._too_much = False
         self._rate = Rate(now())
         self.figures = EngineFigures()
+        self.probe_interval: float | None = None
 
     @property
     def watches(self) -> list[Watch]:
@@ -139,6 +140,7 @@ class Engine:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
         probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag)
         self._monitor.probing = True
+        self.probe_interval = interval
         self._scheduler.add(API, interval, self._counted(API, probe.poll), probe=True)
 
     def poll_now(self, kind: Kind, tag: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import structlog
 from coc2mqtt.events.resource import API
 from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
+    MqttError,
     PublishDeferredError,
     PublishDeniedError,
     SubscribeDeniedError,
@@ -37,6 +39,10 @@ ONLINE = OnlinePayload(state="online").encode()
 OFFLINE = OnlinePayload(state="offline").encode()
 
 _HEALTH_INTERVAL = 30.0
+# So many of them, and what the broker refused is said once more.
+_RETRY_EVERY = 4
+# So many topics on which answers do not arrive are said.
+_UNANSWERABLE = 10
 # Measured on Home Assistant: a new event entity misses what is published in the first half second after its
 # announcement, and never hears of it again.
 _SETTLE = 1.0
@@ -84,6 +90,7 @@ class Bridge:
         self._home_assistant = home_assistant
         self._rng = rng
         self._watches_changed = asyncio.Event()
+        self._unanswerable: set[str] = set()
         self.figures = RequestFigures()
 
     def watches_changed(self) -> None:
@@ -96,10 +103,7 @@ class Bridge:
         await self._subscribe(session, self._topics.requests)
         if self._home_assistant is not None:
             await self._subscribe(session, self._home_assistant.status)
-        await self._retained.say(session, self._topics.bridge("state"), ONLINE)
-        if await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode()):
-            self._rivals.introduced()
-        self._watches_changed.set()
+        await self._introduce(session)
         self._mark_everything()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_watches(session))
@@ -110,6 +114,12 @@ class Bridge:
             if self._home_assistant is not None:
                 await asyncio.sleep(_SETTLE)
             group.create_task(self._delivery.run(session))
+
+    async def _introduce(self, session: Session) -> None:
+        await self._retained.say(session, self._topics.bridge("state"), ONLINE)
+        if await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode()):
+            self._rivals.introduced()
+        self._watches_changed.set()
 
     def _mark_everything(self) -> None:
         self._retained.announce_again()
@@ -132,9 +142,15 @@ class Bridge:
             await self._retained.say(session, self._topics.bridge("watches"), payload)
 
     async def _report_health(self, session: Session) -> None:
-        while True:
+        for number in itertools.count():
             health = await self._health()
             await self._retained.say(session, self._topics.bridge("health"), health.encode())
+            if number == 1:
+                self._rivals.check_hearing()
+            if number % _RETRY_EVERY == _RETRY_EVERY - 1 and self._retained.refused:
+                # Whoever mends the broker need not know that something has to be restarted.
+                await self._introduce(session)
+                self._mark_everything()
             await asyncio.sleep(_HEALTH_INTERVAL)
 
     async def _listen(self, session: Session, group: asyncio.TaskGroup) -> None:
@@ -168,9 +184,15 @@ class Bridge:
             try:
                 await self._reply(session, topic, response, message.correlation_data)
             except (PublishDeniedError, PublishDeferredError, MessageTooLargeError) as error:
-                _log.error("an answer was not accepted", topic=topic, reason=str(error))
+                self._say_unanswered(topic, error)
             else:
                 return
+
+    def _say_unanswered(self, topic: str, error: MqttError) -> None:
+        """Log once where answers do not arrive: the topic is the requester's, who can ask again and again."""
+        if topic not in self._unanswerable and len(self._unanswerable) < _UNANSWERABLE:
+            self._unanswerable.add(topic)
+            _log.error("an answer was not accepted", topic=topic, reason=str(error))
 
     async def _reply(
         self, session: Session, topic: str, response: ResponsePayload, correlation_data: bytes | None

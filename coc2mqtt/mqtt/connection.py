@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Never
@@ -157,9 +158,12 @@ class Connection:
         if self._rival_is_there is None:
             return False
         try:
-            return await visit(self._options, "standby", self._rival_is_there)
-        except (ConnectError, ConnectionLostError, SubscribeDeniedError):
-            return False  # nothing is known of the other: the next attempt to connect will show
+            # Several may stand back, and must not throw each other out.
+            return await visit(self._options, f"standby-{secrets.token_hex(4)}", self._rival_is_there)
+        except (ConnectionLostError, UnreachableBrokerError, UnknownHostError, BrokerTimeoutError):
+            return True  # nothing new is known
+        except (ConnectError, SubscribeDeniedError):
+            return False  # nothing will ever be known this way: the next attempt to connect will show
 
     async def _serve(self, session: Session) -> None:
         """Run ``on_session`` beside ``receive``, which notices a dead connection at once; a publish would wait on."""

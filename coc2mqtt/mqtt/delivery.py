@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -34,13 +33,11 @@ class DeliveryFigures:
     """Counters since the start: events published and acknowledged by the broker, and events put aside.
 
     ``resent`` counts those published once more, with the same id, because a connection broke before the broker's word.
-    ``last_published`` is the Unix time in seconds of the broker's last word, None before the first.
     """
 
     published: int = 0
     denied: int = 0
     resent: int = 0
-    last_published: float | None = None
 
 
 class Delivery:
@@ -56,9 +53,7 @@ class Delivery:
         *,
         patience: Patience | None = None,
         published: Callable[[str, bytes], None] = lambda *_: None,
-        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._clock = clock
         self._journal = journal
         self._topics = topics
         self._published = published
@@ -116,7 +111,6 @@ class Delivery:
                     _log.error("events are not accepted and put aside", topic=topic, id=entry.id, reason=str(error))
             else:
                 self.figures.published += 1
-                self.figures.last_published = self._clock()
                 self._published(topic, payload)
             self._unanswered.discard(entry.seq)
             acknowledged.put_nowait(entry.seq)

@@ -53,6 +53,8 @@ async def visit(options: ConnectionOptions, name: str, work: Callable[[Session],
     """
     options = dataclasses.replace(options, client_id=f"{options.client_id}-{name}", will=None)
     session = await Dialer(options).dial()
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task else 0
     try:
         async with asyncio.TaskGroup() as group:
             receiving = group.create_task(session.receive())
@@ -60,6 +62,9 @@ async def visit(options: ConnectionOptions, name: str, work: Callable[[Session],
             receiving.cancel()  # before the goodbye, which would be a loss of the connection to it
         await session.leave()
     except BaseExceptionGroup as errors:
+        # A TaskGroup lets the errors of its tasks win over a cancellation from outside, which must not be lost.
+        if task and task.cancelling() > cancelled_before:
+            raise asyncio.CancelledError from None
         raise first_of(errors) from None
     finally:
         session.drop()

@@ -9,8 +9,9 @@ import structlog
 
 _log = structlog.get_logger()
 
-# Together they bound what a flood can take of the memory: 200 payloads of 64 KiB are 13 MB.
+# Together they bound what a flood can take of the memory; topics and properties count as well, up to 64 KiB each.
 _MESSAGES = 200
+_BYTES = 4 * 1024 * 1024
 # Commands refuse what is larger than 64 KiB; one byte more shows that it was. MQTT 3.1.1 has no way to tell the broker.
 LONGEST_PAYLOAD = 64 * 1024 + 1
 
@@ -28,23 +29,34 @@ class Message:
     response_topic: str | None = None
     correlation_data: bytes | None = None
 
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes it takes."""
+        return len(self.topic) + len(self.payload) + len(self.response_topic or "") + len(self.correlation_data or b"")
+
 
 class Inbox:
-    """Keeps 200 messages in order for one reader; those that come in beyond that are lost, which is logged once."""
+    """Keeps 200 messages, of 4 MiB in all, in order for one reader; those beyond are lost, which is logged once."""
 
     def __init__(self) -> None:
         self._messages: asyncio.Queue[Message] = asyncio.Queue(_MESSAGES)
+        self._bytes = 0
         self._overflown = False
 
     def put(self, message: Message) -> None:
         """Keep a message, or lose it."""
-        try:
-            self._messages.put_nowait(message)
-        except asyncio.QueueFull:
+        if self._messages.full() or self._bytes + message.size > _BYTES:
             if not self._overflown:
-                _log.warning("messages come in faster than they are handled, so some are lost", topic=message.topic)
+                _log.warning(
+                    "messages come in faster than they are handled, so some are lost", topic=message.topic[:200]
+                )
             self._overflown = True
+            return
+        self._bytes += message.size
+        self._messages.put_nowait(message)
 
     async def get(self) -> Message:
         """Wait for the oldest message and take it."""
-        return await self._messages.get()
+        message = await self._messages.get()
+        self._bytes -= message.size
+        return message

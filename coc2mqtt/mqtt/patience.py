@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
+_QUIET = 60.0
+
 
 class Patience:
     """Publishes over a session until the broker takes the message, for as long as the connection stands.
@@ -36,6 +38,7 @@ class Patience:
         self._sleep = sleep
         self._draw = draw
         self._deferring = False
+        self._last_at = 0.0
         self.deferred = 0
 
     async def publish(self, session: Session, topic: str, payload: bytes, *, retain: bool = False) -> None:
@@ -56,9 +59,13 @@ class Patience:
                 return
 
     def _note(self, error: PublishDeferredError | None) -> None:
-        """Log when it begins and when it ends, whatever happens in between."""
-        if error is not None and not self._deferring:
-            _log.warning("messages wait until the broker takes them", reason=str(error))
-        elif error is None and self._deferring:
+        """Log when it begins and when it is over, which is after a quiet minute: some come through all the time."""
+        now = asyncio.get_running_loop().time()
+        if error is not None:
+            self._last_at = now
+            if not self._deferring:
+                self._deferring = True
+                _log.warning("messages wait until the broker takes them", reason=str(error))
+        elif self._deferring and now - self._last_at >= _QUIET:
+            self._deferring = False
             _log.info("the broker takes messages again")
-        self._deferring = error is not None

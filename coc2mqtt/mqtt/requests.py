@@ -45,17 +45,17 @@ class RequestQueue:
 
     def put(self, message: Message) -> None:
         """Take in a request, or leave it out where too much waits already."""
-        if len(self._waiting) >= _MOST or self._bytes + len(message.payload) > _MOST_BYTES:
+        if len(self._waiting) >= _MOST or self._bytes + message.size > _MOST_BYTES:
             self._figures.dropped += 1
             if not self._overflown:
                 self._overflown = True
                 _log.warning(
                     "requests come in faster than they can be carried out, so some are left out: see who sends them",
-                    topic=message.topic,
+                    topic=message.topic[:200],
                 )
             return
         self._waiting.append(message)
-        self._bytes += len(message.payload)
+        self._bytes += message.size
         self._arrived.set()
 
     async def get(self) -> Message:
@@ -69,5 +69,5 @@ class RequestQueue:
             await asyncio.sleep(self._next_at - now)
         self._next_at = max(now, self._next_at) + 1 / _PACE
         message = self._waiting.popleft()
-        self._bytes -= len(message.payload)
+        self._bytes -= message.size
         return message

@@ -106,7 +106,15 @@ class RetainedState:
                 self._refused.add(topic)
                 _log.error("a state was not accepted", topic=topic, reason=str(error))
             return False
+        if topic in self._refused:
+            self._refused.discard(topic)
+            _log.info("a state is accepted again", topic=topic)
         return True
+
+    @property
+    def refused(self) -> bool:
+        """Whether there are topics whose last state the broker refused."""
+        return bool(self._refused)
 
     async def _publish(self, session: Session, resource: Resource) -> None:
         snapshot = await self._journal.snapshot(resource)
@@ -139,7 +147,8 @@ class RetainedState:
         if resource.kind is Kind.CLAN and self._discovery is not None:
             removed = self._discovery.clan_removal(resource.tag)
             await self._announce(session, removed)
-            del self._announced[removed.topic]
+            # Home Assistant's birth may have cleared it meanwhile.
+            self._announced.pop(removed.topic, None)
         for facet in FACETS[resource.kind]:
             await self.say(session, self._topics.state(resource.kind, resource.tag, facet), _NOTHING)
         if self._watch_of(resource) is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from coc2mqtt.mqtt.errors import SessionTakenOverError, SubscribeDeniedError
 from coc2mqtt.mqtt.payloads import OnlinePayload
@@ -21,15 +21,27 @@ _log = structlog.get_logger()
 
 # A broker sends what is retained right after the SUBACK; one that retains nothing says nothing (seconds).
 _LOOK = 0.5
+_LONGEST = 64
+# So many looks in a row, half a minute to a minute apart, without news of its health, which comes every half minute,
+# and a bridge is gone: what a broker kept through a power cut says "online" for ever.
+_SILENT_LOOKS = 3
+
+
+def _plain(text: str) -> str:
+    """Make a text of another program fit for a line of our log."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST])
+
+
+Plain = Annotated[str, AfterValidator(_plain)]
 
 
 class _Info(BaseModel):
     """As much of another bridge's ``bridge/info``, of whatever version, as tells which one it is."""
 
-    instance: str
-    run_id: str = ""
-    host: str = "unknown"
-    version: str = "unknown"
+    instance: Plain
+    run_id: Plain = ""
+    host: Plain = "unknown"
+    version: Plain = "unknown"
 
 
 class Rivals:
@@ -44,59 +56,82 @@ class Rivals:
         self._topics = topics
         self._instance = instance
         self._run_id = run_id
-        # Whose name was there at the last look, as long as ours is not known to have taken its place.
-        self._before: str | None = None
         self._looked = False
-        self._warned = False
+        # Names that are no news: the one that was there before this program began, which a broker that falls back to
+        # an earlier save brings up again; and the one that who left the place has left behind, until ours is there.
+        self._first: str | None = None
+        self._left_behind: str | None = None
+        self._health: bytes | None = None
+        self._silent_looks = 0
+        self._heard_ourselves = self._warned_of_other = self._warned_of_deafness = False
 
     async def look(self, session: Session) -> None:
         """Begin to listen for others; raises SessionTakenOverError where one has been in this one's place.
 
         Whoever comes first looks and passes by: what a broker retains may be of a bridge that is long gone. But who
-        comes back, and finds another one's name where its own was, has been replaced, and has just thrown that one out.
+        comes back, and finds a new name where its own was, has been replaced, and has just thrown that one out.
         """
         topic = self._topics.bridge("info")
         try:
             await session.subscribe(topic)
         except SubscribeDeniedError:
             return  # an access list that does not grant it: then only the broker's own word tells
-        found = await self._retained(session, [topic])
-        other = _read(found[topic]) if topic in found else None
-        if other is not None and other.instance == self._instance and other.run_id not in (self._run_id, self._before):
+        other = self._double((await self._retained(session, [topic])).get(topic))
+        if other is not None and other.run_id not in (self._first, self._left_behind):
             if self._looked:
                 raise SessionTakenOverError(self._say(other))
-            self._before = other.run_id
+            self._first = other.run_id
         self._looked = True
 
     def introduced(self) -> None:
-        """Note that the broker has taken this one's ``bridge/info``: from now on another name there is news."""
-        self._before = None
+        """Note that the broker has taken this one's ``bridge/info``: another name there is news from now on."""
+        self._left_behind = None
 
     def hear(self, message: Message) -> None:
         """Take up a message; one on ``bridge/info`` that another bridge has just published is said once."""
-        if message.topic != self._topics.bridge("info") or message.retain or self._warned:
+        if message.topic != self._topics.bridge("info"):
             return
         other = _read(message.payload)
-        if other is not None and other.run_id != self._run_id:
-            self._warned = True
+        if other is not None and other.run_id == self._run_id:
+            self._heard_ourselves = True
+        elif other is not None and not message.retain and not self._warned_of_other:
+            self._warned_of_other = True
             _log.error(
                 f"another coc2mqtt (instance {other.instance!r} on {other.host}) publishes below the same base topic:"
                 " stop one of the two, or give each a mqtt.base_topic and an instance of its own"
             )
 
+    def check_hearing(self) -> None:
+        """Say once that a take-over cannot be recognised, where not even our own ``bridge/info`` came back."""
+        if not self._heard_ourselves and not self._warned_of_deafness:
+            self._warned_of_deafness = True
+            _log.warning(
+                "another bridge of this instance would not be recognised: let this user read bridge/info, bridge/state"
+                " and bridge/health on the broker",
+                topic=self._topics.bridge("info"),
+            )
+
     async def is_there(self, session: Session) -> bool:
-        """Return whether a bridge of the same instance, but another program, is online."""
-        state, info = self._topics.bridge("state"), self._topics.bridge("info")
-        for topic in (state, info):
+        """Return whether a bridge of the same instance, but another program, is online and gives signs of life."""
+        state, info, health = (self._topics.bridge(what) for what in ("state", "info", "health"))
+        for topic in (state, info, health):
             await session.subscribe(topic)
-        found = await self._retained(session, [state, info])
-        other = _read(found[info]) if info in found else None
-        if other is None or other.instance != self._instance or other.run_id == self._run_id:
+        found = await self._retained(session, [state, info, health])
+        other = self._double(found.get(info))
+        if other is None:
             return False
-        if found.get(state) == OnlinePayload(state="online").encode():
+        if found.get(state) == OnlinePayload(state="online").encode() and self._lives(found.get(health)):
             return True
-        self._before = other.run_id  # it has left its name behind, which is no news then
+        self._left_behind = other.run_id
+        self._health, self._silent_looks = None, 0
         return False
+
+    def _lives(self, health: bytes | None) -> bool:
+        if health is not None and health != self._health:
+            self._health, self._silent_looks = health, 0
+        else:
+            self._silent_looks += 1
+        return self._silent_looks < _SILENT_LOOKS
 
     async def _retained(self, session: Session, topics: Iterable[str]) -> dict[str, bytes]:
         """Return what is retained on topics that were just subscribed to."""
@@ -112,6 +147,12 @@ class Rivals:
         except TimeoutError:
             pass
         return found
+
+    def _double(self, payload: bytes | None) -> _Info | None:
+        """Return who says that it is a bridge of this instance, None where it is this program or nobody."""
+        other = None if payload is None else _read(payload)
+        same = other is not None and other.instance == self._instance and other.run_id != self._run_id
+        return other if same else None
 
     def _say(self, other: _Info) -> str:
         return (

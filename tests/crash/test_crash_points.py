@@ -39,9 +39,10 @@ def read(path: Path) -> str:
 @pytest.mark.parametrize(
     ("story", "fewest", "places"),
     [
-        ("changing", 140, ["commit", "publish", "acknowledge"]),
-        ("breaking", 205, ["commit", "publish", "acknowledge"]),
-        ("watching", 185, ["save_watch", "remove_watch", "forget", "publish"]),
+        ("changing", 140, ["_Journal.commit", "Line.publish", "_Journal.acknowledge"]),
+        ("breaking", 205, ["_Journal.commit", "Line.publish", "_Journal.acknowledge"]),
+        # Threads and tasks take turns a little differently in each run: so no place that is a single step.
+        ("watching", 185, ["._watch", "._unwatch", "_Journal.forget", "Line.publish"]),
     ],
 )
 def test_wherever_it_dies_nothing_is_lost_nothing_invented_and_no_ghost_stays(
@@ -56,4 +57,4 @@ def test_wherever_it_dies_nothing_is_lost_nothing_invented_and_no_ghost_stays(
     died = [where for case in cases if (where := read(case / "where"))]
     assert len(died) >= fewest
     for place in places:
-        assert any(f"_Journal.{place} " in where or f"Line.{place} " in where for where in died), place
+        assert any(place in where for where in died), place

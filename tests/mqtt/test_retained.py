@@ -332,6 +332,22 @@ async def test_a_device_that_is_to_be_announced_again_while_it_is_announced_is(h
     assert (recording.topics + rest.topics).count(DEVICE) == 2
 
 
+async def test_a_birth_of_home_assistant_while_a_device_is_removed_harms_nothing(house: House) -> None:
+    await house.move_in()
+    await house.say()
+
+    async def birth(topic: str, _payload: bytes) -> None:
+        if topic == DEVICE:
+            house.state.announce_again()
+
+    await house.unwatch(WATCH)
+    recording = RecordingSession(birth)
+    await house.state.publish_marked(recording.session)
+    await house.state.publish_marked(recording.session)
+    assert last_said(recording) == {}
+    assert await house.journal.resources() == []
+
+
 @pytest.mark.parametrize("error", [PublishDeniedError("allow the topic"), MessageTooLargeError("raise the limit")])
 async def test_what_the_broker_refuses_is_said_once_and_holds_up_nothing(
     house: House, log_lines: list[MutableMapping[str, Any]], error: Exception

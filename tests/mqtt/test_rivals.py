@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import orjson
 import pytest
 
 from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, Message, Session
+from coc2mqtt.mqtt.errors import SessionTakenOverError
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.topics import Topics
 from tests.brokers import witness
@@ -64,7 +66,10 @@ class Program:
         await session.publish(INFO, info(self._run_id), retain=True)
         self._rivals.introduced()
         self.sessions.put_nowait(session)
-        await asyncio.Event().wait()
+        # Its health, which is news each time.
+        for number in itertools.count():
+            await session.publish("coc/bridge/health", str(number).encode(), retain=True)
+            await asyncio.sleep(0.02)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 10:
@@ -99,7 +104,7 @@ async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_pl
             await old.standing_back.wait()
             # Mosquitto does not say who took over: the old one has looked once, and thrown the new one out for it.
             assert (await new.sessions.get()).protocol == protocol
-            for _ in range(3):
+            for _ in range(5):
                 old.standing_back.clear()
                 old.minute.set()
                 await old.standing_back.wait()
@@ -116,6 +121,71 @@ async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_pl
     assert [(line["event"], line["reason"]) for line in said] == [
         ("another client is connected in this one's place: standing back", TAKEN_OVER_BY_NEW)
     ]
+
+
+async def test_a_bridge_that_gives_no_sign_of_life_has_left_the_place(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    old, new = Program("old", broker.port, "5"), Program("new", broker.port, "5")
+    async with old.running():
+        await old.sessions.get()
+        async with new.running():
+            await new.sessions.get()
+            await old.standing_back.wait()
+            await new.sessions.get()
+        # As after a power cut that takes the new one together with the broker, which remembers it as online.
+        async with connected(ConnectionOptions("127.0.0.1", broker.port, "memory"), "5") as session:
+            await session.publish(STATE, ONLINE, retain=True)
+            await session.publish("coc/bridge/health", b"the last word", retain=True)
+        looks = 0
+        while old.sessions.empty():
+            old.standing_back.clear()
+            old.minute.set()
+            waiting = asyncio.create_task(old.standing_back.wait())
+            back = asyncio.create_task(old.sessions.get())
+            await asyncio.wait({waiting, back}, return_when=asyncio.FIRST_COMPLETED)
+            looks += 1
+            if back.done():
+                break
+            back.cancel()
+        waiting.cancel()
+        assert looks == 4  # the first one hears the last word
+        assert await witness(broker.port, INFO) == info("old")
+
+
+async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_broker_brings_it_up_again() -> None:
+    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    for names in (["earlier"], [], ["earlier"]):
+        session = RecordingSession()
+        for name in names:
+            session.incoming.put_nowait(Message(INFO, info(name), retain=True))
+        await rivals.look(session.session)
+        rivals.introduced()
+    session = RecordingSession()
+    session.incoming.put_nowait(Message(INFO, info("another"), retain=True))
+    with pytest.raises(SessionTakenOverError):
+        await rivals.look(session.session)
+
+
+async def test_what_another_program_says_of_itself_cannot_forge_a_log_line() -> None:
+    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    await rivals.look(RecordingSession().session)
+    session = RecordingSession()
+    other = {"instance": "home", "run_id": "x", "host": "a\nb\x1b[31m" + "c" * 1000, "version": "1"}
+    session.incoming.put_nowait(Message(INFO, orjson.dumps(other), retain=True))
+    with pytest.raises(SessionTakenOverError) as error:
+        await rivals.look(session.session)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 400
+
+
+def test_that_a_take_over_could_not_be_recognised_is_said_once(log_lines: Lines) -> None:
+    deaf, hearing = (Rivals(Topics(), instance="home", run_id="ours") for _ in range(2))
+    hearing.hear(Message(INFO, info("ours"), retain=False))
+    for _ in range(2):
+        hearing.check_hearing()
+        deaf.check_hearing()
+    (line,) = log_lines
+    assert "let this user read bridge/info" in line["event"]
 
 
 @BOTH_VERSIONS
