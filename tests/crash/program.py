@@ -78,7 +78,7 @@ class Program:
             delivery=Delivery(self.journal, topics),
             commands=Commands(self.watches, health=health),
             watches=self.watches,
-            info=_info,
+            info=info,
             health=health,
             # Only because a bridge waits for it.
             home_assistant=None,
@@ -123,7 +123,7 @@ class Program:
         self._bridge.watches_changed()
 
 
-def _info(_: Session) -> InfoPayload:
+def info(_: Session) -> InfoPayload:
     return InfoPayload(
         version="1",
         instance="home",
