@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test chaos check audit format lock clean
+.PHONY: demo test chaos crash fuzz check audit format lock clean
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -14,6 +14,13 @@ test: $(VENV)/.dev  ## all tests
 
 chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+
+fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other ones each time; FUZZ_SEED=… has them again
+	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
+	  $(BIN)/pytest --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
+
+crash: $(VENV)/.dev  ## the program dies wherever it can
+	$(BIN)/pytest --numprocesses 2 tests/crash $(PYTEST_ARGS)
 
 check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from coc2mqtt.mqtt.errors import (
     SubscribeDeniedError,
 )
 from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload, WatchesPayload
-from coc2mqtt.mqtt.requests import RequestFigures, RequestQueue
+from coc2mqtt.mqtt.requests import PACE, RequestFigures, RequestQueue
 from coc2mqtt.mqtt.topics import check_topic
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Bridge:
     """Speaks over each new connection: says that it is there, then everything that is retained, then delivers.
 
     ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``.
-    ``home_assistant`` is None where it is not used.
+    ``home_assistant`` is None where it is not used, ``pace`` is how many requests a second are carried out.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Bridge:
         health: Callable[[], Awaitable[HealthPayload]],
         home_assistant: HomeAssistantTopics | None,
         rng: random.Random,
+        pace: float = PACE,
     ) -> None:
         self._topics = topics
         self._retained = retained
@@ -89,6 +90,7 @@ class Bridge:
         self._health = health
         self._home_assistant = home_assistant
         self._rng = rng
+        self._pace = pace
         self._watches_changed = asyncio.Event()
         self._unanswerable: set[str] = set()
         self.figures = RequestFigures()
@@ -155,7 +157,7 @@ class Bridge:
 
     async def _listen(self, session: Session, group: asyncio.TaskGroup) -> None:
         birth: asyncio.Task[None] | None = None
-        requests = RequestQueue(self.figures)
+        requests = RequestQueue(self.figures, pace=self._pace)
         group.create_task(self._answer_requests(session, requests))
         async for message in session.messages():
             if self._home_assistant is not None and message.topic == self._home_assistant.status:

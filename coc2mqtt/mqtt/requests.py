@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 _MOST = 1000
 _MOST_BYTES = 1024 * 1024
 # Each request costs the disk a write; people and automations ask for a few a minute (requests a second).
-_PACE = 50.0
+PACE = 50.0
 
 
 @dataclass(slots=True)
@@ -29,14 +29,15 @@ class RequestFigures:
 
 
 class RequestQueue:
-    """Holds back whoever asks too fast: at most 1000 requests of 1 MiB in all wait, and 50 a second come out.
+    """Holds back whoever asks too fast: at most 1000 requests of 1 MiB in all wait, and ``pace`` a second come out.
 
     What comes in beyond that is left out without an answer, because answers to a flood are another flood; that is
     logged once and counted in ``figures``. One queue serves one connection.
     """
 
-    def __init__(self, figures: RequestFigures) -> None:
+    def __init__(self, figures: RequestFigures, *, pace: float = PACE) -> None:
         self._figures = figures
+        self._pace = pace
         self._waiting: deque[Message] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -67,7 +68,7 @@ class RequestQueue:
         now = asyncio.get_running_loop().time()
         if self._next_at > now:
             await asyncio.sleep(self._next_at - now)
-        self._next_at = max(now, self._next_at) + 1 / _PACE
+        self._next_at = max(now, self._next_at) + 1 / self._pace
         message = self._waiting.popleft()
         self._bytes -= message.size
         return message

@@ -80,7 +80,7 @@ class Program:
             commands=Commands(self.watches, health=health),
             watches=self.watches,
             rivals=Rivals(topics, instance="home", run_id="1"),
-            info=_info,
+            info=info,
             health=health,
             # Only because a bridge waits for it.
             home_assistant=None,
@@ -125,7 +125,7 @@ class Program:
         self._bridge.watches_changed()
 
 
-def _info(_: Session) -> InfoPayload:
+def info(_: Session) -> InfoPayload:
     return InfoPayload(
         version="1",
         instance="home",

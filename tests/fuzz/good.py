@@ -1,0 +1,70 @@
+"""Good bodies: what the scripted game shows of a clan, its war, its war log and a player, change after change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from coc2mqtt.demo import World
+from coc2mqtt.events.resource import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Json = dict[str, Any]
+
+NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Game:
+    """The bodies of each kind in the order of time, those of the war log, and whose they are."""
+
+    bodies: dict[Kind, list[Json]]
+    war_logs: list[Json]
+    tags: dict[Kind, str]
+
+
+@cache
+def game() -> Game:
+    """Play a game in which everything happens."""
+    world = World(now=lambda: NOON, members=10, clans=1, players=1)
+    (clan,), (player,) = world.clan_tags, world.player_tags
+    bodies: dict[Kind, list[Json]] = {kind: [] for kind in (Kind.CLAN, Kind.WAR, Kind.PLAYER)}
+    war_logs: list[Json] = []
+
+    def look(kept: list[Json], body: Json | None) -> None:
+        # The world shows its own objects, which go on changing.
+        copied = orjson.loads(orjson.dumps(body))
+        if body is not None and copied not in kept[-1:]:
+            kept.append(copied)
+
+    happenings = _happenings(world, clan, player)
+    for number in range(len(happenings) + 1):
+        for happen, tag in happenings[number - 1 : number]:
+            happen(tag)
+        look(bodies[Kind.CLAN], world.clan(clan))
+        look(bodies[Kind.WAR], world.current_war(clan))
+        look(bodies[Kind.PLAYER], world.player(player))
+        look(war_logs, world.war_log(clan))
+    return Game(bodies, war_logs, {Kind.CLAN: clan, Kind.WAR: clan, Kind.PLAYER: player})
+
+
+def _happenings(world: World, clan: str, player: str) -> list[tuple[Callable[[str], object], str]]:
+    of_clan = [
+        *(world.join, world.promote, world.donate, world.declare_war, world.leave, world.begin_battle, world.attack),
+        *(world.attack, world.rename_member, world.attack, world.gain_points, world.end_war, world.demote),
+        *(world.clear_war, world.donate, world.declare_war, world.begin_battle, world.attack, world.replace_war),
+        *(world.upgrade_member_town_hall, world.begin_battle, world.attack, world.reset_season),
+    ]
+    of_player = [
+        *(world.upgrade_troop, world.upgrade_spell, world.upgrade_hero, world.upgrade_equipment, world.wear_equipment),
+        *(world.upgrade_town_hall, world.upgrade_town_hall_weapon, world.upgrade_builder_hall, world.boost_super_troop),
+        *(world.end_super_troop, world.complete_achievement, world.rename_player, world.change_league),
+        *(world.change_labels, world.change_war_preference, world.win_trophies, world.leave_clan, world.join_clan),
+    ]
+    return [*((verb, clan) for verb in of_clan), *((verb, player) for verb in of_player)]

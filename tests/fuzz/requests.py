@@ -1,0 +1,108 @@
+"""Requests: arbitrary bytes, arbitrary JSON, and what is nearly a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from tests.fuzz.odd import ANYTHING, JSON, VALUES, torn, written
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn
+
+COMMANDS = ["watch", "unwatch", "list", "poll", "health_check"]
+NAMES = st.sampled_from([*COMMANDS * 4, "watch", "watch", "unwatch", "replay", "log_level", "nonsense", None])
+# Few, so that what one request watches the next one finds.
+TAGS = ["#2PP", "#8QQ", "2pp", " %232PP ", "#2po", "2PP\n", '"#2PP"']
+ODD_TAGS = [
+    *(
+        "",
+        "#",
+        "#2P",
+        "##2PP",
+        "#2PP#",
+        "#2PP/+",
+        "#2PP/#",
+        "../2PP",
+        "2PP\0",
+        "2PP;",
+        "' OR 1=1 --",
+        "#2PP#8QQ",
+        "#2PP\0",
+    ),
+    *("#" + "2" * 15, "#" + "2" * 16, "2" * 70_000, "#\uff12PP", "#2P\u1e9e", "#2P\u0131", "\u202e#2PP"),
+    *("{tag}", "%2523", "$SYS", "api", "#API"),
+]
+TAG = (
+    st.sampled_from(TAGS)
+    | st.sampled_from(ODD_TAGS)
+    | st.text("0289PYLQGRJCUVO#pylq ", max_size=17)
+    | st.text(max_size=9)
+)
+_GOOD: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.sampled_from(["clan", "player"]),
+    "interval": st.sampled_from([1, 1.0, 60, 604_800, 1.5]),
+    "members": st.booleans(),
+    "war": st.booleans(),
+    "war_interval": st.sampled_from([1, 30, 604_800.0]),
+    "include_fields": st.none() | st.lists(st.sampled_from(["name", "trophies", "", "x" * 64]), max_size=3),
+    "exclude_fields": st.none() | st.just([]) | st.just(["troops"] * 100),
+    "transaction": st.sampled_from(["x", "", 0, -1, 2**64 - 1, "x" * 256]),
+}
+_ODD: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.sampled_from(["war", "api", "Clan", ""]) | VALUES,
+    "interval": st.sampled_from([0, 0.999, -1, 604_801, True, "60", 2**70]) | VALUES,
+    "include_fields": st.sampled_from([["x" * 65], ["x"] * 101, [["x"]], [1], "name", {}]) | VALUES,
+    "transaction": st.sampled_from(["x" * 257, 2**64, 1.5, True, [], {}]) | VALUES,
+    **dict.fromkeys(["members", "war", "war_interval", "exclude_fields", "Tag", "tags", "", "tag "], VALUES),
+}
+
+
+@st.composite
+def _objects(draw: DrawFn) -> bytes:
+    """A request for something, with up to two odd things in it."""
+    request: dict[str, Any] = draw(st.fixed_dictionaries({"tag": st.sampled_from(TAGS)}, optional=_GOOD))
+    if draw(st.booleans()):
+        # What there is in requests for all of them.
+        request = {key: value for key, value in request.items() if key in {"tag", "kind", "transaction"}}
+    else:
+        # Else most requests to watch are wrong in their kind.
+        for key in ("include_fields", "exclude_fields") if request.get("kind") != "player" else ("members", "war"):
+            request.pop(key, None)
+    for key in draw(st.lists(st.sampled_from(["tag", "tag", *_ODD]), max_size=2)):
+        request[key] = draw(TAG if key == "tag" else _ODD[key])
+    return written(request)
+
+
+@st.composite
+def _at_the_limit(draw: DrawFn) -> bytes:
+    """A request of about 64 kB."""
+    size = 64 * 1024 + draw(st.sampled_from([-1, 0, 1, 2, 40_000]))
+    begin, filling, end = draw(
+        st.sampled_from(
+            [
+                (b"#2PP", b" ", b""),
+                (b'{"tag":"#2PP"', b" ", b"}"),
+                (b'{"transaction":"', b"x", b'"}'),
+                (b"", b"\xc3\xa9", b""),
+                (b"", b"[", b""),
+            ]
+        )
+    )
+    return (begin + filling * ((size - len(begin) - len(end)) // len(filling)) + end).ljust(size)
+
+
+# Chosen like this, the many ways of being anything at all are no more than one of the ways.
+PAYLOADS: st.SearchStrategy[bytes] = st.sampled_from(
+    [
+        _objects(),
+        _objects(),
+        _objects(),
+        _objects().flatmap(torn),
+        TAG.map(lambda text: text.encode(errors="surrogatepass")),
+        ANYTHING,
+        JSON.map(lambda value: written({"tag": "#2PP", "transaction": value})),
+        _at_the_limit(),
+    ]
+).flatmap(lambda way: way)

@@ -1,0 +1,126 @@
+"""Whatever is asked for: one answer, and nothing but valid watches in the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from coc2mqtt.clash import ClashClient
+from coc2mqtt.events.engine import Engine
+from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.mqtt.commands import Commands
+from coc2mqtt.mqtt.payloads import ResponsePayload
+from coc2mqtt.watch_list import WatchList
+from tests.fuzz.examples import fuzzed
+from tests.fuzz.requests import NAMES, PAYLOADS
+from tests.mqtt.watched import health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from coc2mqtt.events.watch import Watch
+
+TAG = re.compile("#[0289PYLQGRJCUV]{3,15}")
+MOST = 604_800
+LARGEST = 64 * 1024
+
+Json = dict[str, Any]
+
+
+class Asked:
+    """A list of watches on a real journal, and whoever asks for them; nothing is polled."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self.journal = journal
+        self.changed: list[Watch] = []
+        self._engine, self._watches = self._begin()
+        self._commands = Commands(self._watches, health=health)
+
+    def _begin(self) -> tuple[Engine, WatchList]:
+        engine = Engine(ClashClient([SecretStr("any")]), self.journal)
+        return engine, WatchList(self.journal, engine, changed=self.changed.append)
+
+    async def clear(self) -> None:
+        for watch in self._engine.watches:
+            await self._watches.unwatch(watch.kind, watch.tag)
+
+    async def ask(self, command: str | None, payload: bytes, *, retained: bool) -> None:
+        before, stored = self._engine.watches, await self.journal.watches()
+        response = await self._commands.answer(command, payload, retained=retained)
+        said = orjson.loads(response.encode())
+        assert ResponsePayload.model_validate(said) == response
+        assert (response.status == "ok") is (response.error is None)
+        if response.status == "error" or command not in {"watch", "unwatch"}:
+            assert self._engine.watches == before
+            assert await self.journal.watches() == stored
+        if response.status == "error":
+            assert response.data == {}
+            assert len(said["error"]) < 1000
+        if retained or command is None or len(payload) > LARGEST:
+            assert response.status == "error"
+        if response.status == "ok":
+            self._check_deed(command, response.data, before)
+
+    def _check_deed(self, command: str | None, data: Json, before: list[Watch]) -> None:
+        """It is as the answer says."""
+        now = {(watch.kind.value, watch.tag): watch for watch in self._engine.watches}
+        if command == "watch":
+            watch = now[data["kind"], data["tag"]]
+            assert (watch.interval, watch.war) == (data["interval"], data["war"] is not False)
+        if command == "unwatch":
+            gone = {(one["kind"], one["tag"]) for one in data["unwatched"]}
+            assert gone
+            assert now.keys() == {(watch.kind.value, watch.tag) for watch in before} - gone
+        if command == "list":
+            assert {(one["kind"], one["tag"]) for one in data["watches"]} <= now.keys()
+
+    async def check(self) -> None:
+        """What is watched is valid, and the same after a restart."""
+        watches = self._engine.watches
+        assert len(watches) == len({(watch.kind, watch.tag) for watch in watches})
+        for watch in watches:
+            assert TAG.fullmatch(watch.tag)
+            assert 1 <= watch.interval <= MOST
+            assert 1 <= watch.war_interval <= MOST
+        assert all(TAG.fullmatch(watch.tag) for watch in self.changed)
+        assert all(TAG.fullmatch(one.tag) and one.kind in {"clan", "player"} for one in await self.journal.watches())
+        engine, again = self._begin()
+        await again.load([])
+        assert sorted(map(str, engine.watches)) == sorted(map(str, watches))
+
+
+def test_whatever_is_asked_is_answered_once_and_watched_only_if_it_can_be(
+    tmp_path: Path, tried: Callable[[], None]
+) -> None:
+    async def begin() -> Asked:
+        return Asked(await stack.enter_async_context(SqliteJournal(tmp_path / "coc2mqtt.db")))
+
+    async def example(requests: list[tuple[Any, ...]]) -> None:
+        await asked.clear()
+        for command, payload, retained in requests:
+            await asked.ask(command, payload, retained=retained)
+        await asked.check()
+
+    stack = AsyncExitStack()
+    with asyncio.Runner() as runner:
+        asked = runner.run(begin())
+
+        @fuzzed(short=200, long=10_000)
+        @given(st.lists(st.tuples(NAMES, PAYLOADS, st.sampled_from([False, False, True])), min_size=1, max_size=4))
+        def see(requests: list[tuple[Any, ...]]) -> None:
+            tried()
+            runner.run(example(requests))
+
+        try:
+            see()
+        finally:
+            runner.run(stack.aclose())
+    assert [path.name for path in tmp_path.iterdir()] == ["coc2mqtt.db"]

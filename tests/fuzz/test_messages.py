@@ -1,0 +1,187 @@
+"""Whatever comes in over MQTT: each request is answered once, where it may be, and nothing else happens."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+import re
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt.client import topic_matches_sub
+from pydantic import SecretStr
+
+from coc2mqtt.clash import ClashClient
+from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
+from coc2mqtt.mqtt.commands import Commands
+from coc2mqtt.mqtt.delivery import Delivery
+from coc2mqtt.mqtt.discovery import Discovery
+from coc2mqtt.mqtt.payloads import ResponsePayload
+from coc2mqtt.mqtt.retained import RetainedState
+from coc2mqtt.mqtt.rivals import Rivals
+from coc2mqtt.mqtt.session import Message
+from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.watch_list import WatchList
+from tests.crash.program import info
+from tests.fuzz.examples import fuzzed
+from tests.fuzz.requests import COMMANDS, PAYLOADS
+from tests.mqtt.recording import RecordingSession, running
+from tests.mqtt.watched import health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.mqtt.recording import Published
+
+STATUS = "homeassistant/status"
+REQUEST = "coc/bridge/request/"
+RESPONSE = "coc/bridge/response/"
+USUAL = re.compile(r"coc/bridge/response/[a-z][a-z0-9_]{0,31}")
+RETAINED = re.compile(
+    r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/state/[a-z]+|coc/api/state/status|coc/bridge/(state|info|health|watches)"
+    r"|homeassistant/device/coc2mqtt_home_(bridge|clan_[0289PYLQGRJCUV]{3,15})/config"
+)
+WORDS = st.text(max_size=12) | st.sampled_from(
+    [
+        *COMMANDS,
+        "",
+        "/",
+        "#",
+        "+",
+        "\0",
+        "\n",
+        "WATCH",
+        "watch/now",
+        "watch\0",
+        "../watch",
+        "$SYS",
+        "\ud800",
+        "x" * 33,
+        "x" * 70_000,
+    ]
+)
+TOPICS = (
+    st.sampled_from(COMMANDS).map(REQUEST.__add__)
+    | WORDS.map(REQUEST.__add__)
+    | st.sampled_from(
+        [STATUS, f"{STATUS}/x", "coc/bridge/state", "coc/bridge/request", "coc/clan/2PP/member_joined", "$SYS/x", ""]
+    )
+    | WORDS
+)
+NEAR = st.sampled_from(["coc/", "homeassistant/", RESPONSE, "reply/", "/", "COC/", "coc", " coc/"])
+OURS = [STATUS, "coc/bridge/state", "coc/clan/2PP/state/clan", "coc/api/maintenance_start", "coc/bridge/request/list"]
+WISHES = st.none() | st.one_of(WORDS, st.builds("{}{}".format, NEAR, WORDS), st.sampled_from(OURS))
+MESSAGES = st.builds(
+    Message,
+    TOPICS,
+    PAYLOADS | st.sampled_from([b"online", b"offline", b"", b"ONLINE"]),
+    retain=st.sampled_from([False, False, False, True]),
+    response_topic=WISHES,
+    correlation_data=st.none() | st.binary(max_size=20) | st.just(b"\0" * 65_535),
+)
+
+
+def may_be_wished(topic: str | None) -> bool:
+    """Tell whether an answer can go there without being taken for anything else of the bridge's."""
+    if not topic or len(topic) > 200 or topic.startswith("$") or not topic.isprintable():
+        return False
+    if any(level == "" or set(level) & set("+#") for level in topic.split("/")):
+        return False
+    return topic.startswith(RESPONSE) or not topic.startswith(("coc/", "homeassistant/"))
+
+
+class House:
+    """A whole bridge over a session that notes what it publishes; nothing is polled."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        topics = Topics()
+        engine = Engine(ClashClient([SecretStr("any")]), journal)
+        self.watches = WatchList(journal, engine, changed=self._changed)
+        self.recording = RecordingSession()
+        self._retained = RetainedState(
+            journal,
+            topics,
+            watched=self.watches.find,
+            discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
+        )
+        self.bridge = Bridge(
+            topics,
+            retained=self._retained,
+            delivery=Delivery(journal, topics),
+            commands=Commands(self.watches, health=health),
+            watches=self.watches,
+            rivals=Rivals(topics, instance="home", run_id="1"),
+            info=info,
+            health=health,
+            home_assistant=HomeAssistantTopics(STATUS, "homeassistant"),
+            rng=random.Random(1),
+            pace=math.inf,
+        )
+        self._numbers = itertools.count(1)
+
+    def _changed(self, watch: Watch) -> None:
+        self._retained.mark_watch(watch)
+        self.bridge.watches_changed()
+
+    async def bring(self, messages: list[Message]) -> list[Published]:
+        """Bring messages and one last request; returns what is published up to its answer."""
+        self.recording.published.clear()
+        last = f"last {next(self._numbers)}"
+        request = orjson.dumps({"transaction": last})
+        for message in [*messages, Message(f"{REQUEST}list", request, response_topic="reply/last")]:
+            self.recording.incoming.put_nowait(message)
+
+        def is_last(published: Published) -> bool:
+            return published.topic == "reply/last" and published.data.get("transaction") == last
+
+        await self.recording.until(lambda: any(map(is_last, self.recording.published)))
+        return [published for published in self.recording.published if not is_last(published)]
+
+
+def test_each_request_is_answered_once_and_where_it_may_be(tmp_path: Path, tried: Callable[[], None]) -> None:
+    async def begin() -> House:
+        house = House(await stack.enter_async_context(SqliteJournal(tmp_path / "coc2mqtt.db")))
+        await house.watches.load([Watch(Kind.CLAN, "#2PP", 60.0)])
+        await stack.enter_async_context(running(house.bridge.serve(house.recording.session)))
+        return house
+
+    async def example(messages: list[Message]) -> None:
+        for watch in house.watches.watched(None, None):
+            await house.watches.unwatch(watch.kind, watch.tag)
+        published = await house.bring(messages)
+        answers = [one for one in published if not one.retain]
+        # A broker brings only what was subscribed to.
+        requests = [message for message in messages if topic_matches_sub(f"{REQUEST}+", message.topic)]
+        assert len(answers) == len(requests)
+        for answer, request in zip(answers, requests, strict=True):
+            ResponsePayload.model_validate(answer.data)
+            assert answer.correlation_data == request.correlation_data
+            wished = request.response_topic
+            assert answer.topic == wished if may_be_wished(wished) else USUAL.fullmatch(answer.topic)
+        assert all(RETAINED.fullmatch(one.topic) for one in published if one.retain)
+
+    stack = AsyncExitStack()
+    with asyncio.Runner() as runner:
+        house = runner.run(begin())
+
+        @fuzzed(short=200, long=10_000)
+        @given(st.lists(MESSAGES, min_size=1, max_size=4))
+        def see(messages: list[Message]) -> None:
+            tried()
+            runner.run(example(messages))
+
+        try:
+            see()
+        finally:
+            runner.run(stack.aclose())
+    assert [path.name for path in tmp_path.iterdir()] == ["coc2mqtt.db"]

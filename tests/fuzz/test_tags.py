@@ -1,0 +1,47 @@
+"""Whatever is given for a tag: it is one, in its one spelling, or refused; in topics and paths it is only itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coc2mqtt.clash import InvalidTagError, normalize_tag, tag_to_path, tag_to_topic
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.mqtt.topics import Topics, check_topic
+from tests.fuzz.examples import fuzzed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TAG = re.compile("#[0289PYLQGRJCUV]{3,15}")
+# Among them what becomes a letter of a tag, or several, when it is made upper-case or normalised.
+LETTERS = st.sampled_from(
+    [*"0289PYLQGRJCUVOpylqgrjcuvo#%23 \t\n\0/+", *"ſßŉǰΐıﬀ０２ＰＯо\u00a0\u2003\u202e\u2028\ud800"]
+)
+NEARLY = st.text(LETTERS, max_size=18) | st.builds("{}{}{}".format, LETTERS, st.just("2PP"), LETTERS)
+
+
+def test_whatever_is_given_for_a_tag_is_one_or_refused(tried: Callable[[], None]) -> None:
+    topics = Topics()
+
+    @fuzzed(short=300, long=10_000)
+    @given(NEARLY | st.text())
+    def read(text: str) -> None:
+        tried()
+        try:
+            tag = normalize_tag(text)
+        except InvalidTagError as error:
+            said = str(error)
+            assert len(said) < 500
+            return
+        assert TAG.fullmatch(tag)
+        assert normalize_tag(tag) == normalize_tag(tag.lower()) == tag
+        assert unquote(tag_to_path(tag)) == tag
+        assert topics.state(Kind.CLAN, tag, "clan").split("/") == ["coc", "clan", tag_to_topic(tag), "state", "clan"]
+        check_topic(topics.event(Kind.PLAYER, tag, "hero_upgraded"))
+
+    read()
