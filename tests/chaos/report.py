@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import orjson
@@ -41,7 +42,8 @@ def table(result: Result) -> str:
         ("other violations", len(result.wrong)),
         ("faults", len(result.performed)),
         *((f"  {kind}", kinds[kind]) for kind in Kind if kinds[kind]),
-        ("longest recovery", "-" if recovery is None else f"{recovery:.1f} s"),
+        ("longest recovery, undisturbed by others", "-" if recovery is None else f"{recovery:.1f} s"),
+        ("longest time without an event", f"{longest_silence(result):.1f} s"),
     ]
     return "\n".join(f"{name:<{_WIDTH}}{value!s:>12}" for name, value in rows)
 
@@ -52,6 +54,12 @@ def longest_recovery(result: Result) -> float | None:
     A fault that another one followed, or was under way with, before the next event came says nothing.
     """
     return max(_recoveries(result), default=None)
+
+
+def longest_silence(result: Result) -> float:
+    """Return the longest time between two events, in seconds: how long a fault, or several in a row, kept them up."""
+    arrivals = [receipt.at for receipt in result.receipts if receipt.seen.is_event]
+    return max((after - before for before, after in pairwise(arrivals)), default=0.0)
 
 
 def _recoveries(result: Result) -> Iterator[float]:
