@@ -45,8 +45,11 @@ async def ask_health(settings: Settings, *, timeout: float) -> list[str]:  # noq
     except MqttError as error:
         return [str(error)]
     except TimeoutError:
-        who = "the bridge" if broker_answers.is_set() else f"the broker at {options.host}:{options.port}"
-        return [f"{who} does not answer within {timeout:g} s: see whether it runs, and its log"]
+        if not broker_answers.is_set():
+            who = f"the broker at {options.host}:{options.port}"
+            return [f"{who} does not answer within {timeout:g} s: see whether it runs, and its log"]
+        may_read = f"whether the broker lets {options.username or 'it'} read {topics.requests}"
+        return [f"the bridge does not answer within {timeout:g} s: see whether it runs, its log, and {may_read}"]
 
 
 class _Answered(Exception):  # noqa: N818 - no error: it ends the connection

@@ -109,6 +109,14 @@ def _read_topic(value: str) -> str:
     return value
 
 
+def _read_host(value: str) -> str:
+    if "/" in value or re.fullmatch(r"[^:]*:\d+", value):
+        raise ValueError(
+            f"is {value!r}: it must be a name or an address alone, the port goes into mqtt.port, TLS into mqtt.tls"
+        )
+    return value
+
+
 def _read_base_url(value: str) -> str:
     ClashClient([SecretStr("any")], base_url=value)
     return value
@@ -190,7 +198,9 @@ class MqttSettings(_Section):
     ``keepalive`` is the seconds within which a broker that fell silent is given up, ``path`` is for websockets alone.
     """
 
-    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
+    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_read_host)] | None = (
+        None
+    )
     port: Annotated[int, BeforeValidator(_read_number)] = Field(default=1883, ge=1, le=65535)
     username: str | None = None
     password: SecretStr | None = None

@@ -266,8 +266,10 @@ async def test_a_bridge_tells_that_it_is_well_under_the_access_list_of_the_examp
     }
     path = write(settings)
     ended = await command("healthcheck", "--config", path, "--timeout", "0.5")
-    said = "unhealthy: the bridge does not answer within 0.5 s: see whether it runs, and its log\n"
-    assert ended == Ended(1, "", said)
+    said = (
+        "unhealthy: the bridge does not answer within 0.5 s: see whether it runs, its log, and whether the broker lets"
+    )
+    assert ended == Ended(1, "", f"{said} coc2mqtt read coc/bridge/request/+\n")
     bridge = BridgeProcess(tmp_path, settings)
     await bridge.start()
     try:

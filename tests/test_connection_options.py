@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from coc2mqtt.mqtt.options import TlsOptions
@@ -51,3 +52,13 @@ def test_nothing_else_is_warned_of(tls: dict[str, Any]) -> None:
     with capture_logs() as lines:
         connection_options(settings(tls=tls))
     assert lines == []
+
+
+@pytest.mark.parametrize("host", ["mqtt://192.168.1.10", "192.168.1.10:1883", "broker:8883", "a/b"])
+def test_a_host_that_is_more_than_a_name_is_refused_with_where_the_rest_goes(host: str) -> None:
+    with pytest.raises(ValidationError, match=r"a name or an address alone, the port goes into mqtt\.port"):
+        settings(host=host)
+
+
+def test_an_address_of_version_6_is_a_host() -> None:
+    assert connection_options(settings(host="fd00::1")).host == "fd00::1"

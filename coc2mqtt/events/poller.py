@@ -299,6 +299,12 @@ class Poller(ABC):
             known = memo.get("unavailable")
             memo["unavailable"] = True
             events = [] if known else self._said(EventType.WATCH_UNAVAILABLE, old, metadata)
+            if events:
+                _log.warning(
+                    "the API knows nothing of what is watched: check the tag, and that api.base_url ends in /v1",
+                    kind=self.kind.value,
+                    tag=self._tag,
+                )
         else:
             events = self._said(EventType.POLL_ERROR, old, metadata)
         data, taken_at = (None, 0.0) if old is None else (old.data, old.taken_at)
