@@ -84,7 +84,7 @@ class Broker:
     def __init__(self, path: Path, *, run: int) -> None:
         self._path = path
         self.run = run
-        self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
         self.published = self._read()
         self.taken: Callable[[], None] = lambda: None
 

@@ -20,11 +20,10 @@ from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.events import EVENT_LIMIT, encode_event
-from coc2mqtt.mqtt.payloads import EventPayload
+from coc2mqtt.mqtt.payloads import ClanPayload, EventPayload, OnlinePayload, Payload, PlayerPayload, WarPayload
 from coc2mqtt.mqtt.states import facets
 from coc2mqtt.mqtt.topics import Topics, check_topic
 from tests.events.replay import POLLERS
-from tests.mqtt.test_states import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -36,12 +35,20 @@ Said = Answer | ClashError
 
 # What tells of trouble, and not of a change in the game.
 TROUBLE = {"poll_error", "watch_unavailable", "watch_available", "war_log_private", "war_log_public"}
+_MODELS: dict[str, type[Payload]] = {
+    "availability": OnlinePayload,
+    "clan": ClanPayload,
+    "war": WarPayload,
+    "player": PlayerPayload,
+}
 _TOPIC = re.compile(r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/[a-z_]+")
 _API_TOPIC = re.compile(r"coc/api/[a-z_]+")
 _TOPICS = Topics()
 _DISCOVERY = Discovery(_TOPICS, instance="home", version="1", prefix="homeassistant")
-# Of one poll, in seconds of this thread's own time; a good one takes a thousandth of it.
-_LONGEST_POLL = 2.0
+# Of one poll, in seconds of this thread's own time; what it would take without bounds are hours.
+_LONGEST_POLL = 5.0
+# In bytes.
+_LARGEST_RECORD = 200 * 1024
 _LARGEST_STATE = 16 * 1024
 _LARGEST_DEVICE = 64 * 1024
 
@@ -171,6 +178,7 @@ def check_event(entry: JournalEntry) -> None:
     topic = _TOPICS.event(entry.kind, entry.record.tag, entry.record.event_type)
     assert (_API_TOPIC if entry.kind is Kind.API else _TOPIC).fullmatch(topic)
     check_topic(topic)
+    assert len(encode_record(entry.record)) <= _LARGEST_RECORD
     payload = encode_event(entry)
     assert len(payload) <= EVENT_LIMIT
     assert EventPayload.model_validate(orjson.loads(payload)).encode() == payload
@@ -182,7 +190,7 @@ def check_states(resource: Resource, snapshot: Snapshot) -> None:
         topic, payload = _TOPICS.state(resource.kind, resource.tag, facet), state.encode()
         check_topic(topic)
         assert len(payload) <= _LARGEST_STATE
-        assert MODELS[facet].model_validate(orjson.loads(payload)).encode() == payload
+        assert _MODELS[facet].model_validate(orjson.loads(payload)).encode() == payload
     if resource.kind is Kind.CLAN:
         name = None if snapshot.data is None else snapshot.data.get("name")
         device = _DISCOVERY.clan(Watch(Kind.CLAN, resource.tag, 60.0), name if isinstance(name, str) else None)

@@ -27,7 +27,7 @@ def tags(first: int) -> list[str]:
 def deep(leaf: int) -> Any:
     """Hundreds of thousands of values, of which each list holds few."""
     value: Any = leaf
-    for _ in range(16):
+    for _ in range(15):
         value = [value, value]
     return value
 
