@@ -179,7 +179,7 @@ class _Link:
 
 
 def _end(writer: asyncio.StreamWriter, *, reset: bool) -> None:
-    if reset:
+    if reset and not writer.transport.is_closing():
         # Without lingering, closing sends RST and not FIN.
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         writer.transport.abort()

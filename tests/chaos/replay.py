@@ -47,9 +47,10 @@ class Replay:
         """Take what was not told for lost."""
         for key, values in self._truth.values.items():
             reached, last = self._reached.get(key, 0), len(values) - 1
-            if key in self._open:
+            if key in self._open or values[reached] == values[last]:
+                # What came back to where it was while nobody looked is untold, and rightly so.
                 self.merged += last - reached
-            elif values[reached] != values[last]:
+            else:
                 self.lost.append(f"{key} is {values[last]!r}, and {values[reached]!r} was told last")
 
     def _begins(self, claim: Claim, event: str) -> bool:

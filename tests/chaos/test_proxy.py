@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
@@ -104,6 +106,20 @@ async def test_what_a_stall_held_up_is_gone_after_a_cut() -> None:
         await nothing_comes(lines.broker)
         lines.proxy.cut()
         lines.proxy.resume()
+        with pytest.raises(ConnectionResetError):
+            await lines.broker.read(1)
+
+
+async def test_a_side_that_was_reset_during_a_stall_can_be_cut() -> None:
+    async with connected() as lines:
+        lines.proxy.stall([Direction.TO_BROKER])
+        lines.say_to_broker(b"ping")
+        await nothing_comes(lines.broker)
+        without_lingering = struct.pack("ii", 1, 0)
+        lines._to_broker.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, without_lingering)
+        lines._to_broker.transport.abort()
+        await nothing_comes(lines.broker)
+        lines.proxy.cut()
         with pytest.raises(ConnectionResetError):
             await lines.broker.read(1)
 

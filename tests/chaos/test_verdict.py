@@ -110,6 +110,15 @@ def test_nothing_is_wrong_where_several_changes_are_told_as_one(teller: Teller) 
     assert verdict.told + verdict.merged == len(teller.truth.turns)
 
 
+def test_nothing_is_wrong_where_something_is_as_before_again_unseen(teller: Teller) -> None:
+    elder = next(one["tag"] for one in (teller.world.clan(teller.clan) or {})["memberList"] if one["role"] == "member")
+    told = teller.happen(lambda world, clan: world.promote(clan, elder), lambda world, clan: world.demote(clan, elder))
+    verdict = judged(teller, *told)
+    assert told == []
+    assert verdict.violations == []
+    assert verdict.merged == len(teller.truth.turns) == 2
+
+
 def test_an_event_that_is_sent_again_as_it_was_is_no_violation(teller: Teller) -> None:
     told = everything(teller)
     verdict = judged(teller, *told, *told[:3])

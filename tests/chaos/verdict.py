@@ -80,6 +80,8 @@ def judge(truth: Truth, receipts: Sequence[Receipt], pauses: Sequence[Pause] = (
     verdict.told, verdict.merged = replay.told, replay.merged
     verdict.lost += replay.lost
     verdict.false += replay.false
+    if not verdict.violations and replay.told + replay.merged != len(truth.turns):
+        verdict.unfit.append(f"of {len(truth.turns)} changes {replay.told} were told and {replay.merged} merged")
     return verdict
 
 
