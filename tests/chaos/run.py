@@ -137,8 +137,10 @@ class _Run:
             await self._suffer()
             playing.cancel()
         if await self._within(_PATIENCE, self._is_told, "all has been told") and await self._stop():
+            # Nothing is new to the bridge now, and nothing is known to the broker.
+            await self.stage.replace_broker(0.0)
             await self.bridge.start()
-            await self._within(_SHORT_PATIENCE, self._is_back, "all is said again after a restart")
+            await self._within(_SHORT_PATIENCE, self._is_back, "all state is said again after a restart")
             await self._stop()
 
     async def _suffer(self) -> None:

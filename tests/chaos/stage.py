@@ -98,6 +98,21 @@ class Stage:
             await _DEEDS[fault.kind](self, fault)
             self.performed.append(Performed(began, self._clock(), fault))
 
+    async def replace_broker(self, away: float) -> None:
+        """Kill the broker, and start it again after so many seconds; it has forgotten everything."""
+        attending = self._attending
+        assert attending is not None
+        if attending.done():
+            self.wrong.append("the subscriber lost its connection to a broker that was not killed")
+        # In one go: nothing that the old broker said reaches the bridge after the subscriber has gone from it.
+        self._broker.kill()
+        self._bar(self._broker)
+        self._proxy.cut()
+        await attending
+        await asyncio.sleep(away)
+        await asyncio.to_thread(self._broker.start)
+        await self.open()
+
     async def close(self) -> None:
         """Let the subscriber go, and the broker with it."""
         self._broker.kill()
@@ -126,18 +141,7 @@ class Stage:
         await self._bridge.start()
 
     async def _kill_broker(self, fault: Fault) -> None:
-        attending = self._attending
-        assert attending is not None
-        if attending.done():
-            self.wrong.append("the subscriber lost its connection to a broker that was not killed")
-        # In one go: nothing that the old broker said reaches the bridge after the subscriber has gone from it.
-        self._broker.kill()
-        self._bar(self._broker)
-        self._proxy.cut()
-        await attending
-        await asyncio.sleep(fault.lasts)
-        await asyncio.to_thread(self._broker.start)
-        await self.open()
+        await self.replace_broker(fault.lasts)
 
     async def _cut(self, _: Fault) -> None:
         self._proxy.cut()

@@ -73,6 +73,10 @@ class Holder:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        await self._process.wait()
+
     async def kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()

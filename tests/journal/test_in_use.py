@@ -139,6 +139,7 @@ async def test_an_opening_that_is_cancelled_holds_nothing(path: Path) -> None:
         opening = asyncio.create_task(journal.open())
         await asyncio.wait({opening})
         assert opening.cancelled()
+        await holder.ended()  # which on a busy machine takes longer than the patience of an opening
         async with SqliteJournal(path) as other:
             assert await other.pending() == []
 
