@@ -135,6 +135,11 @@ class Mosquitto:
         self._running.send_signal(signal.SIGCONT)
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and not ended again."""
+        return self._process is not None
+
+    @property
     def _running(self) -> subprocess.Popen[str]:
         assert self._process is not None, "it does not run"
         return self._process

@@ -115,7 +115,8 @@ class Stage:
 
     async def close(self) -> None:
         """Let the subscriber go, and the broker with it."""
-        self._broker.kill()
+        if self._broker.is_running:
+            self._broker.kill()
         if self._attending is not None:
             await self._attending
 
