@@ -40,7 +40,8 @@ _FIGURES_INTERVAL = 3600.0
 class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
-    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``clock`` gives Unix time,
+    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``started_at`` is when the
+    program began (Unix time in seconds, as ``clock`` gives it),
     ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no trouble of the bridge's.
     """
 
@@ -54,6 +55,7 @@ class Health:
         retained: RetainedState,
         requests: RequestFigures,
         patience: Patience,
+        started_at: float,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,7 +67,7 @@ class Health:
         self._requests = requests
         self._patience = patience
         self._clock = clock
-        self._started_at = clock()
+        self._started_at = started_at
         self._polls, self._connected, self._oldest, self._denied = (_Unchanged(uptime) for _ in range(4))
 
     async def payload(self) -> HealthPayload:

@@ -241,6 +241,7 @@ class _Parts:
             retained=self._retained,
             requests=self._bridge.figures,
             patience=patience,
+            started_at=started_at,
         )
 
     async def _report(self) -> HealthPayload:

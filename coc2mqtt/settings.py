@@ -42,6 +42,7 @@ SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD":
 # The same as for watches that are asked for over MQTT (seconds).
 _LONGEST_INTERVAL = 7 * 24 * 3600.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])?")
+_LONGEST_LOGIN = 65_535
 # What goes into the first line of an HTTP request as it is.
 _PATH = re.compile(r"/[!-~]*")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", None: "seconds"}
@@ -114,6 +115,29 @@ def _read_host(value: str) -> str:
         raise ValueError(
             f"is {value!r}: it must be a name or an address alone, the port goes into mqtt.port, TLS into mqtt.tls"
         )
+    return value
+
+
+def _read_journal_path(value: Path) -> Path:
+    if "\0" in str(value):
+        raise ValueError("holds a NUL character: name a file")
+    return value
+
+
+def _read_login(value: str) -> str:
+    # Without a word of what it holds: it may be the password. Lone surrogates are what Python makes of bytes in the
+    # environment that are no UTF-8.
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise ValueError("is no text in UTF-8: write it as such") from None
+    if size > _LONGEST_LOGIN:
+        raise ValueError(f"is longer than the {_LONGEST_LOGIN} bytes that MQTT has room for")
+    return value
+
+
+def _read_password(value: SecretStr) -> SecretStr:
+    _read_login(value.get_secret_value())
     return value
 
 
@@ -202,8 +226,8 @@ class MqttSettings(_Section):
         None
     )
     port: Annotated[int, BeforeValidator(_read_number)] = Field(default=1883, ge=1, le=65535)
-    username: str | None = None
-    password: SecretStr | None = None
+    username: Annotated[str, AfterValidator(_read_login)] | None = None
+    password: Annotated[SecretStr, AfterValidator(_read_password)] | None = None
     base_topic: Topic = "coc"
     # `protocol: 5` is a number in YAML.
     protocol: Annotated[
@@ -305,9 +329,9 @@ class WatchSettings(_Section):
 class JournalSettings(_Section):
     """The file that remembers, and how much of it."""
 
-    path: Path = Path("coc2mqtt.db")
+    path: Annotated[Path, AfterValidator(_read_journal_path)] = Path("coc2mqtt.db")
     keep_delivered: Duration = Field(default=timedelta(days=7), json_schema_extra={"default": "7d"})
-    max_pending: Annotated[int, BeforeValidator(_read_number)] = Field(default=100_000, ge=1)
+    max_pending: Annotated[int, BeforeValidator(_read_number)] = Field(default=100_000, ge=1, le=100_000_000)
     max_pending_age: Annotated[Duration, AfterValidator(_read_pending_age)] = Field(
         default=timedelta(days=7), json_schema_extra={"default": "7d"}
     )

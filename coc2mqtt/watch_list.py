@@ -100,6 +100,7 @@ class WatchList:
             # Nothing would bring it back, and what was ever watched must not pile up.
             await self._journal.forget_watch(kind, tag)
         self._engine.unwatch(kind, tag)
+        self._names.pop(Resource(kind, tag), None)
         self._changed(watch)
         return True
 

@@ -1,4 +1,4 @@
-"""What of the configuration becomes of the connection to the broker."""
+"""What of the configuration becomes of the connection to the broker, and what cannot be one or a journal."""
 
 from __future__ import annotations
 
@@ -62,3 +62,27 @@ def test_a_host_that_is_more_than_a_name_is_refused_with_where_the_rest_goes(hos
 
 def test_an_address_of_version_6_is_a_host() -> None:
     assert connection_options(settings(host="fd00::1")).host == "fd00::1"
+
+
+@pytest.mark.parametrize("key", ["username", "password"])
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [("hush\udcff", "is no text in UTF-8: write it as such"), ("h" * 65_536, "is longer than the 65535 bytes")],
+    ids=["no UTF-8", "too long"],
+)
+def test_a_login_that_mqtt_has_no_room_for_is_refused_without_repeating_it(key: str, value: str, sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence) as refused:
+        settings(**{"username": "me", key: value})
+    assert all("hush" not in error["msg"] and "hhh" not in error["msg"] for error in refused.value.errors())
+
+
+@pytest.mark.parametrize(
+    ("journal", "sentence"),
+    [
+        ({"max_pending": 10**20}, "less than or equal to 100000000"),
+        ({"path": "a\0b"}, "holds a NUL character: name a file"),
+    ],
+)
+def test_a_journal_that_cannot_be_is_refused(journal: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        FixedSettings.model_validate({"journal": journal})

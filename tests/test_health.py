@@ -56,7 +56,7 @@ class Bridge:
             "requests": RequestFigures(dropped=8),
             "patience": SimpleNamespace(deferred=11),
         }
-        self.health = Health(**parts, clock=lambda: self.now, uptime=lambda: self.now)
+        self.health = Health(**parts, started_at=START, clock=lambda: self.now, uptime=lambda: self.now)
         self.now += 1.0
 
     async def _count(self) -> JournalCounts:

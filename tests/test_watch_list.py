@@ -248,3 +248,15 @@ async def test_a_change_whose_asker_is_cancelled_is_made_whole(start: Start, tur
         assert running.engine.watches == polled
     # Cancelled before it was begun, nothing has happened; later, everything.
     assert polled == ([CLAN] if turns == 0 else [PLAYER])
+
+
+async def test_a_list_is_described_without_reading_it_anew_and_knows_each_new_name(start: Start) -> None:
+    async with start(CLAN) as running:
+        assert (await running.list.describe(CLAN)).name is None
+        await running.remember(CLAN_STATE)
+        assert running.list.committed(CLAN_STATE), "a name came where there was none"
+        assert (await running.list.describe(CLAN)).name == "The Order"
+        assert not running.list.committed(CLAN_STATE)
+        await running.list.describe(CLAN)
+        await running.list.unwatch(Kind.CLAN, "#2PP")
+        assert running.list._names == {}

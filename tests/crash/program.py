@@ -13,12 +13,11 @@ from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import ConnectionLostError
-from coc2mqtt.mqtt.payloads import InfoPayload
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
-from tests.mqtt.watched import health
+from tests.mqtt.watched import health, info
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.resource import Kind, Resource, Snapshot
     from coc2mqtt.events.watch import Watch
-    from coc2mqtt.mqtt.session import Session
     from tests.crash.outside import Broker, Line, ScriptedApi
 
 BASE = "coc"
@@ -123,20 +121,3 @@ class Program:
     def _watch_changed(self, watch: Watch) -> None:
         self._retained.mark_watch(watch)
         self._bridge.watches_changed()
-
-
-def info(_: Session) -> InfoPayload:
-    return InfoPayload(
-        version="1",
-        instance="home",
-        run_id="1",
-        host="here",
-        started_at="",
-        protocol="5",
-        base_topic=BASE,
-        api_base_url="",
-        requests_per_second=1.0,
-        tokens=1,
-        homeassistant=True,
-        commands=[],
-    )

@@ -23,7 +23,7 @@ from coc2mqtt.mqtt.events import EVENT_LIMIT, encode_event
 from coc2mqtt.mqtt.payloads import ClanPayload, EventPayload, OnlinePayload, Payload, PlayerPayload, WarPayload
 from coc2mqtt.mqtt.states import facets
 from coc2mqtt.mqtt.topics import Topics, check_topic
-from tests.events.replay import POLLERS
+from tests.events.replay import POLLERS, Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -89,10 +89,11 @@ class Believed:
         return decode_snapshot(body, taken_at=taken_at)
 
 
-class Believer:
+class Believer(Remembered):
     """Polls one resource of the kind; everything but its own endpoint says what is in ``elsewhere``, by path."""
 
     def __init__(self, kind: Kind, tag: str, *, now: float, elsewhere: dict[str, Said]) -> None:
+        super().__init__()
         self.store = Believed()
         self.now = now
         self.resource = Resource(kind, tag)
@@ -127,18 +128,6 @@ class Believer:
         if snapshot is not None and self.store.snapshots[self.resource] != before:
             check_states(self.resource, snapshot)
         return [entry for entry in new if entry.kind is not Kind.API]
-
-    async def clan(self, tag: str) -> Answer:
-        return self._answer(f"/clans/{tag}")
-
-    async def current_war(self, tag: str) -> Answer:
-        return self._answer(f"/clans/{tag}/currentwar")
-
-    async def war_log(self, tag: str) -> Answer:
-        return self._answer(f"/clans/{tag}/warlog")
-
-    async def player(self, tag: str) -> Answer:
-        return self._answer(f"/players/{tag}")
 
     def _answer(self, path: str) -> Answer:
         said = self._said if path == path_of(self.resource) else self._elsewhere[path.rpartition("/")[2]]

@@ -31,11 +31,10 @@ from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.session import Message
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
-from tests.crash.program import info
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import COMMANDS, PAYLOADS
 from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.watched import health
+from tests.mqtt.watched import health, info
 
 if TYPE_CHECKING:
     from collections.abc import Callable

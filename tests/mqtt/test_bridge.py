@@ -17,15 +17,14 @@ from coc2mqtt.mqtt.connection import ConnectionOptions
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, SubscribeDeniedError
-from coc2mqtt.mqtt.payloads import InfoPayload
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
-from coc2mqtt.mqtt.session import Message, Session
+from coc2mqtt.mqtt.session import Message
 from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, war
 from tests.mqtt.recording import RecordingSession, happened, running
 from tests.mqtt.sessions import connected
-from tests.mqtt.watched import WatchedInMemory, health
+from tests.mqtt.watched import WatchedInMemory, health, info
 from tests.service.observer import observing
 
 if TYPE_CHECKING:
@@ -106,23 +105,6 @@ class Parts:
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,
             rng=random.Random(7),
         )
-
-
-def info(session: Session) -> InfoPayload:
-    return InfoPayload(
-        version="1",
-        instance="home",
-        run_id="1",
-        host="here",
-        started_at="",
-        protocol=session.protocol,
-        base_topic="coc",
-        api_base_url="https://api.clashofclans.com/v1",
-        requests_per_second=25.0,
-        tokens=1,
-        homeassistant=True,
-        commands=[],
-    )
 
 
 class Moments(RecordingSession):

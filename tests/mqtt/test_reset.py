@@ -66,44 +66,39 @@ async def session_and_broker() -> AsyncIterator[tuple[Session, socket.socket]]:
     assert complaints == []
 
 
-@pytest.mark.parametrize("run", loops())
-def test_a_reset_is_noticed_at_once_whatever_came_before_it(run: Run) -> None:
-    async def scenario() -> None:
-        async with session_and_broker() as (session, broker):
-            receiving = asyncio.create_task(session.receive())
-            await asyncio.sleep(0)
-            reset_behind(broker, 3 * _PUBLISH)
-            async with asyncio.timeout(2):
-                with pytest.raises(ConnectionLostError):
-                    await receiving
+async def take_in(session: Session) -> None:
+    await session.receive()
 
-    run(scenario())
+
+async def send(session: Session) -> None:
+    await session.publish("coc/a", b"1")
 
 
 @pytest.mark.parametrize("run", loops())
-def test_what_came_before_a_reset_is_taken_in(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("doing", "bytes_before", "kind"),
+    [
+        (take_in, 3 * _PUBLISH, ConnectionLostError),
+        (take_in, 3 * _PUBLISH + _TAKEN_OVER, SessionTakenOverError),
+        (send, 3 * _PUBLISH, ConnectionLostError),
+    ],
+    ids=["receiving", "told why", "sending"],
+)
+def test_a_reset_is_noticed_at_once_and_what_came_before_it_is_taken_in(
+    run: Run,
+    doing: Callable[[Session], Coroutine[Any, Any, None]],
+    bytes_before: bytes,
+    kind: type[ConnectionLostError],
+) -> None:
     async def scenario() -> None:
         async with session_and_broker() as (session, broker):
-            receiving = asyncio.create_task(session.receive())
+            under_way = asyncio.create_task(doing(session))
             await asyncio.sleep(0)
-            reset_behind(broker, 3 * _PUBLISH + _TAKEN_OVER)
+            reset_behind(broker, bytes_before)
             async with asyncio.timeout(2):
-                with pytest.raises(SessionTakenOverError):
-                    await receiving
-                assert [(await anext(session.messages())).payload for _ in range(3)] == [b"x"] * 3
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("run", loops())
-def test_what_is_sent_into_a_reset_ends_with_the_loss(run: Run) -> None:
-    async def scenario() -> None:
-        async with session_and_broker() as (session, broker):
-            publishing = asyncio.create_task(session.publish("coc/a", b"1"))
-            await asyncio.sleep(0)
-            reset_behind(broker, 3 * _PUBLISH)
-            async with asyncio.timeout(2):
-                with pytest.raises(ConnectionLostError):
-                    await publishing
+                with pytest.raises(kind):
+                    await under_way
+                if kind is SessionTakenOverError:
+                    assert [(await anext(session.messages())).payload for _ in range(3)] == [b"x"] * 3
 
     run(scenario())

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.commands import CommandError
-from coc2mqtt.mqtt.payloads import HealthPayload, WatchPayload
+from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, WatchPayload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coc2mqtt.events.watch import Watch
+    from coc2mqtt.mqtt.session import Session
 
 HEALTH = HealthPayload(
     healthy=True,
@@ -40,6 +41,23 @@ HEALTH = HealthPayload(
     queue_age_seconds=None,
     dropped=0,
 )
+
+
+def info(session: Session) -> InfoPayload:
+    return InfoPayload(
+        version="1",
+        instance="home",
+        run_id="1",
+        host="here",
+        started_at="",
+        protocol=session.protocol,
+        base_topic="coc",
+        api_base_url="https://api.clashofclans.com/v1",
+        requests_per_second=25.0,
+        tokens=1,
+        homeassistant=True,
+        commands=[],
+    )
 
 
 class WatchedInMemory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from tests.service.observer import observing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from coc2mqtt.demo import DemoServer, World
     from tests.brokers import Mosquitto
@@ -20,34 +22,31 @@ if TYPE_CHECKING:
 
     MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]
-    SeeAChange = Callable[[Observer, Mosquitto], Awaitable[None]]
+    InAHang = Callable[[Mosquitto], AbstractAsyncContextManager[tuple[Observer, BridgeProcess]]]
 
 
 @pytest.fixture
-def every_second(world: World, settings: MakeSettings) -> MakeSettings:
-    def build(port: int) -> dict[str, Any]:
-        return settings(port, watch={"clans": [{"tag": world.clan_tags[0], "interval": 1, "war": False}]})
-
-    return build
-
-
-@pytest.fixture
-def see_a_change_in_a_hang(server: DemoServer, world: World) -> SeeAChange:
-    """Have the bridge, which has just been started, see somebody join while its broker hangs, and store that."""
+def in_a_hang(server: DemoServer, world: World, bridge: MakeBridge, settings: MakeSettings) -> InAHang:
+    """Start a bridge, and have it see and store that somebody joins while its broker hangs."""
     clan = world.clan_tags[0]
+    path, state = f"/v1/clans/{clan}", f"coc/clan/{clan.removeprefix('#')}/state/clan"
 
-    async def see(observer: Observer, broker: Mosquitto) -> None:
-        state = f"coc/clan/{clan.removeprefix('#')}/state/clan"
-        await observer.until(lambda: observer.retained(state), "a first look")
-        broker.pause()
-        world.join(clan)
-        before = server.requests[f"/v1/clans/{clan}"]
-        async with asyncio.timeout(10):
-            # After the second request the answer to the first one is compared and stored.
-            while server.requests[f"/v1/clans/{clan}"] < before + 2:  # noqa: ASYNC110 - nothing tells of a request
-                await asyncio.sleep(0.02)
+    @asynccontextmanager
+    async def begin(broker: Mosquitto) -> AsyncIterator[tuple[Observer, BridgeProcess]]:
+        running = bridge(settings(broker.port, watch={"clans": [{"tag": clan, "interval": 1, "war": False}]}))
+        async with observing(broker.port) as observer:
+            await running.start()
+            await observer.until(lambda: observer.retained(state), "a first look")
+            broker.pause()
+            world.join(clan)
+            before = server.requests[path]
+            async with asyncio.timeout(10):
+                # After the second request the answer to the first one is compared and stored.
+                while server.requests[path] < before + 2:  # noqa: ASYNC110 - nothing tells of a request
+                    await asyncio.sleep(0.02)
+            yield observer, running
 
-    return see
+    return begin
 
 
 def joined(observer: Observer) -> list[Any]:
@@ -55,13 +54,10 @@ def joined(observer: Observer) -> list[Any]:
 
 
 async def test_events_of_the_last_seconds_are_delivered_before_a_stop_if_the_broker_comes_back_in_time(
-    mosquitto: StartMosquitto, bridge: MakeBridge, every_second: MakeSettings, see_a_change_in_a_hang: SeeAChange
+    mosquitto: StartMosquitto, in_a_hang: InAHang
 ) -> None:
     broker = mosquitto()
-    running = bridge(every_second(broker.port))
-    async with observing(broker.port) as observer:
-        await running.start()
-        await see_a_change_in_a_hang(observer, broker)
+    async with in_a_hang(broker) as (observer, running):
         stopping = asyncio.create_task(running.end())
         await asyncio.sleep(0.3)
         broker.resume()
@@ -72,13 +68,10 @@ async def test_events_of_the_last_seconds_are_delivered_before_a_stop_if_the_bro
 
 
 async def test_events_of_the_last_seconds_are_delivered_after_the_next_start_if_the_broker_stays_away(
-    mosquitto: StartMosquitto, bridge: MakeBridge, every_second: MakeSettings, see_a_change_in_a_hang: SeeAChange
+    mosquitto: StartMosquitto, in_a_hang: InAHang
 ) -> None:
     broker = mosquitto()
-    running = bridge(every_second(broker.port))
-    async with observing(broker.port) as observer:
-        await running.start()
-        await see_a_change_in_a_hang(observer, broker)
+    async with in_a_hang(broker) as (_, running):
         assert await running.end() == 0
         broker.kill()
     broker.start()
