@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
+
 _LONGEST_TEXT = 255
 
 
@@ -158,6 +160,7 @@ class InfoPayload(Payload):
     tokens: int
     homeassistant: bool
     commands: list[str]
+    log_level: LogLevelName
 
 
 class WatchPayload(Payload):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.bridge import Bridge
-from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import ConnectionLostError
@@ -17,7 +16,7 @@ from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
-from tests.mqtt.watched import health, info
+from tests.mqtt.watched import commands, health, info
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -75,7 +74,7 @@ class Program:
             topics,
             retained=self._retained,
             delivery=Delivery(self.journal, topics),
-            commands=Commands(self.watches, health=health),
+            commands=commands(self.watches, journal=self.journal),
             watches=self.watches,
             rivals=Rivals(topics, instance="home", run_id="1"),
             info=info,
