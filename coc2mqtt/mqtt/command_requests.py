@@ -63,6 +63,13 @@ def _read_since(value: object) -> object:
     return time
 
 
+Transaction = Annotated[
+    str | int | None,
+    BeforeValidator(check_transaction),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "maxLength": _LONGEST_TRANSACTION}, {"type": "integer"}, {"type": "null"}]}
+    ),
+]
 Seconds = Annotated[float, Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL)]
 Tag = Annotated[str, AfterValidator(normalize_tag)]
 WatchedKind = Literal["clan", "player"]
@@ -82,9 +89,7 @@ class Request(BaseModel):
     # What a text that is no JSON object stands for, None where it is of no use.
     main_key: ClassVar[str] = "tag"
 
-    transaction: Annotated[str | int | None, BeforeValidator(check_transaction)] = Field(
-        default=None, description="Comes back with the answer, to tell it from others."
-    )
+    transaction: Transaction = Field(default=None, description="Comes back with the answer, to tell it from others.")
 
     @classmethod
     def of_text(cls, text: str) -> Json:
@@ -135,10 +140,18 @@ class WatchRequest(Request):
 
 
 class SelectRequest(Request):
-    """Name watches: of a kind, of a tag, or all. A bare text is a tag."""
+    """Name watches: of a kind, of a tag, or all."""
 
     tag: Tag | None = Field(default=None, description="The tag, with or without its '#'; null: any.")
     kind: WatchedKind | None = Field(default=None, description="Null: any.")
+
+
+class ListRequest(SelectRequest):
+    """Ask what is watched, by kind and tag. A bare text is a tag."""
+
+
+class PollRequest(SelectRequest):
+    """Poll watches now, by kind and tag. A bare text is a tag."""
 
 
 class UnwatchRequest(SelectRequest):
@@ -147,8 +160,8 @@ class UnwatchRequest(SelectRequest):
     tag: Tag = Field(description="The tag, with or without its '#'.")
 
 
-class PlainRequest(Request):
-    """Ask for something that needs no more words."""
+class HealthCheckRequest(Request):
+    """Ask how the bridge is doing."""
 
 
 class LogLevelRequest(Request):
@@ -192,7 +205,7 @@ class ReplayRequest(Request):
     )
     tag: Tag | None = Field(default=None, description="The clan's or player's; null: any.")
     event_type: Annotated[str, AfterValidator(_check_event_type)] | None = Field(
-        default=None, description="Null: any.", json_schema_extra={"examples": ["member_joined"]}
+        default=None, description="Null: any.", json_schema_extra={"enum": [*_EVENT_TYPES, None]}
     )
     limit: Annotated[int, Field(ge=1, le=MOST_REPLAYED)] = Field(default=100, description="At most so many events.")
 

@@ -19,8 +19,10 @@ from coc2mqtt.mqtt.command_answers import (
 )
 from coc2mqtt.mqtt.command_requests import (
     CommandError,
+    HealthCheckRequest,
+    ListRequest,
     LogLevelRequest,
-    PlainRequest,
+    PollRequest,
     ReplayRequest,
     Request,
     SelectRequest,
@@ -91,11 +93,11 @@ class Commands:
         self._commands: dict[str, tuple[type[Request], Callable[[Any], Awaitable[Payload]]]] = {
             "watch": (WatchRequest, self._watch),
             "unwatch": (UnwatchRequest, self._unwatch),
-            "list": (SelectRequest, self._list),
-            "poll": (SelectRequest, self._poll),
+            "list": (ListRequest, self._list),
+            "poll": (PollRequest, self._poll),
             "replay": (ReplayRequest, replay.page),
             "log_level": (LogLevelRequest, self._set_log_level),
-            "health_check": (PlainRequest, self._health_check),
+            "health_check": (HealthCheckRequest, self._health_check),
         }
 
     @property
@@ -163,7 +165,7 @@ class Commands:
             self._log_level.set(request.level)
         return LogLevelData(level=self._log_level.name)
 
-    async def _health_check(self, _: PlainRequest) -> HealthPayload:
+    async def _health_check(self, _: HealthCheckRequest) -> HealthPayload:
         return await self._health()
 
     def _selected(self, request: SelectRequest) -> list[Watch]:
