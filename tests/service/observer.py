@@ -125,6 +125,10 @@ async def observing(
                 await listening
 
 
+# Before there is a loop, which it would hold up to build them.
+_CHECKS = {name: (schema.checks, schema.retained) for name, schema in schemas().items()}
+
+
 def check_payload(message: Seen) -> None:
     """Validate what the bridge published against its model, and its retain flag against its kind."""
     levels = message.topic.split("/")
@@ -132,13 +136,15 @@ def check_payload(message: Seen) -> None:
         return
     if message.is_event:
         assert len(message.payload) <= 2048
-        schema = schemas()[f"event-{levels[-1]}"]
+        name = f"event-{levels[-1]}"
     elif levels[2] == "response":
         # To what is no command there is an answer as well.
-        schema = schemas().get(f"response-{levels[3]}", schemas()["response-list"])
+        name = f"response-{levels[3]}" if f"response-{levels[3]}" in _CHECKS else "response-list"
     elif levels[1] == "bridge":
-        schema = schemas()[f"bridge-{levels[2]}"]
+        name = f"bridge-{levels[2]}"
     else:
-        schema = schemas()[f"state-{levels[-1]}"]
-    schema.checks.validate_python(message.data, strict=True)
-    assert message.retain is schema.retained, message.topic
+        name = f"state-{levels[-1]}"
+    assert name in _CHECKS, message.topic
+    check, retained = _CHECKS[name]
+    check.validate_python(message.data, strict=True)
+    assert message.retain is retained, message.topic
