@@ -10,6 +10,7 @@ import structlog
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.patience import Patience
+from coc2mqtt.mqtt.payloads import ClanPayload
 from coc2mqtt.mqtt.states import FACETS, api_status, facets
 
 if TYPE_CHECKING:
@@ -133,10 +134,17 @@ class RetainedState:
         if watch is None:
             await self._take_away(session, resource)
             return
-        for facet, payload in facets(resource, snapshot).items():
+        states = facets(resource, snapshot)
+        for facet, payload in states.items():
             await self.say(session, self._topics.state(resource.kind, resource.tag, facet), payload.encode())
-        if resource.kind is Kind.CLAN and self._discovery is not None:
-            await self._announce(session, self._discovery.clan(watch, _name(snapshot)))
+        if self._discovery is None:
+            return
+        if resource.kind is Kind.CLAN:
+            clan = states.get("clan")
+            badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
+            await self._announce(session, self._discovery.clan(watch, _name(snapshot), badge_url=badge_url))
+        elif resource.kind is Kind.PLAYER:
+            await self._announce(session, self._discovery.player(watch, _name(snapshot)))
 
     async def _take_away(self, session: Session, resource: Resource) -> None:
         """Empty the topics of what is not watched any more, and only then forget it: a crash before begins it anew."""
@@ -144,8 +152,8 @@ class RetainedState:
             # First the device is to lose the sensors that read the war, which cannot read nothing.
             self.mark(resource)
             return
-        if resource.kind is Kind.CLAN and self._discovery is not None:
-            removed = self._discovery.clan_removal(resource.tag)
+        if resource.kind in (Kind.CLAN, Kind.PLAYER) and self._discovery is not None:
+            removed = self._discovery.removal(resource.kind, resource.tag)
             await self._announce(session, removed)
             # Home Assistant's birth may have cleared it meanwhile.
             self._announced.pop(removed.topic, None)

@@ -35,7 +35,9 @@ class Topics:
         return f"{self._subject(kind, tag)}/{event_type}"
 
     def events(self, kind: Kind, tag: str) -> str:
-        """Return the filter that fits exactly the events of a clan or a player."""
+        """Return the filter that fits exactly the events of a clan, a player or the API."""
+        if kind is Kind.API:
+            return f"{self.base}/api/+"
         return f"{self._subject(kind, tag)}/+"
 
     def state(self, kind: Kind, tag: str, facet: str) -> str:

@@ -26,6 +26,10 @@ COMPONENTS = {
     "sensor": READ | {"options", "state_class", "unit_of_measurement", "suggested_display_precision"},
     "binary_sensor": READ | {"payload_on", "payload_off"},
     "event": READ | {"event_types"},
+    "image": ENTITY | {"url_topic", "url_template", "image_topic", "image_encoding", "content_type"},
+    "button": ENTITY | {"command_template", "payload_press", "device_class", "retain"},
+    "text": READ | {"command_template", "min", "max", "pattern", "mode", "retain"},
+    "select": READ | {"command_template", "options", "retain"},
     "device_automation": {
         *("platform", "automation_type", "topic", "type", "subtype", "payload", "value_template", "qos"),
     },
@@ -34,6 +38,10 @@ REQUIRED = {
     "sensor": {"unique_id", "default_entity_id", "name", "state_topic"},
     "binary_sensor": {"unique_id", "default_entity_id", "name", "state_topic"},
     "event": {"unique_id", "default_entity_id", "name", "state_topic", "event_types"},
+    "image": {"unique_id", "default_entity_id", "name"},
+    "button": {"unique_id", "default_entity_id", "name", "command_topic"},
+    "text": {"unique_id", "default_entity_id", "name", "command_topic"},
+    "select": {"unique_id", "default_entity_id", "name", "command_topic", "options"},
     "device_automation": {"automation_type", "topic", "type", "subtype"},
 }
 
@@ -124,6 +132,10 @@ def _event(component: Json) -> Iterator[str]:
         yield "event_types are empty"
 
 
+def _any(_: Json) -> Iterator[str]:
+    yield from ()
+
+
 def _twice(key: str, components: Json) -> list[str]:
     values = [component[key] for component in components.values() if key in component]
     return [f"{key} {value} twice" for value in sorted(set(values)) if values.count(value) > 1]
@@ -133,4 +145,8 @@ RULES: dict[str, Callable[[Json], Iterator[str]]] = {
     "sensor": _sensor,
     "binary_sensor": _read_only,
     "event": _event,
+    "image": _any,
+    "button": _any,
+    "text": _any,
+    "select": _any,
 }

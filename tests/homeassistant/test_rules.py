@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.homeassistant.builders import bridge, clan, decode
+from tests.homeassistant.builders import bridge, clan, decode, player
 from tests.homeassistant.rules import LARGEST_PAYLOAD, violations
 
 if TYPE_CHECKING:
@@ -15,21 +15,19 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MANY_TYPES = tuple(f"some_rather_long_type_of_event_{number}" for number in range(50))
-
 
 @pytest.mark.parametrize(
     "announce",
     [
         pytest.param(bridge, id="bridge"),
-        pytest.param(partial(bridge, "My-Home_2"), id="bridge of a quaint instance"),
+        pytest.param(partial(bridge, instance="My-Home_2"), id="bridge of a quaint instance"),
         pytest.param(clan, id="clan"),
         pytest.param(partial(clan, war=False), id="clan without war"),
         pytest.param(partial(clan, name=None), id="clan not yet known by name"),
         pytest.param(partial(clan, name='"Müller" {{ 1 }} 漢字'), id="clan with a wild name"),
-        pytest.param(partial(clan, event_types=("poll_error",)), id="clan with one type of event"),
-        pytest.param(partial(clan, event_types=MANY_TYPES), id="clan with fifty types of events"),
-        pytest.param(partial(clan, discovery_prefix="ha"), id="clan under another prefix"),
+        pytest.param(partial(clan, badge_url=None), id="clan without a badge"),
+        pytest.param(partial(clan, prefix="ha"), id="clan under another prefix"),
+        pytest.param(player, id="player"),
     ],
 )
 def test_every_announcement_keeps_home_assistants_rules(announce: Callable[[], DiscoveryMessage]) -> None:
@@ -57,7 +55,7 @@ def drop(*path: str) -> Callable[[Json], None]:
 
 
 STATE = ("components", "war_state")
-EVENTS = ("components", "events")
+EVENTS = ("components", "activity")
 TRIGGER = ("components", "trigger_war_new")
 
 
@@ -88,8 +86,8 @@ TRIGGER = ("components", "trigger_war_new")
         (put(*STATE, "options", value=[]), "war_state: options are empty"),
         (put(*STATE, "name", value="The Order war state"), "war_state: name repeats the device's"),
         (put("components", "twin", value=decode(clan())["components"]["members"]), "default_entity_id"),
-        (put(*EVENTS, "device_class", value=None), "events: device_class is null"),
-        (put(*EVENTS, "event_types", value=[]), "events: event_types are empty"),
+        (put(*EVENTS, "device_class", value=None), "activity: device_class is null"),
+        (put(*EVENTS, "event_types", value=[]), "activity: event_types are empty"),
         (drop(*TRIGGER, "subtype"), "trigger_war_new: device_automation: no subtype"),
         (put(*TRIGGER, "unique_id", value="x"), "trigger_war_new: device_automation: unknown key unique_id"),
     ],

@@ -103,13 +103,17 @@ async def test_availability_and_state_come_before_the_announcement(house: House)
     assert topics.index(API_STATUS) < topics.index(BRIDGE_DEVICE)
 
 
-async def test_a_player_is_shown(house: House) -> None:
+async def test_a_player_is_shown_and_announced(house: House) -> None:
     house.watch(PLAYER_WATCH)
     await house.poll(PLAYER, player())
     recording = await house.say()
-    assert recording.topics == [f"coc/player/900PUCPV/state/{facet}" for facet in ("availability", "player")]
+    device = "homeassistant/device/coc2mqtt_home_player_900PUCPV/config"
+    states = [f"coc/player/900PUCPV/state/{facet}" for facet in ("availability", "player")]
+    assert recording.topics == [*states, device]
     await house.unwatch(PLAYER_WATCH)
-    assert [message.payload for message in (await house.say()).published] == [b"", b""]
+    gone = await house.say()
+    assert gone.topics == [device, *states]
+    assert {message.payload for message in gone.published} == {b""}
 
 
 async def test_without_home_assistant_nothing_is_announced(tmp_path: Path) -> None:

@@ -6,18 +6,16 @@ import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from coc2mqtt.homeassistant.models import (
+from coc2mqtt.homeassistant.components import (
     Availability,
     BinarySensor,
-    Device,
-    DeviceDiscovery,
     DeviceTrigger,
     EnumSensor,
     Event,
-    MeasurementSensor,
-    Origin,
+    NumberSensor,
     TimestampSensor,
 )
+from coc2mqtt.homeassistant.device import Device, DeviceDiscovery, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +38,14 @@ LEGAL: Mapping[type[BaseModel], Json] = {
     Origin: {"name": "x", "sw_version": "1", "support_url": "https://x.org"},
     EnumSensor: {**SENSOR, "options": ("a", "b")},
     TimestampSensor: SENSOR,
-    MeasurementSensor: {**SENSOR, "unit_of_measurement": "members"},
+    NumberSensor: {**SENSOR, "unit_of_measurement": "members"},
     BinarySensor: {**SENSOR, "default_entity_id": "binary_sensor.x"},
     Event: {
         "unique_id": "x",
         "default_entity_id": "event.x",
         "name": "X",
         "state_topic": "coc/+",
+        "value_template": TEMPLATE,
         "event_types": ("a", "b"),
     },
     DeviceTrigger: {
@@ -115,10 +114,10 @@ def test_what_is_announced_cannot_be_changed_afterwards(model: type[BaseModel]) 
         (EnumSensor, {"device_class": None}),
         (TimestampSensor, {"options": ("a",)}),
         (TimestampSensor, {"device_class": "enum"}),
-        (MeasurementSensor, {"options": ("a",)}),
-        (MeasurementSensor, {"device_class": "enum"}),
-        (MeasurementSensor, {"unit_of_measurement": ""}),
-        (MeasurementSensor, {"state_class": "total"}),
+        (NumberSensor, {"options": ("a",)}),
+        (NumberSensor, {"device_class": "enum"}),
+        (NumberSensor, {"unit_of_measurement": ""}),
+        (NumberSensor, {"state_class": "total"}),
         (TimestampSensor, {"entity_category": "config"}),
         (TimestampSensor, {"platform": "binary_sensor"}),
         (TimestampSensor, {"default_entity_id": "binary_sensor.x"}),
