@@ -36,8 +36,9 @@ async def listening(port: int, topics: str) -> AsyncIterator[list[tuple[str, Any
 
     async def listen(client: aiomqtt.Client) -> None:
         async for message in client.messages:
-            if not message.retain:
-                seen.append((str(message.topic), _decode(bytes(message.payload))))
+            if message.retain:
+                continue
+            seen.append((str(message.topic), _decode(bytes(message.payload))))
 
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe(topics, qos=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
+from coc2mqtt.homeassistant.topics import object_id
 from tests.brokers import Mosquitto, free_port
 from tests.home.home_assistant import Home
 from tests.service.bridges import TOKEN, BridgeProcess
@@ -53,6 +54,14 @@ class Stage:
         """Stop the bridge and start it again."""
         await self.bridge.end(signal.SIGTERM)
         await self.bridge.start()
+
+    def device(self, tag: str) -> str:
+        """Return the identifier of a clan's or a player's device."""
+        return object_id(INSTANCE, "clan" if tag in self.world.clan_tags else "player", tag)
+
+    def bridge_entity(self, platform: str, key: str) -> str:
+        """Return the id of an entity of the bridge."""
+        return f"{platform}.coc2mqtt_{INSTANCE}_{key}"
 
     def rename_clan(self, name: str) -> None:
         """Give the clan another name."""
