@@ -34,8 +34,8 @@ def text(*path: str) -> str:
 
 
 def moment(*path: str) -> str:
-    """Return the template that gives a time, which is a text in ISO 8601."""
-    return f"{_read(path)}{{{{ v if v is string and v | trim else none }}}}"
+    """Return the template that gives a time: a text that looks like ISO 8601."""
+    return f"{_read(path)}{{{{ v if v is string and v[4:5] == '-' and v[10:11] == 'T' else none }}}}"
 
 
 def yes_or_no(*path: str) -> str:
