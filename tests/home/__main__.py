@@ -20,6 +20,7 @@ from tests.home.check_controls import check_controls
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
 from tests.home.check_node_red import check_node_red
 from tests.home.check_restarts import check_restarts
+from tests.home.dashboard import check_dashboard
 from tests.home.lab import Lab, LabError
 from tests.home.report import Report
 from tests.home.stage import Stage, staging
@@ -56,6 +57,9 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         )
         await stage.bridge.start()
         await _look(stage, report)
+        report.head("Dashboard")
+        await check_dashboard(stage, report, folder)
+        check_log(stage, report)
         report.head("Automations")
         automations = await check_blueprints(stage, report)
         check_log(stage, report)

@@ -20,11 +20,11 @@ _QUIET = 2.0
 
 async def check_restarts(stage: Stage, report: Report, automations: Automations) -> None:
     """Restart each of them alone, then all of them in each order."""
-    orders = [*itertools.permutations(stage.restarts, 1), *itertools.permutations(stage.restarts)]
+    actions = stage.restarts | {"Home Assistant's MQTT integration": stage.home.reload_mqtt}
     before = await _picture(stage)
-    for order in orders:
+    for order in [*itertools.permutations(actions, 1), *itertools.permutations(stage.restarts)]:
         for name in order:
-            await stage.restarts[name]()
+            await actions[name]()
         wrong, seconds = await _back(stage)
         await asyncio.sleep(_QUIET)
         wrong += _differences(before, await _picture(stage)) + automations.problems()

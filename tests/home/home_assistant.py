@@ -31,14 +31,14 @@ class Fired(NamedTuple):
 
 
 class Home:
-    """One Home Assistant; ``use`` starts a new one with its MQTT integration set up to the broker on a port."""
+    """One Home Assistant at ``address``, its MQTT integration set up to the broker on a port."""
 
     def __init__(self, lab: Lab, broker_port: int, *, old: bool = False) -> None:
         self.version = "?"
         self._lab = lab
         self._broker_port = broker_port
         self._options = ("--port", str(PORT), *(("--old",) if old else ()))
-        self._base = f"http://127.0.0.1:{PORT}"
+        self.address = f"http://127.0.0.1:{PORT}"
         self._folder = lab.run_files / f"ha-{PORT}"
         self._runs = False
 
@@ -75,10 +75,10 @@ class Home:
         """Send one command on its WebSocket and return the result; RuntimeError where it is refused."""
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(f"{self._base}/api/websocket", max_msg_size=0) as socket,
+            session.ws_connect(f"{self.address}/api/websocket", max_msg_size=0) as socket,
         ):
             await socket.receive_json(timeout=10)
-            await socket.send_json({"type": "auth", "access_token": self._token})
+            await socket.send_json({"type": "auth", "access_token": self.token})
             await socket.receive_json(timeout=10)
             await socket.send_json({"id": 1, "type": command, **data})
             answer = await socket.receive_json(timeout=60)
@@ -99,6 +99,12 @@ class Home:
         """Return the registry's MQTT devices by identifier."""
         devices = await self.ask("config/device_registry/list")
         return {own[1]: device for device in devices for own in device["identifiers"] if own[0] == "mqtt"}
+
+    async def reload_mqtt(self) -> None:
+        """Reload its MQTT integration, as its page offers it."""
+        entries = await self.ask("config_entries/get")
+        entry = next(entry["entry_id"] for entry in entries if entry["domain"] == "mqtt")
+        await self.post(f"/api/config/config_entries/entry/{entry}/reload", {})
 
     async def add_automation(self, name: str, blueprint: str, inputs: Json) -> None:
         """Create an automation from one of our blueprints, as its editor does."""
@@ -125,15 +131,16 @@ class Home:
         return (self._folder / "hass.log").read_text(errors="replace")
 
     @property
-    def _token(self) -> str:
+    def token(self) -> str:
+        """What its interfaces ask for."""
         return (self._folder / "token").read_text().strip()
 
     async def _request(self, method: str, path: str, body: object = None) -> Any:
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self.token}"}
         timeout = aiohttp.ClientTimeout(total=60)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(method, self._base + path, json=body, headers=headers) as response,
+            session.request(method, self.address + path, json=body, headers=headers) as response,
         ):
             if not response.ok:
                 raise RuntimeError(f"{method} {path}: {response.status} {(await response.text())[:500]}")

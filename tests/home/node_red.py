@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 FLOWS = Path(__file__).parents[2] / "config" / "node-red" / "flows.json"
-_BASE = "127.0.0.1:1880"
+BASE = "127.0.0.1:1880"
 
 
 class NodeRed:
@@ -37,15 +37,15 @@ class NodeRed:
             if node["type"] == "mqtt-broker":
                 node |= {"broker": "127.0.0.1", "port": str(broker_port)}
         self._names = {node["id"]: node.get("name", "") for node in flows}
-        async with session.post(f"http://{_BASE}/flows", json=flows) as response:
+        async with session.post(f"http://{BASE}/flows", json=flows) as response:
             response.raise_for_status()
-        async with session.get(f"http://{_BASE}/settings") as response:
+        async with session.get(f"http://{BASE}/settings") as response:
             self.version = (await response.json())["version"]
 
     async def press(self, session: aiohttp.ClientSession, name: str) -> None:
         """Press the button of an inject node."""
         node = next(node for node, its_name in self._names.items() if its_name == name)
-        async with session.post(f"http://{_BASE}/inject/{node}") as response:
+        async with session.post(f"http://{BASE}/inject/{node}") as response:
             response.raise_for_status()
 
     async def listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -80,7 +80,7 @@ async def node_red(lab: Lab, broker_port: int) -> AsyncIterator[tuple[NodeRed, a
     """Run Node-RED with our flows."""
     await lab.run("nodered_start.sh", str(broker_port))
     try:
-        async with aiohttp.ClientSession() as session, session.ws_connect(f"ws://{_BASE}/comms") as socket:
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"ws://{BASE}/comms") as socket:
             red = NodeRed()
             await socket.send_json({"subscribe": "debug"})
             task = asyncio.create_task(red.listen(socket))
