@@ -26,7 +26,12 @@ from tests.home.report import Report
 from tests.home.stage import Stage, staging
 
 # What Home Assistant says itself when its broker goes away.
-_OF_BROKER_RESTARTS = ("Disconnected from MQTT server", "Failed to connect to MQTT server", "Error returned from MQTT")
+_OF_BROKER_RESTARTS = (
+    "Disconnected from MQTT server",
+    "Failed to connect to MQTT server",
+    "Error talking to MQTT: The client is not currently connected",
+    "_async_resubscribe_and_publish_birth_message",
+)
 
 
 def main() -> int:

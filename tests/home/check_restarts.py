@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 _BACK_WITHIN = 60.0
 _QUIET = 2.0
+# What Home Assistant makes of an event entity's last event when it stops without a broker: it is no new one.
+_FORGOTTEN = "unknown"
 
 
 async def check_restarts(stage: Stage, report: Report, automations: Automations) -> None:
     """Restart each of them alone, then all of them in each order."""
     actions = stage.restarts | {"Home Assistant's MQTT integration": stage.home.reload_mqtt}
+    automations.begin_anew()
     before = await _picture(stage)
     for order in [*itertools.permutations(actions, 1), *itertools.permutations(stage.restarts)]:
         for name in order:
@@ -38,7 +41,9 @@ async def check_restarts(stage: Stage, report: Report, automations: Automations)
     await asyncio.sleep(_QUIET)
     after = await _picture(stage)
     activity = (await stage.home.entities())[f"{stage.device(stage.clan)}_activity"]["entity_id"]
-    moved = [event for event, state in after["events"].items() if state != before["events"].get(event)]
+    moved = [
+        event for event, state in after["events"].items() if state not in (before["events"].get(event), _FORGOTTEN)
+    ]
     wrong += [] if moved == [activity] else [f"event entities that show something new: {moved}"]
     report.check("what happens afterwards is told once", wrong + automations.problems())
 
@@ -75,5 +80,5 @@ def _differences(before: dict[str, dict[str, Any]], after: dict[str, dict[str, A
         f"{part}: {key} was {old.get(key)}, is {after[part].get(key)}"
         for part, old in before.items()
         for key in sorted(old.keys() | after[part].keys())
-        if old.get(key) != after[part].get(key)
+        if old.get(key) != after[part].get(key) and not (part == "events" and after[part].get(key) == _FORGOTTEN)
     ]
