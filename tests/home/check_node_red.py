@@ -41,9 +41,9 @@ async def _check_events(red: NodeRed, stage: Stage, report: Report) -> None:
     stage.world.gain_points(stage.clan)
     wrong = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "the rest": ["Points"]})
     stage.world.begin_maintenance()
-    wrong += await _missing(red, {"maintenance and API": ["Clash of Clans is in maintenance"]})
+    wrong += await _missing(red, {"maintenance": ["Clash of Clans is in maintenance"]})
     stage.world.end_maintenance()
-    wrong += await _missing(red, {"maintenance and API": ["is over"]})
+    wrong += await _missing(red, {"maintenance": ["is over"]})
     report.check("events come out where they belong, as sentences", wrong)
 
 

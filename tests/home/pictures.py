@@ -50,12 +50,15 @@ async def _run(folder: Path, images: Path) -> None:
         await load_dashboard(stage)
         await _automate(stage)
         await _play(stage)
-        async with node_red(lab, stage.broker.port) as _, browsing(folder) as browser:
+        async with browsing(folder) as browser:
             await browser.log_in(stage.home)
             await _home_assistant(stage, browser, images)
-            stage.world.join(stage.clan)
-            stage.world.attack(stage.clan, "clan")
-            await _node_red(browser, images)
+            async with node_red(lab, stage.broker.port) as (red, session):
+                await asyncio.sleep(2)
+                await _happen(stage)
+                await red.press(session, "watch the clan #2PP")
+                await red.press(session, "what is watched?")
+                await _node_red(browser, images)
 
 
 async def _automate(stage: Stage) -> None:
@@ -78,6 +81,16 @@ async def _play(stage: Stage) -> None:
         await asyncio.sleep(3)
 
 
+async def _happen(stage: Stage) -> None:
+    stage.world.join(stage.clan)
+    stage.world.attack(stage.clan, "clan")
+    stage.world.upgrade_hero(stage.player)
+    stage.world.begin_maintenance()
+    await asyncio.sleep(3)
+    stage.world.end_maintenance()
+    await asyncio.sleep(5)
+
+
 async def _home_assistant(stage: Stage, browser: Browser, images: Path) -> None:
     devices = await stage.home.devices()
     bridge = next(device["id"] for device in devices.values() if device["model"] == "Bridge")
@@ -91,17 +104,23 @@ async def _home_assistant(stage: Stage, browser: Browser, images: Path) -> None:
         await browser.open(stage.home.address + path)
         await asyncio.sleep(_DRAWN)
         await browser.picture(images / f"home-assistant-{name}.png")
-    await browser.resize(1500, 1250)
+    await browser.resize(1500, 1500)
     await show_dashboard(stage, browser)
     await asyncio.sleep(_DRAWN)
     await browser.picture(images / "home-assistant-dashboard.png")
 
 
 async def _node_red(browser: Browser, images: Path) -> None:
-    await browser.resize(1500, 800)
+    await browser.resize(1500, 760)
     await browser.open(f"http://{BASE}/")
     await asyncio.sleep(_DRAWN)
+    for action in ("core:toggle-palette", "core:toggle-sidebar"):
+        await browser.run("RED.actions.invoke(arguments[0])", action)
+    await asyncio.sleep(2)
     await browser.picture(images / "node-red-events.png")
+    await browser.run("RED.workspaces.show(RED.nodes.getWorkspaceOrder()[1])")
+    await asyncio.sleep(2)
+    await browser.picture(images / "node-red-watches.png")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -73,7 +74,7 @@ class Stage:
 async def staging(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIterator[Stage]:
     """Set the stage: everything runs but the bridge, and the clan is in battle."""
     world = World(seed=3, clans=2, members=12, players=3)
-    world.declare_war(world.clan_tags[0])
+    world.declare_war(world.clan_tags[0], preparation=timedelta(0))
     world.begin_battle(world.clan_tags[0])
     world.attack(world.clan_tags[0], "clan")
     world.attack(world.clan_tags[0], "opponent")
