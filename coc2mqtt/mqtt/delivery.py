@@ -43,7 +43,8 @@ class DeliveryFigures:
 class Delivery:
     """Publishes what the journal holds and lets go of an event only after the broker has acknowledged it.
 
-    ``published`` is called with the topic and the payload of each event after its PUBACK.
+    ``published`` is called with the topic and the payload of each event after its PUBACK. ``last`` is the last event
+    that was acknowledged or put aside, in the run before as well, None before any.
     """
 
     def __init__(
@@ -62,6 +63,11 @@ class Delivery:
         # Published without the broker's word so far: as many as there are workers.
         self._unanswered: set[int] = set()
         self.figures = DeliveryFigures()
+        self.last: JournalEntry | None = None
+
+    async def recall(self) -> None:
+        """Look up the last event of the run before."""
+        self.last = await self._journal.last_delivered()
 
     async def run(self, session: Session) -> None:
         """Deliver over one connection until it is lost or this is cancelled.
@@ -113,6 +119,8 @@ class Delivery:
                 self.figures.published += 1
                 self._published(topic, payload)
             self._unanswered.discard(entry.seq)
+            if self.last is None or entry.seq > self.last.seq:
+                self.last = entry
             acknowledged.put_nowait(entry.seq)
 
     async def _note(self, acknowledged: asyncio.Queue[int]) -> None:

@@ -20,6 +20,7 @@ from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, Subsc
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.session import Message
+from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, war
 from tests.mqtt.recording import RecordingSession, happened, running
@@ -96,6 +97,12 @@ class Parts:
         self.bridge = Bridge(
             topics,
             retained=self.retained,
+            sweep=Sweep(
+                topics,
+                announcements=Announcements("homeassistant", "home", home_assistant),
+                retained=self.retained,
+                watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
+            ),
             delivery=Delivery(self.journal.journal, topics),
             commands=Commands(self.watches, health=health),
             watches=self.watches,
