@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.mqtt.events import last_event
 from coc2mqtt.mqtt.payloads import HealthPayload, iso_time
 
 if TYPE_CHECKING:
@@ -93,6 +95,8 @@ class Health:
             overdue_seconds=round(engine.overdue_seconds, 1),
             load=round(engine.load, 3),
             watches=len(engine.watches),
+            clans=sum(watch.kind is Kind.CLAN for watch in engine.watches),
+            players=sum(watch.kind is Kind.PLAYER for watch in engine.watches),
             events=engine.figures.events,
             published=delivery.published,
             resent=delivery.resent,
@@ -103,6 +107,7 @@ class Health:
             queue=counts.pending,
             queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
             dropped=counts.dropped,
+            last_event=None if self._delivery.last is None else last_event(self._delivery.last),
         )
 
     async def watch(self) -> Never:

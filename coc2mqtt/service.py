@@ -16,6 +16,7 @@ import structlog
 
 from coc2mqtt.clash.client import ClashClient
 from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health
 from coc2mqtt.journal.errors import DamagedError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
@@ -32,6 +33,7 @@ from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, iso_time
 from coc2mqtt.mqtt.replay import Replay
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
+from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
 
@@ -149,6 +151,7 @@ class Service:
             embedded_port=embedded_port,
         )
         await parts.watches.load(settings.watch.watches())
+        await parts.delivery.recall()
         maintenance = settings.watch.maintenance
         if maintenance.enabled:
             parts.engine.watch_api(interval=maintenance.interval, probe_tag=maintenance.probe_tag)
@@ -202,11 +205,12 @@ class _Parts:
         self.engine = Engine(api, journal, observer=self._committed, rng=rng)
         self.watches = WatchList(journal, self.engine, changed=self._watch_changed, maximum=settings.watch.maximum)
         patience = Patience(draw=rng.random)
-        delivery = Delivery(journal, topics, patience=patience, published=published)
+        self.delivery = delivery = Delivery(journal, topics, patience=patience, published=published)
         self._retained = RetainedState(
             journal,
             topics,
             watched=self.watches.find,
+            polled_at=self.watches.polled_at,
             discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
             if hass.enabled
             else None,
@@ -220,9 +224,16 @@ class _Parts:
             log_level=self._log_level,
         )
         rivals = Rivals(topics, instance=settings.instance, run_id=self._run_id)
+        sweep = Sweep(
+            topics,
+            announcements=Announcements(hass.discovery_prefix, settings.instance, hass.enabled),
+            retained=self._retained,
+            watched=self.watches.find,
+        )
         self._bridge = Bridge(
             topics,
             retained=self._retained,
+            sweep=sweep,
             delivery=delivery,
             commands=self._commands,
             watches=self.watches,
@@ -278,6 +289,8 @@ class _Parts:
 
     def _committed(self, resource: Resource) -> None:
         self._retained.mark(resource)
+        if resource == API:
+            self._bridge.report()
         if self.watches.committed(resource):
             self._bridge.watches_changed()
 

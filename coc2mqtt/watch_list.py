@@ -60,7 +60,11 @@ class WatchList:
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return the watch of a clan or a player, None where there is none."""
-        return next(iter(self.watched(tag, kind)), None)
+        return self._engine.find(kind, tag)
+
+    def polled_at(self, kind: Kind, tag: str) -> float | None:
+        """Return when the API last answered for a watch (Unix time in seconds), None where it did not yet."""
+        return self._engine.polled_at(kind, tag)
 
     def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
         """Return the watches of a tag and a kind, None being any."""

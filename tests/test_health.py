@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.engine import EngineFigures
+from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.health import Health
-from coc2mqtt.journal.protocol import JournalCounts
+from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.connection import ConnectionStatus
 from coc2mqtt.mqtt.delivery import DeliveryFigures
 from coc2mqtt.mqtt.requests import RequestFigures
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
 START = 1_800_000_000.0
+LAST = JournalEntry(
+    13, "d", Kind.CLAN, EventRecord("member_left", "#2PP", "The Order", START, "Kristen left The Order", (), {})
+)
 
 
 class Bridge:
@@ -45,7 +49,7 @@ class Bridge:
             polls_per_second=1.25,
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
-        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1))
+        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
         self.counts = JournalCounts(pending=0, oldest_pending=None, delivered=9, dropped=4, last_seq=13)
         parts: Any = {
             "journal": SimpleNamespace(counts=self._count),
@@ -97,6 +101,8 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "overdue_seconds": 0.0,
         "load": 0.5,
         "watches": 1,
+        "clans": 1,
+        "players": 0,
         "events": 5,
         "published": 9,
         "resent": 1,
@@ -107,6 +113,14 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "queue": 3,
         "queue_age_seconds": 10.0,
         "dropped": 4,
+        "last_event": {
+            "event_type": "member_left",
+            "tag": "#2PP",
+            "name": "The Order",
+            "summary": "Kristen left The Order",
+            "timestamp": "2027-01-15T08:00:00.000+00:00",
+            "seq": 13,
+        },
     }
 
 

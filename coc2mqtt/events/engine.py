@@ -143,6 +143,15 @@ class Engine:
         self.probe_interval = interval
         self._scheduler.add(API, interval, self._counted(API, probe.poll), probe=True)
 
+    def find(self, kind: Kind, tag: str) -> Watch | None:
+        """Return what is watched under a kind and a tag, None where nothing is."""
+        return self._watched.get((kind, tag), (None,))[0]
+
+    def polled_at(self, kind: Kind, tag: str) -> float | None:
+        """Return when the API last answered for a watch itself (Unix time in seconds), None where it did not yet."""
+        watched = self._watched.get((kind, tag))
+        return watched[1][0].polled_at if watched else None
+
     def poll_now(self, kind: Kind, tag: str) -> bool:
         """Make all that belongs to a watch due at once; returns whether it is watched."""
         watched = self._watched.get((kind, tag))

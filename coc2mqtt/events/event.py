@@ -51,7 +51,7 @@ class EventType(Enum):
     ACHIEVEMENT_COMPLETED = "achievement_completed"
 
 
-# What can be told of a watch of each kind; a clan's war adds its own to the clan's.
+# What can be told of a watch of each kind and of the API; a clan's war adds its own to the clan's.
 _WATCH_EVENTS = (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE, EventType.POLL_ERROR)
 CLAN_EVENTS = (
     EventType.CLAN_UPDATED,
@@ -70,6 +70,35 @@ WAR_EVENTS = (
     EventType.WAR_ENDED,
     EventType.WAR_LOG_PRIVATE,
     EventType.WAR_LOG_PUBLIC,
+)
+PLAYER_EVENTS = (
+    EventType.PLAYER_UPDATED,
+    EventType.TROOP_UPGRADED,
+    EventType.SPELL_UPGRADED,
+    EventType.HERO_UPGRADED,
+    EventType.HERO_EQUIPMENT_UPGRADED,
+    EventType.HERO_EQUIPMENT_CHANGED,
+    EventType.TOWNHALL_UPGRADED,
+    EventType.TOWNHALL_WEAPON_UPGRADED,
+    EventType.BUILDERHALL_UPGRADED,
+    EventType.SUPER_TROOP_STARTED,
+    EventType.SUPER_TROOP_ENDED,
+    EventType.PLAYER_NAME_CHANGED,
+    EventType.PLAYER_LEAGUE_CHANGED,
+    EventType.PLAYER_LABEL_CHANGED,
+    EventType.PLAYER_WAR_PREFERENCE_CHANGED,
+    EventType.PLAYER_CLAN_JOINED,
+    EventType.PLAYER_CLAN_LEFT,
+    EventType.ACHIEVEMENT_COMPLETED,
+    *_WATCH_EVENTS,
+)
+# `poll_error` says here that the API itself cannot be reached.
+API_EVENTS = (
+    EventType.MAINTENANCE_START,
+    EventType.MAINTENANCE_END,
+    EventType.API_DENIED,
+    EventType.API_RESTORED,
+    EventType.POLL_ERROR,
 )
 
 

@@ -143,6 +143,11 @@ class Poller(ABC):
         """What is polled."""
         return Resource(self.kind, self._tag)
 
+    @property
+    def polled_at(self) -> float | None:
+        """When there was last an answer that was not doubted (Unix time in seconds), None where there was none yet."""
+        return self._looked_at
+
     def retire(self) -> None:
         """Commit nothing from now on, whatever is still under way."""
         self._retired = True

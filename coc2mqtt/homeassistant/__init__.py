@@ -1,21 +1,28 @@
-"""Show clans and the bridge in Home Assistant: device discovery payloads, built by pure functions."""
+"""Show clans, players and the bridge in Home Assistant: device discovery payloads, built by pure functions."""
 
 from __future__ import annotations
 
 from coc2mqtt.homeassistant.bridge import BridgeTopics, bridge_device
 from coc2mqtt.homeassistant.clan import ClanTopics, clan_device
+from coc2mqtt.homeassistant.controls import ControlTopics
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, removal
+from coc2mqtt.homeassistant.player import PlayerTopics, player_device
 from coc2mqtt.homeassistant.topics import AnnouncedDevice, DeviceKind, discovery_topic, parse_discovery_topic
+from coc2mqtt.homeassistant.transition import next_step
 
 __all__ = [
     "AnnouncedDevice",
     "BridgeTopics",
     "ClanTopics",
+    "ControlTopics",
     "DeviceKind",
     "DiscoveryMessage",
+    "PlayerTopics",
     "bridge_device",
     "clan_device",
     "discovery_topic",
+    "next_step",
     "parse_discovery_topic",
+    "player_device",
     "removal",
 ]

@@ -1,47 +1,41 @@
-"""The device of a watched clan: its war, its members and its events."""
+"""The device of a watched clan: the clan itself, its war and its events."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from coc2mqtt.homeassistant import templates
+from coc2mqtt.homeassistant.components import BinarySensor, Component, Image, NumberSensor, Removed, TextSensor
+from coc2mqtt.homeassistant.device import DeviceDiscovery
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, online, origin
-from coc2mqtt.homeassistant.models import (
-    Component,
-    Device,
-    DeviceDiscovery,
-    DeviceTrigger,
-    EnumSensor,
-    Event,
-    MeasurementSensor,
-    Removed,
-    TimestampSensor,
-)
-from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic, object_id
+from coc2mqtt.homeassistant.identity import Identity
+from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic
+from coc2mqtt.homeassistant.triggers import event_entity, triggers
+from coc2mqtt.homeassistant.war import war_entities
+from coc2mqtt.homeassistant.watched import watched_device, watched_entities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The API's words for the state of a war, and ours: an automation writes them down, so they never change.
-_WAR_STATES = {
-    "notInWar": "not_in_war",
-    "preparation": "preparation",
-    "inWar": "in_war",
-    "warEnded": "war_ended",
-}
+    from coc2mqtt.homeassistant.components import StateClass
+
+# What Home Assistant takes for a URL, and a template for a text.
+_BADGE = re.compile(r"https://[A-Za-z0-9.-]+/[A-Za-z0-9._~:/?&=%+-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class ClanTopics:
-    """Where the states that a clan's entities show are retained, and the filter that fits exactly its events."""
+    """Where the states that a clan's entities show are retained, what fits exactly its events, where to ask."""
 
     bridge_state: str
     availability: str
+    poll: str
     clan: str
     war: str
     events: str
+    poll_request: str
 
 
 def clan_device(
@@ -52,119 +46,138 @@ def clan_device(
     name: str | None,
     topics: ClanTopics,
     event_types: Sequence[str],
+    war_event_types: Sequence[str],
     war: bool,
+    badge_url: str | None = None,
     discovery_prefix: str = DISCOVERY_PREFIX,
 ) -> DiscoveryMessage:
     """Return the announcement of a clan.
 
-    ``tag`` is normalised, ``name`` None until it is known, ``event_types`` every type that can come on the clan's
-    topics. Without ``war`` the entities and triggers of wars are taken back.
+    ``tag`` is normalised, ``name`` and ``badge_url`` None until they are known; what is no URL counts as none. The
+    event types are all that can come on the clan's topics, those of a war apart. Without ``war`` the entities and
+    triggers of wars are taken back.
     """
-    device = object_id(instance, "clan", tag)
-    of_war = {
-        **_war(device, tag, topics),
-        **_triggers(topics, [event_type for event_type in event_types if event_type.startswith("war_")]),
-    }
-    components = {
-        **(of_war if war else {key: Removed(platform=component.platform) for key, component in of_war.items()}),
-        **_members(device, tag, topics),
-        **_events(device, tag, topics, event_types),
-        **_triggers(topics, [event_type for event_type in event_types if not event_type.startswith("war_")]),
-    }
+    identity = Identity.of_watched(instance, "clan", tag)
+    of_war = _war(identity, topics, war_event_types)
     payload = DeviceDiscovery(
-        device=Device(
-            identifiers=(device,),
-            name=name or tag,
-            manufacturer="Supercell",
-            model="Clan",
-            model_id=tag,
-            via_device=object_id(instance, "bridge"),
-            configuration_url=_profile(tag),
-        ),
+        device=watched_device(identity, instance, "clan", tag=tag, name=name),
         origin=origin(version),
         availability=(online(topics.bridge_state), online(topics.availability)),
-        components=components,
+        components={
+            **(of_war if war else {key: Removed(platform=component.platform) for key, component in of_war.items()}),
+            **_numbers(identity, topics.clan),
+            **_words(identity, topics.clan),
+            "badge": _badge(identity, topics.clan, badge_url),
+            **watched_entities(
+                identity,
+                "clan",
+                tag=tag,
+                bridge_state=topics.bridge_state,
+                availability=topics.availability,
+                poll=topics.poll,
+                poll_request=topics.poll_request,
+            ),
+            **_activity(identity, topics, event_types),
+        },
     )
     return DiscoveryMessage(discovery_topic(discovery_prefix, instance, "clan", tag), payload.encode())
 
 
-def _war(device: str, tag: str, topics: ClanTopics) -> dict[str, EnumSensor | TimestampSensor]:
+def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
     return {
-        "war_state": EnumSensor(
-            unique_id=f"{device}_war_state",
-            default_entity_id=_entity_id("sensor", tag, "war_state"),
-            name="War state",
+        **war_entities(identity, topics.war),
+        "war": event_entity(
+            identity,
+            "war",
+            name="War",
             icon="mdi:sword-cross",
-            options=tuple(_WAR_STATES.values()),
-            state_topic=topics.war,
-            value_template=templates.translate("state", _WAR_STATES),
+            topic=topics.events,
+            event_types=event_types,
+            # As the activity's: an event is worth showing whatever became of the clan since.
+            availability=(online(topics.bridge_state),),
         ),
-        "war_start": TimestampSensor(
-            unique_id=f"{device}_war_start",
-            default_entity_id=_entity_id("sensor", tag, "war_start"),
-            name="War start",
-            icon="mdi:flag",
-            state_topic=topics.war,
-            value_template=templates.read("start_time"),
-        ),
-        "war_end": TimestampSensor(
-            unique_id=f"{device}_war_end",
-            default_entity_id=_entity_id("sensor", tag, "war_end"),
-            name="War end",
-            icon="mdi:flag-checkered",
-            state_topic=topics.war,
-            value_template=templates.read("end_time"),
-        ),
+        **triggers(topics.events, event_types),
     }
 
 
-def _members(device: str, tag: str, topics: ClanTopics) -> dict[str, Component]:
+def _activity(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
     return {
-        "members": MeasurementSensor(
-            unique_id=f"{device}_members",
-            default_entity_id=_entity_id("sensor", tag, "members"),
-            name="Members",
-            icon="mdi:account-group",
-            unit_of_measurement="members",
-            state_topic=topics.clan,
-            value_template=templates.read("members"),
-        )
-    }
-
-
-def _events(device: str, tag: str, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
-    return {
-        "events": Event(
-            unique_id=f"{device}_events",
-            default_entity_id=_entity_id("event", tag, "events"),
-            name="Events",
+        "activity": event_entity(
+            identity,
+            "activity",
+            name="Activity",
             icon="mdi:bell-ring",
+            topic=topics.events,
+            event_types=event_types,
             # Not the clan's own: the entity would be unavailable just when it is to show `watch_unavailable`.
             availability=(online(topics.bridge_state),),
-            state_topic=topics.events,
-            # All of them, with or without a war: an event that waited since the war was watched must not be unknown.
-            event_types=tuple(event_types),
-        )
+        ),
+        # What it was called before there was one for wars.
+        "events": Removed(platform="event"),
+        **triggers(topics.events, event_types),
     }
 
 
-def _triggers(topics: ClanTopics, event_types: Sequence[str]) -> dict[str, DeviceTrigger]:
+def _numbers(identity: Identity, topic: str) -> dict[str, Component]:
+    def number(
+        key: str, name: str, icon: str, unit: str | None = None, state_class: StateClass = "measurement"
+    ) -> NumberSensor:
+        return NumberSensor(
+            **identity.ids("sensor", key),
+            name=name,
+            icon=icon,
+            unit_of_measurement=unit,
+            state_class=state_class,
+            state_topic=topic,
+            value_template=templates.number(key),
+        )
+
     return {
-        f"trigger_{event_type}": DeviceTrigger(
-            topic=topics.events,
-            payload=event_type,
-            value_template=templates.read("event_type"),
-            type="happened",
-            subtype=event_type,
-        )
-        for event_type in event_types
+        "members": number("members", "Members", "mdi:account-group", "members"),
+        "level": number("level", "Level", "mdi:chevron-triple-up"),
+        "points": number("points", "Points", "mdi:trophy", "points"),
+        "builder_base_points": number("builder_base_points", "Builder base points", "mdi:hammer", "points"),
+        "capital_points": number("capital_points", "Capital points", "mdi:castle", "points"),
+        "war_win_streak": number("war_win_streak", "War win streak", "mdi:fire", "wins"),
+        "war_wins": number("war_wins", "War wins", "mdi:medal", "wins", "total_increasing"),
     }
 
 
-def _entity_id(platform: str, tag: str, entity: str) -> str:
-    """Return an entity id from the tag: the same whatever the clan is called."""
-    return f"{platform}.clan_{tag.removeprefix('#').lower()}_{entity}"
+def _words(identity: Identity, topic: str) -> dict[str, Component]:
+    return {
+        "war_league": TextSensor(
+            **identity.ids("sensor", "war_league"),
+            name="War league",
+            icon="mdi:shield-star",
+            state_topic=topic,
+            value_template=templates.text("war_league"),
+        ),
+        "capital_league": TextSensor(
+            **identity.ids("sensor", "capital_league"),
+            name="Capital league",
+            icon="mdi:shield-crown",
+            state_topic=topic,
+            value_template=templates.text("capital_league"),
+        ),
+        "war_log_public": BinarySensor(
+            **identity.ids("binary_sensor", "war_log_public"),
+            name="War log public",
+            icon="mdi:book-open-variant",
+            entity_category="diagnostic",
+            state_topic=topic,
+            value_template=templates.yes_or_no("is_war_log_public"),
+        ),
+    }
 
 
-def _profile(tag: str) -> str:
-    return "https://link.clashofclans.com/en?" + urlencode({"action": "OpenClanProfile", "tag": tag})
+def _badge(identity: Identity, topic: str, badge_url: str | None) -> Image | Removed:
+    if badge_url is None or not _BADGE.fullmatch(badge_url):
+        return Removed(platform="image")
+    return Image(
+        **identity.ids("image", "badge"),
+        name="Badge",
+        icon="mdi:shield",
+        url_topic=topic,
+        # Where the state has none or is removed, Home Assistant would log an error for each message.
+        url_template=templates.url(badge_url, "badge_url"),
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.models import Availability, Origin
+from coc2mqtt.homeassistant.components import Availability
+from coc2mqtt.homeassistant.device import Origin
 
 _SUPPORT_URL = "https://github.com/coc2mqtt/coc2mqtt"
 
@@ -33,4 +34,6 @@ def origin(version: str) -> Origin:
 
 def online(topic: str) -> Availability:
     """Return the availability that a retained ``{"state": "online"}`` or ``{"state": "offline"}`` tells."""
-    return Availability(topic=topic, value_template=templates.read("state"))
+    return Availability(
+        topic=topic, value_template=templates.translate({"online": "online", "offline": "offline"}, "state")
+    )

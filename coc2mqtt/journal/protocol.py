@@ -110,6 +110,9 @@ class Journal(Protocol):
         None that has waited for longer than it may is among them: it is dropped and counted before.
         """
 
+    async def last_delivered(self) -> JournalEntry | None:
+        """Return the event with the highest ``seq`` that is delivered and still kept, None if there is none."""
+
     async def wait_pending(self, after: int) -> None:
         """Return as soon as there is an event that is not yet delivered and has ``seq > after``."""
 

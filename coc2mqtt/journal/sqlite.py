@@ -62,6 +62,9 @@ _READ_PENDING = """
     SELECT seq, id, kind, record, checksum FROM event INDEXED BY event_pending
     WHERE delivered_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
 """
+_READ_LAST_DELIVERED = """
+    SELECT seq, id, kind, record, checksum FROM event WHERE delivered_at IS NOT NULL ORDER BY seq DESC LIMIT 1
+"""
 _ANY_PENDING = "SELECT 1 FROM event INDEXED BY event_pending WHERE delivered_at IS NULL AND seq > ? LIMIT 1"
 _DELETE_DELIVERED = """
     DELETE FROM event WHERE seq IN (
@@ -217,6 +220,14 @@ class SqliteJournal:
             return [_entry(*row) for row in rows]
         except ValueError as error:
             raise damaged(self._path, f"events after {after}: {error}") from error
+
+    async def last_delivered(self) -> JournalEntry | None:
+        """Return the event with the highest seq that is delivered and still kept."""
+        rows = await self._database.read(_READ_LAST_DELIVERED)
+        try:
+            return _entry(*rows[0]) if rows else None
+        except ValueError as error:
+            raise damaged(self._path, f"the last event: {error}") from error
 
     async def wait_pending(self, after: int) -> None:
         """Return as soon as there is an event that is not yet delivered."""

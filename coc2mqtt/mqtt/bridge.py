@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.events.resource import API
+from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
     MqttError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload
     from coc2mqtt.mqtt.retained import RetainedState
     from coc2mqtt.mqtt.rivals import Rivals
+    from coc2mqtt.mqtt.sweep import Sweep
     from coc2mqtt.mqtt.topics import Topics
 
 _log = structlog.get_logger()
@@ -39,6 +41,8 @@ ONLINE = OnlinePayload(state="online").encode()
 OFFLINE = OnlinePayload(state="offline").encode()
 
 _HEALTH_INTERVAL = 30.0
+_HEALTH_PACE = 5.0
+_POLLS_INTERVAL = 30.0
 # So many of them, and what the broker refused is said once more.
 _RETRY_EVERY = 4
 # What a packet with an answer takes beside it (bytes): a topic, most of all.
@@ -48,6 +52,7 @@ _UNANSWERABLE = 10
 # Measured on Home Assistant: a new event entity misses what is published in the first half second after its
 # announcement, and never hears of it again.
 _SETTLE = 1.0
+_ANNOUNCING = 2.0
 # After its birth message every bridge of the house announces at once; a random wait spreads them.
 _BIRTH_WAIT = (1.0, 5.0)
 
@@ -72,6 +77,7 @@ class Bridge:
         topics: Topics,
         *,
         retained: RetainedState,
+        sweep: Sweep,
         delivery: Delivery,
         commands: Commands,
         watches: Watches,
@@ -84,6 +90,8 @@ class Bridge:
     ) -> None:
         self._topics = topics
         self._retained = retained
+        self._announcer = retained.announcer
+        self._sweep = sweep
         self._delivery = delivery
         self._commands = commands
         self._watches = watches
@@ -94,6 +102,7 @@ class Bridge:
         self._rng = rng
         self._pace = pace
         self._watches_changed = asyncio.Event()
+        self._news = asyncio.Event()
         self._info_changed = asyncio.Event()
         self._unanswerable: set[str] = set()
         self.figures = RequestFigures()
@@ -101,6 +110,11 @@ class Bridge:
     def watches_changed(self) -> None:
         """Have ``bridge/watches`` published again."""
         self._watches_changed.set()
+        self.report()
+
+    def report(self) -> None:
+        """Have ``bridge/health`` published soon: something in it has changed that a user is waiting for."""
+        self._news.set()
 
     def info_changed(self) -> None:
         """Have ``bridge/info`` published again."""
@@ -113,17 +127,29 @@ class Bridge:
         if self._home_assistant is not None:
             await self._subscribe(session, self._home_assistant.status)
         await self._introduce(session)
+        self._retained.connected()
         self._mark_everything()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_watches(session))
             group.create_task(self._report_info(session))
             group.create_task(self._report_health(session))
+            group.create_task(self._report_polls(session))
             group.create_task(self._listen(session, group))
+            sweep = group.create_task(self._sweep.run(session))
             await self._retained.publish_marked(session)
             group.create_task(self._retained.run(session))
+            await sweep
+            group.create_task(self._announcer.run(session))
             if self._home_assistant is not None:
-                await asyncio.sleep(_SETTLE)
+                await self._settle()
             group.create_task(self._delivery.run(session))
+
+    async def _settle(self) -> None:
+        """Wait until new devices are known, so that their first events are seen; not until hundreds of them are."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANNOUNCING):
+                await self._announcer.idle()
+        await asyncio.sleep(_SETTLE)
 
     async def _introduce(self, session: Session) -> None:
         await self._retained.say(session, self._topics.bridge("state"), ONLINE)
@@ -133,10 +159,11 @@ class Bridge:
         self._watches_changed.set()
 
     def _mark_everything(self) -> None:
-        self._retained.announce_again()
         self._retained.mark(API)
-        for watch in self._watches.watched(None, None):
-            self._retained.mark_watch(watch)
+        # The clans first: what is said of a player tells of their clan's war.
+        for kind in (Kind.CLAN, Kind.PLAYER):
+            for watch in self._watches.watched(None, kind):
+                self._retained.mark_watch(watch)
 
     async def _subscribe(self, session: Session, topic_filter: str) -> None:
         try:
@@ -170,8 +197,23 @@ class Bridge:
             if number % _RETRY_EVERY == _RETRY_EVERY - 1 and self._retained.refused:
                 # Whoever mends the broker need not know that something has to be restarted.
                 await self._introduce(session)
+                self._announcer.again()
                 self._mark_everything()
-            await asyncio.sleep(_HEALTH_INTERVAL)
+            await self._next_report()
+
+    async def _report_polls(self, session: Session) -> None:
+        while True:
+            await asyncio.sleep(_POLLS_INTERVAL)
+            for watch in self._watches.watched(None, None):
+                await self._retained.say_poll(session, watch)
+
+    async def _next_report(self) -> None:
+        """Wait for half a minute, or for news that Home Assistant shows, but not less than some seconds."""
+        await asyncio.sleep(_HEALTH_PACE)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HEALTH_INTERVAL - _HEALTH_PACE):
+                await self._news.wait()
+        self._news.clear()
 
     async def _listen(self, session: Session, group: asyncio.TaskGroup) -> None:
         birth: asyncio.Task[None] | None = None
@@ -183,6 +225,8 @@ class Bridge:
                 news = message.payload == b"online" and not message.retain
                 if news and (birth is None or birth.done()):
                     birth = group.create_task(self._greet_home_assistant())
+                elif message.payload == b"offline":
+                    self._announcer.died()
             elif message.topic.startswith(self._topics.request("")):
                 requests.put(message)
             else:
@@ -194,6 +238,7 @@ class Bridge:
 
     async def _greet_home_assistant(self) -> None:
         await asyncio.sleep(self._rng.uniform(*_BIRTH_WAIT))
+        self._announcer.born()
         self._mark_everything()
 
     async def _answer(self, session: Session, message: Message) -> None:

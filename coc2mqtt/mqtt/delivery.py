@@ -43,7 +43,8 @@ class DeliveryFigures:
 class Delivery:
     """Publishes what the journal holds and lets go of an event only after the broker has acknowledged it.
 
-    ``published`` is called with the topic and the payload of each event after its PUBACK.
+    ``published`` is called with the topic and the payload of each event after its PUBACK. ``last`` is the last event
+    that was acknowledged or put aside, in the run before as well, None before any.
     """
 
     def __init__(
@@ -65,6 +66,11 @@ class Delivery:
         self._unnoted: set[int] = set()
         self._progress = asyncio.Event()
         self.figures = DeliveryFigures()
+        self.last: JournalEntry | None = None
+
+    async def recall(self) -> None:
+        """Look up the last event of the run before."""
+        self.last = await self._journal.last_delivered()
 
     async def noted(self) -> None:
         """Return when the journal has noted what the broker has acknowledged up to now, or it is to be sent again."""
@@ -126,6 +132,8 @@ class Delivery:
                 self.figures.published += 1
                 self._published(topic, payload)
             self._unanswered.discard(entry.seq)
+            if self.last is None or entry.seq > self.last.seq:
+                self.last = entry
             self._unnoted.add(entry.seq)
             acknowledged.put_nowait(entry.seq)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from coc2mqtt.mqtt.payloads import ChangePayload, EventPayload, iso_time
+from coc2mqtt.mqtt.payloads import ChangePayload, EventPayload, LastEventPayload, iso_time
 
 if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import JournalEntry
@@ -60,6 +60,19 @@ def event_payload(entry: JournalEntry) -> EventPayload:
                 metadata[longest] = metadata[longest][:-1]
             else:
                 del metadata[longest]
+
+
+def last_event(entry: JournalEntry) -> LastEventPayload:
+    """Return an event as ``bridge/health`` tells of it."""
+    record = entry.record
+    return LastEventPayload(
+        event_type=record.event_type,
+        tag=record.tag,
+        name=_shorten(record.name, _LONGEST_NAME) if isinstance(record.name, str) else None,
+        summary=_shorten(record.summary, _LONGEST_SUMMARY),
+        timestamp=iso_time(record.timestamp),
+        seq=entry.seq,
+    )
 
 
 def _shorten(text: str, limit: int) -> str:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
+WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
+
 _LONGEST_TEXT = 255
 
 
@@ -109,15 +111,31 @@ class ClanPayload(Payload):
     updated_at: Time
 
 
+class PollPayload(Payload):
+    """When the API last answered for a clan or a player; said with each change, and every five minutes."""
+
+    polled_at: Time
+
+
 class WarSidePayload(Payload):
-    """One side of a war; destruction is per cent."""
+    """One side of a war; destruction is per cent. After the end ``attacks_left`` are those that were not used."""
 
     tag: str | None
     name: str | None
     level: int | None
     stars: int | None
     attacks: int | None
+    attacks_left: int | None
     destruction: float | None
+
+
+class WarMemberPayload(Payload):
+    """A member of our side who has not used all attacks; ``position`` is that on the map."""
+
+    tag: str | None
+    name: str | None
+    position: int | None
+    attacks_left: int
 
 
 class WarPayload(Payload):
@@ -132,9 +150,10 @@ class WarPayload(Payload):
     end_time: Time | None
     team_size: int | None
     attacks_per_member: int | None
-    status: Literal["winning", "losing", "tied"] | None
+    status: WarStatus | None
     clan: WarSidePayload | None
     opponent: WarSidePayload | None
+    members_with_attacks_left: list[WarMemberPayload]
     updated_at: Time
 
 
@@ -145,8 +164,18 @@ class PlayerClanPayload(Payload):
     name: str | None
 
 
+class PlayerWarPayload(Payload):
+    """A player's part in the current war of their clan. An attack is pending while the war is on and one is left."""
+
+    clan_tag: str
+    state: str | None
+    attacks_left: int
+    attack_pending: bool
+    end_time: Time | None
+
+
 class PlayerPayload(Payload):
-    """A player as they are now."""
+    """A player as they are now; ``war`` is null where the war of their clan is not watched."""
 
     tag: str
     name: str | None
@@ -161,6 +190,7 @@ class PlayerPayload(Payload):
     war_preference: str | None
     role: str | None
     clan: PlayerClanPayload | None
+    war: PlayerWarPayload | None
     updated_at: Time
 
 
@@ -202,6 +232,17 @@ class WatchesPayload(Payload):
     watches: list[WatchPayload]
 
 
+class LastEventPayload(Payload):
+    """The last event that the broker has acknowledged, also one of the run before."""
+
+    event_type: str
+    tag: str
+    name: str | None
+    summary: str
+    timestamp: Time
+    seq: int
+
+
 class HealthPayload(Payload):
     """How the bridge is doing; counters since the start, ages in seconds.
 
@@ -231,6 +272,8 @@ class HealthPayload(Payload):
     overdue_seconds: float
     load: float
     watches: int
+    clans: int
+    players: int
     events: int
     published: int
     resent: int
@@ -241,6 +284,7 @@ class HealthPayload(Payload):
     queue: int
     queue_age_seconds: float | None
     dropped: int
+    last_event: LastEventPayload | None
 
 
 class ResponsePayload(Payload):

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
+from coc2mqtt.mqtt.announcer import Announcer, Say
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.patience import Patience
-from coc2mqtt.mqtt.states import FACETS, api_status, facets
+from coc2mqtt.mqtt.payloads import ClanPayload, PollPayload, iso_time
+from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets
+from coc2mqtt.mqtt.war_state import player_war
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.events.resource import Snapshot
-    from coc2mqtt.events.watch import Watch
-    from coc2mqtt.homeassistant import DiscoveryMessage
     from coc2mqtt.journal.protocol import Journal
     from coc2mqtt.mqtt.connection import Session
     from coc2mqtt.mqtt.discovery import Discovery
+    from coc2mqtt.mqtt.payloads import PlayerWarPayload
     from coc2mqtt.mqtt.topics import Topics
 
 _log = structlog.get_logger()
 
 # A message that takes a retained one away (MQTT 3.1.1, section 3.3.1.3).
 _NOTHING = b""
+# Seconds; where nothing changes. A home's recorder keeps each of them.
+_POLL_SAID_EVERY = 300.0
 
 
 class RetainedState:
@@ -34,8 +40,8 @@ class RetainedState:
 
     What changed is only marked; what is published is read then, so it is always the latest and nothing piles up
     while there is no connection. ``watched`` finds the watch of a clan or a player, None where there is none any
-    more: then its topics are emptied, its device is removed, and its snapshot is forgotten. ``discovery`` is None
-    without Home Assistant.
+    more: then its topics are emptied, its device is removed, and its snapshot is forgotten. ``polled_at`` tells when
+    the API last answered for it (Unix time in seconds). ``discovery`` is None without Home Assistant.
     """
 
     def __init__(
@@ -44,17 +50,27 @@ class RetainedState:
         topics: Topics,
         *,
         watched: Callable[[Kind, str], Watch | None],
+        polled_at: Callable[[Kind, str], float | None] = lambda *_: None,
         discovery: Discovery | None,
         patience: Patience | None = None,
+        announcer: Callable[[Say], Announcer] = Announcer,
     ) -> None:
         self._journal = journal
         self._topics = topics
         self._watched = watched
+        self._polled_at = polled_at
         self._discovery = discovery
         self._patience = patience or Patience()
         self._marked: dict[Resource, None] = {}
         self._wake = asyncio.Event()
-        self._announced: dict[str, bytes] = {}
+        self.announcer = announcer(self.say)
+        # What is not watched and may yet be retained, although no snapshot tells of it.
+        self._ghosts: set[Resource] = set()
+        # Of each watched player the clan whose war they may be in.
+        self._clans: dict[str, str] = {}
+        # What was said over this connection: of each watch when it was polled, and whether it is there.
+        self._polls_said: dict[Resource, float] = {}
+        self._availability_said: dict[Resource, bytes] = {}
         self._refused: set[str] = set()
         self.denied = 0
 
@@ -68,9 +84,17 @@ class RetainedState:
         for kind in (Kind.CLAN, Kind.WAR) if watch.kind is Kind.CLAN else (Kind.PLAYER,):
             self.mark(Resource(kind, watch.tag))
 
-    def announce_again(self) -> None:
-        """Forget what was announced: the next time, every device is."""
-        self._announced.clear()
+    def mark_ghost(self, kind: Kind, tag: str) -> None:
+        """Have everything taken away that is retained of a clan or a player who is not watched."""
+        watch = Watch(kind, tag, MINIMUM_INTERVAL)
+        self._ghosts.update(resource for resource, _ in watch.resources())
+        self.mark_watch(watch)
+
+    def connected(self) -> None:
+        """Take note of a new connection: whatever was said is to be said again."""
+        self._polls_said.clear()
+        self._availability_said.clear()
+        self.announcer.connected()
 
     async def publish_marked(self, session: Session) -> None:
         """Publish what is marked now; what is not done when the connection breaks off stays marked.
@@ -111,6 +135,15 @@ class RetainedState:
             _log.info("a state is accepted again", topic=topic)
         return True
 
+    async def say_poll(self, session: Session, watch: Watch) -> None:
+        """Publish when the API last answered for a watch, unless that was said less than five minutes ago."""
+        resource, polled_at = Resource(watch.kind, watch.tag), self._polled_at(watch.kind, watch.tag)
+        if polled_at is None or polled_at - self._polls_said.get(resource, 0.0) < _POLL_SAID_EVERY:
+            return
+        self._polls_said[resource] = polled_at
+        payload = PollPayload(polled_at=iso_time(polled_at)).encode()
+        await self.say(session, self._topics.state(watch.kind, watch.tag, "poll"), payload)
+
     @property
     def refused(self) -> bool:
         """Whether there are topics whose last state the broker refused."""
@@ -122,51 +155,89 @@ class RetainedState:
             if snapshot is not None:
                 await self.say(session, self._topics.api_status, api_status(snapshot).encode())
             if self._discovery is not None:
-                await self._announce(session, self._discovery.bridge())
+                self.announcer.announce(self._discovery.bridge())
             return
+        if resource.kind is Kind.WAR:
+            self._mark_fighters(resource.tag)
         watch = self._watch_of(resource)
-        if snapshot is None:
-            # Before the first poll there is nothing to show: a device announced now would need another announcement
-            # for its name in a moment, and Home Assistant can lose one of two that come within a second. Nor is there
-            # anything to take away: it warns of the removal of a device that it does not know.
-            return
-        if watch is None:
+        if watch is None and (snapshot is not None or resource in self._ghosts):
             await self._take_away(session, resource)
+        # Before the first poll there is nothing to show: a device announced now would need another announcement for its
+        # name in a moment.
+        elif watch is not None and snapshot is not None:
+            await self._show(session, resource, snapshot, watch)
+
+    async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
+        polled_at = self._polled_at(watch.kind, watch.tag)
+        war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
+        states = facets(resource, snapshot, polled_at=polled_at, war=war)
+        if polled_at is not None:
+            self._polls_said[resource] = polled_at
+        for facet, payload in states.items():
+            encoded = payload.encode()
+            # Each message of it has Home Assistant look at every entity of the device.
+            if facet != "availability" or self._availability_said.get(resource) != encoded:
+                await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            if facet == "availability":
+                self._availability_said[resource] = encoded
+        if self._discovery is None:
             return
-        for facet, payload in facets(resource, snapshot).items():
-            await self.say(session, self._topics.state(resource.kind, resource.tag, facet), payload.encode())
-        if resource.kind is Kind.CLAN and self._discovery is not None:
-            await self._announce(session, self._discovery.clan(watch, _name(snapshot)))
+        # Not before its state is retained: a new entity would be unknown for a moment.
+        if resource.kind is Kind.CLAN:
+            clan = states.get("clan")
+            badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
+            self.announcer.announce(self._discovery.clan(watch, _name(snapshot), badge_url=badge_url))
+        elif resource.kind is Kind.PLAYER:
+            self.announcer.announce(self._discovery.player(watch, _name(snapshot)))
+
+    async def _war_of(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
+        """Return a player's part in the war of their clan, None where that is not watched or not known yet."""
+        clan = clan_of(player)
+        if clan is None:
+            self._clans.pop(player_tag, None)
+            return None
+        self._clans[player_tag] = clan
+        war = Resource(Kind.WAR, clan)
+        snapshot = await self._journal.snapshot(war) if self._watch_of(war) is not None else None
+        return None if snapshot is None else player_war(player_tag, clan, snapshot)
+
+    def _mark_fighters(self, clan_tag: str) -> None:
+        """Have the players published again of whose clan there is news of its war."""
+        for player, clan in self._clans.items():
+            if clan == clan_tag:
+                self.mark(Resource(Kind.PLAYER, player))
 
     async def _take_away(self, session: Session, resource: Resource) -> None:
         """Empty the topics of what is not watched any more, and only then forget it: a crash before begins it anew."""
         if resource.kind is Kind.WAR and Resource(Kind.CLAN, resource.tag) in self._marked:
-            # First the device is to lose the sensors that read the war, which cannot read nothing.
-            self.mark(resource)
+            self.mark(resource)  # what is to be said of the device is not known before
             return
-        if resource.kind is Kind.CLAN and self._discovery is not None:
-            removed = self._discovery.clan_removal(resource.tag)
-            await self._announce(session, removed)
-            # Home Assistant's birth may have cleared it meanwhile.
-            self._announced.pop(removed.topic, None)
+        removal = None if self._discovery is None else self._discovery.removal(resource.kind, resource.tag)
+        if removal is not None:
+            # First the device is to go, or to lose the entities that read this: they cannot read nothing.
+            if resource.kind is not Kind.WAR:
+                self.announcer.announce(removal)
+            if self.announcer.is_busy(removal.topic):
+                self.announcer.when_done(removal.topic, partial(self.mark, resource))
+                return
         for facet in FACETS[resource.kind]:
             await self.say(session, self._topics.state(resource.kind, resource.tag, facet), _NOTHING)
-        if self._watch_of(resource) is None:
-            await self._journal.forget(resource)
-        else:
+        if self._watch_of(resource) is not None:
             self.mark(resource)
+            return
+        if resource.kind is Kind.PLAYER:
+            self._clans.pop(resource.tag, None)
+        for memory in (self._polls_said, self._availability_said):
+            memory.pop(resource, None)
+        self._ghosts.discard(resource)
+        await self._journal.forget(resource)
+        if removal is not None and resource.kind is not Kind.WAR:
+            self.announcer.forget(removal.topic)
 
     def _watch_of(self, resource: Resource) -> Watch | None:
         """Return the watch that has a resource polled, None where nothing does any more."""
         watch = self._watched(Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag)
         return None if watch is not None and resource.kind is Kind.WAR and not watch.war else watch
-
-    async def _announce(self, session: Session, device: DiscoveryMessage) -> None:
-        # Home Assistant can skip components of a config that comes twice within a second.
-        if self._announced.get(device.topic) != device.payload:
-            # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
-            self._announced[device.topic] = device.payload
-            await self.say(session, device.topic, device.payload)
 
 
 def _name(snapshot: Snapshot) -> str | None:

@@ -129,8 +129,9 @@ def _states() -> Iterator[Schema]:
     yield Schema("state-clan", (f"{_CLAN}/state/clan",), "state", payloads.ClanPayload)
     yield Schema("state-war", (f"{_CLAN}/state/war",), "state", payloads.WarPayload)
     yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", payloads.PlayerPayload)
-    both = tuple(f"{subject}/state/availability" for subject in (_CLAN, _PLAYER))
-    yield Schema("state-availability", both, "state", payloads.OnlinePayload)
+    for facet, model in (("availability", payloads.OnlinePayload), ("poll", payloads.PollPayload)):
+        both = tuple(f"{subject}/state/{facet}" for subject in (_CLAN, _PLAYER))
+        yield Schema(f"state-{facet}", both, "state", model)
     yield Schema("state-status", (f"{_BASE}/api/state/status",), "state", payloads.ApiStatusPayload)
     yield _of_bridge("state", payloads.OnlinePayload)
     yield _of_bridge("info", payloads.InfoPayload)

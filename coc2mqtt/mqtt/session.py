@@ -19,6 +19,7 @@ from coc2mqtt.mqtt.inbox import Inbox, Message
 from coc2mqtt.mqtt.limits import Limits, check_message
 from coc2mqtt.mqtt.loss import blockage, break_off, standstill, unanswered_subscription
 from coc2mqtt.mqtt.tls import tls_context
+from coc2mqtt.mqtt.topics import fits
 from coc2mqtt.mqtt.window import Window
 from coc2mqtt.mqtt.wire import Wire
 
@@ -33,6 +34,9 @@ __all__ = ["Message", "Session", "open_session"]
 # Together less than the two seconds within which a program should stop.
 _LAST_WORDS_TIMEOUT = 1.0
 _GOODBYE_TIMEOUT = 0.5
+# A broker sends what it retains in one go after the SUBACK (seconds).
+_QUIET = 0.25
+_LONGEST_LOOK = 10.0
 
 
 async def open_session(
@@ -68,6 +72,7 @@ class Session:
         self._user = options.username or "this client"
         self._keepalive = options.keepalive
         self._inbox = Inbox()
+        self._looks: list[Callable[[Message], bool]] = []
         self._window = Window()
         self._ended = asyncio.Event()
         self._lost: ConnectionLostError | None = None
@@ -76,7 +81,7 @@ class Session:
             protocol,
             context,
             acknowledged=self._window.acknowledged,
-            came_in=self._inbox.put,
+            came_in=self._came_in,
             ended=self._end,
         )
 
@@ -112,6 +117,32 @@ class Session:
         if answer is None:
             raise self._lost or unanswered_subscription(self._options, topic_filter)
         check_suback(answer, topic_filter, self._user)
+
+    async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
+        """Hand over what the broker retains under a filter, and return when nothing came for a quarter of a second.
+
+        MQTT has no word for the last retained message. What comes after it is for ``messages``; of what was retained
+        none is. Raises SubscribeDeniedError and ConnectionLostError.
+        """
+        heard = asyncio.Event()
+
+        def hear(message: Message) -> bool:
+            mine = message.retain and fits(topic_filter, message.topic)
+            if mine:
+                heard.set()
+                take(message)
+            return mine
+
+        self._looks.append(hear)
+        try:
+            await self.subscribe(topic_filter, qos=0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LONGEST_LOOK):
+                    while await _within(_QUIET, heard):
+                        heard.clear()
+            await self._wire.unsubscribe(topic_filter)
+        finally:
+            self._looks.remove(hear)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield each message that comes in, in order; for one reader.
@@ -176,6 +207,10 @@ class Session:
                 await self._ended.wait()
         return self._ended.is_set()
 
+    def _came_in(self, message: Message) -> None:
+        if not any(look(message) for look in self._looks):
+            self._inbox.put(message)
+
     def _give_up(self, reason: ConnectionLostError) -> None:
         self._wire.close()
         self._end(reason)
@@ -187,3 +222,13 @@ class Session:
 
     def _loss(self) -> ConnectionLostError:
         return self._lost or break_off(self._options)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Return whether something happens in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

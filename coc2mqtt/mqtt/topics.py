@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 
-from coc2mqtt.clash.tags import tag_to_topic
+from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_topic
 from coc2mqtt.events.resource import Kind
 
 _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -22,6 +23,12 @@ def check_topic(topic: str) -> None:
         raise ValueError(f"{topic!r} begins with '$' or has an empty level: write it like 'coc' or 'games/coc'")
 
 
+def fits(topic_filter: str, topic: str) -> bool:
+    """Return whether a topic fits a filter whose only wildcards are ``+``."""
+    wanted, levels = topic_filter.split("/"), topic.split("/")
+    return len(wanted) == len(levels) and all(want in ("+", level) for want, level in zip(wanted, levels, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """All topics below one base topic."""
@@ -35,12 +42,26 @@ class Topics:
         return f"{self._subject(kind, tag)}/{event_type}"
 
     def events(self, kind: Kind, tag: str) -> str:
-        """Return the filter that fits exactly the events of a clan or a player."""
+        """Return the filter that fits exactly the events of a clan, a player or the API."""
+        if kind is Kind.API:
+            return f"{self.base}/api/+"
         return f"{self._subject(kind, tag)}/+"
 
     def state(self, kind: Kind, tag: str, facet: str) -> str:
         """Return the topic of one facet of the retained state of a clan or a player."""
         return f"{self._subject(kind, tag)}/state/{facet}"
+
+    def states(self, kind: Kind, facet: str) -> str:
+        """Return the filter that fits one facet of every clan, or of every player."""
+        return f"{self.base}/{kind}/+/state/{facet}"
+
+    def tag(self, topic: str) -> str | None:
+        """Return the tag of the clan or the player that a topic is about, None where it can be none of ours."""
+        level = topic.removeprefix(f"{self.base}/").split("/")[1:2]
+        with contextlib.suppress(InvalidTagError):
+            if level and tag_to_topic(normalize_tag(level[0])) == level[0]:
+                return normalize_tag(level[0])
+        return None
 
     @property
     def api_status(self) -> str:

@@ -145,6 +145,11 @@ class Wire:
             return None
         return max((_answer(reason) for reason in reasons if isinstance(reason, ReasonCode)), default=None)
 
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe and return after the broker's answer, at the latest after the time-out."""
+        with contextlib.suppress(aiomqtt.MqttError):
+            await _heeding_cancellation(self._client.unsubscribe(topic_filter))
+
     def ping(self) -> None:
         """Ask for a sign of life."""
         # Not by paho's loop_misc: it notices a dead broker only after twice the keepalive, and takes one whose PINGRESP

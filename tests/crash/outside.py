@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+from paho.mqtt.client import topic_matches_sub
 
 from coc2mqtt.clash import Answer, ClashClient, NotFoundError
 from coc2mqtt.mqtt.errors import ConnectionLostError
@@ -177,6 +178,14 @@ class Line:
             self._listening = True
             while self._early:
                 self._incoming.put_nowait(self._early.popleft())
+
+    async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
+        for topic, payload in retained(self._broker.published).items():
+            if topic_matches_sub(topic_filter, topic):
+                take(Message(topic, payload, retain=True))
+        await asyncio.sleep(0)
+        if self._broken.done():
+            raise ConnectionLostError("the line is broken")
 
     async def messages(self) -> AsyncIterator[Message]:
         while True:

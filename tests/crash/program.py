@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.mqtt.announcer import Announcer
 from coc2mqtt.mqtt.bridge import Bridge
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import ConnectionLostError
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
+from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
 from tests.mqtt.watched import commands, health, info
@@ -69,10 +72,17 @@ class Program:
             topics,
             watched=self.watches.find,
             discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
+            announcer=partial(Announcer, gap=0.0, pace=0.0),
         )
         self._bridge = Bridge(
             topics,
             retained=self._retained,
+            sweep=Sweep(
+                topics,
+                announcements=Announcements("homeassistant", "home", enabled=True),
+                retained=self._retained,
+                watched=self.watches.find,
+            ),
             delivery=Delivery(self.journal, topics),
             commands=commands(self.watches, journal=self.journal),
             watches=self.watches,

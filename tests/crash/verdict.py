@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from coc2mqtt.events.resource import Kind
 from tests.crash.outside import Broker, Published, events, retained
 from tests.crash.stories import path, timeless
 
@@ -72,7 +71,7 @@ def _retained(story: Story, published: list[Published], watched: list[Watch]) ->
     for watch in story.watched:
         bare = watch.tag.removeprefix("#")
         device = next((topic for topic in left if topic.startswith("homeassistant/") and f"_{bare}/" in topic), None)
-        if (device is not None) is not (watch in watched and watch.kind is Kind.CLAN):
+        if (device is not None) is not (watch in watched):
             yield f"announced is {device}"
         yield from (f"a ghost: {topic}" for topic in left if f"/{bare}/" in topic)
 

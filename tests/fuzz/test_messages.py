@@ -28,6 +28,7 @@ from coc2mqtt.mqtt.payloads import ResponsePayload
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.session import Message
+from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
@@ -115,6 +116,12 @@ class House:
         self.bridge = Bridge(
             topics,
             retained=self._retained,
+            sweep=Sweep(
+                topics,
+                announcements=Announcements("homeassistant", "home", enabled=True),
+                retained=self._retained,
+                watched=self.watches.find,
+            ),
             delivery=Delivery(journal, topics),
             commands=commands(self.watches, journal=journal),
             watches=self.watches,

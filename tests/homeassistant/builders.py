@@ -1,48 +1,43 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from coc2mqtt.homeassistant import BridgeTopics, ClanTopics, DiscoveryMessage, bridge_device, clan_device
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.mqtt.discovery import Discovery
+from coc2mqtt.mqtt.topics import Topics
+
+if TYPE_CHECKING:
+    from coc2mqtt.homeassistant import DiscoveryMessage
 
 Json = dict[str, Any]
 
-EVENT_TYPES = (
-    "clan_updated",
-    "member_joined",
-    "member_left",
-    "member_updated",
-    "member_role_changed",
-    "member_donations",
-    "war_new",
-    "war_state_changed",
-    "war_attack_new",
-    "war_ended",
-    "war_log_private",
-    "war_log_public",
-    "watch_unavailable",
-    "watch_available",
-    "poll_error",
-)
+BADGE = "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"
 
 
-def bridge(instance: str = "home", **options: Any) -> DiscoveryMessage:
-    topics = BridgeTopics(state="coc/bridge/state", api_status="coc/api/state/status")
-    return bridge_device(instance=instance, version="1.2.3", topics=topics, **options)
+def discovery(instance: str = "home", prefix: str = "homeassistant") -> Discovery:
+    return Discovery(Topics(), instance=instance, version="1.2.3", prefix=prefix)
 
 
-def clan(tag: str = "#2PP", name: str | None = "The Order", **options: Any) -> DiscoveryMessage:
-    subject = f"coc/clan/{tag.removeprefix('#')}"
-    topics = ClanTopics(
-        bridge_state="coc/bridge/state",
-        availability=f"{subject}/state/availability",
-        clan=f"{subject}/state/clan",
-        war=f"{subject}/state/war",
-        events=f"{subject}/+",
-    )
-    given: Json = {"instance": "home", "version": "1.2.3", "event_types": EVENT_TYPES, "war": True, **options}
-    return clan_device(tag=tag, name=name, topics=topics, **given)
+def bridge(**options: str) -> DiscoveryMessage:
+    return discovery(**options).bridge()
+
+
+def clan(
+    tag: str = "#2PP",
+    name: str | None = "The Order",
+    *,
+    war: bool = True,
+    badge_url: str | None = BADGE,
+    **options: str,
+) -> DiscoveryMessage:
+    return discovery(**options).clan(Watch(Kind.CLAN, tag, 60.0, war=war), name, badge_url=badge_url)
+
+
+def player(tag: str = "#900PUCPV", name: str | None = "Alice", **options: str) -> DiscoveryMessage:
+    return discovery(**options).player(Watch(Kind.PLAYER, tag, 60.0), name)
 
 
 def decode(message: DiscoveryMessage) -> Json:

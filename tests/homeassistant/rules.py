@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from tests.homeassistant.platforms import INHERITED, KNOWN, REQUIRED, component
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 Json = dict[str, Any]
 
 LARGEST_PAYLOAD = 64 * 1024
 AVAILABILITY = {"topic", "value_template", "payload_available", "payload_not_available"}
-INHERITED = {
-    *("availability", "availability_mode", "availability_topic", "availability_template", "command_topic"),
-    *("state_topic", "payload_available", "payload_not_available", "qos", "encoding"),
-}
 DEVICE = {
     *("identifiers", "name", "manufacturer", "model", "model_id", "serial_number", "sw_version", "hw_version"),
     *("via_device", "suggested_area", "configuration_url"),
-}
-ENTITY = {"platform", "unique_id", "default_entity_id", "name", "icon", "entity_category"} | INHERITED
-READ = ENTITY | {"value_template", "device_class", "json_attributes_topic", "json_attributes_template"}
-COMPONENTS = {
-    "sensor": READ | {"options", "state_class", "unit_of_measurement", "suggested_display_precision"},
-    "binary_sensor": READ | {"payload_on", "payload_off"},
-    "event": READ | {"event_types"},
-    "device_automation": {
-        *("platform", "automation_type", "topic", "type", "subtype", "payload", "value_template", "qos"),
-    },
-}
-REQUIRED = {
-    "sensor": {"unique_id", "default_entity_id", "name", "state_topic"},
-    "binary_sensor": {"unique_id", "default_entity_id", "name", "state_topic"},
-    "event": {"unique_id", "default_entity_id", "name", "state_topic", "event_types"},
-    "device_automation": {"automation_type", "topic", "type", "subtype"},
 }
 
 
 def violations(topic: str, payload: Json) -> list[str]:
     """Return every rule that an announcement breaks, in words."""
     found = [] if re.fullmatch(r"[^/]+/device/[a-zA-Z0-9_-]+/config", topic) else [f"topic {topic}"]
+    found += [] if len(json.dumps(payload, ensure_ascii=False).encode()) < LARGEST_PAYLOAD else ["too large"]
     found += _keys("root", payload, INHERITED | {"device", "origin", "components"}, {"device", "origin", "components"})
     found += _device(payload.get("device", {}))
     found += _keys("origin", payload.get("origin", {}), {"name", "sw_version", "support_url"}, {"name"})
@@ -48,9 +32,9 @@ def violations(topic: str, payload: Json) -> list[str]:
     components = payload.get("components", {})
     if not components:
         found.append("no components")
-    for key, component in components.items():
+    for key, part in components.items():
         found += [] if re.fullmatch(r"[a-z0-9_]+", key) else [f"component id {key}"]
-        found += [f"{key}: {fault}" for fault in _component(payload, component)]
+        found += [f"{key}: {fault}" for fault in _component(payload, part)]
     found += _twice("unique_id", components) + _twice("default_entity_id", components)
     return found
 
@@ -80,57 +64,32 @@ def _availability(where: str, part: Json, mode: str) -> Iterator[str]:
         yield f"{where}: more than one availability topic and the mode is not all"
 
 
-def _component(root: Json, component: Json) -> Iterator[str]:
-    platform = component.get("platform", "")
-    if platform not in COMPONENTS:
+def _component(root: Json, part: Json) -> Iterator[str]:
+    platform = part.get("platform", "")
+    if platform not in KNOWN:
         yield f"platform {platform}"
         return
-    if set(component) == {"platform"}:
+    if set(part) == {"platform"}:
         return  # it takes back what an earlier announcement had
-    yield from _keys(platform, component, COMPONENTS[platform], REQUIRED[platform])
-    if platform == "device_automation":
-        return
-    yield from _availability(platform, component, root.get("availability_mode", "latest"))
-    if component.get("availability") == [] and "availability_topic" in root:
+    yield from _keys(platform, part, KNOWN[platform], REQUIRED[platform])
+    if platform != "device_automation":
+        yield from _entity(root, part)
+    yield from component(part)
+
+
+def _entity(root: Json, part: Json) -> Iterator[str]:
+    platform = part["platform"]
+    yield from _availability(platform, part, root.get("availability_mode", "latest"))
+    if part.get("availability") == [] and "availability_topic" in root:
         yield "an empty availability is rejected beside an availability_topic at the root"
-    if not re.fullmatch(rf"{platform}\.[a-z0-9_]+", component.get("default_entity_id", "")):
+    if not ({"availability", "availability_topic"} & (set(root) | set(part))):
+        yield "nothing says whether it is available"
+    if not re.fullmatch(rf"{platform}\.[a-z0-9_]+", part.get("default_entity_id", "")):
         yield "default_entity_id is not of its platform"
-    if component.get("name") and component["name"].lower().startswith(root["device"]["name"].lower()):
+    if part.get("name") and part["name"].lower().startswith(root["device"]["name"].lower()):
         yield "name repeats the device's"
-    yield from RULES[platform](component)
-
-
-def _read_only(component: Json) -> Iterator[str]:
-    if component.get("entity_category", "diagnostic") != "diagnostic":
-        yield "entity_category is not diagnostic"
-    if "value_json" not in component.get("value_template", ""):
-        yield "the payload is JSON and no template reads it"
-
-
-def _sensor(component: Json) -> Iterator[str]:
-    yield from _read_only(component)
-    if ("options" in component) is not (component.get("device_class") == "enum"):
-        yield "options and device_class enum go together only"
-    if "options" in component and {"state_class", "unit_of_measurement"} & set(component):
-        yield "options beside a state_class or a unit"
-    if component.get("options") == []:
-        yield "options are empty"
-
-
-def _event(component: Json) -> Iterator[str]:
-    if component.get("device_class", "doorbell") is None:
-        yield "device_class is null"
-    if not component.get("event_types"):
-        yield "event_types are empty"
 
 
 def _twice(key: str, components: Json) -> list[str]:
-    values = [component[key] for component in components.values() if key in component]
+    values = [part[key] for part in components.values() if key in part]
     return [f"{key} {value} twice" for value in sorted(set(values)) if values.count(value) > 1]
-
-
-RULES: dict[str, Callable[[Json], Iterator[str]]] = {
-    "sensor": _sensor,
-    "binary_sensor": _read_only,
-    "event": _event,
-}

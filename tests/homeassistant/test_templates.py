@@ -1,85 +1,289 @@
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from tests.homeassistant.builders import bridge, clan, decode
+from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
+from coc2mqtt.events.event import WAR_EVENTS
+from tests.homeassistant.builders import bridge, clan, decode, player
+from tests.homeassistant.house import LONG_NAME, SEEN, retained
+from tests.homeassistant.rendering import attributes, command, render, shown
 
-# Home Assistant renders the templates with it; nothing else in the project needs it.
-jinja2 = pytest.importorskip("jinja2", reason="jinja2 is not installed: templates cannot be rendered")
-sandbox = pytest.importorskip("jinja2.sandbox")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-COMPONENTS: dict[str, Any] = decode(bridge())["components"] | decode(clan())["components"]
-START = "2026-11-23T23:00:00.000+00:00"
-WAR = {"state": "inWar", "start_time": START, "end_time": START}
+Json = dict[str, Any]
 
-
-def render(template: str, payload: bytes) -> str:
-    """Render as Home Assistant does: ``value_json`` is there only if the payload is JSON, and None is a word."""
-    # Strict: what Home Assistant would merely log is an error here.
-    environment = sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
-    values = {"value": payload.decode()}
-    if payload:
-        values["value_json"] = orjson.loads(payload)
-    text: str = environment.from_string(template).render(values)
-    return text.strip()
+BRIDGE, CLAN, PLAYER = (decode(announce())["components"] for announce in (bridge, clan, player))
+ALL = {
+    f"{device} {key}": component
+    for device, components in (("bridge", BRIDGE), ("clan", CLAN), ("player", PLAYER))
+    for key, component in components.items()
+    # Of the triggers of a device, which differ in nothing that is read, one.
+    if {"value_template", "url_template"} & set(component) and component.get("subtype", "poll_error") == "poll_error"
+}
+ODD: list[Any] = [None, True, False, 0, -1.5, 2**63, "", " ", "None", LONG_NAME, [], [None], [[]], {}, {"name": []}]
+WAR, PLAYER_STATE, HEALTH = "coc/clan/2PP/state/war", "coc/player/900PUCPV/state/player", "coc/bridge/health"
 
 
-def shown(component: str, payload: Any) -> str:
-    return render(COMPONENTS[component]["value_template"], orjson.dumps(payload))
+def topic_of(component: Json) -> str:
+    topic = component.get("url_topic", component.get("topic", component.get("state_topic")))
+    assert isinstance(topic, str)
+    return topic
+
+
+def show(component: Json, **changes: Any) -> str | None:
+    """Return what an entity shows of what is retained, some of its keys changed."""
+    return shown(component, orjson.dumps(retained()[topic_of(component)] | changes))
 
 
 @pytest.mark.parametrize(
-    ("component", "payload", "state"),
+    ("component", "state"),
     [
-        ("connectivity", {"state": "online"}, "ON"),
-        ("connectivity", {"state": "offline"}, "OFF"),
-        ("maintenance", {"state": "maintenance"}, "ON"),
-        ("maintenance", {"state": "ok"}, "OFF"),
-        ("maintenance", {"state": "unreachable"}, "OFF"),
-        ("maintenance", {"state": "denied"}, "OFF"),
-        ("maintenance", {"state": "new word"}, "None"),
-        ("api_status", {"state": "ok"}, "ok"),
-        ("api_status", {"state": "maintenance"}, "maintenance"),
-        ("api_status", {"state": "unreachable"}, "unreachable"),
-        ("api_status", {"state": "denied"}, "denied"),
-        ("api_status", {"state": "new word"}, "None"),
-        ("war_state", WAR | {"state": "notInWar"}, "not_in_war"),
-        ("war_state", WAR | {"state": "preparation"}, "preparation"),
-        ("war_state", WAR | {"state": "inWar"}, "in_war"),
-        ("war_state", WAR | {"state": "warEnded"}, "war_ended"),
-        ("war_state", WAR | {"state": "enterWar"}, "None"),
-        ("war_state", WAR | {"state": None}, "None"),
-        ("war_start", WAR, START),
-        ("war_start", WAR | {"start_time": None}, "None"),
-        ("war_end", WAR, START),
-        ("war_end", WAR | {"end_time": None}, "None"),
-        ("members", {"members": 50}, "50"),
-        ("members", {"members": 0}, "0"),
-        ("members", {"members": None}, "None"),
+        ("war_state", "in_war"),
+        ("war_status", "losing"),
+        ("war_start", "2026-11-02T07:00:00.000+00:00"),
+        ("war_end", "2026-11-03T07:00:00.000+00:00"),
+        ("opponent", LONG_NAME),
+        ("stars", "7"),
+        ("opponent_stars", "8"),
+        ("destruction", "12.3456"),
+        ("opponent_destruction", "13.0"),
+        ("attacks_used", "3"),
+        ("attacks_left", "97"),
+        ("members", "50"),
+        ("level", "19"),
+        ("points", "2100"),
+        ("builder_base_points", "1900"),
+        ("capital_points", "800"),
+        ("war_win_streak", "0"),
+        ("war_wins", "300"),
+        ("war_league", "Crystal League I"),
+        ("capital_league", "Master League"),
+        ("war_log_public", "ON"),
+        ("badge", "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"),
+        ("last_poll", SEEN),
+        ("available", "ON"),
     ],
 )
-def test_an_entity_shows_what_is_retained(component: str, payload: Any, state: str) -> None:
-    assert shown(component, payload) == state
-
-
-@pytest.mark.parametrize("component", [key for key, value in COMPONENTS.items() if "value_template" in value])
-@pytest.mark.parametrize("payload", [b"", b"{}"], ids=["empty", "without the key"])
-def test_state_that_was_removed_is_unknown_and_no_warning(component: str, payload: bytes) -> None:
-    assert render(COMPONENTS[component]["value_template"], payload) == "None"
-
-
-@pytest.mark.parametrize("component", ["war_state", "api_status"])
-def test_every_option_of_an_enum_is_a_word_that_its_template_gives(component: str) -> None:
-    for option in COMPONENTS[component]["options"]:
-        assert f"'{option}'" in COMPONENTS[component]["value_template"]
+def test_a_clan_shows_what_is_retained(component: str, state: str) -> None:
+    assert show(CLAN[component]) == state
 
 
 @pytest.mark.parametrize(
-    ("payload", "word"), [(b'{"state":"online"}', "online"), (b'{"state":"offline"}', "offline"), (b"", "None")]
+    ("component", "state"),
+    [
+        ("town_hall_level", "15"),
+        ("builder_hall_level", "9"),
+        ("trophies", "4000"),
+        ("war_stars", "1500"),
+        ("donations", "0"),
+        ("donations_received", "12"),
+        ("league_tier", "Golem League 21"),
+        ("war_preference", "in"),
+        ("clan", "The Order"),
+        ("attacks_left", "1"),
+        ("attack_pending", "ON"),
+        ("last_poll", SEEN),
+        ("available", "ON"),
+    ],
 )
-def test_availability_is_read_in_home_assistants_own_words(payload: bytes, word: str) -> None:
-    for entry in decode(clan())["availability"]:
-        assert render(entry["value_template"], payload) == word
+def test_a_player_shows_what_is_retained(component: str, state: str) -> None:
+    assert show(PLAYER[component]) == state
+
+
+@pytest.mark.parametrize(
+    ("component", "state"),
+    [
+        ("connectivity", "ON"),
+        ("maintenance", "OFF"),
+        ("api_status", "denied"),
+        ("denied_address", "203.0.113.9"),
+        ("watched_clans", "1"),
+        ("watched_players", "2"),
+        ("queue", "0"),
+        ("polls_per_minute", "21.0"),
+        ("last_event", SEEN),
+        ("watch_clan", ""),
+        ("watch_player", ""),
+        ("unwatch", ""),
+        ("log_level", "info"),
+    ],
+)
+def test_the_bridge_shows_what_is_retained(component: str, state: str) -> None:
+    assert show(BRIDGE[component]) == state
+
+
+@pytest.mark.parametrize(
+    ("component", "changes", "state"),
+    [
+        (BRIDGE["connectivity"], {"state": "offline"}, "OFF"),
+        (BRIDGE["maintenance"], {"state": "maintenance"}, "ON"),
+        (BRIDGE["maintenance"], {"state": "unreachable"}, "OFF"),
+        (BRIDGE["maintenance"], {"state": "new word"}, None),
+        (BRIDGE["api_status"], {"state": "new word"}, None),
+        (BRIDGE["denied_address"], {"address": None}, None),
+        (BRIDGE["last_event"], {"last_event": None}, None),
+        (BRIDGE["log_level"], {"log_level": "trace"}, None),
+        (CLAN["war_state"], {"state": "notInWar"}, "not_in_war"),
+        (CLAN["war_state"], {"state": "preparation"}, "preparation"),
+        (CLAN["war_state"], {"state": "warEnded"}, "war_ended"),
+        (CLAN["war_state"], {"state": "enterWar"}, None),
+        (CLAN["war_status"], {"status": "won"}, "won"),
+        (CLAN["war_status"], {"status": None}, None),
+        (CLAN["war_start"], {"start_time": None}, None),
+        (CLAN["opponent"], {"opponent": None}, None),
+        (CLAN["stars"], {"clan": None}, None),
+        (CLAN["attacks_left"], {"clan": {"attacks_left": 0}}, "0"),
+        (CLAN["war_log_public"], {"is_war_log_public": False}, "OFF"),
+        (CLAN["badge"], {"badge_url": "https://x.org/other.png"}, "https://x.org/other.png"),
+        (CLAN["badge"], {"badge_url": None}, "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"),
+        (CLAN["available"], {"state": "offline"}, "OFF"),
+        (PLAYER["attacks_left"], {"war": None}, None),
+        (PLAYER["attack_pending"], {"war": {"attack_pending": False}}, "OFF"),
+        (PLAYER["war_preference"], {"war_preference": "out"}, "out"),
+        (PLAYER["clan"], {"clan": None}, None),
+    ],
+)
+def test_an_entity_follows_what_is_retained(component: Json, changes: Json, state: str | None) -> None:
+    assert show(component, **changes) == state
+
+
+@pytest.mark.parametrize("component", ALL.values(), ids=ALL)
+def test_what_is_no_state_is_unknown_and_nothing_is_logged(component: Json) -> None:
+    expected = {"text": "", "image": "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"}
+    for payload in (b"", b"x", b"null", b"true", b"7", b'"inWar"', b"[]", b"[{}]", b"{}"):
+        assert shown(component, payload) == expected.get(component["platform"])
+        if "json_attributes_template" in component:
+            assert attributes(component, payload) in ({}, {"members": []})
+
+
+def with_odd_values(state: Json) -> Iterator[Json]:
+    """Give a state with each of its values, and each of those one object deeper, replaced by odd ones."""
+    for odd in ODD:
+        for key, value in state.items():
+            yield state | {key: odd}
+            if isinstance(value, dict):
+                for inner in value:
+                    yield state | {key: value | {inner: odd}}
+
+
+@pytest.mark.parametrize("component", ALL.values(), ids=ALL)
+def test_a_state_with_odd_values_is_shown_or_unknown_and_nothing_is_logged(component: Json) -> None:
+    whole = retained().get(topic_of(component), {"event_type": "poll_error"})
+    for state in with_odd_values(whole):
+        payload = orjson.dumps(state)
+        shown(component, payload)
+        if "json_attributes_template" in component:
+            attributes(component, payload)
+
+
+@pytest.mark.parametrize("payload", [b'{"state":"online"}', b'{"state":"offline"}', b"", b"[]", b'{"state":[]}'])
+def test_availability_is_read_in_home_assistants_own_words(payload: bytes) -> None:
+    expected = orjson.loads(payload)["state"] if b'line"' in payload else "None"
+    for announce in (bridge, clan, player):
+        for entry in decode(announce())["availability"]:
+            assert render(entry["value_template"], payload) == expected
+
+
+def test_attributes_of_the_opponent_of_the_clan_and_of_the_last_event_are_theirs() -> None:
+    states = {topic: orjson.dumps(state) for topic, state in retained().items()}
+    assert attributes(CLAN["opponent"], states[WAR]) == {"tag": "#8QQ", "level": 10}
+    assert attributes(PLAYER["clan"], states[PLAYER_STATE]) == {"tag": "#2PP"}
+    assert attributes(BRIDGE["last_event"], states[HEALTH]) == {
+        "summary": f"{LONG_NAME} joined",
+        "tag": "#2PP",
+        "name": LONG_NAME,
+        "type": "member_joined",
+    }
+
+
+def test_fifty_members_with_long_names_are_named_cut_in_the_attributes() -> None:
+    found = attributes(CLAN["attacks_left"], orjson.dumps(retained()[WAR]))
+    some = {"name": LONG_NAME[:40], "attacks_left": 2}
+    assert found == {"members": [*[some] * 49, {**some, "attacks_left": 1}]}
+
+
+def test_of_more_members_than_a_war_can_have_the_first_fifty_are_named() -> None:
+    crowd = [{"name": '"\\\x00' * 20, "attacks_left": 1}] * 60
+    found = attributes(CLAN["attacks_left"], orjson.dumps({"members_with_attacks_left": crowd}))
+    assert len(found["members"]) == 50
+
+
+def test_a_member_without_a_name_is_called_by_their_tag_and_what_is_no_member_is_left_out() -> None:
+    some = [{"tag": "#2P2", "name": None, "attacks_left": 1}, None, "x", {"name": 5}]
+    found = attributes(CLAN["attacks_left"], orjson.dumps({"members_with_attacks_left": some}))
+    assert found["members"] == [{"name": "#2P2", "attacks_left": 1}, {"name": None, "attacks_left": None}]
+
+
+@pytest.mark.parametrize("event_type", ["war_new", "member_joined", "poll_error", "an_unknown_one", ["war_new"], None])
+def test_an_event_is_shown_by_the_entity_of_its_types_alone(event_type: Any) -> None:
+    payload = orjson.dumps({"event_type": event_type, "summary": 'it\'s <so> & "so"'})
+    war_types = [one.value for one in WAR_EVENTS]
+    known = isinstance(event_type, str) and event_type != "an_unknown_one"
+    assert shown(CLAN["war"], payload) == (event_type if event_type in war_types else None)
+    assert shown(CLAN["activity"], payload) == (event_type if known and event_type not in war_types else None)
+    if event_type == "war_new":
+        assert render(CLAN["war"]["value_template"], payload) == payload.decode()
+
+
+@pytest.mark.parametrize(
+    ("component", "expected"),
+    [
+        ("watch_clan", {"kind": "clan", "tag": "TYPED"}),
+        ("watch_player", {"kind": "player", "tag": "TYPED"}),
+        ("unwatch", {"tag": "TYPED"}),
+        ("log_level", {"level": "TYPED"}),
+    ],
+)
+@pytest.mark.parametrize("typed", ["#2PP", "", '"', "'}", "\\", "{{ 1 }}", "</script>", "ä\n\N{CASTLE}\x00", "x" * 255])
+def test_whatever_is_typed_the_request_is_right_json(component: str, expected: Json, typed: str) -> None:
+    assert command(BRIDGE[component], typed) == {
+        key: typed if value == "TYPED" else value for key, value in expected.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("#2PP", "2pp", " #2pp ", "%232PP", "#2Opo", "#" + "2" * 15, "\t#2PP\n"),
+        *("", "#", "#2P", "#2PPX", "2PP#", "##2PP", "# 2PP", "#" + "2" * 16, "2PP, 2PQ", "%2PP", "clan"),
+    ],
+)
+def test_a_field_takes_what_the_bridge_takes_for_a_tag(typed: str) -> None:
+    try:
+        normalize_tag(typed)
+        is_tag = True
+    except InvalidTagError:
+        is_tag = typed == ""
+    for key in ("watch_clan", "watch_player", "unwatch"):
+        field = BRIDGE[key]
+        taken = len(typed) <= field["max"] and re.match(field["pattern"], typed) is not None
+        assert taken is is_tag
+
+
+def test_a_button_asks_for_a_poll_of_its_device() -> None:
+    pressed = {
+        name: (component["command_topic"], orjson.loads(component["payload_press"]))
+        for name, component in (("bridge", BRIDGE["refresh"]), ("clan", CLAN["refresh"]), ("player", PLAYER["refresh"]))
+    }
+    topic = "coc/bridge/request/poll"
+    assert pressed == {
+        "bridge": (topic, {}),
+        "clan": (topic, {"kind": "clan", "tag": "#2PP"}),
+        "player": (topic, {"kind": "player", "tag": "#900PUCPV"}),
+    }
+
+
+def test_the_controls_ask_for_the_commands_of_the_bridge() -> None:
+    topics = {key: part["command_topic"].rpartition("/")[2] for key, part in BRIDGE.items() if "command_topic" in part}
+    assert topics == {
+        "watch_clan": "watch",
+        "watch_player": "watch",
+        "unwatch": "unwatch",
+        "refresh": "poll",
+        "log_level": "log_level",
+    }

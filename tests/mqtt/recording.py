@@ -49,6 +49,7 @@ class RecordingSession:
         self.subscribed: list[str] = []
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._early: list[Message] = []
+        self.kept: list[Message] = []
 
     @property
     def session(self) -> Session:
@@ -76,6 +77,12 @@ class RecordingSession:
         early, self._early = self._early, []
         for message in early:
             self.incoming.put_nowait(message)
+
+    async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
+        """Hand over what is ``kept`` under a filter."""
+        for message in self.kept:
+            if topic_matches_sub(topic_filter, message.topic):
+                take(message)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what came in, each message as soon as its topic is subscribed to."""

@@ -19,6 +19,7 @@ from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, Subsc
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.session import Message
+from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, war
 from tests.mqtt.recording import RecordingSession, happened, running
@@ -101,6 +102,12 @@ class Parts:
         self.bridge = Bridge(
             topics,
             retained=self.retained,
+            sweep=Sweep(
+                topics,
+                announcements=Announcements("homeassistant", "home", home_assistant),
+                retained=self.retained,
+                watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
+            ),
             delivery=Delivery(self.journal.journal, topics),
             commands=commands(self.watches, journal=self.journal, level=self.level),
             watches=self.watches,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
+from coc2mqtt.mqtt.announcer import Announcer
 from coc2mqtt.mqtt.connection import ConnectionOptions
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import ConnectionLostError, MessageTooLargeError, PublishDeniedError
@@ -23,16 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping
     from pathlib import Path
 
+    from coc2mqtt.mqtt.session import Session
     from tests.conftest import StartMosquitto
 
 CLAN, WAR = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
 PLAYER = Resource(Kind.PLAYER, "#900PUCPV")
 WATCH, PLAYER_WATCH = Watch(Kind.CLAN, "#2PP", 60.0), Watch(Kind.PLAYER, "#900PUCPV", 60.0)
 WITHOUT_WAR = Watch(Kind.CLAN, "#2PP", 60.0, war=False)
-AVAILABILITY, CLAN_STATE, WAR_STATE = (f"coc/clan/2PP/state/{facet}" for facet in ("availability", "clan", "war"))
+AVAILABILITY, CLAN_STATE, WAR_STATE, POLL = (
+    f"coc/clan/2PP/state/{facet}" for facet in ("availability", "clan", "war", "poll")
+)
 DEVICE, BRIDGE_DEVICE = (f"homeassistant/device/coc2mqtt_home_{what}/config" for what in ("clan_2PP", "bridge"))
 API_STATUS = "coc/api/state/status"
-ALL_OF_A_CLAN = [AVAILABILITY, CLAN_STATE, DEVICE, WAR_STATE]
+ALL_OF_A_CLAN = [AVAILABILITY, CLAN_STATE, WAR_STATE, DEVICE]
+EMPTIED = [CLAN_STATE, POLL, AVAILABILITY, WAR_STATE]
 
 
 class House:
@@ -46,6 +52,7 @@ class House:
             Topics(),
             watched=lambda kind, tag: self.watches.get((kind, tag)),
             discovery=Discovery(Topics(), instance="home", version="1", prefix="homeassistant") if discovery else None,
+            announcer=partial(Announcer, gap=0.0, pace=0.0),
         )
 
     async def poll(self, resource: Resource, data: dict[str, Any] | None, **memo: Any) -> None:
@@ -68,8 +75,20 @@ class House:
     async def say(self) -> RecordingSession:
         """Publish what is marked, and return what that was."""
         recording = RecordingSession()
-        await self.state.publish_marked(recording.session)
+        await self.say_over(recording.session)
         return recording
+
+    async def say_over(self, session: Session) -> None:
+        await self.state.publish_marked(session)
+        async with running(self.state.announcer.run(session)):
+            await asyncio.wait_for(self.state.announcer.idle(), 10)
+        # What waited for a device to be removed.
+        await self.state.publish_marked(session)
+
+    async def run(self, session: Session) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.state.run(session))
+            group.create_task(self.state.announcer.run(session))
 
 
 @pytest.fixture
@@ -103,13 +122,20 @@ async def test_availability_and_state_come_before_the_announcement(house: House)
     assert topics.index(API_STATUS) < topics.index(BRIDGE_DEVICE)
 
 
-async def test_a_player_is_shown(house: House) -> None:
+async def test_a_player_is_shown_and_announced(house: House) -> None:
     house.watch(PLAYER_WATCH)
     await house.poll(PLAYER, player())
     recording = await house.say()
-    assert recording.topics == [f"coc/player/900PUCPV/state/{facet}" for facet in ("availability", "player")]
+    device = "homeassistant/device/coc2mqtt_home_player_900PUCPV/config"
+    state = "coc/player/900PUCPV/state"
+    assert recording.topics == [f"{state}/availability", f"{state}/player", device]
     await house.unwatch(PLAYER_WATCH)
-    assert [message.payload for message in (await house.say()).published] == [b"", b""]
+    gone = await house.say()
+    assert gone.topics == [
+        device,
+        *(f"coc/player/900PUCPV/state/{facet}" for facet in ("player", "poll", "availability")),
+    ]
+    assert {message.payload for message in gone.published} == {b""}
 
 
 async def test_without_home_assistant_nothing_is_announced(tmp_path: Path) -> None:
@@ -138,10 +164,10 @@ async def test_only_what_is_marked_is_published_and_no_announcement_twice(house:
     await house.say()
     assert (await house.say()).topics == []
     await house.poll(CLAN, clan(members=7))
-    assert (await house.say()).topics == [AVAILABILITY, CLAN_STATE]
+    assert (await house.say()).topics == [CLAN_STATE]
     await house.poll(CLAN, clan(name="Another Name"))
-    assert (await house.say()).topics == [AVAILABILITY, CLAN_STATE, DEVICE]
-    house.state.announce_again()
+    assert (await house.say()).topics == [CLAN_STATE, DEVICE]
+    house.state.connected()
     house.state.mark_watch(WATCH)
     assert (await house.say()).topics == ALL_OF_A_CLAN
 
@@ -151,7 +177,7 @@ async def test_an_unwatched_clan_is_taken_away_its_device_first(house: House) ->
     await house.say()
     await house.unwatch(WATCH)
     recording = await house.say()
-    assert recording.topics == [DEVICE, AVAILABILITY, CLAN_STATE, WAR_STATE]
+    assert recording.topics == [DEVICE, *EMPTIED]
     assert all(message.payload == b"" and message.retain for message in recording.published)
     assert await house.journal.resources() == [], "only now is it forgotten"
 
@@ -168,8 +194,8 @@ async def test_the_device_goes_first_even_where_its_war_was_marked_before(house:
     await house.poll(WAR, war("warEnded"))
     await house.unwatch(WATCH)
     recording = RecordingSession()
-    async with running(house.state.run(recording.session)):
-        await recording.until(lambda: set(recording.topics) == set(ALL_OF_A_CLAN))
+    async with running(house.run(recording.session)):
+        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
     assert recording.topics[0] == DEVICE
     assert last_said(recording) == {}
 
@@ -180,9 +206,9 @@ async def test_a_war_that_is_not_watched_any_more_is_emptied_after_its_sensors_a
     await house.poll(WAR, war("warEnded"))
     house.watch(WITHOUT_WAR)
     recording = RecordingSession()
-    async with running(house.state.run(recording.session)):
+    async with running(house.run(recording.session)):
         await recording.until(lambda: WAR_STATE in recording.topics)
-    assert recording.topics == [AVAILABILITY, CLAN_STATE, DEVICE, WAR_STATE]
+    assert recording.topics == [CLAN_STATE, DEVICE, WAR_STATE]
     assert recording.said_on(WAR_STATE) == [None]
     assert recording.said_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
 
@@ -196,8 +222,8 @@ async def test_a_clan_that_is_unwatched_while_it_is_published_is_taken_away(hous
             await house.unwatch(WATCH)
 
     recording = RecordingSession(unwatch)
-    async with running(house.state.run(recording.session)):
-        await recording.until(lambda: set(recording.topics) == set(ALL_OF_A_CLAN) and not last_said(recording))
+    async with running(house.run(recording.session)):
+        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN} and not last_said(recording))
     assert last_said(recording) == {}
 
 
@@ -213,7 +239,7 @@ async def test_a_change_while_the_one_before_is_published_is_published_after_it(
             await house.poll(CLAN, clan(name="Another Name"))
 
     recording = RecordingSession(change)
-    async with running(house.state.run(recording.session)):
+    async with running(house.run(recording.session)):
         await recording.until(lambda: recording.topics.count(CLAN_STATE) == 2 and recording.topics.count(DEVICE) == 2)
     assert last_said(recording)[CLAN_STATE]["name"] == "Another Name"
     assert last_said(recording)[DEVICE]["device"]["name"] == "Another Name"
@@ -234,7 +260,7 @@ async def test_a_clan_that_is_unwatched_and_watched_again_at_once_is_shown(house
             await house.poll(WAR, war("warEnded"))
 
     recording = RecordingSession(leave_and_return)
-    async with running(house.state.run(recording.session)):
+    async with running(house.run(recording.session)):
         await recording.until(lambda: shown(recording) == ("online", "Another Name", "Another Name", "warEnded"))
 
 
@@ -261,11 +287,11 @@ async def test_what_was_not_published_when_the_connection_broke_is_published_ove
 
     broken = RecordingSession(break_off)
     if number == len(ALL_OF_A_CLAN):
-        await house.state.publish_marked(broken.session)
+        await house.say_over(broken.session)
     else:
         with pytest.raises(ConnectionLostError):
-            await house.state.publish_marked(broken.session)
-    house.state.announce_again()
+            await house.say_over(broken.session)
+    house.state.connected()
     rest = await house.say()
     assert {*broken.topics, *rest.topics} == set(ALL_OF_A_CLAN)
 
@@ -280,11 +306,11 @@ async def test_a_removal_that_the_connection_broke_off_is_done_over_the_next(hou
             raise ConnectionLostError("the broker died")
 
     with pytest.raises(ConnectionLostError):
-        await house.state.publish_marked(RecordingSession(break_off).session)
-    house.state.announce_again()
+        await house.say_over(RecordingSession(break_off).session)
+    house.state.connected()
     recording = RecordingSession()
-    async with running(house.state.run(recording.session)):
-        await recording.until(lambda: set(recording.topics) == set(ALL_OF_A_CLAN))
+    async with running(house.run(recording.session)):
+        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
     assert recording.topics[0] == DEVICE
     assert last_said(recording) == {}
 
@@ -311,7 +337,7 @@ async def test_marking_faster_than_publishing_does_not_go_on_for_ever(house: Hou
 
     recording = RecordingSession(mark_again)
     await asyncio.wait_for(house.state.publish_marked(recording.session), 10)
-    assert set(recording.topics) == set(ALL_OF_A_CLAN)
+    assert set(recording.topics) == {AVAILABILITY, CLAN_STATE, WAR_STATE}
     assert (await house.say()).topics != []
 
 
@@ -323,11 +349,11 @@ async def test_a_device_that_is_to_be_announced_again_while_it_is_announced_is(h
         nonlocal born
         if topic == DEVICE and not born:
             born = True
-            house.state.announce_again()
+            house.state.announcer.born()
             house.state.mark_watch(WATCH)
 
     recording = RecordingSession(birth)
-    await house.state.publish_marked(recording.session)
+    await house.say_over(recording.session)
     rest = await house.say()
     assert (recording.topics + rest.topics).count(DEVICE) == 2
 
@@ -338,12 +364,11 @@ async def test_a_birth_of_home_assistant_while_a_device_is_removed_harms_nothing
 
     async def birth(topic: str, _payload: bytes) -> None:
         if topic == DEVICE:
-            house.state.announce_again()
+            house.state.announcer.born()
 
     await house.unwatch(WATCH)
     recording = RecordingSession(birth)
-    await house.state.publish_marked(recording.session)
-    await house.state.publish_marked(recording.session)
+    await house.say_over(recording.session)
     assert last_said(recording) == {}
     assert await house.journal.resources() == []
 
@@ -359,8 +384,8 @@ async def test_what_the_broker_refuses_is_said_once_and_holds_up_nothing(
     recording = RecordingSession(refuse)
     for _ in range(3):
         await house.move_in()
-        await house.state.publish_marked(recording.session)
-    assert set(recording.topics) == {AVAILABILITY, DEVICE, WAR_STATE}
+        await house.say_over(recording.session)
+    assert set(recording.topics) == {AVAILABILITY, WAR_STATE, DEVICE}
     assert [(line["topic"], line["reason"]) for line in log_lines] == [(CLAN_STATE, str(error))]
 
 
@@ -376,12 +401,12 @@ async def test_a_real_broker_retains_a_watched_clan_and_forgets_an_unwatched_one
     port = mosquitto().port
     await house.move_in()
     async with connected(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
-        await house.state.publish_marked(session)
+        await house.say_over(session)
         found = await asyncio.gather(*(retained_at(port, topic) for topic in ALL_OF_A_CLAN))
         assert [data is not None for data in found] == [True] * 4
         assert found[1]["name"] == "The Order"
         await house.unwatch(WATCH)
-        await house.state.publish_marked(session)
+        await house.say_over(session)
         assert await asyncio.gather(*(nothing_at(port, topic) for topic in ALL_OF_A_CLAN)) == [True] * 4
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, Payload, PlayerPayload, WarPayload
-from coc2mqtt.mqtt.states import FACETS, api_status, api_time, facets
+from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, Payload, PlayerPayload, PollPayload, WarPayload
+from coc2mqtt.mqtt.states import FACETS, api_status, facets
 from coc2mqtt.mqtt.topics import Topics
-from tests.events.builders import OPPONENT_TAG, attack, clan, member, no_war, player, war
+from tests.events.builders import clan, member, no_war, player, war
 
 CLAN, WAR = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
 PLAYER = Resource(Kind.PLAYER, "#900PUCPV")
@@ -23,6 +23,7 @@ MODELS: dict[str, type[Payload]] = {
     "clan": ClanPayload,
     "war": WarPayload,
     "player": PlayerPayload,
+    "poll": PollPayload,
 }
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -62,8 +63,8 @@ def mangled(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 )
 def test_whatever_the_api_said_the_state_is_valid(what: tuple[Resource, dict[str, Any]], memo: dict[str, Any]) -> None:
     resource, data = what
-    states = facets(resource, Snapshot(data, memo, AT))
-    assert tuple(states) == FACETS[resource.kind]
+    states = facets(resource, Snapshot(data, memo, AT), polled_at=AT)
+    assert states.keys() == set(FACETS[resource.kind])
     for facet, payload in states.items():
         assert MODELS[facet].model_validate(orjson.loads(payload.encode())) == payload
 
@@ -134,8 +135,16 @@ def test_a_player_is_shown_as_they_are() -> None:
         "war_preference": "in",
         "role": "admin",
         "clan": {"tag": "#2PP", "name": "The Order"},
+        "war": None,
         "updated_at": "2026-11-23T12:00:00.123+00:00",
     }
+
+
+@pytest.mark.parametrize("resource", [CLAN, PLAYER])
+def test_when_the_api_last_answered_is_told_where_it_is_known(resource: Resource) -> None:
+    states = facets(resource, Snapshot({}, {}, AT), polled_at=AT + 60)
+    assert orjson.loads(states["poll"].encode()) == {"polled_at": "2026-11-23T12:01:00.123+00:00"}
+    assert "poll" not in facets(resource, Snapshot({}, {}, AT))
 
 
 @pytest.mark.parametrize("resource", [CLAN, PLAYER])
@@ -157,79 +166,6 @@ def test_it_is_available_when_it_is_known_and_still_there(
     assert (resource.kind.value in states) is (data is not None)
 
 
-@pytest.mark.parametrize("swapped", [False, True])
-def test_a_war_is_shown_from_the_clans_own_side(swapped: bool) -> None:
-    data = war("inWar", attack("#2P2", "#8Q2", 1, stars=3), attack("#8Q2", "#2P2", 2, stars=1), swapped=swapped)
-    shown = said(WAR, Snapshot(data, {}, AT))["war"]
-    assert shown["clan"] == {
-        "tag": "#2PP",
-        "name": "Name of #2PP",
-        "level": 10,
-        "stars": 3,
-        "attacks": 1,
-        "destruction": 10.0,
-    }
-    assert shown["opponent"]["tag"] == OPPONENT_TAG
-    assert shown["status"] == "winning"
-    assert (shown["state"], shown["war_log"], shown["team_size"], shown["attacks_per_member"]) == (
-        "inWar",
-        "public",
-        2,
-        2,
-    )
-    assert shown["war_id"] == "20261101T080000.000Z-2PP-8QQ"
-    assert shown["preparation_start_time"] == "2026-11-01T08:00:00.000+00:00"
-    assert shown["end_time"] == "2026-11-03T07:00:00.000+00:00"
-
-
-@pytest.mark.parametrize(
-    ("state", "own", "other", "status"),
-    [
-        ("inWar", (3, 10.0), (2, 90.0), "winning"),
-        ("inWar", (2, 10.0), (2, 10.5), "losing"),
-        ("warEnded", (2, 10), (2, 10.0), "tied"),
-        ("inWar", (None, None), (0, 0.0), "tied"),
-        ("preparation", (0, 0), (0, 0), None),
-        ("notInWar", (3, 0), (0, 0), None),
-    ],
-)
-def test_who_leads_is_told_by_stars_and_then_by_destruction(
-    state: str, own: tuple[Any, Any], other: tuple[Any, Any], status: str | None
-) -> None:
-    data = war(state)
-    for side, (stars, destruction) in (("clan", own), ("opponent", other)):
-        data[side] |= {"stars": stars, "destructionPercentage": destruction}
-    assert said(WAR, Snapshot(data, {}, AT))["war"]["status"] == status
-
-
-def test_a_war_of_the_league_is_one_attack_each() -> None:
-    data = war("inWar")
-    del data["attacksPerMember"]
-    assert said(WAR, Snapshot(data, {}, AT))["war"]["attacks_per_member"] == 1
-
-
-@pytest.mark.parametrize(
-    ("data", "memo", "state", "war_log"),
-    [
-        (no_war(), {}, "notInWar", "public"),
-        (war("inWar"), {"private": True}, None, "private"),
-        (None, {"private": True}, None, "private"),
-    ],
-)
-def test_without_a_war_or_behind_a_private_log_nothing_of_one_is_shown(
-    data: dict[str, Any] | None, memo: dict[str, Any], state: str | None, war_log: str
-) -> None:
-    shown = said(WAR, Snapshot(data, memo, AT))["war"]
-    assert {key for key, value in shown.items() if value is not None} == {"war_log", "updated_at"} | (
-        {"state"} if state else set()
-    )
-    assert (shown["state"], shown["war_log"]) == (state, war_log)
-
-
-def test_of_a_war_that_was_never_seen_nothing_is_said() -> None:
-    assert facets(WAR, Snapshot(None, {"trouble": "server_error"})) == {}
-
-
 def test_the_apis_state_is_shown_with_what_is_wrong() -> None:
     data = {"status": "denied", "since": AT, "message": "the token is bound to another address", "address": "192.0.2.7"}
     assert orjson.loads(api_status(Snapshot(data, {}, AT)).encode()) == {
@@ -238,19 +174,3 @@ def test_the_apis_state_is_shown_with_what_is_wrong() -> None:
         "message": "the token is bound to another address",
         "address": "192.0.2.7",
     }
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("20260417T011933.000Z", "2026-04-17T01:19:33.000+00:00"),
-        ("20260417T011933Z", None),
-        ("20261317T011933.000Z", None),
-        ("2026-04-17", None),
-        ("", None),
-        (None, None),
-        (20260417, None),
-    ],
-)
-def test_a_time_of_the_api_is_turned_into_iso_8601(text: object, expected: str | None) -> None:
-    assert api_time(text) == expected

@@ -35,6 +35,8 @@ HEALTH = HealthPayload(
     overdue_seconds=0.0,
     load=0.0,
     watches=0,
+    clans=0,
+    players=0,
     events=0,
     published=0,
     resent=0,
@@ -45,6 +47,7 @@ HEALTH = HealthPayload(
     queue=0,
     queue_age_seconds=None,
     dropped=0,
+    last_event=None,
 )
 
 

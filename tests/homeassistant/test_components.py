@@ -6,18 +6,22 @@ import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from coc2mqtt.homeassistant.models import (
+from coc2mqtt.homeassistant.components import (
     Availability,
     BinarySensor,
-    Device,
-    DeviceDiscovery,
+    Button,
     DeviceTrigger,
     EnumSensor,
     Event,
-    MeasurementSensor,
-    Origin,
+    Image,
+    NumberSensor,
+    Removed,
+    Select,
+    TextField,
+    TextSensor,
     TimestampSensor,
 )
+from coc2mqtt.homeassistant.device import Device, DeviceDiscovery, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +37,13 @@ SENSOR: Json = {
     "state_topic": "coc/x",
     "value_template": TEMPLATE,
 }
+READING: Json = {"json_attributes_topic": "coc/x", "json_attributes_template": "{{ value_json | tojson }}"}
+CONTROL: Json = {
+    "unique_id": "x",
+    "name": "X",
+    "command_topic": "coc/x/set",
+    "command_template": "{{ {'tag': value} | tojson }}",
+}
 # One of each kind that is legal: the starting point of everything illegal below.
 LEGAL: Mapping[type[BaseModel], Json] = {
     Availability: {"topic": "coc/x", "value_template": TEMPLATE},
@@ -40,15 +51,47 @@ LEGAL: Mapping[type[BaseModel], Json] = {
     Origin: {"name": "x", "sw_version": "1", "support_url": "https://x.org"},
     EnumSensor: {**SENSOR, "options": ("a", "b")},
     TimestampSensor: SENSOR,
-    MeasurementSensor: {**SENSOR, "unit_of_measurement": "members"},
+    TextSensor: {**SENSOR, **READING, "entity_category": "diagnostic"},
+    NumberSensor: {**SENSOR, "unit_of_measurement": "members", "suggested_display_precision": 1},
     BinarySensor: {**SENSOR, "default_entity_id": "binary_sensor.x"},
     Event: {
         "unique_id": "x",
         "default_entity_id": "event.x",
         "name": "X",
         "state_topic": "coc/+",
+        "value_template": TEMPLATE,
         "event_types": ("a", "b"),
     },
+    Image: {
+        "unique_id": "x",
+        "default_entity_id": "image.x",
+        "name": "X",
+        "url_topic": "coc/x",
+        "url_template": TEMPLATE,
+    },
+    Button: {
+        "unique_id": "x",
+        "default_entity_id": "button.x",
+        "name": "X",
+        "command_topic": "coc/x/set",
+        "payload_press": "{}",
+    },
+    TextField: {
+        **CONTROL,
+        "default_entity_id": "text.x",
+        "state_topic": "coc/x",
+        "max": 32,
+        "pattern": "^$|^x$",
+        "entity_category": "config",
+    },
+    Select: {
+        **CONTROL,
+        "default_entity_id": "select.x",
+        "state_topic": "coc/x",
+        "options": ("a", "b"),
+        "value_template": TEMPLATE,
+    },
+    Removed: {"platform": "image"},
     DeviceTrigger: {
         "topic": "coc/x/+",
         "payload": "a",
@@ -115,10 +158,17 @@ def test_what_is_announced_cannot_be_changed_afterwards(model: type[BaseModel]) 
         (EnumSensor, {"device_class": None}),
         (TimestampSensor, {"options": ("a",)}),
         (TimestampSensor, {"device_class": "enum"}),
-        (MeasurementSensor, {"options": ("a",)}),
-        (MeasurementSensor, {"device_class": "enum"}),
-        (MeasurementSensor, {"unit_of_measurement": ""}),
-        (MeasurementSensor, {"state_class": "total"}),
+        (NumberSensor, {"options": ("a",)}),
+        (NumberSensor, {"device_class": "enum"}),
+        (NumberSensor, {"unit_of_measurement": ""}),
+        (NumberSensor, {"state_class": "total"}),
+        (NumberSensor, {"state_class": None}),
+        (NumberSensor, {"suggested_display_precision": -1}),
+        (NumberSensor, {"suggested_display_precision": 0.5}),
+        (TextSensor, {"unit_of_measurement": "stars"}),
+        (TextSensor, {"state_class": "measurement"}),
+        (TextSensor, {"json_attributes_template": "{{ value_json }}"}),
+        (TextSensor, {"json_attributes_topic": "coc/+"}),
         (TimestampSensor, {"entity_category": "config"}),
         (TimestampSensor, {"platform": "binary_sensor"}),
         (TimestampSensor, {"default_entity_id": "binary_sensor.x"}),
@@ -144,6 +194,31 @@ def test_what_is_announced_cannot_be_changed_afterwards(model: type[BaseModel]) 
         (Event, {"state_topic": "coc/#"}),
         (Event, {"state_topic": "coc/clan+"}),
         (Event, {"default_entity_id": "sensor.x"}),
+        (Event, {"value_template": "{{ value }}"}),
+        (Event, {"entity_category": "config"}),
+        (Image, {"image_topic": "coc/x"}),
+        (Image, {"url_topic": "coc/+"}),
+        (Image, {"content_type": "image/png"}),
+        (Image, {"url_template": "https://x.org/b.png"}),
+        (Image, {"entity_category": "config"}),
+        (Button, {"command_topic": "coc/+"}),
+        (Button, {"payload_press": "PRESS"}),
+        (Button, {"device_class": "refresh"}),
+        (Button, {"entity_category": "other"}),
+        (TextField, {"value_template": TEMPLATE}),
+        (TextField, {"command_template": '{"tag": "{{ value }}"}'}),
+        (TextField, {"command_template": "{{ value }}"}),
+        (TextField, {"min": 1}),
+        (TextField, {"max": 256}),
+        (TextField, {"max": 0}),
+        (TextField, {"pattern": "^x$"}),
+        (TextField, {"mode": "password"}),
+        (Select, {"options": ()}),
+        (Select, {"options": ("a", "a")}),
+        (Select, {"state_topic": "coc/+"}),
+        (Select, {"device_class": "enum"}),
+        (Removed, {"platform": "camera"}),
+        (Removed, {"unique_id": "x"}),
         (DeviceTrigger, {"topic": "coc/#"}),
         (DeviceTrigger, {"subtype": ""}),
         (DeviceTrigger, {"unique_id": "x"}),
@@ -161,6 +236,13 @@ def test_what_home_assistant_would_reject_or_misread_cannot_be_built(model: type
 def test_a_sensor_says_all_that_it_must(missing: str) -> None:
     with pytest.raises(ValidationError, match=f"{missing}\n  Field required"):
         TimestampSensor(**{key: value for key, value in SENSOR.items() if key != missing})
+
+
+@pytest.mark.parametrize("missing", READING)
+def test_attributes_have_both_a_topic_and_a_template(missing: str) -> None:
+    given = {key: value for key, value in LEGAL[TextSensor].items() if key != missing}
+    with pytest.raises(ValidationError, match="name both"):
+        TextSensor(**given)
 
 
 @pytest.mark.parametrize(

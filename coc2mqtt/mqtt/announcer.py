@@ -1,0 +1,194 @@
+"""Announcing devices to Home Assistant: one after another, and none twice in a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Never, TypeAlias
+
+from coc2mqtt.homeassistant import next_step
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from coc2mqtt.homeassistant import DiscoveryMessage
+    from coc2mqtt.mqtt.connection import Session
+
+# Home Assistant can skip components of a device that is announced twice within a second.
+GAP = 2.0
+# So that dozens of devices do not come upon it all at once: seconds from one to the next.
+PACE = 0.1
+# So many devices that went while Home Assistant may have been away are remembered.
+_BURIED = 200
+
+_NOTHING = b""
+
+# Publishes a retained message over a session.
+Say: TypeAlias = "Callable[[Session, str, bytes], Awaitable[object]]"
+
+
+@dataclass(slots=True)
+class _Device:
+    """What was said of a device; None is unknown, empty is no device.
+
+    ``told`` is a checksum of what Home Assistant was told since its birth, ``retained`` what the broker retains,
+    compressed, ``said_at`` the event loop's time.
+    """
+
+    told: int | None = None
+    retained: bytes | None = None
+    said_at: float | None = None
+
+
+class Announcer:
+    """Has the broker retain of each device what was last asked for.
+
+    What is asked for is only noted, and said over the next connection if there is none now. A device is published at
+    most every ``gap`` seconds, one device ``pace`` seconds after the other.
+
+    What Home Assistant is not there to see removed it keeps in its registry for ever, unless it sees it once more and
+    then removed: so what went while it may have been away is announced and removed again when it is born.
+    """
+
+    def __init__(self, say: Say, *, gap: float = GAP, pace: float = PACE) -> None:
+        self._say = say
+        self._gap = gap
+        self._pace = pace
+        self._devices: dict[str, _Device] = {}
+        self._wanted: dict[str, bytes] = {}
+        self._when_done: dict[str, list[Callable[[], None]]] = {}
+        self._knows_broker = self._home_assistant_is_there = False
+        # Compressed: what went unseen, and what of it is to be shown once more.
+        self._buried: dict[str, bytes] = {}
+        self._owed: dict[str, bytes] = {}
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def announce(self, message: DiscoveryMessage) -> None:
+        """Have a device announced as it is now, or removed; nothing happens where just that was said last."""
+        topic, payload = message.topic, message.payload
+        device = self._devices.setdefault(topic, _Device())
+        is_said = device.told == zlib.crc32(payload) or (payload == device.retained == _NOTHING)
+        if not is_said or self._wanted.get(topic, payload) != payload:
+            self._want(topic, payload)
+
+    def is_busy(self, topic: str) -> bool:
+        """Return whether there is something left to say of a device."""
+        return topic in self._wanted
+
+    def when_done(self, topic: str, callback: Callable[[], None]) -> None:
+        """Call back once all is said of a device that is busy."""
+        self._when_done.setdefault(topic, []).append(callback)
+
+    def forget(self, topic: str) -> None:
+        """Forget a device that was removed."""
+        if topic not in self._wanted:
+            self._devices.pop(topic, None)
+
+    def again(self) -> None:
+        """Forget what was said: the next time that a device is to be announced, it is."""
+        for device in self._devices.values():
+            device.told = None
+
+    def connected(self) -> None:
+        """Take note of a new connection: what the broker retains, and whether Home Assistant is there, is unknown."""
+        self.again()
+        for device in self._devices.values():
+            device.retained = None
+        self._knows_broker = self._home_assistant_is_there = False
+
+    def found(self, topic: str, payload: bytes) -> None:
+        """Take note of what the broker retains of a device of ours; what was said meanwhile is newer."""
+        self._knows_broker = True
+        device = self._devices.setdefault(topic, _Device())
+        if device.retained is None:
+            device.retained = _pack(payload)
+
+    def born(self) -> None:
+        """Take note that Home Assistant has just started: it wants to be told everything again."""
+        self._home_assistant_is_there = True
+        self.again()
+        self._owed |= self._buried
+        self._buried.clear()
+        for topic in self._owed:
+            device = self._devices.setdefault(topic, _Device(retained=_NOTHING))
+            self._want(topic, self._wanted.get(topic, _unpack(device.retained or _NOTHING)))
+
+    def died(self) -> None:
+        """Take note that Home Assistant has gone."""
+        self._home_assistant_is_there = False
+
+    async def idle(self) -> None:
+        """Wait until all is said."""
+        await self._idle.wait()
+
+    async def run(self, session: Session) -> Never:
+        """Say over one connection what is asked for, until cancelled."""
+        while True:
+            topic = await self._due()
+            device, wanted = self._devices[topic], self._wanted[topic]
+            old = self._owed.pop(topic, None)
+            payload = self._step(topic, device, wanted) if old is None else _unpack(old)
+            # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
+            device.told, device.retained = zlib.crc32(payload or _NOTHING), _pack(payload or _NOTHING)
+            if payload is not None:
+                device.said_at = asyncio.get_running_loop().time()
+                try:
+                    await self._say(session, topic, payload)
+                except BaseException:
+                    if old is not None:
+                        self._owed[topic] = old
+                    raise
+            if self._wanted[topic] is wanted and payload in (None, wanted) and topic not in self._owed:
+                self._done(topic)
+            if payload is not None:
+                await asyncio.sleep(self._pace)
+
+    def _want(self, topic: str, payload: bytes) -> None:
+        self._wanted[topic] = payload
+        self._idle.clear()
+        self._wake.set()
+
+    async def _due(self) -> str:
+        """Wait for the first device that may be announced now."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            now, soonest = loop.time(), None
+            for topic in self._wanted:
+                said_at = self._devices[topic].said_at
+                if said_at is None or said_at + self._gap <= now:
+                    return topic
+                soonest = min(said_at + self._gap, soonest or said_at + self._gap)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(soonest):
+                    await self._wake.wait()
+
+    def _step(self, topic: str, device: _Device, wanted: bytes) -> bytes | None:
+        """Return what to say next of a device, None where there is nothing to say."""
+        if not wanted and not device.retained and (self._knows_broker or device.retained is not None):
+            return None  # Home Assistant warns of the removal of a device that it does not know
+        step = next_step(None if device.retained is None else _unpack(device.retained), wanted)
+        if device.retained and (not wanted or step != wanted) and not self._home_assistant_is_there:
+            self._buried.setdefault(topic, device.retained)
+            if len(self._buried) > _BURIED:
+                del self._buried[next(iter(self._buried))]
+        return step
+
+    def _done(self, topic: str) -> None:
+        del self._wanted[topic]
+        for callback in self._when_done.pop(topic, []):
+            callback()
+        if not self._wanted:
+            self._idle.set()
+
+
+def _pack(payload: bytes) -> bytes:
+    return zlib.compress(payload, 1) if payload else _NOTHING
+
+
+def _unpack(packed: bytes) -> bytes:
+    return zlib.decompress(packed) if packed else _NOTHING
