@@ -29,6 +29,7 @@ from tests.home.stage import Stage, staging
 _OF_BROKER_RESTARTS = (
     "Disconnected from MQTT server",
     "Failed to connect to MQTT server",
+    "Error returned from MQTT server: The connection was lost",
     "Error talking to MQTT: The client is not currently connected",
     "_async_resubscribe_and_publish_birth_message",
 )

@@ -12,18 +12,16 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 # What has no value when all is well, and why.
-_ALWAYS_UNKNOWN = {
+_UNKNOWN = {
     "denied_address": "nothing is denied",
     "refresh": "a button that nobody has pressed",
-}
-_UNKNOWN_BEFORE_EVENTS = {
     "activity": "no event yet",
     "war": "no event yet",
     "api_events": "no event yet",
     "last_event": "no event yet",
 }
 _OF_A_WAR = (
-    *("war_status", "war_start", "war_end", "opponent", "stars", "opponent_stars", "destruction"),
+    *("war_state", "war_status", "war_start", "war_end", "opponent", "stars", "opponent_stars", "destruction"),
     *("opponent_destruction", "attacks_used", "attacks_left"),
 )
 
@@ -65,15 +63,14 @@ async def announced_entities(port: int, home: Home) -> list[Entity]:
     return found
 
 
-def reason_for_no_value(entity: Entity, *, without_war: str, unwatched_clans: bool, before_events: bool) -> str | None:
-    """Return why an entity may be unknown, None where it must have a value.
+def reason_for_no_value(entity: Entity, *, without_war: str, outside: str) -> str | None:
+    """Return why an entity may be unknown before there was any event, None where it must have a value.
 
-    ``without_war`` is the tag of a clan that shows no war.
+    ``without_war`` is the tag of a clan that shows no war, ``outside`` that of a player whose clan is not watched.
     """
-    reasons = {**_ALWAYS_UNKNOWN, **(_UNKNOWN_BEFORE_EVENTS if before_events else {})}
+    reasons = _UNKNOWN
     if entity.device.endswith(without_war.removeprefix("#")):
-        reasons |= dict.fromkeys(_OF_A_WAR, "the war log is private")
-        reasons["war_state"] = "the war log is private"
-    if unwatched_clans and "_player_" in entity.device:
-        reasons |= dict.fromkeys(("attacks_left", "attack_pending"), "the player's clan is not watched")
+        reasons = reasons | dict.fromkeys(_OF_A_WAR, "the war log is private")
+    if entity.device.endswith(outside.removeprefix("#")):
+        reasons = reasons | dict.fromkeys(("attacks_left", "attack_pending"), "the player's clan is not watched")
     return reasons.get(entity.key)

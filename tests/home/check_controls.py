@@ -69,7 +69,7 @@ async def check_unwatch(stage: Stage, report: Report, tag: str) -> None:
 
 
 async def _check_buttons(stage: Stage, report: Report) -> None:
-    path = f"/v1/players/{stage.rare_player}"
+    path = f"/v1/players/{stage.fighter}"
 
     async def pressed(button: str) -> list[str]:
         before = stage.server.requests[path]
@@ -78,10 +78,10 @@ async def _check_buttons(stage: Stage, report: Report) -> None:
         async def asked() -> bool:
             return stage.server.requests[path] > before
 
-        return await _fails(f"a request for {stage.rare_player}", asked)
+        return await _fails(f"a request for {stage.fighter}", asked)
 
     entities = await stage.home.entities()
-    own = entities[f"{stage.device(stage.rare_player)}_refresh"]["entity_id"]
+    own = entities[f"{stage.device(stage.fighter)}_refresh"]["entity_id"]
     report.check("a player's 'Refresh' has the API asked at once", await pressed(own))
     report.check("'Refresh all' as well", await pressed(stage.bridge_entity("button", "refresh")))
 

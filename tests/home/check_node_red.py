@@ -67,6 +67,12 @@ async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, stage: S
     report.check("each request gets its answer", wrong, f"{len(answers)} answers")
     await publish(stage.broker.port, "coc/bridge/request/unwatch", b'{"kind": "player", "tag": "#900PUCPV"}')
 
+    async def gone() -> bool:
+        return not any(bare in device for device in await stage.home.devices() for bare in ("2PP", "900PUCPV"))
+
+    # What Home Assistant is not told before it stops, it never hears of.
+    await until("the end of the devices of the flows' tags", _SOON, gone)
+
 
 async def _missing(red: NodeRed, expected: dict[str, list[str]]) -> list[str]:
     """Wait for what must be said, by debug node; return what never came."""

@@ -29,13 +29,15 @@ FAST, RARE = 1.0, 3600.0
 class Stage:
     """All of them, running; ``clan`` is at war in a public war log, ``private_clan`` hides its own.
 
-    ``player`` is looked at each second, ``rare_player`` once an hour, ``other_player`` is not watched at first.
+    ``player``, of a clan that is not watched, is looked at each second, ``fighter``, who is in the clan's war and has
+    attacks left, once an hour; ``other_player`` is not watched at first.
     """
 
     def __init__(self, world: World, server: DemoServer, broker: Mosquitto, bridge: BridgeProcess, home: Home) -> None:
         self.world, self.server, self.broker, self.bridge, self.home = world, server, broker, bridge, home
         self.clan, self.private_clan = world.clan_tags
-        self.player, self.rare_player, self.other_player = world.player_tags
+        self.player, self.other_player = world.player_tags
+        self.fighter = _fighter(world)
         self.restarts: dict[str, Callable[[], Awaitable[None]]] = {
             "Home Assistant": self.restart_home,
             "broker": self.restart_broker,
@@ -73,7 +75,7 @@ class Stage:
 @contextlib.asynccontextmanager
 async def staging(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIterator[Stage]:
     """Set the stage: everything runs but the bridge, and the clan is in battle."""
-    world = World(seed=3, clans=2, members=12, players=3)
+    world = World(seed=3, clans=2, members=12, players=2)
     world.declare_war(world.clan_tags[0], preparation=timedelta(0))
     world.begin_battle(world.clan_tags[0])
     world.attack(world.clan_tags[0], "clan")
@@ -90,15 +92,24 @@ async def staging(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIt
                 await bridge.kill_if_running()
 
 
+def _fighter(world: World) -> str:
+    """Return one of the clan who has not attacked."""
+    war = world.current_war(world.clan_tags[0])
+    assert war is not None
+    return next(str(member["tag"]) for member in war["clan"]["members"] if "attacks" not in member)
+
+
 def _settings(world: World, server: DemoServer, broker: Mosquitto) -> dict[str, Any]:
-    player, rare_player, _ = world.player_tags
     return {
         "instance": INSTANCE,
         "api": {"base_url": server.base_url, "tokens": [TOKEN], "requests_per_second": 100},
         "mqtt": {"host": broker.host, "port": broker.port},
         "watch": {
             "clans": [{"tag": tag, "interval": FAST, "war_interval": FAST} for tag in world.clan_tags],
-            "players": [{"tag": player, "interval": FAST}, {"tag": rare_player, "interval": RARE}],
+            "players": [
+                {"tag": world.player_tags[0], "interval": FAST},
+                {"tag": _fighter(world), "interval": RARE},
+            ],
             "maintenance": {"interval": FAST},
         },
         "log": {"level": "info"},
