@@ -132,9 +132,11 @@ def _run(command: list[str], *, stdin: str = "", seconds: float = _LONGEST_INSTA
         )
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise CannotCheckError(f"{' '.join(command[:4])!r} has failed: {reason[:500]}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotCheckError(f"{command[0]!r} cannot be run: {str(error)[:500]}") from error
+        raise CannotCheckError(f"{' '.join(command[:3])!r} has failed: {reason[:500]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CannotCheckError(f"{' '.join(command[:3])!r} was not done after {seconds:.0f} seconds") from error
+    except OSError as error:
+        raise CannotCheckError(f"{command[0]!r} cannot be run: {error}") from error
     return ended.stdout
 
 
