@@ -225,7 +225,11 @@ class _House:
             for service, data in _uses(part):
                 before = len(self._asked)
                 target = {"entity_id": self._entity_id(key), **data}
-                await self._hass.services.async_call(part["platform"], service, target, blocking=True)
+                try:
+                    await self._hass.services.async_call(part["platform"], service, target, blocking=True)
+                except Exception as error:  # noqa: BLE001 - its class differs from one service to another
+                    self._faults.append(f"{key}: {service} with {data}: {error}")
+                    continue
                 if not await _becomes_true(partial(self._has_asked, before)):
                     self._faults.append(f"{key} has asked for nothing")
         self._faults += [f"{payload!r} is no request" for payload in self._asked if not _is_object(payload)]
@@ -234,23 +238,25 @@ class _House:
         return len(self._asked) > before
 
     def _shows_its_last(self, unique_id: str, component: Json) -> bool:
-        state = self._hass.states.get(self._entity_id(unique_id))
+        state = self._state(unique_id)
         return state is not None and state.attributes.get("event_type") == component["event_types"][-1]
 
     def _entity_id(self, unique_id: str) -> str | None:
         found = [entry.entity_id for entry in self._registry.entities.values() if entry.unique_id == unique_id]
         return found[0] if found else None
 
-    def _is_called(self, unique_id: str, component: Json) -> bool:
+    def _state(self, unique_id: str) -> Any:
         entity_id = self._entity_id(unique_id)
-        if entity_id is None or self._hass.states.get(entity_id) is None:
-            return False
-        return not _knows_entity_ids() or entity_id == component["default_entity_id"]
+        return None if entity_id is None else self._hass.states.get(entity_id)
+
+    def _is_called(self, unique_id: str, component: Json) -> bool:
+        state = self._state(unique_id)
+        return state is not None and (not _knows_entity_ids() or state.entity_id == component["default_entity_id"])
 
     def _is_known(self, unique_id: str, component: Json) -> bool:
         if component["platform"] in {"event", "button"}:
             return True
-        state = self._hass.states.get(self._entity_id(unique_id))
+        state = self._state(unique_id)
         return state is not None and state.state not in {"unknown", "unavailable"}
 
     async def _until(self, fault: str, entities: dict[str, Json], holds: Callable[[str, Json], bool]) -> None:
