@@ -11,7 +11,7 @@ import pytest
 
 from coc2mqtt.mqtt.session import Message
 from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.test_bridge import EVENT, Parts
+from tests.mqtt.parts import EVENT, Parts
 
 
 async def answer(recording: RecordingSession, command: str, payload: bytes | dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from coc2mqtt.mqtt.errors import PublishDeniedError
 from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.test_bridge import DEVICE, Parts
+from tests.mqtt.parts import DEVICE, Parts
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
