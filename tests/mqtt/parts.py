@@ -55,6 +55,9 @@ class JournalInMemory:
     async def snapshot(self, resource: Resource) -> Snapshot | None:
         return self.snapshots.get(resource)
 
+    async def forget(self, resource: Resource) -> None:
+        self.snapshots.pop(resource, None)
+
     async def happen(self, number: int) -> None:
         async with self._arrived:
             record = EventRecord.of(happened("#2PP", number))
