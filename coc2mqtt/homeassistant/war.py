@@ -90,6 +90,9 @@ def _time(identity: Identity, topic: str, what: str, name: str, icon: str) -> Ti
         icon=icon,
         state_topic=topic,
         value_template=templates.moment(f"{what}_time"),
+        json_attributes_topic=topic,
+        # By it an automation knows one war from the next, also where a maintenance has moved its start and end.
+        json_attributes_template=templates.attributes({"preparation_start": "preparation_start_time"}),
     )
 
 
@@ -108,7 +111,7 @@ def _destruction(identity: Identity, topic: str, key: str, name: str, side: str)
     return NumberSensor(
         **identity.ids("sensor", key),
         name=name,
-        icon="mdi:fire" if side == "clan" else "mdi:home-fire",
+        icon="mdi:fire" if side == "clan" else "mdi:fire-alert",
         unit_of_measurement="%",
         suggested_display_precision=1,
         state_topic=topic,

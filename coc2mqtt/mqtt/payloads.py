@@ -6,9 +6,11 @@ Times are ISO 8601 with milliseconds and offset, always UTC. Keys are only ever 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
 
@@ -25,10 +27,16 @@ def shorten(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
-class Payload(BaseModel):
-    """A JSON object that is published."""
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Payload(BaseModel):
+    """A JSON object that is published.
+
+    A text below a field says in its schema what the name does not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def encode(self) -> bytes:
         """Return the bytes to publish."""
@@ -39,22 +47,32 @@ class ChangePayload(Payload):
     """One field that differs."""
 
     field: str
+    """The API's key, such as `clanPoints`; in deeper levels with dots, such as `warLeague.name`."""
     old_value: Any
+    """Null where there was none. Of a list only the entries that differ, of a long text its beginning."""
     new_value: Any
+    """As `old_value`."""
 
 
 class EventPayload(Payload):
     """An event. ``id`` is the same whenever the same event is sent again; ``seq`` grows with each event."""
 
     id: str
+    """32 hexadecimal digits; the same whenever the same event is sent again."""
     seq: int
+    """Grows with each event of a bridge, with gaps."""
     event_type: str
     tag: str
+    """The clan's or player's, with its `#`; `api` for the API."""
     name: str | None
-    timestamp: str
+    """The clan's or player's; null where it is not known."""
+    timestamp: Time
+    """When the change was seen."""
     summary: str
+    """One English sentence, to be shown as it is."""
     changes: list[ChangePayload]
     metadata: dict[str, Any]
+    """What else there is to say; its keys depend on the type of the event."""
 
 
 class OnlinePayload(Payload):
@@ -67,9 +85,11 @@ class ApiStatusPayload(Payload):
     """Whether the Clash of Clans API can be asked, since when, and what is wrong."""
 
     state: Literal["ok", "maintenance", "unreachable", "denied"]
-    since: str
+    since: Time
     message: str | None
+    """What is wrong, and what to do; null while all is well."""
     address: str | None
+    """The address that the API sees, where it refuses the token for it."""
 
 
 class ClanPayload(Payload):
@@ -85,16 +105,19 @@ class ClanPayload(Payload):
     war_league: str | None
     capital_league: str | None
     war_win_streak: int | None
+    """Wars won in a row."""
     war_wins: int | None
     is_war_log_public: bool | None
+    """Whether its wars can be seen."""
     badge_url: str | None
-    updated_at: str
+    updated_at: Time
+    """When the API gave what is shown here first."""
 
 
 class PollPayload(Payload):
     """When the API last answered for a clan or a player; said with each change, and every five minutes."""
 
-    polled_at: str
+    polled_at: Time
 
 
 class WarSidePayload(Payload):
@@ -122,18 +145,24 @@ class WarPayload(Payload):
     """A clan's current war as it is now; without one, or behind a private war log, most of it is null."""
 
     state: str | None
+    """`notInWar`, `preparation`, `inWar` or `warEnded`, as the API says it; null where it was never seen."""
     war_log: Literal["public", "private"]
     war_id: str | None
-    preparation_start_time: str | None
-    start_time: str | None
-    end_time: str | None
+    """The same as in the events of this war."""
+    preparation_start_time: Time | None
+    start_time: Time | None
+    end_time: Time | None
     team_size: int | None
+    """How many fight on each side."""
     attacks_per_member: int | None
     status: WarStatus | None
+    """The clan's, by stars, then by destruction; null without a war."""
     clan: WarSidePayload | None
+    """The watched clan."""
     opponent: WarSidePayload | None
     members_with_attacks_left: list[WarMemberPayload]
-    updated_at: str
+    """The clan's, in the order of the map."""
+    updated_at: Time
 
 
 class PlayerClanPayload(Payload):
@@ -150,7 +179,7 @@ class PlayerWarPayload(Payload):
     state: str | None
     attacks_left: int
     attack_pending: bool
-    end_time: str | None
+    end_time: Time | None
 
 
 class PlayerPayload(Payload):
@@ -167,10 +196,13 @@ class PlayerPayload(Payload):
     donations: int | None
     donations_received: int | None
     war_preference: str | None
+    """`in` or `out`."""
     role: str | None
+    """In the clan, as the API says it: `member`, `admin` (an elder), `coLeader` or `leader`."""
     clan: PlayerClanPayload | None
+    """Null: in none."""
     war: PlayerWarPayload | None
-    updated_at: str
+    updated_at: Time
 
 
 class InfoPayload(Payload):
@@ -180,14 +212,18 @@ class InfoPayload(Payload):
     instance: str
     run_id: str
     host: str
-    started_at: str
+    started_at: Time
     protocol: str
+    """The version of MQTT: `5` or `3.1.1`."""
     base_topic: str
     api_base_url: str
     requests_per_second: float
     tokens: int
+    """How many there are."""
     homeassistant: bool
     commands: list[str]
+    log_level: LogLevelName
+    """From this level on lines are logged, until `log_level` sets another one."""
 
 
 class WatchPayload(Payload):
@@ -217,7 +253,7 @@ class LastEventPayload(Payload):
     tag: str
     name: str | None
     summary: str
-    timestamp: str
+    timestamp: Time
     seq: int
 
 
@@ -237,8 +273,9 @@ class HealthPayload(Payload):
 
     healthy: bool
     problems: list[str]
+    """What is not well, in words."""
     uptime_seconds: float
-    connected_since: str | None
+    connected_since: Time | None
     reconnects: int
     api_status: str | None
     polls: int

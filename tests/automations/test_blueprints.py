@@ -1,0 +1,170 @@
+"""The blueprints, as files: sound, and of what is really announced."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from coc2mqtt.events.summary import _SENTENCES
+from tests.automations.announced import CONFIG, devices, triggers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Json = dict[str, Any]
+
+FILES = sorted((CONFIG / "blueprints" / "automation" / "coc2mqtt").glob("*.yaml"))
+
+
+class Input(str):
+    """The name that stands behind ``!input``."""
+
+    __slots__ = ()
+
+
+class Loader(yaml.SafeLoader):
+    pass
+
+
+Loader.add_constructor("!input", lambda loader, node: Input(loader.construct_scalar(node)))  # type: ignore[arg-type]
+
+
+def load(path: Path) -> Json:
+    data: Json = yaml.load(path.read_text(), Loader)  # noqa: S506 - a safe loader with one more tag
+    return data
+
+
+def leaves(data: Any) -> Iterator[Any]:
+    """Yield everything that is neither a list nor an object, at every depth."""
+    if isinstance(data, dict | list):
+        for item in data.values() if isinstance(data, dict) else data:
+            yield from leaves(item)
+    else:
+        yield data
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+blueprints = pytest.mark.parametrize("path", FILES, ids=by_name)
+
+
+def test_there_is_a_blueprint_for_each_of_these() -> None:
+    assert {path.stem for path in FILES} == {
+        *("war_declared", "war_starting", "war_ending", "war_result", "member_joined_left", "member_role"),
+        *("maintenance", "upgrade_finished"),
+    }
+
+
+@blueprints
+def test_every_input_is_used_and_every_used_one_declared(path: Path) -> None:
+    blueprint = load(path)
+    declared = set(blueprint.pop("blueprint")["input"])
+    assert {leaf for leaf in leaves(blueprint) if isinstance(leaf, Input)} == declared
+
+
+@blueprints
+def test_it_says_what_it_is_and_for_whom(path: Path) -> None:
+    about = load(path)["blueprint"]
+    assert about["domain"] == "automation"
+    assert about["homeassistant"] == {"min_version": "2024.12.0"}
+    assert re.fullmatch(r"Clash of Clans: .+", about["name"])
+    assert about["description"].strip()
+    for name, one in about["input"].items():
+        assert one["name"].strip(), name
+        assert len(one["selector"]) == 1, name
+
+
+@blueprints
+def test_it_needs_no_more_than_a_choice_of_what_it_is_about(path: Path) -> None:
+    inputs = load(path)["blueprint"]["input"]
+    asked = {name for name, one in inputs.items() if "default" not in one}
+    assert asked == {name for name, one in inputs.items() if set(one["selector"]) & {"device", "entity"}}
+
+
+@blueprints
+def test_its_defaults_are_among_its_options(path: Path) -> None:
+    for one in load(path)["blueprint"]["input"].values():
+        if (select := one["selector"].get("select")) is not None:
+            default = one["default"] if select.get("multiple") else [one["default"]]
+            assert set(default) <= {option["value"] for option in select["options"]}
+
+
+@blueprints
+def test_without_a_word_on_what_to_do_it_shows_the_summary(path: Path) -> None:
+    blueprint = load(path)
+    (action,) = blueprint["blueprint"]["input"]["actions"]["default"]
+    assert action["action"] == "persistent_notification.create"
+    assert action["data"]["message"] == "{{ summary }}"
+    assert blueprint["actions"] == Input("actions")
+    assert blueprint["variables"]["summary"].strip()
+
+
+@blueprints
+def test_the_variables_that_it_promises_are_there(path: Path) -> None:
+    blueprint = load(path)
+    promised = blueprint["blueprint"]["description"].split("The actions can use", 1)[1]
+    words = set(re.findall(r"`(\w+)`", promised)) - set(leaves(options(blueprint)))
+    nested = {"name", "maintenance_start", "maintenance_end"}
+    assert words - nested <= set(blueprint["variables"]), path.stem
+
+
+def options(blueprint: Json) -> list[Any]:
+    inputs = blueprint["blueprint"]["input"].values()
+    return [one["selector"]["select"]["options"] for one in inputs if "select" in one["selector"]]
+
+
+@blueprints
+def test_its_triggers_are_announced_by_the_device_that_is_asked_for(path: Path) -> None:
+    blueprint = load(path)
+    inputs = blueprint["blueprint"]["input"]
+    for trigger in blueprint["triggers"]:
+        if trigger["trigger"] == "device":
+            (wanted,) = inputs[trigger["device_id"]]["selector"]["device"]["filter"]
+            device = devices()[wanted["model"]]["device"]
+            assert wanted == {
+                "integration": "mqtt",
+                "manufacturer": device["manufacturer"],
+                "model": device["model"],
+            }
+            assert (trigger["type"], trigger["subtype"]) in triggers(wanted["model"])
+            assert trigger["domain"] == "mqtt"
+        else:
+            # Nothing else fires on messages and times alone, never on what a restart does to a state.
+            assert trigger["trigger"] == "time"
+            assert isinstance(trigger["at"]["entity_id"], Input)
+
+
+@blueprints
+def test_it_starts_once_for_each_type_of_event(path: Path) -> None:
+    starts = [trigger.get("subtype", "time") for trigger in load(path)["triggers"]]
+    assert len(starts) == len(set(starts))
+
+
+def test_the_sensors_that_are_asked_for_exist() -> None:
+    components = devices()["Clan"]["components"]
+    for name, keys in {"war_starting": ["war_start"], "war_ending": ["war_end", "attacks_left"]}.items():
+        inputs = load(next(path for path in FILES if path.stem == name))["blueprint"]["input"]
+        filters = [one["selector"]["entity"]["filter"][0] for one in inputs.values() if "entity" in one["selector"]]
+        for wanted, key in zip(filters, keys, strict=True):
+            assert wanted["domain"] == components[key]["platform"]
+            assert wanted.get("device_class") == components[key].get("device_class")
+    for key in ("war_start", "war_end"):
+        assert "'preparation_start'" in components[key]["json_attributes_template"]
+    assert "'members'" in components["attacks_left"]["json_attributes_template"]
+    assert components["opponent"]["default_entity_id"].endswith("_opponent")
+
+
+def test_every_kind_of_upgrade_can_be_chosen() -> None:
+    blueprint = load(next(path for path in FILES if path.stem == "upgrade_finished"))
+    upgrades = {event_type.value for event_type in _SENTENCES if event_type.value.endswith("_upgraded")}
+    assert {trigger["subtype"] for trigger in blueprint["triggers"]} == upgrades
+    kinds = blueprint["variables"]["kind_of_type"]
+    assert set(kinds) == upgrades
+    (choices,) = options(blueprint)
+    assert set(kinds.values()) <= {choice["value"] for choice in choices}

@@ -1,0 +1,95 @@
+"""Acceptance with the real programs: python -m tests.home [--old]; the exit status tells how it went.
+
+It needs the lab, a folder of scripts that run Home Assistant and Node-RED, and Mosquitto.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import signal
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.brokers import find_program
+from tests.home.check_automations import check_blueprints
+from tests.home.check_controls import check_controls
+from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
+from tests.home.check_node_red import check_node_red
+from tests.home.check_restarts import check_restarts
+from tests.home.dashboard import check_dashboard
+from tests.home.lab import Lab, LabError
+from tests.home.report import Report
+from tests.home.stage import Stage, staging
+
+# What Home Assistant says itself when its broker goes away.
+_OF_BROKER_RESTARTS = (
+    "Disconnected from MQTT server",
+    "Failed to connect to MQTT server",
+    "Error returned from MQTT server: The connection was lost",
+    "Error talking to MQTT: The client is not currently connected",
+    "_async_resubscribe_and_publish_birth_message",
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.home", description=__doc__)
+    parser.add_argument("--old", action="store_true", help="with the lab's older Home Assistant")
+    parser.add_argument("--quick", action="store_true", help="without the restarts, which take minutes")
+    options = parser.parse_args()
+    report = Report()
+    program = find_program("mosquitto")
+    if program is None:
+        report.note("Mosquitto is not installed (Debian: apt install mosquitto mosquitto-clients)")
+        return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        lab = Lab()
+        with tempfile.TemporaryDirectory(prefix="coc2mqtt-home-") as folder:
+            asyncio.run(_run(lab, program, Path(folder), report, old=options.old, quick=options.quick))
+    except LabError as error:
+        report.note(str(error))
+        return 2
+    return report.end()
+
+
+async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: bool, quick: bool) -> None:
+    async with staging(lab, program, folder, old=old) as stage:
+        report.head(
+            f"coc2mqtt {version('coc2mqtt')} on Python {platform.python_version()}, Home Assistant {stage.home.version}"
+        )
+        await stage.bridge.start()
+        await _look(stage, report)
+        report.head("Dashboard")
+        await check_dashboard(stage, report, folder)
+        check_log(stage, report)
+        report.head("Automations")
+        automations = await check_blueprints(stage, report)
+        check_log(stage, report)
+        report.head("Node-RED")
+        red_version = await check_node_red(lab, stage, report)
+        report.note(f"Node-RED {red_version}")
+        if not quick:
+            report.head("Restarts")
+            await check_restarts(stage, report, automations)
+        report.head("In the end")
+        check_log(stage, report, allowed=_OF_BROKER_RESTARTS)
+
+
+async def _look(stage: Stage, report: Report) -> None:
+    report.head("Entities")
+    await check_values(stage, report)
+    await check_ids(stage, report)
+    await check_statistics(stage, report)
+    check_log(stage, report)
+    report.head("Controls")
+    await check_rename(stage, report)
+    await check_controls(stage, report)
+    check_log(stage, report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

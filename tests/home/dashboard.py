@@ -1,0 +1,72 @@
+"""Our dashboard in a real Home Assistant, adapted as a user adapts it, and as a browser shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from tests.home.browser import browsing, has_browser
+from tests.home.home_assistant import until
+from tests.home.stage import INSTANCE
+
+if TYPE_CHECKING:
+    from tests.home.browser import Browser
+    from tests.home.report import Report
+    from tests.home.stage import Stage
+
+URL = "clash-of-clans"
+_FILE = Path(__file__).parents[2] / "config" / "dashboard.yaml"
+_PATIENCE = 60.0
+# What the front end puts in the place of a card, or on one, that shows something that is not there.
+_ERRORS = ("hui-error-card", "hui-warning", "hui-warning-element", "hui-error-badge", "hui-error-heading-badge")
+
+
+async def load_dashboard(stage: Stage) -> None:
+    """Put the dashboard there with the stage's clan, player and bridge."""
+    text = await asyncio.to_thread(_FILE.read_text)
+    for word, own in (
+        ("2pp", stage.clan.removeprefix("#").lower()),
+        ("900pucpv", stage.player.removeprefix("#").lower()),
+        ("coc2mqtt_home", f"coc2mqtt_{INSTANCE}"),
+    ):
+        text = text.replace(word, own)
+    config = yaml.safe_load(text)
+    about = {"url_path": URL, "title": "Clash of Clans", "icon": "mdi:shield-sword", "mode": "storage"}
+    await stage.home.ask("lovelace/dashboards/create", **about, show_in_sidebar=True, require_admin=False)
+    await stage.home.ask("lovelace/config/save", url_path=URL, config=config)
+
+
+async def show_dashboard(stage: Stage, browser: Browser) -> None:
+    """Open it and return when its cards are there; the browser must be logged in."""
+    await browser.open(f"{stage.home.address}/{URL}/clan")
+
+    async def shown() -> bool:
+        elements = await browser.elements()
+        return elements.get("hui-tile-card", 0) > 10 and "hui-entities-card" in elements
+
+    await until("the cards of the dashboard", _PATIENCE, shown)
+    await asyncio.sleep(3)
+
+
+async def check_dashboard(stage: Stage, report: Report, folder: Path) -> None:
+    """Check that the dashboard loads, and that each of its cards finds what it shows."""
+    await load_dashboard(stage)
+    if not has_browser():
+        report.note("The dashboard was not looked at: there is no chromedriver (Debian: apt install chromium-driver)")
+        return
+    async with browsing(folder) as browser:
+        await browser.resize(1400, 1600)
+        await browser.log_in(stage.home)
+        wrong, cards = [], 0
+        try:
+            await show_dashboard(stage, browser)
+        except TimeoutError as error:
+            wrong.append(str(error))
+        elements = await browser.elements()
+        cards = sum(n for name, n in elements.items() if name.startswith("hui-") and name.endswith("-card"))
+        wrong += [f"{n} {name}" for name, n in elements.items() if name in _ERRORS]
+        wrong += await browser.texts(*_ERRORS)
+    report.check("the dashboard shows every card, and none complains", wrong, f"{cards} cards")

@@ -1,0 +1,64 @@
+"""What is retained on the broker, and what passes there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import aiomqtt
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_QUIET = 0.7
+
+
+async def retained(port: int, topics: str = "#") -> dict[str, Any]:
+    """Return what a broker has retained, by topic; what is no JSON as bytes."""
+    found: dict[str, Any] = {}
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe(topics, qos=1)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(_QUIET):
+                    message = await anext(client.messages)
+                if message.retain:
+                    found[str(message.topic)] = _decode(bytes(message.payload))
+    return found
+
+
+@contextlib.asynccontextmanager
+async def listening(port: int, topics: str) -> AsyncIterator[list[tuple[str, Any]]]:
+    """Give a list that messages are added to as they pass, those that were retained left out."""
+    seen: list[tuple[str, Any]] = []
+
+    async def listen(client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            if message.retain:
+                continue
+            seen.append((str(message.topic), _decode(bytes(message.payload))))
+
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe(topics, qos=1)
+        task = asyncio.create_task(listen(client))
+        try:
+            yield seen
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def publish(port: int, topic: str, payload: bytes) -> None:
+    """Publish one message, not retained."""
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.publish(topic, payload, qos=1)
+
+
+def _decode(payload: bytes) -> Any:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return payload

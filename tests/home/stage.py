@@ -1,0 +1,116 @@
+"""The stage: the scripted game, a broker, the bridge as a process, and Home Assistant."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from coc2mqtt.demo import DemoServer, World
+from coc2mqtt.homeassistant.topics import object_id
+from tests.brokers import Mosquitto, free_port
+from tests.home.home_assistant import Home
+from tests.service.bridges import TOKEN, BridgeProcess
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from tests.home.lab import Lab
+
+INSTANCE = "demo"
+# Seconds; what is watched rarely is looked at when somebody asks for it.
+FAST, RARE = 1.0, 3600.0
+
+
+class Stage:
+    """All of them, running; ``clan`` is at war in a public war log, ``private_clan`` hides its own.
+
+    ``player``, of a clan that is not watched, is looked at each second, ``fighter``, who is in the clan's war and has
+    attacks left, once an hour; ``other_player`` is not watched at first.
+    """
+
+    def __init__(self, world: World, server: DemoServer, broker: Mosquitto, bridge: BridgeProcess, home: Home) -> None:
+        self.world, self.server, self.broker, self.bridge, self.home = world, server, broker, bridge, home
+        self.clan, self.private_clan = world.clan_tags
+        self.player, self.other_player = world.player_tags
+        self.fighter = _fighter(world)
+        self.restarts: dict[str, Callable[[], Awaitable[None]]] = {
+            "Home Assistant": self.restart_home,
+            "broker": self.restart_broker,
+            "bridge": self.restart_bridge,
+        }
+
+    async def restart_home(self) -> None:
+        """Stop Home Assistant and start it with all that it knows."""
+        await self.home.stop()
+        await self.home.start(keep=True)
+
+    async def restart_broker(self) -> None:
+        """Kill the broker and start it again; it has forgotten what it retained."""
+        self.broker.restart()
+
+    async def restart_bridge(self) -> None:
+        """Stop the bridge and start it again."""
+        await self.bridge.end(signal.SIGTERM)
+        await self.bridge.start()
+
+    def device(self, tag: str) -> str:
+        """Return the identifier of a clan's or a player's device."""
+        return object_id(INSTANCE, "clan" if tag in self.world.clan_tags else "player", tag)
+
+    def bridge_entity(self, platform: str, key: str) -> str:
+        """Return the id of an entity of the bridge."""
+        return f"{platform}.coc2mqtt_{INSTANCE}_{key}"
+
+    def rename_clan(self, name: str) -> None:
+        """Give the clan another name."""
+        self.world._people.watched_clan(self.clan).name = name
+        self.world._chronicle.touch("clan", self.clan)
+
+
+@contextlib.asynccontextmanager
+async def staging(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIterator[Stage]:
+    """Set the stage: everything runs but the bridge, and the clan is in battle."""
+    world = World(seed=3, clans=2, members=12, players=2)
+    world.declare_war(world.clan_tags[0], preparation=timedelta(0))
+    world.begin_battle(world.clan_tags[0])
+    world.attack(world.clan_tags[0], "clan")
+    world.attack(world.clan_tags[0], "opponent")
+    async with DemoServer(world, port=free_port(), token=SecretStr(TOKEN)) as server:
+        with Mosquitto(program, folder, "max_queued_messages 0") as broker:
+            bridge = BridgeProcess(folder, _settings(world, server, broker))
+            home = Home(lab, broker.port, old=old)
+            await home.start(keep=False)
+            try:
+                yield Stage(world, server, broker, bridge, home)
+            finally:
+                await home.stop()
+                await bridge.kill_if_running()
+
+
+def _fighter(world: World) -> str:
+    """Return one of the clan who has not attacked."""
+    war = world.current_war(world.clan_tags[0])
+    assert war is not None
+    return next(str(member["tag"]) for member in war["clan"]["members"] if "attacks" not in member)
+
+
+def _settings(world: World, server: DemoServer, broker: Mosquitto) -> dict[str, Any]:
+    return {
+        "instance": INSTANCE,
+        "api": {"base_url": server.base_url, "tokens": [TOKEN], "requests_per_second": 100},
+        "mqtt": {"host": broker.host, "port": broker.port},
+        "watch": {
+            "clans": [{"tag": tag, "interval": FAST, "war_interval": FAST} for tag in world.clan_tags],
+            "players": [
+                {"tag": world.player_tags[0], "interval": FAST},
+                {"tag": _fighter(world), "interval": RARE},
+            ],
+            "maintenance": {"interval": FAST},
+        },
+        "log": {"level": "info"},
+    }
