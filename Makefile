@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test chaos crash home fuzz check audit format lock clean
+.PHONY: demo test chaos crash home fuzz check audit format schemas lock clean
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -36,6 +36,10 @@ audit: $(VENV)/.audit  ## known vulnerabilities of what is installed, where thei
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schemas: $(VENV)/.dev  ## docs/payloads.md and docs/schemas anew, from the models
+	rm -f docs/schemas/*.json
+	$(BIN)/coc2mqtt schema --write docs
 
 lock:  ## the lock files anew, from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra embedded --extra fast -o requirements/runtime.lock

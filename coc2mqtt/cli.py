@@ -95,6 +95,27 @@ def healthcheck(
     typer.echo("healthy")
 
 
+@app.command("schema")
+def payload_schema(
+    name: Annotated[str | None, typer.Argument(help="The schema to print; else all are listed.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write all of them, and a page about them, into a folder.")] = None,
+) -> None:
+    """Print the JSON schema of a payload that is published or accepted, or list them with their topics."""
+    # Only here, because to build them all takes a while.
+    from coc2mqtt.cli_schema import SchemaError, list_schemas, print_schema, write_schemas  # noqa: PLC0415
+
+    try:
+        if write is not None:
+            typer.echo(write_schemas(write))
+        elif name is not None:
+            typer.echo(print_schema(name), nl=False)
+        else:
+            typer.echo("\n".join(list_schemas()))
+    except SchemaError as error:
+        typer.echo(f"coc2mqtt: {error}", err=True)
+        raise typer.Exit(_MISUSED) from None
+
+
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration file."""

@@ -20,6 +20,7 @@ from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health
 from coc2mqtt.journal.errors import DamagedError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
+from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import OFFLINE, Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.broker import EmbeddedBroker
 from coc2mqtt.mqtt.commands import Commands
@@ -29,6 +30,7 @@ from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.knock import port_is_open
 from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, iso_time
+from coc2mqtt.mqtt.replay import Replay
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.sweep import Announcements, Sweep
@@ -214,7 +216,13 @@ class _Parts:
             else None,
             patience=patience,
         )
-        self._commands = Commands(self.watches, health=self._report)
+        self._log_level = LogLevel(changed=self._level_changed)
+        self._commands = Commands(
+            self.watches,
+            health=self._report,
+            replay=Replay(journal, noted=delivery.noted),
+            log_level=self._log_level,
+        )
         rivals = Rivals(topics, instance=settings.instance, run_id=self._run_id)
         sweep = Sweep(
             topics,
@@ -273,7 +281,11 @@ class _Parts:
             tokens=len(settings.api.tokens),
             homeassistant=settings.homeassistant.enabled,
             commands=self._commands.names,
+            log_level=self._log_level.name,
         )
+
+    def _level_changed(self) -> None:
+        self._bridge.info_changed()
 
     def _committed(self, resource: Resource) -> None:
         self._retained.mark(resource)

@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
+from coc2mqtt.durations import DURATION, read_duration
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import CLAN_INTERVAL, MINIMUM_INTERVAL, PLAYER_INTERVAL, WAR_INTERVAL, Watch
 from coc2mqtt.mqtt.topics import check_topic
@@ -41,11 +42,9 @@ SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD":
 
 # The same as for watches that are asked for over MQTT (seconds).
 _LONGEST_INTERVAL = 7 * 24 * 3600.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])?")
 _LONGEST_LOGIN = 65_535
 # What goes into the first line of an HTTP request as it is.
 _PATH = re.compile(r"/[!-~]*")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", None: "seconds"}
 
 
 # What the functions below raise is read behind the key that it concerns: "mqtt.port must be a number".
@@ -65,18 +64,6 @@ def _read_number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a number")  # noqa: TRY004 - pydantic wants a ValueError
     return value
-
-
-def _read_duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.fullmatch(str(value).strip())
-    try:
-        if match:
-            return timedelta(**{_UNITS[match[2]]: float(match[1])})
-    except OverflowError:
-        pass
-    raise ValueError(f"{value!r} is no duration: write seconds, or a number with s, m, h or d, such as 7d")
 
 
 def _read_pending_age(value: timedelta) -> timedelta:
@@ -171,8 +158,8 @@ Topic = Annotated[str, AfterValidator(_read_topic)]
 Seconds = Annotated[float, BeforeValidator(_read_number), Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL)]
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_read_duration),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _DURATION.pattern}]}),
+    BeforeValidator(read_duration),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": DURATION.pattern}]}),
 ]
 Fields = Annotated[frozenset[str] | None, BeforeValidator(_read_list)]
 Tokens = Annotated[list[SecretStr], NoDecode, BeforeValidator(_read_list), AfterValidator(_read_tokens)]

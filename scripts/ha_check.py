@@ -16,7 +16,6 @@ import contextlib
 import json
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -65,9 +64,13 @@ class CannotCheckError(Exception):
 def verdict(report: Json, *, with_broker: bool) -> list[str]:
     """Return what a report says, in lines."""
     lines = [f"Home Assistant {report['version']}: {fault}" for fault in [*report["faults"], *report["notes"]]]
-    checked = f"{report['components']} components against its schemas"
-    checked += f", {report['entities']} entities with a broker" if with_broker else "; NOT RUN: Mosquitto is absent"
-    return [*lines, f"Home Assistant {report['version']}: {checked}: {len(report['faults'])} faults"]
+    live = f"{report['entities']} entities with a broker"
+    if not report["entities"]:
+        live = "NOT RUN with a broker: " + (
+            "mend what the schemas say" if with_broker else "Mosquitto is not installed"
+        )
+    checked = f"{report['components']} components against its schemas, {live}"
+    return [*lines, f"Home Assistant {report['version']}: {checked}; {len(report['faults'])} faults"]
 
 
 @contextlib.contextmanager
@@ -77,8 +80,10 @@ def installed(version: str, base: str | None = None) -> Iterator[str]:
         raise CannotCheckError(f"{version!r} is no version of Home Assistant: write it like 2026.11.0")
     year, month = (int(number) for number in version.split(".")[:2])
     base = base or ("python3.14" if (year, month) >= _FIRST_WITH_PYTHON_3_14 else "python3.13")
-    if not shutil.which(base):
-        raise CannotCheckError(f"there is no {base}: name another with --base")
+    try:
+        _run([base, "-c", "import venv"])
+    except CannotCheckError as error:
+        raise CannotCheckError(f"there is no {base} with venv: name another with --base") from error
     with tempfile.TemporaryDirectory(prefix="ha-check-") as folder:
         _run([base, "-m", "venv", folder])
         python = f"{folder}/bin/python"

@@ -24,8 +24,8 @@ Json = dict[str, Any]
 
 _MQTT = "homeassistant.components.mqtt"
 _PATIENCE = 30.0
-# They complain of a library that is missing, and of code of Home Assistant's own, whatever a device says.
-_OF_THE_HOUSE = {"aiohttp_fast_zlib", "homeassistant.helpers.frame"}
+# It complains of Home Assistant's own code, whatever a device says; and so do the libraries, of what they lack here.
+_OF_THE_CODE = "homeassistant.helpers.frame"
 _NO_STATES = ("", "{}", "null", "[]", '"x"', "7", "x")
 
 
@@ -47,7 +47,7 @@ class _Log(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name not in _OF_THE_HOUSE:
+        if record.name.startswith("homeassistant.") and record.name != _OF_THE_CODE:
             self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
 
 

@@ -165,6 +165,34 @@ def test_the_schema_is_json() -> None:
     assert json.loads(ended.stdout)["title"] == "Settings"
 
 
+def test_the_schemas_of_all_payloads_are_listed_printed_and_written(tmp_path: Path) -> None:
+    listed = CliRunner().invoke(app, ["schema"])
+    assert listed.exit_code == 0
+    assert ["event-member_joined", "coc/clan/<TAG>/member_joined"] in [
+        line.split() for line in listed.stdout.splitlines()
+    ]
+    printed = CliRunner().invoke(app, ["schema", "event-member_joined"])
+    assert json.loads(printed.stdout)["title"] == "MemberJoinedEvent"
+    written = CliRunner().invoke(app, ["schema", "--write", str(tmp_path)])
+    assert written.exit_code == 0
+    assert (tmp_path / "schemas" / "event-member_joined.json").read_text() == printed.stdout
+    assert "schemas/event-member_joined.json" in (tmp_path / "payloads.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["member"], "there is no schema 'member': 'coc2mqtt schema' lists those that there are"),
+        (["--write", "/dev/null/docs"], "the schemas cannot be written below /dev/null/docs: Not a directory"),
+    ],
+)
+def test_a_schema_that_cannot_be_had_is_told_in_one_sentence(arguments: list[str], reason: str) -> None:
+    ended = CliRunner().invoke(app, ["schema", *arguments])
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith(f"coc2mqtt: {reason}")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_the_configuration_in_effect_is_shown_without_its_secrets(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 import structlog
 
-from coc2mqtt.logs import configure_logging
+from coc2mqtt.logs import LogLevel, configure_logging, log_level, set_log_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from coc2mqtt.logs import LogLevelName
+
 SECRET = "secret-that-nobody-may-see"
+LEVELS: tuple[LogLevelName, ...] = ("debug", "info", "warning", "error")
+# As every module has one: made when nothing was configured yet.
+EARLY = structlog.get_logger()
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +119,33 @@ def test_a_traceback_is_told_without_local_variables(
     assert SECRET not in text
     if style == "json":
         assert json.loads(text)["event"] == "it failed"
+
+
+def test_another_level_holds_at_once_for_loggers_that_were_there_before(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("error", "json")
+    used = structlog.get_logger()
+    used.error("something")
+    lines(capsys)
+    for number, level in enumerate(LEVELS):
+        set_log_level(level)
+        assert log_level() == level
+        for log in (EARLY, used, structlog.get_logger(), logging.getLogger("library")):
+            for name in LEVELS:
+                getattr(log, name)("something")
+        said = [line["level"] for line in json_lines(capsys)]
+        assert said == [*LEVELS[number:] * 3, *LEVELS[max(number, 2) :]]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_level_is_the_configured_one_until_it_is_set(level: LogLevelName) -> None:
+    configure_logging(level, "console")
+    assert log_level() == level
+
+
+def test_that_the_level_has_changed_is_told_and_that_it_is_the_same_is_not() -> None:
+    configure_logging("info", "json")
+    told: list[str] = []
+    level = LogLevel(changed=lambda: told.append(level.name))
+    for name in ("info", "debug", "debug", "error"):
+        level.set(name)
+    assert told == ["debug", "error"]

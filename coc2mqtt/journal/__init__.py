@@ -9,7 +9,7 @@ from coc2mqtt.journal.errors import (
     ReadFailedError,
     WriteFailedError,
 )
-from coc2mqtt.journal.protocol import Journal, JournalCounts, JournalEntry, StoredWatch
+from coc2mqtt.journal.protocol import Journal, JournalCounts, JournalEntry, Selection, StoredWatch
 from coc2mqtt.journal.sqlite import SqliteJournal
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "JournalError",
     "NewerSchemaError",
     "ReadFailedError",
+    "Selection",
     "SqliteJournal",
     "StoredWatch",
     "WriteFailedError",

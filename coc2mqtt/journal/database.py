@@ -12,7 +12,7 @@ from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, read_failed, write_fa
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
     from coc2mqtt.journal.errors import DamagedError
@@ -79,7 +79,7 @@ class Database:
         """The number of the last event that a file which could not be opened speaks of, 0 where it does not."""
         return self._file.last_seq
 
-    async def read(self, query: str, parameters: Iterable[Any] = ()) -> list[Any]:
+    async def read(self, query: str, parameters: Iterable[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Return the rows of one query, which sees what was committed and nothing else."""
         async with self._lock:
             try:

@@ -31,6 +31,18 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events are wanted; None is any. ``kinds`` are those of the resources that the events were seen in."""
+
+    kinds: frozenset[Kind] | None = None
+    tag: str | None = None
+    event_type: str | None = None
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
 class StoredWatch:
     """What was last decided about a clan, a war or a player at run time: a watch, or None to stop watching it."""
 
@@ -106,6 +118,16 @@ class Journal(Protocol):
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         """Mark events as delivered; they are kept for a while. What is delivered already or unknown is passed over."""
+
+    async def delivered(
+        self, *, after: int = 0, since: float | None = None, only: Selection = EVERYTHING, limit: int = 100
+    ) -> list[JournalEntry]:
+        """Return the first ``limit`` events that are delivered, still kept, and have ``seq > after``, in order of seq.
+
+        With ``since`` (Unix time in seconds) they begin with the first one of that time or later: of what follows, one
+        may be older by its timestamp where the clock was set back. ``only`` leaves out what is not asked for. It holds
+        up nobody, however much is kept: others take their turns in between.
+        """
 
     async def save_watch(self, watch: Watch, *, anew: Sequence[Resource] = ()) -> None:
         """Store a watch, in place of what was stored for the same kind and tag, and drop the snapshots of ``anew``."""

@@ -13,6 +13,7 @@ import structlog
 
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.journal.archive import Archive
 from coc2mqtt.journal.codec import (
     check,
     checksum,
@@ -26,7 +27,7 @@ from coc2mqtt.journal.codec import (
 from coc2mqtt.journal.database import Database
 from coc2mqtt.journal.errors import DamagedError
 from coc2mqtt.journal.outbox import OLDEST_IS_TOO_OLD, Dropped, Outbox
-from coc2mqtt.journal.protocol import JournalCounts, JournalEntry, StoredWatch
+from coc2mqtt.journal.protocol import EVERYTHING, JournalCounts, JournalEntry, Selection, StoredWatch
 from coc2mqtt.journal.sqlite_errors import damaged
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class SqliteJournal:
     ) -> None:
         self._rng = rng or random.SystemRandom()
         self._database = Database(path, self._rng)
+        self._archive = Archive(self._database)
         self._path = path
         self._keep_delivered = keep_delivered.total_seconds()
         self._clock = clock
@@ -245,6 +247,16 @@ class SqliteJournal:
             await self._outbox.delivered(connection)
 
         await self._database.transact(mark)
+
+    async def delivered(
+        self, *, after: int = 0, since: float | None = None, only: Selection = EVERYTHING, limit: int = 100
+    ) -> list[JournalEntry]:
+        """Return the first delivered events that are wanted."""
+        rows = await self._archive.read(after, since, only, limit)
+        try:
+            return [_entry(*row) for row in rows]
+        except ValueError as error:
+            raise damaged(self._path, f"delivered events after {after}: {error}") from error
 
     async def save_watch(self, watch: Watch, *, anew: Sequence[Resource] = ()) -> None:
         """Store a watch, and drop the snapshots of ``anew``."""

@@ -132,10 +132,10 @@ class Announcer:
             device, wanted = self._devices[topic], self._wanted[topic]
             old = self._owed.pop(topic, None)
             payload = self._step(topic, device, wanted) if old is None else _unpack(old)
+            # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
+            device.told, device.retained = zlib.crc32(payload or _NOTHING), _pack(payload or _NOTHING)
             if payload is not None:
-                # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
                 device.said_at = asyncio.get_running_loop().time()
-                device.told, device.retained = zlib.crc32(payload), _pack(payload)
                 try:
                     await self._say(session, topic, payload)
                 except BaseException:

@@ -45,6 +45,8 @@ _HEALTH_PACE = 5.0
 _POLLS_INTERVAL = 30.0
 # So many of them, and what the broker refused is said once more.
 _RETRY_EVERY = 4
+# What a packet with an answer takes beside it (bytes): a topic, most of all.
+_AROUND_ANSWER = 1024
 # So many topics on which answers do not arrive are said.
 _UNANSWERABLE = 10
 # Measured on Home Assistant: a new event entity misses what is published in the first half second after its
@@ -101,6 +103,7 @@ class Bridge:
         self._pace = pace
         self._watches_changed = asyncio.Event()
         self._news = asyncio.Event()
+        self._info_changed = asyncio.Event()
         self._unanswerable: set[str] = set()
         self.figures = RequestFigures()
 
@@ -113,6 +116,10 @@ class Bridge:
         """Have ``bridge/health`` published soon: something in it has changed that a user is waiting for."""
         self._news.set()
 
+    def info_changed(self) -> None:
+        """Have ``bridge/info`` published again."""
+        self._info_changed.set()
+
     async def serve(self, session: Session) -> None:
         """Speak over one connection until it is lost."""
         await self._rivals.look(session)
@@ -124,6 +131,7 @@ class Bridge:
         self._mark_everything()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_watches(session))
+            group.create_task(self._report_info(session))
             group.create_task(self._report_health(session))
             group.create_task(self._report_polls(session))
             group.create_task(self._listen(session, group))
@@ -145,7 +153,8 @@ class Bridge:
 
     async def _introduce(self, session: Session) -> None:
         await self._retained.say(session, self._topics.bridge("state"), ONLINE)
-        if await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode()):
+        self._info_changed.clear()
+        if await self._say_info(session):
             self._rivals.introduced()
         self._watches_changed.set()
 
@@ -169,6 +178,15 @@ class Bridge:
             watches = [await self._watches.describe(watch) for watch in self._watches.watched(None, None)]
             payload = WatchesPayload(watches=watches).encode()
             await self._retained.say(session, self._topics.bridge("watches"), payload)
+
+    async def _report_info(self, session: Session) -> None:
+        while True:
+            await self._info_changed.wait()
+            self._info_changed.clear()
+            await self._say_info(session)
+
+    async def _say_info(self, session: Session) -> bool:
+        return await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode())
 
     async def _report_health(self, session: Session) -> None:
         for number in itertools.count():
@@ -225,7 +243,8 @@ class Bridge:
 
     async def _answer(self, session: Session, message: Message) -> None:
         command = self._topics.command(message.topic)
-        response = await self._commands.answer(command, message.payload, retained=message.retain)
+        room = session.largest_packet - _AROUND_ANSWER - len(message.correlation_data or b"")
+        response = await self._commands.answer(command, message.payload, retained=message.retain, room=room)
         wished, usual = message.response_topic, self._topics.response(command or "unknown")
         for topic in [wished, usual] if wished is not None and self._may_answer_on(wished) else [usual]:
             try:

@@ -62,12 +62,21 @@ class Delivery:
         self._refused: set[str] = set()
         # Published without the broker's word so far: as many as there are workers.
         self._unanswered: set[int] = set()
+        # With the broker's word, which the journal has not noted yet.
+        self._unnoted: set[int] = set()
+        self._progress = asyncio.Event()
         self.figures = DeliveryFigures()
         self.last: JournalEntry | None = None
 
     async def recall(self) -> None:
         """Look up the last event of the run before."""
         self.last = await self._journal.last_delivered()
+
+    async def noted(self) -> None:
+        """Return when the journal has noted all that the broker has acknowledged up to now."""
+        waited_for = set(self._unnoted)
+        while waited_for & self._unnoted:
+            await self._progress.wait()
 
     async def run(self, session: Session) -> None:
         """Deliver over one connection until it is lost or this is cancelled.
@@ -85,7 +94,7 @@ class Delivery:
                 await self._read(queues)
         finally:
             # A connection that broke takes the workers with it, not what they have achieved.
-            await self._journal.acknowledge(_drain(acknowledged))
+            await self._acknowledge(_drain(acknowledged))
 
     async def _read(self, queues: list[asyncio.Queue[JournalEntry]]) -> None:
         seq = 0
@@ -121,6 +130,7 @@ class Delivery:
             self._unanswered.discard(entry.seq)
             if self.last is None or entry.seq > self.last.seq:
                 self.last = entry
+            self._unnoted.add(entry.seq)
             acknowledged.put_nowait(entry.seq)
 
     async def _note(self, acknowledged: asyncio.Queue[int]) -> None:
@@ -128,11 +138,17 @@ class Delivery:
             first = await acknowledged.get()
             seqs = [first, *_drain(acknowledged)]
             try:
-                await self._journal.acknowledge(seqs)
+                await self._acknowledge(seqs)
             except asyncio.CancelledError:
                 for seq in seqs:
                     acknowledged.put_nowait(seq)
                 raise
+
+    async def _acknowledge(self, seqs: list[int]) -> None:
+        await self._journal.acknowledge(seqs)
+        self._unnoted.difference_update(seqs)
+        self._progress.set()
+        self._progress = asyncio.Event()
 
 
 def _drain(queue: asyncio.Queue[int]) -> list[int]:

@@ -19,7 +19,12 @@ _LONGEST_SUMMARY = 600
 
 
 def encode_event(entry: JournalEntry) -> bytes:
-    """Return an event's payload, at most EVENT_LIMIT bytes.
+    """Return an event as it is published, at most EVENT_LIMIT bytes."""
+    return event_payload(entry).encode()
+
+
+def event_payload(entry: JournalEntry) -> EventPayload:
+    """Return an event's payload, which takes at most EVENT_LIMIT bytes.
 
     A very long name or summary is cut. What is larger even so loses changes from the end, then its longest metadata, of
     a list entry by entry from the end; ``metadata.left_out`` says how many.
@@ -43,8 +48,8 @@ def encode_event(entry: JournalEntry) -> bytes:
             summary=summary,
             changes=changes,
             metadata={**metadata, "left_out": left_out} if left_out else metadata,
-        ).encode()
-        if len(payload) <= EVENT_LIMIT or not (changes or metadata):
+        )
+        if len(payload.encode()) <= EVENT_LIMIT or not (changes or metadata):
             return payload
         left_out += 1
         if changes:

@@ -6,9 +6,11 @@ Times are ISO 8601 with milliseconds and offset, always UTC. Keys are only ever 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
 
@@ -25,10 +27,16 @@ def shorten(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
-class Payload(BaseModel):
-    """A JSON object that is published."""
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Payload(BaseModel):
+    """A JSON object that is published.
+
+    A text below a field says in its schema what the name does not.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def encode(self) -> bytes:
         """Return the bytes to publish."""
@@ -39,22 +47,32 @@ class ChangePayload(Payload):
     """One field that differs."""
 
     field: str
+    """The API's key, such as `clanPoints`; in deeper levels with dots, such as `warLeague.name`."""
     old_value: Any
+    """Null where there was none. Of a list only the entries that differ, of a long text its beginning."""
     new_value: Any
+    """As `old_value`."""
 
 
 class EventPayload(Payload):
     """An event. ``id`` is the same whenever the same event is sent again; ``seq`` grows with each event."""
 
     id: str
+    """32 hexadecimal digits; the same whenever the same event is sent again."""
     seq: int
+    """Grows with each event of a bridge, with gaps."""
     event_type: str
     tag: str
+    """The clan's or player's, with its `#`; `api` for the API."""
     name: str | None
-    timestamp: str
+    """The clan's or player's; null where it is not known."""
+    timestamp: Time
+    """When the change was seen."""
     summary: str
+    """One English sentence, to be shown as it is."""
     changes: list[ChangePayload]
     metadata: dict[str, Any]
+    """What else there is to say; its keys depend on the type of the event."""
 
 
 class OnlinePayload(Payload):
@@ -67,9 +85,11 @@ class ApiStatusPayload(Payload):
     """Whether the Clash of Clans API can be asked, since when, and what is wrong."""
 
     state: Literal["ok", "maintenance", "unreachable", "denied"]
-    since: str
+    since: Time
     message: str | None
+    """What is wrong, and what to do; null while all is well."""
     address: str | None
+    """The address that the API sees, where it refuses the token for it."""
 
 
 class ClanPayload(Payload):
@@ -88,13 +108,13 @@ class ClanPayload(Payload):
     war_wins: int | None
     is_war_log_public: bool | None
     badge_url: str | None
-    updated_at: str
+    updated_at: Time
 
 
 class PollPayload(Payload):
     """When the API last answered for a clan or a player; said with each change, and every five minutes."""
 
-    polled_at: str
+    polled_at: Time
 
 
 class WarSidePayload(Payload):
@@ -124,16 +144,17 @@ class WarPayload(Payload):
     state: str | None
     war_log: Literal["public", "private"]
     war_id: str | None
-    preparation_start_time: str | None
-    start_time: str | None
-    end_time: str | None
+    """The same as in the events of this war."""
+    preparation_start_time: Time | None
+    start_time: Time | None
+    end_time: Time | None
     team_size: int | None
     attacks_per_member: int | None
     status: WarStatus | None
     clan: WarSidePayload | None
     opponent: WarSidePayload | None
     members_with_attacks_left: list[WarMemberPayload]
-    updated_at: str
+    updated_at: Time
 
 
 class PlayerClanPayload(Payload):
@@ -150,7 +171,7 @@ class PlayerWarPayload(Payload):
     state: str | None
     attacks_left: int
     attack_pending: bool
-    end_time: str | None
+    end_time: Time | None
 
 
 class PlayerPayload(Payload):
@@ -170,7 +191,7 @@ class PlayerPayload(Payload):
     role: str | None
     clan: PlayerClanPayload | None
     war: PlayerWarPayload | None
-    updated_at: str
+    updated_at: Time
 
 
 class InfoPayload(Payload):
@@ -180,7 +201,7 @@ class InfoPayload(Payload):
     instance: str
     run_id: str
     host: str
-    started_at: str
+    started_at: Time
     protocol: str
     base_topic: str
     api_base_url: str
@@ -188,6 +209,7 @@ class InfoPayload(Payload):
     tokens: int
     homeassistant: bool
     commands: list[str]
+    log_level: LogLevelName
 
 
 class WatchPayload(Payload):
@@ -217,7 +239,7 @@ class LastEventPayload(Payload):
     tag: str
     name: str | None
     summary: str
-    timestamp: str
+    timestamp: Time
     seq: int
 
 
@@ -238,7 +260,7 @@ class HealthPayload(Payload):
     healthy: bool
     problems: list[str]
     uptime_seconds: float
-    connected_since: str | None
+    connected_since: Time | None
     reconnects: int
     api_status: str | None
     polls: int

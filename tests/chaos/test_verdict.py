@@ -64,7 +64,9 @@ class Teller:
         return Seen(_TOPICS.event(kind, event.tag, event.event_type.value), payload, retain=False)
 
     def trouble(self, event_type: EventType, at: float, tag: str = "api") -> Seen:
-        return self.write(Kind.API, Event(event_type, tag, timestamp=at))
+        over = event_type in (EventType.MAINTENANCE_END, EventType.API_RESTORED)
+        metadata = {"duration_seconds": 1.0} if over else {"error": "maintenance", "message": "later"}
+        return self.write(Kind.API, Event(event_type, tag, timestamp=at, metadata=metadata))
 
 
 @pytest.fixture

@@ -125,6 +125,7 @@ class Line:
     """
 
     protocol = "5"
+    largest_packet = 268_435_455
 
     def __init__(self, broker: Broker, *, breaks_at: int | None = None) -> None:
         self._broker = broker

@@ -11,7 +11,6 @@ from coc2mqtt.events.engine import Engine
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.announcer import Announcer
 from coc2mqtt.mqtt.bridge import Bridge
-from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import ConnectionLostError
@@ -20,7 +19,7 @@ from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
-from tests.mqtt.watched import health, info
+from tests.mqtt.watched import commands, health, info
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -85,7 +84,7 @@ class Program:
                 watched=self.watches.find,
             ),
             delivery=Delivery(self.journal, topics),
-            commands=Commands(self.watches, health=health),
+            commands=commands(self.watches, journal=self.journal),
             watches=self.watches,
             rivals=Rivals(topics, instance="home", run_id="1"),
             info=info,

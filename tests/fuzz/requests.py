@@ -11,8 +11,8 @@ from tests.fuzz.odd import ANYTHING, JSON, VALUES, torn, written
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-COMMANDS = ["watch", "unwatch", "list", "poll", "health_check"]
-NAMES = st.sampled_from([*COMMANDS * 4, "watch", "watch", "unwatch", "replay", "log_level", "nonsense", None])
+COMMANDS = ["watch", "unwatch", "list", "poll", "replay", "log_level", "health_check"]
+NAMES = st.sampled_from([*COMMANDS * 4, "watch", "watch", "unwatch", "replay", "nonsense", None])
 # Few, so that what one request watches the next one finds.
 TAGS = ["#2PP", "#8QQ", "2pp", " %232PP ", "#2po", "2PP\n", '"#2PP"']
 ODD_TAGS = [
@@ -75,6 +75,26 @@ def _objects(draw: DrawFn) -> bytes:
     return written(request)
 
 
+_REPLAY: dict[str, st.SearchStrategy[Any]] = {
+    "since_seq": st.sampled_from([0, 1, 2**63 - 1, 2**63, -1, None, True, "1"]) | st.integers(),
+    "since": st.sampled_from(["1h", "7 d", "1e3s", "9" * 400 + "d", "2026-11-24T12:00:00Z", None, 5])
+    | st.datetimes().map(lambda time: f"{time.isoformat()}+14:00"),
+    "kind": st.sampled_from(["clan", "player", "api", "war", None]),
+    "tag": TAG,
+    "event_type": st.sampled_from(["member_joined", "war_new", "dance", None]),
+    "limit": st.sampled_from([1, 500, 0, 501, 1.0]),
+    "level": st.sampled_from(["debug", "DEBUG", "loud", None]),
+}
+
+
+def _replays() -> st.SearchStrategy[bytes]:
+    """A request for events, with a few of its keys, or a bare text."""
+    some = st.lists(st.sampled_from([*_REPLAY, "since_seq"]), min_size=1, max_size=3, unique=True).flatmap(
+        lambda keys: st.fixed_dictionaries({key: _REPLAY[key] for key in keys})
+    )
+    return (some | _REPLAY["since"] | _REPLAY["since_seq"]).map(written)
+
+
 @st.composite
 def _at_the_limit(draw: DrawFn) -> bytes:
     """A request of about 64 kB."""
@@ -100,6 +120,7 @@ PAYLOADS: st.SearchStrategy[bytes] = st.sampled_from(
         _objects(),
         _objects(),
         _objects().flatmap(torn),
+        _replays(),
         TAG.map(lambda text: text.encode(errors="surrogatepass")),
         ANYTHING,
         JSON.map(lambda value: written({"tag": "#2PP", "transaction": value})),

@@ -15,12 +15,11 @@ from pydantic import SecretStr
 from coc2mqtt.clash import ClashClient
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.payloads import ResponsePayload
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import NAMES, PAYLOADS
-from tests.mqtt.watched import health
+from tests.mqtt.watched import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +41,7 @@ class Asked:
         self.journal = journal
         self.changed: list[Watch] = []
         self._engine, self._watches = self._begin()
-        self._commands = Commands(self._watches, health=health)
+        self._commands = commands(self._watches, journal=self.journal)
 
     def _begin(self) -> tuple[Engine, WatchList]:
         engine = Engine(ClashClient([SecretStr("any")]), self.journal)
@@ -79,6 +78,8 @@ class Asked:
             gone = {(one["kind"], one["tag"]) for one in data["unwatched"]}
             assert gone
             assert now.keys() == {(watch.kind.value, watch.tag) for watch in before} - gone
+        if command == "replay":
+            assert data == {"events": [], "next_seq": None}
         if command == "list":
             assert {(one["kind"], one["tag"]) for one in data["watches"]} <= now.keys()
 

@@ -22,7 +22,6 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
-from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.payloads import ResponsePayload
@@ -35,7 +34,7 @@ from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import COMMANDS, PAYLOADS
 from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.watched import health, info
+from tests.mqtt.watched import commands, health, info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +123,7 @@ class House:
                 watched=self.watches.find,
             ),
             delivery=Delivery(journal, topics),
-            commands=Commands(self.watches, health=health),
+            commands=commands(self.watches, journal=journal),
             watches=self.watches,
             rivals=Rivals(topics, instance="home", run_id="1"),
             info=info,

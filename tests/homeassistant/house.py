@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.mqtt.states import api_status, facets
 from coc2mqtt.mqtt.topics import Topics
-from tests.events.builders import clan, member, player, war
+from coc2mqtt.mqtt.war_state import player_war
+from tests.events.builders import attack, clan, member, player, war
 from tests.homeassistant.builders import BADGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from coc2mqtt.mqtt.payloads import Payload
 
 Json = dict[str, Any]
 
@@ -19,42 +25,28 @@ SEEN = "2027-01-15T08:00:00.000+00:00"
 # As long as a name can be that the bridge publishes, of letters that take four bytes.
 LONG_NAME = "\N{CASTLE}\N{CROSSED SWORDS}\N{EUROPEAN CASTLE}" * 85
 _TOPICS = Topics()
+_CLAN, _WAR, _PLAYER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), Resource(Kind.PLAYER, "#900PUCPV")
 
 
 def retained(*, state: str = "inWar") -> Json:
-    """Return the payloads by topic, as objects; with the fields that the bridge is still to get, where it has none."""
-    found = {
-        **_of(Resource(Kind.CLAN, "#2PP"), _clan()),
-        **_of(Resource(Kind.WAR, "#2PP"), _war(state)),
-        **_of(Resource(Kind.PLAYER, "#900PUCPV"), _player()),
+    """Return the payloads by topic, as objects."""
+    clan_now, war_now, player_now = (Snapshot(data, {}, AT) for data in (_clan(), _war(state), _player()))
+    part = player_war("#900PUCPV", "#2PP", war_now)
+    return {
+        **_of(_CLAN, facets(_CLAN, clan_now, polled_at=AT)),
+        **_of(_WAR, facets(_WAR, war_now)),
+        **_of(_PLAYER, facets(_PLAYER, player_now, polled_at=AT, war=part)),
         _TOPICS.api_status: orjson.loads(api_status(Snapshot(_api(), {}, AT)).encode()),
-        **{_TOPICS.state(kind, tag, "poll"): {"polled_at": SEEN} for kind, tag in _WATCHED},
         _TOPICS.bridge("state"): {"state": "online"},
         _TOPICS.bridge("info"): {"version": "1.2.3", "log_level": "info"},
         _TOPICS.bridge("health"): _health(),
     }
-    war_state = found[_TOPICS.state(Kind.WAR, "#2PP", "war")]
-    war_state["clan"]["attacks_left"] = 97
-    war_state["members_with_attacks_left"] = [
-        {"tag": f"#2P{number}", "name": LONG_NAME, "position": number, "attacks_left": 2} for number in range(1, 51)
-    ]
-    found[_TOPICS.state(Kind.PLAYER, "#900PUCPV", "player")]["war"] = {
-        "clan_tag": "#2PP",
-        "state": "inWar",
-        "attacks_left": 1,
-        "attack_pending": True,
-        "end_time": SEEN,
-    }
-    return found
 
 
-_WATCHED = ((Kind.CLAN, "#2PP"), (Kind.PLAYER, "#900PUCPV"))
-
-
-def _of(resource: Resource, data: Json) -> Json:
+def _of(resource: Resource, states: Mapping[str, Payload]) -> Json:
     return {
         _TOPICS.state(resource.kind, resource.tag, facet): orjson.loads(payload.encode())
-        for facet, payload in facets(resource, Snapshot(data, {}, AT)).items()
+        for facet, payload in states.items()
     }
 
 
@@ -82,6 +74,7 @@ def _war(state: str) -> Json:
             "name": LONG_NAME if side == "opponent" else "The Order",
             "members": [{"tag": f"#2P{number}", "name": LONG_NAME, "mapPosition": number} for number in range(1, 51)],
         }
+    whole["clan"]["members"][49] |= {"tag": "#900PUCPV", "attacks": [attack("#900PUCPV", "#8Q2", 1)]}
     return whole
 
 

@@ -40,6 +40,7 @@ class RecordingSession:
     """
 
     protocol = "5"
+    largest_packet = 268_435_455
 
     def __init__(self, before: Callable[[str, bytes], Awaitable[None]] | None = None) -> None:
         self._before = before

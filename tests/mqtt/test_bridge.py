@@ -12,7 +12,6 @@ from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
-from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.connection import ConnectionOptions
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
@@ -25,7 +24,7 @@ from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, war
 from tests.mqtt.recording import RecordingSession, happened, running
 from tests.mqtt.sessions import connected
-from tests.mqtt.watched import WatchedInMemory, health, info
+from tests.mqtt.watched import LevelInMemory, WatchedInMemory, commands, health, info
 from tests.service.observer import observing
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ class JournalInMemory:
     def __init__(self) -> None:
         self.snapshots = dict(SNAPSHOTS)
         self._entries: dict[int, JournalEntry] = {}
+        self.done: dict[int, JournalEntry] = {}
         self._arrived = asyncio.Condition()
 
     @property
@@ -68,6 +68,9 @@ class JournalInMemory:
             self._entries[number] = JournalEntry(number, f"{number:032x}", Kind.CLAN, record)
             self._arrived.notify_all()
 
+    async def delivered(self, *, after: int, limit: int, **_: Any) -> list[JournalEntry]:
+        return [entry for seq, entry in self.done.items() if seq > after][:limit]
+
     async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
         return [entry for seq, entry in self._entries.items() if seq > after][:limit]
 
@@ -77,7 +80,8 @@ class JournalInMemory:
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         for seq in seqs:
-            self._entries.pop(seq, None)
+            if (entry := self._entries.pop(seq, None)) is not None:
+                self.done[seq] = entry
 
 
 class Parts:
@@ -94,6 +98,7 @@ class Parts:
             watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
             discovery=discovery if home_assistant else None,
         )
+        self.level = LevelInMemory()
         self.bridge = Bridge(
             topics,
             retained=self.retained,
@@ -104,14 +109,15 @@ class Parts:
                 watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
             ),
             delivery=Delivery(self.journal.journal, topics),
-            commands=Commands(self.watches, health=health),
+            commands=commands(self.watches, journal=self.journal, level=self.level),
             watches=self.watches,
             rivals=Rivals(topics, instance="home", run_id="1"),
-            info=info,
+            info=lambda session: info(session).model_copy(update={"log_level": self.level.name}),
             health=health,
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,
             rng=random.Random(7),
         )
+        self.level.changed = self.bridge.info_changed
 
 
 class Moments(RecordingSession):

@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.payloads import HealthPayload, ResponsePayload
-from tests.mqtt.watched import HEALTH, WatchedInMemory, health
+from tests.mqtt.watched import HEALTH, WatchedInMemory, commands
 
-COMMANDS = ["watch", "unwatch", "list", "poll", "health_check"]
+COMMANDS = ["watch", "unwatch", "list", "poll", "replay", "log_level", "health_check"]
 CLAN = Watch(Kind.CLAN, "#2PP", 60.0)
 PLAYER = Watch(Kind.PLAYER, "#2PP", 120.0)
 OTHER = Watch(Kind.CLAN, "#8QQ", 60.0)
-
-
-def commands(watches: WatchedInMemory) -> Commands:
-    return Commands(watches, health=health)
 
 
 async def ask(watches: WatchedInMemory, command: str | None, payload: bytes | dict[str, Any], **how: bool) -> Any:

@@ -17,7 +17,7 @@ from coc2mqtt.mqtt.topics import Topics
 from tests.mqtt.recording import RecordingSession, happened, number_of, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, MutableMapping
+    from collections.abc import AsyncIterator, Iterable, MutableMapping
     from pathlib import Path
 
     Lines = list[MutableMapping[str, Any]]
@@ -281,3 +281,36 @@ async def test_a_backlog_larger_than_everything_in_flight_is_delivered(journal: 
         await until_delivered(journal)
     assert len(recording.published) == 40 * len(TAGS)
     assert len({message.data["id"] for message in recording.published}) == 40 * len(TAGS)
+
+
+@pytest.mark.parametrize("loses_connection", [False, True])
+async def test_what_the_broker_has_acknowledged_can_be_waited_for_until_the_journal_has_noted_it(
+    tmp_path: Path, loses_connection: bool
+) -> None:
+    acknowledging, may_go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(SqliteJournal):
+        async def acknowledge(self, seqs: Iterable[int]) -> None:
+            if not acknowledging.is_set():
+                acknowledging.set()
+                await may_go_on.wait()
+            await super().acknowledge(seqs)
+
+    async with Slow(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(10):
+        recording = RecordingSession()
+        delivery = Delivery(journal, Topics())
+        await delivery.noted()  # nothing is under way
+        await commit(journal, ONE, 1)
+        async with running(delivery.run(recording.session)):
+            await acknowledging.wait()
+            await commit(journal, ONE, 2)
+            await recording.until(lambda: len(recording.published) == 2)
+            waiting = asyncio.create_task(delivery.noted())
+            await journal.counts()
+            assert not waiting.done()
+            if not loses_connection:
+                may_go_on.set()
+                await waiting
+                assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
+        await waiting
+        assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]

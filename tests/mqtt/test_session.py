@@ -200,3 +200,23 @@ async def run(*command: str) -> None:
         *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(("protocol", "transport"), WAYS)
+async def test_a_look_gets_all_that_is_retained_and_nothing_of_it_remains_for_others(
+    mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
+) -> None:
+    port = mosquitto(*listening(transport)).port
+    reading = replace(READER, port=port, transport=transport)
+    # More than an inbox holds.
+    kept = [f"coc/clan/{number}/state" for number in range(300)]
+    async with connected(reading, protocol) as session:
+        for topic in [*kept, "coc/other/1/state"]:
+            await session.publish(topic, b"1", retain=True)
+        seen: list[Message] = []
+        await session.look("coc/clan/+/state", seen.append)
+        assert {message.topic for message in seen} == {*kept}
+        await session.publish("coc/clan/1/state", b"2")
+        await session.subscribe("coc/sentinel")
+        await session.publish("coc/sentinel", b"3")
+        assert await collect(session, 1) == [Message("coc/sentinel", b"3")], "it is not subscribed any more"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.mqtt.topics import Topics, check_topic
+from coc2mqtt.mqtt.topics import Topics, check_topic, fits
 
 TOPICS = Topics("coc")
 
@@ -95,3 +95,28 @@ def test_a_topic_to_publish_on_is_accepted(topic: str) -> None:
 def test_any_other_is_refused_in_words(topic: str, trouble: str) -> None:
     with pytest.raises(ValueError, match=trouble):
         check_topic(topic)
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "topic", "expected"),
+    [
+        ("coc/clan/+/state/clan", "coc/clan/2PP/state/clan", True),
+        ("coc/clan/+/state/clan", "coc/clan/2PP/state/war", False),
+        ("coc/clan/+", "coc/clan/2PP/joined", False),
+        ("coc/+/+", "coc/clan", False),
+        ("coc/clan", "coc/clan", True),
+    ],
+)
+def test_a_filter_fits_level_by_level(topic_filter: str, topic: str, expected: bool) -> None:
+    assert fits(topic_filter, topic) is expected
+
+
+@pytest.mark.parametrize("base", ["coc", "games/coc"])
+def test_the_tag_is_read_from_a_topic(base: str) -> None:
+    topics = Topics(base)
+    for kind in (Kind.CLAN, Kind.PLAYER):
+        topic = topics.state(kind, "#2PP", "availability")
+        assert topics.tag(topic) == "#2PP"
+        assert fits(topics.states(kind, "availability"), topic)
+    assert topics.tag(f"{base}/clan/2pp/state/availability") is None
+    assert topics.tag(f"{base}/clan") is None

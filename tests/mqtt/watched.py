@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.mqtt.commands import CommandError
+from coc2mqtt.mqtt.commands import CommandError, Commands
 from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, WatchPayload
+from coc2mqtt.mqtt.replay import Replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from coc2mqtt.events.watch import Watch
+    from coc2mqtt.journal.protocol import JournalEntry, Selection
+    from coc2mqtt.logs import LogLevelName
+    from coc2mqtt.mqtt.commands import Level, Watches
+    from coc2mqtt.mqtt.replay import DeliveredEvents
     from coc2mqtt.mqtt.session import Session
 
 HEALTH = HealthPayload(
@@ -60,7 +65,42 @@ def info(session: Session) -> InfoPayload:
         tokens=1,
         homeassistant=True,
         commands=[],
+        log_level="info",
     )
+
+
+class DeliveredInMemory:
+    """As much of a journal as a replay reads, without any choice; notes what it was asked for."""
+
+    def __init__(self, entries: Iterable[JournalEntry] = ()) -> None:
+        self.entries = list(entries)
+        self.asked: list[tuple[float | None, Selection]] = []
+
+    async def delivered(self, *, after: int, since: float | None, only: Selection, limit: int) -> list[JournalEntry]:
+        self.asked.append((since, only))
+        return [entry for entry in self.entries if entry.seq > after][:limit]
+
+
+class LevelInMemory:
+    """A level of the log that is nobody's; ``changed`` is called when it is set."""
+
+    def __init__(self) -> None:
+        self.changed: Callable[[], None] = lambda: None
+        self.name: LogLevelName = "info"
+
+    def set(self, level: LogLevelName) -> None:
+        self.name = level
+        self.changed()
+
+
+async def everything_noted() -> None:
+    """In place of a delivery in which nothing is under way."""
+
+
+def commands(watches: Watches, *, journal: DeliveredEvents | None = None, level: Level | None = None) -> Commands:
+    """Return commands for a list of watches; without a journal nothing was ever delivered."""
+    replay = Replay(journal or DeliveredInMemory(), noted=everything_noted, clock=lambda: 1_800_000_000.0)
+    return Commands(watches, health=health, replay=replay, log_level=level or LevelInMemory())
 
 
 class WatchedInMemory:

@@ -14,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from coc2mqtt.mqtt import payloads
+from coc2mqtt.mqtt.schemas import schemas
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -125,20 +125,8 @@ async def observing(
                 await listening
 
 
-_STATES: dict[str, type[payloads.Payload]] = {
-    "availability": payloads.OnlinePayload,
-    "clan": payloads.ClanPayload,
-    "war": payloads.WarPayload,
-    "player": payloads.PlayerPayload,
-    "status": payloads.ApiStatusPayload,
-}
-_BRIDGE: dict[str, type[payloads.Payload]] = {
-    "state": payloads.OnlinePayload,
-    "info": payloads.InfoPayload,
-    "health": payloads.HealthPayload,
-    "watches": payloads.WatchesPayload,
-    "response": payloads.ResponsePayload,
-}
+# Before there is a loop, which it would hold up to build them.
+_CHECKS = {name: (schema.checks, schema.retained) for name, schema in schemas().items()}
 
 
 def check_payload(message: Seen) -> None:
@@ -147,11 +135,16 @@ def check_payload(message: Seen) -> None:
     if levels[0] != "coc" or levels[1:3] == ["bridge", "request"] or not message.payload:
         return
     if message.is_event:
-        assert not message.retain, message.topic
         assert len(message.payload) <= 2048
-        event = payloads.EventPayload.model_validate(message.data)
-        assert event.event_type == levels[-1]
-        return
-    model = _BRIDGE[levels[2]] if levels[1] == "bridge" else _STATES[levels[-1]]
-    model.model_validate(message.data)
-    assert message.retain is (levels[2] != "response"), message.topic
+        name = f"event-{levels[-1]}"
+    elif levels[2] == "response":
+        # To what is no command there is an answer as well.
+        name = f"response-{levels[3]}" if f"response-{levels[3]}" in _CHECKS else "response-list"
+    elif levels[1] == "bridge":
+        name = f"bridge-{levels[2]}"
+    else:
+        name = f"state-{levels[-1]}"
+    assert name in _CHECKS, message.topic
+    check, retained = _CHECKS[name]
+    check.validate_python(message.data, strict=True)
+    assert message.retain is retained, message.topic

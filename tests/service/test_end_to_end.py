@@ -283,7 +283,7 @@ async def test_every_request_is_answered(
 
         await observer.publish("coc/bridge/request/dance", b"{}")
         await observer.until(lambda: answer("dance"), "an answer to an unknown command")
-        assert "watch, unwatch, list, poll, health_check" in answer("dance")["error"]
+        assert "watch, unwatch, list, poll, replay, log_level, health_check" in answer("dance")["error"]
 
         await observer.publish("coc/bridge/request/list", ResponseTopic="reply/here", CorrelationData=b"42")
         await observer.until(lambda: observer.retained("reply/here"), "an answer where it was asked for")

@@ -1,0 +1,68 @@
+"""Events once more, for whoever was not there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from coc2mqtt.mqtt.command_answers import ReplayData
+from coc2mqtt.mqtt.events import event_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from coc2mqtt.journal.protocol import JournalEntry, Selection
+    from coc2mqtt.mqtt.command_requests import ReplayRequest
+    from coc2mqtt.mqtt.payloads import EventPayload
+
+# What every broker and client takes.
+LARGEST_ANSWER = 128 * 1024
+# Of an answer, what is not the events (bytes): the longest transaction, all escaped, is most of it.
+_AROUND = 2048
+
+
+class DeliveredEvents(Protocol):
+    """What a replay reads of a journal."""
+
+    async def delivered(self, *, after: int, since: float | None, only: Selection, limit: int) -> list[JournalEntry]:
+        """Return the first events that are delivered; see ``Journal``."""
+
+
+class Replay:
+    """Gives pages of the events that were delivered.
+
+    ``noted`` returns when the journal knows of all that the broker has acknowledged: an event that was published just
+    before somebody subscribed is among the delivered ones when they ask. ``clock`` gives Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        journal: DeliveredEvents,
+        *,
+        noted: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._noted = noted
+        self._clock = clock
+
+    async def page(self, request: ReplayRequest, *, room: int = LARGEST_ANSWER) -> ReplayData:
+        """Return what is asked for as far as ``room`` (bytes) lasts, and one event at least.
+
+        Raises CommandError where the request does not say where to begin.
+        """
+        after, since = request.begin(self._clock())
+        only = request.selection()
+        await self._noted()
+        # One more than asked for tells whether there is more.
+        entries = await self._journal.delivered(after=after, since=since, only=only, limit=request.limit + 1)
+        events: list[EventPayload] = []
+        left = min(room, LARGEST_ANSWER) - _AROUND
+        for entry in entries[: request.limit]:
+            event = event_payload(entry)
+            left -= len(event.encode()) + 1
+            if events and left < 0:
+                break
+            events.append(event)
+        more = len(events) < len(entries)
+        return ReplayData(events=events, next_seq=events[-1].seq if more else None)
