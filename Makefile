@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-.PHONY: demo test chaos crash home fuzz check audit format schemas lock clean
+.PHONY: demo test chaos crash fuzz check audit format schemas home lock clean
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 

@@ -111,7 +111,7 @@ def _destruction(identity: Identity, topic: str, key: str, name: str, side: str)
     return NumberSensor(
         **identity.ids("sensor", key),
         name=name,
-        icon="mdi:fire" if side == "clan" else "mdi:home-fire",
+        icon="mdi:fire" if side == "clan" else "mdi:fire-alert",
         unit_of_measurement="%",
         suggested_display_precision=1,
         state_topic=topic,

@@ -22,6 +22,8 @@ GAP = 2.0
 PACE = 0.1
 # So many devices that went while Home Assistant may have been away are remembered.
 _BURIED = 200
+# So long (seconds) it takes Home Assistant at most from the last message that it heeds to its last will.
+_CLOSING = 60.0
 
 _NOTHING = b""
 
@@ -60,8 +62,8 @@ class Announcer:
         self._wanted: dict[str, bytes] = {}
         self._when_done: dict[str, list[Callable[[], None]]] = {}
         self._knows_broker = self._home_assistant_is_there = False
-        # Compressed: what went unseen, and what of it is to be shown once more.
-        self._buried: dict[str, bytes] = {}
+        # Compressed: what went, with the time, and what of it is to be shown once more.
+        self._buried: dict[str, tuple[bytes, float]] = {}
         self._owed: dict[str, bytes] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -95,6 +97,7 @@ class Announcer:
 
     def connected(self) -> None:
         """Take note of a new connection: what the broker retains, and whether Home Assistant is there, is unknown."""
+        self._forget_what_was_seen()
         self.again()
         for device in self._devices.values():
             device.retained = None
@@ -109,9 +112,10 @@ class Announcer:
 
     def born(self) -> None:
         """Take note that Home Assistant has just started: it wants to be told everything again."""
+        self._forget_what_was_seen()
         self._home_assistant_is_there = True
         self.again()
-        self._owed |= self._buried
+        self._owed |= {topic: packed for topic, (packed, _) in self._buried.items()}
         self._buried.clear()
         for topic in self._owed:
             device = self._devices.setdefault(topic, _Device(retained=_NOTHING))
@@ -119,6 +123,7 @@ class Announcer:
 
     def died(self) -> None:
         """Take note that Home Assistant has gone."""
+        self._forget_what_was_seen()
         self._home_assistant_is_there = False
 
     async def idle(self) -> None:
@@ -172,11 +177,18 @@ class Announcer:
         if not wanted and not device.retained and (self._knows_broker or device.retained is not None):
             return None  # Home Assistant warns of the removal of a device that it does not know
         step = next_step(None if device.retained is None else _unpack(device.retained), wanted)
-        if device.retained and (not wanted or step != wanted) and not self._home_assistant_is_there:
-            self._buried.setdefault(topic, device.retained)
+        if device.retained and (not wanted or step != wanted):
+            before, _ = self._buried.pop(topic, (device.retained, None))
+            self._buried[topic] = before, asyncio.get_running_loop().time()
             if len(self._buried) > _BURIED:
                 del self._buried[next(iter(self._buried))]
         return step
+
+    def _forget_what_was_seen(self) -> None:
+        """Forget what went while Home Assistant was there; the last of it may have come when it was closing down."""
+        if self._home_assistant_is_there:
+            long_ago = asyncio.get_running_loop().time() - _CLOSING
+            self._buried = {topic: (packed, at) for topic, (packed, at) in self._buried.items() if at > long_ago}
 
     def _done(self, topic: str) -> None:
         del self._wanted[topic]

@@ -14,7 +14,7 @@ from coc2mqtt.mqtt.events import encode_event
 from coc2mqtt.mqtt.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from coc2mqtt.journal.protocol import Journal, JournalEntry
     from coc2mqtt.mqtt.connection import Session
@@ -73,7 +73,7 @@ class Delivery:
         self.last = await self._journal.last_delivered()
 
     async def noted(self) -> None:
-        """Return when the journal has noted all that the broker has acknowledged up to now."""
+        """Return when the journal has noted what the broker has acknowledged up to now, or it is to be sent again."""
         waited_for = set(self._unnoted)
         while waited_for & self._unnoted:
             await self._progress.wait()
@@ -94,7 +94,11 @@ class Delivery:
                 await self._read(queues)
         finally:
             # A connection that broke takes the workers with it, not what they have achieved.
-            await self._acknowledge(_drain(acknowledged))
+            try:
+                await self._acknowledge(_drain(acknowledged))
+            finally:
+                # What is not noted even so is published again, and nobody has to wait for it.
+                self._have_noted(set(self._unnoted))
 
     async def _read(self, queues: list[asyncio.Queue[JournalEntry]]) -> None:
         seq = 0
@@ -146,6 +150,9 @@ class Delivery:
 
     async def _acknowledge(self, seqs: list[int]) -> None:
         await self._journal.acknowledge(seqs)
+        self._have_noted(seqs)
+
+    def _have_noted(self, seqs: Iterable[int]) -> None:
         self._unnoted.difference_update(seqs)
         self._progress.set()
         self._progress = asyncio.Event()

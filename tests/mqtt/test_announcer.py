@@ -149,10 +149,25 @@ async def test_what_went_while_home_assistant_may_have_been_away_is_shown_and_re
     house.announcer.announce(REMOVAL)
     await house.settle()
     house.announcer.forget(DEVICE)
+    await asyncio.sleep(120)
     house.announcer.born()
     assert components(await house.settle()) == ([] if there else [{"level": "there"}, None])
+    await asyncio.sleep(120)
     house.announcer.born()
     assert await house.settle() == [], "once is enough"
+
+
+async def test_what_went_a_moment_before_home_assistant_did_may_have_gone_unseen() -> None:
+    house = House()
+    house.announcer.born()
+    house.announcer.announce(device("level"))
+    await house.settle()
+    house.announcer.announce(REMOVAL)
+    await house.settle()
+    house.announcer.died()
+    await asyncio.sleep(3600)
+    house.announcer.born()
+    assert components(await house.settle()) == [{"level": "there"}, None]
 
 
 async def test_after_its_last_will_home_assistant_is_taken_for_away() -> None:

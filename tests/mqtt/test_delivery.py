@@ -314,3 +314,27 @@ async def test_what_the_broker_has_acknowledged_can_be_waited_for_until_the_jour
                 assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
         await waiting
         assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
+
+
+async def test_nobody_waits_for_what_is_not_noted_because_the_delivery_was_broken_off(tmp_path: Path) -> None:
+    asked = asyncio.Queue[int]()
+
+    class Stuck(SqliteJournal):
+        async def acknowledge(self, seqs: Iterable[int]) -> None:
+            for seq in seqs:
+                asked.put_nowait(seq)
+            await asyncio.Event().wait()
+
+    async with Stuck(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(10):
+        delivery = Delivery(journal, Topics())
+        await commit(journal, ONE, 1)
+        run = asyncio.create_task(delivery.run(RecordingSession().session))
+        await asked.get()
+        waiting = asyncio.create_task(delivery.noted())
+        run.cancel()
+        await asked.get()  # the last try, which is broken off as well
+        assert not waiting.done()
+        run.cancel()
+        await asyncio.wait({run})
+        await waiting
+        assert await numbers_pending(journal) == [1]

@@ -155,6 +155,8 @@ async def test_every_change_arrives_once_on_its_topic_and_nothing_else(
         promised += Counter(["coc/api/maintenance_start", "coc/api/maintenance_end"])
         for _ in range(2):
             await observer.request("poll")
+        again = await replayed(observer)
+        assert again == sorted((message.data for message in observer.events), key=lambda event: event["seq"])
         assert await running.end() == 0
         await observer.until(lambda: observer.retained("coc/bridge/state") == {"state": "offline"}, "offline")
 
@@ -167,6 +169,17 @@ async def test_every_change_arrives_once_on_its_topic_and_nothing_else(
             check_payload(message)
             assert TOKEN.encode() not in message.payload
     assert TOKEN not in running.log
+
+
+async def replayed(observer: Observer) -> list[Any]:
+    """Return all events that there ever were, page by page."""
+    events: list[Any] = []
+    next_seq: int | None = 0
+    while next_seq is not None:
+        page = (await observer.request("replay", since_seq=next_seq, limit=20))["data"]
+        events += page["events"]
+        next_seq = page["next_seq"]
+    return events
 
 
 async def test_watches_made_by_commands_take_effect_and_survive_a_restart(
@@ -298,6 +311,10 @@ async def test_every_request_is_answered(
         assert health["data"]["healthy"] is True
         assert health["data"]["watches"] == 4
         assert observer.retained("coc/bridge/info")["instance"] == "home"
+
+        assert (await observer.request("log_level", level="debug"))["data"] == {"level": "debug"}
+        await observer.until(lambda: observer.retained("coc/bridge/info")["log_level"] == "debug", "the new level")
+        assert (await observer.request("replay", since="1h"))["data"] == {"events": [], "next_seq": None}
         for message in observer.seen:
             check_payload(message)
 
