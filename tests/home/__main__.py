@@ -19,7 +19,7 @@ from tests.home.check_automations import check_blueprints
 from tests.home.check_controls import check_controls
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
 from tests.home.check_node_red import check_node_red
-from tests.home.check_restarts import check_restarts
+from tests.home.check_restarts import check_restarts, check_unwatch_while_away
 from tests.home.dashboard import check_dashboard
 from tests.home.lab import Lab, LabError
 from tests.home.report import Report
@@ -75,6 +75,7 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         if not quick:
             report.head("Restarts")
             await check_restarts(stage, report, automations)
+            await check_unwatch_while_away(stage, report)
         report.head("In the end")
         check_log(stage, report, allowed=_OF_BROKER_RESTARTS)
 

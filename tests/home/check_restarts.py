@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.home.announced import announced_entities
 from tests.home.home_assistant import until
+from tests.home.listener import publish
 
 if TYPE_CHECKING:
     from tests.home.check_automations import Automations
@@ -46,6 +47,25 @@ async def check_restarts(stage: Stage, report: Report, automations: Automations)
     ]
     wrong += [] if moved == [activity] else [f"event entities that show something new: {moved}"]
     report.check("what happens afterwards is told once", wrong + automations.problems())
+
+
+async def check_unwatch_while_away(stage: Stage, report: Report) -> None:
+    """Stop watching while Home Assistant is off, and check that it has nothing left of it once it is back."""
+    bare = stage.private_clan.removeprefix("#")
+    await stage.home.stop()
+    await publish(stage.broker.port, "coc/bridge/request/unwatch", stage.private_clan.encode())
+    await asyncio.sleep(_QUIET)
+    await stage.home.start(keep=True)
+
+    async def gone() -> bool:
+        return not any(bare in one for one in [*await stage.home.devices(), *await stage.home.entities()])
+
+    wrong = []
+    try:
+        await until(f"the end of {stage.private_clan}", _BACK_WITHIN, gone)
+    except TimeoutError as error:
+        wrong.append(str(error))
+    report.check("what is no longer watched since Home Assistant was off is gone", wrong)
 
 
 async def _back(stage: Stage) -> tuple[list[str], float]:

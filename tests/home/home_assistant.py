@@ -106,9 +106,9 @@ class Home:
         entry = next(entry["entry_id"] for entry in entries if entry["domain"] == "mqtt")
         await self.post(f"/api/config/config_entries/entry/{entry}/reload", {})
 
-    async def add_automation(self, name: str, blueprint: str, inputs: Json) -> None:
+    async def add_automation(self, name: str, blueprint: str, inputs: Json, *, alias: str | None = None) -> None:
         """Create an automation from one of our blueprints, as its editor does."""
-        body = {"alias": name, "use_blueprint": {"path": f"coc2mqtt/{blueprint}.yaml", "input": inputs}}
+        body = {"alias": alias or name, "use_blueprint": {"path": f"coc2mqtt/{blueprint}.yaml", "input": inputs}}
         await self.post(f"/api/config/automation/config/{name}", body)
 
     def fired(self) -> list[Fired]:

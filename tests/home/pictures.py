@@ -25,6 +25,7 @@ _IMAGES = Path(__file__).parents[2] / "docs" / "images"
 # The pages have no simple sign of having drawn everything (seconds).
 _DRAWN = 8
 _ROUNDS = 12
+_CORNER = "document.querySelector('#red-ui-workspace-chart').scrollTo(0, 0)"
 
 
 def main() -> int:
@@ -69,7 +70,7 @@ async def _automate(stage: Stage) -> None:
         "war_end": entities[f"{clan}_war_end"]["entity_id"],
         "attacks_left_sensor": entities[f"{clan}_attacks_left"]["entity_id"],
     }
-    await stage.home.add_automation("attacks_left", "war_ending", inputs)
+    await stage.home.add_automation("attacks_left", "war_ending", inputs, alias="Attacks left in the war")
 
 
 async def _play(stage: Stage) -> None:
@@ -95,31 +96,37 @@ async def _home_assistant(stage: Stage, browser: Browser, images: Path) -> None:
     devices = await stage.home.devices()
     bridge = next(device["id"] for device in devices.values() if device["model"] == "Bridge")
     for name, path, size in (
-        ("clan", f"/config/devices/device/{devices[stage.device(stage.clan)]['id']}", (1280, 1500)),
-        ("player", f"/config/devices/device/{devices[stage.device(stage.player)]['id']}", (1280, 1150)),
-        ("bridge", f"/config/devices/device/{bridge}", (1280, 1150)),
+        ("clan", f"/config/devices/device/{devices[stage.device(stage.clan)]['id']}", (1280, 2000)),
+        ("player", f"/config/devices/device/{devices[stage.device(stage.player)]['id']}", (1280, 1350)),
+        ("bridge", f"/config/devices/device/{bridge}", (1280, 1350)),
         ("blueprint", "/config/automation/edit/attacks_left", (1100, 1050)),
     ):
         await browser.resize(*size)
         await browser.open(stage.home.address + path)
         await asyncio.sleep(_DRAWN)
         await browser.picture(images / f"home-assistant-{name}.png")
-    await browser.resize(1500, 1500)
+    await browser.resize(1500, 1300)
     await show_dashboard(stage, browser)
     await asyncio.sleep(_DRAWN)
     await browser.picture(images / "home-assistant-dashboard.png")
 
 
 async def _node_red(browser: Browser, images: Path) -> None:
-    await browser.resize(1500, 760)
+    await browser.resize(1400, 1060)
     await browser.open(f"http://{BASE}/")
     await asyncio.sleep(_DRAWN)
     for action in ("core:toggle-palette", "core:toggle-sidebar"):
         await browser.run("RED.actions.invoke(arguments[0])", action)
+    await browser.resize(1400, 760)
     await asyncio.sleep(2)
+    await browser.run(_CORNER)
+    await asyncio.sleep(1)
     await browser.picture(images / "node-red-events.png")
+    await browser.resize(1400, 1060)
     await browser.run("RED.workspaces.show(RED.nodes.getWorkspaceOrder()[1])")
-    await asyncio.sleep(2)
+    await asyncio.sleep(1)
+    await browser.run(_CORNER)
+    await asyncio.sleep(1)
     await browser.picture(images / "node-red-watches.png")
 
 
