@@ -115,7 +115,7 @@ class ClanPayload(Payload):
 
 
 class PollPayload(Payload):
-    """When the API last answered for a clan or a player; said with each change, and every five minutes."""
+    """When the API last answered for a clan or a player; said every five minutes."""
 
     polled_at: Time
 

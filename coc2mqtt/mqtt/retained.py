@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 
 # A message that takes a retained one away (MQTT 3.1.1, section 3.3.1.3).
 _NOTHING = b""
-# Seconds; where nothing changes. A home's recorder keeps each of them.
+# Seconds: a home's recorder and its logbook keep each of them.
 _POLL_SAID_EVERY = 300.0
 
 
@@ -137,12 +137,18 @@ class RetainedState:
 
     async def say_poll(self, session: Session, watch: Watch) -> None:
         """Publish when the API last answered for a watch, unless that was said less than five minutes ago."""
-        resource, polled_at = Resource(watch.kind, watch.tag), self._polled_at(watch.kind, watch.tag)
+        polled_at = self._news_of_poll(Resource(watch.kind, watch.tag))
+        if polled_at is not None:
+            payload = PollPayload(polled_at=iso_time(polled_at)).encode()
+            await self.say(session, self._topics.state(watch.kind, watch.tag, "poll"), payload)
+
+    def _news_of_poll(self, resource: Resource) -> float | None:
+        """Return when the API last answered for a clan or a player where that is to be said, and take it for said."""
+        polled_at = self._polled_at(resource.kind, resource.tag)
         if polled_at is None or polled_at - self._polls_said.get(resource, 0.0) < _POLL_SAID_EVERY:
-            return
+            return None
         self._polls_said[resource] = polled_at
-        payload = PollPayload(polled_at=iso_time(polled_at)).encode()
-        await self.say(session, self._topics.state(watch.kind, watch.tag, "poll"), payload)
+        return polled_at
 
     @property
     def refused(self) -> bool:
@@ -168,11 +174,9 @@ class RetainedState:
             await self._show(session, resource, snapshot, watch)
 
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
-        polled_at = self._polled_at(watch.kind, watch.tag)
+        polled_at = None if resource.kind is Kind.WAR else self._news_of_poll(resource)
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
         states = facets(resource, snapshot, polled_at=polled_at, war=war)
-        if polled_at is not None:
-            self._polls_said[resource] = polled_at
         for facet, payload in states.items():
             encoded = payload.encode()
             # Each message of it has Home Assistant look at every entity of the device.
