@@ -33,6 +33,10 @@ _log = structlog.get_logger()
 _NOTHING = b""
 # Seconds: a home's recorder and its logbook keep each of them.
 _POLL_SAID_EVERY = 300.0
+# Each message of the one has Home Assistant look at every entity of the device, and of the other is a new picture.
+_NEWS_ONLY = ("availability", "badge")
+# So long Home Assistant takes at most to take up an announcement (seconds).
+_TAKEN_UP = 1.0
 
 
 class RetainedState:
@@ -68,9 +72,9 @@ class RetainedState:
         self._ghosts: set[Resource] = set()
         # Of each watched player the clan whose war they may be in.
         self._clans: dict[str, str] = {}
-        # What was said over this connection: of each watch when it was polled, and whether it is there.
+        # What was said over this connection.
         self._polls_said: dict[Resource, float] = {}
-        self._availability_said: dict[Resource, bytes] = {}
+        self._said: dict[tuple[Resource, str], bytes] = {}
         self._refused: set[str] = set()
         self.denied = 0
 
@@ -93,7 +97,7 @@ class RetainedState:
     def connected(self) -> None:
         """Take note of a new connection: whatever was said is to be said again."""
         self._polls_said.clear()
-        self._availability_said.clear()
+        self._said.clear()
         self.announcer.connected()
 
     async def publish_marked(self, session: Session) -> None:
@@ -179,20 +183,32 @@ class RetainedState:
         states = facets(resource, snapshot, polled_at=polled_at, war=war)
         for facet, payload in states.items():
             encoded = payload.encode()
-            # Each message of it has Home Assistant look at every entity of the device.
-            if facet != "availability" or self._availability_said.get(resource) != encoded:
-                await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
-            if facet == "availability":
-                self._availability_said[resource] = encoded
+            if self._said.get((resource, facet)) == encoded:
+                continue
+            await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            if facet in _NEWS_ONLY:
+                self._said[resource, facet] = encoded
         if self._discovery is None:
             return
         # Not before its state is retained: a new entity would be unknown for a moment.
         if resource.kind is Kind.CLAN:
             clan = states.get("clan")
             badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
-            self.announcer.announce(self._discovery.clan(watch, _name(snapshot), badge_url=badge_url))
+            device = self._discovery.clan(watch, _name(snapshot), badge_url=badge_url)
+            self.announcer.announce(device)
+            if self.announcer.is_busy(device.topic):
+                self.announcer.when_done(device.topic, partial(self._repeat_badge, resource))
         elif resource.kind is Kind.PLAYER:
             self.announcer.announce(self._discovery.player(watch, _name(snapshot)))
+
+    def _repeat_badge(self, clan: Resource) -> None:
+        """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
+
+        def repeat() -> None:
+            if self._said.pop((clan, "badge"), None) is not None:
+                self.mark(clan)
+
+        asyncio.get_running_loop().call_later(_TAKEN_UP, repeat)
 
     async def _war_of(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
         """Return a player's part in the war of their clan, None where that is not watched or not known yet."""
@@ -231,8 +247,9 @@ class RetainedState:
             return
         if resource.kind is Kind.PLAYER:
             self._clans.pop(resource.tag, None)
-        for memory in (self._polls_said, self._availability_said):
-            memory.pop(resource, None)
+        self._polls_said.pop(resource, None)
+        for facet in _NEWS_ONLY:
+            self._said.pop((resource, facet), None)
         self._ghosts.discard(resource)
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:
