@@ -205,7 +205,8 @@ class _Parts:
         self.engine = Engine(api, journal, observer=self._committed, rng=rng)
         self.watches = WatchList(journal, self.engine, changed=self._watch_changed, maximum=settings.watch.maximum)
         patience = Patience(draw=rng.random)
-        self.delivery = delivery = Delivery(journal, topics, patience=patience, published=published)
+        self.delivery = delivery = Delivery(journal, topics, patience=patience, published=self._delivered)
+        self._published = published
         self._retained = RetainedState(
             journal,
             topics,
@@ -293,6 +294,10 @@ class _Parts:
             self._bridge.report()
         if self.watches.committed(resource):
             self._bridge.watches_changed()
+
+    def _delivered(self, topic: str, payload: bytes) -> None:
+        self._published(topic, payload)
+        self._bridge.report()
 
     def _watch_changed(self, watch: Watch) -> None:
         self._retained.mark_watch(watch)

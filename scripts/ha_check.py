@@ -126,15 +126,18 @@ def _ask(command: list[str], request: Json) -> Json:
 
 
 def _run(command: list[str], *, stdin: str = "", seconds: float = _LONGEST_INSTALLATION) -> str:
+    shown = " ".join(word for word in command if "\n" not in word)
     try:
         ended = subprocess.run(  # noqa: S603 - the developer's own command line
             command, input=stdin, check=True, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise CannotCheckError(f"{' '.join(command[:4])!r} has failed: {reason[:500]}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotCheckError(f"{command[0]!r} cannot be run: {str(error)[:500]}") from error
+        raise CannotCheckError(f"{shown!r} has failed: {reason[:500]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CannotCheckError(f"{shown!r} was not done after {seconds:.0f} seconds") from error
+    except OSError as error:
+        raise CannotCheckError(f"{command[0]!r} cannot be run: {error}") from error
     return ended.stdout
 
 

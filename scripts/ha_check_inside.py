@@ -13,6 +13,7 @@ import json
 import logging
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
@@ -162,12 +163,15 @@ class _House:
         self._mqtt = importlib.import_module(_MQTT)
         self._registry = importlib.import_module("homeassistant.helpers.entity_registry").async_get(hass)
         self._faults: list[str] = []
+        self._asked: list[str] = []
 
     async def live(self) -> list[str]:
         """Announce the devices, tell them everything, take them away, and return what went wrong."""
         devices, later = self._request["devices"], self._request["devices_later"]
+        await self._listen(devices)
         await self._announce_all(devices)
         await self._events(devices)
+        await self._controls(devices)
         for payload in _NO_STATES:
             for topic in self._request["states"]:
                 await self._publish(topic, payload)
@@ -210,30 +214,73 @@ class _House:
                 await self._publish(topic.replace("+", event_type), json.dumps(event), retain=False)
         await self._until("has not shown its last event", entities, self._shows_its_last)
 
+    async def _listen(self, devices: Json) -> None:
+        """Have every request taken down; long before the first, as the broker is told of it only in a moment."""
+        for topic in {part["command_topic"] for part in _entities(devices).values() if "command_topic" in part}:
+            await self._mqtt.async_subscribe(self._hass, topic, lambda message: self._asked.append(message.payload))
+
+    async def _controls(self, devices: Json) -> None:
+        """Use every control as a user does, and look at what it publishes."""
+        for key, part in _entities(devices).items():
+            for service, data in _uses(part):
+                before = len(self._asked)
+                target = {"entity_id": self._entity_id(key), **data}
+                try:
+                    await self._hass.services.async_call(part["platform"], service, target, blocking=True)
+                except Exception as error:  # noqa: BLE001 - its class differs from one service to another
+                    self._faults.append(f"{key}: {service} with {data}: {error}")
+                    continue
+                if not await _becomes_true(partial(self._has_asked, before)):
+                    self._faults.append(f"{key} has asked for nothing")
+        self._faults += [f"{payload!r} is no request" for payload in self._asked if not _is_object(payload)]
+
+    def _has_asked(self, before: int) -> bool:
+        return len(self._asked) > before
+
     def _shows_its_last(self, unique_id: str, component: Json) -> bool:
-        state = self._hass.states.get(self._entity_id(unique_id))
+        state = self._state(unique_id)
         return state is not None and state.attributes.get("event_type") == component["event_types"][-1]
 
     def _entity_id(self, unique_id: str) -> str | None:
         found = [entry.entity_id for entry in self._registry.entities.values() if entry.unique_id == unique_id]
         return found[0] if found else None
 
-    def _is_called(self, unique_id: str, component: Json) -> bool:
+    def _state(self, unique_id: str) -> Any:
         entity_id = self._entity_id(unique_id)
-        if entity_id is None or self._hass.states.get(entity_id) is None:
-            return False
-        return not _knows_entity_ids() or entity_id == component["default_entity_id"]
+        return None if entity_id is None else self._hass.states.get(entity_id)
+
+    def _is_called(self, unique_id: str, component: Json) -> bool:
+        state = self._state(unique_id)
+        return state is not None and (not _knows_entity_ids() or state.entity_id == component["default_entity_id"])
 
     def _is_known(self, unique_id: str, component: Json) -> bool:
         if component["platform"] in {"event", "button"}:
             return True
-        state = self._hass.states.get(self._entity_id(unique_id))
+        state = self._state(unique_id)
         return state is not None and state.state not in {"unknown", "unavailable"}
 
     async def _until(self, fault: str, entities: dict[str, Json], holds: Callable[[str, Json], bool]) -> None:
         """Wait until something holds for all entities, and keep the fault of those for which it never does."""
         if not await _becomes_true(lambda: all(holds(key, part) for key, part in entities.items())):
             self._faults += [f"{key} {fault}" for key, part in entities.items() if not holds(key, part)]
+
+
+def _uses(control: Json) -> list[tuple[str, Json]]:
+    """Return the services to call for a control, and with what."""
+    if control["platform"] == "button":
+        return [("press", {})]
+    if control["platform"] == "text":
+        return [("set_value", {"value": value}) for value in ("#2PP", "")]
+    if control["platform"] == "select":
+        return [("select_option", {"option": option}) for option in control["options"]]
+    return []
+
+
+def _is_object(payload: str) -> bool:
+    try:
+        return isinstance(json.loads(payload), dict)
+    except ValueError:
+        return False
 
 
 async def _becomes_true(holds: Callable[[], bool]) -> bool:

@@ -105,10 +105,13 @@ class ClanPayload(Payload):
     war_league: str | None
     capital_league: str | None
     war_win_streak: int | None
+    """Wars won in a row."""
     war_wins: int | None
     is_war_log_public: bool | None
+    """Whether its wars can be seen."""
     badge_url: str | None
     updated_at: Time
+    """When the API gave what is shown here first."""
 
 
 class PollPayload(Payload):
@@ -142,6 +145,7 @@ class WarPayload(Payload):
     """A clan's current war as it is now; without one, or behind a private war log, most of it is null."""
 
     state: str | None
+    """`notInWar`, `preparation`, `inWar` or `warEnded`, as the API says it; null where it was never seen."""
     war_log: Literal["public", "private"]
     war_id: str | None
     """The same as in the events of this war."""
@@ -149,11 +153,15 @@ class WarPayload(Payload):
     start_time: Time | None
     end_time: Time | None
     team_size: int | None
+    """How many fight on each side."""
     attacks_per_member: int | None
     status: WarStatus | None
+    """The clan's, by stars, then by destruction; null without a war."""
     clan: WarSidePayload | None
+    """The watched clan."""
     opponent: WarSidePayload | None
     members_with_attacks_left: list[WarMemberPayload]
+    """The clan's, in the order of the map."""
     updated_at: Time
 
 
@@ -188,8 +196,11 @@ class PlayerPayload(Payload):
     donations: int | None
     donations_received: int | None
     war_preference: str | None
+    """`in` or `out`."""
     role: str | None
+    """In the clan, as the API says it: `member`, `admin` (an elder), `coLeader` or `leader`."""
     clan: PlayerClanPayload | None
+    """Null: in none."""
     war: PlayerWarPayload | None
     updated_at: Time
 
@@ -203,13 +214,16 @@ class InfoPayload(Payload):
     host: str
     started_at: Time
     protocol: str
+    """The version of MQTT: `5` or `3.1.1`."""
     base_topic: str
     api_base_url: str
     requests_per_second: float
     tokens: int
+    """How many there are."""
     homeassistant: bool
     commands: list[str]
     log_level: LogLevelName
+    """From this level on lines are logged, until `log_level` sets another one."""
 
 
 class WatchPayload(Payload):
@@ -259,6 +273,7 @@ class HealthPayload(Payload):
 
     healthy: bool
     problems: list[str]
+    """What is not well, in words."""
     uptime_seconds: float
     connected_since: Time | None
     reconnects: int

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from coc2mqtt.mqtt.session import Message
+from tests.mqtt.parts import EVENT, Parts
 from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.test_bridge import EVENT, Parts
 
 
 async def answer(recording: RecordingSession, command: str, payload: bytes | dict[str, Any]) -> Any:

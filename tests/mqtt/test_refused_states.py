@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coc2mqtt.mqtt.errors import PublishDeniedError
+from tests.mqtt.parts import DEVICE, Parts
 from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.test_bridge import DEVICE, Parts
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
