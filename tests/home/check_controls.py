@@ -25,7 +25,7 @@ async def check_controls(stage: Stage, report: Report) -> None:
 
 async def _check_watch(stage: Stage, report: Report) -> None:
     tag, device = stage.other_player, stage.device(stage.other_player)
-    field = stage.bridge_entity("text", "watch_player")
+    field = await stage.bridge_entity("watch_player")
     await stage.home.call("text.set_value", entity_id=field, value=tag)
 
     async def there() -> bool:
@@ -39,7 +39,7 @@ async def _check_watch(stage: Stage, report: Report) -> None:
     wrong += await _fails("an empty field after its use", empty)
     report.check("'Watch a player' watches and empties itself", wrong, tag)
     await check_unwatch(stage, report, tag)
-    clan = stage.bridge_entity("text", "watch_clan")
+    clan = await stage.bridge_entity("watch_clan")
     await check_unwatch(stage, report, stage.private_clan)
     await stage.home.call("text.set_value", entity_id=clan, value=f" {stage.private_clan.lower()} ")
 
@@ -51,7 +51,7 @@ async def _check_watch(stage: Stage, report: Report) -> None:
 
 async def check_unwatch(stage: Stage, report: Report, tag: str) -> None:
     """Stop watching by the field in Home Assistant, and check that nothing at all is left of it."""
-    field, bare = stage.bridge_entity("text", "unwatch"), tag.removeprefix("#")
+    field, bare = await stage.bridge_entity("unwatch"), tag.removeprefix("#")
     await stage.home.call("text.set_value", entity_id=field, value=tag)
 
     async def left() -> list[str]:
@@ -83,11 +83,11 @@ async def _check_buttons(stage: Stage, report: Report) -> None:
     entities = await stage.home.entities()
     own = entities[f"{stage.device(stage.fighter)}_refresh"]["entity_id"]
     report.check("a player's 'Refresh' has the API asked at once", await pressed(own))
-    report.check("'Refresh all' as well", await pressed(stage.bridge_entity("button", "refresh")))
+    report.check("'Refresh all' as well", await pressed(await stage.bridge_entity("refresh")))
 
 
 async def _check_log_level(stage: Stage, report: Report) -> None:
-    select = stage.bridge_entity("select", "log_level")
+    select = await stage.bridge_entity("log_level")
     wrong: list[str] = []
     for level in ("debug", "warning", "info"):
         await stage.home.call("select.select_option", entity_id=select, option=level)

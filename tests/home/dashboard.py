@@ -53,6 +53,9 @@ async def show_dashboard(stage: Stage, browser: Browser) -> None:
 
 async def check_dashboard(stage: Stage, report: Report, folder: Path) -> None:
     """Check that the dashboard loads, and that each of its cards finds what it shows."""
+    if stage.home.old:
+        report.note("The dashboard was left out: this Home Assistant calls the entities otherwise")
+        return
     await load_dashboard(stage)
     if not has_browser():
         report.note("The dashboard was not looked at: there is no chromedriver (Debian: apt install chromium-driver)")

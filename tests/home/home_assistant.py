@@ -31,10 +31,14 @@ class Fired(NamedTuple):
 
 
 class Home:
-    """One Home Assistant at ``address``, its MQTT integration set up to the broker on a port."""
+    """One Home Assistant at ``address``, its MQTT integration set up to the broker on a port.
+
+    An ``old`` one knows no ``default_entity_id``: it calls entities by their names.
+    """
 
     def __init__(self, lab: Lab, broker_port: int, *, old: bool = False) -> None:
         self.version = "?"
+        self.old = old
         self._lab = lab
         self._broker_port = broker_port
         self._options = ("--port", str(PORT), *(("--old",) if old else ()))

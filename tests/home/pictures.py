@@ -98,21 +98,21 @@ async def _home_assistant(stage: Stage, browser: Browser, images: Path) -> None:
     for name, path, size in (
         ("clan", f"/config/devices/device/{devices[stage.device(stage.clan)]['id']}", (1280, 2000)),
         ("player", f"/config/devices/device/{devices[stage.device(stage.player)]['id']}", (1280, 1350)),
-        ("bridge", f"/config/devices/device/{bridge}", (1280, 1350)),
+        ("bridge", f"/config/devices/device/{bridge}", (1280, 1500)),
         ("blueprint", "/config/automation/edit/attacks_left", (1100, 1050)),
     ):
         await browser.resize(*size)
         await browser.open(stage.home.address + path)
         await asyncio.sleep(_DRAWN)
         await browser.picture(images / f"home-assistant-{name}.png")
-    await browser.resize(1500, 1300)
+    await browser.resize(1500, 1450)
     await show_dashboard(stage, browser)
     await asyncio.sleep(_DRAWN)
     await browser.picture(images / "home-assistant-dashboard.png")
 
 
 async def _node_red(browser: Browser, images: Path) -> None:
-    await browser.resize(1400, 1060)
+    await browser.resize(1400, 1100)
     await browser.open(f"http://{BASE}/")
     await asyncio.sleep(_DRAWN)
     for action in ("core:toggle-palette", "core:toggle-sidebar"):
@@ -122,7 +122,7 @@ async def _node_red(browser: Browser, images: Path) -> None:
     await browser.run(_CORNER)
     await asyncio.sleep(1)
     await browser.picture(images / "node-red-events.png")
-    await browser.resize(1400, 1060)
+    await browser.resize(1400, 1100)
     await browser.run("RED.workspaces.show(RED.nodes.getWorkspaceOrder()[1])")
     await asyncio.sleep(1)
     await browser.run(_CORNER)

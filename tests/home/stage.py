@@ -62,9 +62,9 @@ class Stage:
         """Return the identifier of a clan's or a player's device."""
         return object_id(INSTANCE, "clan" if tag in self.world.clan_tags else "player", tag)
 
-    def bridge_entity(self, platform: str, key: str) -> str:
+    async def bridge_entity(self, key: str) -> str:
         """Return the id of an entity of the bridge."""
-        return f"{platform}.coc2mqtt_{INSTANCE}_{key}"
+        return str((await self.home.entities())[f"{object_id(INSTANCE, 'bridge')}_{key}"]["entity_id"])
 
     def rename_clan(self, name: str) -> None:
         """Give the clan another name."""
