@@ -34,9 +34,10 @@ MAY_WRITE = {
 }
 STATE_OF_BRIDGE, HEALTH_CHECK = "coc/bridge/state", "coc/bridge/response/health_check"
 HEALTH = "coc/bridge/health"
-OURS = {EVENT, STATE, HEALTH, INFO, REQUEST, RESPONSE, STATE_OF_BRIDGE, HEALTH_CHECK}
+CLAN, PLAYER = "coc/clan/2PP/state/availability", "coc/player/2PP/state/availability"
+OURS = {EVENT, STATE, CLAN, PLAYER, HEALTH, INFO, REQUEST, RESPONSE, STATE_OF_BRIDGE, HEALTH_CHECK}
 MAY_READ = {
-    "coc2mqtt": {REQUEST, HEALTH_CHECK, HEALTH, INFO, STATE_OF_BRIDGE, BIRTH},
+    "coc2mqtt": {REQUEST, HEALTH_CHECK, HEALTH, INFO, STATE_OF_BRIDGE, CLAN, PLAYER, DISCOVERY, BIRTH},
     "homeassistant": {*OURS, DISCOVERY, BIRTH, "homeassistant/light/lamp/config"},
     "viewer": OURS,
 }
@@ -67,7 +68,7 @@ async def test_a_user_may_write_what_it_needs_and_nothing_else(broker: Mosquitto
 
 @pytest.mark.parametrize("user", MAY_READ)
 async def test_a_user_may_read_what_it_needs_and_nothing_else(broker: Mosquitto, user: str) -> None:
-    topics = [topic for topic in (*TOPICS, HEALTH, HEALTH_CHECK) if not topic.startswith("$")]
+    topics = [topic for topic in (*TOPICS, CLAN, PLAYER, HEALTH, HEALTH_CHECK) if not topic.startswith("$")]
     # Mosquitto grants any subscription and hands out nothing that may not be read.
     async with login(broker, user) as session, login(broker, "admin") as other:
         for topic in topics:

@@ -245,6 +245,7 @@ class Bridge:
         command = self._topics.command(message.topic)
         room = session.largest_packet - _AROUND_ANSWER - len(message.correlation_data or b"")
         response = await self._commands.answer(command, message.payload, retained=message.retain, room=room)
+        _log.debug("a request is answered", command=command, status=response.status, error=response.error)
         wished, usual = message.response_topic, self._topics.response(command or "unknown")
         for topic in [wished, usual] if wished is not None and self._may_answer_on(wished) else [usual]:
             try:
