@@ -20,7 +20,15 @@ from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.events import EVENT_LIMIT, encode_event
-from coc2mqtt.mqtt.payloads import ClanPayload, EventPayload, OnlinePayload, Payload, PlayerPayload, WarPayload
+from coc2mqtt.mqtt.payloads import (
+    BadgePayload,
+    ClanPayload,
+    EventPayload,
+    OnlinePayload,
+    Payload,
+    PlayerPayload,
+    WarPayload,
+)
 from coc2mqtt.mqtt.states import facets
 from coc2mqtt.mqtt.topics import Topics, check_topic
 from tests.events.replay import POLLERS, Remembered
@@ -37,6 +45,7 @@ Said = Answer | ClashError
 TROUBLE = {"poll_error", "watch_unavailable", "watch_available", "war_log_private", "war_log_public"}
 _MODELS: dict[str, type[Payload]] = {
     "availability": OnlinePayload,
+    "badge": BadgePayload,
     "clan": ClanPayload,
     "war": WarPayload,
     "player": PlayerPayload,
