@@ -33,6 +33,7 @@ class ClanTopics:
     availability: str
     poll: str
     clan: str
+    badge: str
     war: str
     events: str
     poll_request: str
@@ -67,7 +68,7 @@ def clan_device(
             **(of_war if war else {key: Removed(platform=component.platform) for key, component in of_war.items()}),
             **_numbers(identity, topics.clan),
             **_words(identity, topics.clan),
-            "badge": _badge(identity, topics.clan, badge_url),
+            "badge": _badge(identity, topics.badge, badge_url),
             **watched_entities(
                 identity,
                 "clan",

@@ -114,8 +114,14 @@ class ClanPayload(Payload):
     """When the API gave what is shown here first."""
 
 
+class BadgePayload(Payload):
+    """Where a clan's badge can be had; said when it changes, because each message is a new picture to who shows it."""
+
+    badge_url: str | None
+
+
 class PollPayload(Payload):
-    """When the API last answered for a clan or a player; said with each change, and every five minutes."""
+    """When the API last answered for a clan or a player; said every five minutes."""
 
     polled_at: Time
 

@@ -31,8 +31,12 @@ _log = structlog.get_logger()
 
 # A message that takes a retained one away (MQTT 3.1.1, section 3.3.1.3).
 _NOTHING = b""
-# Seconds; where nothing changes. A home's recorder keeps each of them.
+# Seconds: a home's recorder and its logbook keep each of them.
 _POLL_SAID_EVERY = 300.0
+# Each message of the one has Home Assistant look at every entity of the device, and of the other is a new picture.
+_NEWS_ONLY = ("availability", "badge")
+# So long Home Assistant takes at most to take up an announcement (seconds).
+_TAKEN_UP = 1.0
 
 
 class RetainedState:
@@ -68,9 +72,9 @@ class RetainedState:
         self._ghosts: set[Resource] = set()
         # Of each watched player the clan whose war they may be in.
         self._clans: dict[str, str] = {}
-        # What was said over this connection: of each watch when it was polled, and whether it is there.
+        # What was said over this connection.
         self._polls_said: dict[Resource, float] = {}
-        self._availability_said: dict[Resource, bytes] = {}
+        self._said: dict[tuple[Resource, str], bytes] = {}
         self._refused: set[str] = set()
         self.denied = 0
 
@@ -93,7 +97,7 @@ class RetainedState:
     def connected(self) -> None:
         """Take note of a new connection: whatever was said is to be said again."""
         self._polls_said.clear()
-        self._availability_said.clear()
+        self._said.clear()
         self.announcer.connected()
 
     async def publish_marked(self, session: Session) -> None:
@@ -137,12 +141,18 @@ class RetainedState:
 
     async def say_poll(self, session: Session, watch: Watch) -> None:
         """Publish when the API last answered for a watch, unless that was said less than five minutes ago."""
-        resource, polled_at = Resource(watch.kind, watch.tag), self._polled_at(watch.kind, watch.tag)
+        polled_at = self._news_of_poll(Resource(watch.kind, watch.tag))
+        if polled_at is not None:
+            payload = PollPayload(polled_at=iso_time(polled_at)).encode()
+            await self.say(session, self._topics.state(watch.kind, watch.tag, "poll"), payload)
+
+    def _news_of_poll(self, resource: Resource) -> float | None:
+        """Return when the API last answered for a clan or a player where that is to be said, and take it for said."""
+        polled_at = self._polled_at(resource.kind, resource.tag)
         if polled_at is None or polled_at - self._polls_said.get(resource, 0.0) < _POLL_SAID_EVERY:
-            return
+            return None
         self._polls_said[resource] = polled_at
-        payload = PollPayload(polled_at=iso_time(polled_at)).encode()
-        await self.say(session, self._topics.state(watch.kind, watch.tag, "poll"), payload)
+        return polled_at
 
     @property
     def refused(self) -> bool:
@@ -168,27 +178,37 @@ class RetainedState:
             await self._show(session, resource, snapshot, watch)
 
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
-        polled_at = self._polled_at(watch.kind, watch.tag)
+        polled_at = None if resource.kind is Kind.WAR else self._news_of_poll(resource)
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
         states = facets(resource, snapshot, polled_at=polled_at, war=war)
-        if polled_at is not None:
-            self._polls_said[resource] = polled_at
         for facet, payload in states.items():
             encoded = payload.encode()
-            # Each message of it has Home Assistant look at every entity of the device.
-            if facet != "availability" or self._availability_said.get(resource) != encoded:
-                await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
-            if facet == "availability":
-                self._availability_said[resource] = encoded
+            if self._said.get((resource, facet)) == encoded:
+                continue
+            await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            if facet in _NEWS_ONLY:
+                self._said[resource, facet] = encoded
         if self._discovery is None:
             return
         # Not before its state is retained: a new entity would be unknown for a moment.
         if resource.kind is Kind.CLAN:
             clan = states.get("clan")
             badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
-            self.announcer.announce(self._discovery.clan(watch, _name(snapshot), badge_url=badge_url))
+            device = self._discovery.clan(watch, _name(snapshot), badge_url=badge_url)
+            self.announcer.announce(device)
+            if self.announcer.is_busy(device.topic):
+                self.announcer.when_done(device.topic, partial(self._repeat_badge, resource))
         elif resource.kind is Kind.PLAYER:
             self.announcer.announce(self._discovery.player(watch, _name(snapshot)))
+
+    def _repeat_badge(self, clan: Resource) -> None:
+        """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
+
+        def repeat() -> None:
+            if self._said.pop((clan, "badge"), None) is not None:
+                self.mark(clan)
+
+        asyncio.get_running_loop().call_later(_TAKEN_UP, repeat)
 
     async def _war_of(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
         """Return a player's part in the war of their clan, None where that is not watched or not known yet."""
@@ -227,8 +247,9 @@ class RetainedState:
             return
         if resource.kind is Kind.PLAYER:
             self._clans.pop(resource.tag, None)
-        for memory in (self._polls_said, self._availability_said):
-            memory.pop(resource, None)
+        self._polls_said.pop(resource, None)
+        for facet in _NEWS_ONLY:
+            self._said.pop((resource, facet), None)
         self._ghosts.discard(resource)
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:

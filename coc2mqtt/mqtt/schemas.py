@@ -127,6 +127,7 @@ def _events() -> Iterator[Schema]:
 
 def _states() -> Iterator[Schema]:
     yield Schema("state-clan", (f"{_CLAN}/state/clan",), "state", payloads.ClanPayload)
+    yield Schema("state-badge", (f"{_CLAN}/state/badge",), "state", payloads.BadgePayload)
     yield Schema("state-war", (f"{_CLAN}/state/war",), "state", payloads.WarPayload)
     yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", payloads.PlayerPayload)
     for facet, model in (("availability", payloads.OnlinePayload), ("poll", payloads.PollPayload)):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads import (
     ApiStatusPayload,
+    BadgePayload,
     ClanPayload,
     OnlinePayload,
     Payload,
@@ -27,7 +28,7 @@ Json = dict[str, Any]
 
 # What is retained of each kind, availability last: whoever empties them is not done while it is there.
 FACETS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CLAN: ("clan", "poll", "availability"),
+    Kind.CLAN: ("clan", "badge", "poll", "availability"),
     Kind.WAR: ("war",),
     Kind.PLAYER: ("player", "poll", "availability"),
 }
@@ -53,7 +54,8 @@ def facets(
     states: dict[str, Payload] = {"availability": OnlinePayload(state="online" if online else "offline")}
     if snapshot.data is not None:
         if resource.kind is Kind.CLAN:
-            states["clan"] = _clan(resource.tag, snapshot.data, snapshot.taken_at)
+            states["clan"] = clan = _clan(resource.tag, snapshot.data, snapshot.taken_at)
+            states["badge"] = BadgePayload(badge_url=clan.badge_url)
         else:
             states["player"] = _player(resource.tag, snapshot.data, snapshot.taken_at, war)
     if polled_at is not None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.broker import EmbeddedBroker
 from tests.brokers import find_program
+from tests.mqtt.house import House
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
@@ -85,3 +87,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sign = ("-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", "broker.ext")
         openssl("x509", "-req", "-in", "broker.csr", *sign, "-days", days, "-out", f"{name}.crt")
     return folder
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
+        yield House(journal)

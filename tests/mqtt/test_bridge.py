@@ -37,7 +37,7 @@ async def test_over_a_new_connection_the_bridge_says_that_it_is_there_then_what_
         "coc/bridge/watches",
         "coc/bridge/health",
         "coc/api/state/status",
-        *(f"coc/clan/2PP/state/{facet}" for facet in ("availability", "clan", "war")),
+        *(f"coc/clan/2PP/state/{facet}" for facet in ("availability", "badge", "clan", "war")),
         "homeassistant/device/coc2mqtt_home_bridge/config",
         DEVICE,
     }

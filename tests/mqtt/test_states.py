@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, Payload, PlayerPayload, PollPayload, WarPayload
+from coc2mqtt.mqtt.payloads import (
+    BadgePayload,
+    ClanPayload,
+    OnlinePayload,
+    Payload,
+    PlayerPayload,
+    PollPayload,
+    WarPayload,
+)
 from coc2mqtt.mqtt.states import FACETS, api_status, facets
 from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, member, no_war, player, war
@@ -24,6 +32,7 @@ MODELS: dict[str, type[Payload]] = {
     "war": WarPayload,
     "player": PlayerPayload,
     "poll": PollPayload,
+    "badge": BadgePayload,
 }
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -115,6 +124,7 @@ def test_a_clan_is_shown_as_it_is() -> None:
             "badge_url": "https://l",
             "updated_at": "2026-11-23T12:00:00.123+00:00",
         },
+        "badge": {"badge_url": "https://l"},
     }
 
 

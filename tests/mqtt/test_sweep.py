@@ -69,7 +69,9 @@ async def test_a_device_that_no_watch_stands_behind_is_removed_and_then_its_stat
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
         gone = await House(journal, config("bridge"), config("clan_2PP"), config("clan_8QQ")).clean()
     assert gone[0] == config("clan_8QQ")
-    assert set(gone[1:]) == {f"coc/clan/8QQ/state/{facet}" for facet in ("availability", "clan", "poll", "war")}
+    assert set(gone[1:]) == {
+        f"coc/clan/8QQ/state/{facet}" for facet in ("availability", "badge", "clan", "poll", "war")
+    }
 
 
 async def test_states_that_are_left_without_a_device_are_emptied(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""What is retained where the connection breaks, the broker refuses, and over a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from coc2mqtt.mqtt.connection import ConnectionOptions
+from coc2mqtt.mqtt.errors import ConnectionLostError, MessageTooLargeError, PublishDeniedError
+from tests.brokers import witness
+from tests.mqtt.house import (
+    ALL_OF_A_CLAN,
+    AVAILABILITY,
+    BADGE,
+    CLAN,
+    CLAN_STATE,
+    DEVICE,
+    WAR,
+    WAR_STATE,
+    WATCH,
+    House,
+    last_said,
+)
+from tests.mqtt.recording import RecordingSession, running
+from tests.mqtt.sessions import connected
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from tests.conftest import StartMosquitto
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_what_was_not_published_when_the_connection_broke_is_published_over_the_next(
+    house: House, number: int
+) -> None:
+    await house.move_in()
+
+    async def break_off(_topic: str, _payload: bytes) -> None:
+        if len(broken.published) == number:
+            raise ConnectionLostError("the broker died")
+
+    broken = RecordingSession(break_off)
+    if number == len(ALL_OF_A_CLAN):
+        await house.say_over(broken.session)
+    else:
+        with pytest.raises(ConnectionLostError):
+            await house.say_over(broken.session)
+    house.state.connected()
+    rest = await house.say()
+    assert {*broken.topics, *rest.topics} == set(ALL_OF_A_CLAN)
+
+
+async def test_a_removal_that_the_connection_broke_off_is_done_over_the_next(house: House) -> None:
+    await house.move_in()
+    await house.say()
+    await house.unwatch(WATCH)
+
+    async def break_off(topic: str, _payload: bytes) -> None:
+        if topic == CLAN_STATE:
+            raise ConnectionLostError("the broker died")
+
+    with pytest.raises(ConnectionLostError):
+        await house.say_over(RecordingSession(break_off).session)
+    house.state.connected()
+    recording = RecordingSession()
+    async with running(house.run(recording.session)):
+        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
+    assert recording.topics[0] == DEVICE
+    assert last_said(recording) == {}
+
+
+async def test_a_cancelled_publish_stays_marked(house: House) -> None:
+    await house.move_in()
+    held = asyncio.Event()
+
+    async def hold(_topic: str, _payload: bytes) -> None:
+        held.set()
+        await asyncio.Event().wait()
+
+    async with running(house.state.publish_marked(RecordingSession(hold).session)):
+        await asyncio.wait_for(held.wait(), 10)
+    assert (await house.say()).topics == [WAR_STATE, AVAILABILITY, CLAN_STATE, BADGE, DEVICE]
+
+
+async def test_marking_faster_than_publishing_does_not_go_on_for_ever(house: House) -> None:
+    await house.move_in()
+
+    async def mark_again(_topic: str, _payload: bytes) -> None:
+        house.state.mark(CLAN)
+        house.state.mark(WAR)
+
+    recording = RecordingSession(mark_again)
+    await asyncio.wait_for(house.state.publish_marked(recording.session), 10)
+    assert set(recording.topics) == {AVAILABILITY, CLAN_STATE, BADGE, WAR_STATE}
+    assert (await house.say()).topics != []
+
+
+async def test_a_device_that_is_to_be_announced_again_while_it_is_announced_is(house: House) -> None:
+    await house.move_in()
+    born = False
+
+    async def birth(topic: str, _payload: bytes) -> None:
+        nonlocal born
+        if topic == DEVICE and not born:
+            born = True
+            house.state.announcer.born()
+            house.state.mark_watch(WATCH)
+
+    recording = RecordingSession(birth)
+    await house.say_over(recording.session)
+    rest = await house.say()
+    assert (recording.topics + rest.topics).count(DEVICE) == 2
+
+
+async def test_a_birth_of_home_assistant_while_a_device_is_removed_harms_nothing(house: House) -> None:
+    await house.move_in()
+    await house.say()
+
+    births = iter([house.state.announcer.born])
+
+    async def birth(topic: str, _payload: bytes) -> None:
+        if topic == DEVICE:
+            next(births, bool)()
+
+    await house.unwatch(WATCH)
+    recording = RecordingSession(birth)
+    await house.say_over(recording.session)
+    assert last_said(recording) == {}
+    assert await house.journal.resources() == []
+
+
+@pytest.mark.parametrize("error", [PublishDeniedError("allow the topic"), MessageTooLargeError("raise the limit")])
+async def test_what_the_broker_refuses_is_said_once_and_holds_up_nothing(
+    house: House, log_lines: list[MutableMapping[str, Any]], error: Exception
+) -> None:
+    async def refuse(topic: str, _payload: bytes) -> None:
+        if topic == CLAN_STATE:
+            raise error
+
+    recording = RecordingSession(refuse)
+    for _ in range(3):
+        await house.move_in()
+        await house.say_over(recording.session)
+    assert set(recording.topics) == {AVAILABILITY, BADGE, WAR_STATE, DEVICE}
+    assert [(line["topic"], line["reason"]) for line in log_lines] == [(CLAN_STATE, str(error))]
+
+
+async def retained_at(port: int, topic: str) -> Any:
+    """Return what a client that comes now is given as retained, None where there is nothing."""
+    said = await witness(port, topic, "--retained-only")
+    return None if said is None else orjson.loads(said)
+
+
+async def test_a_real_broker_retains_a_watched_clan_and_forgets_an_unwatched_one(
+    house: House, mosquitto: StartMosquitto
+) -> None:
+    port = mosquitto().port
+    await house.move_in()
+    async with connected(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
+        await house.say_over(session)
+        found = await asyncio.gather(*(retained_at(port, topic) for topic in ALL_OF_A_CLAN))
+        assert [data is not None for data in found] == [True] * 5
+        assert found[1]["name"] == "The Order"
+        await house.unwatch(WATCH)
+        await house.say_over(session)
+        assert await asyncio.gather(*(nothing_at(port, topic) for topic in ALL_OF_A_CLAN)) == [True] * 5
+
+
+async def nothing_at(port: int, topic: str) -> bool:
+    return await retained_at(port, topic) is None
