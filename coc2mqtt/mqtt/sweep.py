@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,12 @@ class Sweep:
 
     async def run(self, session: Session) -> None:
         """Look once. Where the broker does not let us look, nothing is taken away that the journal does not tell of."""
-        await self._look(session, f"{self._announcements.prefix}/device/+/config", self._take_device)
-        for kind in _KINDS.values():
-            await self._look(session, self._topics.states(kind, "availability"), self._take_state)
+        async with asyncio.TaskGroup() as group:
+            devices = f"{self._announcements.prefix}/device/+/config"
+            group.create_task(self._look(session, devices, self._take_device))
+            for kind in _KINDS.values():
+                states = self._topics.states(kind, "availability")
+                group.create_task(self._look(session, states, self._take_state))
 
     async def _look(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
         try:
