@@ -13,7 +13,7 @@ from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, war
-from tests.mqtt.recording import RecordingSession, running
+from tests.mqtt.recording import RecordingSession
 
 if TYPE_CHECKING:
     from coc2mqtt.journal.sqlite import SqliteJournal
@@ -70,9 +70,15 @@ class House:
         return recording
 
     async def say_over(self, session: Session) -> None:
+        """Publish what is marked; raises what the session raises."""
         await self.state.publish_marked(session)
-        async with running(self.state.announcer.run(session)):
-            await asyncio.wait_for(self.state.announcer.idle(), 10)
+        tasks = [asyncio.create_task(one) for one in (self.state.announcer.run(session), self.state.announcer.idle())]
+        async with asyncio.timeout(10):
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        for task in done:
+            await task
         # What waited for a device to be removed.
         await self.state.publish_marked(session)
 
