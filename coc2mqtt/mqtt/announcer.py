@@ -27,8 +27,8 @@ _CLOSING = 60.0
 
 _NOTHING = b""
 
-# Publishes a retained message over a session.
-Say: TypeAlias = "Callable[[Session, str, bytes], Awaitable[object]]"
+# Publishes a retained message over a session, and returns whether it was taken.
+Say: TypeAlias = "Callable[[Session, str, bytes], Awaitable[bool]]"
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Announcer:
         self._devices: dict[str, _Device] = {}
         self._wanted: dict[str, bytes] = {}
         self._when_done: dict[str, list[Callable[[], None]]] = {}
-        self._knows_broker = self._home_assistant_is_there = False
+        self._home_assistant_is_there = False
         # Compressed: what went, with the time, and what of it is to be shown once more.
         self._buried: dict[str, tuple[bytes, float]] = {}
         self._owed: dict[str, bytes] = {}
@@ -86,26 +86,17 @@ class Announcer:
         self._when_done.setdefault(topic, []).append(callback)
 
     def forget(self, topic: str) -> None:
-        """Forget a device that was removed."""
-        if topic not in self._wanted:
-            self._devices.pop(topic, None)
-
-    def again(self) -> None:
-        """Forget what was said: the next time that a device is to be announced, it is."""
-        for device in self._devices.values():
-            device.told = None
+        """Forget a device that was removed, after the time that it would have to wait if it came back."""
+        asyncio.get_running_loop().call_later(self._gap, self._drop, topic)
 
     def connected(self) -> None:
-        """Take note of a new connection: what the broker retains, and whether Home Assistant is there, is unknown."""
+        """Take note of a new connection: all is to be said again, and whether Home Assistant is there is unknown."""
         self._forget_what_was_seen()
-        self.again()
-        for device in self._devices.values():
-            device.retained = None
-        self._knows_broker = self._home_assistant_is_there = False
+        self._home_assistant_is_there = False
+        self._again()
 
     def found(self, topic: str, payload: bytes) -> None:
         """Take note of what the broker retains of a device of ours; what was said meanwhile is newer."""
-        self._knows_broker = True
         device = self._devices.setdefault(topic, _Device())
         if device.retained is None:
             device.retained = _pack(payload)
@@ -114,7 +105,7 @@ class Announcer:
         """Take note that Home Assistant has just started: it wants to be told everything again."""
         self._forget_what_was_seen()
         self._home_assistant_is_there = True
-        self.again()
+        self._again()
         self._owed |= {topic: packed for topic, (packed, _) in self._buried.items()}
         self._buried.clear()
         for topic in self._owed:
@@ -137,13 +128,16 @@ class Announcer:
             device, wanted = self._devices[topic], self._wanted[topic]
             old = self._owed.pop(topic, None)
             payload = self._step(topic, device, wanted) if old is None else _unpack(old)
+            before = device.retained
             # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
             device.told, device.retained = zlib.crc32(payload or _NOTHING), _pack(payload or _NOTHING)
             if payload is not None:
                 device.said_at = asyncio.get_running_loop().time()
                 try:
-                    await self._say(session, topic, payload)
+                    if not await self._say(session, topic, payload):
+                        device.told = None  # the next time that it is asked for, it is tried again
                 except BaseException:
+                    device.told, device.retained = None, before
                     if old is not None:
                         self._owed[topic] = old
                     raise
@@ -151,6 +145,14 @@ class Announcer:
                 self._done(topic)
             if payload is not None:
                 await asyncio.sleep(self._pace)
+
+    def _again(self) -> None:
+        for device in self._devices.values():
+            device.told = None
+
+    def _drop(self, topic: str) -> None:
+        if topic not in self._wanted and (device := self._devices.get(topic)) and device.retained == _NOTHING:
+            del self._devices[topic]
 
     def _want(self, topic: str, payload: bytes) -> None:
         self._wanted[topic] = payload
@@ -174,7 +176,7 @@ class Announcer:
 
     def _step(self, topic: str, device: _Device, wanted: bytes) -> bytes | None:
         """Return what to say next of a device, None where there is nothing to say."""
-        if not wanted and not device.retained and (self._knows_broker or device.retained is not None):
+        if wanted == device.retained == _NOTHING:
             return None  # Home Assistant warns of the removal of a device that it does not know
         step = next_step(None if device.retained is None else _unpack(device.retained), wanted)
         if device.retained and (not wanted or step != wanted):

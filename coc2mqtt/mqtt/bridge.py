@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,8 +42,8 @@ OFFLINE = OnlinePayload(state="offline").encode()
 _HEALTH_INTERVAL = 30.0
 _HEALTH_PACE = 5.0
 _POLLS_INTERVAL = 30.0
-# So many of them, and what the broker refused is said once more.
-_RETRY_EVERY = 4
+# So long, and what the broker refused is said once more.
+_RETRY_AFTER = 120.0
 # What a packet with an answer takes beside it (bytes): a topic, most of all.
 _AROUND_ANSWER = 1024
 # So many topics on which answers do not arrive are said.
@@ -128,17 +127,17 @@ class Bridge:
             await self._subscribe(session, self._home_assistant.status)
         await self._introduce(session)
         self._retained.connected()
+        # By itself: behind a house full of devices no acknowledgement would come in time.
+        await self._sweep.run(session, shared=self._rivals.is_shared)
         self._mark_everything()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_watches(session))
             group.create_task(self._report_info(session))
             group.create_task(self._report_health(session))
-            group.create_task(self._report_polls(session))
+            group.create_task(self._report_polls())
             group.create_task(self._listen(session, group))
-            sweep = group.create_task(self._sweep.run(session))
             await self._retained.publish_marked(session)
             group.create_task(self._retained.run(session))
-            await sweep
             group.create_task(self._announcer.run(session))
             if self._home_assistant is not None:
                 await self._settle()
@@ -189,23 +188,25 @@ class Bridge:
         return await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode())
 
     async def _report_health(self, session: Session) -> None:
-        for number in itertools.count():
+        loop = asyncio.get_running_loop()
+        heard_by, retry_at = loop.time() + _HEALTH_INTERVAL, loop.time() + _RETRY_AFTER
+        while True:
             health = await self._health()
             await self._retained.say(session, self._topics.bridge("health"), health.encode())
-            if number == 1:
+            if loop.time() >= heard_by:
                 self._rivals.check_hearing()
-            if number % _RETRY_EVERY == _RETRY_EVERY - 1 and self._retained.refused:
+            if loop.time() >= retry_at and self._retained.refused:
                 # Whoever mends the broker need not know that something has to be restarted.
+                retry_at = loop.time() + _RETRY_AFTER
                 await self._introduce(session)
-                self._announcer.again()
                 self._mark_everything()
             await self._next_report()
 
-    async def _report_polls(self, session: Session) -> None:
+    async def _report_polls(self) -> None:
         while True:
             await asyncio.sleep(_POLLS_INTERVAL)
             for watch in self._watches.watched(None, None):
-                await self._retained.say_poll(session, watch)
+                self._retained.mark_poll(watch)
 
     async def _next_report(self) -> None:
         """Wait for half a minute, or for news that Home Assistant shows, but not less than some seconds."""
@@ -226,6 +227,8 @@ class Bridge:
                 if news and (birth is None or birth.done()):
                     birth = group.create_task(self._greet_home_assistant())
                 elif message.payload == b"offline":
+                    if birth is not None:
+                        birth.cancel()
                     self._announcer.died()
             elif message.topic.startswith(self._topics.request("")):
                 requests.put(message)

@@ -183,8 +183,8 @@ class PlayerWarPayload(Payload):
 
     clan_tag: str
     state: str | None
-    attacks_left: int
-    attack_pending: bool
+    attacks_left: int | None
+    attack_pending: bool | None
     end_time: Time | None
 
 

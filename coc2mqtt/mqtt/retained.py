@@ -13,7 +13,7 @@ from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
 from coc2mqtt.mqtt.announcer import Announcer, Say
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.patience import Patience
-from coc2mqtt.mqtt.payloads import ClanPayload, PollPayload, iso_time
+from coc2mqtt.mqtt.payloads import ClanPayload
 from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets
 from coc2mqtt.mqtt.war_state import player_war
 
@@ -98,6 +98,7 @@ class RetainedState:
         """Take note of a new connection: whatever was said is to be said again."""
         self._polls_said.clear()
         self._said.clear()
+        self._refused.clear()
         self.announcer.connected()
 
     async def publish_marked(self, session: Session) -> None:
@@ -139,19 +140,18 @@ class RetainedState:
             _log.info("a state is accepted again", topic=topic)
         return True
 
-    async def say_poll(self, session: Session, watch: Watch) -> None:
-        """Publish when the API last answered for a watch, unless that was said less than five minutes ago."""
-        polled_at = self._news_of_poll(Resource(watch.kind, watch.tag))
-        if polled_at is not None:
-            payload = PollPayload(polled_at=iso_time(polled_at)).encode()
-            await self.say(session, self._topics.state(watch.kind, watch.tag, "poll"), payload)
+    def mark_poll(self, watch: Watch) -> None:
+        """Have published when the API last answered for a watch, unless that was said less than five minutes ago."""
+        resource = Resource(watch.kind, watch.tag)
+        if self._news_of_poll(resource) is not None:
+            self.mark(resource)
 
     def _news_of_poll(self, resource: Resource) -> float | None:
-        """Return when the API last answered for a clan or a player where that is to be said, and take it for said."""
-        polled_at = self._polled_at(resource.kind, resource.tag)
-        if polled_at is None or polled_at - self._polls_said.get(resource, 0.0) < _POLL_SAID_EVERY:
+        """Return when the API last answered for a clan or a player where that is to be said, else None."""
+        polled_at, said = self._polled_at(resource.kind, resource.tag), self._polls_said.get(resource)
+        # A clock that was set back must not silence it.
+        if polled_at is None or (said is not None and 0 <= polled_at - said < _POLL_SAID_EVERY):
             return None
-        self._polls_said[resource] = polled_at
         return polled_at
 
     @property
@@ -181,12 +181,14 @@ class RetainedState:
         polled_at = None if resource.kind is Kind.WAR else self._news_of_poll(resource)
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
         states = facets(resource, snapshot, polled_at=polled_at, war=war)
+        if polled_at is not None:
+            self._polls_said[resource] = polled_at
         for facet, payload in states.items():
             encoded = payload.encode()
             if self._said.get((resource, facet)) == encoded:
                 continue
-            await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
-            if facet in _NEWS_ONLY:
+            taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            if taken and facet in _NEWS_ONLY:
                 self._said[resource, facet] = encoded
         if self._discovery is None:
             return
@@ -241,15 +243,16 @@ class RetainedState:
                 self.announcer.when_done(removal.topic, partial(self.mark, resource))
                 return
         for facet in FACETS[resource.kind]:
-            await self.say(session, self._topics.state(resource.kind, resource.tag, facet), _NOTHING)
+            topic = self._topics.state(resource.kind, resource.tag, facet)
+            await self.say(session, topic, _NOTHING)
+            self._refused.discard(topic)
+            self._said.pop((resource, facet), None)
+        self._polls_said.pop(resource, None)
         if self._watch_of(resource) is not None:
             self.mark(resource)
             return
         if resource.kind is Kind.PLAYER:
             self._clans.pop(resource.tag, None)
-        self._polls_said.pop(resource, None)
-        for facet in _NEWS_ONLY:
-            self._said.pop((resource, facet), None)
         self._ghosts.discard(resource)
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:

@@ -56,6 +56,8 @@ class Rivals:
         self._topics = topics
         self._instance = instance
         self._run_id = run_id
+        # Whether another instance has, or had, the same base topic.
+        self.is_shared = False
         self._looked = False
         # Names that are no news: the one that was there before this program began, which a broker that falls back to
         # an earlier save brings up again; and the one that who left the place has left behind, until ours is there.
@@ -76,7 +78,10 @@ class Rivals:
             await session.subscribe(topic)
         except SubscribeDeniedError:
             return  # an access list that does not grant it: then only the broker's own word tells
-        other = self._double((await self._retained(session, [topic])).get(topic))
+        info = (await self._retained(session, [topic])).get(topic)
+        named = None if info is None else _read(info)
+        self.is_shared = named is not None and named.instance != self._instance
+        other = self._double(info)
         if other is not None and other.run_id not in (self._first, self._left_behind):
             if self._looked:
                 raise SessionTakenOverError(self._say(other))

@@ -35,7 +35,7 @@ __all__ = ["Message", "Session", "open_session"]
 _LAST_WORDS_TIMEOUT = 1.0
 _GOODBYE_TIMEOUT = 0.5
 # A broker sends what it retains in one go after the SUBACK (seconds).
-_QUIET = 0.25
+_QUIET = 0.5
 _LONGEST_LOOK = 10.0
 
 
@@ -119,7 +119,7 @@ class Session:
         check_suback(answer, topic_filter, self._user)
 
     async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
-        """Hand over what the broker retains under a filter, and return when nothing came for a quarter of a second.
+        """Hand over what the broker retains under a filter, and return when nothing came for half a second.
 
         MQTT has no word for the last retained message. What comes after it is for ``messages``; of what was retained
         none is. Raises SubscribeDeniedError and ConnectionLostError.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
+# Not more: a house full of devices on a slow link must not break every connection anew.
+_ATTEMPTS = 2
 _KINDS = {"clan": Kind.CLAN, "player": Kind.PLAYER}
 
 
@@ -56,15 +58,24 @@ class Sweep:
         self._announcements = announcements
         self._retained = retained
         self._watched = watched
+        self._looks_left = _ATTEMPTS
 
-    async def run(self, session: Session) -> None:
-        """Look once. Where the broker does not let us look, nothing is taken away that the journal does not tell of."""
+    async def run(self, session: Session, *, shared: bool) -> None:
+        """Look once in the life of the program; ``shared`` tells that another instance has the same base topic.
+
+        Where the broker does not let us look, nothing is taken away that the journal does not tell of.
+        """
+        if self._looks_left == 0:
+            return
+        self._looks_left -= 1
         async with asyncio.TaskGroup() as group:
             devices = f"{self._announcements.prefix}/device/+/config"
             group.create_task(self._look(session, devices, self._take_device))
-            for kind in _KINDS.values():
+            # What another instance retains there is not ours to take away.
+            for kind in () if shared else _KINDS.values():
                 states = self._topics.states(kind, "availability")
                 group.create_task(self._look(session, states, self._take_state))
+        self._looks_left = 0
 
     async def _look(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
         try:

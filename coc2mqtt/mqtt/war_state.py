@@ -48,17 +48,24 @@ def war_state(tag: str, snapshot: Snapshot) -> WarPayload:
 
 
 def player_war(player_tag: str, clan_tag: str, snapshot: Snapshot) -> PlayerWarPayload:
-    """Return a player's part in the current war of the clan that they are in; who does not fight has no attack left."""
+    """Return a player's part in the current war of the clan that they are in; who does not fight has no attack left.
+
+    Behind a private war log nothing is known of it.
+    """
     data = _war(snapshot)
     own, _ = war_sides(data, clan_tag)
-    state = data.get("state")
-    seats = [member for member in json_objects(own.get("members")) if member.get("tag") == player_tag]
-    left = _attacks_left(data, seats[0]) if seats and war_id(data) is not None else 0
+    state, members = data.get("state"), own.get("members")
+    left: int | None = 0
+    if snapshot.memo.get("private"):
+        left = None
+    elif state in ("preparation", "inWar"):
+        seats = [member for member in json_objects(members) if member.get("tag") == player_tag]
+        left = _attacks_left(data, seats[0]) if seats else 0 if isinstance(members, list) else None
     return PlayerWarPayload(
         clan_tag=clan_tag,
         state=text(state),
         attacks_left=left,
-        attack_pending=state == "inWar" and left > 0,
+        attack_pending=None if left is None else state == "inWar" and left > 0,
         end_time=api_time(data.get("endTime")),
     )
 

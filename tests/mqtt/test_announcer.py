@@ -35,12 +35,14 @@ class House:
     def __init__(self, before: Callable[[str, bytes], Awaitable[None]] | None = None) -> None:
         self.recording = RecordingSession(before)
         self.at: list[float] = []
+        self.refusing = False
         self.announcer = Announcer(self._say)
         self.announcer.connected()
 
-    async def _say(self, session: Session, topic: str, payload: bytes) -> None:
+    async def _say(self, session: Session, topic: str, payload: bytes) -> bool:
         self.at.append(asyncio.get_running_loop().time())
         await session.publish(topic, payload, retain=True)
+        return not self.refusing
 
     async def settle(self) -> list[Any]:
         """Say all that is asked for; returns what was said since the last time, None for a removal."""
@@ -114,19 +116,36 @@ async def test_a_component_that_went_between_versions_is_taken_back_before_it_is
     assert components(await house.settle()) == [{"level": "there"}]
 
 
-async def test_what_is_not_there_is_not_removed_where_that_is_known() -> None:
-    house = House()
-    house.announcer.found(OTHER, device("queue", topic=OTHER).payload)
-    house.announcer.announce(REMOVAL)
-    assert await house.settle() == []
-    house.announcer.announce(REMOVAL)
-    assert not house.announcer.is_busy(DEVICE)
-
-
-async def test_what_may_be_there_is_removed_where_the_broker_does_not_let_us_look() -> None:
+async def test_what_may_be_there_is_removed_and_that_once() -> None:
     house = House()
     house.announcer.announce(REMOVAL)
     assert await house.settle() == [None]
+    house.announcer.connected()
+    house.announcer.announce(REMOVAL)
+    assert not house.announcer.is_busy(DEVICE)
+    assert await house.settle() == []
+
+
+async def test_what_was_refused_is_said_again_when_it_is_asked_for_again() -> None:
+    house = House()
+    house.refusing = True
+    house.announcer.announce(device("level"))
+    assert len(await house.settle()) == 1
+    house.refusing = False
+    house.announcer.announce(device("level"))
+    assert len(await house.settle()) == 1
+    house.announcer.announce(device("level"))
+    assert await house.settle() == []
+
+
+async def test_a_device_that_comes_back_at_once_waits_as_long_as_any_other() -> None:
+    house = House()
+    for message in (device("level"), REMOVAL, device("level")):
+        house.announcer.announce(message)
+        await house.settle()
+        house.announcer.forget(DEVICE)
+    assert house.at[2] - house.at[1] >= GAP
+    assert components(await house.settle()) == []
 
 
 async def test_who_waits_is_called_when_all_is_said() -> None:

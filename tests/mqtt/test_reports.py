@@ -44,6 +44,31 @@ async def test_when_the_api_last_answered_is_said_every_five_minutes_where_nothi
     assert len(recording.at[AVAILABILITY]) == 1
 
 
+async def test_a_clock_that_is_set_back_does_not_silence_that() -> None:
+    parts, recording = Parts(), Moments()
+    async with running(parts.bridge.serve(recording.session)):
+        for polled_at in (1_800_000_000.0, 1_799_990_000.0, 1_799_990_060.0):
+            parts.polled_at = polled_at
+            await asyncio.sleep(60)
+    assert len(recording.at[POLL]) == 2
+
+
+async def test_what_went_after_home_assistants_last_will_is_remembered_also_where_it_was_born_a_moment_before() -> None:
+    parts, recording = Parts(), Moments()
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+        for word in (b"online", b"offline"):
+            recording.incoming.put_nowait(Message(STATUS, word))
+            await asyncio.sleep(0.5)
+        (watch,) = parts.watches.watches.values()
+        parts.watches.watches.clear()
+        parts.retained.mark_watch(watch)
+        await asyncio.sleep(600)
+        recording.incoming.put_nowait(Message(STATUS, b"online"))
+        await asyncio.sleep(60)
+    assert [said is None for said in recording.said_on(DEVICE)] == [False, True, False, True]
+
+
 async def test_what_is_left_of_another_time_is_taken_away_before_events_are_delivered() -> None:
     parts, recording = Parts(), Moments()
     recording.kept = [Message(GHOST, b"{}", retain=True)]

@@ -18,6 +18,7 @@ from tests.mqtt.house import (
     CLAN,
     CLAN_STATE,
     DEVICE,
+    EMPTIED,
     WAR,
     WAR_STATE,
     WATCH,
@@ -68,8 +69,8 @@ async def test_a_removal_that_the_connection_broke_off_is_done_over_the_next(hou
     house.state.connected()
     recording = RecordingSession()
     async with running(house.run(recording.session)):
-        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
-    assert recording.topics[0] == DEVICE
+        await recording.until(lambda: {*recording.topics} >= {*EMPTIED})
+    assert DEVICE not in recording.topics, "that the broker had acknowledged"
     assert last_said(recording) == {}
 
 
@@ -131,6 +132,36 @@ async def test_a_birth_of_home_assistant_while_a_device_is_removed_harms_nothing
     await house.say_over(recording.session)
     assert last_said(recording) == {}
     assert await house.journal.resources() == []
+
+
+async def test_a_removal_that_the_broker_did_not_acknowledge_is_said_again(house: House) -> None:
+    await house.move_in()
+    await house.say()
+    await house.unwatch(WATCH)
+
+    async def break_off(topic: str, _payload: bytes) -> None:
+        if topic == DEVICE:
+            raise ConnectionLostError("the broker died")
+
+    with pytest.raises(ConnectionLostError):
+        await house.say_over(RecordingSession(break_off).session)
+    house.state.connected()
+    assert (await house.say()).topics == [DEVICE, *EMPTIED]
+
+
+async def test_a_clan_that_is_watched_again_while_it_is_emptied_is_shown_whole(house: House) -> None:
+    await house.move_in()
+
+    async def return_at_once(topic: str, payload: bytes) -> None:
+        if topic == AVAILABILITY and not payload:
+            house.watch(WATCH)
+
+    recording = RecordingSession(return_at_once)
+    async with running(house.run(recording.session)):
+        await recording.until(lambda: DEVICE in recording.topics)
+        await house.unwatch(WATCH)
+        await recording.until(lambda: recording.said_on(AVAILABILITY)[-1:] == [None])
+        await recording.until(lambda: recording.said_on(AVAILABILITY)[-1] == {"state": "online"})
 
 
 @pytest.mark.parametrize("error", [PublishDeniedError("allow the topic"), MessageTooLargeError("raise the limit")])

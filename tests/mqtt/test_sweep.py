@@ -12,7 +12,7 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.announcer import Announcer
 from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.errors import SubscribeDeniedError
+from coc2mqtt.mqtt.errors import ConnectionLostError, SubscribeDeniedError
 from coc2mqtt.mqtt.inbox import Message
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.sweep import Announcements, Sweep
@@ -53,10 +53,10 @@ class House:
     def _watched(self, kind: Kind, tag: str) -> Watch | None:
         return self.watches.get((kind, tag))
 
-    async def clean(self) -> list[str]:
+    async def clean(self, *, shared: bool = False) -> list[str]:
         """Sweep, and return what was emptied, in order."""
         session = self.recording.session
-        await self.sweep.run(session)
+        await self.sweep.run(session, shared=shared)
         for _ in range(2):
             await self.retained.publish_marked(session)
             async with running(self.retained.announcer.run(session)):
@@ -74,11 +74,45 @@ async def test_a_device_that_no_watch_stands_behind_is_removed_and_then_its_stat
     }
 
 
+STATES = [f"coc/{what}/state/availability" for what in ("clan/2PP", "player/8QQ")]
+
+
 async def test_states_that_are_left_without_a_device_are_emptied(tmp_path: Path) -> None:
-    kept = [f"coc/{what}/state/availability" for what in ("clan/2PP", "player/8QQ")]
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        gone = await House(journal, config("bridge"), *kept).clean()
-    assert gone == [f"coc/player/8QQ/state/{facet}" for facet in ("player", "poll", "availability")]
+        gone = await House(journal, config("bridge"), *STATES).clean()
+    emptied = [f"coc/player/8QQ/state/{facet}" for facet in ("player", "poll", "availability")]
+    assert gone == [config("player_8QQ"), *emptied]
+
+
+async def test_states_that_another_instance_may_have_said_are_left_alone(tmp_path: Path) -> None:
+    async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
+        assert await House(journal, config("bridge"), *STATES).clean(shared=True) == []
+
+
+async def test_a_look_that_breaks_two_connections_is_given_up(tmp_path: Path) -> None:
+    class Breaking(RecordingSession):
+        looks = 0
+
+        async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
+            self.looks += topic_filter.startswith("homeassistant")
+            raise ConnectionLostError("the broker did not acknowledge a message")
+
+    async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
+        house = House(journal)
+        house.recording = breaking = Breaking()
+        for _ in range(2):
+            with pytest.raises(ExceptionGroup):
+                await house.sweep.run(breaking.session, shared=False)
+        await house.sweep.run(breaking.session, shared=False)
+        assert breaking.looks == 2
+
+
+async def test_what_was_looked_at_once_is_not_looked_at_over_the_next_connection(tmp_path: Path) -> None:
+    async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
+        house = House(journal)
+        assert await house.clean() == []
+        house.recording.kept = [Message(config("clan_8QQ"), b"{}", retain=True)]
+        assert await house.clean() == []
 
 
 async def test_without_home_assistant_whatever_was_announced_is_removed(tmp_path: Path) -> None:

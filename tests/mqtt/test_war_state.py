@@ -120,17 +120,23 @@ def test_a_war_of_fifty_in_which_nobody_has_attacked_fits_the_attributes_of_an_e
         (war("inWar", attack("#2P2", "#8Q2", 1)), 1, True),
         (war("inWar", attack("#2P2", "#8Q2", 1), swapped=True), 1, True),
         (war("inWar", attack("#2P2", "#8Q2", 1), attack("#2P2", "#8Q8", 2)), 0, False),
-        (war("warEnded"), 2, False),
+        (war("warEnded"), 0, False),
         (no_war(), 0, False),
+        ({**war("inWar"), "clan": {"tag": "#2PP"}}, None, None),
         (None, 0, False),
     ],
 )
 def test_a_players_attacks_are_pending_while_the_war_is_on_and_one_is_left(
-    data: dict[str, Any] | None, left: int, pending: bool
+    data: dict[str, Any] | None, left: int | None, pending: bool | None
 ) -> None:
     shown = player_war("#2P2", "#2PP", Snapshot(data, {}, AT))
     assert (shown.attacks_left, shown.attack_pending) == (left, pending)
     assert shown.clan_tag == "#2PP"
+
+
+def test_of_a_war_behind_a_private_log_no_players_part_is_known() -> None:
+    shown = player_war("#2P2", "#2PP", Snapshot(war("inWar"), {"private": True}, AT))
+    assert (shown.state, shown.attacks_left, shown.attack_pending) == (None, None, None)
 
 
 def test_who_does_not_fight_in_the_war_has_no_attack_left() -> None:
