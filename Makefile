@@ -9,8 +9,9 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
+# One more than two cores have: many tests wait for a process most of the time.
 test: $(VENV)/.dev  ## all tests
-	$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 3 $(PYTEST_ARGS)
 
 chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))

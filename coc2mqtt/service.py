@@ -289,6 +289,7 @@ class _Parts:
         self._bridge.info_changed()
 
     def _committed(self, resource: Resource) -> None:
+        _log.debug("a change was stored", kind=resource.kind.value, tag=resource.tag)
         self._retained.mark(resource)
         if resource == API:
             self._bridge.report()
@@ -296,6 +297,7 @@ class _Parts:
             self._bridge.watches_changed()
 
     def _delivered(self, topic: str, payload: bytes) -> None:
+        _log.debug("an event was published", topic=topic)
         self._published(topic, payload)
         self._bridge.report()
 

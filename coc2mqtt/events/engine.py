@@ -197,14 +197,6 @@ class Engine:
             if polled.committed:
                 self.figures.changed += 1
                 self._observer(resource)
-            _log.debug(
-                "polled",
-                kind=resource.kind.value,
-                tag=resource.tag,
-                events=len(polled.events),
-                changed=polled.committed,
-                error=polled.error,
-            )
             if any(_opens_war_log(event) for event in polled.events):
                 self._scheduler.look_again(Resource(Kind.WAR, resource.tag))
             return Again(polled.not_before, polled.wanted, polled.backoff)

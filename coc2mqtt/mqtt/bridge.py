@@ -104,6 +104,8 @@ class Bridge:
         self._news = asyncio.Event()
         self._info_changed = asyncio.Event()
         self._unanswerable: set[str] = set()
+        # Whether the devices were announced before: then no event has to wait for them any more.
+        self._settled = False
         self.figures = RequestFigures()
 
     def watches_changed(self) -> None:
@@ -145,9 +147,11 @@ class Bridge:
 
     async def _settle(self) -> None:
         """Wait until new devices are known, so that their first events are seen; not until hundreds of them are."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ANNOUNCING):
-                await self._announcer.idle()
+        if not self._settled:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ANNOUNCING):
+                    await self._announcer.idle()
+        self._settled = True
         await asyncio.sleep(_SETTLE)
 
     async def _introduce(self, session: Session) -> None:
