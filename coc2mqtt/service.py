@@ -230,6 +230,8 @@ class _Parts:
             announcements=Announcements(hass.discovery_prefix, settings.instance, hass.enabled),
             retained=self._retained,
             watched=self.watches.find,
+            # amqtt sends whoever comes all that is retained under whatever anybody has ever subscribed to.
+            empty=embedded_port is not None,
         )
         self._bridge = Bridge(
             topics,

@@ -43,7 +43,8 @@ class Sweep:
 
     The journal tells of what is not watched any more, unless it was lost, or what is retained is older than the
     journal: a broker that was restored from a backup, say. And it does not tell what a device was announced with by
-    an earlier version. ``watched`` finds the watch of a clan or a player.
+    an earlier version. ``watched`` finds the watch of a clan or a player; ``empty`` tells that the broker has
+    begun with nothing, as the embedded one does.
     """
 
     def __init__(
@@ -53,12 +54,13 @@ class Sweep:
         announcements: Announcements,
         retained: RetainedState,
         watched: Callable[[Kind, str], Watch | None],
+        empty: bool = False,
     ) -> None:
         self._topics = topics
         self._announcements = announcements
         self._retained = retained
         self._watched = watched
-        self._looks_left = _ATTEMPTS
+        self._looks_left = 0 if empty else _ATTEMPTS
 
     async def run(self, session: Session, *, shared: bool) -> None:
         """Look once in the life of the program; ``shared`` tells that another instance has the same base topic.

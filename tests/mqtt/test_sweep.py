@@ -31,7 +31,7 @@ def config(rest: str, instance: str = "home") -> str:
 class House:
     """A bridge that watches the clan #2PP, and a broker on which more than that is retained."""
 
-    def __init__(self, journal: SqliteJournal, *kept: str, enabled: bool = True) -> None:
+    def __init__(self, journal: SqliteJournal, *kept: str, enabled: bool = True, empty: bool = False) -> None:
         topics = Topics()
         self.watches = {(Kind.CLAN, "#2PP"): Watch(Kind.CLAN, "#2PP", 60.0)}
         self.retained = RetainedState(
@@ -46,6 +46,7 @@ class House:
             announcements=Announcements("homeassistant", "home", enabled),
             retained=self.retained,
             watched=self._watched,
+            empty=empty,
         )
         self.recording = RecordingSession()
         self.recording.kept = [Message(topic, b'{"state":"online"}', retain=True) for topic in kept]
@@ -136,6 +137,11 @@ async def test_without_home_assistant_whatever_was_announced_is_removed(tmp_path
 async def test_what_is_none_of_ours_is_left_alone(tmp_path: Path, topic: str, enabled: bool) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
         assert await House(journal, topic, enabled=enabled).clean() == []
+
+
+async def test_at_a_broker_that_has_just_begun_nothing_is_looked_for(tmp_path: Path) -> None:
+    async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
+        assert await House(journal, config("clan_8QQ"), empty=True).clean() == []
 
 
 async def test_where_the_broker_does_not_let_us_look_the_bridge_goes_on(tmp_path: Path) -> None:
