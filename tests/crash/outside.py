@@ -80,7 +80,11 @@ class Published:
 
 
 class Broker:
-    """Writes down each message before it acknowledges it."""
+    """Writes down each message before it acknowledges it.
+
+    A message that is written down in part has not arrived: the kernel ends a write at a page's end where another thread
+    ends the process meanwhile.
+    """
 
     def __init__(self, path: Path, *, run: int) -> None:
         self._path = path
@@ -103,7 +107,10 @@ class Broker:
         self.taken()
 
     def _read(self) -> list[Published]:
-        lines = [orjson.loads(line) for line in self._path.read_bytes().splitlines()]
+        written = self._path.read_bytes()
+        arrived = written[: written.rfind(b"\n") + 1]
+        os.truncate(self._path, len(arrived))
+        lines = [orjson.loads(line) for line in arrived.splitlines()]
         return [Published(**{**line, "payload": line["payload"].encode()}) for line in lines]
 
 
