@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.diff import diff_dicts, diff_fields, diff_member_tags, diff_paths, falls
+from coc2mqtt.events.diff import diff_fields, diff_member_tags, diff_paths, falls
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.season import DONATIONS, season_reset
 
@@ -48,7 +48,8 @@ def clan_goes_back(old: Json, new: Json) -> bool:
         return True
     before, after = old.get("memberList") or [], new.get("memberList") or []
     known = {member["tag"]: member for member in before}
-    pairs = [(known[member["tag"]], member) for member in after if member["tag"] in known]
+    # Most are the same, which is by far the cheapest to see.
+    pairs = [(was, member) for member in after if (was := known.get(member["tag"])) is not None and was != member]
     if any(
         falls(was, member, _GROWING_OF_MEMBERS) or ("role" in was and "role" not in member) for was, member in pairs
     ):
@@ -130,10 +131,10 @@ def _who(member: Json) -> Json:
 
 
 def _compare_member(old: Json, new: Json, *, donations: bool) -> Iterator[tuple[EventType, tuple[Change, ...], Json]]:
-    if role := diff_dicts(old, new, include_fields=frozenset({"role"})):
-        old_role, new_role = old.get("role"), new.get("role")
+    old_role, new_role = old.get("role"), new.get("role")
+    if old_role != new_role:
         metadata = {"old_role": old_role, "new_role": new_role, "direction": _direction(old_role, new_role)}
-        yield EventType.MEMBER_ROLE_CHANGED, tuple(role), metadata
+        yield EventType.MEMBER_ROLE_CHANGED, (Change("role", old_role, new_role),), metadata
     donated = {field: _increase(old, new, field) for field in DONATIONS}
     if donations and any(donated.values()):
         changes = tuple(Change(field, old.get(field), new.get(field)) for field, more in donated.items() if more)

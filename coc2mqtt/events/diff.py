@@ -25,14 +25,12 @@ def diff_dicts(
     Returns one Change a key that differs, sorted by key; a missing key counts as None. With ``include_fields`` only
     these keys are looked at, those of ``exclude_fields`` never.
     """
-    fields = old.keys() | new.keys()
-    if include_fields is not None:
-        fields &= include_fields
+    # What neither has is None in both.
+    fields = old.keys() | new.keys() if include_fields is None else include_fields
+    different = [field for field in fields if old.get(field) != new.get(field)]
     if exclude_fields is not None:
-        fields -= exclude_fields
-    return [
-        Change(field, old.get(field), new.get(field)) for field in sorted(fields) if old.get(field) != new.get(field)
-    ]
+        different = [field for field in different if field not in exclude_fields]
+    return [Change(field, old.get(field), new.get(field)) for field in sorted(different)]
 
 
 def diff_fields(

@@ -34,6 +34,9 @@ def season_reset(old_members: list[Json], new_members: list[Json], *, ended: boo
     how many had any, the season's sums, and who had donated most.
     """
     after = {member["tag"]: member for member in new_members}
+    # Cheap, and nearly always the end of it: what follows adds up everybody's figures.
+    if not ended and len(_fallen(old_members, after)) < _FEWEST:
+        return None
     active = [old for old in old_members if old["tag"] in after and _total(old)]
     if not active or not (ended or _fell(active, after)):
         return None
@@ -49,11 +52,21 @@ def season_reset(old_members: list[Json], new_members: list[Json], *, ended: boo
 
 
 def _fell(active: list[Json], after: dict[str, Json]) -> bool:
-    fallen = [
-        old for old in active if any(_amount(after[old["tag"]], field) < _amount(old, field) for field in DONATIONS)
-    ]
+    fallen = len(_fallen(active, after))
     before, now = sum(map(_total, active)), sum(_total(after[old["tag"]]) for old in active)
-    return len(fallen) >= _FEWEST and 2 * len(fallen) > len(active) and 2 * now < before
+    return fallen >= _FEWEST and 2 * fallen > len(active) and 2 * now < before
+
+
+def _fallen(members: list[Json], after: dict[str, Json]) -> list[Json]:
+    return [
+        old
+        for old in members
+        if (new := after.get(old["tag"])) is not None
+        and (
+            (new.get("donations") or 0) < (old.get("donations") or 0)
+            or (new.get("donationsReceived") or 0) < (old.get("donationsReceived") or 0)
+        )
+    ]
 
 
 def _total(member: Json) -> int:
