@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
@@ -37,7 +38,7 @@ from coc2mqtt.clash.retry import retrying
 from coc2mqtt.clash.tags import normalize_tag, tag_to_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
 
 DEFAULT_BASE_URL = "https://api.clashofclans.com/v1"
@@ -150,7 +151,22 @@ class ClashClient:
             raise RuntimeError("the client is not open: use it inside 'async with ClashClient(...) as api:'")
         # The `%23` of a tag is to arrive as it is, so yarl is told to leave the path alone.
         url = URL(self._base_url + path, encoded=True)
-        return await self._retrying(self._attempt, self._session, url, subject, war_log=war_log)
+        try:
+            return await self._attempt(self._session, url, subject, war_log=war_log)
+        except ClashError as error:
+            failure = error
+        return await self._try_again(failure, partial(self._attempt, self._session, url, subject, war_log=war_log))
+
+    async def _try_again(self, failure: ClashError, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Go on after a first attempt, which nearly always succeeds and so goes without what trying again costs."""
+        failures = [failure]
+
+        async def next_attempt() -> Answer:
+            if failures:
+                raise failures.pop()
+            return await attempt()
+
+        return await self._retrying(next_attempt)
 
     async def _attempt(self, session: ClientSession, url: URL, subject: str, *, war_log: bool) -> Answer:
         number = await self._pace.permit()

@@ -16,11 +16,12 @@ EVENT_LIMIT = 2048
 # As JSON, in bytes: together with what an event always has, well below the limit.
 _LONGEST_NAME = 200
 _LONGEST_SUMMARY = 600
+_LONGEST_CHARACTER = len(orjson.dumps("\0")) - 2
 
 
 def encode_event(entry: JournalEntry) -> bytes:
     """Return an event as it is published, at most EVENT_LIMIT bytes."""
-    return event_payload(entry).encode()
+    return _fitted(entry)[1]
 
 
 def event_payload(entry: JournalEntry) -> EventPayload:
@@ -29,6 +30,10 @@ def event_payload(entry: JournalEntry) -> EventPayload:
     A very long name or summary is cut. What is larger even so loses changes from the end, then its longest metadata, of
     a list entry by entry from the end; ``metadata.left_out`` says how many.
     """
+    return _fitted(entry)[0]
+
+
+def _fitted(entry: JournalEntry) -> tuple[EventPayload, bytes]:
     record = entry.record
     # The API's word, which nobody has checked: an event that could not be published would block all that follow.
     name = _shorten(record.name, _LONGEST_NAME) if isinstance(record.name, str) else None
@@ -49,8 +54,9 @@ def event_payload(entry: JournalEntry) -> EventPayload:
             changes=changes,
             metadata={**metadata, "left_out": left_out} if left_out else metadata,
         )
-        if len(payload.encode()) <= EVENT_LIMIT or not (changes or metadata):
-            return payload
+        encoded = payload.encode()
+        if len(encoded) <= EVENT_LIMIT or not (changes or metadata):
+            return payload, encoded
         left_out += 1
         if changes:
             changes.pop()
@@ -77,7 +83,8 @@ def last_event(entry: JournalEntry) -> LastEventPayload:
 
 def _shorten(text: str, limit: int) -> str:
     """Return a text that takes at most ``limit`` bytes as JSON: there a control character is six."""
-    if len(orjson.dumps(text)) <= limit:
+    # No character takes more than that.
+    if 2 + _LONGEST_CHARACTER * len(text) <= limit or len(orjson.dumps(text)) <= limit:
         return text
     kept = text[:limit]
     while len(orjson.dumps(f"{kept}…")) > limit:
