@@ -112,6 +112,8 @@ class Scheduler:
         self._others = Timetable()
         self._under_way: dict[Resource, _Entry] = {}
         self._changed = asyncio.Event()
+        # When the loop looks again by itself: only what is to happen before that has to wake it.
+        self._wake_at = -math.inf
         self._running = False
         self._holding = False
         self._overloaded = False
@@ -236,13 +238,13 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            wake_at = min(self._start_due(group) + _TICK, loop.time() + _HEARTBEAT)
-            timer = loop.call_at(wake_at, self._changed.set)
+            self._wake_at = min(self._start_due(group) + _TICK, loop.time() + _HEARTBEAT)
+            timer = loop.call_at(self._wake_at, self._changed.set)
             try:
                 await self._changed.wait()
             finally:
                 timer.cancel()
-            if loop.time() - wake_at > _STALL:
+            if loop.time() - self._wake_at > _STALL:
                 self._excuse(loop.time())
 
     def _start_due(self, group: asyncio.TaskGroup) -> float:
@@ -273,8 +275,9 @@ class Scheduler:
         try:
             again = await entry.poll()
         finally:
+            if len(self._under_way) >= self._concurrency:
+                self._changed.set()  # the next one may have waited for this one's place
             self._under_way.pop(resource, None)
-            self._changed.set()
         now = _now()
         current = self._entries.get(resource)
         if current is entry:
@@ -290,7 +293,8 @@ class Scheduler:
 
     def _put(self, resource: Resource, entry: _Entry, at: float) -> None:
         self._timetable(entry).put(resource, at)
-        self._changed.set()
+        if at < self._wake_at:
+            self._changed.set()
 
     def _timetable(self, entry: _Entry) -> Timetable:
         return self._probes if entry.probe else self._others
