@@ -117,7 +117,8 @@ class Poller(ABC):
     An answer with the same bytes as the one before is neither parsed nor stored. The first answer ever is the
     baseline and makes no event; the first one of this run is compared with the snapshot of the run before, and its
     events carry ``catch_up`` and the snapshot's age in their metadata. An answer that seems to be older than the
-    snapshot, or is the same as one before it, is believed when the next one seems so as well.
+    snapshot, or is the same as one before it, is believed when the next one seems so as well. ``resource`` is what is
+    polled.
     """
 
     kind: ClassVar[Kind]
@@ -125,23 +126,35 @@ class Poller(ABC):
     # In so many seconds an answer that seems to be old is looked at again: time enough for another server to answer.
     patience: ClassVar = 5.0
 
+    # There are tens of thousands of them.
+    __slots__ = (
+        "_context",
+        "_current",
+        "_digest",
+        "_doubt",
+        "_failures",
+        "_interval",
+        "_looked_at",
+        "_lost",
+        "_older",
+        "_retired",
+        "_tag",
+        "resource",
+    )
+
     def __init__(self, context: PollContext, tag: str, *, interval: float) -> None:
         self._context = context
         self._tag = tag
         self._interval = interval
         self._digest: bytes | None = None
         # Of what is believed now, and of what was believed before.
-        self._current: list[bytes] = []
-        self._older: list[bytes] = []
+        self._current: tuple[bytes, ...] = ()
+        self._older: tuple[bytes, ...] = ()
         self._failures = self._lost = 0
         self._doubt: _Doubt | None = None
         self._looked_at: float | None = None
         self._retired = False
-
-    @property
-    def resource(self) -> Resource:
-        """What is polled."""
-        return Resource(self.kind, self._tag)
+        self.resource = Resource(self.kind, tag)
 
     @property
     def polled_at(self) -> float | None:
@@ -223,9 +236,9 @@ class Poller(ABC):
 
     def _remember(self, digest: bytes, *, news: bool) -> None:
         if news:
-            self._older = [*self._older, *self._current][-_REMEMBERED:]
-            self._current = []
-        self._current = [*self._current, digest][-_REMEMBERED:]
+            self._older = (*self._older, *self._current)[-_REMEMBERED:]
+            self._current = ()
+        self._current = (*self._current, digest)[-_REMEMBERED:]
 
     def _put_off(self, answer: Answer, at: float) -> Polled:
         """Leave an answer that is doubted for the next look."""

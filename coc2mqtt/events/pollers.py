@@ -27,6 +27,7 @@ class ClanPoller(Poller):
 
     kind: ClassVar = Kind.CLAN
     endpoint: ClassVar = "clan"
+    __slots__ = ("_members",)
 
     def __init__(self, context: PollContext, tag: str, *, interval: float, members: bool = True) -> None:
         super().__init__(context, tag, interval=interval)
@@ -85,6 +86,7 @@ class PlayerPoller(Poller):
 
     kind: ClassVar = Kind.PLAYER
     endpoint: ClassVar = "player"
+    __slots__ = ("_exclude_fields", "_include_fields")
 
     def __init__(
         self,

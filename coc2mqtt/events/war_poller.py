@@ -48,6 +48,7 @@ class WarPoller(Poller):
     endpoint: ClassVar = "currentwar"
     # What a war shows hides nothing of its age, and what seems old is never urgent: every cache has run out by then.
     patience: ClassVar = 130.0
+    __slots__ = ("_searches", "_settled", "_times")
 
     def __init__(self, context: PollContext, tag: str, *, interval: float) -> None:
         super().__init__(context, tag, interval=interval)
