@@ -46,16 +46,18 @@ class Patience:
 
         Raises PublishDeniedError, MessageTooLargeError and ConnectionLostError.
         """
-        backoff = Backoff(self._draw)
+        backoff: Backoff | None = None
         while True:
             try:
                 await session.publish(topic, payload, retain=retain)
             except PublishDeferredError as error:
                 self.deferred += 1
                 self._note(error)
+                backoff = backoff or Backoff(self._draw)
                 await self._sleep(backoff.wait(0.0))
             else:
-                self._note(None)
+                if self._deferring:
+                    self._note(None)
                 return
 
     def _note(self, error: PublishDeferredError | None) -> None:

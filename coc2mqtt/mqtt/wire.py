@@ -53,6 +53,7 @@ _QUIET.setLevel(logging.CRITICAL + 1)
 Result = TypeVar("Result")
 
 _VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+_TAKEN = Answer(0, "success")
 _REFUSED = 0x80
 _PROTOCOL_ERROR = 0x82
 
@@ -362,4 +363,4 @@ def _limits(properties: Properties | None) -> Limits:
 
 
 def _answer(reason: ReasonCode) -> Answer:
-    return Answer(reason.value, str(reason).lower())
+    return _TAKEN if reason.value == _TAKEN.code else Answer(reason.value, str(reason).lower())
