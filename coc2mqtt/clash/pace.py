@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # Timers count in ticks, so one may wake this much (seconds) before the moment that was asked for.
 _TICK = 1e-6
+# uvloop's count milliseconds, and round: one for less than half of that fires at once, again and again until it is time.
+_SHORTEST_SLEEP = 1e-3
 
 
 def loop_time() -> float:
@@ -42,7 +44,7 @@ class Pace:
                 now = self._clock()
                 if slot <= now + _TICK:
                     break
-                await asyncio.sleep(slot - now)
+                await asyncio.sleep(max(slot - now, _SHORTEST_SLEEP))
             token = self._slots.index(slot)
             # Counted from when it really goes: after a late wake-up the next one would come too soon.
             self._slots[token] = max(slot, now) + self._spacing
