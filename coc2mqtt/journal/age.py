@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,21 @@ if TYPE_CHECKING:
 _CLOCK_UNSET = 1_735_689_600.0
 # How finely the time of this run is remembered: as a share of the limit, an hour of a week.
 _STEPS = 168
+
+
+class AgeBounds(NamedTuple):
+    """Which events have waited too long; the parameters of ``TOO_OLD``."""
+
+    stored_long_ago: int
+    earlier_run: int
+    clock_unset: float
+    long_ago: float
+
+    def exceeds(self, seq: int, timestamp: float) -> bool:
+        """Tell of one event what ``TOO_OLD`` does."""
+        return seq <= self.stored_long_ago or (
+            seq <= self.earlier_run and self.clock_unset <= timestamp < self.long_ago
+        )
 
 
 class PendingAge:
@@ -32,7 +47,7 @@ class PendingAge:
         self._uptime = uptime
         self._opened_at = self._opened_uptime = 0.0
         self._last_seq = 0
-        # At which uptime which number was the last: the last look of each step.
+        # At which uptime which number was the last: the last commit of each step.
         self._marks: deque[tuple[float, int]] = deque()
 
     def begin(self, now: float, last_seq: int) -> None:
@@ -40,29 +55,34 @@ class PendingAge:
         self._opened_at, self._opened_uptime = now, self._uptime()
         self._last_seq = last_seq
         self._marks.clear()
+        self.note(last_seq)
 
-    def bounds(self, now: float, last_seq: int) -> dict[str, float]:
-        """Return the parameters of ``TOO_OLD``; ``last_seq`` is the number of the last event that is stored."""
-        uptime = self._uptime()
-        # A clock that was set back makes nothing older, and one that was set forward neither.
-        now = min(now, self._opened_at + (uptime - self._opened_uptime))
-        return {
-            "stored_long_ago": self._stored_long_ago(uptime, last_seq),
-            "earlier_run": self._last_seq,
-            "clock_unset": _CLOCK_UNSET,
-            "long_ago": now - self._limit,
-        }
-
-    def _stored_long_ago(self, uptime: float, last_seq: int) -> int:
-        """Return the number of the last event of this run that has waited too long, 0 if there is none yet."""
-        step, marks = self._limit / _STEPS, self._marks
+    def note(self, last_seq: int) -> None:
+        """Take note that an event was stored right now, and that ``last_seq`` is the number of the last one."""
+        uptime, step, marks = self._uptime(), self._limit / _STEPS, self._marks
+        self._forget(uptime)
         if marks and uptime // step == marks[-1][0] // step:
             marks.pop()
         marks.append((uptime, last_seq))
-        while len(marks) > 1 and uptime - marks[1][0] >= self._limit:
-            marks.popleft()
-        at, seq = marks[0]
-        return seq if uptime - at >= self._limit else 0
+
+    def bounds(self, now: float) -> AgeBounds:
+        """Return which events have waited too long at ``now`` (Unix time in seconds)."""
+        uptime = self._uptime()
+        self._forget(uptime)
+        at, seq = self._marks[0] if self._marks else (uptime, 0)
+        # A clock that was set back makes nothing older, and one that was set forward neither.
+        now = min(now, self._opened_at + (uptime - self._opened_uptime))
+        return AgeBounds(
+            stored_long_ago=seq if uptime - at >= self._limit else 0,
+            earlier_run=self._last_seq,
+            clock_unset=_CLOCK_UNSET,
+            long_ago=now - self._limit,
+        )
+
+    def _forget(self, uptime: float) -> None:
+        """Forget all marks that are older than the limit but the last of them."""
+        while len(self._marks) > 1 and uptime - self._marks[1][0] >= self._limit:
+            self._marks.popleft()
 
 
 # What an event that has waited too long is, in SQL.

@@ -22,7 +22,11 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_COMPRESSION: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
+# Of JSON of this size the first level makes no more bytes than the usual third, in two thirds of the time.
+_COMPRESSION: dict[int, int] = {
+    zstd.CompressionParameter.checksum_flag: 1,
+    zstd.CompressionParameter.compression_level: 1,
+}
 _FIELD_SETS = ("include_fields", "exclude_fields")
 
 
@@ -41,12 +45,24 @@ def check(stored: int | None, *parts: str | bytes | float | None) -> None:
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """Return a snapshot's data and memo, compressed; raises TypeError when something in them is no JSON."""
-    return zstd.compress(orjson.dumps({"data": snapshot.data, "memo": snapshot.memo}), options=_COMPRESSION)
+    """Return a snapshot's data and memo as JSON; raises TypeError when something in them is no JSON."""
+    return orjson.dumps({"data": snapshot.data, "memo": snapshot.memo})
+
+
+class Compressor:
+    """Compresses one body after the other, in one thread at a time."""
+
+    def __init__(self) -> None:
+        # One for all of them, because the tables that it needs cost as much as the compressing.
+        self._zstd = zstd.ZstdCompressor(options=_COMPRESSION)
+
+    def compress(self, body: bytes) -> bytes:
+        """Return a body that ``decode_snapshot`` can read."""
+        return self._zstd.compress(body, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def decode_snapshot(body: bytes, *, taken_at: float) -> Snapshot:
-    """Return the snapshot that was encoded; raises ValueError when the bytes are damaged."""
+    """Return the snapshot that was encoded and compressed; raises ValueError when the bytes are damaged."""
     with _damage():
         fields = orjson.loads(zstd.decompress(body))
         return Snapshot(fields["data"], fields["memo"], taken_at)

@@ -1,41 +1,41 @@
-"""The journal's SQLite file, used from the event loop."""
+"""The journal's SQLite file, used from the event loop: one thread does one thing after the other."""
 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import aiosqlite
-
+from coc2mqtt.journal.errors import DamagedError
 from coc2mqtt.journal.file import JournalFile
 from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, read_failed, write_failed
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    import sqlite3
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-
-    from coc2mqtt.journal.errors import DamagedError
 
 T = TypeVar("T")
 
-# What aiosqlite.connect takes for the rows of one fetch.
-_CHUNK = 64
+_NOT_OPEN = "the journal is not open: use it inside 'async with SqliteJournal(...) as journal:'"
 
 
 class Database:
-    """One SQLite file behind one connection: it does one thing after the other, and a transaction whole or not at all.
+    """One SQLite file behind one connection, in a thread of its own: each call is one way there and back.
 
-    While it is open no other program can open the file. Errors of SQLite come out as JournalErrors. RuntimeError when
-    it is not open.
+    What is called first is done first, and a transaction is done whole or not at all, with nothing in between. While
+    it is open no other program can open the file. Errors of SQLite come out as JournalErrors. RuntimeError when it is
+    not open.
     """
 
     def __init__(self, path: Path, rng: random.Random) -> None:
         self._path = path
         self._file = JournalFile(path, rng)
-        self._connection: aiosqlite.Connection | None = None
-        # One connection sees its own uncommitted changes: so reads wait for the end of a transaction, too.
-        self._lock = asyncio.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        # For the thread alone.
+        self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
         """Open the file, create it if there is none, check it, and bring its schema up to date.
@@ -44,24 +44,23 @@ class Database:
         """
         if self._connection is not None:
             raise RuntimeError("the journal is open already")
-        # In a thread, where neither the waiting nor the checks of a large file hold up anybody else.
-        opening = asyncio.create_task(asyncio.to_thread(self._file.open))
+        self._begin_thread()
         try:
-            await asyncio.wait({opening})
-        except asyncio.CancelledError:
-            await asyncio.wait({opening})
-            await asyncio.to_thread(self._file.close if opening.exception() else opening.result().close)
+            await asyncio.shield(self._run(self._open))
+        except DamagedError:
+            raise  # it is held until it is put aside or closed
+        except BaseException:
+            await self.close()
             raise
-        connection = opening.result()
-        self._connection = await aiosqlite.Connection(lambda: connection, _CHUNK)
 
     async def close(self) -> None:
         """Close the file after what was begun; a file that is closed stays so."""
-        async with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                await connection.close()
-            await asyncio.to_thread(self._file.close)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            closing = asyncio.get_running_loop().run_in_executor(thread, self._close)
+            thread.shutdown(wait=False)  # it ends after that
+            await asyncio.shield(closing)
+            await asyncio.to_thread(thread.shutdown)
 
     async def put_aside(self, damage: DamagedError, *, now: float) -> Path | None:
         """Keep the damaged file under another name, which is returned, and close it if it is open.
@@ -69,8 +68,9 @@ class Database:
         Returns None if another program did that just before. Raises DamagedError when it cannot be done, or was done
         within the last ten minutes already.
         """
+        self._begin_thread()
         try:
-            return await asyncio.to_thread(self._file.put_aside, damage, now=now)
+            return await self._run(partial(self._file.put_aside, damage, now=now))
         finally:
             await self.close()
 
@@ -79,65 +79,68 @@ class Database:
         """The number of the last event that a file which could not be opened speaks of, 0 where it does not."""
         return self._file.last_seq
 
-    async def read(self, query: str, parameters: Iterable[Any] | Mapping[str, Any] = ()) -> list[Any]:
+    async def read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Return the rows of one query, which sees what was committed and nothing else."""
-        async with self._lock:
-            try:
-                return list(await self._opened().execute_fetchall(query, parameters))
-            except SQLITE_TROUBLE as error:
-                raise read_failed(self._path, error) from error
+        return await self._run(self._read, query, parameters)
 
-    async def transact(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        """Do the work in one transaction, and return what it returns.
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Do the work in one transaction, in the thread; the future has what it returns.
 
-        Whatever it raises undoes it. Cancelled while it waits for its turn, it does nothing; cancelled later, it ends
-        in one of the two ways before CancelledError is raised.
+        Whatever it raises undoes it. Cancelling the future does not.
         """
-        await self._lock.acquire()
-        # A task of its own, and in no TaskGroup, because a group would cancel it together with its caller.
-        task = asyncio.get_running_loop().create_task(self._transact(work))
-        task.add_done_callback(self._ended)
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            await asyncio.wait({task})
-            raise
-        return task.result()
+        return self._run(self._transact, work)
 
     async def shrink(self, pages: int) -> None:
-        """Give so many unused pages at the end of the file back to the file system, in a transaction of its own."""
+        """Give so many unused pages at the end of the file back to the file system."""
+        await self._run(self._shrink, pages)
 
-        async def give_back(connection: aiosqlite.Connection) -> None:
-            # Not as a statement: Python would take one step of it, which is one page. Written back at once, because
-            # only that makes the file smaller.
-            await connection.executescript(f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(TRUNCATE)")
+    def _begin_thread(self) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
-        await self.transact(give_back)
+    def _run(self, work: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        if self._thread is None:
+            raise RuntimeError(_NOT_OPEN)
+        return asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        # Here and not in the task: one that is cancelled before its first step never runs at all.
-        self._lock.release()
-        if not task.cancelled():
-            # Taken note of, because a caller who was cancelled does not ask for it.
-            task.exception()
+    def _open(self) -> None:
+        self._connection = self._file.open()
 
-    async def _transact(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        self._file.close()
+
+    def _read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
+        try:
+            return self._opened().execute(query, parameters).fetchall()
+        except SQLITE_TROUBLE as error:
+            raise read_failed(self._path, error) from error
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._opened()
         try:
             try:
-                await connection.execute("BEGIN IMMEDIATE")
-                result = await work(connection)
-                await connection.commit()
+                connection.execute("BEGIN IMMEDIATE")
+                result = work(connection)
+                connection.execute("COMMIT")
             except BaseException:
-                # Cancelled (the loop ends), a statement may still be under way: the connection's thread takes this
-                # one after it, and does nothing if that was the commit.
-                await connection.rollback()
+                connection.rollback()
                 raise
         except SQLITE_TROUBLE as error:
-            raise await asyncio.to_thread(write_failed, self._path, error) from error
+            raise write_failed(self._path, error) from error
         return result
 
-    def _opened(self) -> aiosqlite.Connection:
+    def _shrink(self, pages: int) -> None:
+        try:
+            # Not as a statement: Python would take one step of it, which is one page. Written back at once, because
+            # only that makes the file smaller.
+            self._opened().executescript(f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(TRUNCATE)")
+        except SQLITE_TROUBLE as error:
+            raise write_failed(self._path, error) from error
+
+    def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise RuntimeError("the journal is not open: use it inside 'async with SqliteJournal(...) as journal:'")
+            raise RuntimeError(_NOT_OPEN)
         return self._connection

@@ -78,8 +78,8 @@ class JournalFile:
         self._identity = identify(self._path)
         check_whole(self._path)
         # No waiting within SQLite: two that wait for each other would wait in vain. Without an isolation level Python
-        # begins no transactions of its own. Used in another thread than this one, but only there.
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0, check_same_thread=False)
+        # begins no transactions of its own.
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         try:
             self._prepare(connection)
         except BaseException as error:

@@ -1,20 +1,26 @@
-"""The bounds of what waits for delivery: by count and by age."""
+"""What waits for delivery: its bounds, by count and by age, and what of it is known without a look into the file."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from coc2mqtt.journal.age import TOO_OLD, PendingAge
+from coc2mqtt.journal.age import TOO_OLD, AgeBounds, PendingAge
+from coc2mqtt.journal.rows import EventRow
+from coc2mqtt.journal.tail import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import sqlite3
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
 
-    import aiosqlite
+    from coc2mqtt.journal.rows import NewEvent
 
+_ADD = "INSERT INTO event (seq, id, kind, timestamp, record, checksum) VALUES (?, ?, ?, ?, ?, ?)"
+_MARK_DELIVERED = "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL"
 # INDEXED BY in what follows, because the planner may else walk over every delivered event to find the pending ones.
 _PENDING = "event INDEXED BY event_pending WHERE delivered_at IS NULL"
 # Up to the first that is not too old: what was stored after it cannot be older, whatever its timestamp says.
@@ -26,9 +32,15 @@ _DROP_OLD = f"""
 _DROP_MANY = f"""
     DELETE FROM {_PENDING} AND seq <= (SELECT seq FROM {_PENDING} ORDER BY seq DESC LIMIT 1 OFFSET ?)
 """  # noqa: S608
-OLDEST_IS_TOO_OLD = f"SELECT {TOO_OLD} FROM {_PENDING} ORDER BY seq LIMIT 1"  # noqa: S608
-_ANY = f"SELECT 1 FROM {_PENDING} LIMIT 1"  # noqa: S608
-_LAST_SEQ = "SELECT coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0)"
+_COUNT = f"SELECT count(*) FROM {_PENDING}"  # noqa: S608
+# With casts, because these have no checksum, and a damaged one must at least be a number.
+_OLDEST = f"SELECT seq, coalesce(cast(timestamp AS REAL), 0.0) FROM {_PENDING} ORDER BY seq LIMIT 1"  # noqa: S608
+_LAST_SEQ = """
+    SELECT max(
+        coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0),
+        coalesce((SELECT max(seq) FROM event), 0)
+    )
+"""
 
 _log = structlog.get_logger()
 
@@ -40,10 +52,84 @@ class Dropped(NamedTuple):
     many: int = 0
 
 
+class Oldest(NamedTuple):
+    """The event that waits longest; ``timestamp`` is Unix time in seconds."""
+
+    seq: int
+    timestamp: float
+
+
+@dataclass(slots=True)
+class Waiting:
+    """How many events wait, which waits longest (None: none), and the number of the last one that there ever was."""
+
+    last_seq: int = 0
+    count: int = 0
+    oldest: Oldest | None = None
+
+    @classmethod
+    def look(cls, connection: sqlite3.Connection) -> Waiting:
+        """Find it out from the file."""
+        ((last_seq,),) = connection.execute(_LAST_SEQ).fetchall()
+        ((count,),) = connection.execute(_COUNT).fetchall()
+        return cls(last_seq, count, _oldest(connection))
+
+
+class Draft:
+    """What a transaction makes of what waits. It counts once that is committed.
+
+    Its methods belong into the transaction.
+    """
+
+    def __init__(self, waiting: Waiting, bounds: AgeBounds, max_pending: int) -> None:
+        self.waiting = replace(waiting)
+        self._bounds = bounds
+        self._max_pending = max_pending
+        self.added: list[EventRow] = []
+        self.delivered: set[int] = set()
+        self.dropped = Dropped()
+
+    def add(self, connection: sqlite3.Connection, events: Sequence[NewEvent]) -> None:
+        """Store events, with the next numbers."""
+        waiting = self.waiting
+        numbered = list(enumerate(events, waiting.last_seq + 1))
+        # Numbered here and not by SQLite, which would not say what the numbers are.
+        connection.executemany(_ADD, [(seq, *event) for seq, event in numbered])
+        self.added += [EventRow(seq, one.id, one.kind, one.record, one.checksum) for seq, one in numbered]
+        if waiting.count == 0 and numbered:
+            seq, first = numbered[0]
+            waiting.oldest = Oldest(seq, first.timestamp)
+        waiting.last_seq += len(numbered)
+        waiting.count += len(numbered)
+
+    def acknowledge(self, connection: sqlite3.Connection, seqs: Iterable[int], at: float) -> None:
+        """Mark events as delivered at a Unix time in seconds."""
+        delivered = set(seqs)
+        waiting = self.waiting
+        waiting.count -= connection.executemany(_MARK_DELIVERED, [(at, seq) for seq in delivered]).rowcount
+        self.delivered |= delivered
+        if waiting.oldest is not None and waiting.oldest.seq in delivered:
+            waiting.oldest = _oldest(connection) if waiting.count else None
+
+    def hold_bounds(self, connection: sqlite3.Connection) -> None:
+        """Drop and count what is too old, then the oldest of what is too many."""
+        waiting, old, many = self.waiting, 0, 0
+        if waiting.oldest is not None and self._bounds.exceeds(*waiting.oldest):
+            bounds = {**self._bounds._asdict(), "last_seq": waiting.last_seq}
+            old = connection.execute(_DROP_OLD, bounds).rowcount
+        if waiting.count - old > self._max_pending:
+            many = connection.execute(_DROP_MANY, (self._max_pending,)).rowcount
+        if old or many:
+            connection.execute("UPDATE tally SET dropped = dropped + ?", (old + many,))
+            waiting.count -= old + many
+            waiting.oldest = _oldest(connection)
+            self.dropped = Dropped(old, many)
+
+
 class Outbox:
     """Keeps at most ``max_pending`` events waiting, and each for at most ``max_age``, and says it once of each outage.
 
-    The methods with a connection belong into a transaction. ``uptime`` gives seconds from anywhere.
+    ``uptime`` gives seconds from anywhere.
     """
 
     def __init__(self, max_pending: int, max_age: timedelta, *, uptime: Callable[[], float] = time.monotonic) -> None:
@@ -51,28 +137,47 @@ class Outbox:
         self._max_age = max_age
         self._age = PendingAge(max_age.total_seconds(), uptime=uptime)
         self._said = Dropped()
-        self.last_seq = 0
+        self._tail = Tail()
+        self._waiting = Waiting()
 
-    async def begin(self, connection: aiosqlite.Connection, now: float) -> None:
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event that there ever was, 0 before the first."""
+        return self._waiting.last_seq
+
+    def begin(self, waiting: Waiting, now: float) -> None:
         """Begin a run at ``now`` (Unix time in seconds) with the events that are there."""
-        self.last_seq = await _number(connection, _LAST_SEQ)
-        self._age.begin(now, self.last_seq)
+        self._waiting = waiting
+        self._tail.begin(waiting.last_seq)
+        self._age.begin(now, waiting.last_seq)
 
-    def bounds(self, now: float) -> dict[str, float]:
-        """Return the parameters of ``OLDEST_IS_TOO_OLD``."""
-        return self._age.bounds(now, self.last_seq)
+    def draft(self, now: float) -> Draft:
+        """Return what a transaction that begins now shall change."""
+        return Draft(self._waiting, self._age.bounds(now), self._max_pending)
 
-    async def drop(self, connection: aiosqlite.Connection, now: float) -> Dropped:
-        """Drop and count what is too old, then the oldest of what is too many."""
-        self.last_seq = await _number(connection, _LAST_SEQ)
-        bounds = {**self._age.bounds(now, self.last_seq), "last_seq": self.last_seq}
-        old = (await connection.execute(_DROP_OLD, bounds)).rowcount
-        many = (await connection.execute(_DROP_MANY, (self._max_pending,))).rowcount
-        if old or many:
-            await connection.execute("UPDATE tally SET dropped = dropped + ?", (old + many,))
-        return Dropped(old, many)
+    def settle(self, draft: Draft) -> None:
+        """Take over what a transaction has changed, the only one since its draft was made."""
+        self._waiting = draft.waiting
+        self._tail.add(draft.added)
+        self._tail.delivered(draft.delivered)
+        if any(draft.dropped):
+            self._tail.begins_with(None if draft.waiting.oldest is None else draft.waiting.oldest.seq)
+            self._say(draft.dropped)
+        if draft.added:
+            self._age.note(draft.waiting.last_seq)
+        if draft.delivered and not draft.waiting.count:
+            self._said = Dropped()  # when nothing waits any more, the outage is over
 
-    def say(self, dropped: Dropped) -> None:
+    def exceeds_age(self, now: float) -> bool:
+        """Tell whether an event waits that has waited for too long."""
+        oldest = self._waiting.oldest
+        return oldest is not None and self._age.bounds(now).exceeds(*oldest)
+
+    def read(self, after: int, limit: int) -> list[EventRow] | None:
+        """Return the first ``limit`` events that wait and have ``seq > after``, None where only the file knows."""
+        return self._tail.read(after, limit, waiting=self._waiting.count)
+
+    def _say(self, dropped: Dropped) -> None:
         """Log what was dropped, the first time: afterwards ``counts`` tells."""
         if dropped.old and not self._said.old:
             _log.warning(
@@ -86,12 +191,7 @@ class Outbox:
             )
         self._said = Dropped(self._said.old + dropped.old, self._said.many + dropped.many)
 
-    async def delivered(self, connection: aiosqlite.Connection) -> None:
-        """Take note that events were delivered: when nothing waits any more, the outage is over."""
-        if any(self._said) and not await connection.execute_fetchall(_ANY):
-            self._said = Dropped()
 
-
-async def _number(connection: aiosqlite.Connection, query: str) -> int:
-    ((number,),) = await connection.execute_fetchall(query)
-    return int(number)
+def _oldest(connection: sqlite3.Connection) -> Oldest | None:
+    rows = connection.execute(_OLDEST).fetchall()
+    return Oldest(*rows[0]) if rows else None

@@ -5,41 +5,33 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
-from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal.archive import Archive
-from coc2mqtt.journal.codec import (
-    check,
-    checksum,
-    decode_record,
-    decode_snapshot,
-    decode_watch,
-    encode_record,
-    encode_snapshot,
-    encode_watch,
-)
+from coc2mqtt.journal.codec import Compressor, encode_snapshot, encode_watch
 from coc2mqtt.journal.database import Database
 from coc2mqtt.journal.errors import DamagedError
-from coc2mqtt.journal.outbox import OLDEST_IS_TOO_OLD, Dropped, Outbox
+from coc2mqtt.journal.outbox import Outbox, Waiting
 from coc2mqtt.journal.protocol import EVERYTHING, JournalCounts, JournalEntry, Selection, StoredWatch
+from coc2mqtt.journal.recent import RecentSnapshots
+from coc2mqtt.journal.rows import entry, new_event, snapshot_row, stored_snapshot, stored_watch, watch_row
 from coc2mqtt.journal.sqlite_errors import damaged
+from coc2mqtt.journal.writer import Writer
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    import aiosqlite
-
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.resource import Snapshot
     from coc2mqtt.events.watch import Watch
+    from coc2mqtt.journal.outbox import Draft
 
 _KEEP_DELIVERED = timedelta(days=7)
 _MAX_PENDING_AGE = timedelta(days=7)
@@ -47,6 +39,9 @@ _MAX_PENDING_AGE = timedelta(days=7)
 # and what SQLite writes ahead stays small.
 _DELETE_AT_ONCE = 5000
 _PAGES_AT_ONCE = 2000
+# So long a commit waits for others, and an acknowledgement, which nobody waits for, for commits (seconds).
+_LINGER = 0.005
+_LINGER_DELIVERED = 0.02
 # What an ordinary day fills again is left in the file (pages).
 _SPARE_PAGES = 1000
 
@@ -56,7 +51,6 @@ _SAVE_SNAPSHOT = """
     SET taken_at = excluded.taken_at, body = excluded.body, checksum = excluded.checksum
 """
 _READ_SNAPSHOT = "SELECT body, taken_at, checksum FROM snapshot WHERE kind = ? AND tag = ?"
-_ADD_EVENT = "INSERT INTO event (id, kind, timestamp, record, checksum) VALUES (?, ?, ?, ?, ?)"
 # INDEXED BY in what follows, because the planner may else walk over every delivered event to find the pending ones.
 _READ_PENDING = """
     SELECT seq, id, kind, record, checksum FROM event INDEXED BY event_pending
@@ -71,7 +65,6 @@ _DELETE_DELIVERED = """
         SELECT seq FROM event INDEXED BY event_delivered WHERE delivered_at < ? LIMIT ?
     )
 """
-_MARK_DELIVERED = "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL"
 _UNUSED_PAGES = "SELECT freelist_count, auto_vacuum FROM pragma_freelist_count, pragma_auto_vacuum"
 _INCREMENTAL = 2
 # With casts, because these have no checksum, and a damaged one must at least be a number.
@@ -100,7 +93,8 @@ class SqliteJournal:
 
     While it is open no other program can open the file. Delivered events are kept for ``keep_delivered``; at most
     ``max_pending`` wait for delivery, each for at most ``max_pending_age``. ``clock`` gives Unix time in seconds,
-    ``uptime`` seconds from anywhere, ``rng`` the ids.
+    ``uptime`` seconds from anywhere, ``rng`` the ids. A commit waits for others for up to ``linger`` seconds, so that
+    one transaction does for all of them.
     """
 
     def __init__(
@@ -113,6 +107,7 @@ class SqliteJournal:
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
+        linger: float = _LINGER,
     ) -> None:
         self._rng = rng or random.SystemRandom()
         self._database = Database(path, self._rng)
@@ -121,6 +116,10 @@ class SqliteJournal:
         self._keep_delivered = keep_delivered.total_seconds()
         self._clock = clock
         self._outbox = Outbox(max_pending, max_pending_age, uptime=uptime)
+        self._writer = Writer(self._database, self._outbox, now=clock)
+        self._linger = linger
+        self._compressor = Compressor()
+        self._recent = RecentSnapshots()
         self._arrival = asyncio.Event()
         # What is stored of each watch, once it was read: a new file gets it from here when the old one is damaged.
         self._watches: dict[tuple[Kind, str], str | None] | None = None
@@ -156,8 +155,11 @@ class SqliteJournal:
         await self._begin(None if kept is None else last_seq)
 
     async def close(self) -> None:
-        """Close the file."""
-        await self._database.close()
+        """Store what was asked for, and close the file."""
+        try:
+            await self._writer.flush()
+        finally:
+            await self._database.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -170,39 +172,38 @@ class SqliteJournal:
 
     async def snapshot(self, resource: Resource) -> Snapshot | None:
         """Return what was last committed of a resource."""
+        if (known := self._recent.get(resource)) is not None:
+            return known
         rows = await self._database.read(_READ_SNAPSHOT, resource)
-        if not rows:
-            return None
-        ((body, taken_at, stored),) = rows
         try:
-            check(stored, *resource, taken_at, body)
-            return decode_snapshot(body, taken_at=taken_at)
+            return stored_snapshot(resource, *rows[0]) if rows else None
         except ValueError as error:
             raise damaged(self._path, f"snapshot of {resource.kind} {resource.tag}: {error}") from error
 
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         """Store the new snapshot together with the events that it caused."""
-        saved = [] if snapshot is None else [_snapshot_row(resource, snapshot)]
-        added = [self._event_row(resource.kind, EventRecord.of(event)) for event in events]
+        # Here, where a TypeError is that of this caller alone.
+        body = None if snapshot is None else encode_snapshot(snapshot)
+        added = [new_event(resource.kind, event, self._rng) for event in events]
 
-        async def store(connection: aiosqlite.Connection) -> Dropped:
-            await connection.executemany(_SAVE_SNAPSHOT, saved)
-            if not added:
-                return Dropped()
-            await connection.executemany(_ADD_EVENT, added)
-            return await self._outbox.drop(connection, self._clock())
+        def store(connection: sqlite3.Connection, draft: Draft) -> None:
+            if snapshot is not None and body is not None:
+                row = snapshot_row(resource, snapshot.taken_at, self._compressor.compress(body))
+                connection.execute(_SAVE_SNAPSHOT, row)
+            if added:
+                draft.add(connection, added)
 
-        try:
-            dropped = await self._database.transact(store)
-        finally:
-            # After a cancellation, too, because the events may be stored nevertheless: who waits looks for itself.
+        def stored() -> None:
+            if snapshot is not None:
+                self._recent.put(resource, snapshot)
             if added:
                 self._wake()
-        self._outbox.say(dropped)
+
+        await self._writer.write(store, stored=stored, within=self._linger)
 
     async def forget(self, resource: Resource) -> None:
         """Drop the snapshot of a resource."""
-        await self._execute(_FORGET, [resource])
+        await self._execute(_FORGET, [resource], stored=lambda: self._recent.drop(resource))
 
     async def resources(self) -> list[Resource]:
         """Return every resource of which there is a snapshot."""
@@ -214,10 +215,13 @@ class SqliteJournal:
 
     async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
         """Return the first events that are not yet delivered."""
-        await self._drop_old()
-        rows = await self._database.read(_READ_PENDING, (after, limit))
+        if self._outbox.exceeds_age(self._clock()):
+            await self._hold_bounds()
+        rows: Sequence[Any] | None = self._outbox.read(after, limit)
+        if rows is None:
+            rows = await self._database.read(_READ_PENDING, (after, limit))
         try:
-            return [_entry(*row) for row in rows]
+            return [entry(*row) for row in rows]
         except ValueError as error:
             raise damaged(self._path, f"events after {after}: {error}") from error
 
@@ -225,7 +229,7 @@ class SqliteJournal:
         """Return the event with the highest seq that is delivered and still kept."""
         rows = await self._database.read(_READ_LAST_DELIVERED)
         try:
-            return _entry(*rows[0]) if rows else None
+            return entry(*rows[0]) if rows else None
         except ValueError as error:
             raise damaged(self._path, f"the last event: {error}") from error
 
@@ -234,19 +238,18 @@ class SqliteJournal:
         while True:
             # Taken before looking: a commit from here on sets it.
             arrival = self._arrival
-            if await self._database.read(_ANY_PENDING, (after,)):
+            known = self._outbox.read(after, 1)
+            if known or (known is None and await self._database.read(_ANY_PENDING, (after,))):
                 return
             await arrival.wait()
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         """Mark events as delivered."""
-        rows = [(self._clock(), seq) for seq in seqs]
-
-        async def mark(connection: aiosqlite.Connection) -> None:
-            await connection.executemany(_MARK_DELIVERED, rows)
-            await self._outbox.delivered(connection)
-
-        await self._database.transact(mark)
+        now, marked = self._clock(), set(seqs)
+        if marked:
+            await self._writer.write(
+                lambda connection, draft: draft.acknowledge(connection, marked, now), within=_LINGER_DELIVERED
+            )
 
     async def delivered(
         self, *, after: int = 0, since: float | None = None, only: Selection = EVERYTHING, limit: int = 100
@@ -254,7 +257,7 @@ class SqliteJournal:
         """Return the first delivered events that are wanted."""
         rows = await self._archive.read(after, since, only, limit)
         try:
-            return [_entry(*row) for row in rows]
+            return [entry(*row) for row in rows]
         except ValueError as error:
             raise damaged(self._path, f"delivered events after {after}: {error}") from error
 
@@ -268,15 +271,18 @@ class SqliteJournal:
 
     async def forget_watch(self, kind: Kind, tag: str) -> None:
         """Store nothing of a watch any more."""
-        await self._execute("DELETE FROM watch WHERE kind = ? AND tag = ?", [(kind, tag)])
-        if self._watches is not None:
-            self._watches.pop((kind, tag), None)
+
+        def stored() -> None:
+            if self._watches is not None:
+                self._watches.pop((kind, tag), None)
+
+        await self._execute("DELETE FROM watch WHERE kind = ? AND tag = ?", [(kind, tag)], stored=stored)
 
     async def watches(self) -> list[StoredWatch]:
         """Return what is stored for every kind and tag."""
         rows = await self._database.read("SELECT kind, tag, body, checksum FROM watch ORDER BY position")
         try:
-            stored = [_stored_watch(*row) for row in rows]
+            stored = [stored_watch(*row) for row in rows]
         except ValueError as error:
             raise damaged(self._path, f"watches: {error}") from error
         self._watches = {(Kind(kind), tag): body for kind, tag, body, _ in rows}
@@ -286,14 +292,13 @@ class SqliteJournal:
         """Delete the events that were delivered long ago, and drop the pending ones that are too old or too many."""
         limit = now - self._keep_delivered
 
-        async def delete(connection: aiosqlite.Connection) -> int:
-            return (await connection.execute(_DELETE_DELIVERED, (limit, _DELETE_AT_ONCE))).rowcount
+        def delete(connection: sqlite3.Connection, _: Draft) -> int:
+            return connection.execute(_DELETE_DELIVERED, (limit, _DELETE_AT_ONCE)).rowcount
 
-        deleted = last = await self._database.transact(delete)
+        deleted = last = await self._writer.write(delete)
         while last == _DELETE_AT_ONCE:
-            last = await self._database.transact(delete)
+            last = await self._writer.write(delete)
             deleted += last
-        await self._drop(now)
         await self._shrink()
         return deleted
 
@@ -302,43 +307,33 @@ class SqliteJournal:
         (row,) = await self._database.read(_COUNT)
         return JournalCounts(*row)
 
-    async def _execute(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        async def work(connection: aiosqlite.Connection) -> None:
-            await connection.executemany(statement, rows)
+    async def _execute(self, statement: str, rows: Sequence[Sequence[object]], *, stored: Callable[[], None]) -> None:
+        def work(connection: sqlite3.Connection, _: Draft) -> None:
+            connection.executemany(statement, rows)
 
-        await self._database.transact(work)
-
-    def _event_row(self, kind: Kind, record: EventRecord) -> tuple[str, str, float, str, int]:
-        id_, text = uuid.UUID(int=self._rng.getrandbits(128), version=4).hex, encode_record(record)
-        return id_, kind, record.timestamp, text, checksum(id_, kind, text)
+        await self._writer.write(work, stored=stored)
 
     async def _begin(self, last_seq: int | None = None) -> None:
         """Drop what is too old before anybody reads it; with ``last_seq`` begin a new file from what is known."""
         watches = self._watches or {}
 
-        async def begin(connection: aiosqlite.Connection) -> Dropped:
+        def begin(connection: sqlite3.Connection) -> Waiting:
             if last_seq is not None:
-                await connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_seq,))
-                await connection.executemany(_SAVE_WATCH, [_watch_row(*key, body) for key, body in watches.items()])
-            await self._outbox.begin(connection, self._clock())
-            return await self._outbox.drop(connection, self._clock())
+                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_seq,))
+                connection.executemany(_SAVE_WATCH, [watch_row(*key, body) for key, body in watches.items()])
+            return Waiting.look(connection)
 
         try:
-            self._outbox.say(await self._database.transact(begin))
+            self._outbox.begin(await self._database.transact(begin), self._clock())
+            self._recent.clear()
+            await self._hold_bounds()
         except BaseException:
             await self._database.close()
             raise
 
-    async def _drop_old(self) -> None:
-        rows = await self._database.read(OLDEST_IS_TOO_OLD, self._outbox.bounds(self._clock()))
-        if any(too_old for (too_old,) in rows):
-            await self._drop(self._clock())
-
-    async def _drop(self, now: float) -> None:
-        async def drop(connection: aiosqlite.Connection) -> Dropped:
-            return await self._outbox.drop(connection, now)
-
-        self._outbox.say(await self._database.transact(drop))
+    async def _hold_bounds(self) -> None:
+        """Drop what is too old or too many: each transaction does."""
+        await self._writer.write(lambda _connection, _draft: None)
 
     async def _shrink(self) -> None:
         """Give back what an outage made the file grow by."""
@@ -348,34 +343,18 @@ class SqliteJournal:
                 await self._database.shrink(min(spare, _PAGES_AT_ONCE))
 
     async def _store_watch(self, kind: Kind, tag: str, body: str | None, anew: Sequence[Resource] = ()) -> None:
-        async def store(connection: aiosqlite.Connection) -> None:
-            await connection.execute(_SAVE_WATCH, _watch_row(kind, tag, body))
-            await connection.executemany(_FORGET, anew)
+        def store(connection: sqlite3.Connection, _: Draft) -> None:
+            connection.execute(_SAVE_WATCH, watch_row(kind, tag, body))
+            connection.executemany(_FORGET, anew)
 
-        await self._database.transact(store)
-        if self._watches is not None:
-            self._watches[kind, tag] = body
+        def stored() -> None:
+            if self._watches is not None:
+                self._watches[kind, tag] = body
+            for resource in anew:
+                self._recent.drop(resource)
+
+        await self._writer.write(store, stored=stored)
 
     def _wake(self) -> None:
         self._arrival.set()
         self._arrival = asyncio.Event()
-
-
-def _snapshot_row(resource: Resource, snapshot: Snapshot) -> tuple[str, str, float, bytes, int]:
-    # As a float, because that is how SQLite gives it back.
-    taken_at, body = float(snapshot.taken_at), encode_snapshot(snapshot)
-    return *resource, taken_at, body, checksum(*resource, taken_at, body)
-
-
-def _entry(seq: int, id_: str, kind: str, record: str, stored: int | None) -> JournalEntry:
-    check(stored, id_, kind, record)
-    return JournalEntry(seq, id_, Kind(kind), decode_record(record))
-
-
-def _watch_row(kind: Kind, tag: str, body: str | None) -> tuple[str, str, str | None, int]:
-    return kind, tag, body, checksum(kind, tag, body)
-
-
-def _stored_watch(kind: str, tag: str, body: str | None, stored: int | None) -> StoredWatch:
-    check(stored, kind, tag, body)
-    return StoredWatch(Kind(kind), tag, None if body is None else decode_watch(body))

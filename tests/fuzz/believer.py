@@ -17,7 +17,7 @@ from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import JournalEntry
-from coc2mqtt.journal.codec import decode_record, decode_snapshot, encode_record, encode_snapshot
+from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.events import EVENT_LIMIT, encode_event
 from coc2mqtt.mqtt.payloads import (
@@ -84,7 +84,7 @@ class Believed:
             raise AssertionError("a stream cannot be saved any more") from error
         for event in events:
             self._stream.acknowledge(event)
-        body = encode_snapshot(snapshot)
+        body = Compressor().compress(encode_snapshot(snapshot))
         records = [encode_record(EventRecord.of(event)) for event in events]
         self.snapshots[resource] = body, snapshot.taken_at
         for record in records:

@@ -28,7 +28,7 @@ async def commit_much(journal):
 
 async def fail(journal):
     await commit(journal)
-    await journal._database._opened().execute("PRAGMA max_page_count = 1")
+    await journal._database.read("PRAGMA max_page_count = 1")
     try:
         await journal.commit(CLAN, Snapshot({str(n): "x" for n in range(100_000)}), [EVENT] * 2000)
     except JournalError:

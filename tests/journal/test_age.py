@@ -189,5 +189,6 @@ def test_no_more_is_remembered_of_a_long_run_than_of_a_short_one() -> None:
     age.begin(time.clock, 0)
     for number in range(20_000):
         time.go_by(60)
-        age.bounds(time.clock, number)
+        age.note(number)
+        age.bounds(time.clock)
     assert len(age._marks) <= 7 * 24 + 2

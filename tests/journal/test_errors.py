@@ -148,23 +148,22 @@ async def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path: Path)
 async def test_what_cannot_be_written_is_not_stored_and_later_can(path: Path, limit: str, sentence: str) -> None:
     large = Snapshot({str(number): os.urandom(64).hex() for number in range(2000)})
     async with SqliteJournal(path) as journal:
-        connection = journal._database._opened()
-        await connection.execute(limit)
+        await journal._database.read(limit)
         with pytest.raises(WriteFailedError) as caught:
             await journal.commit(CLAN, large, [EVENT])
         assert str(caught.value) == f"the journal {path} cannot be written, {sentence}"
         assert await journal.snapshot(CLAN) is None
         assert await journal.pending() == []
 
-        await connection.execute("PRAGMA max_page_count = 1000000")
-        await connection.execute("PRAGMA query_only = OFF")
+        await journal._database.read("PRAGMA max_page_count = 1000000")
+        await journal._database.read("PRAGMA query_only = OFF")
         await journal.commit(CLAN, large, [EVENT])
         assert await journal.snapshot(CLAN) == large
 
 
 async def test_a_reason_that_is_not_known_is_passed_on(path: Path) -> None:
     async with SqliteJournal(path) as journal:
-        await journal._database._opened().execute("DROP TABLE watch")
+        await journal._database.read("DROP TABLE watch")
         with pytest.raises(ReadFailedError) as read:
             await journal.watches()
         with pytest.raises(WriteFailedError) as written:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,11 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import CannotOpenError, NewerSchemaError, SqliteJournal
 from coc2mqtt.journal.codec import encode_record, encode_snapshot, encode_watch
 from coc2mqtt.journal.migrations import APPLICATION_ID, MIGRATIONS, migrate
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +86,9 @@ def begin_first_version(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         migrate(connection, migrations=MIGRATIONS[:1])
-        connection.execute("INSERT INTO snapshot VALUES ('clan', '#2PP', 7.0, ?)", (encode_snapshot(snapshot),))
+        connection.execute(
+            "INSERT INTO snapshot VALUES ('clan', '#2PP', 7.0, ?)", (zstd.compress(encode_snapshot(snapshot)),)
+        )
         connection.execute(
             "INSERT INTO event (id, kind, timestamp, record) VALUES ('4', 'clan', ?, ?)",
             (EVENT.timestamp, encode_record(EventRecord.of(EVENT))),

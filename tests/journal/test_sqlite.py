@@ -25,9 +25,8 @@ async def test_a_commit_that_fails_anywhere_stores_nothing(path: Path, table: st
     async with SqliteJournal(path, max_pending=1) as journal:
         await journal.commit(CLAN, OLD, [EVENT])
         before = await journal.pending(), await journal.counts()
-        connection = journal._database._opened()
         for change in ("INSERT", "UPDATE"):
-            await connection.execute(
+            await journal._database.read(
                 f"CREATE TRIGGER fail_{change} AFTER {change} ON {table} BEGIN SELECT RAISE(ABORT, 'no'); END"
             )
         with pytest.raises(WriteFailedError, match="no"):
@@ -35,7 +34,8 @@ async def test_a_commit_that_fails_anywhere_stores_nothing(path: Path, table: st
         assert await journal.snapshot(CLAN) == OLD
         assert (await journal.pending(), await journal.counts()) == before
 
-        await connection.executescript("DROP TRIGGER fail_INSERT; DROP TRIGGER fail_UPDATE")
+        for change in ("INSERT", "UPDATE"):
+            await journal._database.read(f"DROP TRIGGER fail_{change}")
         await journal.commit(CLAN, NEW, [EVENT])
         assert await journal.snapshot(CLAN) == NEW
         assert (await journal.counts()).last_seq == 2
@@ -43,9 +43,8 @@ async def test_a_commit_that_fails_anywhere_stores_nothing(path: Path, table: st
 
 async def test_what_was_committed_survives_a_power_cut(path: Path) -> None:
     async with SqliteJournal(path) as journal:
-        connection = journal._database._opened()
-        assert list(await connection.execute_fetchall("PRAGMA journal_mode")) == [("wal",)]
-        assert list(await connection.execute_fetchall("PRAGMA synchronous")) == [(2,)]  # FULL
+        assert await journal._database.read("PRAGMA journal_mode") == [("wal",)]
+        assert await journal._database.read("PRAGMA synchronous") == [(2,)]  # FULL
 
 
 async def test_snapshots_are_kept_compressed(path: Path) -> None:
