@@ -138,21 +138,24 @@ class Bridge:
             group.create_task(self._report_health(session))
             group.create_task(self._report_polls())
             group.create_task(self._listen(session, group))
-            await self._retained.publish_marked(session)
             group.create_task(self._retained.run(session))
             group.create_task(self._announcer.run(session))
-            if self._home_assistant is not None:
-                await self._settle()
+            await self._settle()
             group.create_task(self._delivery.run(session))
 
     async def _settle(self) -> None:
-        """Wait until new devices are known, so that their first events are seen; not until hundreds of them are."""
-        if not self._settled:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ANNOUNCING):
+        """Wait until what is retained is said and new devices are known, so that their first events are seen.
+
+        Where there are thousands of them, events do not wait for all.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANNOUNCING):
+                await self._retained.idle()
+                if self._home_assistant is not None and not self._settled:
                     await self._announcer.idle()
         self._settled = True
-        await asyncio.sleep(_SETTLE)
+        if self._home_assistant is not None:
+            await asyncio.sleep(_SETTLE)
 
     async def _introduce(self, session: Session) -> None:
         await self._retained.say(session, self._topics.bridge("state"), ONLINE)
