@@ -80,6 +80,8 @@ class Announcer:
         # Packed: what went, with the time, and what of it is to be shown once more.
         self._buried: dict[str, tuple[bytes, float]] = {}
         self._owed: dict[str, bytes] = {}
+        # What the broker did not take.
+        self._refused: dict[str, Wish] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -112,6 +114,7 @@ class Announcer:
         """Take note of a new connection: all is to be said again, and whether Home Assistant is there is unknown."""
         self._forget_what_was_seen()
         self._home_assistant_is_there = False
+        self._refused.clear()
         self._again()
 
     def found(self, topic: str, payload: bytes) -> None:
@@ -137,6 +140,13 @@ class Announcer:
         self._forget_what_was_seen()
         self._home_assistant_is_there = False
 
+    def say_refused_again(self) -> None:
+        """Have all announced once more that the broker did not take."""
+        refused, self._refused = self._refused, {}
+        for topic, wish in refused.items():
+            if topic in self._devices and topic not in self._wanted:
+                self._want(topic, wish)
+
     async def idle(self) -> None:
         """Wait until all is said."""
         await self._idle.wait()
@@ -157,6 +167,7 @@ class Announcer:
                 try:
                     if not await self._say(session, topic, payload):
                         device.told = None  # the next time that it is asked for, it is tried again
+                        self._refused[topic] = wanted
                 except BaseException:
                     device.told, device.retained = None, before
                     if old is not None:

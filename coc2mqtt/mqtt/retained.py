@@ -100,7 +100,9 @@ class RetainedState:
         self._ghosts: set[Resource] = set()
         self._fighters = Fighters()
         self._said: dict[Resource, _Said] = {}
-        self._refused: set[str] = set()
+        # The topics whose last message the broker did not take, and whether it may take the same one another time.
+        self._refused: dict[str, bool] = {}
+        self._to_repeat: set[Resource] = set()
         self.denied = 0
 
     def mark(self, resource: Resource) -> None:
@@ -122,6 +124,7 @@ class RetainedState:
         """Take note of a new connection: whatever was said is to be said again."""
         self._said.clear()
         self._refused.clear()
+        self._to_repeat.clear()
         self.announcer.connected()
 
     async def run(self, session: Session) -> None:
@@ -145,11 +148,11 @@ class RetainedState:
         except (PublishDeniedError, MessageTooLargeError) as error:
             self.denied += 1
             if topic not in self._refused:
-                self._refused.add(topic)
                 _log.error("a state was not accepted", topic=topic, reason=str(error))
+            # What a broker takes at most it says at the connect.
+            self._refused[topic] = not isinstance(error, MessageTooLargeError)
             return False
-        if topic in self._refused:
-            self._refused.discard(topic)
+        if self._refused.pop(topic, None) is not None:
             _log.info("a state is accepted again", topic=topic)
         return True
 
@@ -170,8 +173,19 @@ class RetainedState:
 
     @property
     def refused(self) -> bool:
-        """Whether there are topics whose last state the broker refused."""
-        return bool(self._refused)
+        """Whether there are topics whose last state the broker refused and may take another time."""
+        return any(self._refused.values())
+
+    def is_refused(self, topic: str) -> bool:
+        """Return whether the broker refused the last state of a topic and may take it another time."""
+        return self._refused.get(topic, False)
+
+    def say_refused_again(self) -> None:
+        """Have all of that said once more that is in the journal, and the announcements."""
+        for resource in self._to_repeat:
+            self.mark(resource)
+        self._to_repeat.clear()
+        self.announcer.say_refused_again()
 
     async def _publish(self, session: Session, resource: Resource, whole: bool) -> None:
         if not whole:
@@ -179,8 +193,9 @@ class RetainedState:
             return
         snapshot = await self._journal.snapshot(resource)
         if resource == API:
-            if snapshot is not None:
-                await self.say(session, self._topics.api_status, api_status(snapshot).encode())
+            status = None if snapshot is None else api_status(snapshot).encode()
+            if status is not None and not await self.say(session, self._topics.api_status, status):
+                self._to_repeat.add(API)
             if self._discovery is not None:
                 self.announcer.announce(self._discovery.bridge())
             return
@@ -201,7 +216,8 @@ class RetainedState:
             return
         self._said.setdefault(resource, _Said()).polled_at = polled_at
         payload = PollPayload(polled_at=iso_time(polled_at)).encode()
-        await self.say(session, self._topics.state(resource.kind, resource.tag, "poll"), payload)
+        if not await self.say(session, self._topics.state(resource.kind, resource.tag, "poll"), payload):
+            self._to_repeat.add(resource)
 
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
         if resource.kind is Kind.WAR:
@@ -235,7 +251,9 @@ class RetainedState:
             if said is not None and said.is_known(facet, encoded):
                 continue
             taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
-            if taken and resource.kind is not Kind.WAR:
+            if not taken:
+                self._to_repeat.add(resource)
+            elif resource.kind is not Kind.WAR:
                 self._said.setdefault(resource, _Said()).note(facet, encoded)
 
     def _repeat_badge(self, clan: Resource) -> None:
@@ -280,7 +298,7 @@ class RetainedState:
         for facet in FACETS[resource.kind]:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self.say(session, topic, _NOTHING)
-            self._refused.discard(topic)
+            self._refused.pop(topic, None)
         self._said.pop(resource, None)
         if self._watch_of(resource) is not None:
             self.mark(resource)
@@ -288,6 +306,7 @@ class RetainedState:
         if resource.kind is Kind.PLAYER:
             self._fighters.note(resource.tag, None)
         self._ghosts.discard(resource)
+        self._to_repeat.discard(resource)
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:
             self.announcer.forget(removal.topic)
