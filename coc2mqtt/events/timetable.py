@@ -65,13 +65,5 @@ class Timetable:
         return resource
 
     def count_before(self, time: float) -> int:
-        """Return how many have an earlier time; costs O(that)."""
-        count, looked_at = 0, [0] if self._heap else []
-        while looked_at:
-            place = looked_at.pop()
-            turn = self._heap[place]
-            # Those below it are none earlier than it is.
-            if turn.at < time:
-                count += self._turns.get(turn.resource) is turn
-                looked_at += [child for child in (2 * place + 1, 2 * place + 2) if child < len(self._heap)]
-        return count
+        """Return how many have an earlier time; costs O(n), which is a millisecond or two for 20,000."""
+        return sum(turn.at < time for turn in self._turns.values())

@@ -62,7 +62,8 @@ class Announcer:
     """Has the broker retain of each device what was last asked for.
 
     What is asked for is only noted, and said over the next connection if there is none now. A device is published at
-    most every ``gap`` seconds, one device ``pace`` seconds after the other.
+    most every ``gap`` seconds, one device ``pace`` seconds after the other. ``announced`` is called with what was said
+    last of a device, when all of it is said.
 
     What Home Assistant is not there to see removed it keeps in its registry for ever, unless it sees it once more and
     then removed: so what went while it may have been away is announced and removed again when it is born.
@@ -70,6 +71,7 @@ class Announcer:
 
     def __init__(self, say: Say, *, gap: float = GAP, pace: float = PACE) -> None:
         self._say = say
+        self.announced: Callable[[Wish], None] = lambda _: None
         self._gap = gap
         self._pace = pace
         self._devices: dict[str, _Device] = {}
@@ -225,7 +227,7 @@ class Announcer:
             self._buried = {topic: (packed, at) for topic, (packed, at) in self._buried.items() if at > long_ago}
 
     def _done(self, topic: str) -> None:
-        del self._wanted[topic]
+        self.announced(self._wanted.pop(topic))
         for callback, resource in self._when_done.pop(topic, []):
             callback(resource)
         if not self._wanted:

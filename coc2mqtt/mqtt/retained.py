@@ -11,7 +11,8 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
-from coc2mqtt.mqtt.announcer import Announcer, Say
+from coc2mqtt.mqtt.announcer import Announcer, Say, Wish
+from coc2mqtt.mqtt.discovery import Announcement
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.fighters import Fighters
 from coc2mqtt.mqtt.lanes import Lanes
@@ -96,6 +97,7 @@ class RetainedState:
         self._named = named
         self._marked = Lanes()
         self.announcer = announcer(self.say)
+        self.announcer.announced = self._announced
         # What is not watched and may yet be retained, although no snapshot tells of it.
         self._ghosts: set[Resource] = set()
         self._fighters = Fighters()
@@ -237,10 +239,7 @@ class RetainedState:
         if resource.kind is Kind.CLAN:
             clan = states.get("clan")
             badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
-            device = self._discovery.clan(watch, name, badge_url=badge_url)
-            self.announcer.announce(device)
-            if self.announcer.is_busy(device.topic):
-                self.announcer.when_done(device.topic, self._repeat_badge, resource)
+            self.announcer.announce(self._discovery.clan(watch, name, badge_url=badge_url))
         else:
             self.announcer.announce(self._discovery.player(watch, name))
 
@@ -256,16 +255,16 @@ class RetainedState:
             elif resource.kind is not Kind.WAR:
                 self._said.setdefault(resource, _Said()).note(facet, encoded)
 
-    def _repeat_badge(self, clan: Resource) -> None:
+    def _announced(self, wish: Wish) -> None:
         """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
+        if isinstance(wish, Announcement):
+            asyncio.get_running_loop().call_later(_TAKEN_UP, self._repeat_badge, Resource(Kind.CLAN, wish.tag))
 
-        def repeat() -> None:
-            said = self._said.get(clan)
-            if said is not None and said.badge is not None:
-                said.badge = None
-                self.mark(clan)
-
-        asyncio.get_running_loop().call_later(_TAKEN_UP, repeat)
+    def _repeat_badge(self, clan: Resource) -> None:
+        said = self._said.get(clan)
+        if said is not None and said.badge is not None:
+            said.badge = None
+            self.mark(clan)
 
     async def _war_of(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
         """Return a player's part in the war of their clan, None where that is not watched or not known yet."""
