@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from coc2mqtt.settings import PREFIX, SECRETS, Settings
+from coc2mqtt.yaml_text import TwiceError, parse_yaml
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 
@@ -38,23 +39,6 @@ _WORDS = {
 
 class ConfigurationError(Exception):
     """The configuration cannot be used; the text says which key is wrong and what to do."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads YAML without letting the last of two equal keys win in silence."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set[str]()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise _TwiceError(problem=f"names the key '{key.value}' again", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-class _TwiceError(yaml.MarkedYAMLError):
-    pass
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -117,7 +101,7 @@ def _read_text(path: Path) -> str:
 
 def _parse(path: Path, text: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader as well: it builds plain values alone
+        return parse_yaml(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f" line {mark.line + 1}"
@@ -134,7 +118,7 @@ def _parse(path: Path, text: str) -> Any:
 
 def _yaml_sentence(error: yaml.MarkedYAMLError) -> str:
     match error:
-        case _TwiceError():
+        case TwiceError():
             return f"{error.problem}: keep one of the two"
         case yaml.composer.ComposerError(problem="but found another document"):
             return "begins a second document: remove the line '---'"

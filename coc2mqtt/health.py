@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING, Never
 
 import structlog
 
 from coc2mqtt.events.api_state import ApiStatus
-from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.events import last_event
 from coc2mqtt.mqtt.payloads import HealthPayload, iso_time
 
@@ -94,9 +94,9 @@ class Health:
             overdue=engine.overdue,
             overdue_seconds=round(engine.overdue_seconds, 1),
             load=round(engine.load, 3),
-            watches=len(engine.watches),
-            clans=sum(watch.kind is Kind.CLAN for watch in engine.watches),
-            players=sum(watch.kind is Kind.PLAYER for watch in engine.watches),
+            watches=engine.clans + engine.players,
+            clans=engine.clans,
+            players=engine.players,
             events=engine.figures.events,
             published=delivery.published,
             resent=delivery.resent,
@@ -134,9 +134,9 @@ class Health:
     def _polling(self) -> str | None:
         engine = self._engine
         silence = self._polls.seconds(engine.figures.polls)
-        if not engine.watches:
+        usual = engine.shortest_interval
+        if usual == math.inf:
             return None
-        usual = min(interval for watch in engine.watches for _, interval in watch.resources())
         if engine.probe_interval is not None and engine.api_status is not ApiStatus.OK:
             usual = max(usual, engine.probe_interval)  # then only the probe asks
         if silence > usual + _UNPOLLED or min(silence, engine.overdue_seconds) > _OVERDUE:

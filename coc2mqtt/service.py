@@ -212,6 +212,7 @@ class _Parts:
             topics,
             watched=self.watches.find,
             polled_at=self.watches.polled_at,
+            named=self.watches.named,
             discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
             if hass.enabled
             else None,

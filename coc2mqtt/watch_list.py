@@ -11,6 +11,7 @@ from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
 from coc2mqtt.mqtt.commands import CommandError
 from coc2mqtt.mqtt.payloads import WatchPayload, shorten
+from coc2mqtt.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -50,13 +51,17 @@ class WatchList:
         by_key = {(watch.kind, watch.tag): watch for watch in configured}
         self._configured = set(by_key)
         wanted = _merge(by_key, await self._journal.watches())
-        for watch in wanted.values():
+        stored = dict.fromkeys(await self._journal.resources())
+        stored.pop(API, None)
+        async for watch in in_turns(list(wanted.values())):
             self._engine.watch(watch)
-        polled = {resource for watch in wanted.values() for resource, _ in watch.resources()}
-        for resource in await self._journal.resources():
-            if resource != API and resource not in polled:
-                kind = Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN
-                self._changed(Watch(kind, resource.tag, MINIMUM_INTERVAL))
+            if Resource(watch.kind, watch.tag) not in stored:
+                self._names[Resource(watch.kind, watch.tag)] = None
+            for resource, _ in watch.resources():
+                stored.pop(resource, None)
+        for resource in stored:
+            kind = Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN
+            self._changed(Watch(kind, resource.tag, MINIMUM_INTERVAL))
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return the watch of a clan or a player, None where there is none."""
@@ -68,7 +73,10 @@ class WatchList:
 
     def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
         """Return the watches of a tag and a kind, None being any."""
-        return [watch for watch in self._engine.watches if tag in (None, watch.tag) and kind in (None, watch.kind)]
+        if tag is not None:
+            found = (self._engine.find(one, tag) for one in ((Kind.CLAN, Kind.PLAYER) if kind is None else (kind,)))
+            return [watch for watch in found if watch is not None]
+        return [watch for watch in self._engine.watches if kind in (None, watch.kind)]
 
     async def watch(self, watch: Watch) -> None:
         """Watch from now on and after a restart; what was not watched until now begins with a first sight.
@@ -79,9 +87,10 @@ class WatchList:
 
     async def _watch(self, watch: Watch) -> None:
         before = self.find(watch.kind, watch.tag)
-        if before is None and len(self._engine.watches) >= self._maximum:
+        count = self._engine.clans + self._engine.players
+        if before is None and count >= self._maximum:
             raise CommandError(
-                f"{len(self._engine.watches)} clans and players are watched already, and watch.maximum is"
+                f"{count} clans and players are watched already, and watch.maximum is"
                 f" {self._maximum}: stop a watch, or raise it in the configuration"
             )
         polled = set() if before is None else {resource for resource, _ in before.resources()}
@@ -115,6 +124,11 @@ class WatchList:
     def committed(self, resource: Resource) -> bool:
         """Take note of a new snapshot; returns whether a watch that was described without a name may have one now."""
         return self._names.pop(resource, "") is None
+
+    def named(self, resource: Resource, name: str | None) -> None:
+        """Take note of a name that somebody has read anyway; None is none that is known."""
+        if name is not None:
+            self._names[resource] = shorten(name)
 
     async def describe(self, watch: Watch) -> WatchPayload:
         """Return a watch as it is published."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.engine import EngineFigures
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import Watch
 from coc2mqtt.health import Health
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.connection import ConnectionStatus
@@ -37,7 +37,9 @@ class Bridge:
     def __init__(self) -> None:
         self.now = START
         self.engine = SimpleNamespace(
-            watches=[Watch(Kind.CLAN, "#2PP", 60.0)],
+            clans=1,
+            players=0,
+            shortest_interval=30.0,
             figures=EngineFigures(
                 polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll=START
             ),
@@ -149,7 +151,7 @@ async def test_that_nothing_is_polled_at_all_is_a_problem_even_if_nothing_is_due
 
 
 async def test_long_intervals_are_no_problem(bridge: Bridge) -> None:
-    bridge.engine.watches = [Watch(Kind.CLAN, "#2PP", 86400.0, war=False)]
+    bridge.engine.shortest_interval = 86400.0
     assert await bridge.problems() == []
     bridge.now = START + 86400
     assert await bridge.problems() == []
@@ -165,7 +167,7 @@ async def test_a_probe_that_looks_seldom_during_a_maintenance_is_no_problem(brid
 
 
 async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
-    bridge.engine.watches = []
+    bridge.engine.clans, bridge.engine.shortest_interval = 0, math.inf
     assert await bridge.problems() == []
     bridge.now = START + 86400
     assert await bridge.problems() == []

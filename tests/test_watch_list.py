@@ -180,9 +180,26 @@ async def test_watches_are_found_by_tag_and_kind(start: Start) -> None:
         assert running.list.find(Kind.CLAN, "#8QQ") is None
 
 
+async def test_a_name_that_somebody_has_read_anyway_is_not_read_again(start: Start) -> None:
+    async with start(CLAN) as running:
+        running.list.named(CLAN_STATE, None)
+        assert (await running.list.describe(CLAN)).name is None
+        running.list.named(CLAN_STATE, "The Order")
+        assert (await running.list.describe(CLAN)).name == "The Order"
+
+
+async def test_what_is_watched_is_found_by_its_tag_and_its_kind(start: Start) -> None:
+    async with start(CLAN, PLAYER) as running:
+        assert running.list.watched("#2PP", None) == running.list.watched(None, Kind.CLAN) == [CLAN]
+        assert running.list.watched("#8QQ", Kind.PLAYER) == running.list.watched(None, Kind.PLAYER) == [PLAYER]
+        assert running.list.watched("#8QQ", Kind.CLAN) == running.list.watched("#9QQ", None) == []
+        assert running.list.watched(None, None) == [CLAN, PLAYER]
+
+
 async def test_a_watch_is_described_with_what_concerns_its_kind(start: Start) -> None:
     async with start(CLAN, PLAYER) as running:
         await running.remember(CLAN_STATE)
+        running.list.committed(CLAN_STATE)
         clan, player = [await running.list.describe(watch) for watch in (CLAN, PLAYER)]
     assert clan.model_dump(exclude_none=True) == {
         "kind": "clan",

@@ -22,7 +22,7 @@ from coc2mqtt.events.scheduler import Again, Scheduler
 from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.events.event import Event
@@ -31,6 +31,22 @@ if TYPE_CHECKING:
     from coc2mqtt.events.watch import Watch
 
 _log = structlog.get_logger()
+
+
+class _Counted:
+    """The polls of one resource, each counted; there are tens of thousands of these."""
+
+    __slots__ = ("_count", "_poller", "_resource")
+
+    def __init__(
+        self, count: Callable[[Resource, Polled], Again], resource: Resource, poller: Poller | ApiPoller
+    ) -> None:
+        self._count = count
+        self._resource = resource
+        self._poller = poller
+
+    async def __call__(self) -> Again:
+        return self._count(self._resource, await self._poller.poll())
 
 
 @dataclass(slots=True)
@@ -68,7 +84,10 @@ class Engine:
         self._monitor = ApiMonitor(store, now=now, changed=self._api_changed, suspected=self._api_suspected)
         self._context = PollContext(api, store, self._monitor, now)
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
-        self._watched: dict[tuple[Kind, str], tuple[Watch, list[Poller]]] = {}
+        self._watched: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
+        self._kinds: Counter[Kind] = Counter()
+        # One for all resources.
+        self._count = self._take_note
         self._running = self._too_much = False
         self._rate = Rate(now())
         self.figures = EngineFigures()
@@ -78,6 +97,21 @@ class Engine:
     def watches(self) -> list[Watch]:
         """What is watched, in the order in which it was asked for."""
         return [watch for watch, _ in self._watched.values()]
+
+    @property
+    def clans(self) -> int:
+        """How many clans are watched."""
+        return self._kinds[Kind.CLAN]
+
+    @property
+    def players(self) -> int:
+        """How many players are watched."""
+        return self._kinds[Kind.PLAYER]
+
+    @property
+    def shortest_interval(self) -> float:
+        """The shortest interval of all that is polled (seconds), infinity where nothing is."""
+        return self._scheduler.shortest_interval
 
     @property
     def api_status(self) -> ApiStatus | None:
@@ -111,8 +145,9 @@ class Engine:
         for resource, interval in watch.resources():
             poller = self._poller(resource.kind, watch, interval)
             pollers.append(poller)
-            self._scheduler.add(resource, interval, self._counted(resource, poller.poll))
-        self._watched[watch.kind, watch.tag] = watch, pollers
+            self._scheduler.add(resource, interval, _Counted(self._count, resource, poller))
+        self._watched[watch.kind, watch.tag] = watch, tuple(pollers)
+        self._kinds[watch.kind] += 1
         if self._running:
             self._check_load()
 
@@ -129,19 +164,22 @@ class Engine:
         self._context.seen.difference_update(gone)
         return bool(pollers)
 
-    def _retire(self, kind: Kind, tag: str) -> list[Poller]:
-        _, pollers = self._watched.pop((kind, tag), (None, []))
-        for poller in pollers:
+    def _retire(self, kind: Kind, tag: str) -> tuple[Poller, ...]:
+        watched = self._watched.pop((kind, tag), None)
+        if watched is None:
+            return ()
+        self._kinds[kind] -= 1
+        for poller in watched[1]:
             poller.retire()
             self._scheduler.remove(poller.resource)
-        return pollers
+        return watched[1]
 
     def watch_api(self, *, interval: float, probe_tag: str) -> None:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
         probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag)
         self._monitor.probing = True
         self.probe_interval = interval
-        self._scheduler.add(API, interval, self._counted(API, probe.poll), probe=True)
+        self._scheduler.add(API, interval, _Counted(self._count, API, probe), probe=True)
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return what is watched under a kind and a tag, None where nothing is."""
@@ -185,23 +223,19 @@ class Engine:
             exclude_fields=watch.exclude_fields,
         )
 
-    def _counted(self, resource: Resource, poll: Callable[[], Awaitable[Polled]]) -> Callable[[], Awaitable[Again]]:
-        async def counted() -> Again:
-            polled = await poll()
-            self.figures.polls += 1
-            self.figures.events += len(polled.events)
-            self.figures.last_poll = at = self._context.now()
-            self._rate.count(at)
-            if polled.error is not None:
-                self.figures.errors[polled.error] += 1
-            if polled.committed:
-                self.figures.changed += 1
-                self._observer(resource)
-            if any(_opens_war_log(event) for event in polled.events):
-                self._scheduler.look_again(Resource(Kind.WAR, resource.tag))
-            return Again(polled.not_before, polled.wanted, polled.backoff)
-
-        return counted
+    def _take_note(self, resource: Resource, polled: Polled) -> Again:
+        self.figures.polls += 1
+        self.figures.events += len(polled.events)
+        self.figures.last_poll = at = self._context.now()
+        self._rate.count(at)
+        if polled.error is not None:
+            self.figures.errors[polled.error] += 1
+        if polled.committed:
+            self.figures.changed += 1
+            self._observer(resource)
+        if any(_opens_war_log(event) for event in polled.events):
+            self._scheduler.look_again(Resource(Kind.WAR, resource.tag))
+        return Again(polled.not_before, polled.wanted, polled.backoff)
 
     def _check_load(self) -> None:
         """Say once that the watches ask for more than the tokens allow; polls come late then, and fairly so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,6 +108,8 @@ class Scheduler:
         self._rate = rate
         self._concurrency = concurrency
         self._entries: dict[Resource, _Entry] = {}
+        # How many there are of each interval, probes apart.
+        self._intervals: Counter[tuple[float, bool]] = Counter()
         # Who waits; those under way are in neither.
         self._probes = Timetable()
         self._others = Timetable()
@@ -133,8 +136,11 @@ class Scheduler:
         entry = self._entries.get(resource)
         if entry is None:
             entry = self._entries[resource] = _Entry(poll, interval, probe, due=now)
+            self._intervals[interval, probe] += 1
         else:
             self._timetable(entry).drop(resource)
+            self._intervals[interval, probe] += 1
+            self._uncount(entry)
             entry.poll, entry.interval, entry.probe = poll, interval, probe
             if self._is_under_way(resource, entry):
                 return  # it is put back when the poll ends
@@ -146,6 +152,7 @@ class Scheduler:
         entry = self._entries.pop(resource, None)
         if entry is not None:
             self._timetable(entry).drop(resource)
+            self._uncount(entry)
 
     def poll_now(self, resource: Resource) -> bool:
         """Make a resource due at once, whatever the last answer's cache says; returns whether it is known.
@@ -191,7 +198,7 @@ class Scheduler:
 
     @property
     def overdue(self) -> int:
-        """How many resources should have been polled by now and are waiting for their turn; costs O(n)."""
+        """How many resources should have been polled by now and are waiting for their turn."""
         now = _now()
         return sum(timetable.count_before(now) for timetable in self._going())
 
@@ -204,8 +211,13 @@ class Scheduler:
 
     @property
     def load(self) -> float:
-        """The polls per second that all intervals ask for, as a share of ``rate``; costs O(n)."""
-        return math.fsum(1 / entry.interval for entry in self._entries.values()) / self._rate
+        """The polls per second that all intervals ask for, as a share of ``rate``."""
+        return math.fsum(count / interval for (interval, _), count in self._intervals.items()) / self._rate
+
+    @property
+    def shortest_interval(self) -> float:
+        """The shortest interval of those that are no probes, inf where there are none."""
+        return min((interval for interval, probe in self._intervals if not probe), default=math.inf)
 
     async def run(self) -> None:
         """Poll until cancelled. What a poll raises ends everything: pollers turn the API's failures into answers.
@@ -295,6 +307,11 @@ class Scheduler:
         self._timetable(entry).put(resource, at)
         if at < self._wake_at:
             self._changed.set()
+
+    def _uncount(self, entry: _Entry) -> None:
+        self._intervals[entry.interval, entry.probe] -= 1
+        if not self._intervals[entry.interval, entry.probe]:
+            del self._intervals[entry.interval, entry.probe]
 
     def _timetable(self, entry: _Entry) -> Timetable:
         return self._probes if entry.probe else self._others

@@ -65,5 +65,5 @@ class Timetable:
         return resource
 
     def count_before(self, time: float) -> int:
-        """Return how many have an earlier time; costs O(n)."""
+        """Return how many have an earlier time; costs O(n), which is a millisecond or two for 20,000."""
         return sum(turn.at < time for turn in self._turns.values())

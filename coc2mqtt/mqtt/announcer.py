@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Never, TypeAlias
+from typing import TYPE_CHECKING, Never, Protocol, TypeAlias
 
-from coc2mqtt.homeassistant import next_step
+from coc2mqtt.homeassistant import DiscoveryMessage, next_step
+from coc2mqtt.mqtt.packing import Packer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from coc2mqtt.homeassistant import DiscoveryMessage
+    from coc2mqtt.events.resource import Resource
     from coc2mqtt.mqtt.connection import Session
 
 # Home Assistant can skip components of a device that is announced twice within a second.
@@ -31,12 +31,26 @@ _NOTHING = b""
 Say: TypeAlias = "Callable[[Session, str, bytes], Awaitable[bool]]"
 
 
+class Wish(Protocol):
+    """A device as it is to be announced; what is equal has an equal payload, which may be costly to ask for."""
+
+    @property
+    def topic(self) -> str:
+        """Where it is retained."""
+
+    @property
+    def payload(self) -> bytes:
+        """What is retained; empty removes the device."""
+
+    def __hash__(self) -> int: ...
+
+
 @dataclass(slots=True)
 class _Device:
     """What was said of a device; None is unknown, empty is no device.
 
-    ``told`` is a checksum of what Home Assistant was told since its birth, ``retained`` what the broker retains,
-    compressed, ``said_at`` the event loop's time.
+    ``told`` is a checksum of the wish that Home Assistant was told since its birth, ``retained`` what the broker
+    retains, packed, ``said_at`` the event loop's time.
     """
 
     told: int | None = None
@@ -48,7 +62,8 @@ class Announcer:
     """Has the broker retain of each device what was last asked for.
 
     What is asked for is only noted, and said over the next connection if there is none now. A device is published at
-    most every ``gap`` seconds, one device ``pace`` seconds after the other.
+    most every ``gap`` seconds, one device ``pace`` seconds after the other. ``announced`` is called with what was said
+    last of a device, when all of it is said.
 
     What Home Assistant is not there to see removed it keeps in its registry for ever, unless it sees it once more and
     then removed: so what went while it may have been away is announced and removed again when it is born.
@@ -56,34 +71,42 @@ class Announcer:
 
     def __init__(self, say: Say, *, gap: float = GAP, pace: float = PACE) -> None:
         self._say = say
+        self.announced: Callable[[Wish], None] = lambda _: None
         self._gap = gap
         self._pace = pace
         self._devices: dict[str, _Device] = {}
-        self._wanted: dict[str, bytes] = {}
-        self._when_done: dict[str, list[Callable[[], None]]] = {}
+        self._packer = Packer()
+        self._wanted: dict[str, Wish] = {}
+        self._when_done: dict[str, list[tuple[Callable[[Resource], None], Resource]]] = {}
         self._home_assistant_is_there = False
-        # Compressed: what went, with the time, and what of it is to be shown once more.
+        # Packed: what went, with the time, and what of it is to be shown once more.
         self._buried: dict[str, tuple[bytes, float]] = {}
         self._owed: dict[str, bytes] = {}
+        # What the broker did not take.
+        self._refused: dict[str, Wish] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def announce(self, message: DiscoveryMessage) -> None:
+    def announce(self, wish: Wish) -> None:
         """Have a device announced as it is now, or removed; nothing happens where just that was said last."""
-        topic, payload = message.topic, message.payload
-        device = self._devices.setdefault(topic, _Device())
-        is_said = device.told == zlib.crc32(payload) or (payload == device.retained == _NOTHING)
-        if not is_said or self._wanted.get(topic, payload) != payload:
-            self._want(topic, payload)
+        topic = wish.topic
+        device = self._devices.get(topic)
+        if device is None:
+            device = self._devices[topic] = _Device()
+        is_said = device.told == hash(wish) or (device.retained == _NOTHING and _is_removal(wish))
+        if not is_said or self._wanted.get(topic, wish) != wish:
+            self._want(topic, wish)
 
     def is_busy(self, topic: str) -> bool:
         """Return whether there is something left to say of a device."""
         return topic in self._wanted
 
-    def when_done(self, topic: str, callback: Callable[[], None]) -> None:
-        """Call back once all is said of a device that is busy."""
-        self._when_done.setdefault(topic, []).append(callback)
+    def when_done(self, topic: str, callback: Callable[[Resource], None], resource: Resource) -> None:
+        """Call back with a resource once all is said of a device that is busy; the same callback comes once."""
+        waiting = self._when_done.setdefault(topic, [])
+        if (callback, resource) not in waiting:
+            waiting.append((callback, resource))
 
     def forget(self, topic: str) -> None:
         """Forget a device that was removed, after the time that it would have to wait if it came back."""
@@ -93,13 +116,14 @@ class Announcer:
         """Take note of a new connection: all is to be said again, and whether Home Assistant is there is unknown."""
         self._forget_what_was_seen()
         self._home_assistant_is_there = False
+        self._refused.clear()
         self._again()
 
     def found(self, topic: str, payload: bytes) -> None:
         """Take note of what the broker retains of a device of ours; what was said meanwhile is newer."""
         device = self._devices.setdefault(topic, _Device())
         if device.retained is None:
-            device.retained = _pack(payload)
+            device.retained = self._packer.pack(payload)
 
     def born(self) -> None:
         """Take note that Home Assistant has just started: it wants to be told everything again."""
@@ -110,12 +134,20 @@ class Announcer:
         self._buried.clear()
         for topic in self._owed:
             device = self._devices.setdefault(topic, _Device(retained=_NOTHING))
-            self._want(topic, self._wanted.get(topic, _unpack(device.retained or _NOTHING)))
+            retained = self._packer.unpack(device.retained or _NOTHING)
+            self._want(topic, self._wanted.get(topic, DiscoveryMessage(topic, retained)))
 
     def died(self) -> None:
         """Take note that Home Assistant has gone."""
         self._forget_what_was_seen()
         self._home_assistant_is_there = False
+
+    def say_refused_again(self) -> None:
+        """Have all announced once more that the broker did not take."""
+        refused, self._refused = self._refused, {}
+        for topic, wish in refused.items():
+            if topic in self._devices and topic not in self._wanted:
+                self._want(topic, wish)
 
     async def idle(self) -> None:
         """Wait until all is said."""
@@ -126,22 +158,24 @@ class Announcer:
         while True:
             topic = await self._due()
             device, wanted = self._devices[topic], self._wanted[topic]
-            old = self._owed.pop(topic, None)
-            payload = self._step(topic, device, wanted) if old is None else _unpack(old)
-            before = device.retained
+            goal, old = wanted.payload, self._owed.pop(topic, None)
+            payload = self._step(topic, device, goal) if old is None else self._packer.unpack(old)
+            before, is_all = device.retained, payload in (None, goal)
             # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
-            device.told, device.retained = zlib.crc32(payload or _NOTHING), _pack(payload or _NOTHING)
+            device.told = hash(wanted) if is_all else None
+            device.retained = self._packer.pack(payload or _NOTHING)
             if payload is not None:
                 device.said_at = asyncio.get_running_loop().time()
                 try:
                     if not await self._say(session, topic, payload):
                         device.told = None  # the next time that it is asked for, it is tried again
+                        self._refused[topic] = wanted
                 except BaseException:
                     device.told, device.retained = None, before
                     if old is not None:
                         self._owed[topic] = old
                     raise
-            if self._wanted[topic] is wanted and payload in (None, wanted) and topic not in self._owed:
+            if self._wanted[topic] is wanted and is_all and topic not in self._owed:
                 self._done(topic)
             if payload is not None:
                 await asyncio.sleep(self._pace)
@@ -154,8 +188,8 @@ class Announcer:
         if topic not in self._wanted and (device := self._devices.get(topic)) and device.retained == _NOTHING:
             del self._devices[topic]
 
-    def _want(self, topic: str, payload: bytes) -> None:
-        self._wanted[topic] = payload
+    def _want(self, topic: str, wish: Wish) -> None:
+        self._wanted[topic] = wish
         self._idle.clear()
         self._wake.set()
 
@@ -178,7 +212,7 @@ class Announcer:
         """Return what to say next of a device, None where there is nothing to say."""
         if wanted == device.retained == _NOTHING:
             return None  # Home Assistant warns of the removal of a device that it does not know
-        step = next_step(None if device.retained is None else _unpack(device.retained), wanted)
+        step = next_step(None if device.retained is None else self._packer.unpack(device.retained), wanted)
         if device.retained and (not wanted or step != wanted):
             before, _ = self._buried.pop(topic, (device.retained, None))
             self._buried[topic] = before, asyncio.get_running_loop().time()
@@ -193,16 +227,12 @@ class Announcer:
             self._buried = {topic: (packed, at) for topic, (packed, at) in self._buried.items() if at > long_ago}
 
     def _done(self, topic: str) -> None:
-        del self._wanted[topic]
-        for callback in self._when_done.pop(topic, []):
-            callback()
+        self.announced(self._wanted.pop(topic))
+        for callback, resource in self._when_done.pop(topic, []):
+            callback(resource)
         if not self._wanted:
             self._idle.set()
 
 
-def _pack(payload: bytes) -> bytes:
-    return zlib.compress(payload, 1) if payload else _NOTHING
-
-
-def _unpack(packed: bytes) -> bytes:
-    return zlib.decompress(packed) if packed else _NOTHING
+def _is_removal(wish: Wish) -> bool:
+    return isinstance(wish, DiscoveryMessage) and not wish.payload

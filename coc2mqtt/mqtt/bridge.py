@@ -17,9 +17,11 @@ from coc2mqtt.mqtt.errors import (
     PublishDeniedError,
     SubscribeDeniedError,
 )
-from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload, WatchesPayload
+from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload
 from coc2mqtt.mqtt.requests import PACE, RequestFigures, RequestQueue
 from coc2mqtt.mqtt.topics import check_topic
+from coc2mqtt.mqtt.watch_report import watches_payload
+from coc2mqtt.turns import in_turns
 
 if TYPE_CHECKING:
     import random
@@ -41,7 +43,11 @@ OFFLINE = OnlinePayload(state="offline").encode()
 
 _HEALTH_INTERVAL = 30.0
 _HEALTH_PACE = 5.0
+# So many watches are looked at together, and all within this time (seconds).
+_POLLS_AT_ONCE = 50
 _POLLS_INTERVAL = 30.0
+# A list of thousands is some megabytes: so long that it is not said again at once.
+_LISTED_PER_SECOND = 300.0
 # So long, and what the broker refused is said once more.
 _RETRY_AFTER = 120.0
 # What a packet with an answer takes beside it (bytes): a topic, most of all.
@@ -131,41 +137,44 @@ class Bridge:
         self._retained.connected()
         # By itself: behind a house full of devices no acknowledgement would come in time.
         await self._sweep.run(session, shared=self._rivals.is_shared)
-        self._mark_everything()
+        await self._mark_everything()
+        self._watches_changed.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report_watches(session))
             group.create_task(self._report_info(session))
             group.create_task(self._report_health(session))
             group.create_task(self._report_polls())
             group.create_task(self._listen(session, group))
-            await self._retained.publish_marked(session)
             group.create_task(self._retained.run(session))
             group.create_task(self._announcer.run(session))
-            if self._home_assistant is not None:
-                await self._settle()
+            await self._settle()
             group.create_task(self._delivery.run(session))
 
     async def _settle(self) -> None:
-        """Wait until new devices are known, so that their first events are seen; not until hundreds of them are."""
-        if not self._settled:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ANNOUNCING):
+        """Wait until what is retained is said and new devices are known, so that their first events are seen.
+
+        Where there are thousands of them, events do not wait for all.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANNOUNCING):
+                await self._retained.idle()
+                if self._home_assistant is not None and not self._settled:
                     await self._announcer.idle()
         self._settled = True
-        await asyncio.sleep(_SETTLE)
+        if self._home_assistant is not None:
+            await asyncio.sleep(_SETTLE)
 
     async def _introduce(self, session: Session) -> None:
         await self._retained.say(session, self._topics.bridge("state"), ONLINE)
         self._info_changed.clear()
         if await self._say_info(session):
             self._rivals.introduced()
-        self._watches_changed.set()
 
-    def _mark_everything(self) -> None:
+    async def _mark_everything(self) -> None:
         self._retained.mark(API)
         # The clans first: what is said of a player tells of their clan's war.
         for kind in (Kind.CLAN, Kind.PLAYER):
-            for watch in self._watches.watched(None, kind):
+            async for watch in in_turns(self._watches.watched(None, kind)):
                 self._retained.mark_watch(watch)
 
     async def _subscribe(self, session: Session, topic_filter: str) -> None:
@@ -175,12 +184,17 @@ class Bridge:
             _log.error("a subscription was not granted", topic=topic_filter, reason=str(error))
 
     async def _report_watches(self, session: Session) -> None:
+        pause = len(self._watches.watched(None, None)) / _LISTED_PER_SECOND
+        # What is published now tells the names: thousands of snapshots need not be read twice.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._retained.idle()
         while True:
             await self._watches_changed.wait()
             self._watches_changed.clear()
-            watches = [await self._watches.describe(watch) for watch in self._watches.watched(None, None)]
-            payload = WatchesPayload(watches=watches).encode()
-            await self._retained.say(session, self._topics.bridge("watches"), payload)
+            await self._retained.say(session, self._topics.bridge("watches"), await watches_payload(self._watches))
+            # During the first round of polls, thousands of names come one by one.
+            await asyncio.sleep(len(self._watches.watched(None, None)) / _LISTED_PER_SECOND)
 
     async def _report_info(self, session: Session) -> None:
         while True:
@@ -203,14 +217,19 @@ class Bridge:
                 # Whoever mends the broker need not know that something has to be restarted.
                 retry_at = loop.time() + _RETRY_AFTER
                 await self._introduce(session)
-                self._mark_everything()
+                if self._retained.is_refused(self._topics.bridge("watches")):
+                    self._watches_changed.set()
+                self._retained.say_refused_again()
             await self._next_report()
 
     async def _report_polls(self) -> None:
         while True:
-            await asyncio.sleep(_POLLS_INTERVAL)
-            for watch in self._watches.watched(None, None):
-                self._retained.mark_poll(watch)
+            watches = self._watches.watched(None, None)
+            for first in range(0, max(1, len(watches)), _POLLS_AT_ONCE):
+                some = watches[first : first + _POLLS_AT_ONCE]
+                await asyncio.sleep(_POLLS_INTERVAL * len(some) / len(watches) if watches else _POLLS_INTERVAL)
+                for watch in some:
+                    self._retained.mark_poll(watch)
 
     async def _next_report(self) -> None:
         """Wait for half a minute, or for news that Home Assistant shows, but not less than some seconds."""
@@ -246,7 +265,7 @@ class Bridge:
     async def _greet_home_assistant(self) -> None:
         await asyncio.sleep(self._rng.uniform(*_BIRTH_WAIT))
         self._announcer.born()
-        self._mark_everything()
+        await self._mark_everything()
 
     async def _answer(self, session: Session, message: Message) -> None:
         command = self._topics.command(message.topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
@@ -22,11 +23,32 @@ from coc2mqtt.homeassistant import (
 from coc2mqtt.mqtt.payloads import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from coc2mqtt.events.event import EventType
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.mqtt.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """The announcement of a clan or a player, as far as two of them can differ.
+
+    It is some 20 kB and takes half a millisecond to build, so that is done only where it is to be published. What is
+    equal has an equal ``payload``.
+    """
+
+    topic: str
+    tag: str
+    name: str | None
+    war: bool
+    badge_url: str | None
+    build: Callable[[Announcement], bytes]
+
+    @property
+    def payload(self) -> bytes:
+        """The payload to be retained, built anew each time."""
+        return self.build(self)
 
 
 class Discovery:
@@ -37,6 +59,8 @@ class Discovery:
         self._instance = instance
         self._version = version
         self._prefix = prefix
+        # One of each for all announcements.
+        self._build_clan, self._build_player = self._clan, self._player
 
     def bridge(self) -> DiscoveryMessage:
         """Return the announcement of the bridge."""
@@ -62,9 +86,18 @@ class Discovery:
             discovery_prefix=self._prefix,
         )
 
-    def clan(self, watch: Watch, name: str | None, *, badge_url: str | None = None) -> DiscoveryMessage:
+    def clan(self, watch: Watch, name: str | None, *, badge_url: str | None = None) -> Announcement:
         """Return the announcement of a clan; its name and its badge are None until they are known."""
-        tag = watch.tag
+        topic = discovery_topic(self._prefix, self._instance, "clan", watch.tag)
+        return Announcement(topic, watch.tag, name, watch.war, badge_url, self._build_clan)
+
+    def player(self, watch: Watch, name: str | None) -> Announcement:
+        """Return the announcement of a player; ``name`` is None until it is known."""
+        topic = discovery_topic(self._prefix, self._instance, "player", watch.tag)
+        return Announcement(topic, watch.tag, name, False, None, self._build_player)
+
+    def _clan(self, clan: Announcement) -> bytes:
+        tag, name = clan.tag, clan.name
         topics = ClanTopics(
             bridge_state=self._topics.bridge("state"),
             availability=self._topics.state(Kind.CLAN, tag, "availability"),
@@ -83,14 +116,13 @@ class Discovery:
             topics=topics,
             event_types=_words(CLAN_EVENTS),
             war_event_types=_words(WAR_EVENTS),
-            war=watch.war,
-            badge_url=badge_url,
+            war=clan.war,
+            badge_url=clan.badge_url,
             discovery_prefix=self._prefix,
-        )
+        ).payload
 
-    def player(self, watch: Watch, name: str | None) -> DiscoveryMessage:
-        """Return the announcement of a player; ``name`` is None until it is known."""
-        tag = watch.tag
+    def _player(self, player: Announcement) -> bytes:
+        tag, name = player.tag, player.name
         topics = PlayerTopics(
             bridge_state=self._topics.bridge("state"),
             availability=self._topics.state(Kind.PLAYER, tag, "availability"),
@@ -107,7 +139,7 @@ class Discovery:
             topics=topics,
             event_types=_words(PLAYER_EVENTS),
             discovery_prefix=self._prefix,
-        )
+        ).payload
 
     def removal(self, kind: Kind, tag: str) -> DiscoveryMessage:
         """Return what takes the device of a clan or a player away."""

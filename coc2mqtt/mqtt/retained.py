@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,13 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
-from coc2mqtt.mqtt.announcer import Announcer, Say
+from coc2mqtt.mqtt.announcer import Announcer, Say, Wish
+from coc2mqtt.mqtt.discovery import Announcement
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
+from coc2mqtt.mqtt.fighters import Fighters
+from coc2mqtt.mqtt.lanes import Lanes
 from coc2mqtt.mqtt.patience import Patience
-from coc2mqtt.mqtt.payloads import ClanPayload
+from coc2mqtt.mqtt.payloads import ClanPayload, PollPayload, iso_time
 from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets
 from coc2mqtt.mqtt.war_state import player_war
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import Journal
     from coc2mqtt.mqtt.connection import Session
     from coc2mqtt.mqtt.discovery import Discovery
-    from coc2mqtt.mqtt.payloads import PlayerWarPayload
+    from coc2mqtt.mqtt.payloads import Payload, PlayerWarPayload
     from coc2mqtt.mqtt.topics import Topics
 
 _log = structlog.get_logger()
@@ -33,10 +37,33 @@ _log = structlog.get_logger()
 _NOTHING = b""
 # Seconds: a home's recorder and its logbook keep each of them.
 _POLL_SAID_EVERY = 300.0
-# Each message of the one has Home Assistant look at every entity of the device, and of the other is a new picture.
-_NEWS_ONLY = ("availability", "badge")
 # So long Home Assistant takes at most to take up an announcement (seconds).
 _TAKEN_UP = 1.0
+
+
+@dataclass(slots=True)
+class _Said:
+    """What was said of a clan or a player over this connection: when it was polled, and checksums of what is news only.
+
+    Each message of the availability has Home Assistant look at every entity of the device, and of the badge is a new
+    picture.
+    """
+
+    polled_at: float | None = None
+    availability: int | None = None
+    badge: int | None = None
+
+    def is_known(self, facet: str, payload: bytes) -> bool:
+        """Tell whether a facet was said like that, and need not be said again."""
+        known = {"availability": self.availability, "badge": self.badge}.get(facet)
+        return known is not None and known == hash(payload)
+
+    def note(self, facet: str, payload: bytes) -> None:
+        """Take note of what the broker took."""
+        if facet == "availability":
+            self.availability = hash(payload)
+        elif facet == "badge":
+            self.badge = hash(payload)
 
 
 class RetainedState:
@@ -45,7 +72,8 @@ class RetainedState:
     What changed is only marked; what is published is read then, so it is always the latest and nothing piles up
     while there is no connection. ``watched`` finds the watch of a clan or a player, None where there is none any
     more: then its topics are emptied, its device is removed, and its snapshot is forgotten. ``polled_at`` tells when
-    the API last answered for it (Unix time in seconds). ``discovery`` is None without Home Assistant.
+    the API last answered for it (Unix time in seconds). ``discovery`` is None without Home Assistant. ``named`` is
+    called with the name of each clan and player that is published, None where it is not known.
     """
 
     def __init__(
@@ -56,6 +84,7 @@ class RetainedState:
         watched: Callable[[Kind, str], Watch | None],
         polled_at: Callable[[Kind, str], float | None] = lambda *_: None,
         discovery: Discovery | None,
+        named: Callable[[Resource, str | None], None] = lambda *_: None,
         patience: Patience | None = None,
         announcer: Callable[[Say], Announcer] = Announcer,
     ) -> None:
@@ -65,23 +94,22 @@ class RetainedState:
         self._polled_at = polled_at
         self._discovery = discovery
         self._patience = patience or Patience()
-        self._marked: dict[Resource, None] = {}
-        self._wake = asyncio.Event()
+        self._named = named
+        self._marked = Lanes()
         self.announcer = announcer(self.say)
+        self.announcer.announced = self._announced
         # What is not watched and may yet be retained, although no snapshot tells of it.
         self._ghosts: set[Resource] = set()
-        # Of each watched player the clan whose war they may be in.
-        self._clans: dict[str, str] = {}
-        # What was said over this connection.
-        self._polls_said: dict[Resource, float] = {}
-        self._said: dict[tuple[Resource, str], bytes] = {}
-        self._refused: set[str] = set()
+        self._fighters = Fighters()
+        self._said: dict[Resource, _Said] = {}
+        # The topics whose last message the broker did not take, and whether it may take the same one another time.
+        self._refused: dict[str, bool] = {}
+        self._to_repeat: set[Resource] = set()
         self.denied = 0
 
     def mark(self, resource: Resource) -> None:
         """Have the state of a resource published again."""
-        self._marked[resource] = None
-        self._wake.set()
+        self._marked.put(resource)
 
     def mark_watch(self, watch: Watch) -> None:
         """Have everything of a clan or a player published again, or emptied if it is not watched any more."""
@@ -96,31 +124,21 @@ class RetainedState:
 
     def connected(self) -> None:
         """Take note of a new connection: whatever was said is to be said again."""
-        self._polls_said.clear()
         self._said.clear()
         self._refused.clear()
+        self._to_repeat.clear()
         self.announcer.connected()
 
-    async def publish_marked(self, session: Session) -> None:
-        """Publish what is marked now; what is not done when the connection breaks off stays marked.
-
-        What gets marked meanwhile is left to ``run``: on a slow connection this would else never end.
-        """
-        for _ in range(len(self._marked)):
-            resource = next(iter(self._marked))
-            del self._marked[resource]
-            try:
-                await self._publish(session, resource)
-            except BaseException:
-                self._marked.setdefault(resource)
-                raise
-
     async def run(self, session: Session) -> None:
-        """Publish whatever gets marked, until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self.publish_marked(session)
+        """Publish whatever is marked, until cancelled; what is not done when the connection breaks off stays marked.
+
+        What is retained of one tag is published one after another, that of several side by side.
+        """
+        await self._marked.run(partial(self._publish, session))
+
+    async def idle(self) -> None:
+        """Wait until all that is marked is published."""
+        await self._marked.idle()
 
     async def say(self, session: Session, topic: str, payload: bytes) -> bool:
         """Publish one retained message; returns whether the broker took it.
@@ -132,11 +150,11 @@ class RetainedState:
         except (PublishDeniedError, MessageTooLargeError) as error:
             self.denied += 1
             if topic not in self._refused:
-                self._refused.add(topic)
                 _log.error("a state was not accepted", topic=topic, reason=str(error))
+            # What a broker takes at most it says at the connect.
+            self._refused[topic] = not isinstance(error, MessageTooLargeError)
             return False
-        if topic in self._refused:
-            self._refused.discard(topic)
+        if self._refused.pop(topic, None) is not None:
             _log.info("a state is accepted again", topic=topic)
         return True
 
@@ -144,11 +162,12 @@ class RetainedState:
         """Have published when the API last answered for a watch, unless that was said less than five minutes ago."""
         resource = Resource(watch.kind, watch.tag)
         if self._news_of_poll(resource) is not None:
-            self.mark(resource)
+            self._marked.put(resource, whole=False)
 
     def _news_of_poll(self, resource: Resource) -> float | None:
         """Return when the API last answered for a clan or a player where that is to be said, else None."""
-        polled_at, said = self._polled_at(resource.kind, resource.tag), self._polls_said.get(resource)
+        polled_at = self._polled_at(resource.kind, resource.tag)
+        said = known.polled_at if (known := self._said.get(resource)) is not None else None
         # A clock that was set back must not silence it.
         if polled_at is None or (said is not None and 0 <= polled_at - said < _POLL_SAID_EVERY):
             return None
@@ -156,14 +175,29 @@ class RetainedState:
 
     @property
     def refused(self) -> bool:
-        """Whether there are topics whose last state the broker refused."""
-        return bool(self._refused)
+        """Whether there are topics whose last state the broker refused and may take another time."""
+        return any(self._refused.values())
 
-    async def _publish(self, session: Session, resource: Resource) -> None:
+    def is_refused(self, topic: str) -> bool:
+        """Return whether the broker refused the last state of a topic and may take it another time."""
+        return self._refused.get(topic, False)
+
+    def say_refused_again(self) -> None:
+        """Have all of that said once more that is in the journal, and the announcements."""
+        for resource in self._to_repeat:
+            self.mark(resource)
+        self._to_repeat.clear()
+        self.announcer.say_refused_again()
+
+    async def _publish(self, session: Session, resource: Resource, whole: bool) -> None:
+        if not whole:
+            await self._say_poll(session, resource)
+            return
         snapshot = await self._journal.snapshot(resource)
         if resource == API:
-            if snapshot is not None:
-                await self.say(session, self._topics.api_status, api_status(snapshot).encode())
+            status = None if snapshot is None else api_status(snapshot).encode()
+            if status is not None and not await self.say(session, self._topics.api_status, status):
+                self._to_repeat.add(API)
             if self._discovery is not None:
                 self.announcer.announce(self._discovery.bridge())
             return
@@ -177,57 +211,75 @@ class RetainedState:
         elif watch is not None and snapshot is not None:
             await self._show(session, resource, snapshot, watch)
 
+    async def _say_poll(self, session: Session, resource: Resource) -> None:
+        """Say when the API last answered, and nothing else: what there is to show has not changed."""
+        polled_at = self._news_of_poll(resource)
+        if polled_at is None or self._watch_of(resource) is None:
+            return
+        self._said.setdefault(resource, _Said()).polled_at = polled_at
+        payload = PollPayload(polled_at=iso_time(polled_at)).encode()
+        if not await self.say(session, self._topics.state(resource.kind, resource.tag, "poll"), payload):
+            self._to_repeat.add(resource)
+
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
-        polled_at = None if resource.kind is Kind.WAR else self._news_of_poll(resource)
+        if resource.kind is Kind.WAR:
+            await self._say_states(session, resource, facets(resource, snapshot))
+            return
+        name = _name(snapshot)
+        self._named(resource, name)
+        polled_at = self._news_of_poll(resource)
+        if polled_at is not None:
+            self._said.setdefault(resource, _Said()).polled_at = polled_at
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
         states = facets(resource, snapshot, polled_at=polled_at, war=war)
-        if polled_at is not None:
-            self._polls_said[resource] = polled_at
-        for facet, payload in states.items():
-            encoded = payload.encode()
-            if self._said.get((resource, facet)) == encoded:
-                continue
-            taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
-            if taken and facet in _NEWS_ONLY:
-                self._said[resource, facet] = encoded
+        await self._say_states(session, resource, states)
+        # Not before its state is retained: a new entity would be unknown for a moment.
         if self._discovery is None:
             return
-        # Not before its state is retained: a new entity would be unknown for a moment.
         if resource.kind is Kind.CLAN:
             clan = states.get("clan")
             badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
-            device = self._discovery.clan(watch, _name(snapshot), badge_url=badge_url)
-            self.announcer.announce(device)
-            if self.announcer.is_busy(device.topic):
-                self.announcer.when_done(device.topic, partial(self._repeat_badge, resource))
-        elif resource.kind is Kind.PLAYER:
-            self.announcer.announce(self._discovery.player(watch, _name(snapshot)))
+            self.announcer.announce(self._discovery.clan(watch, name, badge_url=badge_url))
+        else:
+            self.announcer.announce(self._discovery.player(watch, name))
+
+    async def _say_states(self, session: Session, resource: Resource, states: dict[str, Payload]) -> None:
+        for facet, payload in states.items():
+            encoded = payload.encode()
+            said = self._said.get(resource)
+            if said is not None and said.is_known(facet, encoded):
+                continue
+            taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            if not taken:
+                self._to_repeat.add(resource)
+            elif resource.kind is not Kind.WAR:
+                self._said.setdefault(resource, _Said()).note(facet, encoded)
+
+    def _announced(self, wish: Wish) -> None:
+        """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
+        if isinstance(wish, Announcement):
+            asyncio.get_running_loop().call_later(_TAKEN_UP, self._repeat_badge, Resource(Kind.CLAN, wish.tag))
 
     def _repeat_badge(self, clan: Resource) -> None:
-        """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
-
-        def repeat() -> None:
-            if self._said.pop((clan, "badge"), None) is not None:
-                self.mark(clan)
-
-        asyncio.get_running_loop().call_later(_TAKEN_UP, repeat)
+        said = self._said.get(clan)
+        if said is not None and said.badge is not None:
+            said.badge = None
+            self.mark(clan)
 
     async def _war_of(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
         """Return a player's part in the war of their clan, None where that is not watched or not known yet."""
         clan = clan_of(player)
+        self._fighters.note(player_tag, clan)
         if clan is None:
-            self._clans.pop(player_tag, None)
             return None
-        self._clans[player_tag] = clan
         war = Resource(Kind.WAR, clan)
         snapshot = await self._journal.snapshot(war) if self._watch_of(war) is not None else None
         return None if snapshot is None else player_war(player_tag, clan, snapshot)
 
     def _mark_fighters(self, clan_tag: str) -> None:
         """Have the players published again of whose clan there is news of its war."""
-        for player, clan in self._clans.items():
-            if clan == clan_tag:
-                self.mark(Resource(Kind.PLAYER, player))
+        for player in self._fighters.of(clan_tag):
+            self.mark(Resource(Kind.PLAYER, player))
 
     async def _take_away(self, session: Session, resource: Resource) -> None:
         """Empty the topics of what is not watched any more, and only then forget it: a crash before begins it anew."""
@@ -240,20 +292,20 @@ class RetainedState:
             if resource.kind is not Kind.WAR:
                 self.announcer.announce(removal)
             if self.announcer.is_busy(removal.topic):
-                self.announcer.when_done(removal.topic, partial(self.mark, resource))
+                self.announcer.when_done(removal.topic, self.mark, resource)
                 return
         for facet in FACETS[resource.kind]:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self.say(session, topic, _NOTHING)
-            self._refused.discard(topic)
-            self._said.pop((resource, facet), None)
-        self._polls_said.pop(resource, None)
+            self._refused.pop(topic, None)
+        self._said.pop(resource, None)
         if self._watch_of(resource) is not None:
             self.mark(resource)
             return
         if resource.kind is Kind.PLAYER:
-            self._clans.pop(resource.tag, None)
+            self._fighters.note(resource.tag, None)
         self._ghosts.discard(resource)
+        self._to_repeat.discard(resource)
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:
             self.announcer.forget(removal.topic)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -310,6 +311,25 @@ async def test_watches_that_ask_for_too_much_are_said_once(bench: Bench, until: 
             engine.unwatch(Kind.CLAN, bench.clan)
     assert engine.load == pytest.approx(0.6)
     assert [line["load"] for line in logs if "more polls than the tokens allow" in line["event"]] == [1.2]
+
+
+async def test_what_is_watched_is_counted_whatever_comes_and_goes(bench: Bench) -> None:
+    engine = engine_of(bench)
+    assert (engine.clans, engine.players, engine.shortest_interval, engine.load) == (0, 0, math.inf, 0.0)
+    engine.watch_api(interval=1.0, probe_tag="#JY9J2Y99")
+    engine.watch(Watch(Kind.CLAN, "#2PP", 100.0, war_interval=50.0))
+    engine.watch(Watch(Kind.CLAN, "#8QQ", 100.0, war=False))
+    engine.watch(Watch(Kind.PLAYER, "#8QQ", 200.0))
+    assert (engine.clans, engine.players, engine.shortest_interval) == (2, 1, 50.0)
+    asked = engine.load
+    engine.watch(Watch(Kind.CLAN, "#2PP", 25.0, war=False))
+    assert (engine.clans, engine.players, engine.shortest_interval) == (2, 1, 25.0)
+    assert engine.load - asked == pytest.approx((1 / 25 - 1 / 100 - 1 / 50) / 10_000)
+    for kind, tag in ((Kind.CLAN, "#2PP"), (Kind.CLAN, "#2PP"), (Kind.CLAN, "#8QQ")):
+        engine.unwatch(kind, tag)
+    assert (engine.clans, engine.players, engine.shortest_interval) == (0, 1, 200.0)
+    engine.unwatch(Kind.PLAYER, "#8QQ")
+    assert (engine.clans, engine.players, engine.shortest_interval) == (0, 0, math.inf)
 
 
 async def test_a_slow_tag_holds_up_no_other(bench: Bench, until: Until) -> None:

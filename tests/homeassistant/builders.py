@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
+from coc2mqtt.homeassistant import DiscoveryMessage
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
-
-if TYPE_CHECKING:
-    from coc2mqtt.homeassistant import DiscoveryMessage
 
 Json = dict[str, Any]
 
@@ -33,11 +31,13 @@ def clan(
     badge_url: str | None = BADGE,
     **options: str,
 ) -> DiscoveryMessage:
-    return discovery(**options).clan(Watch(Kind.CLAN, tag, 60.0, war=war), name, badge_url=badge_url)
+    announced = discovery(**options).clan(Watch(Kind.CLAN, tag, 60.0, war=war), name, badge_url=badge_url)
+    return DiscoveryMessage(announced.topic, announced.payload)
 
 
 def player(tag: str = "#900PUCPV", name: str | None = "Alice", **options: str) -> DiscoveryMessage:
-    return discovery(**options).player(Watch(Kind.PLAYER, tag, 60.0), name)
+    announced = discovery(**options).player(Watch(Kind.PLAYER, tag, 60.0), name)
+    return DiscoveryMessage(announced.topic, announced.payload)
 
 
 def decode(message: DiscoveryMessage) -> Json:

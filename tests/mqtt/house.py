@@ -16,6 +16,8 @@ from tests.events.builders import clan, war
 from tests.mqtt.recording import RecordingSession
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from coc2mqtt.journal.sqlite import SqliteJournal
     from coc2mqtt.mqtt.session import Session
 
@@ -71,21 +73,36 @@ class House:
 
     async def say_over(self, session: Session) -> None:
         """Publish what is marked; raises what the session raises."""
-        await self.state.publish_marked(session)
-        tasks = [asyncio.create_task(one) for one in (self.state.announcer.run(session), self.state.announcer.idle())]
-        async with asyncio.timeout(10):
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        for task in done:
-            await task
-        # What waited for a device to be removed.
-        await self.state.publish_marked(session)
+        for work, done in (
+            (self.state.run, self.state.idle),
+            (self.state.announcer.run, self.state.announcer.idle),
+            (self.state.run, self.state.idle),  # what waited for a device to be removed
+        ):
+            await until_done(work(session), done())
 
     async def run(self, session: Session) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.state.run(session))
             group.create_task(self.state.announcer.run(session))
+
+
+async def until_done(work: Coroutine[Any, Any, None], done: Coroutine[Any, Any, None]) -> None:
+    """Run until something is done; raises what ends it before, without the groups that it stands alone in."""
+    tasks = [asyncio.create_task(one) for one in (done, work)]
+    async with asyncio.timeout(10):
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in ended:
+        if error := task.exception():
+            raise alone(error)
+
+
+def alone(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def last_said(recording: RecordingSession) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.homeassistant import DiscoveryMessage
 from coc2mqtt.mqtt.announcer import GAP, PACE, Announcer
 from coc2mqtt.mqtt.errors import ConnectionLostError
@@ -151,11 +152,16 @@ async def test_a_device_that_comes_back_at_once_waits_as_long_as_any_other() -> 
 async def test_who_waits_is_called_when_all_is_said() -> None:
     house = House()
     called = []
+
+    def note(resource: Resource) -> None:
+        called.append((resource.tag, len(house.recording.published)))
+
     house.announcer.found(DEVICE, device("level", "old").payload)
     house.announcer.announce(device("level"))
-    house.announcer.when_done(DEVICE, lambda: called.append(len(house.recording.published)))
+    for _ in range(2):
+        house.announcer.when_done(DEVICE, note, Resource(Kind.CLAN, "#2PP"))
     await house.settle()
-    assert called == [2]
+    assert called == [("#2PP", 2)], "once, however often it was asked for"
 
 
 @pytest.mark.parametrize("there", [True, False])

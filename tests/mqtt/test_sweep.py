@@ -59,7 +59,8 @@ class House:
         session = self.recording.session
         await self.sweep.run(session, shared=shared)
         for _ in range(2):
-            await self.retained.publish_marked(session)
+            async with running(self.retained.run(session)):
+                await self.retained.idle()
             async with running(self.retained.announcer.run(session)):
                 await self.retained.announcer.idle()
         assert all(message.payload == b"" and message.retain for message in self.recording.published)

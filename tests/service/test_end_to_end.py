@@ -287,6 +287,7 @@ async def test_every_request_is_answered(
         await observer.until(lambda: answer("unwatch"), "an answer to the retained request")
         assert answer("unwatch")["status"] == "error"
         assert "retain" in answer("unwatch")["error"]
+        await observer.until(lambda: observer.retained("coc/bridge/watches"), "the watches")
         assert len(observer.retained("coc/bridge/watches")["watches"]) == 4, "it was not executed"
 
         for payload in (b"", b"\xff", b"{", b"[1]", b'{"tag": 7}', b'{"tag": "#2PP", "colour": "red"}', b"#2PX"):
