@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # Timers count in ticks, so one may wake this much (seconds) before the moment that was asked for.
 _TICK = 1e-6
-# uvloop's count milliseconds, and round: one for less than half of that fires at once, again and again until it is time.
+# uvloop's count milliseconds and round: one for less than half of that fires at once, again and again until it is time.
 _SHORTEST_SLEEP = 1e-3
 
 
