@@ -17,6 +17,7 @@ from coc2mqtt.cli_check import check_everything
 from coc2mqtt.cli_demo import run_demo
 from coc2mqtt.cli_healthcheck import ask_health
 from coc2mqtt.configuration import ConfigurationError, load_settings, require_token
+from coc2mqtt.garbage import settle
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
@@ -53,7 +54,8 @@ def run(config: ConfigOption = None) -> None:
     settings = _load(config)
     _or_exit(lambda: require_token(settings))
     configure_logging(settings.log.level, settings.log.format)
-    _run(lambda stop: Service(settings).run(stop))
+    settle()
+    _run(lambda stop: Service(settings, loaded=settle).run(stop))
 
 
 @app.command()

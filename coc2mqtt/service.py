@@ -97,6 +97,7 @@ class Service:
     """One bridge, from its settings.
 
     ``published`` is called with the topic and the payload of each event that the broker has acknowledged.
+    ``loaded`` is called when all that is watched is known, before anything is polled.
     ``listening`` is called with the embedded broker's port, where there is one; with ``any_port`` it takes a free one
     if its own is taken.
     """
@@ -107,11 +108,13 @@ class Service:
         *,
         published: Callable[[str, bytes], None] = lambda *_: None,
         listening: Callable[[int], None] = lambda _: None,
+        loaded: Callable[[], None] = lambda: None,
         any_port: bool = False,
     ) -> None:
         self._settings = settings
         self._published = published
         self._listening = listening
+        self._loaded = loaded
         self._any_port = any_port
         self._started_at = time.time()
 
@@ -151,6 +154,7 @@ class Service:
             embedded_port=embedded_port,
         )
         await parts.watches.load(settings.watch.watches())
+        self._loaded()
         await parts.delivery.recall()
         maintenance = settings.watch.maintenance
         if maintenance.enabled:

@@ -58,6 +58,8 @@ _UNANSWERABLE = 10
 # announcement, and never hears of it again.
 _SETTLE = 1.0
 _ANNOUNCING = 2.0
+# So much is said within that time.
+_SOON = 1000
 # After its birth message every bridge of the house announces at once; a random wait spreads them.
 _BIRTH_WAIT = (1.0, 5.0)
 
@@ -153,8 +155,11 @@ class Bridge:
     async def _settle(self) -> None:
         """Wait until what is retained is said and new devices are known, so that their first events are seen.
 
-        Where there are thousands of them, events do not wait for all.
+        Where there are thousands, events wait for none of them.
         """
+        if self._retained.waiting > _SOON:
+            self._settled = True
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANNOUNCING):
                 await self._retained.idle()

@@ -140,6 +140,11 @@ class RetainedState:
         """Wait until all that is marked is published."""
         await self._marked.idle()
 
+    @property
+    def waiting(self) -> int:
+        """How many resources are marked and not yet published."""
+        return len(self._marked)
+
     async def say(self, session: Session, topic: str, payload: bytes) -> bool:
         """Publish one retained message; returns whether the broker took it.
 

@@ -1,0 +1,105 @@
+"""What a bridge with thousands of watches says when, on simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.mqtt.payloads import WatchesPayload
+from coc2mqtt.mqtt.watch_report import watches_payload
+from tests.events.builders import clan
+from tests.mqtt.parts import EVENT, Moments, Parts
+from tests.mqtt.recording import running
+from tests.mqtt.watched import WatchedInMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.looptime
+
+WATCHES, POLL = "coc/bridge/watches", "coc/clan/2PP/state/poll"
+
+
+def many(count: int) -> Iterator[Watch]:
+    """Yield watches of clans, none of which is #2PP."""
+    alphabet = "0289PYLQGRJCUV"
+    for number in range(count):
+        tag = "".join(alphabet[number // 14**place % 14] for place in range(4))
+        yield Watch(Kind.CLAN, f"#Q{tag}", 60.0, war=False)
+
+
+def bridge_with(count: int, *, home_assistant: bool = True) -> Parts:
+    parts = Parts(home_assistant=home_assistant)
+    for watch in many(count):
+        parts.watches.watches[watch.kind, watch.tag] = watch
+        parts.journal.snapshots[Resource(watch.kind, watch.tag)] = Snapshot(clan(tag=watch.tag))
+    return parts
+
+
+async def test_events_do_not_wait_for_the_states_of_thousands() -> None:
+    parts, recording = bridge_with(1200), Moments(takes=0.1)
+    await parts.journal.happen(1)
+    async with running(parts.bridge.serve(recording.session)):
+        await recording.until(lambda: EVENT in recording.topics)
+        states = sum(topic.endswith("/clan") for topic in recording.topics)
+    assert states < 100
+    assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 1.0
+
+
+async def test_where_hundreds_are_slow_to_say_events_wait_for_some_seconds_only() -> None:
+    parts, recording = bridge_with(400), Moments(takes=0.5)
+    await parts.journal.happen(1)
+    async with running(parts.bridge.serve(recording.session)):
+        await recording.until(lambda: EVENT in recording.topics)
+    assert 3.0 <= recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] <= 5.0
+
+
+async def test_a_long_list_of_watches_is_said_at_once_and_then_not_with_each_name_that_comes() -> None:
+    parts, recording = bridge_with(1500), Moments()
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(30)
+        assert len(recording.at[WATCHES]) == 1
+        for _ in range(100):
+            parts.bridge.watches_changed()
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(30)
+    first, *others = recording.at[WATCHES]
+    assert 2 <= len(others) <= 4
+    assert others[0] - first == pytest.approx(30, abs=1), "what comes after a quiet time is said at once"
+    assert len(recording.said_on(WATCHES)[-1]["watches"]) == 1501
+
+
+async def test_the_list_is_the_same_as_if_it_was_put_together_in_one_go() -> None:
+    watches = WatchedInMemory([*many(250), Watch(Kind.PLAYER, "#8QQ", 90.5, include_fields=frozenset({"b", "a"}))])
+    listed = [await watches.describe(watch) for watch in watches.watches.values()]
+    assert await watches_payload(watches) == WatchesPayload(watches=listed).encode()
+    assert await watches_payload(WatchedInMemory()) == WatchesPayload(watches=[]).encode()
+
+
+async def test_that_thousands_were_polled_is_not_said_all_at_once() -> None:
+    parts, recording = bridge_with(600, home_assistant=False), Moments()
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(10)
+        parts.polled_at = 1_800_000_000.0
+        await asyncio.sleep(10)
+        some = sum(topic.endswith("/poll") for topic in recording.topics)
+        await asyncio.sleep(45)
+    assert 150 <= some <= 250
+    assert sum(topic.endswith("/poll") for topic in recording.topics) == 601
+    assert len(recording.at[POLL]) == 1
+
+
+async def test_that_it_was_polled_is_said_without_reading_what_is_there() -> None:
+    parts, recording = Parts(), Moments()
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(10)
+        before = len(recording.topics)
+        parts.polled_at = 1_800_000_000.0
+        parts.journal.snapshots.clear()
+        await asyncio.sleep(40)
+        said = [topic for topic in recording.topics[before:] if "bridge" not in topic]
+    assert said == [POLL]
