@@ -7,11 +7,22 @@ import sys
 from pathlib import Path
 
 from bench.figures.changed import changed
+from bench.figures.latency import latency
+from bench.figures.many import many
+from bench.figures.round import full_round
+from bench.figures.size import size
 from bench.figures.unchanged import unchanged
 from bench.options import Options
 from bench.programs import ROOT, FailedError
 
-FIGURES = {"unchanged": unchanged, "changed": changed}
+FIGURES = {
+    "unchanged": unchanged,
+    "changed": changed,
+    "round": full_round,
+    "many": many,
+    "latency": latency,
+    "cost": size,
+}
 
 
 def main() -> int:

@@ -44,6 +44,8 @@ class Record:
         self.asked = array("d")
         self.answered = array("d")
         self.tokens = array("b")
+        # A clan by its number, a clan's war by its number after those of all clans.
+        self.resources = array("l")
         self.others = 0
         self.polls = array("l", [0]) * self._clans
         self.wars = array("l", [0]) * self._clans
@@ -52,11 +54,12 @@ class Record:
         self.war_rounds = [0]
         self.changes: list[tuple[int, int, float]] = []
 
-    def ask(self, token: int) -> int:
-        """Note a request of one clan and return its number."""
+    def ask(self, resource: int, token: int) -> int:
+        """Note a request and return its number."""
         self.asked.append(time.monotonic())
         self.answered.append(0.0)
         self.tokens.append(token)
+        self.resources.append(resource)
         return len(self.asked) - 1
 
 
@@ -104,7 +107,8 @@ class Api:
             tag, _, what = path[13:].partition(b"/")
             number = self._clans.number(tag.decode())
             if number is not None and what in (b"", b"currentwar"):
-                asked = self.record.ask(_token(head))
+                resource = number + self._clans.count if what else number
+                asked = self.record.ask(resource, _token(head))
                 return self._war(number, asked) if what else self._clan(number, asked)
         self.record.others += 1
         if path.startswith(b"/control/"):
@@ -140,7 +144,7 @@ class Api:
                     self.script.versions[number] += 1
             case "times":
                 record = self.record
-                return {"asked": list(record.asked), "answered": list(record.answered), "tokens": list(record.tokens)}
+                return {name: list(getattr(record, name)) for name in ("asked", "answered", "tokens", "resources")}
             case "changes":
                 return {"changes": self.record.changes}
             case "versions":

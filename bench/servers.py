@@ -9,7 +9,7 @@ import shutil
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -34,6 +34,15 @@ def mosquitto() -> str:
     if found is None:
         raise FailedError("Mosquitto is not installed: install the package mosquitto")
     return found
+
+
+class Poll(NamedTuple):
+    """A poll: of which clan (or war), when it was asked for and answered (0: not yet), by which token."""
+
+    resource: int
+    asked: float
+    answered: float
+    token: int
 
 
 class Api:
@@ -66,10 +75,10 @@ class Api:
         """Let so many clans change once."""
         self._ask(f"bump?clans={clans}")
 
-    def times(self) -> tuple[list[float], list[float], list[int]]:
-        """Return when each poll was asked for and answered (0: not yet), and by which token."""
+    def polls(self) -> list[Poll]:
+        """Return every poll in the order in which they were asked for."""
         times = self._ask("times")
-        return times["asked"], times["answered"], times["tokens"]
+        return list(map(Poll, times["resources"], times["asked"], times["answered"], times["tokens"]))
 
     def changes(self) -> list[tuple[int, int, float]]:
         """Return each change that was told: the clan's number, its version, when."""

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.cost import cost_of_rival
+from bench.measuring import cost_of_rival
 from bench.rivals import Rival
 from bench.spread import Spread
 from bench.tables import table
@@ -14,7 +14,7 @@ from bench.tables import table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bench.cost import Cost
+    from bench.measuring import Cost
     from bench.options import Options
 
 _TRIAL = 2.0

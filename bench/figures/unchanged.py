@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.bridge import Watching
-from bench.cost import cost_of_bridge, cost_of_rival
 from bench.figures.peers import better_loop, pace_table
 from bench.interleaved import interleave
+from bench.measuring import cost_of_bridge, cost_of_rival
 from bench.rivals import Rival
 from bench.spread import Spread, ratios
 from bench.tables import Figure, Target, spreads

@@ -46,6 +46,11 @@ class Cost:
     busy: float
     events_per_poll: float = 0.0
 
+    def __str__(self) -> str:
+        return (
+            f"{self.per_poll:.3f} ms, {self.polls_per_second:.0f} polls/s, {self.events_per_poll:.1f} events per poll"
+        )
+
 
 @contextmanager
 def stage() -> Iterator[tuple[ExitStack, Path]]:
@@ -89,6 +94,11 @@ def measure(program: Program, api: Api, window: float, *, subscriber: Subscriber
     time.sleep(_SETTLE)
     if subscriber is not None:
         _wait_for_events(program, api, subscriber)
+    return observe(program, api, window, subscriber=subscriber)
+
+
+def observe(program: Program, api: Api, window: float, *, subscriber: Subscriber | None = None) -> Cost:
+    """Measure a program that runs evenly already, for ``window`` seconds."""
     before, busy_before, events_before = api.counts(), program.cpu_seconds, subscriber.events if subscriber else 0
     time.sleep(window)
     after, busy_after, events_after = api.counts(), program.cpu_seconds, subscriber.events if subscriber else 0
