@@ -38,12 +38,13 @@ _BEHIND = 1.1
 class Cost:
     """What a poll costs in milliseconds of processor time, at so many polls a second, with so many events each.
 
-    ``busy`` is the share of the time in which the core worked for the program.
+    ``busy`` is the share of the time in which the core worked for the program; ``api_busy`` is the scripted API's.
     """
 
     per_poll: float
     polls_per_second: float
     busy: float
+    api_busy: float
     events_per_poll: float = 0.0
 
     def __str__(self) -> str:
@@ -99,12 +100,18 @@ def measure(program: Program, api: Api, window: float, *, subscriber: Subscriber
 
 def observe(program: Program, api: Api, window: float, *, subscriber: Subscriber | None = None) -> Cost:
     """Measure a program that runs evenly already, for ``window`` seconds."""
-    before, busy_before, events_before = api.counts(), program.cpu_seconds, subscriber.events if subscriber else 0
+    before = _moment(program, api, subscriber)
     time.sleep(window)
-    after, busy_after, events_after = api.counts(), program.cpu_seconds, subscriber.events if subscriber else 0
+    after = _moment(program, api, subscriber)
     program.check()
-    polls, seconds, busy = after["polls"] - before["polls"], after["now"] - before["now"], busy_after - busy_before
-    return Cost(busy / polls * 1000, polls / seconds, busy / seconds, (events_after - events_before) / polls)
+    seconds, polls, busy, api_busy, events = (new - old for old, new in zip(before, after, strict=True))
+    return Cost(busy / polls * 1000, polls / seconds, busy / seconds, api_busy / seconds, events / polls)
+
+
+def _moment(program: Program, api: Api, subscriber: Subscriber | None) -> tuple[float, ...]:
+    counts = api.counts()
+    events = subscriber.events if subscriber else 0
+    return counts["now"], counts["polls"], program.cpu_seconds, api.program.cpu_seconds, events
 
 
 def _wait_for_events(program: Program, api: Api, subscriber: Subscriber) -> None:

@@ -18,10 +18,14 @@ _PEERS = ROOT / "bench" / "peers"
 
 @dataclass(frozen=True)
 class Rival:
-    """A peer, or the floor, on an event loop: ``uvloop`` or ``asyncio``."""
+    """A peer, or the floor, on an event loop, ``uvloop`` or ``asyncio``.
+
+    ``pace`` is the polls per second that its own limiter is told; 0: it polls as fast as it can.
+    """
 
     name: str
     loop: str
+    pace: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.name}, {self.loop}"
@@ -39,4 +43,4 @@ def rival(folder: Path, api: Api, tags: Iterable[str], which: Rival, *, environm
             raise FailedError(f"there is no environment of the peers at {environment}: 'make bench' makes one")
         command = [interpreter, _PEERS / f"watch_{which.name.replace('.', '')}.py"]
     ours = which.name == "floor"
-    return Program(which.name, [*command, api.url, which.loop, file], folder, measured=True, ours=ours)
+    return Program(which.name, [*command, api.url, which.loop, file, str(which.pace)], folder, measured=True, ours=ours)

@@ -33,9 +33,9 @@ def pace_table(costs: Mapping[str, Sequence[Cost]]) -> str:
     """Return a table of the medians of what is beside the cost."""
     rows = []
     for name, runs in costs.items():
-        rate, busy, events = (
+        rate, busy, api, events = (
             Spread.of([getattr(cost, what) for cost in runs]).median
-            for what in ("polls_per_second", "busy", "events_per_poll")
+            for what in ("polls_per_second", "busy", "api_busy", "events_per_poll")
         )
-        rows.append([name, f"{rate:,.0f}", f"{busy:.0%}", f"{events:.1f}" if events else "-"])
-    return table(["while measured (medians)", "polls/s", "of its core", "MQTT events per poll"], rows)
+        rows.append([name, f"{rate:,.0f}", f"{busy:.0%}", f"{api:.0%}", f"{events:.1f}" if events else "-"])
+    return table(["while measured (medians)", "polls/s", "of its core", "the API's", "MQTT events per poll"], rows)

@@ -1,4 +1,4 @@
-"""Watch clans with coc.py's EventsClient and take its donation events, without a rest in between."""
+"""Watch clans with coc.py's EventsClient and take its donation events, at a pace or with as little rest as it takes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import coc.events
 _UNPACED = 10_000
 
 
-async def watch(url: str, tags: list[str]) -> None:
+async def watch(url: str, tags: list[str], pace: float) -> None:
     """Watch until killed."""
     # Patched: after each round of all clans it would sleep for ten seconds, a time in which nothing can be measured.
     coc.events.DEFAULT_SLEEP = 0
     client = coc.EventsClient(
         base_url=url,
-        throttle_limit=_UNPACED,
+        throttle_limit=int(pace) or _UNPACED,
         cache_max_size=0,
         load_game_data=coc.LoadGameData(never=True),
         loop=asyncio.get_running_loop(),
@@ -43,16 +43,16 @@ async def watch(url: str, tags: list[str]) -> None:
 
 
 def main() -> None:
-    """Take the URL, the loop's name and a file of tags, one a line, from the command line."""
-    url, loop, file = sys.argv[1:]
+    """Take the URL, the loop's name, a file of tags and the polls per second (0: unpaced) from the command line."""
+    url, loop, file, pace = sys.argv[1:]
     with open(file, encoding="ascii") as lines:  # noqa: PTH123 - so little is imported
-        tags = lines.read().split()
+        watching = watch(url, lines.read().split(), float(pace))
     if loop == "uvloop":
         import uvloop  # noqa: PLC0415 - where it is asked for
 
-        uvloop.run(watch(url, tags))
+        uvloop.run(watching)
     else:
-        asyncio.run(watch(url, tags))
+        asyncio.run(watching)
 
 
 if __name__ == "__main__":
