@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
 
-.PHONY: demo test chaos crash fuzz check audit format schemas home lock clean
+.PHONY: demo test chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -22,6 +23,12 @@ fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other 
 
 crash: $(VENV)/.dev  ## the program dies wherever it can
 	$(BIN)/pytest --numprocesses 2 tests/crash $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md beside the peers, and written there: some minutes on an idle machine
+	$(BIN)/python -m bench --write $(BENCH_ARGS)
+
+$(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## one figure, printed; BENCH_ARGS="--runs 3" or --quick
+	$(BIN)/python -m bench $* $(BENCH_ARGS)
 
 home: $(VENV)/.dev  ## minutes with a real Home Assistant and Node-RED; HOME_ARGS=--quick without the restarts, --old
 	$(BIN)/python -m tests.home $(HOME_ARGS)
@@ -47,6 +54,7 @@ lock:  ## the lock files anew, from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra embedded --extra fast --group dev -o requirements/dev.lock
 	$(LOCK) --group build -o requirements/build.lock
 	$(LOCK) --group audit -o requirements/audit.lock
+	$(LOCK) --group bench -o requirements/bench.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
@@ -70,6 +78,12 @@ $(VENV)/.runtime: $(VENV)/.package requirements/runtime.lock
 $(VENV)/.audit: $(VENV)/.python requirements/audit.lock
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/audit.lock
+	@touch $@
+
+# The peers, of which nothing is ours either.
+$(VENV)/.bench: $(VENV)/.python requirements/bench.lock
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/bench.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package requirements/dev.lock

@@ -1,0 +1,58 @@
+"""The bridge as it is measured: the real program with a file of its own."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bench.programs import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bench.servers import Api, Broker
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What the bridge is told to do. Intervals are seconds, the pace is requests per second for each token."""
+
+    interval: float
+    pace: float = 1000.0
+    tokens: int = 1
+    war: bool = False
+    war_interval: float = 30.0
+    home_assistant: bool = False
+
+
+def bridge(folder: Path, api: Api, broker: Broker, tags: Iterable[str], watching: Watching) -> Program:
+    """Return a bridge that watches these clans, not yet started; its journal is in the folder."""
+    clans = [
+        {"tag": tag, "interval": watching.interval, "war": watching.war, "war_interval": watching.war_interval}
+        for tag in tags
+    ]
+    settings: Json = {
+        "instance": "bench",
+        "api": {
+            "base_url": api.url,
+            "tokens": [f"bench-{number}" for number in range(watching.tokens)],
+            "requests_per_second": watching.pace,
+        },
+        "mqtt": {"host": "127.0.0.1", "port": broker.port},
+        "homeassistant": {"enabled": watching.home_assistant},
+        # The probe would be a poll that is none of a clan.
+        "watch": {"clans": clans, "maximum": 2 * len(clans), "maintenance": {"enabled": False}},
+        "journal": {"path": str(folder / "bench.db")},
+        "log": {"format": "json"},
+    }
+    config = folder / "bench.yaml"
+    # JSON is YAML.
+    config.write_bytes(orjson.dumps(settings))
+    command: list[str | Path] = [Path(sys.executable).with_name("coc2mqtt"), "run", "--config", config]
+    return Program("coc2mqtt", command, folder, measured=True, ours=True)

@@ -1,0 +1,85 @@
+"""Figure d: ten thousand clans: memory, the start, and the restart after a death."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.bridge import Watching
+from bench.lives import Life, live, memory_of_one, memory_of_peer
+from bench.tables import Figure, Target, table
+
+if TYPE_CHECKING:
+    from bench.options import Options
+
+_CLANS = 10_000
+_TOKENS, _PACE = 10, 100.0
+_INTERVAL = 30.0
+_PEERS_CLANS = 1_000
+
+
+def many(options: Options) -> Figure:
+    """Let a bridge live with ten thousand clans, and with their wars as well, and look at the peers' memory."""
+    clans = _PEERS_CLANS if options.quick else _CLANS
+    watching = {war: _watching(war=war) for war in (False, True)}
+    one = memory_of_one(watching[False])
+    lives = {war: live(clans, watching[war]) for war in watching}
+    memory = [
+        [f"coc2mqtt, {_name(clans, war=war)}", f"{(life.memory - one) / clans * 1000:.1f}"]
+        for war, life in lives.items()
+    ]
+    for name in ("cocapi", "coc.py"):
+        grown = memory_of_peer(options, name, _PEERS_CLANS)
+        memory.append([f"{name}, {_PEERS_CLANS:,} clans", f"{grown / _PEERS_CLANS * 1000:.1f}"])
+    return Figure(
+        "many",
+        f"d. {clans:,} clans, {_TOKENS} tokens of {_PACE:g} requests a second each",
+        [
+            _table({_name(clans, war=war): life for war, life in lives.items()}, one),
+            table(["memory for each clan, beyond the program's own", "kB"], memory),
+        ],
+        [line for war, life in lives.items() for line in _verdicts(_name(clans, war=war), life)],
+    )
+
+
+def _watching(*, war: bool) -> Watching:
+    return Watching(_INTERVAL, pace=_PACE, tokens=_TOKENS, war=war, war_interval=_INTERVAL, home_assistant=True)
+
+
+def _name(clans: int, *, war: bool) -> str:
+    return f"{clans:,} clans and their wars" if war else f"{clans:,} clans"
+
+
+def _table(lives: dict[str, Life], one: float) -> str:
+    rows = {
+        "from the start to the end of the first round, s": lambda life: f"{life.round:.1f}",
+        "most requests in any one second": lambda life: f"{life.busiest:,}",
+        "most of one token": lambda life: f"{life.busiest_of_a_token:,}",
+        "resident memory after it, MB": lambda life: f"{life.memory:.0f}",
+        "resident memory at most, MB": lambda life: f"{life.peak:.0f}",
+        "killed and started again: online after, s": lambda life: f"{life.online:.2f}",
+        "first poll after, s": lambda life: f"{life.polled:.2f}",
+        "first event after, s": lambda life: f"{life.told:.2f}",
+        "end of the first round after, s": lambda life: f"{life.round_again:.1f}",
+        "members whose changes were told whole": lambda life: f"{life.verdict.told:,}",
+        "members of whom something was lost": lambda life: f"{life.verdict.lost:,}",
+        "events of no change": lambda life: f"{life.verdict.invented:,}",
+        "events sent again under their id": lambda life: f"{life.verdict.twice:,}",
+    }
+    body = [[name, *map(value, lives.values())] for name, value in rows.items()]
+    return table(
+        ["", *lives], [*body, ["for comparison: memory with 1 clan, MB", f"{one:.0f}", *[""] * (len(lives) - 1)]]
+    )
+
+
+def _verdicts(name: str, life: Life) -> list[str]:
+    wrong = life.verdict.lost + life.verdict.invented
+    return [
+        Target(f"{name}: resident memory after the first round in MB", 200).verdict(life.memory, digits=0),
+        Target(f"{name}: most requests in a second", _TOKENS * _PACE).verdict(life.busiest, digits=0),
+        Target(f"{name}: most of one token", _PACE).verdict(life.busiest_of_a_token, digits=0),
+        Target(f"{name}: seconds from the restart until it is online and polls", 5).verdict(
+            max(life.online, life.polled)
+        ),
+        Target(f"{name}: seconds from the restart to the first event", 5).verdict(life.told),
+        Target(f"{name}: lost or invented", 0).verdict(wrong, digits=0),
+    ]

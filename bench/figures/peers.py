@@ -1,0 +1,41 @@
+"""What figures that compare costs have in common."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bench.measuring import cost_of_rival
+from bench.rivals import Rival
+from bench.spread import Spread
+from bench.tables import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.measuring import Cost
+    from bench.options import Options
+
+_TRIAL = 2.0
+
+
+def better_loop(options: Options, name: str, clans: int, *, changing: bool) -> Rival:
+    """Return a peer on the event loop on which it costs less, by a short trial of both."""
+    trial = replace(options, window=min(options.window, _TRIAL))
+    costs = {loop: cost_of_rival(trial, clans, Rival(name, loop), changing=changing) for loop in ("uvloop", "asyncio")}
+    for loop, cost in costs.items():
+        print(f"  trial of {name} on {loop}: {cost}", file=sys.stderr, flush=True)
+    return Rival(name, min(costs, key=lambda loop: costs[loop].per_poll))
+
+
+def pace_table(costs: Mapping[str, Sequence[Cost]]) -> str:
+    """Return a table of the medians of what is beside the cost."""
+    rows = []
+    for name, runs in costs.items():
+        rate, busy, api, events = (
+            Spread.of([getattr(cost, what) for cost in runs]).median
+            for what in ("polls_per_second", "busy", "api_busy", "events_per_poll")
+        )
+        rows.append([name, f"{rate:,.0f}", f"{busy:.0%}", f"{api:.0%}", f"{events:.1f}" if events else "-"])
+    return table(["while measured (medians)", "polls/s", "of its core", "the API's", "MQTT events per poll"], rows)

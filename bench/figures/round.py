@@ -1,0 +1,90 @@
+"""Figure c: how long a round of all clans takes where each answer takes its time."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from bench.bridge import Watching, bridge
+from bench.clans import clan_tags
+from bench.measuring import stage
+from bench.programs import wait_until
+from bench.rivals import Rival, rival
+from bench.rounds import find_rounds
+from bench.servers import start_api, start_broker
+from bench.spread import Spread
+from bench.tables import Figure, Target, spreads
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from bench.options import Options
+    from bench.programs import Program
+    from bench.servers import Api
+
+_CLANS = 1000
+_LATENCY = 0.05
+_PACE = 1000.0
+# Long enough that the second round begins after the first has ended, even of a slow one.
+_INTERVAL = 10.0
+_RUNS = 3
+_PATIENCE = 180.0
+
+
+def full_round(options: Options) -> Figure:
+    """Measure the bridge's first two rounds and one of each peer, which takes them up to a minute."""
+    clans = 200 if options.quick else _CLANS
+    pairs = [_of_bridge(clans) for _ in range(min(_RUNS, options.runs))]
+    cold, warm = ([pair[number] for pair in pairs] for number in (0, 1))
+    peers = {str(one): _of_rival(options, clans, one) for one in (Rival("cocapi", "uvloop"), Rival("coc.py", "uvloop"))}
+    rows = [("coc2mqtt, the first round", cold), ("coc2mqtt, the second round", warm)]
+    return Figure(
+        "round",
+        f"c. A round of {clans:,} clans, the API answers after 50 ms",
+        [
+            spreads(
+                "a full round", "s", [*rows, *((f"{name} (once)", [took]) for name, took in peers.items())], digits=2
+            )
+        ],
+        [
+            Target(f"seconds for {name}", 2).verdict(Spread.of(took).median, digits=2)
+            for name, took in (("the first round", cold), ("the second round", warm))
+        ],
+    )
+
+
+def _of_bridge(clans: int) -> tuple[float, float]:
+    with stage() as (stack, folder):
+        api = start_api(stack, folder, clans=clans, latency=_LATENCY)
+        broker = start_broker(stack, folder)
+        watching = Watching(interval=_INTERVAL, pace=_PACE)
+        program = bridge(folder, api, broker, clan_tags(clans), watching)
+        first, second = _rounds(stack, program, api, 2)
+        print(f"  coc2mqtt: {first:.2f} s, {second:.2f} s", file=sys.stderr, flush=True)
+        return first, second
+
+
+def _of_rival(options: Options, clans: int, which: Rival) -> float:
+    with stage() as (stack, folder):
+        api = start_api(stack, folder, clans=clans, latency=_LATENCY)
+        program = rival(folder, api, clan_tags(clans), which, environment=options.peers)
+        (first,) = _rounds(stack, program, api, 1)
+        print(f"  {which}: {first:.2f} s", file=sys.stderr, flush=True)
+        return first
+
+
+def _rounds(stack: ExitStack, program: Program, api: Api, count: int) -> list[float]:
+    """Run a program until so many rounds are complete and answered; returns their seconds."""
+    stack.enter_context(program)
+    wait_until(
+        lambda: api.counts()["rounds"] >= count and _answered(api, count),
+        seconds=_PATIENCE,
+        what=f"{program.name} makes {count} rounds",
+        programs=[program],
+    )
+    return [found.seconds for found in find_rounds(api.polls())[:count]]
+
+
+def _answered(api: Api, count: int) -> bool:
+    rounds = find_rounds(api.polls())
+    return len(rounds) >= count and rounds[count - 1].polls == api.clans

@@ -1,0 +1,1 @@
+"""The peers, each a script for an environment of its own."""

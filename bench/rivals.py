@@ -1,0 +1,46 @@
+"""Who is measured beside the bridge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.programs import ROOT, FailedError, Program, python
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from bench.servers import Api
+
+_PEERS = ROOT / "bench" / "peers"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A peer, or the floor, on an event loop, ``uvloop`` or ``asyncio``.
+
+    ``pace`` is the polls per second that its own limiter is told; 0: it polls as fast as it can.
+    """
+
+    name: str
+    loop: str
+    pace: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.loop}"
+
+
+def rival(folder: Path, api: Api, tags: Iterable[str], which: Rival, *, environment: Path) -> Program:
+    """Return a rival that watches these clans, not yet started; ``environment`` is that of the peers."""
+    file = folder / "tags"
+    file.write_text("\n".join(tags))
+    if which.name == "floor":
+        command = python("-m", "bench.floor")
+    else:
+        interpreter = environment / "bin" / "python"
+        if not interpreter.exists():
+            raise FailedError(f"there is no environment of the peers at {environment}: 'make bench' makes one")
+        command = [interpreter, _PEERS / f"watch_{which.name.replace('.', '')}.py"]
+    ours = which.name == "floor"
+    return Program(which.name, [*command, api.url, which.loop, file, str(which.pace)], folder, measured=True, ours=ours)

@@ -1,0 +1,182 @@
+"""What stands around the program under test: the scripted API, the broker and a subscriber, each a process."""
+
+from __future__ import annotations
+
+import getpass
+import http.client
+import random
+import shutil
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from bench.programs import FailedError, Program, python, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+    from pathlib import Path
+
+Json = dict[str, Any]
+
+# How many members a change changes where nothing else is said; each is an event.
+EVENTS_PER_CHANGE = 5
+# A service's programs are often not on a user's path.
+_PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
+
+
+def mosquitto() -> str:
+    """Return the path of Mosquitto; FailedError where it is not installed."""
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path=_PATH)
+    if found is None:
+        raise FailedError("Mosquitto is not installed: install the package mosquitto")
+    return found
+
+
+class Poll(NamedTuple):
+    """A poll: of which clan (or war), when it was asked for and answered (0: not yet), by which token."""
+
+    resource: int
+    asked: float
+    answered: float
+    token: int
+
+
+class Api:
+    """The scripted API, by its control surface. Times are monotonic seconds."""
+
+    def __init__(self, program: Program, clans: int) -> None:
+        self.program = program
+        self.clans = clans
+        self._port = int(program.hear())
+        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+
+    @property
+    def url(self) -> str:
+        """What clients put before their paths."""
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def counts(self) -> Json:
+        """Return ``now``, ``polls``, ``changes``, complete ``rounds`` and ``war_rounds``."""
+        return self._ask("counts")
+
+    def clear(self) -> None:
+        """Let it forget what was asked for."""
+        self._ask("clear")
+
+    def script(self, *, each: bool = False, rate: float = 0.0) -> None:
+        """Let each answer be a changed one, or so many in a second, or none."""
+        self._ask(f"script?each={each:d}&rate={rate}")
+
+    def bump(self, clans: int) -> None:
+        """Let so many clans change once."""
+        self._ask(f"bump?clans={clans}")
+
+    def polls(self) -> list[Poll]:
+        """Return every poll in the order in which they were asked for."""
+        times = self._ask("times")
+        return list(map(Poll, times["resources"], times["asked"], times["answered"], times["tokens"]))
+
+    def changes(self) -> list[tuple[int, int, float]]:
+        """Return each change that was told: the clan's number, its version, when."""
+        return [(number, version, at) for number, version, at in self._ask("changes")["changes"]]
+
+    def versions(self) -> list[int]:
+        """Return every clan's present version."""
+        versions: list[int] = self._ask("versions")["versions"]
+        return versions
+
+    def _ask(self, what: str) -> Json:
+        try:
+            self._connection.request("GET", f"/control/{what}")
+            answer: Json = orjson.loads(self._connection.getresponse().read())
+        except (OSError, http.client.HTTPException):
+            self.program.fail(f"does not answer '{what}'")
+        return answer
+
+
+def start_api(
+    stack: ExitStack, folder: Path, *, clans: int, width: int = EVENTS_PER_CHANGE, latency: float = 0.0
+) -> Api:
+    """Start a scripted API of so many clans."""
+    options = ("--clans", str(clans), "--width", str(width), "--latency", str(latency))
+    program = Program("api", python("-m", "bench.api", *options), folder, measured=False, ours=True)
+    return Api(stack.enter_context(program), clans)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A Mosquitto and its port."""
+
+    program: Program
+    port: int
+
+
+def start_broker(stack: ExitStack, folder: Path) -> Broker:
+    """Start a Mosquitto for everybody on this machine."""
+    port = _free_port()
+    # Else a thousand events that wait for a slow subscriber would be all that it keeps.
+    lines = [f"user {getpass.getuser()}", f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0"]
+    config = folder / "mosquitto.conf"
+    config.write_text("\n".join([*lines, "log_type error", "log_type warning"]) + "\n")
+    program = stack.enter_context(Program("mosquitto", [mosquitto(), "-c", config], folder, measured=False, ours=False))
+    wait_until(lambda: _listens(port), seconds=10, what="Mosquitto listens", programs=[program])
+    return Broker(program, port)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A message as it came: when (monotonic seconds), and on which topic."""
+
+    at: float
+    topic: str
+    payload: Json
+
+
+class Subscriber:
+    """Who gets every clan's events and the bridge's state."""
+
+    def __init__(self, program: Program, folder: Path) -> None:
+        self.program = program
+        self._file = folder / "receipts"
+        program.hear()
+
+    @property
+    def events(self) -> int:
+        """How many events have come so far."""
+        self.program.say("count")
+        return int(self.program.hear())
+
+    def receipts(self) -> list[Receipt]:
+        """Return everything that has come since the last call, in its order."""
+        self.program.say(f"dump {self._file}")
+        self.program.hear()
+        return list(self._read())
+
+    def _read(self) -> Iterator[Receipt]:
+        with self._file.open("rb") as lines:
+            for line in lines:
+                at, topic, payload = orjson.loads(line)
+                yield Receipt(at, topic, payload)
+
+
+def start_subscriber(stack: ExitStack, folder: Path, broker: Broker) -> Subscriber:
+    """Start a subscriber; it hears from now on."""
+    command = python("-m", "bench.subscriber", str(broker.port))
+    return Subscriber(stack.enter_context(Program("subscriber", command, folder, measured=False, ours=True)), folder)
+
+
+def _free_port() -> int:
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False

@@ -1,0 +1,69 @@
+"""Tables and figures as text that reads well in a terminal and in Markdown. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.spread import Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are aligned to the right."""
+    widths = [max(3, *(len(row[column]) for row in (head, *rows))) for column in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|" + "|".join(
+        ("-" * (width + 1) + ":") if column else "-" * (width + 2) for column, width in enumerate(widths)
+    )
+    return "\n".join([line(head), f"{rule}|", *(line(row) for row in rows)])
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a figure is to reach: ``what`` in words, and the bound.
+
+    ``at_least`` tells on which side of the bound it is good to be; ``unit`` follows the number.
+    """
+
+    what: str
+    bound: float
+    unit: str = ""
+    at_least: bool = False
+
+    def verdict(self, figure: float, *, digits: int = 1) -> str:
+        """Say whether the figure reaches it, with both numbers."""
+        reached = figure >= self.bound if self.at_least else figure <= self.bound
+        word = "reached" if reached else "**falls short**"
+        bound = f"at {'least' if self.at_least else 'most'} {self.bound:g}{self.unit}"
+        return f"{self.what}: {figure:,.{digits}f}{self.unit} ({bound}): {word}"
+
+
+@dataclass
+class Figure:
+    """What one benchmark found: tables, each after what it says, and verdicts."""
+
+    name: str
+    title: str
+    parts: list[str] = field(default_factory=list)
+    verdicts: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return it as Markdown, with the title as a heading."""
+        verdicts = "\n".join(f"- {verdict}" for verdict in self.verdicts)
+        return "\n\n".join(part for part in (f"### {self.title}", *self.parts, verdicts) if part)
+
+
+def spreads(head: str, unit: str, rows: Sequence[tuple[str, Sequence[float]]], *, digits: int) -> str:
+    """Return a table with the runs' minimum, median and maximum, a row for each name."""
+    cells = [[name, *Spread.of(figures).cells(digits)] for name, figures in rows]
+    return table([head, f"min {unit}".strip(), f"median {unit}".strip(), f"max {unit}".strip()], cells)
