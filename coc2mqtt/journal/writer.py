@@ -140,8 +140,6 @@ class _Write:
             self.result.set_result(self.returned)
         else:
             self.result.set_exception(error)
-            # Taken note of, because a caller who is cancelled at this very moment does not ask for it.
-            self.result.exception()
 
 
 def _store(group: list[_Write], draft: Draft, connection: sqlite3.Connection) -> None:
