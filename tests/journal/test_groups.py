@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLAN = Resource(Kind.CLAN, "#2PP")
-OTHERS = [Resource(Kind.PLAYER, f"#P{number}") for number in range(300)]
+OTHERS = [Resource(Kind.PLAYER, f"#P{number}") for number in range(400)]
 SNAPSHOT = Snapshot({"name": "The Order"})
 
 
@@ -57,9 +57,10 @@ async def begun(*tasks: asyncio.Task[None]) -> None:
     await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("commits", "transactions"), [(1, 1), (100, 1), (300, 3)])
+@pytest.mark.parametrize(("commits", "transactions"), [(128, 1), (384, 3)])
 async def test_commits_of_the_same_moment_share_few_transactions(path: Path, commits: int, transactions: int) -> None:
-    async with SqliteJournal(path) as journal:
+    # Full as they are, they do not wait for others.
+    async with SqliteJournal(path, linger=30.0) as journal, asyncio.timeout(10):
         seen = note_transactions(journal)
         await asyncio.gather(*(journal.commit(OTHERS[n], SNAPSHOT, [happened(n)]) for n in range(commits)))
         assert seen == ["COMMIT"] * transactions
@@ -67,16 +68,19 @@ async def test_commits_of_the_same_moment_share_few_transactions(path: Path, com
         assert len(await journal.resources()) == commits
 
 
-async def test_what_is_called_for_while_a_transaction_is_under_way_shares_the_next_one(path: Path) -> None:
+@pytest.mark.parametrize(("commits", "transactions"), [(1, 1), (20, 2), (300, 4)])
+async def test_what_is_called_for_while_a_transaction_is_under_way_shares_the_next_one(
+    path: Path, commits: int, transactions: int
+) -> None:
     async with SqliteJournal(path, linger=0) as journal:
         seen = note_transactions(journal)
         gate = hold_up(journal)
-        tasks = [asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(n)])) for n in range(20)]
+        tasks = [asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(n)])) for n in range(commits)]
         await begun(*tasks)
         gate.set()
         await asyncio.wait(tasks)
-        assert seen == ["COMMIT"] * 2
-        assert await numbers(journal) == list(range(20))
+        assert seen == ["COMMIT"] * transactions
+        assert await numbers(journal) == list(range(commits))
 
 
 async def test_where_a_transaction_fails_all_that_share_it_fail_and_none_is_stored(path: Path) -> None:
