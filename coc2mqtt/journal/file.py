@@ -21,7 +21,7 @@ _PAUSE = (0.02, 0.08)
 # What the file that SQLite writes ahead into keeps after it had to grow (bytes): as much as it always needs.
 _WAL_SIZE = 4 * 1024 * 1024
 # What JSON can carry; a damaged file may hold anything.
-_LARGEST_SEQ = 2**53
+LARGEST_SEQ = 2**53
 
 
 class JournalFile:
@@ -133,4 +133,4 @@ def _last_seq(connection: sqlite3.Connection) -> int:
         ((seq,),) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchall()
     except (sqlite3.Error, ValueError):
         return 0
-    return seq if isinstance(seq, int) and 0 < seq < _LARGEST_SEQ else 0
+    return seq if isinstance(seq, int) and 0 < seq < LARGEST_SEQ else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from coc2mqtt.journal.age import TOO_OLD, AgeBounds, PendingAge
+from coc2mqtt.journal.file import LARGEST_SEQ
 from coc2mqtt.journal.rows import EventRow
 from coc2mqtt.journal.tail import Tail
 
@@ -36,10 +37,9 @@ _COUNT = f"SELECT count(*) FROM {_PENDING}"  # noqa: S608
 # With casts, because these have no checksum, and a damaged one must at least be a number.
 _OLDEST = f"SELECT seq, coalesce(cast(timestamp AS REAL), 0.0) FROM {_PENDING} ORDER BY seq LIMIT 1"  # noqa: S608
 _LAST_SEQ = """
-    SELECT max(
+    SELECT
         coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0),
         coalesce((SELECT max(seq) FROM event), 0)
-    )
 """
 
 _log = structlog.get_logger()
@@ -70,7 +70,8 @@ class Waiting:
     @classmethod
     def look(cls, connection: sqlite3.Connection) -> Waiting:
         """Find it out from the file."""
-        ((last_seq,),) = connection.execute(_LAST_SEQ).fetchall()
+        ((ever, kept),) = connection.execute(_LAST_SEQ).fetchall()
+        last_seq = max(ever if ever < LARGEST_SEQ else 0, kept)
         ((count,),) = connection.execute(_COUNT).fetchall()
         return cls(last_seq, count, _oldest(connection))
 
@@ -95,7 +96,8 @@ class Draft:
         numbered = list(enumerate(events, waiting.last_seq + 1))
         # Numbered here and not by SQLite, which would not say what the numbers are.
         connection.executemany(_ADD, [(seq, *event) for seq, event in numbered])
-        self.added += [EventRow(seq, one.id, one.kind, one.record, one.checksum) for seq, one in numbered]
+        # Without a checksum, because a disk has no part in them.
+        self.added += [EventRow(seq, one.id, one.kind, one.record, None) for seq, one in numbered]
         if waiting.count == 0 and numbered:
             seq, first = numbered[0]
             waiting.oldest = Oldest(seq, first.timestamp)

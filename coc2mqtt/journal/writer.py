@@ -92,7 +92,9 @@ class Writer:
 
     def _begin(self) -> None:
         self._stop_timer()
-        self._group, self._gathered = self._gathered[:_AT_ONCE], self._gathered[_AT_ONCE:]
+        # Whoever was cancelled a moment ago may not have had the time to withdraw.
+        gathered = [write for write in self._gathered if not write.result.cancelled()]
+        self._group, self._gathered = gathered[:_AT_ONCE], gathered[_AT_ONCE:]
         self._due = min((write.due for write in self._gathered), default=math.inf)
         if not self._group:
             return  # all of them were cancelled
@@ -140,8 +142,6 @@ class _Write:
             self.result.set_result(self.returned)
         else:
             self.result.set_exception(error)
-            # Taken note of, because a caller who is cancelled at this very moment does not ask for it.
-            self.result.exception()
 
 
 def _store(group: list[_Write], draft: Draft, connection: sqlite3.Connection) -> None:

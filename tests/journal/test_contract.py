@@ -101,12 +101,14 @@ def test_a_snapshot_comes_back_as_it_was(
 ) -> None:
     snapshot = Snapshot(data, memo, taken_at)
 
-    async def there_and_back() -> Snapshot | None:
+    async def there_and_back() -> list[Snapshot | None]:
         async with begin() as journal:
             await journal.commit(CLAN, snapshot, [])
-            return await journal.snapshot(CLAN)
+            at_once = await journal.snapshot(CLAN)
+        async with begin() as journal:
+            return [at_once, await journal.snapshot(CLAN)]
 
-    assert asyncio.run(there_and_back()) == snapshot
+    assert asyncio.run(there_and_back()) == [snapshot, snapshot]
 
 
 async def test_a_forgotten_resource_keeps_its_events(begin: Begin) -> None:

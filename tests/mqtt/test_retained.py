@@ -186,9 +186,9 @@ async def test_a_change_while_the_one_before_is_published_is_published_after_it(
 
     recording = RecordingSession(change)
     async with running(house.run(recording.session)):
-        await recording.until(lambda: recording.topics.count(CLAN_STATE) == 2 and recording.topics.count(DEVICE) == 2)
-    assert last_said(recording)[CLAN_STATE]["name"] == "Another Name"
-    assert last_said(recording)[DEVICE]["device"]["name"] == "Another Name"
+        # Its device may be announced once, if that had not begun when the name changed.
+        await recording.until(lambda: shown(recording)[1:3] == ("Another Name", "Another Name"))
+    assert recording.topics.count(CLAN_STATE) == 2
 
 
 @pytest.mark.parametrize("at", ALL_OF_A_CLAN)
