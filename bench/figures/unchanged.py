@@ -34,9 +34,9 @@ def unchanged(options: Options) -> Figure:
     """Measure the bridge, the peers and the floor with clans that never change."""
     peers = [better_loop(options, name, _RIVALS_CLANS, changing=False) for name in _PEERS]
     floor = Rival("floor", "uvloop")
-    free = _costs(options, _CLANS, [*peers, floor, Rival("floor", "asyncio")], options.runs)
+    free = _costs(options, _CLANS, _RIVALS_CLANS, [*peers, floor, Rival("floor", "asyncio")], options.runs)
     paced = [replace(one, pace=_PACE) for one in (*peers, floor)]
-    even = _costs(options, int(_PACE), paced, min(_PACED_RUNS, options.runs))
+    even = _costs(options, int(_PACE), int(_PACE), paced, min(_PACED_RUNS, options.runs))
     return Figure(
         "unchanged",
         "a. An unchanged poll",
@@ -53,9 +53,9 @@ def unchanged(options: Options) -> Figure:
     )
 
 
-def _costs(options: Options, clans: int, others: Sequence[Rival], runs: int) -> dict[str, list[Cost]]:
+def _costs(options: Options, clans: int, theirs: int, others: Sequence[Rival], runs: int) -> dict[str, list[Cost]]:
     makers = {_BRIDGE: partial(cost_of_bridge, options, clans, Watching(interval=1))}
-    return interleave(makers | {str(one): partial(cost_of_rival, options, _RIVALS_CLANS, one) for one in others}, runs)
+    return interleave(makers | {str(one): partial(cost_of_rival, options, theirs, one) for one in others}, runs)
 
 
 def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Rival]) -> list[str]:
