@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
+from bench.document import describe, fill
 from bench.figures.changed import changed
 from bench.figures.latency import latency
 from bench.figures.many import many
@@ -23,26 +25,62 @@ FIGURES = {
     "latency": latency,
     "cost": size,
 }
+DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def main() -> int:
     """Do what the command line says; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="bench")
-    parser.add_argument("figures", nargs="*", choices=[*FIGURES, []], metavar="FIGURE", help=f"of {', '.join(FIGURES)}")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="one short run")
-    parser.add_argument("--peers", type=Path, default=ROOT / ".venv" / "bench", help="the peers' environment")
-    given = parser.parse_args()
+    given = _parser().parse_args()
     options = (
         Options(given.peers, runs=1, window=2, quick=True) if given.quick else Options(given.peers, runs=given.runs)
     )
+    failed = False
     for name in given.figures or FIGURES:
+        began = time.monotonic()
+        print(f"{name}:", file=sys.stderr, flush=True)
         try:
-            print(FIGURES[name](options).text(), flush=True)
+            figure = FIGURES[name](options)
         except FailedError as error:
+            # The others are worth having all the same.
             print(f"bench: {name}: {error}", file=sys.stderr)
-            return 1
-    return 0
+            failed = True
+            continue
+        print(f"{figure.text()}\n", flush=True)
+        print(f"  ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+        if given.write:
+            _write({name: figure.text()})
+    if given.write:
+        _write({"machine": describe(given.peers, _command())})
+    return int(failed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bench", description="What the bridge costs, beside its peers. Best on a machine that does nothing else."
+    )
+    parser.add_argument(
+        "figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; without any: all", type=_figure
+    )
+    parser.add_argument("--runs", type=int, default=5, help="how many of each (5); the longest ones take fewer")
+    parser.add_argument("--quick", action="store_true", help="one short run of each, to try the benchmark itself")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.relative_to(ROOT)}")
+    parser.add_argument("--peers", type=Path, default=ROOT / ".venv" / "bench", help="the peers' environment")
+    return parser
+
+
+def _figure(name: str) -> str:
+    if name not in FIGURES:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(FIGURES)}")
+    return name
+
+
+def _write(parts: dict[str, str]) -> None:
+    DOCUMENT.write_text(fill(DOCUMENT.read_text(encoding="utf-8"), parts), encoding="utf-8")
+
+
+def _command() -> str:
+    # Without where the peers are, which is this machine's affair.
+    return " ".join(["python -m bench", *(part for part in sys.argv[1:] if not part.startswith(("--peers", "/")))])
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ _LOOK = 1.0
 class Life:
     """What was seen. Times are seconds from a process's start, memory is MB, ``busiest`` is requests in one second.
 
-    ``online``, ``polled`` and ``told`` (an event came) are the second process's.
+    ``peak`` is the most that either process had. ``online``, ``polled`` and ``told`` (an event came) are of the second.
     """
 
     round: float
@@ -71,9 +71,10 @@ def live(clans: int, watching: Watching) -> Life:
         stack.enter_context(program)
         polls = _first_round(program, api, war=watching.war)
         time.sleep(_SETTLE)
-        memory, peak = program.memory
+        memory, _ = program.memory
         api.script(rate=_CHANGES)
         _wait_for_changes(program, api)
+        peak = program.memory[1]
         program.end(signal.SIGKILL)
         api.script()
         api.bump(clans // _UNSEEN)
@@ -88,7 +89,7 @@ def live(clans: int, watching: Watching) -> Life:
             busiest=most_in_a_second(everything),
             busiest_of_a_token=max(map(most_in_a_second, _by_token((*polls, *polls_again)))),
             memory=memory,
-            peak=peak,
+            peak=max(peak, program.memory[1]),
             online=_first(receipts, again, _is_online) - again,
             polled=polls_again[0].asked - again,
             told=_first(receipts, again, lambda receipt: receipt.topic != STATE) - again,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _START = 120.0
 # After the first rounds: what a program does once, such as saying what it found, is not what a poll costs.
 _SETTLE = 1.0
-_ROUNDS = 3
+_ROUNDS = 2
 # The longest that events of the start are waited for (seconds), and of how many changes of each clan they may be
 # missing: of the first, which was no change to who saw the clan for the first time, and of those on their way.
 _CATCH_UP = 30.0

@@ -18,5 +18,5 @@ class Options:
 
     peers: Path
     runs: int = 5
-    window: float = 5.0
+    window: float = 4.0
     quick: bool = False

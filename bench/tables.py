@@ -10,6 +10,8 @@ from bench.spread import Spread
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_DIGITS = 6
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table; all columns but the first are aligned to the right."""
@@ -41,7 +43,9 @@ class Target:
     at_least: bool = False
 
     def verdict(self, figure: float, *, digits: int = 1) -> str:
-        """Say whether the figure reaches it, with both numbers."""
+        """Say whether the figure reaches it, with both numbers; one that nearly is the bound has more decimals."""
+        while digits < _DIGITS and figure != self.bound and round(figure, digits) == self.bound:
+            digits += 1
         reached = figure >= self.bound if self.at_least else figure <= self.bound
         word = "reached" if reached else "**falls short**"
         bound = f"at {'least' if self.at_least else 'most'} {self.bound:g}{self.unit}"

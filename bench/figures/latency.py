@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _CLANS = 500
 _EVENTS_PER_SECOND = 100.0
 _SECONDS = 30.0
-_RUNS = 3
+_RUNS = 2
 _ROUNDS = 3
 # Before it counts: devices are announced, caches are warm (seconds).
 _SETTLE = 3.0

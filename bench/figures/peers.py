@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from bench.options import Options
 
 _TRIAL = 2.0
+_found: dict[str, Rival] = {}
 
 
 def better_loop(options: Options, name: str, clans: int, *, changing: bool) -> Rival:
-    """Return a peer on the event loop on which it costs less, by a short trial of both."""
+    """Return a peer on the event loop on which it costs less, by a short trial that serves all figures."""
+    if name in _found:
+        return _found[name]
     trial = replace(options, window=min(options.window, _TRIAL))
     costs = {loop: cost_of_rival(trial, clans, Rival(name, loop), changing=changing) for loop in ("uvloop", "asyncio")}
     for loop, cost in costs.items():
         print(f"  trial of {name} on {loop}: {cost}", file=sys.stderr, flush=True)
-    return Rival(name, min(costs, key=lambda loop: costs[loop].per_poll))
+    _found[name] = Rival(name, min(costs, key=lambda loop: costs[loop].per_poll))
+    return _found[name]
 
 
 def pace_table(costs: Mapping[str, Sequence[Cost]]) -> str:

@@ -26,7 +26,7 @@ _CLANS = 1000
 _LATENCY = 0.05
 _PACE = 1000.0
 # Long enough that the second round begins after the first has ended, even of a slow one.
-_INTERVAL = 10.0
+_INTERVAL = 6.0
 _RUNS = 3
 _PATIENCE = 180.0
 

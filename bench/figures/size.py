@@ -24,7 +24,7 @@ _FEW, _MANY = 100, 10_000
 # pace little above what it needs, they are spread over the whole interval, and so are all others.
 _RATE = 100.0
 _PACE = 113.0
-_WINDOW = 10.0
+_WINDOW = 6.0
 _PATIENCE = 300.0
 _SETTLE = 3.0
 

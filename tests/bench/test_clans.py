@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from bench.clans import MEMBERS, Clans, clan_tags
+from coc2mqtt.clash.tags import normalize_tag
+from coc2mqtt.events.clan import compare_clan
+from coc2mqtt.events.shapes import check_clan, check_war
+
+CLANS = Clans(40, width=5)
+
+
+def body(number: int, version: int) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(CLANS.body(number, version))
+    return found
+
+
+def test_every_tag_is_one_and_is_there_once() -> None:
+    tags = [tag for number, clan in enumerate(clan_tags(40)) for tag in (clan, *CLANS.donations(number, 0))]
+    assert len(set(tags)) == 40 * (1 + MEMBERS)
+    assert [normalize_tag(tag) for tag in tags] == tags
+
+
+def test_a_clan_is_found_by_its_tag_and_shows_it() -> None:
+    for number, tag in enumerate(clan_tags(40)):
+        assert CLANS.number(tag.removeprefix("#")) == number
+        assert body(number, 0)["tag"] == tag
+
+
+@pytest.mark.parametrize("tag", ["", "2", "2PPPPP", "900000", "20000A"])
+def test_another_tag_is_no_clan(tag: str) -> None:
+    assert CLANS.number(tag) is None
+
+
+def test_bodies_have_the_shape_and_the_size_that_the_figures_speak_of() -> None:
+    for number, tag in enumerate(clan_tags(20)):
+        check_clan(body(number, 0), tag)
+        check_war(orjson.loads(CLANS.war(number)), tag)
+        assert 15_000 < len(CLANS.body(number, 0)) < 25_000
+
+
+@pytest.mark.parametrize("version", [1, 2, 10, 11, 37])
+def test_a_version_is_exactly_five_donations(version: int) -> None:
+    events = compare_clan(body(33, version - 1), body(33, version), at=0.0)
+    told = [(event.metadata["member_tag"], event.changes[0].new_value) for event in events]
+    assert {str(event.event_type.value) for event in events} == {"member_donations"}
+    assert sorted(told) == sorted(CLANS.changed(33, version))
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize("version", [0, 3, 44])
+def test_what_members_have_donated_is_what_the_body_shows(version: int) -> None:
+    assert CLANS.donations(21, version) == {one["tag"]: one["donations"] for one in body(21, version)["memberList"]}
