@@ -31,6 +31,8 @@ CONCURRENT_POLLS = 100
 # are so many per second.
 _START_SHARE = 0.9
 _UNPACED = 50.0
+# So many get their time before others have a turn: of tens of thousands it takes a while.
+_AT_ONCE = 1000
 # The clock is looked at this often (seconds) even if nothing is due. If it shows so much more than was waited for,
 # the machine was suspended or the loop was blocked.
 _HEARTBEAT = 10.0
@@ -225,20 +227,24 @@ class Scheduler:
         It can be run again: what was under way when it was cancelled is polled anew.
         """
         self._running = True
-        self._begin(_now())
         try:
+            await self._begin(_now())
             async with asyncio.TaskGroup() as group:
                 await self._keep_polling(group)
         finally:
             self._running = False
             self._under_way.clear()
 
-    def _begin(self, now: float) -> None:
+    async def _begin(self, now: float) -> None:
         self._excuse(now)
         rate = _UNPACED if self._rate == math.inf else _START_SHARE * self._rate
         window = start_window((entry.interval for entry in self._entries.values()), rate)
         number = 0
-        for resource, entry in self._entries.items():
+        for turn, (resource, entry) in enumerate(list(self._entries.items()), 1):
+            if turn % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if self._entries.get(resource) is not entry:
+                continue  # removed meanwhile
             if not entry.polled:
                 entry.due = now
                 if not entry.probe:

@@ -109,7 +109,8 @@ class SqliteJournal:
         rng: random.Random | None = None,
         linger: float = _LINGER,
     ) -> None:
-        self._rng = rng or random.SystemRandom()
+        # Nobody has to be unable to guess an id, and the system's own randomness is a call to the kernel for each.
+        self._rng = rng or random.Random()  # noqa: S311
         self._database = Database(path, self._rng)
         self._archive = Archive(self._database)
         self._path = path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import zlib
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 # Enough that a broker's round trip does not hold up the rest.
 _LANES = 8
+# What is known already, and need not be said again, waits for nothing: after so many turns others have theirs.
+_AT_ONCE = 8
 
 # Says something of a resource: all there is, or only when it was polled.
 Work: TypeAlias = "Callable[[Resource, bool], Awaitable[None]]"
@@ -67,7 +70,9 @@ class Lanes:
         return self._lanes[zlib.crc32(resource.tag.encode()) % _LANES]
 
     async def _run(self, lane: _Lane, work: Work) -> None:
-        while True:
+        for turn in itertools.count(1):
+            if turn % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             if not lane.waiting:
                 lane.wake.clear()
                 self._note_idle()
