@@ -29,7 +29,7 @@ _PACE = 100.0
 _ROOM = 1.13
 # cocapi's limiter lets about 1.7 times as many through as it is told.
 _TOLD = {"cocapi": 58.0}
-_PACED_RUNS = 3
+_PACED_RUNS = 2
 _BRIDGE = "coc2mqtt"
 _PEERS = ("cocapi", "coc.py")
 
