@@ -1,7 +1,8 @@
 """Lets a program die at each of its points, one after the other, and starts it again after each death.
 
-Run as ``python -m tests.crash.zygote STORY FOLDER``. Everything is imported once; each run of the program is a fork.
-In FOLDER there is a folder for each point, named by its number, with what the outside remembers: in 0, it never dies.
+Run as ``python -m tests.crash.zygote STORY FOLDER PLACE...``. Everything is imported once; each run of the program is a
+fork. In FOLDER there is a folder for each point, named by its number, with what the outside remembers: in 0, it never
+dies. It also dies at the first points in each PLACE, whose folders have its name after their number among these.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.crash.program import Program
 from tests.crash.stories import NOON, STORIES, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from tests.crash.stories import Story
@@ -36,20 +37,31 @@ if TYPE_CHECKING:
 # The program waits now and then.
 AT_ONCE = 3
 _PATIENCE = 15.0
+# So many points of each place.
+_FIRST = 3
 # Between one run and the next (seconds).
 _ABSENCE = 60.0
 
 
-def main(name: str, folder: Path) -> None:
+def main(name: str, folder: Path, places: Sequence[str]) -> None:
     """Go on until the program outlives its points, or fails otherwise."""
     story = STORIES[name]()
     _warm_up(story, folder / "0000")
-    numbers = itertools.count(1)
+    _let_die(story, folder, itertools.count(1))
+    for place in places:
+        _let_die(story, folder, range(1, _FIRST + 1), place)
+
+
+def _let_die(story: Story, folder: Path, points: Iterable[int], place: str = "") -> None:
+    """Let the program die at these points, one after the other, until it outlives one."""
+    left = iter(points)
     cases: set[int] = set()
     outlived = False
-    while cases or not outlived:
-        while len(cases) < AT_ONCE and not outlived:
-            cases.add(_fork(partial(_case, story, folder / f"{next(numbers):04}")))
+    while True:
+        while len(cases) < AT_ONCE and not outlived and (point := next(left, None)) is not None:
+            cases.add(_fork(partial(_case, story, folder / f"{point:04}{place}", point, place)))
+        if not cases:
+            return
         case, status = os.wait()
         cases.discard(case)
         outlived = outlived or os.waitstatus_to_exitcode(status) != STATUS
@@ -67,10 +79,10 @@ def _warm_up(story: Story, folder: Path) -> None:
     gc.freeze()
 
 
-def _case(story: Story, folder: Path) -> int:
+def _case(story: Story, folder: Path, point: int, place: str) -> int:
     """Let the program die at one point, and start it again; returns STATUS if it did die."""
     folder.mkdir()
-    death = Death(int(folder.name), folder / "where")
+    death = Death(point, folder / "where", place=place)
     first = _fork(lambda: asyncio.run(_first_run(story, folder, death)))
     status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     if status not in (0, STATUS):
@@ -133,4 +145,4 @@ async def _end(program: Program) -> dict[str, Any]:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
