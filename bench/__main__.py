@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bench.document import describe, fill
@@ -31,9 +32,9 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 def main() -> int:
     """Do what the command line says; returns the exit status."""
     given = _parser().parse_args()
-    options = (
-        Options(given.peers, runs=1, window=2, quick=True) if given.quick else Options(given.peers, runs=given.runs)
-    )
+    options = Options(given.peers, runs=given.runs, full=given.full)
+    if given.quick:
+        options = replace(options, runs=1, window=2, quick=True)
     failed = False
     for name in given.figures or FIGURES:
         began = time.monotonic()
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         "figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; without any: all", type=_figure
     )
     parser.add_argument("--runs", type=int, default=5, help="how many of each (5); the longest ones take fewer")
+    parser.add_argument("--full", action="store_true", help="clans of 50 kB, as the real ones are, instead of 19 kB")
     parser.add_argument("--quick", action="store_true", help="one short run of each, to try the benchmark itself")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.relative_to(ROOT)}")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv" / "bench", help="the peers' environment")

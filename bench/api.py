@@ -221,7 +221,7 @@ def _complete(rounds: list[int], clans: int) -> int:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    api = Api(Clans(options.clans, width=options.width), latency=options.latency)
+    api = Api(Clans(options.clans, width=options.width, full=options.full), latency=options.latency)
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(api), "127.0.0.1", 0, backlog=1000)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
@@ -233,6 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clans", type=int, required=True)
     parser.add_argument("--width", type=int, default=5, help="how many members each change changes")
+    parser.add_argument("--full", action="store_true", help="bodies as long as the real ones")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer is written")
     uvloop.run(_serve(parser.parse_args()))
 

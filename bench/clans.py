@@ -29,13 +29,14 @@ _ATTACKS = 20
 class Clans:
     """So many clans of 50 members, the same for the same count; every tag in them is unique.
 
+    A body has about 19 kB, with ``full`` about 50 kB: then with all icons and houses, as the real API shows them.
     A clan has a version, from 0. With each version ``width`` members, one group after the other, have donated 1 more.
     """
 
-    def __init__(self, count: int, *, width: int = 5) -> None:
+    def __init__(self, count: int, *, width: int = 5, full: bool = False) -> None:
         self.count = count
         self.width = width
-        self._variants = [_Variant(drawn, war) for drawn, war in _draw(min(count, _VARIANTS))]
+        self._variants = [_Variant(drawn, war) for drawn, war in _draw(min(count, _VARIANTS), full=full)]
 
     def number(self, tag: str) -> int | None:
         """Return the number of the clan with a tag (without ``#``), None where there is none."""
@@ -117,7 +118,7 @@ class _Variant:
 _NOBODY = {"badgeUrls": {}, "clanLevel": 0, "attacks": 0, "stars": 0, "destructionPercentage": 0}
 
 
-def _draw(count: int) -> Iterator[tuple[Json, Json]]:
+def _draw(count: int, *, full: bool) -> Iterator[tuple[Json, Json]]:
     # An hour of battle has passed.
     world = World(seed=7, clans=count, members=MEMBERS, now=lambda: datetime.now(UTC) - timedelta(hours=24))
     for tag in world.clan_tags:
@@ -130,8 +131,7 @@ def _draw(count: int) -> Iterator[tuple[Json, Json]]:
         if clan is None or war is None:
             raise RuntimeError(f"the demo's world shows no clan {tag}")
         clan["name"] += " ~~~~~"
-        for member in clan["memberList"]:
-            # The real API's bodies are longer by these; it is 20 kB that the figures speak of.
+        for member in () if full else clan["memberList"]:
             del member["league"], member["playerHouse"], member["leagueTier"]["iconUrls"]
         yield clan, war
 

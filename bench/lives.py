@@ -62,10 +62,10 @@ class Life:
     verdict: Verdict
 
 
-def live(clans: int, watching: Watching) -> Life:
+def live(options: Options, clans: int, watching: Watching) -> Life:
     """Let a bridge live once; FailedError where it does not come so far."""
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=clans)
+        api = start_api(stack, folder, options, clans=clans)
         broker = start_broker(stack, folder)
         subscriber = start_subscriber(stack, folder, broker)
         program = bridge(folder, api, broker, clan_tags(clans), watching)
@@ -102,10 +102,10 @@ def live(clans: int, watching: Watching) -> Life:
         return life
 
 
-def memory_of_one(watching: Watching) -> float:
+def memory_of_one(options: Options, watching: Watching) -> float:
     """Return what a bridge that watches one clan has resident, in MB."""
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=1)
+        api = start_api(stack, folder, options, clans=1)
         program = stack.enter_context(bridge(folder, api, start_broker(stack, folder), clan_tags(1), watching))
         _first_round(program, api, war=watching.war)
         time.sleep(_SETTLE)
@@ -115,7 +115,7 @@ def memory_of_one(watching: Watching) -> float:
 def memory_of_peer(options: Options, name: str, clans: int) -> float:
     """Return by how much a peer's resident memory grows from its first poll to the end of the second round, in MB."""
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=clans)
+        api = start_api(stack, folder, options, clans=clans)
         which = Rival(name, "uvloop")
         program = stack.enter_context(rival(folder, api, clan_tags(clans), which, environment=options.peers))
         wait_until(lambda: api.counts()["polls"] > 0, seconds=_START, what=f"{name} polls", programs=[program])

@@ -66,7 +66,7 @@ def stage() -> Iterator[tuple[ExitStack, Path]]:
 def cost_of_bridge(options: Options, clans: int, watching: Watching, *, changing: bool = False) -> Cost:
     """Measure the bridge with so many clans, of which each answer is ``changing`` or none is."""
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=clans)
+        api = start_api(stack, folder, options, clans=clans)
         broker = start_broker(stack, folder)
         subscriber = start_subscriber(stack, folder, broker)
         api.script(each=changing)
@@ -77,7 +77,7 @@ def cost_of_bridge(options: Options, clans: int, watching: Watching, *, changing
 def cost_of_rival(options: Options, clans: int, which: Rival, *, changing: bool = False) -> Cost:
     """Measure a peer or the floor, likewise."""
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=clans)
+        api = start_api(stack, folder, options, clans=clans)
         api.script(each=changing)
         program = stack.enter_context(rival(folder, api, clan_tags(clans), which, environment=options.peers))
         return measure(program, api, options.window)

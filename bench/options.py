@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 class Options:
     """So many runs, each looked at for ``window`` seconds once it runs evenly; ``peers`` is the peers' environment.
 
-    ``quick`` is for work on the benchmarks: short, and its figures mean little.
+    ``full`` gives the clans bodies as long as the real ones. ``quick`` is for work on the benchmarks: short, and its
+    figures mean little.
     """
 
     peers: Path
     runs: int = 5
     window: float = 4.0
+    full: bool = False
     quick: bool = False

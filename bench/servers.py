@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from pathlib import Path
 
+    from bench.options import Options
+
 Json = dict[str, Any]
 
 # How many members a change changes where nothing else is said; each is an event.
@@ -99,12 +101,19 @@ class Api:
 
 
 def start_api(
-    stack: ExitStack, folder: Path, *, clans: int, width: int = EVENTS_PER_CHANGE, latency: float = 0.0
+    stack: ExitStack,
+    folder: Path,
+    options: Options,
+    *,
+    clans: int,
+    width: int = EVENTS_PER_CHANGE,
+    latency: float = 0.0,
 ) -> Api:
-    """Start a scripted API of so many clans."""
-    options = ("--clans", str(clans), "--width", str(width), "--latency", str(latency))
-    program = Program("api", python("-m", "bench.api", *options), folder, measured=False, ours=True)
-    return Api(stack.enter_context(program), clans)
+    """Start a scripted API of so many clans, which change by ``width`` members and answer after ``latency`` seconds."""
+    command = python("-m", "bench.api", "--clans", str(clans), "--width", str(width), "--latency", str(latency))
+    if options.full:
+        command.append("--full")
+    return Api(stack.enter_context(Program("api", command, folder, measured=False, ours=True)), clans)
 
 
 @dataclass(frozen=True)

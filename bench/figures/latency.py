@@ -34,7 +34,7 @@ _QUIET = 2.0
 
 def latency(options: Options) -> Figure:
     """Measure how long each event takes, at a hundred a second, in milliseconds."""
-    runs = [_run(5.0 if options.quick else _SECONDS) for _ in range(min(_RUNS, options.runs))]
+    runs = [_run(options, 5.0 if options.quick else _SECONDS) for _ in range(min(_RUNS, options.runs))]
     rows = {
         "median": [percentile(run, 0.5) for run in runs],
         "99 of 100 within": [percentile(run, 0.99) for run in runs],
@@ -55,9 +55,9 @@ def latency(options: Options) -> Figure:
     )
 
 
-def _run(seconds: float) -> list[float]:
+def _run(options: Options, seconds: float) -> list[float]:
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=_CLANS, width=1)
+        api = start_api(stack, folder, options, clans=_CLANS, width=1)
         broker = start_broker(stack, folder)
         subscriber = start_subscriber(stack, folder, broker)
         watching = Watching(interval=1, home_assistant=True)

@@ -21,8 +21,8 @@ def many(options: Options) -> Figure:
     """Let a bridge live with ten thousand clans, and with their wars as well, and look at the peers' memory."""
     clans = _PEERS_CLANS if options.quick else _CLANS
     watching = {war: _watching(war=war) for war in (False, True)}
-    one = memory_of_one(watching[False])
-    lives = {war: live(clans, watching[war]) for war in watching}
+    one = memory_of_one(options, watching[False])
+    lives = {war: live(options, clans, watching[war]) for war in watching}
     memory = [
         [f"coc2mqtt, {_name(clans, war=war)}", f"{(life.memory - one) / clans * 1000:.1f}"]
         for war, life in lives.items()

@@ -34,7 +34,7 @@ _PATIENCE = 180.0
 def full_round(options: Options) -> Figure:
     """Measure the bridge's first two rounds and one of each peer, which takes them up to a minute."""
     clans = 200 if options.quick else _CLANS
-    pairs = [_of_bridge(clans) for _ in range(min(_RUNS, options.runs))]
+    pairs = [_of_bridge(options, clans) for _ in range(min(_RUNS, options.runs))]
     cold, warm = ([pair[number] for pair in pairs] for number in (0, 1))
     peers = {str(one): _of_rival(options, clans, one) for one in (Rival("cocapi", "uvloop"), Rival("coc.py", "uvloop"))}
     rows = [("coc2mqtt, the first round", cold), ("coc2mqtt, the second round", warm)]
@@ -53,9 +53,9 @@ def full_round(options: Options) -> Figure:
     )
 
 
-def _of_bridge(clans: int) -> tuple[float, float]:
+def _of_bridge(options: Options, clans: int) -> tuple[float, float]:
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=clans, latency=_LATENCY)
+        api = start_api(stack, folder, options, clans=clans, latency=_LATENCY)
         broker = start_broker(stack, folder)
         watching = Watching(interval=_INTERVAL, pace=_PACE)
         program = bridge(folder, api, broker, clan_tags(clans), watching)
@@ -66,7 +66,7 @@ def _of_bridge(clans: int) -> tuple[float, float]:
 
 def _of_rival(options: Options, clans: int, which: Rival) -> float:
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=clans, latency=_LATENCY)
+        api = start_api(stack, folder, options, clans=clans, latency=_LATENCY)
         program = rival(folder, api, clan_tags(clans), which, environment=options.peers)
         (first,) = _rounds(stack, program, api, 1)
         print(f"  {which}: {first:.2f} s", file=sys.stderr, flush=True)

@@ -55,7 +55,7 @@ def _windows(options: Options, clans: int, count: int) -> list[float]:
     if not count:
         return []
     with stage() as (stack, folder):
-        api = start_api(stack, folder, clans=clans)
+        api = start_api(stack, folder, options, clans=clans)
         broker = start_broker(stack, folder)
         watching = Watching(interval=clans / _RATE, pace=_PACE)
         program = stack.enter_context(bridge(folder, api, broker, clan_tags(clans), watching))

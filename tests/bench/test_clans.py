@@ -42,6 +42,16 @@ def test_bodies_have_the_shape_and_the_size_that_the_figures_speak_of() -> None:
         assert 15_000 < len(CLANS.body(number, 0)) < 25_000
 
 
+def test_full_bodies_are_longer_and_the_same_else() -> None:
+    full: dict[str, Any] = orjson.loads(Clans(40, full=True).body(7, 3))
+    short = body(7, 3)
+    assert len(Clans(40, full=True).body(7, 3)) > 45_000
+    assert {one["tag"]: one["donations"] for one in full["memberList"]} == CLANS.donations(7, 3)
+    assert {key: full[key] for key in full if key != "memberList"} == {
+        key: short[key] for key in short if key != "memberList"
+    }
+
+
 @pytest.mark.parametrize("version", [1, 2, 10, 11, 37])
 def test_a_version_is_exactly_five_donations(version: int) -> None:
     events = compare_clan(body(33, version - 1), body(33, version), at=0.0)
