@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import zlib
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -141,6 +141,7 @@ class Line:
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._early: deque[Message] = deque()
         self._listening = False
+        self._behind: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def session(self) -> Session:
@@ -161,11 +162,13 @@ class Line:
         retain: bool = False,
         correlation_data: bytes | None = None,  # noqa: ARG002
     ) -> None:
-        # Some are slow: what comes after them is acknowledged long before they arrive.
-        await asyncio.sleep(_SLOW if not retain and zlib.crc32(payload) % 3 == 0 else 0)
-        if not self._broken.done():
-            self._broker.take(topic, payload, retain=retain)
-            self._wear(retain=retain)
+        # Some are slow: what others say after them is acknowledged long before they arrive. What is said of the same
+        # tag stays behind them, as on any connection.
+        async with self._behind[topic.rpartition("/")[0]]:
+            await asyncio.sleep(_SLOW if not retain and zlib.crc32(payload) % 3 == 0 else 0)
+            if not self._broken.done():
+                self._broker.take(topic, payload, retain=retain)
+                self._wear(retain=retain)
         # While its acknowledgement is on its way back.
         await asyncio.sleep(0)
         if self._broken.done():
