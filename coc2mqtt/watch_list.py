@@ -135,7 +135,8 @@ class WatchList:
         clan = watch.kind is Kind.CLAN
         resource = Resource(watch.kind, watch.tag)
         if resource not in self._names:
-            self._names[resource] = await self._name(resource)
+            name = await self._name(resource)
+            self._names.setdefault(resource, name)  # it may have become known meanwhile
         name = self._names[resource]
         return WatchPayload(
             kind="clan" if clan else "player",

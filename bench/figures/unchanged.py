@@ -24,11 +24,11 @@ _CLANS = 500
 # Who polls without a rest has a round of these in less than a second as well.
 _RIVALS_CLANS = 100
 # A poll costs more where there are few: caches are cold by then. So all are measured at one pace, too.
-_PACE = 100.0
+EVEN_PACE = 100.0
 # With a pace so much above what it needs, and no more, the bridge's polls are spread over the whole interval.
-_ROOM = 1.13
+ROOM = 1.13
 # cocapi's limiter lets about 1.7 times as many through as it is told.
-_TOLD = {"cocapi": 58.0}
+TOLD = {"cocapi": 58.0}
 _PACED_RUNS = 2
 _BRIDGE = "coc2mqtt"
 _PEERS = ("cocapi", "coc.py")
@@ -36,25 +36,26 @@ _PEERS = ("cocapi", "coc.py")
 
 def unchanged(options: Options) -> Figure:
     """Measure the bridge, the peers and the floor with clans that never change."""
+    options = replace(options, full=True)
     peers = [better_loop(options, name, _RIVALS_CLANS, changing=False) for name in _PEERS]
     floor = Rival("floor", "uvloop")
     dense = _CLANS, Watching(interval=1)
     free = _costs(options, dense, _RIVALS_CLANS, [*peers, floor, Rival("floor", "asyncio")], options.runs)
-    paced = [replace(one, pace=_TOLD.get(one.name, _PACE)) for one in (*peers, floor)]
-    sparse = int(_PACE), Watching(interval=1, pace=_PACE * _ROOM)
-    even = _costs(options, sparse, int(_PACE), paced, min(_PACED_RUNS, options.runs))
+    paced = [replace(one, pace=TOLD.get(one.name, EVEN_PACE)) for one in (*peers, floor)]
+    sparse = int(EVEN_PACE), Watching(interval=1, pace=EVEN_PACE * ROOM)
+    even = _costs(options, sparse, int(EVEN_PACE), paced, min(_PACED_RUNS, options.runs))
     return Figure(
         "unchanged",
         "a. An unchanged poll",
         [
-            f"Each as fast as it can, coc2mqtt {_CLANS} polls a second:",
+            f"Each as fast as it can, coc2mqtt {_CLANS} polls a second, with clans of full length:",
             *_tables(free, [*peers, floor]),
-            f"All of them about {_PACE:g} polls a second, one by one:",
+            f"All of them about {EVEN_PACE:g} polls a second, one by one:",
             *_tables(even, paced),
         ],
         [
             *_verdicts(free, peers[0], floor, "each at its own pace"),
-            *_verdicts(even, paced[0], paced[-1], f"at {_PACE:g} polls a second"),
+            *_verdicts(even, paced[0], paced[-1], f"at {EVEN_PACE:g} polls a second"),
         ],
     )
 

@@ -155,11 +155,13 @@ class ClashClient:
             return await self._attempt(self._session, url, subject, war_log=war_log)
         except ClashError as error:
             failure = error
-        return await self._try_again(failure, partial(self._attempt, self._session, url, subject, war_log=war_log))
-
-    async def _try_again(self, failure: ClashError, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Go on after a first attempt, which nearly always succeeds and so goes without what trying again costs."""
+        # Handed over in a list that is emptied: an error that its own traceback leads to does not go by itself.
         failures = [failure]
+        del failure
+        return await self._try_again(failures, partial(self._attempt, self._session, url, subject, war_log=war_log))
+
+    async def _try_again(self, failures: list[ClashError], attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Go on after a first attempt, which nearly always succeeds and so goes without what trying again costs."""
 
         async def next_attempt() -> Answer:
             if failures:

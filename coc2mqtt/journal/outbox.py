@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +15,6 @@ from coc2mqtt.journal.rows import EventRow
 from coc2mqtt.journal.tail import Tail
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
 
@@ -71,6 +71,8 @@ class Waiting:
     def look(cls, connection: sqlite3.Connection) -> Waiting:
         """Find it out from the file."""
         ((ever, kept),) = connection.execute(_LAST_SEQ).fetchall()
+        if not isinstance(kept, int) or kept >= LARGEST_SEQ:
+            raise _damage(f"an event has the number {kept}")
         last_seq = max(ever if ever < LARGEST_SEQ else 0, kept)
         ((count,),) = connection.execute(_COUNT).fetchall()
         return cls(last_seq, count, _oldest(connection))
@@ -192,6 +194,12 @@ class Outbox:
                 max_pending=self._max_pending,
             )
         self._said = Dropped(self._said.old + dropped.old, self._said.many + dropped.many)
+
+
+def _damage(found: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(found)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT  # as SQLite would say it
+    return error
 
 
 def _oldest(connection: sqlite3.Connection) -> Oldest | None:

@@ -103,16 +103,19 @@ class Writer:
             self._under_way = self._database.transact(partial(_store, self._group, draft))
         except RuntimeError as error:  # it is not open
             self._end_with(error)
+            self._go_on()
         else:
             self._under_way.add_done_callback(partial(self._ended, draft))
 
     def _ended(self, draft: Draft, under_way: asyncio.Future[None]) -> None:
         self._under_way = None
         error = under_way.exception()
-        if error is None:
-            self._outbox.settle(draft)
-        self._end_with(error)
-        self._go_on()
+        try:
+            if error is None:
+                self._outbox.settle(draft)
+        finally:  # a log that cannot be written must leave nobody waiting
+            self._end_with(error)
+            self._go_on()
 
     def _end_with(self, error: BaseException | None) -> None:
         group, self._group = self._group, []
@@ -134,14 +137,16 @@ class _Write:
     returned: Any = None
 
     def end_with(self, error: BaseException | None) -> None:
-        if error is None:
-            self.stored()
-        if self.result.done():  # its caller was cancelled
-            return
-        if error is None:
-            self.result.set_result(self.returned)
-        else:
-            self.result.set_exception(error)
+        try:
+            if error is None:
+                self.stored()
+        finally:
+            if self.result.done():  # its caller was cancelled
+                pass
+            elif error is None:
+                self.result.set_result(self.returned)
+            else:
+                self.result.set_exception(error)
 
 
 def _store(group: list[_Write], draft: Draft, connection: sqlite3.Connection) -> None:

@@ -167,7 +167,9 @@ class Announcer:
             if payload is not None:
                 device.said_at = asyncio.get_running_loop().time()
                 try:
-                    if not await self._say(session, topic, payload):
+                    if await self._say(session, topic, payload):
+                        self._refused.pop(topic, None)
+                    else:
                         device.told = None  # the next time that it is asked for, it is tried again
                         self._refused[topic] = wanted
                 except BaseException:

@@ -60,7 +60,7 @@ class Delivery:
         self._published = published
         self._patience = patience or Patience()
         self._refused: set[str] = set()
-        # Published without the broker's word so far: of as many polls as there are workers.
+        # Published without the broker's word so far: as many as there are workers.
         self._unanswered: set[int] = set()
         # With the broker's word, which the journal has not noted yet.
         self._unnoted: set[int] = set()
@@ -113,18 +113,8 @@ class Delivery:
     async def _publish(
         self, session: Session, queue: asyncio.Queue[JournalEntry], acknowledged: asyncio.Queue[int]
     ) -> None:
-        following: JournalEntry | None = None
         while True:
-            poll = [following or await queue.get()]
-            following = _take_rest(poll, queue)
-            if len(poll) == 1:
-                await self._deliver(session, poll[0], acknowledged)
-                continue
-            # In their order, but without waiting for one another, which costs half as much. One can overtake another
-            # only where the broker says of the other that it takes nothing just now; they are of the same moment.
-            async with asyncio.TaskGroup() as group:
-                for entry in poll:
-                    group.create_task(self._deliver(session, entry, acknowledged))
+            await self._deliver(session, await queue.get(), acknowledged)
 
     async def _deliver(self, session: Session, entry: JournalEntry, acknowledged: asyncio.Queue[int]) -> None:
         topic = self._topics.event(entry.kind, entry.record.tag, entry.record.event_type)
@@ -168,17 +158,6 @@ class Delivery:
         self._unnoted.difference_update(seqs)
         self._progress.set()
         self._progress = asyncio.Event()
-
-
-def _take_rest(poll: list[JournalEntry], queue: asyncio.Queue[JournalEntry]) -> JournalEntry | None:
-    """Take the other events of the same poll, which all carry its time; returns what was taken and is none of them."""
-    first = poll[0].record
-    while not queue.empty():
-        entry = queue.get_nowait()
-        if (entry.record.tag, entry.record.timestamp) != (first.tag, first.timestamp):
-            return entry
-        poll.append(entry)
-    return None
 
 
 def _drain(queue: asyncio.Queue[int]) -> list[int]:

@@ -114,7 +114,10 @@ class RetainedState:
     def mark_watch(self, watch: Watch) -> None:
         """Have everything of a clan or a player published again, or emptied if it is not watched any more."""
         for kind in (Kind.CLAN, Kind.WAR) if watch.kind is Kind.CLAN else (Kind.PLAYER,):
-            self.mark(Resource(kind, watch.tag))
+            resource = Resource(kind, watch.tag)
+            if resource in self._said and self._watch_of(resource) is None:
+                self._ghosts.add(resource)  # its snapshot may go before its topics
+            self.mark(resource)
 
     def mark_ghost(self, kind: Kind, tag: str) -> None:
         """Have everything taken away that is retained of a clan or a player who is not watched."""

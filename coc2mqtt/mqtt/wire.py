@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,7 +39,6 @@ from coc2mqtt.mqtt.limits import INCOMING_AT_ONCE, LARGEST_INCOMING_PACKET, Limi
 from coc2mqtt.mqtt.loss import break_off, farewell, garble
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Awaitable, Callable
 
     from paho.mqtt.client import Client as Paho
@@ -196,7 +196,21 @@ class Wire:
     def _noted(self, _paho: Paho, _userdata: Any, level: int, _text: str) -> None:
         # Why the connection ends before a CONNACK, paho says in its log alone, while it handles the error.
         if level == MQTT_LOG_ERR:
-            self._cause = sys.exception()
+            self._cause = self._alert() or sys.exception()
+
+    def _alert(self) -> Exception | None:
+        """Return why the broker ended TLS, where it was a write that found that out: nobody has read its alert then."""
+        sock: Any = self._paho.socket()
+        if isinstance(sock, ssl.SSLSocket) and isinstance(sys.exception(), ConnectionError):
+            try:
+                sock.recv(1)
+            except ssl.SSLWantReadError:
+                return None
+            except ssl.SSLError as alert:
+                return alert
+            except OSError:
+                return None
+        return None
 
     def _loss(self, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> ConnectionLostError:
         if flags.is_disconnect_packet_from_server:

@@ -109,3 +109,15 @@ async def test_who_was_cancelled_is_left_out_and_holds_up_nobody(slow: Slow, wri
     assert hasty.cancelled()
     assert slow.begun[0][0] <= 1.05
     assert [written for _, written in slow.begun] == [["patient"]]
+
+
+async def test_who_cannot_be_told_that_it_is_stored_leaves_nobody_waiting(writer: Writer, slow: Slow) -> None:
+    def fail() -> None:
+        raise BrokenPipeError("the log is gone")
+
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+    async with asyncio.timeout(5):
+        await writer.write(lambda *_: slow.written.append("a"), stored=fail)
+        await writer.write(lambda *_: slow.written.append("b"))
+    assert [str(one) for one in complaints] == ["the log is gone"]

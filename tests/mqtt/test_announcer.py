@@ -236,3 +236,17 @@ async def test_what_is_asked_for_while_the_same_device_is_on_its_way_is_said_aft
     house = House(rename)
     house.announcer.announce(device("level"))
     assert [one["device"]["name"] for one in await house.settle()] == ["The Order", "Another"]
+
+
+async def test_what_was_refused_before_something_else_was_taken_is_not_said_again() -> None:
+    house = House()
+    house.announcer.announce(device("level"))
+    await house.settle()
+    house.refusing = True
+    house.announcer.announce(REMOVAL)
+    await house.settle()
+    house.refusing = False
+    house.announcer.announce(device("level"))
+    await house.settle()
+    house.announcer.say_refused_again()
+    assert await house.settle() == []
