@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_OURS = ("coc2mqtt", "aiohttp", "uvloop", "orjson", "aiomqtt", "aiosqlite")
+_OURS = ("coc2mqtt", "aiohttp", "uvloop", "orjson", "aiomqtt", "pydantic")
 _PEERS = ("cocapi", "coc.py", "httpx", "aiohttp", "orjson", "uvloop")
 # Run by the peers' own Python, which knows nothing of this package.
 _ASK = "import sys, importlib.metadata as m; print(*(f'{name} {m.version(name)}' for name in sys.argv[1:]), sep=', ')"
