@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import accumulate
 from typing import Any
 
 import yaml
@@ -14,6 +13,7 @@ _LARGE = 50_000
 _DEEPEST = 100
 _LONGEST_LINE = 2000
 _BRACKET = re.compile(r"[\[\]{}]")
+_COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 
 
 class TwiceError(yaml.MarkedYAMLError):
@@ -63,5 +63,10 @@ def _quick_loader() -> type:
 
 
 def _is_shallow(text: str) -> bool:
-    steps = (1 if bracket in "[{" else -1 for bracket in _BRACKET.findall(text))
-    return max(accumulate(steps), default=0) <= _DEEPEST and max(map(len, text.splitlines())) <= _LONGEST_LINE
+    """Tell whether the quick parser can bear it; in doubt it is not."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_COMMENT.sub("", text)):
+        # What closes nothing stands in a text or a remark, and makes nothing shallower that comes after it.
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest <= _DEEPEST and max(map(len, text.splitlines())) <= _LONGEST_LINE

@@ -38,7 +38,11 @@ def test_what_is_wrong_in_a_large_text_is_said_as_in_a_small_one(end: str) -> No
     assert said[0] == said[1]
 
 
-@pytest.mark.parametrize("text", ["[" * 60_000, "[\n" * 60_000, "- " * 60_000, "{a: " * 30_000])
+# Brackets that close something only where nobody reads them: in remarks, in front of the others and among them.
+_REMARKS = ["# ]\n" * 60_000 + "[\n" * 60_000, "[\n# ]\n" * 60_000]
+
+
+@pytest.mark.parametrize("text", ["[" * 60_000, "[\n" * 60_000, "- " * 60_000, "{a: " * 30_000, *_REMARKS])
 def test_a_text_in_which_too_much_is_nested_does_not_take_the_program_with_it(text: str) -> None:
     with pytest.raises((RecursionError, yaml.YAMLError)):
         parse_yaml(text)
