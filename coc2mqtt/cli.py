@@ -17,6 +17,8 @@ from coc2mqtt.cli_check import check_everything
 from coc2mqtt.cli_demo import run_demo
 from coc2mqtt.cli_healthcheck import ask_health
 from coc2mqtt.configuration import ConfigurationError, load_settings, require_token
+from coc2mqtt.event_loop import EventLoopError
+from coc2mqtt.event_loop import run as run_loop
 from coc2mqtt.garbage import settle
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
@@ -77,7 +79,7 @@ def check(config: ConfigOption = None) -> None:
     """Try the file, the token and the broker, and say what is wrong."""
     settings = _load(config)
     configure_logging("error", "console")
-    if not asyncio.run(check_everything(settings, say=typer.echo)):
+    if not _on_loop(check_everything(settings, say=typer.echo)):
         raise typer.Exit(_FAILED)
 
 
@@ -89,7 +91,7 @@ def healthcheck(
     """Ask the running bridge over MQTT how it is doing; the exit status is 0 if it is well."""
     settings = _load(config)
     configure_logging("error", "console")
-    problems = asyncio.run(ask_health(settings, timeout=timeout))
+    problems = _on_loop(ask_health(settings, timeout=timeout))
     for problem in problems:
         typer.echo(f"unhealthy: {problem}", err=True)
     if problems:
@@ -156,11 +158,19 @@ def _or_exit(work: Callable[[], T]) -> T:
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run until the work is done or a signal asks to stop; what it cannot do is one sentence, not a traceback."""
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_signal(work))
+        _on_loop(_until_signal(work))
     except (JournalError, EmbeddedBrokerError) as error:
         typer.echo(f"coc2mqtt: {error}", err=True)
         raise typer.Exit(_FAILED) from None
+
+
+def _on_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run on the event loop that COC2MQTT_LOOP names; one that cannot be used ends the command."""
+    try:
+        return run_loop(work)
+    except EventLoopError as error:
+        typer.echo(f"coc2mqtt: {error}", err=True)
+        raise typer.Exit(_MISUSED) from None
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
@@ -177,12 +187,3 @@ async def _until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await work(stop)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's, where the extra ``fast`` is installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

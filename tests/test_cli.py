@@ -18,6 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from coc2mqtt.cli import app
+from coc2mqtt.event_loop import LOOP_VARIABLE
 from tests.brokers import free_port, witness
 from tests.service.bridges import PASSWORD, TOKEN, BridgeProcess
 
@@ -72,7 +73,7 @@ async def command(*arguments: str, **variables: str) -> Ended:
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("COC2MQTT_"):
+        if name.startswith("COC2MQTT_") and name != LOOP_VARIABLE:
             monkeypatch.delenv(name)
 
 
@@ -253,19 +254,33 @@ async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) 
     assert shown.read_text() == ""
 
 
-async def test_uvloop_is_used_where_it_is_installed(tmp_path: Path) -> None:
+@pytest.fixture
+def fake_uvloop(tmp_path: Path) -> str:
+    """Return a path from which a uvloop is imported that prints its name and is asyncio's own loop."""
     (tmp_path / "uvloop.py").write_text(
         "import asyncio\ndef new_event_loop():\n    print('uvloop')\n    return asyncio.new_event_loop()\n"
     )
+    return str(tmp_path)
+
+
+async def test_demo_runs_on_uvloop_where_it_is_installed(fake_uvloop: str) -> None:
     demo = ("demo", "--seconds", "1", "--port", str(free_port()))
-    ended = await command(*demo, PYTHONPATH=str(tmp_path))
+    ended = await command(*demo, PYTHONPATH=fake_uvloop, COC2MQTT_LOOP="auto")
     assert (ended.status, ended.out.splitlines()[0]) == (0, "uvloop")
 
 
-async def test_all_is_well_without_uvloop(tmp_path: Path) -> None:
-    ended = await command("demo", "--seconds", "1", "--port", str(free_port()), **without("uvloop", tmp_path))
+async def test_demo_runs_without_uvloop(tmp_path: Path) -> None:
+    demo = ("demo", "--seconds", "1", "--port", str(free_port()))
+    ended = await command(*demo, COC2MQTT_LOOP="auto", **without("uvloop", tmp_path))
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("A scripted game is played")
+
+
+@pytest.mark.parametrize("name", ["run", "check", "healthcheck", "demo"])
+async def test_unknown_event_loop_ends_a_command(name: str, write: Write) -> None:
+    config = [] if name == "demo" else ["--config", write({"api": {"tokens": [TOKEN]}})]
+    ended = await command(name, *config, COC2MQTT_LOOP="trio")
+    assert ended == Ended(2, "", "coc2mqtt: COC2MQTT_LOOP: must be auto, asyncio or uvloop, got 'trio'\n")
 
 
 async def test_a_check_that_fails_says_so_by_its_status(write: Write, tmp_path: Path) -> None:
