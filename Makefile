@@ -38,9 +38,9 @@ test-uvloop: $(VENV)/.dev  ## the tests that depend on the event loop, on uvloop
 chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
 	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
-fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other ones each time; FUZZ_SEED=… has them again
+fuzz: $(VENV)/.dev  ## many thousands of random inputs for every property, other ones each time; FUZZ_SEED=… has them again
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
-	  $(PYTEST) tests/fuzz $(PYTEST_ARGS)
+	  $(PYTEST) -m "fuzz or hypothesis" $(PYTEST_ARGS)
 
 crash: $(VENV)/.dev  ## the program dies wherever it can
 	$(PYTEST) tests/crash $(PYTEST_ARGS)

@@ -14,6 +14,7 @@ from blockbuster import blockbuster_ctx
 
 from coc2mqtt.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
 from tests.brokers import Mosquitto, find_program
+from tests.fuzz.examples import set_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LEFT_OUT] = Counter()
+    set_defaults()
     # Inherited by every program that a test starts.
     os.environ[LOOP_VARIABLE] = config.getoption("loop")
     try:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Never, cast
 
 import orjson
+import pytest
 
 from coc2mqtt import service
 from coc2mqtt.clash import Answer, ClashClient
@@ -25,8 +26,6 @@ from tests.mqtt.recording import RecordingSession
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import pytest
 
     from coc2mqtt.journal.protocol import JournalCounts
 
@@ -192,6 +191,7 @@ class Outage:
         self.last = await self.journal.counts()
 
 
+@pytest.mark.process
 def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up_for_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
