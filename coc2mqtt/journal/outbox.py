@@ -166,11 +166,12 @@ class Outbox:
         self._tail.delivered(draft.delivered)
         if any(draft.dropped):
             self._tail.begins_with(None if draft.waiting.oldest is None else draft.waiting.oldest.seq)
-            self._say(draft.dropped)
         if draft.added:
             self._age.note(draft.waiting.last_seq)
-        if draft.delivered and not draft.waiting.count:
-            self._said = Dropped()  # when nothing waits any more, the outage is over
+        dropped, said = draft.dropped, self._said
+        over = draft.delivered and not draft.waiting.count  # when nothing waits any more, the outage is over
+        self._said = Dropped() if over else Dropped(said.old + dropped.old, said.many + dropped.many)
+        self._say(dropped, said)  # last, because a log that cannot be written raises
 
     def exceeds_age(self, now: float) -> bool:
         """Tell whether an event waits that has waited for too long."""
@@ -181,19 +182,18 @@ class Outbox:
         """Return the first ``limit`` events that wait and have ``seq > after``, None where only the file knows."""
         return self._tail.read(after, limit, waiting=self._waiting.count)
 
-    def _say(self, dropped: Dropped) -> None:
-        """Log what was dropped, the first time: afterwards ``counts`` tells."""
-        if dropped.old and not self._said.old:
+    def _say(self, dropped: Dropped, said: Dropped) -> None:
+        """Log what was dropped, unless it was said before: ``counts`` reports the rest."""
+        if dropped.old and not said.old:
             _log.warning(
                 "events are dropped that have waited too long for delivery: see whether the broker is there",
                 max_pending_age=str(self._max_age),
             )
-        if dropped.many and not self._said.many:
+        if dropped.many and not said.many:
             _log.warning(
                 "the oldest events are dropped: too many wait for delivery, see whether the broker is there",
                 max_pending=self._max_pending,
             )
-        self._said = Dropped(self._said.old + dropped.old, self._said.many + dropped.many)
 
 
 def _damage(found: str) -> sqlite3.DatabaseError:

@@ -93,8 +93,8 @@ class SqliteJournal:
 
     While it is open no other program can open the file. Delivered events are kept for ``keep_delivered``; at most
     ``max_pending`` wait for delivery, each for at most ``max_pending_age``. ``clock`` gives Unix time in seconds,
-    ``uptime`` seconds from anywhere, ``rng`` the ids. A commit waits for others for up to ``linger`` seconds, so that
-    one transaction does for all of them.
+    ``uptime`` seconds from anywhere, ``rng`` the ids. A commit waits up to ``linger`` seconds for other writes to share
+    its transaction, an acknowledgement up to ``linger_delivered`` seconds.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class SqliteJournal:
         uptime: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         linger: float = _LINGER,
+        linger_delivered: float = _LINGER_DELIVERED,
     ) -> None:
         # Nobody has to be unable to guess an id, and the system's own randomness is a call to the kernel for each.
         self._rng = rng or random.Random()  # noqa: S311
@@ -119,6 +120,7 @@ class SqliteJournal:
         self._outbox = Outbox(max_pending, max_pending_age, uptime=uptime)
         self._writer = Writer(self._database, self._outbox, now=clock)
         self._linger = linger
+        self._linger_delivered = linger_delivered
         self._compressor = Compressor()
         self._recent = RecentSnapshots()
         self._arrival = asyncio.Event()
@@ -249,7 +251,7 @@ class SqliteJournal:
         now, marked = self._clock(), set(seqs)
         if marked:
             await self._writer.write(
-                lambda connection, draft: draft.acknowledge(connection, marked, now), within=_LINGER_DELIVERED
+                lambda connection, draft: draft.acknowledge(connection, marked, now), within=self._linger_delivered
             )
 
     async def delivered(

@@ -121,3 +121,42 @@ async def test_who_cannot_be_told_that_it_is_stored_leaves_nobody_waiting(writer
         await writer.write(lambda *_: slow.written.append("a"), stored=fail)
         await writer.write(lambda *_: slow.written.append("b"))
     assert [str(one) for one in complaints] == ["the log is gone"]
+
+
+async def test_stored_callback_that_raises_leaves_no_other_write_waiting(writer: Writer, slow: Slow) -> None:
+    told: list[str] = []
+
+    def fail() -> None:
+        raise BrokenPipeError("the log is gone")
+
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+    async with asyncio.timeout(5):
+        await asyncio.gather(
+            *(writer.write(lambda *_: None, stored=lambda n=n: told.append(n), within=0.1) for n in "ab"),
+            *(writer.write(lambda *_: None, stored=fail, within=0.1) for _ in range(2)),
+            *(writer.write(lambda *_: None, stored=lambda n=n: told.append(n), within=0.1) for n in "cd"),
+            # In the next transaction, which nothing but the end of the first one starts.
+            asyncio.create_task(ask(writer, slow, (0.2, "next", 0.05))),
+        )
+    assert told == ["a", "b", "c", "d"]
+    assert [written for _, written in slow.begun] == [[], ["next"]]
+    assert [str(one) for one in complaints] == ["the log is gone"]
+
+
+async def test_clock_that_raises_fails_the_writes_and_the_next_ones_succeed(slow: Slow) -> None:
+    times = iter([ZeroDivisionError("no time"), 0.0])
+
+    def clock() -> float:
+        if isinstance(time := next(times), Exception):
+            raise time
+        return time
+
+    writer = Writer(cast("Database", slow), Outbox(10, timedelta(days=7), uptime=lambda: 0.0), now=clock)
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(
+            *(writer.write(lambda *_: None, within=0.1) for _ in range(3)), return_exceptions=True
+        )
+        assert [str(one) for one in outcomes] == ["no time"] * 3
+        await writer.write(lambda *_: slow.written.append("a"))
+    assert [written for _, written in slow.begun] == [["a"]]
