@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -13,6 +13,7 @@ from coc2mqtt.journal.age import TOO_OLD, AgeBounds, PendingAge
 from coc2mqtt.journal.file import LARGEST_SEQ
 from coc2mqtt.journal.rows import EventRow
 from coc2mqtt.journal.tail import Tail
+from coc2mqtt.journal.time_index import TimeIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,11 +62,19 @@ class Oldest(NamedTuple):
 
 @dataclass(slots=True)
 class Waiting:
-    """How many events wait, which waits longest (None: none), and the number of the last one that there ever was."""
+    """How many events wait, which waits longest (None: none), and the number of the last one that there ever was.
+
+    ``time_index`` goes along, because each event that is stored goes into it.
+    """
 
     last_seq: int = 0
     count: int = 0
     oldest: Oldest | None = None
+    time_index: TimeIndex = field(default_factory=TimeIndex)
+
+    def copy(self) -> Waiting:
+        """Return one that a transaction can change."""
+        return replace(self, time_index=replace(self.time_index))
 
     @classmethod
     def look(cls, connection: sqlite3.Connection) -> Waiting:
@@ -75,7 +84,7 @@ class Waiting:
             raise _damage(f"an event has the number {kept}")
         last_seq = max(ever if ever < LARGEST_SEQ else 0, kept)
         ((count,),) = connection.execute(_COUNT).fetchall()
-        return cls(last_seq, count, _oldest(connection))
+        return cls(last_seq, count, _oldest(connection), TimeIndex.look(connection))
 
 
 class Draft:
@@ -85,7 +94,7 @@ class Draft:
     """
 
     def __init__(self, waiting: Waiting, bounds: AgeBounds, max_pending: int) -> None:
-        self.waiting = replace(waiting)
+        self.waiting = waiting.copy()
         self._bounds = bounds
         self._max_pending = max_pending
         self.added: list[EventRow] = []
@@ -95,6 +104,7 @@ class Draft:
     def add(self, connection: sqlite3.Connection, events: Sequence[NewEvent]) -> None:
         """Store events, with the next numbers."""
         waiting = self.waiting
+        waiting.time_index.extend(connection, waiting.last_seq, [event.timestamp for event in events])
         numbered = list(enumerate(events, waiting.last_seq + 1))
         # Numbered here and not by SQLite, which would not say what the numbers are.
         connection.executemany(_ADD, [(seq, *event) for seq, event in numbered])
@@ -148,6 +158,16 @@ class Outbox:
     def last_seq(self) -> int:
         """The number of the last event that there ever was, 0 before the first."""
         return self._waiting.last_seq
+
+    @property
+    def count(self) -> int:
+        """How many events wait."""
+        return self._waiting.count
+
+    @property
+    def oldest(self) -> Oldest | None:
+        """The event that waits longest, None if none waits."""
+        return self._waiting.oldest
 
     def begin(self, waiting: Waiting, now: float) -> None:
         """Begin a run at ``now`` (Unix time in seconds) with the events that are there."""
