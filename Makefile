@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+SECONDS ?= 900
 BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
 
-.PHONY: demo test chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
+.PHONY: demo test soak chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -16,6 +17,9 @@ test: $(VENV)/.dev  ## all tests
 
 chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+
+soak: $(VENV)/.dev  ## a quarter of an hour under load, with the broker away in the middle; SECONDS=…, SOAK_ARGS=…
+	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
 
 fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other ones each time; FUZZ_SEED=… has them again
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
