@@ -25,6 +25,7 @@ from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
 from coc2mqtt.service import VERSION, Service
 from coc2mqtt.settings import Settings
+from coc2mqtt.streams import complain, prepare_streams, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -70,7 +71,7 @@ def demo(
     """Try everything without an account: a scripted game, a broker, and the bridge between them."""
     configure_logging("error", "console")
     with _temporary_folder() as name:
-        told = partial(run_demo, folder=Path(name), say=typer.echo)
+        told = partial(run_demo, folder=Path(name), say=say)
         _run(partial(told, seconds=seconds, speed=speed, seed=seed, port=port))
 
 
@@ -79,7 +80,7 @@ def check(config: ConfigOption = None) -> None:
     """Try the file, the token and the broker, and say what is wrong."""
     settings = _load(config)
     configure_logging("error", "console")
-    if not _on_loop(check_everything(settings, say=typer.echo)):
+    if not _on_loop(check_everything(settings, say=say)):
         raise typer.Exit(_FAILED)
 
 
@@ -96,7 +97,7 @@ def healthcheck(
         typer.echo(f"unhealthy: {problem}", err=True)
     if problems:
         raise typer.Exit(_FAILED)
-    typer.echo("healthy")
+    say("healthy")
 
 
 @app.command("schema")
@@ -110,36 +111,37 @@ def payload_schema(
 
     try:
         if write is not None:
-            typer.echo(write_schemas(write))
+            say(write_schemas(write))
         elif name is not None:
-            typer.echo(print_schema(name), nl=False)
+            say(print_schema(name), end="")
         else:
-            typer.echo("\n".join(list_schemas()))
+            say("\n".join(list_schemas()))
     except SchemaError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration file."""
-    typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+    say(json.dumps(Settings.model_json_schema(), indent=2))
 
 
 @config_app.command()
 def show(config: ConfigOption = None) -> None:
     """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
-    typer.echo(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+    say(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(VERSION)
+    say(VERSION)
 
 
 def main() -> None:
     """Run the command that the command line names."""
+    prepare_streams()
     app()
 
 
@@ -151,7 +153,7 @@ def _or_exit(work: Callable[[], T]) -> T:
     try:
         return work()
     except ConfigurationError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
@@ -160,7 +162,7 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     try:
         _on_loop(_until_signal(work))
     except (JournalError, EmbeddedBrokerError) as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_FAILED) from None
 
 
@@ -177,7 +179,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-")
     except OSError:
-        typer.echo("coc2mqtt: there is no folder for temporary files: set TMPDIR to one that can be written", err=True)
+        complain("there is no folder for temporary files: set TMPDIR to one that can be written")
         raise typer.Exit(_FAILED) from None
 
 

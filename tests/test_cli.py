@@ -341,3 +341,57 @@ async def test_a_health_check_of_a_broker_that_hangs_ends_in_time(write: Write, 
         f"unhealthy: the broker at 127.0.0.1:{silent} does not answer within 0.5 s: see whether it runs, and its log\n"
     )
     assert ended == Ended(1, "", said)
+
+
+@pytest.mark.parametrize("arguments", ["config schema", "schema"])
+async def test_command_whose_reader_is_gone_ends_well_and_in_silence(arguments: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "coc2mqtt", *arguments.split()), stdout=writer, stderr=asyncio.subprocess.PIPE
+        )
+        _, err = await process.communicate()
+    finally:
+        os.close(writer)
+    assert (process.returncode, err) == (0, b"")
+
+
+async def test_command_whose_output_cannot_be_written_fails_in_one_sentence() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "coc2mqtt", "config", "schema"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err == b"coc2mqtt: the output cannot be written (no space left on device): redirect it elsewhere\n"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+async def test_error_that_nobody_can_read_keeps_its_exit_status(closed: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "coc2mqtt", "run", "--config", "/no/file")
+    )
+    assert await process.wait() == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+async def test_characters_that_the_terminal_lacks_are_replaced(write: Write, encoding: str) -> None:
+    path = write({"mqtt": {"base_topic": "clans-\N{CROSSED SWORDS}-ü"}})
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    process = await begin("config", "show", "--config", path, **variables)
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert "clans-\N{CROSSED SWORDS}-ü".encode(encoding, errors="replace") in out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_error_with_characters_that_the_terminal_lacks_is_shown(write: Write, encoding: str) -> None:
+    path = write({"log": {"level": "\N{CROSSED SWORDS}"}})
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    for arguments in (["check", "--config", path], ["run", "--config", f"{path}-\N{CROSSED SWORDS}"]):
+        process = await begin(*arguments, **variables)
+        out, err = await process.communicate()
+        assert (process.returncode, out) == (2, b"")
+        assert err.startswith(b"coc2mqtt: ")
+        assert err.count(b"\n") == 1
