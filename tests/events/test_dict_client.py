@@ -147,7 +147,7 @@ def test_method_that_was_replaced_after_the_stream_was_made_is_used() -> None:
         await asyncio.sleep(0)
         return CLAN
 
-    client.clan_tag = clan_tag  # type: ignore[method-assign]  # that is what tests and wrappers do
+    client.clan_tag = clan_tag  # type: ignore[method-assign]  # as tests and wrappers do
     assert asyncio.run(library.clan("#2PP")).data == CLAN
 
 
@@ -178,7 +178,7 @@ def test_client_that_caches_responses_is_warned_of(caching: bool, warnings: int)
 
 def test_object_that_is_no_client_is_refused() -> None:
     with pytest.raises(TypeError, match="SimpleNamespace cannot be used as a client, it has no method clan_tag"):
-        LibraryClient(SimpleNamespace())  # type: ignore[arg-type]  # that is what is refused
+        LibraryClient(SimpleNamespace())
 
 
 async def test_invalid_tag_is_not_found_with_either_client(bench: Bench) -> None:

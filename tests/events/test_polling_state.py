@@ -86,9 +86,10 @@ def test_polls_advance_the_war_state_machine_and_set_war_does_not() -> None:
     fsm = state.get_war_fsm(CLAN_TAG)
     state.set_war(CLAN_TAG, WAR)
     assert state.get_war_fsm(CLAN_TAG) is fsm
-    assert fsm.state is WarState.NOT_IN_WAR
+    states = [fsm.state]
     state.take(Resource(Kind.WAR, CLAN_TAG), Snapshot(WAR), [])
-    assert fsm.state is WarState.IN_WAR
+    states.append(fsm.state)
+    assert states == [WarState.NOT_IN_WAR, WarState.IN_WAR]
     assert state.get_war_fsm("#8QQ").state is WarState.NOT_IN_WAR
 
 
