@@ -8,14 +8,14 @@ from coc2mqtt.clash.errors import ClashError
 from coc2mqtt.events.poller import Polled
 
 if TYPE_CHECKING:
-    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.api_monitor import ApiMonitor
 
 
 class ApiPoller:
     """Probes the API by a player that is known to exist, to see a maintenance begin and end."""
 
-    def __init__(self, api: ClashClient, monitor: ApiMonitor, *, probe_tag: str) -> None:
+    def __init__(self, api: ClashApi, monitor: ApiMonitor, *, probe_tag: str) -> None:
         self._api = api
         self._monitor = monitor
         self._probe_tag = probe_tag

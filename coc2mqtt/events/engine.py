@@ -24,7 +24,7 @@ from coc2mqtt.events.war_poller import WarPoller
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.poller import Polled, Poller
     from coc2mqtt.events.store import Store
@@ -73,7 +73,7 @@ class Engine:
 
     def __init__(
         self,
-        api: ClashClient,
+        api: ClashApi,
         store: Store,
         *,
         observer: Callable[[Resource], None] = lambda _: None,
@@ -214,7 +214,7 @@ class Engine:
         if kind is Kind.CLAN:
             return ClanPoller(self._context, watch.tag, interval=interval, members=watch.members)
         if kind is Kind.WAR:
-            return WarPoller(self._context, watch.tag, interval=interval)
+            return WarPoller(self._context, watch.tag, interval=interval, alone=watch.kind is Kind.WAR)
         return PlayerPoller(
             self._context,
             watch.tag,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.clash.answer import Answer
-    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.store import Store
 
 Json = dict[str, Any]
@@ -97,7 +97,7 @@ class PollContext:
     ``now`` gives Unix time in seconds. ``seen`` holds what was looked at since the engine began.
     """
 
-    api: ClashClient
+    api: ClashApi
     store: Store
     monitor: Monitor
     now: Callable[[], float]
@@ -160,6 +160,10 @@ class Poller(ABC):
     def polled_at(self) -> float | None:
         """When there was last an answer that was not doubted (Unix time in seconds), None where there was none yet."""
         return self._looked_at
+
+    def set_interval(self, interval: float) -> None:
+        """Change the seconds between polls."""
+        self._interval = interval
 
     def retire(self) -> None:
         """Commit nothing from now on, whatever is still under way."""

@@ -353,4 +353,8 @@ class Scheduler:
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    """Return the loop's time; 0 before there is a loop: ``run`` then gives each resource its time."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0
