@@ -23,6 +23,7 @@ from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
 from coc2mqtt.service import VERSION, Service
 from coc2mqtt.settings import Settings
+from coc2mqtt.supervisor import TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -32,6 +33,8 @@ T = TypeVar("T")
 # What was tried and could not be done; and what is wrong with what the user gave, found before anything was tried.
 _FAILED = 1
 _MISUSED = 2
+# EX_SOFTWARE of sysexits.h: bugs ended the bridge, and a supervisor should start it again.
+_BROKEN = 70
 
 app = typer.Typer(
     help="Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event.",
@@ -161,6 +164,9 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     except (JournalError, EmbeddedBrokerError) as error:
         typer.echo(f"coc2mqtt: {error}", err=True)
         raise typer.Exit(_FAILED) from None
+    except TooManyFailuresError as error:
+        typer.echo(f"coc2mqtt: {error}", err=True)
+        raise typer.Exit(_BROKEN) from None
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
