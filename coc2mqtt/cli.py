@@ -26,6 +26,7 @@ from coc2mqtt.mqtt.broker import EmbeddedBrokerError
 from coc2mqtt.service import VERSION, Service
 from coc2mqtt.settings import Settings
 from coc2mqtt.streams import complain, prepare_streams, say
+from coc2mqtt.supervisor import TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -35,6 +36,8 @@ T = TypeVar("T")
 # What was tried and could not be done; and what is wrong with what the user gave, found before anything was tried.
 _FAILED = 1
 _MISUSED = 2
+# EX_SOFTWARE of sysexits.h: bugs ended the bridge, and a supervisor should start it again.
+_BROKEN = 70
 
 app = typer.Typer(
     help="Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event.",
@@ -164,6 +167,9 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     except (JournalError, EmbeddedBrokerError) as error:
         complain(str(error))
         raise typer.Exit(_FAILED) from None
+    except TooManyFailuresError as error:
+        complain(str(error))
+        raise typer.Exit(_BROKEN) from None
 
 
 def _on_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -171,7 +177,7 @@ def _on_loop(work: Coroutine[Any, Any, T]) -> T:
     try:
         return run_loop(work)
     except EventLoopError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_MISUSED) from None
 
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Never
 
 import structlog
 
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.engine import EngineFigures
+from coc2mqtt.mqtt.delivery import DeliveryFigures
 from coc2mqtt.mqtt.events import last_event
-from coc2mqtt.mqtt.payloads import HealthPayload, iso_time
+from coc2mqtt.mqtt.patience import Patience
+from coc2mqtt.mqtt.payloads import HealthPayload, LastEventPayload, iso_time
+from coc2mqtt.mqtt.requests import RequestFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.events.engine import Engine
+    from coc2mqtt.internal_errors import InternalErrors
     from coc2mqtt.journal.protocol import Journal, JournalCounts
     from coc2mqtt.mqtt.connection import Connection
     from coc2mqtt.mqtt.delivery import Delivery
-    from coc2mqtt.mqtt.patience import Patience
-    from coc2mqtt.mqtt.requests import RequestFigures
     from coc2mqtt.mqtt.retained import RetainedState
 
 _log = structlog.get_logger()
@@ -35,8 +39,21 @@ _LATE = 3600.0
 _DISCONNECTED = 60.0
 _UNPUBLISHED = 60.0
 _REFUSED = 600.0
+_BROKEN_S = 600.0
 _LOOK_INTERVAL = 30.0
 _FIGURES_INTERVAL = 3600.0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What is counted from the start of the program on, also where the parts that count are rebuilt."""
+
+    engine: EngineFigures = field(default_factory=EngineFigures)
+    delivery: DeliveryFigures = field(default_factory=DeliveryFigures)
+    requests: RequestFigures = field(default_factory=RequestFigures)
+    patience: Patience = field(default_factory=Patience)
+    states_denied: int = 0
+    connections: int = 0
 
 
 class Health:
@@ -57,6 +74,7 @@ class Health:
         retained: RetainedState,
         requests: RequestFigures,
         patience: Patience,
+        internal_errors: InternalErrors,
         started_at: float,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
@@ -68,6 +86,7 @@ class Health:
         self._retained = retained
         self._requests = requests
         self._patience = patience
+        self._internal_errors = internal_errors
         self._clock = clock
         self._started_at = started_at
         self._polls, self._connected, self._oldest, self._denied = (_Unchanged(uptime) for _ in range(4))
@@ -107,8 +126,18 @@ class Health:
             queue=counts.pending,
             queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
             dropped=counts.dropped,
-            last_event=None if self._delivery.last is None else last_event(self._delivery.last),
+            events_skipped=delivery.skipped,
+            internal_errors=self._internal_errors.count,
+            last_event=self._last_event(),
         )
+
+    def _last_event(self) -> LastEventPayload | None:
+        if self._delivery.last is not None:
+            # One that cannot be encoded must not hide all other figures.
+            with self._internal_errors.contain("last event", seq=self._delivery.last.seq):
+                return last_event(self._delivery.last)
+            self._delivery.last = None
+        return None
 
     async def watch(self) -> Never:
         """Log every change between well and not well, and the figures once an hour, until cancelled."""
@@ -128,8 +157,14 @@ class Health:
                 _log.info("figures", **health.model_dump(exclude={"healthy", "problems"}))
 
     def _problems(self, counts: JournalCounts) -> list[str]:
-        found = (self._polling(), self._speaking(), self._publishing(counts), self._refusing())
+        found = (self._failing(), self._polling(), self._speaking(), self._publishing(counts), self._refusing())
         return [problem for problem in found if problem]
+
+    def _failing(self) -> str | None:
+        quiet = self._internal_errors.seconds_since_last
+        if quiet is not None and quiet < _BROKEN_S:
+            return f"internal errors, {self._internal_errors.count} so far: see the log, and report the traceback"
+        return None
 
     def _polling(self) -> str | None:
         engine = self._engine

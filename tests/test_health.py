@@ -17,6 +17,7 @@ from coc2mqtt.events.engine import EngineFigures
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.health import Health
+from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.connection import ConnectionStatus
 from coc2mqtt.mqtt.delivery import DeliveryFigures
@@ -52,6 +53,7 @@ class Bridge:
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
         self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
+        self.errors = InternalErrors(uptime=lambda: self.now)
         self.counts = JournalCounts(pending=0, oldest_pending=None, dropped=4, last_seq=13)
         parts: Any = {
             "journal": SimpleNamespace(counts=self._count),
@@ -61,6 +63,7 @@ class Bridge:
             "retained": SimpleNamespace(denied=6),
             "requests": RequestFigures(dropped=8),
             "patience": SimpleNamespace(deferred=11),
+            "internal_errors": self.errors,
         }
         self.health = Health(**parts, started_at=START, clock=lambda: self.now, uptime=lambda: self.now)
         self.now += 1.0
@@ -115,6 +118,8 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "queue": 3,
         "queue_age_seconds": 10.0,
         "dropped": 4,
+        "events_skipped": 0,
+        "internal_errors": 0,
         "last_event": {
             "event_type": "member_left",
             "tag": "#2PP",

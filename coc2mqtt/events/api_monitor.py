@@ -56,10 +56,11 @@ class ApiMonitor:
 
     async def load(self) -> None:
         """Take up the state of an earlier run, so that a maintenance that it saw begin can end."""
-        snapshot = await self._store.snapshot(API)
-        if snapshot is not None and snapshot.data is not None:
-            self._state = ApiState.from_json(snapshot.data)
-            self._changed(self._state.status)
+        async with self._lock:
+            snapshot = await self._store.snapshot(API)
+            if snapshot is not None and snapshot.data is not None:
+                self._state = ApiState.from_json(snapshot.data)
+                self._changed(self._state.status)
 
     async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:
         """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""

@@ -79,6 +79,11 @@ class Comparison(NamedTuple):
     settled: bool = True
 
 
+def log_bug(_error: Exception, resource: Resource) -> None:
+    """Log a bug that is being handled."""
+    _log.exception("an answer cannot be compared: please report it", kind=resource.kind.value, tag=resource.tag)
+
+
 class Monitor(Protocol):
     """Takes up what each request says of the API as a whole."""
 
@@ -94,7 +99,8 @@ class Monitor(Protocol):
 class PollContext:
     """What every poller of one engine works with.
 
-    ``now`` gives Unix time in seconds. ``seen`` holds what was looked at since the engine began.
+    ``now`` gives Unix time in seconds. ``seen`` holds what was looked at since the engine began. ``bug`` is called with
+    a bug in comparing while it is handled.
     """
 
     api: ClashApi
@@ -102,6 +108,7 @@ class PollContext:
     monitor: Monitor
     now: Callable[[], float]
     seen: set[Resource] = field(default_factory=set)
+    bug: Callable[[Exception, Resource], None] = log_bug
 
 
 class _Doubt(NamedTuple):
@@ -281,7 +288,7 @@ class Poller(ABC):
         except ClashError:
             raise
         except Exception as error:
-            _log.exception("an answer cannot be compared: please report it", kind=self.kind.value, tag=self._tag)
+            self._context.bug(error, self.resource)
             raise BadAnswerError("the answer cannot be compared: it is ignored") from error
 
     def _is_copy(self, digest: bytes) -> bool:

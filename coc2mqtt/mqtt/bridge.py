@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from coc2mqtt.containment import keep_running, propagate
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
@@ -25,8 +27,9 @@ from coc2mqtt.turns import in_turns
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.mqtt.commands import Commands, Watches
     from coc2mqtt.mqtt.connection import Message, Session
     from coc2mqtt.mqtt.delivery import Delivery
@@ -77,6 +80,8 @@ class Bridge:
 
     ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``.
     ``home_assistant`` is None where it is not used, ``pace`` is how many requests a second are carried out.
+    ``contain`` guards each report, each request and each message that comes in: after a bug, that one is left out, and
+    a report is made again 1 to 60 s later. ``figures`` go on from an earlier bridge's.
     """
 
     def __init__(
@@ -94,7 +99,10 @@ class Bridge:
         home_assistant: HomeAssistantTopics | None,
         rng: random.Random,
         pace: float = PACE,
+        contain: Contain = propagate,
+        figures: RequestFigures | None = None,
     ) -> None:
+        self._contain = contain
         self._topics = topics
         self._retained = retained
         self._announcer = retained.announcer
@@ -114,7 +122,7 @@ class Bridge:
         self._unanswerable: set[str] = set()
         # Whether the devices were announced before: then no event has to wait for them any more.
         self._settled = False
-        self.figures = RequestFigures()
+        self.figures = figures or RequestFigures()
 
     def watches_changed(self) -> None:
         """Have ``bridge/watches`` published again."""
@@ -142,15 +150,18 @@ class Bridge:
         await self._mark_everything()
         self._watches_changed.set()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._report_watches(session))
-            group.create_task(self._report_info(session))
-            group.create_task(self._report_health(session))
-            group.create_task(self._report_polls())
+            group.create_task(self._keep("bridge/watches", partial(self._report_watches, session)))
+            group.create_task(self._keep("bridge/info", partial(self._report_info, session)))
+            group.create_task(self._keep("bridge/health", partial(self._report_health, session)))
+            group.create_task(self._keep("poll times", self._report_polls))
             group.create_task(self._listen(session, group))
             group.create_task(self._retained.run(session))
             group.create_task(self._announcer.run(session))
             await self._settle()
             group.create_task(self._delivery.run(session))
+
+    async def _keep(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
+        await keep_running(part, work, self._contain)
 
     async def _settle(self) -> None:
         """Wait until what is retained is said and new devices are known, so that their first events are seen.
@@ -197,7 +208,9 @@ class Bridge:
         while True:
             await self._watches_changed.wait()
             self._watches_changed.clear()
-            await self._retained.say(session, self._topics.bridge("watches"), await watches_payload(self._watches))
+            with _set_on_failure(self._watches_changed):
+                payload = await watches_payload(self._watches)
+                await self._retained.say(session, self._topics.bridge("watches"), payload)
             # During the first round of polls, thousands of names come one by one.
             await asyncio.sleep(len(self._watches.watched(None, None)) / _LISTED_PER_SECOND)
 
@@ -205,7 +218,8 @@ class Bridge:
         while True:
             await self._info_changed.wait()
             self._info_changed.clear()
-            await self._say_info(session)
+            with _set_on_failure(self._info_changed):
+                await self._say_info(session)
 
     async def _say_info(self, session: Session) -> bool:
         return await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode())
@@ -253,7 +267,7 @@ class Bridge:
                 # Several births in a row are answered once; one that was retained is older than what was just said.
                 news = message.payload == b"online" and not message.retain
                 if news and (birth is None or birth.done()):
-                    birth = group.create_task(self._greet_home_assistant())
+                    birth = group.create_task(self._keep("birth message", self._greet_home_assistant))
                 elif message.payload == b"offline":
                     if birth is not None:
                         birth.cancel()
@@ -261,11 +275,14 @@ class Bridge:
             elif message.topic.startswith(self._topics.request("")):
                 requests.put(message)
             else:
-                self._rivals.hear(message)
+                with self._contain("message", topic=message.topic):
+                    self._rivals.hear(message)
 
     async def _answer_requests(self, session: Session, requests: RequestQueue) -> None:
         while True:
-            await self._answer(session, await requests.get())
+            message = await requests.get()
+            with self._contain("answer", topic=message.topic):
+                await self._answer(session, message)
 
     async def _greet_home_assistant(self) -> None:
         await asyncio.sleep(self._rng.uniform(*_BIRTH_WAIT))
@@ -316,3 +333,12 @@ class Bridge:
         if self._home_assistant is not None:
             ours += [f"{self._home_assistant.discovery_prefix}/", self._home_assistant.status]
         return topic.startswith(self._topics.response("")) or not any(topic.startswith(prefix) for prefix in ours)
+
+
+@contextlib.contextmanager
+def _set_on_failure(event: asyncio.Event) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        event.set()
+        raise

@@ -71,6 +71,7 @@ class Connection:
     ``rival_is_there`` is asked over a connection of another name whether the program that has taken this one's place
     is still there. ``knock`` tells whether the broker's port is open; None leaves that to the attempts to connect.
     ``sleep`` waits between the attempts, ``draw`` gives random numbers from 0 to 1, ``clock`` Unix time.
+    ``connections`` is how many there were before this one began.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Connection:
         last_words: Sequence[RetainedMessage] = (),
         rival_is_there: Callable[[Session], Awaitable[bool]] | None = None,
         knock: Callable[[], Awaitable[bool]] | None = None,
+        connections: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
@@ -94,10 +96,10 @@ class Connection:
         self._backoff = Backoff(draw)
         self._clock = clock
         self._dialer = Dialer(options, clock)
-        self._connections = 0
+        self.connections = connections
         # What was said since the last connection: an outage of hours is a few lines, whatever it alternates between.
         self._said: set[str] = set()
-        self.status = ConnectionStatus(connected=False, since=clock())
+        self.status = ConnectionStatus(connected=False, since=clock(), reconnects=max(0, connections - 1))
 
     async def run(self) -> Never:
         """Keep the connection up until cancelled, then leave cleanly within two seconds, whatever the broker does.
@@ -193,14 +195,14 @@ class Connection:
         await self._on_session(session)
 
     def _note_connected(self, session: Session) -> None:
-        self._connections += 1
+        self.connections += 1
         self._said.clear()
         self.status = dataclasses.replace(
             self.status,
             connected=True,
             since=session.connected_at,
             protocol=session.protocol,
-            reconnects=self._connections - 1,
+            reconnects=self.connections - 1,
         )
         _log.info("connected to the broker", host=self._options.host, port=self._options.port, mqtt=session.protocol)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from coc2mqtt.containment import propagate, retry_delay
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
-from coc2mqtt.mqtt.announcer import Announcer, Say, Wish
+from coc2mqtt.mqtt.announcer import Announcer, Wish
 from coc2mqtt.mqtt.discovery import Announcement
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.fighters import Fighters
@@ -24,6 +25,7 @@ from coc2mqtt.mqtt.war_state import player_war
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.events.resource import Snapshot
     from coc2mqtt.journal.protocol import Journal
     from coc2mqtt.mqtt.connection import Session
@@ -73,7 +75,8 @@ class RetainedState:
     while there is no connection. ``watched`` finds the watch of a clan or a player, None where there is none any
     more: then its topics are emptied, its device is removed, and its snapshot is forgotten. ``polled_at`` tells when
     the API last answered for it (Unix time in seconds). ``discovery`` is None without Home Assistant. ``named`` is
-    called with the name of each clan and player that is published, None where it is not known.
+    called with the name of each clan and player that is published, None where it is not known. ``contain`` guards each
+    resource: after a bug, that one is left out and tried again 1 to 60 s later.
     """
 
     def __init__(
@@ -86,7 +89,8 @@ class RetainedState:
         discovery: Discovery | None,
         named: Callable[[Resource, str | None], None] = lambda *_: None,
         patience: Patience | None = None,
-        announcer: Callable[[Say], Announcer] = Announcer,
+        announcer: Callable[..., Announcer] = Announcer,
+        contain: Contain = propagate,
     ) -> None:
         self._journal = journal
         self._topics = topics
@@ -96,7 +100,10 @@ class RetainedState:
         self._patience = patience or Patience()
         self._named = named
         self._marked = Lanes()
-        self.announcer = announcer(self.say)
+        self._contain = contain
+        # How often in a row a bug kept a resource from being published.
+        self._bugs: dict[Resource, int] = {}
+        self.announcer = announcer(self.say, contain=contain)
         self.announcer.announced = self._announced
         # What is not watched and may yet be retained, although no snapshot tells of it.
         self._ghosts: set[Resource] = set()
@@ -137,7 +144,7 @@ class RetainedState:
 
         What is retained of one tag is published one after another, that of several side by side.
         """
-        await self._marked.run(partial(self._publish, session))
+        await self._marked.run(partial(self._publish_or_skip, session))
 
     async def idle(self) -> None:
         """Wait until all that is marked is published."""
@@ -196,6 +203,17 @@ class RetainedState:
             self.mark(resource)
         self._to_repeat.clear()
         self.announcer.say_refused_again()
+
+    async def _publish_or_skip(self, session: Session, resource: Resource, whole: bool) -> None:
+        with self._contain("retained state", kind=resource.kind.value, tag=resource.tag):
+            await self._publish(session, resource, whole)
+            if self._bugs:
+                self._bugs.pop(resource, None)
+            return
+        self._bugs[resource] = failures = self._bugs.get(resource, 0) + 1
+        if resource in self._said:
+            self._said[resource] = _Said()  # nobody knows how much of it was published
+        asyncio.get_running_loop().call_later(retry_delay(failures), self.mark, resource)
 
     async def _publish(self, session: Session, resource: Resource, whole: bool) -> None:
         if not whole:
