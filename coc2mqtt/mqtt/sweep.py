@@ -10,7 +10,7 @@ import structlog
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.homeassistant import DiscoveryMessage, parse_discovery_topic
-from coc2mqtt.mqtt.errors import SubscribeDeniedError
+from coc2mqtt.mqtt.errors import SubscribeDeniedError, SubscribeTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ class Sweep:
     async def _look(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
         try:
             await session.look(topic_filter, take)
-        except SubscribeDeniedError as error:
+        except (SubscribeDeniedError, SubscribeTimeoutError) as error:
             _log.info("what was left with the broker earlier is not looked for", topic=topic_filter, reason=str(error))
 
     def _take_device(self, message: Message) -> None:
