@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Never
 
@@ -40,6 +41,9 @@ _DISCONNECTED = 60.0
 _UNPUBLISHED = 60.0
 _REFUSED = 600.0
 _BROKEN_S = 600.0
+# A connection that is lost this often within so many seconds is one; a broker that is restarted by hand is not.
+_MANY_LOSSES = 10
+_LOSSES_PERIOD = 600.0
 _LOOK_INTERVAL = 30.0
 _FIGURES_INTERVAL = 3600.0
 
@@ -89,6 +93,7 @@ class Health:
         self._internal_errors = internal_errors
         self._clock = clock
         self._started_at = started_at
+        self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
         self._polls, self._connected, self._oldest, self._denied = (_Unchanged(uptime) for _ in range(4))
 
     async def payload(self) -> HealthPayload:
@@ -120,7 +125,7 @@ class Health:
             published=delivery.published,
             resent=delivery.resent,
             denied=delivery.denied,
-            states_denied=self._retained.denied,
+            states_denied=self._retained.refusals.count,
             deferred=self._patience.deferred,
             requests_dropped=self._requests.dropped,
             queue=counts.pending,
@@ -157,7 +162,15 @@ class Health:
                 _log.info("figures", **health.model_dump(exclude={"healthy", "problems"}))
 
     def _problems(self, counts: JournalCounts) -> list[str]:
-        found = (self._failing(), self._polling(), self._speaking(), self._publishing(counts), self._refusing())
+        found = (
+            self._failing(),
+            self._polling(),
+            self._speaking(),
+            self._reconnecting(),
+            self._publishing(counts),
+            self._refusing(),
+            self._retained.refusals.problem,
+        )
         return [problem for problem in found if problem]
 
     def _failing(self) -> str | None:
@@ -185,6 +198,13 @@ class Health:
         away = self._connected.seconds((status.connected, status.reconnects))
         if status.taken_over or (not status.connected and away > _DISCONNECTED):
             return f"no connection to the broker for {away:.0f} s: {status.last_error}"
+        return None
+
+    def _reconnecting(self) -> str | None:
+        status = self._connection.status
+        losses = self._reconnects.increase(status.reconnects)
+        if losses >= _MANY_LOSSES:
+            return f"the connection to the broker was lost {losses} times in ten minutes: {status.last_error}"
         return None
 
     def _publishing(self, counts: JournalCounts) -> str | None:
@@ -216,3 +236,21 @@ class _Unchanged:
         if value != self._value:
             self._value, self._since = value, now
         return now - self._since
+
+
+class _Increase:
+    """How much a counter grew within the last ``over`` seconds, as far as it was looked at."""
+
+    def __init__(self, uptime: Callable[[], float], *, over: float) -> None:
+        self._uptime = uptime
+        self._over = over
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def increase(self, value: int) -> int:
+        """Take a look and return by how much it has grown."""
+        now = self._uptime()
+        if not self._seen or value != self._seen[-1][1]:
+            self._seen.append((now, value))
+        while len(self._seen) > 1 and self._seen[1][0] <= now - self._over:
+            self._seen.popleft()
+        return value - self._seen[0][1]

@@ -262,7 +262,7 @@ class _Parts:
             patience=patience,
             contain=contain,
         )
-        self._retained.denied = totals.states_denied
+        self._retained.refusals.count = totals.states_denied
         self._log_level = LogLevel(changed=self._level_changed)
         self._commands = Commands(
             self.watches,
@@ -342,7 +342,7 @@ class _Parts:
 
     def note_totals(self, totals: Totals) -> None:
         """Note what the parts that are built next count on from, and cannot be shared."""
-        totals.states_denied, totals.connections = self._retained.denied, self.connection.connections
+        totals.states_denied, totals.connections = self._retained.refusals.count, self.connection.connections
 
     def _bug_in_comparing(self, error: Exception, resource: Resource) -> None:
         self._errors.report(error, "comparing", kind=resource.kind.value, tag=resource.tag)

@@ -53,6 +53,7 @@ class Bridge:
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
         self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
+        self.refusals = SimpleNamespace(count=6, problem=None)
         self.errors = InternalErrors(uptime=lambda: self.now)
         self.counts = JournalCounts(pending=0, oldest_pending=None, dropped=4, last_seq=13)
         parts: Any = {
@@ -60,7 +61,7 @@ class Bridge:
             "engine": self.engine,
             "connection": self.connection,
             "delivery": self.delivery,
-            "retained": SimpleNamespace(denied=6),
+            "retained": SimpleNamespace(refusals=self.refusals),
             "requests": RequestFigures(dropped=8),
             "patience": SimpleNamespace(deferred=11),
             "internal_errors": self.errors,
@@ -234,6 +235,37 @@ async def test_that_the_broker_refuses_events_is_a_problem_for_ten_minutes(bridg
     assert await bridge.problems() == said
     bridge.now, bridge.engine.figures.polls = START + 602, 9
     assert await bridge.problems() == []
+
+
+async def test_retained_message_that_the_broker_refuses_is_a_problem_while_it_does(bridge: Bridge) -> None:
+    bridge.refusals.problem = "the broker refuses 1 retained messages"
+    assert await bridge.problems() == ["the broker refuses 1 retained messages"]
+    bridge.refusals.problem = None
+    assert await bridge.problems() == []
+
+
+async def test_connection_lost_ten_times_in_ten_minutes_is_a_problem(bridge: Bridge) -> None:
+    problems = []
+    for reconnects in range(21):
+        bridge.connection.status = ConnectionStatus(
+            connected=True, since=START, reconnects=reconnects, last_error="it broke off"
+        )
+        bridge.now += 30
+        bridge.engine.figures.polls += 1
+        problems += await bridge.problems()
+    assert problems == [
+        f"the connection to the broker was lost {losses} times in ten minutes: it broke off" for losses in range(10, 21)
+    ]
+    bridge.now += 601
+    bridge.engine.figures.polls += 1
+    assert await bridge.problems() == []
+
+
+async def test_broker_restarted_five_times_in_a_minute_is_no_problem(bridge: Bridge) -> None:
+    for reconnects in range(6):
+        bridge.connection.status = ConnectionStatus(connected=True, since=START, reconnects=reconnects, last_error="x")
+        bridge.now += 12
+        assert await bridge.problems() == []
 
 
 @pytest.mark.looptime

@@ -18,6 +18,7 @@ from coc2mqtt.mqtt.errors import (
     PublishDeferredError,
     PublishDeniedError,
     SubscribeDeniedError,
+    SubscribeTimeoutError,
 )
 from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload
 from coc2mqtt.mqtt.requests import PACE, RequestFigures, RequestQueue
@@ -198,6 +199,9 @@ class Bridge:
             await session.subscribe(topic_filter)
         except SubscribeDeniedError as error:
             _log.error("a subscription was not granted", topic=topic_filter, reason=str(error))
+        except SubscribeTimeoutError as error:
+            # A new connection would only add to the broker's load; the subscription may still be granted.
+            _log.warning("subscription not answered in time", topic=topic_filter, reason=str(error))
 
     async def _report_watches(self, session: Session) -> None:
         pause = len(self._watches.watched(None, None)) / _LISTED_PER_SECOND
@@ -232,11 +236,11 @@ class Bridge:
             await self._retained.say(session, self._topics.bridge("health"), health.encode())
             if loop.time() >= heard_by:
                 self._rivals.check_hearing()
-            if loop.time() >= retry_at and self._retained.refused:
+            if loop.time() >= retry_at and self._retained.refusals.any_may_pass:
                 # Whoever mends the broker need not know that something has to be restarted.
                 retry_at = loop.time() + _RETRY_AFTER
                 await self._introduce(session)
-                if self._retained.is_refused(self._topics.bridge("watches")):
+                if self._retained.refusals.may_pass(self._topics.bridge("watches")):
                     self._watches_changed.set()
                 self._retained.say_refused_again()
             await self._next_report()
@@ -313,7 +317,7 @@ class Bridge:
         self, session: Session, topic: str, response: ResponsePayload, correlation_data: bytes | None
     ) -> None:
         try:
-            await session.publish(topic, response.encode(), correlation_data=correlation_data)
+            await session.publish(topic, response.encode(), correlation_data=correlation_data, replaces=True)
         except MessageTooLargeError as error:
             excuse = ResponsePayload(
                 status="error",
@@ -321,7 +325,7 @@ class Bridge:
                 error=f"it was done, but the answer is too large: {error}",
                 transaction=response.transaction,
             )
-            await session.publish(topic, excuse.encode(), correlation_data=correlation_data)
+            await session.publish(topic, excuse.encode(), correlation_data=correlation_data, replaces=True)
 
     def _may_answer_on(self, topic: str) -> bool:
         """Refuse a response topic on which an answer could be taken for an event, a state or a device of ours."""

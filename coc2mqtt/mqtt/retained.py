@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from coc2mqtt.containment import propagate, retry_delay
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
@@ -19,6 +17,7 @@ from coc2mqtt.mqtt.fighters import Fighters
 from coc2mqtt.mqtt.lanes import Lanes
 from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.payloads import ClanPayload, PollPayload, iso_time
+from coc2mqtt.mqtt.refusals import Refusals
 from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets
 from coc2mqtt.mqtt.war_state import player_war
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.discovery import Discovery
     from coc2mqtt.mqtt.payloads import Payload, PlayerWarPayload
     from coc2mqtt.mqtt.topics import Topics
-
-_log = structlog.get_logger()
 
 # A message that takes a retained one away (MQTT 3.1.1, section 3.3.1.3).
 _NOTHING = b""
@@ -109,10 +106,8 @@ class RetainedState:
         self._ghosts: set[Resource] = set()
         self._fighters = Fighters()
         self._said: dict[Resource, _Said] = {}
-        # The topics whose last message the broker did not take, and whether it may take the same one another time.
-        self._refused: dict[str, bool] = {}
+        self.refusals = Refusals()
         self._to_repeat: set[Resource] = set()
-        self.denied = 0
 
     def mark(self, resource: Resource) -> None:
         """Have the state of a resource published again."""
@@ -135,7 +130,7 @@ class RetainedState:
     def connected(self) -> None:
         """Take note of a new connection: whatever was said is to be said again."""
         self._said.clear()
-        self._refused.clear()
+        self.refusals.clear()
         self._to_repeat.clear()
         self.announcer.connected()
 
@@ -163,14 +158,9 @@ class RetainedState:
         try:
             await self._patience.publish(session, topic, payload, retain=True)
         except (PublishDeniedError, MessageTooLargeError) as error:
-            self.denied += 1
-            if topic not in self._refused:
-                _log.error("a state was not accepted", topic=topic, reason=str(error))
-            # What a broker takes at most it says at the connect.
-            self._refused[topic] = not isinstance(error, MessageTooLargeError)
+            self.refusals.note(topic, error)
             return False
-        if self._refused.pop(topic, None) is not None:
-            _log.info("a state is accepted again", topic=topic)
+        self.refusals.accepted(topic)
         return True
 
     def mark_poll(self, watch: Watch) -> None:
@@ -187,15 +177,6 @@ class RetainedState:
         if polled_at is None or (said is not None and 0 <= polled_at - said < _POLL_SAID_EVERY):
             return None
         return polled_at
-
-    @property
-    def refused(self) -> bool:
-        """Whether there are topics whose last state the broker refused and may take another time."""
-        return any(self._refused.values())
-
-    def is_refused(self, topic: str) -> bool:
-        """Return whether the broker refused the last state of a topic and may take it another time."""
-        return self._refused.get(topic, False)
 
     def say_refused_again(self) -> None:
         """Have all of that said once more that is in the journal, and the announcements."""
@@ -323,7 +304,7 @@ class RetainedState:
         for facet in FACETS[resource.kind]:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self.say(session, topic, _NOTHING)
-            self._refused.pop(topic, None)
+            self.refusals.forget(topic)
         self._said.pop(resource, None)
         if self._watch_of(resource) is not None:
             self.mark(resource)

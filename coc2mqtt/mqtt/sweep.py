@@ -11,7 +11,7 @@ import structlog
 from coc2mqtt.containment import propagate
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.homeassistant import DiscoveryMessage, parse_discovery_topic
-from coc2mqtt.mqtt.errors import SubscribeDeniedError
+from coc2mqtt.mqtt.errors import SubscribeDeniedError, SubscribeTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class Sweep:
 
         try:
             await session.look(topic_filter, take_guarded)
-        except SubscribeDeniedError as error:
+        except (SubscribeDeniedError, SubscribeTimeoutError) as error:
             _log.info("what was left with the broker earlier is not looked for", topic=topic_filter, reason=str(error))
 
     def _take_device(self, message: Message) -> None:
