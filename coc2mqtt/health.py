@@ -35,6 +35,8 @@ _LATE = 3600.0
 _DISCONNECTED = 60.0
 _UNPUBLISHED = 60.0
 _REFUSED = 600.0
+# For so many seconds the API may be unreachable, deny access, or have given no usable response yet: routers restart.
+_API_AWAY = 180.0
 _LOOK_INTERVAL = 30.0
 _FIGURES_INTERVAL = 3600.0
 
@@ -42,8 +44,8 @@ _FIGURES_INTERVAL = 3600.0
 class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
-    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``started_at`` is when the
-    program began (Unix time in seconds, as ``clock`` gives it),
+    A maintenance of the API is not a problem; an API that stays unreachable or denies access is one after three
+    minutes. ``started_at`` is when the program began (Unix time in seconds, as ``clock`` gives it),
     ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no trouble of the bridge's.
     """
 
@@ -70,7 +72,7 @@ class Health:
         self._patience = patience
         self._clock = clock
         self._started_at = started_at
-        self._polls, self._connected, self._oldest, self._denied = (_Unchanged(uptime) for _ in range(4))
+        self._polls, self._connected, self._oldest, self._denied, self._api = (_Unchanged(uptime) for _ in range(5))
 
     async def payload(self) -> HealthPayload:
         """Return how the bridge is doing now."""
@@ -128,7 +130,7 @@ class Health:
                 _log.info("figures", **health.model_dump(exclude={"healthy", "problems"}))
 
     def _problems(self, counts: JournalCounts) -> list[str]:
-        found = (self._polling(), self._speaking(), self._publishing(counts), self._refusing())
+        found = (self._polling(), self._answering(), self._speaking(), self._publishing(counts), self._refusing())
         return [problem for problem in found if problem]
 
     def _polling(self) -> str | None:
@@ -144,6 +146,17 @@ class Health:
         if engine.overdue_seconds > _LATE:
             return f"polls come up to {engine.overdue_seconds:.0f} s late: take longer intervals or more tokens"
         return None
+
+    def _answering(self) -> str | None:
+        """Return what is wrong where the API has given no usable response for some minutes, though it is asked."""
+        engine = self._engine
+        usable = engine.api_status in (ApiStatus.OK, ApiStatus.MAINTENANCE)
+        away = self._api.seconds(usable)
+        asked = engine.probe_interval is not None or engine.shortest_interval < math.inf
+        if usable or not asked or away <= _API_AWAY:
+            return None
+        state = engine.api_status or "unknown"
+        return f"no usable response from the API for {away:.0f} s ({state}): {engine.api_message or 'see the log'}"
 
     def _speaking(self) -> str | None:
         status = self._connection.status

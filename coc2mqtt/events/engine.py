@@ -22,7 +22,7 @@ from coc2mqtt.events.scheduler import Again, Scheduler
 from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.events.event import Event
@@ -81,7 +81,13 @@ class Engine:
         rng: random.Random | None = None,
     ) -> None:
         self._observer = observer
-        self._monitor = ApiMonitor(store, now=now, changed=self._api_changed, suspected=self._api_suspected)
+        self._monitor = ApiMonitor(
+            store,
+            now=now,
+            changed=self._api_changed,
+            suspected=self._api_suspected,
+            resources=lambda: self._scheduler.resources,
+        )
         self._context = PollContext(api, store, self._monitor, now)
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
@@ -89,6 +95,7 @@ class Engine:
         # One for all resources.
         self._count = self._take_note
         self._running = self._too_much = False
+        self._asked = 0
         self._rate = Rate(now())
         self.figures = EngineFigures()
         self.probe_interval: float | None = None
@@ -115,8 +122,18 @@ class Engine:
 
     @property
     def api_status(self) -> ApiStatus | None:
-        """The API's status, None before anything was asked."""
+        """The API's status, None until a usable response, or enough failures, have decided it."""
         return self._monitor.status
+
+    @property
+    def api_message(self) -> str | None:
+        """What is wrong with the API and what to do, None while nothing is."""
+        return self._monitor.message
+
+    @property
+    def api_reachable(self) -> bool:
+        """Whether the API gives usable responses, as far as known; a maintenance passes by itself and counts as yes."""
+        return self._monitor.status not in (ApiStatus.UNREACHABLE, ApiStatus.DENIED)
 
     @property
     def overdue(self) -> int:
@@ -176,7 +193,7 @@ class Engine:
 
     def watch_api(self, *, interval: float, probe_tag: str) -> None:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
-        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag)
+        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag, another=self._ask_another)
         self._monitor.probing = True
         self.probe_interval = interval
         self._scheduler.add(API, interval, _Counted(self._count, API, probe), probe=True)
@@ -222,6 +239,14 @@ class Engine:
             include_fields=watch.include_fields,
             exclude_fields=watch.exclude_fields,
         )
+
+    def _ask_another(self) -> Awaitable[None] | None:
+        """Ask the endpoint of one watch, each time of another one; None without watches."""
+        pollers = [poller for _, pollers in self._watched.values() for poller in pollers]
+        if not pollers:
+            return None
+        self._asked += 1
+        return pollers[self._asked % len(pollers)].ask()
 
     def _take_note(self, resource: Resource, polled: Polled) -> Again:
         self.figures.polls += 1
