@@ -44,6 +44,8 @@ _BROKEN_S = 600.0
 # A connection that is lost this often within so many seconds is one; a broker that is restarted by hand is not.
 _MANY_LOSSES = 10
 _LOSSES_PERIOD = 600.0
+# For so many seconds the API may be unreachable, deny access, or have given no usable response yet: routers restart.
+_API_AWAY = 180.0
 _LOOK_INTERVAL = 30.0
 _FIGURES_INTERVAL = 3600.0
 
@@ -63,8 +65,8 @@ class Totals:
 class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
-    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``started_at`` is when the
-    program began (Unix time in seconds, as ``clock`` gives it),
+    A maintenance of the API is not a problem; an API that stays unreachable or denies access is one after three
+    minutes. ``started_at`` is when the program began (Unix time in seconds, as ``clock`` gives it),
     ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no trouble of the bridge's.
     """
 
@@ -94,7 +96,7 @@ class Health:
         self._clock = clock
         self._started_at = started_at
         self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
-        self._polls, self._connected, self._oldest, self._denied = (_Unchanged(uptime) for _ in range(4))
+        self._polls, self._connected, self._oldest, self._denied, self._api = (_Unchanged(uptime) for _ in range(5))
 
     async def payload(self) -> HealthPayload:
         """Return how the bridge is doing now."""
@@ -165,6 +167,7 @@ class Health:
         found = (
             self._failing(),
             self._polling(),
+            self._answering(),
             self._speaking(),
             self._reconnecting(),
             self._publishing(counts),
@@ -192,6 +195,17 @@ class Health:
         if engine.overdue_seconds > _LATE:
             return f"polls come up to {engine.overdue_seconds:.0f} s late: take longer intervals or more tokens"
         return None
+
+    def _answering(self) -> str | None:
+        """Return what is wrong where the API has given no usable response for some minutes, though it is asked."""
+        engine = self._engine
+        usable = engine.api_status in (ApiStatus.OK, ApiStatus.MAINTENANCE)
+        away = self._api.seconds(usable)
+        asked = engine.probe_interval is not None or engine.shortest_interval < math.inf
+        if usable or not asked or away <= _API_AWAY:
+            return None
+        state = engine.api_status or "unknown"
+        return f"no usable response from the API for {away:.0f} s ({state}): {engine.api_message or 'see the log'}"
 
     def _speaking(self) -> str | None:
         status = self._connection.status

@@ -255,6 +255,7 @@ class _Parts:
             topics,
             watched=self.watches.find,
             polled_at=self.watches.polled_at,
+            reachable=lambda: self.engine.api_reachable,
             named=self.watches.named,
             discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
             if hass.enabled

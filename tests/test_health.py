@@ -45,6 +45,7 @@ class Bridge:
                 polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll=START
             ),
             api_status=ApiStatus.OK,
+            api_message=None,
             overdue=0,
             overdue_seconds=0.0,
             probe_interval=30.0,
@@ -176,6 +177,35 @@ async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
     bridge.engine.clans, bridge.engine.shortest_interval = 0, math.inf
     assert await bridge.problems() == []
     bridge.now = START + 86400
+    assert await bridge.problems() == []
+
+
+@pytest.mark.parametrize("status", [ApiStatus.UNREACHABLE, ApiStatus.DENIED, None])
+async def test_api_without_usable_response_is_a_problem_after_three_minutes(
+    bridge: Bridge, status: ApiStatus | None
+) -> None:
+    bridge.engine.api_status, bridge.engine.api_message = status, "an HTML page"
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 181, 8
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 182, 9
+    state = status or "unknown"
+    assert await bridge.problems() == [f"no usable response from the API for 181 s ({state}): an HTML page"]
+    bridge.engine.api_status = ApiStatus.OK
+    assert await bridge.problems() == []
+
+
+async def test_api_in_maintenance_for_long_is_not_a_problem(bridge: Bridge) -> None:
+    bridge.engine.api_status, bridge.engine.api_message = ApiStatus.MAINTENANCE, "the game is in maintenance"
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 7200, 8
+    assert await bridge.problems() == []
+
+
+async def test_api_that_nothing_asks_is_not_a_problem(bridge: Bridge) -> None:
+    bridge.engine.api_status, bridge.engine.shortest_interval, bridge.engine.probe_interval = None, math.inf, None
+    assert await bridge.problems() == []
+    bridge.now = START + 7200
     assert await bridge.problems() == []
 
 

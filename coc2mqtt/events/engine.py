@@ -24,7 +24,7 @@ from coc2mqtt.events.scheduler import Again, Scheduler
 from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.containment import Contain
@@ -102,7 +102,13 @@ class Engine:
         figures: EngineFigures | None = None,
     ) -> None:
         self._observer = observer
-        self._monitor = ApiMonitor(store, now=now, changed=self._api_changed, suspected=self._api_suspected)
+        self._monitor = ApiMonitor(
+            store,
+            now=now,
+            changed=self._api_changed,
+            suspected=self._api_suspected,
+            resources=lambda: self._scheduler.resources,
+        )
         self._context = PollContext(api, store, self._monitor, now, bug=bug)
         self.contain = contain
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
@@ -110,6 +116,7 @@ class Engine:
         self._kinds: Counter[Kind] = Counter()
         self._bugs_in_a_row = 0
         self._running = self._too_much = False
+        self._asked = 0
         self._rate = Rate(now())
         self.figures = figures or EngineFigures()
         self.probe_interval: float | None = None
@@ -136,8 +143,18 @@ class Engine:
 
     @property
     def api_status(self) -> ApiStatus | None:
-        """The API's status, None before anything was asked."""
+        """The API's status, None until a usable response, or enough failures, have decided it."""
         return self._monitor.status
+
+    @property
+    def api_message(self) -> str | None:
+        """What is wrong with the API and what to do, None while nothing is."""
+        return self._monitor.message
+
+    @property
+    def api_reachable(self) -> bool:
+        """Whether the API gives usable responses, as far as known; a maintenance passes by itself and counts as yes."""
+        return self._monitor.status not in (ApiStatus.UNREACHABLE, ApiStatus.DENIED)
 
     @property
     def overdue(self) -> int:
@@ -197,7 +214,7 @@ class Engine:
 
     def watch_api(self, *, interval: float, probe_tag: str) -> None:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
-        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag)
+        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag, another=self._ask_another)
         self._monitor.probing = True
         self.probe_interval = interval
         self._scheduler.add(API, interval, _Counted(self, API, probe), probe=True)
@@ -243,6 +260,14 @@ class Engine:
             include_fields=watch.include_fields,
             exclude_fields=watch.exclude_fields,
         )
+
+    def _ask_another(self) -> Awaitable[None] | None:
+        """Ask the endpoint of one watch, each time of another one; None without watches."""
+        pollers = [poller for _, pollers in self._watched.values() for poller in pollers]
+        if not pollers:
+            return None
+        self._asked += 1
+        return pollers[self._asked % len(pollers)].ask()
 
     def count(self, resource: Resource, polled: Polled) -> Again:
         """Count a poll, publish what it changed, and return when to poll again."""

@@ -22,7 +22,7 @@ from coc2mqtt.clash.errors import (
 )
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.shapes import check_depth, check_size
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ class Monitor(Protocol):
     def status(self) -> ApiStatus | None:
         """The present status, None where it is not known."""
 
-    async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:
+    @property
+    def in_doubt(self) -> bool:
+        """Whether failures in a row, of different resources, may be the API's own."""
+
+    async def observe(self, error: ClashError | None, *, from_probe: bool = False, source: object = API) -> list[Event]:
         """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""
 
 
@@ -178,19 +182,20 @@ class Poller(ABC):
 
     async def poll(self) -> Polled:
         """Poll once. Raises what the store raises; the API's failures are taken up, not raised."""
-        monitor = self._context.monitor
         try:
-            answer = await self._fetch()
-            await monitor.observe(None)
-            polled = await self._take_up(answer)
+            polled = await self._take_up(await self._fetch())
         except ClashError as error:
-            await monitor.observe(error)
+            await self._context.monitor.observe(error, source=self.resource)
             self._digest = self._doubt = None
             failed = await self._fail(error, await self._context.store.snapshot(self.resource))
             # A private war log is a wish of the clan's and no failure.
             return failed._replace(error=None if isinstance(error, PrivateWarLogError) else error.kind)
         self._failures = self._lost = 0
         return polled
+
+    async def ask(self) -> None:
+        """Ask the endpoint only to learn whether it gives a usable response; raises ClashError."""
+        self._check((await self._fetch()).data)
 
     @abstractmethod
     async def _fetch(self) -> Answer:
@@ -231,10 +236,12 @@ class Poller(ABC):
         at = self._context.now()
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
         if digest == self._digest:
+            await self._context.monitor.observe(None)
             self._looked_at = at
             return Polled([], answer.max_age, committed=False, wanted=self._wanted(at))
         old = await self._context.store.snapshot(self.resource)
         comparison = await self._understand(old, answer, digest, at)
+        await self._context.monitor.observe(None)
         if comparison is None:
             return self._put_off(answer, at)
         polled = await self._store(old, comparison, at, answer.max_age)
@@ -344,7 +351,8 @@ class Poller(ABC):
         """Tell whether a failure is the API's and not the resource's: when the others fail as well, as far as known."""
         if isinstance(error, NotFoundError):
             return False
-        if self._context.monitor.status not in (None, ApiStatus.OK):
+        monitor = self._context.monitor
+        if monitor.status not in (None, ApiStatus.OK) or monitor.in_doubt:
             return True
         return 0 < self._lost < _LOST_TO_BE_TOLD
 

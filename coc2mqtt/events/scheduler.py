@@ -217,6 +217,11 @@ class Scheduler:
         return math.fsum(count / interval for (interval, _), count in self._intervals.items()) / self._rate
 
     @property
+    def resources(self) -> int:
+        """How many resources are polled, probes apart."""
+        return sum(count for (_, probe), count in self._intervals.items() if not probe)
+
+    @property
     def shortest_interval(self) -> float:
         """The shortest interval of those that are no probes, inf where there are none."""
         return min((interval for interval, probe in self._intervals if not probe), default=math.inf)

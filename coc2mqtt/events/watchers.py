@@ -258,8 +258,15 @@ class _Unmonitored:
     """Stands where an ApiMonitor would, and takes up nothing."""
 
     status = None
+    in_doubt = False
 
-    async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:  # noqa: ARG002
+    async def observe(
+        self,
+        error: ClashError | None,  # noqa: ARG002
+        *,
+        from_probe: bool = False,  # noqa: ARG002
+        source: object = None,  # noqa: ARG002
+    ) -> list[Event]:
         return []
 
 

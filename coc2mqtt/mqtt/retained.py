@@ -16,9 +16,9 @@ from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.fighters import Fighters
 from coc2mqtt.mqtt.lanes import Lanes
 from coc2mqtt.mqtt.patience import Patience
-from coc2mqtt.mqtt.payloads import ClanPayload, PollPayload, iso_time
+from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.refusals import Refusals
-from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets
+from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets, is_available
 from coc2mqtt.mqtt.war_state import player_war
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ _TAKEN_UP = 1.0
 class _Said:
     """What was said of a clan or a player over this connection: when it was polled, and checksums of what is news only.
 
+    ``found`` tells whether the API knew it when it last answered, None before anything was published.
     Each message of the availability has Home Assistant look at every entity of the device, and of the badge is a new
     picture.
     """
 
     polled_at: float | None = None
+    found: bool | None = None
     availability: int | None = None
     badge: int | None = None
 
@@ -83,6 +85,7 @@ class RetainedState:
         *,
         watched: Callable[[Kind, str], Watch | None],
         polled_at: Callable[[Kind, str], float | None] = lambda *_: None,
+        reachable: Callable[[], bool] = lambda: True,
         discovery: Discovery | None,
         named: Callable[[Resource, str | None], None] = lambda *_: None,
         patience: Patience | None = None,
@@ -93,6 +96,7 @@ class RetainedState:
         self._topics = topics
         self._watched = watched
         self._polled_at = polled_at
+        self._reachable = reachable
         self._discovery = discovery
         self._patience = patience or Patience()
         self._named = named
@@ -198,6 +202,7 @@ class RetainedState:
 
     async def _publish(self, session: Session, resource: Resource, whole: bool) -> None:
         if not whole:
+            await self._say_availability(session, resource)
             await self._say_poll(session, resource)
             return
         snapshot = await self._journal.snapshot(resource)
@@ -205,6 +210,7 @@ class RetainedState:
             status = None if snapshot is None else api_status(snapshot).encode()
             if status is not None and not await self.say(session, self._topics.api_status, status):
                 self._to_repeat.add(API)
+            self._mark_availability()
             if self._discovery is not None:
                 self.announcer.announce(self._discovery.bridge())
             return
@@ -228,6 +234,27 @@ class RetainedState:
         if not await self.say(session, self._topics.state(resource.kind, resource.tag, "poll"), payload):
             self._to_repeat.add(resource)
 
+    def _mark_availability(self) -> None:
+        """Publish the availability of every clan and player again that the state of the API has changed."""
+        for resource, said in self._said.items():
+            if said.found is not None and not said.is_known("availability", self._availability(said.found)):
+                self._marked.put(resource, whole=False)
+
+    def _availability(self, found: bool) -> bytes:
+        return OnlinePayload(state="online" if found and self._reachable() else "offline").encode()
+
+    async def _say_availability(self, session: Session, resource: Resource) -> None:
+        said = self._said.get(resource)
+        if said is None or said.found is None or self._watch_of(resource) is None:
+            return
+        payload = self._availability(said.found)
+        if said.is_known("availability", payload):
+            return
+        if await self.say(session, self._topics.state(resource.kind, resource.tag, "availability"), payload):
+            said.note("availability", payload)
+        else:
+            self._to_repeat.add(resource)
+
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
         if resource.kind is Kind.WAR:
             await self._say_states(session, resource, facets(resource, snapshot))
@@ -238,7 +265,8 @@ class RetainedState:
         if polled_at is not None:
             self._said.setdefault(resource, _Said()).polled_at = polled_at
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
-        states = facets(resource, snapshot, polled_at=polled_at, war=war)
+        self._said.setdefault(resource, _Said()).found = is_available(snapshot)
+        states = facets(resource, snapshot, polled_at=polled_at, war=war, reachable=self._reachable())
         await self._say_states(session, resource, states)
         # Not before its state is retained: a new entity would be unknown for a moment.
         if self._discovery is None:
