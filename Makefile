@@ -1,32 +1,53 @@
 # Two commands for everybody: `make demo` and `make test`. The rest is for work on the project.
 PYTHON ?= python3
+# A named Python has an environment of its own, such as .venv-3.13. One of pyenv's is found even if it is not activated.
+ifeq ($(origin PYTHON),file)
+INTERPRETER := $(PYTHON)
 VENV := .venv
+else
+INTERPRETER := $(shell $(PYTHON) -c 'import sys; print(sys.executable)' 2>/dev/null || \
+  ls "$$(pyenv root 2>/dev/null)"/versions/*/bin/$(PYTHON) 2>/dev/null | tail -1)
+$(if $(INTERPRETER),,$(error $(PYTHON) cannot be run: name a Python that is installed))
+VENV := .venv-$(shell $(INTERPRETER) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 SECONDS ?= 900
 BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
 
-.PHONY: demo test soak chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
+# One process more than two cores have: many tests wait for another program most of the time.
+PYTEST := $(BIN)/pytest --numprocesses 3 $(if $(LOOP),--loop $(LOOP))
+SLOW := process chaos crash fuzz soak
+# The folders whose tests depend on the event loop.
+LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
+
+.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
-# One more than two cores have: many tests wait for a process most of the time.
-test: $(VENV)/.dev  ## all tests
-	$(BIN)/pytest --numprocesses 3 $(PYTEST_ARGS)
+test: $(VENV)/.dev  ## the fast tests, in two minutes; PYTHON=python3.13 with another Python, LOOP=uvloop on that event loop
+	$(PYTEST) -m "not ($(subst $() , or ,$(SLOW)))" $(PYTEST_ARGS)
+	@echo "Left out: the tests marked $(SLOW); 'make test-all' runs them too, except soak ('make soak')"
+
+test-all: $(VENV)/.dev  ## all tests but the soak test
+	$(PYTEST) -m "not soak" $(PYTEST_ARGS)
+
+test-uvloop: $(VENV)/.dev  ## the tests that depend on the event loop, on uvloop
+	$(PYTEST) --loop uvloop -m "not soak" $(LOOP_TESTS) $(PYTEST_ARGS)
 
 chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
-	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
+	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 soak: $(VENV)/.dev  ## a quarter of an hour under load, with the broker away in the middle; SECONDS=…, SOAK_ARGS=…
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
 
 fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other ones each time; FUZZ_SEED=… has them again
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
-	  $(BIN)/pytest --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
+	  $(PYTEST) tests/fuzz $(PYTEST_ARGS)
 
 crash: $(VENV)/.dev  ## the program dies wherever it can
-	$(BIN)/pytest --numprocesses 2 tests/crash $(PYTEST_ARGS)
+	$(PYTEST) tests/crash $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md beside the peers, and written there: some minutes on an idle machine
 	$(BIN)/python -m bench --write $(BENCH_ARGS)
@@ -61,12 +82,13 @@ lock:  ## the lock files anew, from pyproject.toml (needs uv)
 	$(LOCK) --group bench -o requirements/bench.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(INTERPRETER) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "coc2mqtt needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(VENV) && date +%s >$(VENV)/.started
+	$(INTERPRETER) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.package: $(VENV)/.python requirements/build.lock pyproject.toml
@@ -80,16 +102,18 @@ $(VENV)/.runtime: $(VENV)/.package requirements/runtime.lock
 
 # In an environment of its own: what it needs is nothing of ours.
 $(VENV)/.audit: $(VENV)/.python requirements/audit.lock
-	$(PYTHON) -m venv $(VENV)/audit
+	$(INTERPRETER) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/audit.lock
 	@touch $@
 
 # The peers, of which nothing is ours either.
 $(VENV)/.bench: $(VENV)/.python requirements/bench.lock
-	$(PYTHON) -m venv $(VENV)/bench
+	$(INTERPRETER) -m venv $(VENV)/bench
 	$(VENV)/bench/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/bench.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.package requirements/dev.lock
 	$(PIP) --require-hashes -r requirements/dev.lock
 	@touch $@ $(VENV)/.runtime
+	@if [ -e $(VENV)/.started ]; then \
+	  echo "$(VENV) created in $$(($$(date +%s) - $$(cat $(VENV)/.started))) s" && rm $(VENV)/.started; fi

@@ -17,12 +17,16 @@ from coc2mqtt.cli_check import check_everything
 from coc2mqtt.cli_demo import run_demo
 from coc2mqtt.cli_healthcheck import ask_health
 from coc2mqtt.configuration import ConfigurationError, load_settings, require_token
+from coc2mqtt.event_loop import EventLoopError
+from coc2mqtt.event_loop import run as run_loop
 from coc2mqtt.garbage import settle
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
 from coc2mqtt.service import VERSION, Service
 from coc2mqtt.settings import Settings
+from coc2mqtt.streams import complain, prepare_streams, say
+from coc2mqtt.supervisor import TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -32,6 +36,8 @@ T = TypeVar("T")
 # What was tried and could not be done; and what is wrong with what the user gave, found before anything was tried.
 _FAILED = 1
 _MISUSED = 2
+# EX_SOFTWARE of sysexits.h: bugs ended the bridge, and a supervisor should start it again.
+_BROKEN = 70
 
 app = typer.Typer(
     help="Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event.",
@@ -68,7 +74,7 @@ def demo(
     """Try everything without an account: a scripted game, a broker, and the bridge between them."""
     configure_logging("error", "console")
     with _temporary_folder() as name:
-        told = partial(run_demo, folder=Path(name), say=typer.echo)
+        told = partial(run_demo, folder=Path(name), say=say)
         _run(partial(told, seconds=seconds, speed=speed, seed=seed, port=port))
 
 
@@ -77,7 +83,7 @@ def check(config: ConfigOption = None) -> None:
     """Try the file, the token and the broker, and say what is wrong."""
     settings = _load(config)
     configure_logging("error", "console")
-    if not asyncio.run(check_everything(settings, say=typer.echo)):
+    if not _on_loop(check_everything(settings, say=say)):
         raise typer.Exit(_FAILED)
 
 
@@ -89,12 +95,12 @@ def healthcheck(
     """Ask the running bridge over MQTT how it is doing; the exit status is 0 if it is well."""
     settings = _load(config)
     configure_logging("error", "console")
-    problems = asyncio.run(ask_health(settings, timeout=timeout))
+    problems = _on_loop(ask_health(settings, timeout=timeout))
     for problem in problems:
         typer.echo(f"unhealthy: {problem}", err=True)
     if problems:
         raise typer.Exit(_FAILED)
-    typer.echo("healthy")
+    say("healthy")
 
 
 @app.command("schema")
@@ -108,36 +114,37 @@ def payload_schema(
 
     try:
         if write is not None:
-            typer.echo(write_schemas(write))
+            say(write_schemas(write))
         elif name is not None:
-            typer.echo(print_schema(name), nl=False)
+            say(print_schema(name), end="")
         else:
-            typer.echo("\n".join(list_schemas()))
+            say("\n".join(list_schemas()))
     except SchemaError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration file."""
-    typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+    say(json.dumps(Settings.model_json_schema(), indent=2))
 
 
 @config_app.command()
 def show(config: ConfigOption = None) -> None:
     """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
-    typer.echo(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+    say(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(VERSION)
+    say(VERSION)
 
 
 def main() -> None:
     """Run the command that the command line names."""
+    prepare_streams()
     app()
 
 
@@ -149,25 +156,36 @@ def _or_exit(work: Callable[[], T]) -> T:
     try:
         return work()
     except ConfigurationError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run until the work is done or a signal asks to stop; what it cannot do is one sentence, not a traceback."""
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_signal(work))
+        _on_loop(_until_signal(work))
     except (JournalError, EmbeddedBrokerError) as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_FAILED) from None
+    except TooManyFailuresError as error:
+        complain(str(error))
+        raise typer.Exit(_BROKEN) from None
+
+
+def _on_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run on the event loop that COC2MQTT_LOOP names; one that cannot be used ends the command."""
+    try:
+        return run_loop(work)
+    except EventLoopError as error:
+        complain(str(error))
+        raise typer.Exit(_MISUSED) from None
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-")
     except OSError:
-        typer.echo("coc2mqtt: there is no folder for temporary files: set TMPDIR to one that can be written", err=True)
+        complain("there is no folder for temporary files: set TMPDIR to one that can be written")
         raise typer.Exit(_FAILED) from None
 
 
@@ -177,12 +195,3 @@ async def _until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await work(stop)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's, where the extra ``fast`` is installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -26,7 +26,7 @@ async def run_demo(
     stop: asyncio.Event,
     *,
     folder: Path,
-    say: Callable[[str], None],
+    say: Callable[[str], bool],
     seconds: float | None = None,
     speed: float = 1.0,
     seed: int = 1,
@@ -34,15 +34,22 @@ async def run_demo(
 ) -> None:
     """Run until ``stop`` is set, or for ``seconds``; ``say`` is called with each line for the user.
 
+    When ``say`` returns False nobody reads the lines, and the demo stops.
+
     The journal is in ``folder``. The broker listens on ``port`` of the loopback interface, or on a free port if that
     one is taken. Raises what the bridge raises.
     """
+
+    def tell(line: str) -> None:
+        if not say(line):
+            stop.set()
+
     world = World(seed=seed)
     async with DemoServer(world, token=SecretStr(_TOKEN)) as server:
         service = Service(
             _settings(world, server.base_url, port, folder),
-            published=lambda topic, payload: say(_line(topic, payload)),
-            listening=lambda taken: say(_introduction(taken, port)),
+            published=lambda topic, payload: tell(_line(topic, payload)),
+            listening=lambda taken: tell(_introduction(taken, port)),
             any_port=True,
         )
         try:

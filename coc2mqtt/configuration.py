@@ -10,10 +10,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from coc2mqtt.event_loop import LOOP_VARIABLE
 from coc2mqtt.settings import PREFIX, SECRETS, Settings
 from coc2mqtt.yaml_text import TwiceError, parse_yaml
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+# What the commands take from the environment and is not a setting.
+_OTHER_VARIABLES = {CONFIG_VARIABLE, LOOP_VARIABLE}
 
 _NO_SETTING = "is no setting: remove it or mend its spelling, see 'coc2mqtt config schema'"
 _EMPTY = "is empty: give it a value or remove it; '#' begins a comment in YAML, so put a tag in quotes: \"#2PP\""
@@ -51,7 +54,7 @@ def load_settings(path: Path | None) -> Settings:
     where = "the environment" if path is None else str(path)
     data = {} if path is None else _read_file(path)
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name != CONFIG_VARIABLE:
+        if name.upper().startswith(PREFIX) and name not in _OTHER_VARIABLES:
             _check_variable(name)
     _read_secret_files(data)
     try:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from coc2mqtt.streams import add_dropped_lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,6 +25,7 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_dropped_lines,
     ]
     renderer: Processor
     if style == "json":
@@ -37,7 +40,8 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
         )
     structlog.configure(
         processors=[*shared, renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write for a line and its end: where a line cannot be written, nothing of it is.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         # What every logger of the program asks for at each line, so that another level holds for all of them at once.
         cache_logger_on_first_use=False,
     )

@@ -1,21 +1,87 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections import Counter
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
 
+from coc2mqtt.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
 from tests.brokers import Mosquitto, find_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+# The markers by which the Makefile selects tests.
+_SELECTED_BY = {"process", "chaos", "crash", "fuzz", "soak"}
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 class StartMosquitto(Protocol):
     def __call__(self, *lines: str, users: Mapping[str, str] | None = None, acl: str | None = None) -> Mosquitto: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--loop",
+        choices=("asyncio", "uvloop"),
+        default="asyncio",
+        help="the event loop of the tests and of every program that they start; simulated time is always asyncio's",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_LEFT_OUT] = Counter()
+    # Inherited by every program that a test starts.
+    os.environ[LOOP_VARIABLE] = config.getoption("loop")
+    try:
+        loop_factory()
+    except EventLoopError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"event loop: {config.getoption('loop')}"
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        item.config.stash[_LEFT_OUT].update({mark.name for mark in item.iter_markers()} & _SELECTED_BY | {"all"})
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    left_out = session.config.stash[_LEFT_OUT]
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["left_out"] = dict(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    # Each worker of pytest-xdist collects all tests, and the controller none.
+    left_out = node.config.stash[_LEFT_OUT]
+    left_out.clear()
+    left_out.update(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = terminalreporter.config.stash[_LEFT_OUT]
+    if total := left_out.pop("all", 0):
+        marked = ", ".join(f"{name} {count}" for name, count in left_out.most_common())
+        terminalreporter.line(f"left out: {total} tests ({marked or 'not selected'})")
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    # looptime can simulate time only on asyncio's own loop, and leaves any other one in real time without a word.
+    if item.get_closest_marker("looptime") is not None:
+        return {"asyncio": asyncio.new_event_loop}
+    return {config.getoption("loop"): loop_factory() or asyncio.new_event_loop}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,6 +18,7 @@ import yaml
 from typer.testing import CliRunner
 
 from coc2mqtt.cli import app
+from coc2mqtt.event_loop import LOOP_VARIABLE
 from tests.brokers import free_port, witness
 from tests.service.bridges import PASSWORD, TOKEN, BridgeProcess
 
@@ -72,7 +73,7 @@ async def command(*arguments: str, **variables: str) -> Ended:
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("COC2MQTT_"):
+        if name.startswith("COC2MQTT_") and name != LOOP_VARIABLE:
             monkeypatch.delenv(name)
 
 
@@ -253,19 +254,33 @@ async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) 
     assert shown.read_text() == ""
 
 
-async def test_uvloop_is_used_where_it_is_installed(tmp_path: Path) -> None:
+@pytest.fixture
+def fake_uvloop(tmp_path: Path) -> str:
+    """Return a path from which a uvloop is imported that prints its name and is asyncio's own loop."""
     (tmp_path / "uvloop.py").write_text(
         "import asyncio\ndef new_event_loop():\n    print('uvloop')\n    return asyncio.new_event_loop()\n"
     )
+    return str(tmp_path)
+
+
+async def test_demo_runs_on_uvloop_where_it_is_installed(fake_uvloop: str) -> None:
     demo = ("demo", "--seconds", "1", "--port", str(free_port()))
-    ended = await command(*demo, PYTHONPATH=str(tmp_path))
+    ended = await command(*demo, PYTHONPATH=fake_uvloop, COC2MQTT_LOOP="auto")
     assert (ended.status, ended.out.splitlines()[0]) == (0, "uvloop")
 
 
-async def test_all_is_well_without_uvloop(tmp_path: Path) -> None:
-    ended = await command("demo", "--seconds", "1", "--port", str(free_port()), **without("uvloop", tmp_path))
+async def test_demo_runs_without_uvloop(tmp_path: Path) -> None:
+    demo = ("demo", "--seconds", "1", "--port", str(free_port()))
+    ended = await command(*demo, COC2MQTT_LOOP="auto", **without("uvloop", tmp_path))
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.startswith("A scripted game is played")
+
+
+@pytest.mark.parametrize("name", ["run", "check", "healthcheck", "demo"])
+async def test_unknown_event_loop_ends_a_command(name: str, write: Write) -> None:
+    config = [] if name == "demo" else ["--config", write({"api": {"tokens": [TOKEN]}})]
+    ended = await command(name, *config, COC2MQTT_LOOP="trio")
+    assert ended == Ended(2, "", "coc2mqtt: COC2MQTT_LOOP: must be auto, asyncio or uvloop, got 'trio'\n")
 
 
 async def test_a_check_that_fails_says_so_by_its_status(write: Write, tmp_path: Path) -> None:
@@ -326,3 +341,57 @@ async def test_a_health_check_of_a_broker_that_hangs_ends_in_time(write: Write, 
         f"unhealthy: the broker at 127.0.0.1:{silent} does not answer within 0.5 s: see whether it runs, and its log\n"
     )
     assert ended == Ended(1, "", said)
+
+
+@pytest.mark.parametrize("arguments", ["config schema", "schema"])
+async def test_command_whose_reader_is_gone_ends_well_and_in_silence(arguments: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "coc2mqtt", *arguments.split()), stdout=writer, stderr=asyncio.subprocess.PIPE
+        )
+        _, err = await process.communicate()
+    finally:
+        os.close(writer)
+    assert (process.returncode, err) == (0, b"")
+
+
+async def test_command_whose_output_cannot_be_written_fails_in_one_sentence() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "coc2mqtt", "config", "schema"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err == b"coc2mqtt: the output cannot be written (no space left on device): redirect it elsewhere\n"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+async def test_error_that_nobody_can_read_keeps_its_exit_status(closed: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "coc2mqtt", "run", "--config", "/no/file")
+    )
+    assert await process.wait() == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+async def test_characters_that_the_terminal_lacks_are_replaced(write: Write, encoding: str) -> None:
+    path = write({"mqtt": {"base_topic": "clans-\N{CROSSED SWORDS}-ü"}})
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    process = await begin("config", "show", "--config", path, **variables)
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert "clans-\N{CROSSED SWORDS}-ü".encode(encoding, errors="replace") in out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_error_with_characters_that_the_terminal_lacks_is_shown(write: Write, encoding: str) -> None:
+    path = write({"log": {"level": "\N{CROSSED SWORDS}"}})
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    for arguments in (["check", "--config", path], ["run", "--config", f"{path}-\N{CROSSED SWORDS}"]):
+        process = await begin(*arguments, **variables)
+        out, err = await process.communicate()
+        assert (process.returncode, out) == (2, b"")
+        assert err.startswith(b"coc2mqtt: ")
+        assert err.count(b"\n") == 1

@@ -17,6 +17,7 @@ from coc2mqtt.events.engine import EngineFigures
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.health import Health
+from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.connection import ConnectionStatus
 from coc2mqtt.mqtt.delivery import DeliveryFigures
@@ -44,6 +45,7 @@ class Bridge:
                 polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll=START
             ),
             api_status=ApiStatus.OK,
+            api_message=None,
             overdue=0,
             overdue_seconds=0.0,
             probe_interval=30.0,
@@ -52,15 +54,18 @@ class Bridge:
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
         self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
+        self.refusals = SimpleNamespace(count=6, problem=None)
+        self.errors = InternalErrors(uptime=lambda: self.now)
         self.counts = JournalCounts(pending=0, oldest_pending=None, dropped=4, last_seq=13)
         parts: Any = {
             "journal": SimpleNamespace(counts=self._count),
             "engine": self.engine,
             "connection": self.connection,
             "delivery": self.delivery,
-            "retained": SimpleNamespace(denied=6),
+            "retained": SimpleNamespace(refusals=self.refusals),
             "requests": RequestFigures(dropped=8),
             "patience": SimpleNamespace(deferred=11),
+            "internal_errors": self.errors,
         }
         self.health = Health(**parts, started_at=START, clock=lambda: self.now, uptime=lambda: self.now)
         self.now += 1.0
@@ -115,6 +120,8 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "queue": 3,
         "queue_age_seconds": 10.0,
         "dropped": 4,
+        "events_skipped": 0,
+        "internal_errors": 0,
         "last_event": {
             "event_type": "member_left",
             "tag": "#2PP",
@@ -170,6 +177,35 @@ async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
     bridge.engine.clans, bridge.engine.shortest_interval = 0, math.inf
     assert await bridge.problems() == []
     bridge.now = START + 86400
+    assert await bridge.problems() == []
+
+
+@pytest.mark.parametrize("status", [ApiStatus.UNREACHABLE, ApiStatus.DENIED, None])
+async def test_api_without_usable_response_is_a_problem_after_three_minutes(
+    bridge: Bridge, status: ApiStatus | None
+) -> None:
+    bridge.engine.api_status, bridge.engine.api_message = status, "an HTML page"
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 181, 8
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 182, 9
+    state = status or "unknown"
+    assert await bridge.problems() == [f"no usable response from the API for 181 s ({state}): an HTML page"]
+    bridge.engine.api_status = ApiStatus.OK
+    assert await bridge.problems() == []
+
+
+async def test_api_in_maintenance_for_long_is_not_a_problem(bridge: Bridge) -> None:
+    bridge.engine.api_status, bridge.engine.api_message = ApiStatus.MAINTENANCE, "the game is in maintenance"
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 7200, 8
+    assert await bridge.problems() == []
+
+
+async def test_api_that_nothing_asks_is_not_a_problem(bridge: Bridge) -> None:
+    bridge.engine.api_status, bridge.engine.shortest_interval, bridge.engine.probe_interval = None, math.inf, None
+    assert await bridge.problems() == []
+    bridge.now = START + 7200
     assert await bridge.problems() == []
 
 
@@ -229,6 +265,37 @@ async def test_that_the_broker_refuses_events_is_a_problem_for_ten_minutes(bridg
     assert await bridge.problems() == said
     bridge.now, bridge.engine.figures.polls = START + 602, 9
     assert await bridge.problems() == []
+
+
+async def test_retained_message_that_the_broker_refuses_is_a_problem_while_it_does(bridge: Bridge) -> None:
+    bridge.refusals.problem = "the broker refuses 1 retained messages"
+    assert await bridge.problems() == ["the broker refuses 1 retained messages"]
+    bridge.refusals.problem = None
+    assert await bridge.problems() == []
+
+
+async def test_connection_lost_ten_times_in_ten_minutes_is_a_problem(bridge: Bridge) -> None:
+    problems = []
+    for reconnects in range(21):
+        bridge.connection.status = ConnectionStatus(
+            connected=True, since=START, reconnects=reconnects, last_error="it broke off"
+        )
+        bridge.now += 30
+        bridge.engine.figures.polls += 1
+        problems += await bridge.problems()
+    assert problems == [
+        f"the connection to the broker was lost {losses} times in ten minutes: it broke off" for losses in range(10, 21)
+    ]
+    bridge.now += 601
+    bridge.engine.figures.polls += 1
+    assert await bridge.problems() == []
+
+
+async def test_broker_restarted_five_times_in_a_minute_is_no_problem(bridge: Bridge) -> None:
+    for reconnects in range(6):
+        bridge.connection.status = ConnectionStatus(connected=True, since=START, reconnects=reconnects, last_error="x")
+        bridge.now += 12
+        assert await bridge.problems() == []
 
 
 @pytest.mark.looptime

@@ -118,7 +118,7 @@ def one_clan(**keys: Any) -> str:
         # values out of bounds
         (one_clan(interval=0.5), "FILE: watch.clans[0].interval must be at least 1"),
         (one_clan(war_interval=0), "FILE: watch.clans[0].war_interval must be at least 1"),
-        ("watch: {players: [{tag: '#2PP', interval: .nan}]}", "FILE: watch.players[0].interval must be at least 1"),
+        ("watch: {players: [{tag: '#2PP', interval: .nan}]}", "FILE: watch.players[0].interval must be at most 604800"),
         ("watch: {maintenance: {interval: .inf}}", "FILE: watch.maintenance.interval must be at most 604800"),
         ("mqtt: {port: 70000}", "FILE: mqtt.port must be at most 65535"),
         ("api: {requests_per_second: 0}", "FILE: api.requests_per_second must be more than 0"),

@@ -51,6 +51,9 @@ class Refusal:
         match self.status:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 make = self._denied
+            # A web server's or a proxy's own page does not say what the game has.
+            case HTTPStatus.NOT_FOUND if self.body.lstrip()[:1] == b"<":
+                make = self._page
             case HTTPStatus.NOT_FOUND:
                 make = self._not_found
             case HTTPStatus.TOO_MANY_REQUESTS:
@@ -104,6 +107,13 @@ class Refusal:
             f"the API knows no {self.subject} (any more): check the tag",
             status=self.status,
             max_age=self.max_age,
+        )
+
+    def _page(self) -> ClashError:
+        return BadAnswerError(
+            f"an HTML page answers with status {self.status} instead of the API: check api.base_url, and any proxy or "
+            "login page in between",
+            status=self.status,
         )
 
     def _throttled(self) -> ClashError:

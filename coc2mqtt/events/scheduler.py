@@ -217,6 +217,11 @@ class Scheduler:
         return math.fsum(count / interval for (interval, _), count in self._intervals.items()) / self._rate
 
     @property
+    def resources(self) -> int:
+        """How many resources are polled, probes apart."""
+        return sum(count for (_, probe), count in self._intervals.items() if not probe)
+
+    @property
     def shortest_interval(self) -> float:
         """The shortest interval of those that are no probes, inf where there are none."""
         return min((interval for interval, probe in self._intervals if not probe), default=math.inf)
@@ -353,4 +358,8 @@ class Scheduler:
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    """Return the loop's time; 0 before there is a loop: ``run`` then gives each resource its time."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0

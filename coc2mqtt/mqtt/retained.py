@@ -7,31 +7,30 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
+from coc2mqtt.containment import propagate, retry_delay
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
-from coc2mqtt.mqtt.announcer import Announcer, Say, Wish
+from coc2mqtt.mqtt.announcer import Announcer, Wish
 from coc2mqtt.mqtt.discovery import Announcement
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.fighters import Fighters
 from coc2mqtt.mqtt.lanes import Lanes
 from coc2mqtt.mqtt.patience import Patience
-from coc2mqtt.mqtt.payloads import ClanPayload, PollPayload, iso_time
-from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets
+from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, PollPayload, iso_time
+from coc2mqtt.mqtt.refusals import Refusals
+from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets, is_available
 from coc2mqtt.mqtt.war_state import player_war
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.events.resource import Snapshot
     from coc2mqtt.journal.protocol import Journal
     from coc2mqtt.mqtt.connection import Session
     from coc2mqtt.mqtt.discovery import Discovery
     from coc2mqtt.mqtt.payloads import Payload, PlayerWarPayload
     from coc2mqtt.mqtt.topics import Topics
-
-_log = structlog.get_logger()
 
 # A message that takes a retained one away (MQTT 3.1.1, section 3.3.1.3).
 _NOTHING = b""
@@ -45,11 +44,13 @@ _TAKEN_UP = 1.0
 class _Said:
     """What was said of a clan or a player over this connection: when it was polled, and checksums of what is news only.
 
+    ``found`` tells whether the API knew it when it last answered, None before anything was published.
     Each message of the availability has Home Assistant look at every entity of the device, and of the badge is a new
     picture.
     """
 
     polled_at: float | None = None
+    found: bool | None = None
     availability: int | None = None
     badge: int | None = None
 
@@ -73,7 +74,8 @@ class RetainedState:
     while there is no connection. ``watched`` finds the watch of a clan or a player, None where there is none any
     more: then its topics are emptied, its device is removed, and its snapshot is forgotten. ``polled_at`` tells when
     the API last answered for it (Unix time in seconds). ``discovery`` is None without Home Assistant. ``named`` is
-    called with the name of each clan and player that is published, None where it is not known.
+    called with the name of each clan and player that is published, None where it is not known. ``contain`` guards each
+    resource: after a bug, that one is left out and tried again 1 to 60 s later.
     """
 
     def __init__(
@@ -83,29 +85,33 @@ class RetainedState:
         *,
         watched: Callable[[Kind, str], Watch | None],
         polled_at: Callable[[Kind, str], float | None] = lambda *_: None,
+        reachable: Callable[[], bool] = lambda: True,
         discovery: Discovery | None,
         named: Callable[[Resource, str | None], None] = lambda *_: None,
         patience: Patience | None = None,
-        announcer: Callable[[Say], Announcer] = Announcer,
+        announcer: Callable[..., Announcer] = Announcer,
+        contain: Contain = propagate,
     ) -> None:
         self._journal = journal
         self._topics = topics
         self._watched = watched
         self._polled_at = polled_at
+        self._reachable = reachable
         self._discovery = discovery
         self._patience = patience or Patience()
         self._named = named
         self._marked = Lanes()
-        self.announcer = announcer(self.say)
+        self._contain = contain
+        # How often in a row a bug kept a resource from being published.
+        self._bugs: dict[Resource, int] = {}
+        self.announcer = announcer(self.say, contain=contain)
         self.announcer.announced = self._announced
         # What is not watched and may yet be retained, although no snapshot tells of it.
         self._ghosts: set[Resource] = set()
         self._fighters = Fighters()
         self._said: dict[Resource, _Said] = {}
-        # The topics whose last message the broker did not take, and whether it may take the same one another time.
-        self._refused: dict[str, bool] = {}
+        self.refusals = Refusals()
         self._to_repeat: set[Resource] = set()
-        self.denied = 0
 
     def mark(self, resource: Resource) -> None:
         """Have the state of a resource published again."""
@@ -128,7 +134,7 @@ class RetainedState:
     def connected(self) -> None:
         """Take note of a new connection: whatever was said is to be said again."""
         self._said.clear()
-        self._refused.clear()
+        self.refusals.clear()
         self._to_repeat.clear()
         self.announcer.connected()
 
@@ -137,7 +143,7 @@ class RetainedState:
 
         What is retained of one tag is published one after another, that of several side by side.
         """
-        await self._marked.run(partial(self._publish, session))
+        await self._marked.run(partial(self._publish_or_skip, session))
 
     async def idle(self) -> None:
         """Wait until all that is marked is published."""
@@ -156,14 +162,9 @@ class RetainedState:
         try:
             await self._patience.publish(session, topic, payload, retain=True)
         except (PublishDeniedError, MessageTooLargeError) as error:
-            self.denied += 1
-            if topic not in self._refused:
-                _log.error("a state was not accepted", topic=topic, reason=str(error))
-            # What a broker takes at most it says at the connect.
-            self._refused[topic] = not isinstance(error, MessageTooLargeError)
+            self.refusals.note(topic, error)
             return False
-        if self._refused.pop(topic, None) is not None:
-            _log.info("a state is accepted again", topic=topic)
+        self.refusals.accepted(topic)
         return True
 
     def mark_poll(self, watch: Watch) -> None:
@@ -181,15 +182,6 @@ class RetainedState:
             return None
         return polled_at
 
-    @property
-    def refused(self) -> bool:
-        """Whether there are topics whose last state the broker refused and may take another time."""
-        return any(self._refused.values())
-
-    def is_refused(self, topic: str) -> bool:
-        """Return whether the broker refused the last state of a topic and may take it another time."""
-        return self._refused.get(topic, False)
-
     def say_refused_again(self) -> None:
         """Have all of that said once more that is in the journal, and the announcements."""
         for resource in self._to_repeat:
@@ -197,8 +189,20 @@ class RetainedState:
         self._to_repeat.clear()
         self.announcer.say_refused_again()
 
+    async def _publish_or_skip(self, session: Session, resource: Resource, whole: bool) -> None:
+        with self._contain("retained state", kind=resource.kind.value, tag=resource.tag):
+            await self._publish(session, resource, whole)
+            if self._bugs:
+                self._bugs.pop(resource, None)
+            return
+        self._bugs[resource] = failures = self._bugs.get(resource, 0) + 1
+        if resource in self._said:
+            self._said[resource] = _Said()  # nobody knows how much of it was published
+        asyncio.get_running_loop().call_later(retry_delay(failures), self.mark, resource)
+
     async def _publish(self, session: Session, resource: Resource, whole: bool) -> None:
         if not whole:
+            await self._say_availability(session, resource)
             await self._say_poll(session, resource)
             return
         snapshot = await self._journal.snapshot(resource)
@@ -206,6 +210,7 @@ class RetainedState:
             status = None if snapshot is None else api_status(snapshot).encode()
             if status is not None and not await self.say(session, self._topics.api_status, status):
                 self._to_repeat.add(API)
+            self._mark_availability()
             if self._discovery is not None:
                 self.announcer.announce(self._discovery.bridge())
             return
@@ -229,6 +234,27 @@ class RetainedState:
         if not await self.say(session, self._topics.state(resource.kind, resource.tag, "poll"), payload):
             self._to_repeat.add(resource)
 
+    def _mark_availability(self) -> None:
+        """Publish the availability of every clan and player again that the state of the API has changed."""
+        for resource, said in self._said.items():
+            if said.found is not None and not said.is_known("availability", self._availability(said.found)):
+                self._marked.put(resource, whole=False)
+
+    def _availability(self, found: bool) -> bytes:
+        return OnlinePayload(state="online" if found and self._reachable() else "offline").encode()
+
+    async def _say_availability(self, session: Session, resource: Resource) -> None:
+        said = self._said.get(resource)
+        if said is None or said.found is None or self._watch_of(resource) is None:
+            return
+        payload = self._availability(said.found)
+        if said.is_known("availability", payload):
+            return
+        if await self.say(session, self._topics.state(resource.kind, resource.tag, "availability"), payload):
+            said.note("availability", payload)
+        else:
+            self._to_repeat.add(resource)
+
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
         if resource.kind is Kind.WAR:
             await self._say_states(session, resource, facets(resource, snapshot))
@@ -239,7 +265,8 @@ class RetainedState:
         if polled_at is not None:
             self._said.setdefault(resource, _Said()).polled_at = polled_at
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
-        states = facets(resource, snapshot, polled_at=polled_at, war=war)
+        self._said.setdefault(resource, _Said()).found = is_available(snapshot)
+        states = facets(resource, snapshot, polled_at=polled_at, war=war, reachable=self._reachable())
         await self._say_states(session, resource, states)
         # Not before its state is retained: a new entity would be unknown for a moment.
         if self._discovery is None:
@@ -305,7 +332,7 @@ class RetainedState:
         for facet in FACETS[resource.kind]:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self.say(session, topic, _NOTHING)
-            self._refused.pop(topic, None)
+            self.refusals.forget(topic)
         self._said.pop(resource, None)
         if self._watch_of(resource) is not None:
             self.mark(resource)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 from pydantic import AfterValidator, BaseModel, ValidationError
 
-from coc2mqtt.mqtt.errors import SessionTakenOverError, SubscribeDeniedError
+from coc2mqtt.mqtt.errors import SessionTakenOverError, SubscribeDeniedError, SubscribeTimeoutError
 from coc2mqtt.mqtt.payloads import OnlinePayload
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Rivals:
         topic = self._topics.bridge("info")
         try:
             await session.subscribe(topic)
-        except SubscribeDeniedError:
+        except (SubscribeDeniedError, SubscribeTimeoutError):
             return  # an access list that does not grant it: then only the broker's own word tells
         info = (await self._retained(session, [topic])).get(topic)
         named = None if info is None else _read(info)

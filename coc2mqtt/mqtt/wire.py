@@ -23,6 +23,7 @@ from paho.mqtt.client import (
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from coc2mqtt.mqtt.answers import Answer
 from coc2mqtt.mqtt.diagnosis import (
@@ -95,6 +96,9 @@ class Wire:
         self._paho.on_socket_open = self._socket_opened
         self._paho.on_socket_register_write = self._write_wanted
         self._paho.on_log = self._noted
+        # A reason code that the standard does not allow in a packet is none to lose the connection for.
+        self._handle_packet: Callable[[], Any] = self._paho._packet_handle  # noqa: SLF001 - there is no public way to it
+        setattr(self._paho, "_packet_handle", self._handle_with_any_reason)  # noqa: B010 - a method, to mypy
         self._paho.connect_timeout = options.timeout
         self.heard_at = self._loop.time()
         self._limits = Limits()
@@ -103,6 +107,7 @@ class Wire:
         self._cause: BaseException | None = None
         self._opened = self._answered = self._closed_early = self._closed = self._reading_on = False
         self._reset = False
+        self._foreign_code: int | None = None
 
     async def connect(self) -> Limits:
         """Connect; raises ConnectError."""
@@ -138,10 +143,17 @@ class Wire:
         info = self._paho.publish(topic, payload, qos, retain, properties)
         return info.mid if info.rc == MQTT_ERR_SUCCESS else None
 
-    async def subscribe(self, topic_filter: str, qos: int) -> Answer | None:
-        """Subscribe and return the answer, None where there is none in time or the connection is over."""
+    async def subscribe(self, topic_filter: str, qos: int, *, only_others: bool = False) -> Answer | None:
+        """Subscribe and return the answer, None where there is none in time or the connection is over.
+
+        With ``only_others`` and MQTT 5, neither retained messages nor messages of this client come in.
+        """
+        options = None
+        if only_others and self._protocol == "5":
+            never = SubscribeOptions.RETAIN_DO_NOT_SEND
+            options = SubscribeOptions(qos=qos, noLocal=True, retainHandling=never)
         try:
-            reasons = await _heeding_cancellation(self._client.subscribe(topic_filter, qos))
+            reasons = await _heeding_cancellation(self._client.subscribe(topic_filter, qos, options))
         except aiomqtt.MqttError:
             return None
         return max((_answer(reason) for reason in reasons if isinstance(reason, ReasonCode)), default=None)
@@ -215,6 +227,8 @@ class Wire:
     def _loss(self, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> ConnectionLostError:
         if flags.is_disconnect_packet_from_server:
             server = getattr(properties, "ServerReference", None)
+            if (foreign := self._foreign_code) is not None:
+                return farewell(self._options, foreign, _name_of_reason(foreign), server)
             return farewell(self._options, reason.value, str(reason).lower(), server)
         return garble(self._options) if reason.value == _PROTOCOL_ERROR else break_off(self._options)
 
@@ -230,8 +244,16 @@ class Wire:
             )
         )
 
+    def _handle_with_any_reason(self) -> Any:
+        self._foreign_code = None
+        if self._protocol == "5":
+            packet = self._paho._in_packet  # noqa: SLF001 - there is no public way to it
+            self._foreign_code = _replace_foreign_reason(packet["command"] >> 4, packet["packet"])
+        return self._handle_packet()
+
     def _published(self, _paho: Paho, _userdata: Any, mid: int, reason: ReasonCode, _properties: Properties) -> None:
-        self._tell_acknowledged(mid, _answer(reason))
+        foreign = self._foreign_code
+        self._tell_acknowledged(mid, _answer(reason) if foreign is None else Answer(foreign, _name_of_reason(foreign)))
 
     def _socket_opened(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
         # paho connects in a thread, which goes on where the waiting for it was cancelled: such a connection would
@@ -374,6 +396,28 @@ def _limits(properties: Properties | None) -> Limits:
         maximum_qos=getattr(properties, "MaximumQoS", unsaid.maximum_qos),
         retains=bool(getattr(properties, "RetainAvailable", unsaid.retains)),
     )
+
+
+def _replace_foreign_reason(kind: int, body: bytearray) -> int | None:
+    """Replace a reason code that paho does not know in such a packet with an unspecified error, and return it."""
+    at = {PacketTypes.PUBACK: 2, PacketTypes.DISCONNECT: 0}.get(kind)
+    if at is None or len(body) <= at:
+        return None
+    code = body[at]
+    try:
+        ReasonCode(kind, identifier=code)
+    except (KeyError, ValueError):
+        body[at] = _REFUSED
+        return code
+    return None
+
+
+def _name_of_reason(code: int) -> str:
+    """Return the name of a reason code, in whatever packet it may be used."""
+    for kind in (PacketTypes.DISCONNECT, PacketTypes.CONNACK, PacketTypes.SUBACK):
+        with contextlib.suppress(KeyError, ValueError):
+            return str(ReasonCode(kind, identifier=code)).lower()
+    return f"reason code 0x{code:02x}"
 
 
 def _answer(reason: ReasonCode) -> Answer:

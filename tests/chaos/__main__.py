@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import shutil
 import signal
@@ -11,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from coc2mqtt.event_loop import run as run_loop
 from tests.brokers import Mosquitto, find_program
 from tests.chaos.plan import LONG, draw_plan
 from tests.chaos.report import keep_evidence, table
@@ -34,7 +34,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="coc2mqtt-chaos-"))
     try:
         with Mosquitto(program, folder, *BROKER_LINES, users=USERS) as broker:
-            result = asyncio.run(run(plan, broker, folder))
+            result = run_loop(run(plan, broker, folder))
     except BaseException:
         say(f"The run itself failed; the bridge's files are in {folder}")
         raise

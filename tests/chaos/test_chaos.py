@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.chaos.plan import LONG, SHORT, Kind, draw_plan
 from tests.chaos.report import keep_evidence, table
 from tests.chaos.run import BROKER_LINES, USERS, run
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartMosquitto
 
 
+@pytest.mark.chaos
 async def test_nothing_is_lost_whatever_dies(mosquitto: StartMosquitto, tmp_path: Path) -> None:
     plan = draw_plan(13, SHORT, pause=(0.05, 0.2), pace=2, home_assistant=False)
     result = await run(plan, mosquitto(*BROKER_LINES, users=USERS), tmp_path)

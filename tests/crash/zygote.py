@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import orjson
 import structlog
 
+from coc2mqtt.event_loop import run
 from coc2mqtt.events.resource import API
 from tests.crash.death import STATUS, Death
 from tests.crash.outside import Broker, Line, ScriptedApi
@@ -70,8 +71,8 @@ def _let_die(story: Story, folder: Path, points: Iterable[int], place: str = "")
 def _warm_up(story: Story, folder: Path) -> None:
     """Do everything once, so that the children need not do it for the first time."""
     folder.mkdir()
-    asyncio.run(_first_run(story, folder, Death(None, folder / "where")))
-    asyncio.run(_next_run(story, folder))
+    run(_first_run(story, folder, Death(None, folder / "where")))
+    run(_next_run(story, folder))
     # The journal's, which ends by itself: a program with threads must not fork.
     for thread in set(threading.enumerate()) - {threading.current_thread()}:
         thread.join()
@@ -83,11 +84,11 @@ def _case(story: Story, folder: Path, point: int, place: str) -> int:
     """Let the program die at one point, and start it again; returns STATUS if it did die."""
     folder.mkdir()
     death = Death(point, folder / "where", place=place)
-    first = _fork(lambda: asyncio.run(_first_run(story, folder, death)))
+    first = _fork(lambda: run(_first_run(story, folder, death)))
     status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
     if status not in (0, STATUS):
         return status
-    asyncio.run(_next_run(story, folder))
+    run(_next_run(story, folder))
     return status
 
 

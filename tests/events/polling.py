@@ -23,10 +23,10 @@ KINDS = [Kind.CLAN, Kind.WAR, Kind.PLAYER]
 
 
 def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: Store | None = None) -> Poller:
-    """A poller as in a new run of the program."""
+    """A poller as in a new run of the program, one of two: its trouble alone is not the API's."""
     tag = tag or (bench.player if kind is Kind.PLAYER else bench.clan)
     store = store or bench.store
-    monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None)
+    monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None, resources=lambda: 2)
     context = PollContext(bench.api, store, monitor, bench.clock)
     return POLLERS[kind](context, tag, interval=60)
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from coc2mqtt.journal import JournalEntry
 
+pytestmark = pytest.mark.fuzz
+
 KINDS = [Kind.CLAN, Kind.WAR, Kind.PLAYER]
 # Longer than any answer is doubted (seconds).
 PATIENCE = 140.0

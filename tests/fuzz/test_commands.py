@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
+from coc2mqtt.event_loop import loop_factory
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.payloads import ResponsePayload
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from coc2mqtt.events.watch import Watch
+
+pytestmark = pytest.mark.fuzz
 
 TAG = re.compile("#[0289PYLQGRJCUV]{3,15}")
 MOST = 604_800
@@ -111,7 +115,7 @@ def test_whatever_is_asked_is_answered_once_and_watched_only_if_it_can_be(
         await asked.check()
 
     stack = AsyncExitStack()
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         asked = runner.run(begin())
 
         @fuzzed(short=200, long=10_000)

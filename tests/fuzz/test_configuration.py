@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import DrawFn
 
+pytestmark = pytest.mark.fuzz
+
 SECRET = "nobody-may-read-this"
 EXAMPLE = (Path(__file__).parents[2] / "config" / "coc2mqtt.yaml").read_bytes()
 GOOD: dict[str, Any] = {

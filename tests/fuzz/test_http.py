@@ -9,12 +9,14 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
 from coc2mqtt.clash.pace import Pace
+from coc2mqtt.event_loop import loop_factory
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.poller import PollContext
 from coc2mqtt.events.pollers import ClanPoller
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
     from coc2mqtt.events.resource import Snapshot
+
+pytestmark = pytest.mark.fuzz
 
 TOKEN = "token-that-nobody-may-read"
 # Of one request, in seconds.
@@ -199,7 +203,7 @@ def test_whatever_a_server_sends_nothing_but_trouble_or_an_answer_comes_of_it(tr
         assert TOKEN not in str(polled.store.entries)
 
     server, stack = Server(), AsyncExitStack()
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         api = runner.run(begin())
 
         @fuzzed(short=150, long=10_000)

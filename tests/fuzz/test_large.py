@@ -15,6 +15,8 @@ from tests.fuzz.good import NOON, game
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.fuzz
+
 # Of most of an answer, and how many entries are as large.
 SIZE = 400_000
 MANY = 18_000

@@ -11,12 +11,14 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
+from coc2mqtt.event_loop import loop_factory
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.mqtt.recording import Published
+
+pytestmark = pytest.mark.fuzz
 
 STATUS = "homeassistant/status"
 REQUEST = "coc/bridge/request/"
@@ -176,7 +180,7 @@ def test_each_request_is_answered_once_and_where_it_may_be(tmp_path: Path, tried
         assert all(RETAINED.fullmatch(one.topic) for one in published if one.retain)
 
     stack = AsyncExitStack()
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         house = runner.run(begin())
 
         @fuzzed(short=200, long=10_000)

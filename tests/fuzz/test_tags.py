@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from tests.fuzz.examples import fuzzed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+pytestmark = pytest.mark.fuzz
 
 TAG = re.compile("#[0289PYLQGRJCUV]{3,15}")
 # Among them what becomes a letter of a tag, or several, when it is made upper-case or normalised.

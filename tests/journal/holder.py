@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import asyncio, logging, pathlib, structlog, sys
+from coc2mqtt.event_loop import run
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import JournalError, SqliteJournal
@@ -53,7 +54,7 @@ async def main():
         print(type(error).__name__, flush=True)
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-asyncio.run(main())
+run(main())
 """
 
 

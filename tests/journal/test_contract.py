@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coc2mqtt.event_loop import run
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
@@ -108,7 +109,7 @@ def test_a_snapshot_comes_back_as_it_was(
         async with begin() as journal:
             return [at_once, await journal.snapshot(CLAN)]
 
-    assert asyncio.run(there_and_back()) == [snapshot, snapshot]
+    assert run(there_and_back()) == [snapshot, snapshot]
 
 
 async def test_a_forgotten_resource_keeps_its_events(begin: Begin) -> None:

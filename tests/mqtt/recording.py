@@ -64,7 +64,13 @@ class RecordingSession:
         return [message.data if message.payload else None for message in self.published if message.topic == topic]
 
     async def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        correlation_data: bytes | None = None,
+        replaces: bool = False,  # noqa: ARG002 - as a session has it
     ) -> None:
         if self._before is not None:
             await self._before(topic, payload)
@@ -72,7 +78,7 @@ class RecordingSession:
             self.published.append(Published(topic, payload, retain, correlation_data))
             self._arrived.notify_all()
 
-    async def subscribe(self, topic_filter: str) -> None:
+    async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:  # noqa: ARG002
         self.subscribed.append(topic_filter)
         early, self._early = self._early, []
         for message in early:

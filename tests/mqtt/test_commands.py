@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coc2mqtt.event_loop import run
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.payloads import HealthPayload, ResponsePayload
@@ -220,7 +220,7 @@ REQUEST = (
 @given(command=st.sampled_from([*COMMANDS, "nonsense", None]), payload=REQUEST, retained=st.booleans())
 def test_whatever_is_asked_is_answered(command: str | None, payload: bytes, retained: bool) -> None:
     watches = WatchedInMemory([CLAN, PLAYER, OTHER])
-    response = asyncio.run(commands(watches).answer(command, payload, retained=retained))
+    response = run(commands(watches).answer(command, payload, retained=retained))
     said = orjson.loads(response.encode())
     assert ResponsePayload.model_validate(said) == response
     assert (response.status == "ok") is (response.error is None)

@@ -47,6 +47,8 @@ HEALTH = HealthPayload(
     queue=0,
     queue_age_seconds=None,
     dropped=0,
+    events_skipped=0,
+    internal_errors=0,
     last_event=None,
 )
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from coc2mqtt.event_loop import LOOP_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -42,7 +44,11 @@ class BridgeProcess:
         return self._log.read_text()
 
     async def start(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("COC2MQTT_")}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name == LOOP_VARIABLE or not name.startswith("COC2MQTT_")
+        }
         with self._log.open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._within,

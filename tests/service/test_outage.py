@@ -14,6 +14,8 @@ import orjson
 
 from coc2mqtt import service
 from coc2mqtt.clash import Answer, ClashClient
+from coc2mqtt.health import Totals
+from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.database import Database
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt import dialer
@@ -160,8 +162,11 @@ class Outage:
                 journal=self.journal,
                 api=cast("ClashClient", self.game),
                 started_at=0.0,
+                run_id="1",
                 published=lambda *_: None,
                 embedded_port=None,
+                errors=InternalErrors(),
+                totals=Totals(),
             )
             await parts.watches.load(settings.watch.watches())
             async with asyncio.TaskGroup() as group:

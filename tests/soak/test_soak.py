@@ -13,6 +13,7 @@ from tests.brokers import find_program
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "options",
     [

@@ -1,0 +1,52 @@
+"""The event loop that the commands run on: uvloop where it is installed, else asyncio's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+LOOP_VARIABLE = "COC2MQTT_LOOP"
+_LOOPS = ("auto", "asyncio", "uvloop")
+
+
+class EventLoopError(Exception):
+    """The event loop that COC2MQTT_LOOP names cannot be used; the text says why and what to do."""
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what creates the event loop that COC2MQTT_LOOP names; None means asyncio's default.
+
+    ``asyncio`` and ``uvloop`` name a loop; ``auto``, an empty value and no value mean uvloop where it is installed.
+    Raises EventLoopError for any other value, and for ``uvloop`` if it is not installed.
+    """
+    name = os.environ.get(LOOP_VARIABLE) or "auto"
+    if name not in _LOOPS:
+        raise EventLoopError(f"{LOOP_VARIABLE}: must be {', '.join(_LOOPS[:-1])} or {_LOOPS[-1]}, got {name!r}")
+    if name == "asyncio":
+        return None
+    try:
+        import uvloop  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        if name == "uvloop":
+            raise EventLoopError(
+                f"{LOOP_VARIABLE}: uvloop is not installed: 'pip install uvloop', or remove the variable"
+            ) from None
+        return None
+    return uvloop.new_event_loop
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the chosen event loop and return its result; raises EventLoopError."""
+    try:
+        factory = loop_factory()
+    except EventLoopError:
+        main.close()
+        raise
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
