@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
 
-.PHONY: demo test chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
+.PHONY: demo test chaos crash fuzz check audit format schemas home lock clean bench switching $(BENCHES)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -29,6 +29,9 @@ bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md besid
 
 $(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## one figure, printed; BENCH_ARGS="--runs 3" or --quick
 	$(BIN)/python -m bench $* $(BENCH_ARGS)
+
+switching: $(VENV)/.dev $(VENV)/.bench  ## cocapi's examples with cocapi, with our events and its client, and with ours
+	$(BIN)/python -m bench.switching --peers $(VENV)/bench
 
 home: $(VENV)/.dev  ## minutes with a real Home Assistant and Node-RED; HOME_ARGS=--quick without the restarts, --old
 	$(BIN)/python -m tests.home $(HOME_ARGS)
