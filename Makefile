@@ -22,7 +22,7 @@ SLOW := process chaos crash fuzz soak
 # The folders whose tests depend on the event loop.
 LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
 
-.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
+.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench switching brokers $(BENCHES)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -54,6 +54,12 @@ bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md besid
 
 $(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## one figure, printed; BENCH_ARGS="--runs 3" or --quick
 	$(BIN)/python -m bench $* $(BENCH_ARGS)
+
+switching: $(VENV)/.dev $(VENV)/.bench  ## cocapi's examples with cocapi, with our events and its client, and with ours
+	$(BIN)/python -m bench.switching --peers $(VENV)/bench
+
+brokers: $(VENV)/.dev  ## a table of the bridge with every kind of broker that is installed; BROKERS="mosquitto amqtt" tries those
+	$(BIN)/python -m tests.interop $(BROKERS)
 
 home: $(VENV)/.dev  ## minutes with a real Home Assistant and Node-RED; HOME_ARGS=--quick without the restarts, --old
 	$(BIN)/python -m tests.home $(HOME_ARGS)
