@@ -40,7 +40,6 @@ _MISUSED = 2
 _BROKEN = 70
 
 app = typer.Typer(
-    help="Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -52,6 +51,21 @@ app.add_typer(config_app, name="config")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The configuration file; else the one that COC2MQTT_CONFIG names.")
 ]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event."""
 
 
 @app.command()
@@ -133,7 +147,9 @@ def schema() -> None:
 @config_app.command()
 def show(config: ConfigOption = None) -> None:
     """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
-    say(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+    # Without nulls: a null host beside a port would be refused, where this is read as a file.
+    settings = _load(config).model_dump(mode="json", exclude_none=True)
+    say(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
 
 
 @app.command()

@@ -106,6 +106,11 @@ async def test_it_can_be_run_as_a_module_and_tells_its_version() -> None:
     assert (await command("version")).out == "0.1.0\n"
 
 
+def test_version_option_prints_the_version() -> None:
+    ended = CliRunner().invoke(app, ["--version"])
+    assert (ended.exit_code, ended.stdout) == (0, "0.1.0\n")
+
+
 @pytest.mark.parametrize("name", ["run", "check", "healthcheck"])
 def test_a_wrong_file_ends_every_command_before_it_begins(name: str, write: Write) -> None:
     ended = CliRunner().invoke(app, [name, "--config", write({"mqtt": {"hots": "a"}})])
@@ -113,7 +118,7 @@ def test_a_wrong_file_ends_every_command_before_it_begins(name: str, write: Writ
     assert ended.stdout == ""
     assert ended.stderr.startswith("coc2mqtt: ")
     assert ended.stderr.count("\n") == 1
-    assert "mqtt.hots is no setting" in ended.stderr
+    assert "unknown setting mqtt.hots" in ended.stderr
 
 
 async def test_a_file_that_is_not_there_is_one_sentence() -> None:
@@ -124,7 +129,7 @@ async def test_a_file_that_is_not_there_is_one_sentence() -> None:
 def test_without_a_token_nothing_is_run() -> None:
     ended = CliRunner().invoke(app, ["run"])
     assert ended.exit_code == 2
-    assert ended.stderr.startswith("coc2mqtt: api.tokens is empty: create a token")
+    assert ended.stderr.startswith("coc2mqtt: api.tokens: is empty: create a token")
 
 
 async def test_a_token_that_cannot_be_one_is_not_shown(write: Write) -> None:
@@ -156,7 +161,8 @@ async def test_without_the_embedded_broker_it_is_told_how_to_get_it(name: str, t
     variables = {"COC2MQTT_API__TOKENS": TOKEN, "COC2MQTT_JOURNAL__PATH": str(tmp_path / "a.db")}
     ended = await command(name, **variables, **without("amqtt", tmp_path))
     assert ended.status == 1
-    assert ended.err.startswith("coc2mqtt: the embedded broker is not installed: run pip install 'coc2mqtt[embedded]'")
+    said = f"coc2mqtt: the embedded broker is not installed: run {sys.executable} -m pip install 'amqtt"
+    assert ended.err.startswith(said)
     assert ended.err.count("\n") == 1
 
 
@@ -208,9 +214,13 @@ def test_the_configuration_in_effect_is_shown_without_its_secrets(
     assert settings["api"]["tokens"] == ["**********"]
     assert TOKEN not in shown.output
     assert PASSWORD not in shown.output
-    # What is shown is a configuration file again.
-    again = CliRunner().invoke(app, ["config", "show", "--config", write(settings)])
-    assert again.stdout == shown.stdout
+
+
+@pytest.mark.parametrize("mqtt", [{"host": "a", "username": "me", "password": PASSWORD}, {"port": 1884}])
+def test_shown_configuration_is_a_configuration_file(write: Write, mqtt: dict[str, Any]) -> None:
+    shown = CliRunner().invoke(app, ["config", "show", "--config", write({"mqtt": mqtt})])
+    again = CliRunner().invoke(app, ["config", "show", "--config", write(yaml.safe_load(shown.stdout))])
+    assert (again.exit_code, again.stdout) == (0, shown.stdout)
 
 
 def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,17 @@ _LONGEST_TOPIC = 200
 
 
 def check_topic(topic: str) -> None:
-    """Raise ValueError unless text can stand in front of our topics or be one: said in words for a user."""
-    if not topic or len(topic) > _LONGEST_TOPIC:
-        raise ValueError(f"is empty or longer than {_LONGEST_TOPIC} characters: name a topic such as 'coc'")
+    """Raise ValueError unless the text can be a topic or the start of one; its message is for users."""
+    if not topic:
+        raise ValueError("is empty: name a topic such as 'coc'")
+    if len(topic) > _LONGEST_TOPIC:
+        raise ValueError(f"must have at most {_LONGEST_TOPIC} characters, got {len(topic)}")
     if any(character in topic for character in "+#\0") or not topic.isprintable():
-        raise ValueError(f"{topic!r} has '+', '#' or a control character, which no topic to publish on may have")
+        raise ValueError(f"must not have '+', '#' or control characters, got {topic!r}")
     if topic.startswith("$") or "" in topic.split("/"):
-        raise ValueError(f"{topic!r} begins with '$' or has an empty level: write it like 'coc' or 'games/coc'")
+        raise ValueError(
+            f"must not begin with '$' or have an empty level, got {topic!r}: write it like 'coc' or 'games/coc'"
+        )
 
 
 def fits(topic_filter: str, topic: str) -> bool:
