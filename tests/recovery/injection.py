@@ -21,11 +21,12 @@ T = TypeVar("T")
 _PACKAGE = str(Path(coc2mqtt.__file__).parent)
 # What supervises cannot be supervised; nor is it a part of the bridge that a bug takes down.
 _REBUILT = "Service._run_once"
-# Only asyncio itself could raise there, and the next in the queue would never be woken.
-_ASYNCIO = "Lock.acquire"
+# Only asyncio itself could raise there, and it is not made for that: the next one that waits for a lock would never be
+# woken, and what is left of a group would go on by itself.
+_ASYNCIO = ("Lock.acquire", "TaskGroup.__aexit__")
 
 
-class Bug(RuntimeError):
+class Bug(RuntimeError):  # noqa: N818 - it is no error that anybody handles
     """What a bug could raise."""
 
 
@@ -34,8 +35,8 @@ class Injection:
 
     The points are
 
-    - the steps of the program's tasks: what a task has waited for has happened, and raises a Bug in place of its result;
-      so does the first step of a task, and its cancellation;
+    - the steps of the program's tasks: what a task has waited for has happened, and raises a Bug in place of its
+      result; so does the first step of a task, and its cancellation;
     - the journal's statements, in its thread.
 
     With ``place`` only those points count that are there. ``places`` is every point that was passed, ``raised_at`` the
@@ -135,6 +136,6 @@ def _place(work: object) -> str | None:
             return None
         names.append(code.co_qualname)
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
-    if not names or names[-1] == _ASYNCIO or (names[0] == "Service.run" and _REBUILT not in names):
+    if not names or names[-1] in _ASYNCIO or (names[0] == "Service.run" and _REBUILT not in names):
         return None
     return " > ".join(names)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from coc2mqtt.mqtt.options import RetainedMessage
     from coc2mqtt.events.watch import Watch
+    from coc2mqtt.mqtt.options import RetainedMessage
     from tests.crash.outside import Bodies, Broker
     from tests.crash.stories import Story
     from tests.recovery.injection import Injection
@@ -129,11 +129,13 @@ class Stage:
             async with asyncio.timeout(_PATIENCE):
                 await self._until(running, partial(self._is_shown, self.story.configured, self.story.before))
                 self.api.show(self.story.after)
-                self._bring(Message(_BIRTH, b"online"))
+                if not self._ended:  # a device that goes at a birth is shown once more, some seconds later
+                    self._bring(Message(_BIRTH, b"online"))
                 for command in ("list", "health_check", "replay"):
                     self._bring(Message(_TOPICS.request(command), b"0" if command == "replay" else b""))
                 await self._until(running, self._is_settled, ask=True)
                 self.recovered_at = asyncio.get_running_loop().time()
+                self.injection.disarm()
                 await self._until(running, self._is_counted)
         finally:
             self.injection.disarm()
@@ -158,6 +160,7 @@ class Stage:
     def _report(self) -> Iterator[str]:
         """Say what is wrong with how the bug was reported, and how long it took."""
         assert self.recovered_at is not None
+        assert self.injection.raised_at is not None
         reported = [line for line in self.lines if line["event"] == "internal error"]
         if len(reported) != 1:
             yield f"logged {len(reported)} times"
@@ -220,15 +223,19 @@ class Stage:
 
     def _is_shown(self, watches: list[Watch], bodies: Bodies) -> bool:
         found = retained(self.broker.published)
-        devices = [topic for topic in found if topic.startswith("homeassistant/device/")]
+        devices = {
+            topic.split("/")[2].rpartition("_")[2] for topic in found if topic.startswith("homeassistant/device/")
+        }
         listed = self.broker.retained(_TOPICS.bridge("watches")) or {"watches": []}
         return (
             self.broker.retained(_STATE) == {"state": "online"}
             and self.broker.retained(_HEALTH) is not None
             and {one["tag"] for one in listed["watches"]} == {watch.tag for watch in watches}
             and self.broker.retained(_TOPICS.api_status) is not None
-            and len(devices) == len(watches) + 1
-            and not any(f"/{watch.tag[1:]}/" in topic for topic in found for watch in self._ended if watches is self._left)
+            and devices == {"bridge", *(watch.tag[1:] for watch in watches)}
+            and not any(
+                f"/{watch.tag[1:]}/" in topic for topic in found for watch in self._ended if watches is self._left
+            )
             and all(
                 topic in found and timeless(orjson.loads(found[topic])) == state
                 for topic, state in self.story.shown(watches, bodies).items()
@@ -273,7 +280,9 @@ def _is_beside(one: Published) -> bool:
     """Tell whether a message is none that the verdict knows of."""
     if one.topic.startswith(_TOPICS.response("")):
         # What a bug hit was told to be refused, and was asked for again.
-        refused = one.data["status"] == "error" and ("internal error" in one.data["error"] or _NOT_WATCHED in str(one.data))
+        refused = one.data["status"] == "error" and (
+            "internal error" in one.data["error"] or _NOT_WATCHED in str(one.data)
+        )
         return refused or not one.topic.endswith("watch")
     return "/bridge/" in one.topic or one.topic.endswith("/poll")
 
@@ -294,5 +303,9 @@ def run(name: str, folder: Path, injected: Callable[[], Injection]) -> Stage:
         await stage.play()
         return stage
 
-    with asyncio.Runner(loop_factory=Loop) as runner, capture_logs() as lines, pytest.MonkeyPatch.context() as monkeypatch:
+    with (
+        asyncio.Runner(loop_factory=Loop) as runner,
+        capture_logs() as lines,
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
         return runner.run(play())
