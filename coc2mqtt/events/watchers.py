@@ -163,8 +163,10 @@ class _Watcher(BaseWatcher):
             self._scheduler = None
 
     def _schedule(self, scheduler: Scheduler) -> None:
+        # cocapi accepts an interval of 0.
+        interval = self._interval if self._interval > 0 else MINIMUM_INTERVAL
         for resource in self._polls:
-            scheduler.add(resource, self._interval, _when_again(partial(self._marked, resource)))
+            scheduler.add(resource, interval, _when_again(partial(self._marked, resource)))
 
     async def _marked(self, resource: Resource) -> Polled:
         polled = await self._polls[resource]()
