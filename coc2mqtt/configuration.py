@@ -60,7 +60,8 @@ def require_token(settings: Settings) -> None:
     if not settings.api.tokens:
         raise ConfigurationError(
             "api.tokens: is empty: create a token at https://developer.clashofclans.com for your address, and set it"
-            " in the file, in COC2MQTT_API__TOKENS, or in a file that COC2MQTT_API__TOKENS_FILE names"
+            " in the file that --config names, in COC2MQTT_API__TOKENS, or in a file that COC2MQTT_API__TOKENS_FILE"
+            " names"
         )
 
 

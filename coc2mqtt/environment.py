@@ -56,8 +56,8 @@ def _mistake(name: str) -> str | None:
         field = getattr(model, "model_fields", {}).get(level.lower()) if level.isupper() else None
         if field is None:
             return (
-                f"unknown environment variable {name}: remove it or fix the spelling, {_hint(name)}; settings are"
-                f" {PREFIX}<SECTION>__<KEY> in capitals, with two underscores"
+                f"unknown environment variable {name}: remove it or fix the spelling ({PREFIX}<SECTION>__<KEY> in"
+                f" capitals, with two underscores), {_hint(name)}"
             )
         model = field.annotation
     if hasattr(model, "model_fields"):

@@ -62,7 +62,7 @@ _EXPECTED = (JournalError, EmbeddedBrokerError, MqttError)
 def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
     """Return how the broker is reached: the configured one, or the embedded one on its port.
 
-    Warns, once for each call, of TLS that protects nothing.
+    Warns, once for each call, of TLS that protects nothing, and of a password that seems to be quoted.
     """
     mqtt = settings.mqtt
     will = RetainedMessage(Topics(mqtt.base_topic).bridge("state"), OFFLINE)
@@ -76,6 +76,10 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
         _log.warning(
             "the broker's certificate is not verified, so whoever is in between can pose as the broker and read the"
             " password: set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
+        )
+    if mqtt.password_looks_quoted:
+        _log.warning(
+            "mqtt.password has quotes or blanks around it", hint="remove them if they are not part of the password"
         )
     return ConnectionOptions(
         mqtt.host,

@@ -147,8 +147,8 @@ def _read_journal_path(value: object) -> object:
         raise ValueError("is empty: name a file, such as coc2mqtt.db")
     if "\0" in value:
         raise ValueError("must not have a NUL character: name a file, such as coc2mqtt.db")
-    if value.startswith((":memory:", "file:")):
-        raise ValueError(f"must be the path of a file, got {value!r}: a journal in memory would lose events")
+    if value.startswith((":memory:", "file:")) or value == os.devnull:
+        raise ValueError(f"must be the path of a file, got {value!r}: a journal that is not kept would lose events")
     return _expand(_refuse_blanks(value))
 
 

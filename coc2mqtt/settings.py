@@ -112,6 +112,12 @@ class MqttSettings(_Section):
             raise ValueError("mqtt.username: is missing beside mqtt.password: set it, or remove the password")
         return self
 
+    @property
+    def password_looks_quoted(self) -> bool:
+        """Whether the password begins and ends with quotes or blanks, which may come from an env file."""
+        password = "" if self.password is None else self.password.get_secret_value()
+        return password not in {unquote(password), ""}
+
     def _refuse_without_host(self) -> None:
         """Refuse what says that another broker than the embedded one was meant."""
         meant = {

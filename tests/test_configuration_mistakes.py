@@ -135,8 +135,9 @@ def one_clan(**keys: Any) -> str:
         ("api: {base_url: ' https://a/v1'}", "FILE: api.base_url: must not begin or end with a blank: remove it"),
         ("journal: {path: ' a.db'}", "FILE: journal.path: must not begin or end with a blank, got ' a.db'"),
         # a journal that is not a file
-        ("journal: {path: ':memory:'}", "FILE: journal.path: must be the path of a file, got ':memory:': a journal in"),
+        ("journal: {path: ':memory:'}", "FILE: journal.path: must be the path of a file, got ':memory:': a journal"),
         ("journal: {path: 'file:a.db?mode=memory'}", "FILE: journal.path: must be the path of a file, got 'file:a.db"),
+        ("journal: {path: /dev/null}", "FILE: journal.path: must be the path of a file, got '/dev/null': a journal"),
         ("journal: {path: ''}", "FILE: journal.path: is empty: name a file, such as coc2mqtt.db"),
         ("journal: {path: ' '}", "FILE: journal.path: is empty: name a file, such as coc2mqtt.db"),
         ("journal: {path: '~nobody-of-this-name/a.db'}", "FILE: journal.path: has a home folder that does not exist,"),

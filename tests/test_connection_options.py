@@ -47,6 +47,22 @@ def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
     )
 
 
+@pytest.mark.parametrize("password", ['"hush"', "'hush'", " hush", "hush "])
+def test_password_with_quotes_or_blanks_around_it_is_warned_of(password: str) -> None:
+    with capture_logs() as lines:
+        options = connection_options(settings(username="me", password=password))
+    assert [line["event"] for line in lines] == ["mqtt.password has quotes or blanks around it"]
+    assert options.password is not None
+    assert options.password.get_secret_value() == password
+
+
+@pytest.mark.parametrize("password", ["", "hush", "'", "it's", '"a" "b"'])
+def test_other_password_is_not_warned_of(password: str) -> None:
+    with capture_logs() as lines:
+        connection_options(settings(username="me", password=password))
+    assert lines == []
+
+
 @pytest.mark.parametrize("tls", [{"enabled": True}, {"enabled": False, "verify": False}])
 def test_nothing_else_is_warned_of(tls: dict[str, Any]) -> None:
     with capture_logs() as lines:
