@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import orjson
+import typer
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World, demo_script, play
@@ -40,8 +41,15 @@ async def run_demo(
     one is taken. Raises what the bridge raises.
     """
 
+    failed: list[typer.Exit] = []
+
     def tell(line: str) -> None:
-        if not say(line):
+        # Called from within the bridge, which would take an exception for a bug of its own.
+        try:
+            if not say(line):
+                stop.set()
+        except typer.Exit as error:
+            failed.append(error)
             stop.set()
 
     world = World(seed=seed)
@@ -62,6 +70,8 @@ async def run_demo(
         except BaseExceptionGroup as errors:
             # What ends the bridge ends the demo, and is told as the bridge's own.
             raise errors.exceptions[0] from None
+    if failed:
+        raise failed[0]
 
 
 def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSettings:
