@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import Journal, JournalCounts
     from coc2mqtt.mqtt.connection import Connection
     from coc2mqtt.mqtt.delivery import Delivery
+    from coc2mqtt.mqtt.guard import Guard
     from coc2mqtt.mqtt.patience import Patience
     from coc2mqtt.mqtt.requests import RequestFigures
     from coc2mqtt.mqtt.retained import RetainedState
@@ -61,6 +62,7 @@ class Health:
         retained: RetainedState,
         requests: RequestFigures,
         patience: Patience,
+        guard: Guard,
         started_at: float,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
@@ -72,6 +74,7 @@ class Health:
         self._retained = retained
         self._requests = requests
         self._patience = patience
+        self._guard = guard
         self._clock = clock
         self._started_at = started_at
         self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
@@ -108,6 +111,7 @@ class Health:
             denied=delivery.denied,
             states_denied=self._retained.refusals.count,
             deferred=self._patience.deferred,
+            restored=self._guard.restored,
             requests_dropped=self._requests.dropped,
             queue=counts.pending,
             queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
@@ -140,6 +144,7 @@ class Health:
             self._publishing(counts),
             self._refusing(),
             self._retained.refusals.problem,
+            self._guard.problem,
         )
         return [problem for problem in found if problem]
 

@@ -250,6 +250,8 @@ class _Parts:
             health=self._report,
             home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
             rng=rng,
+            # The embedded broker sends everything that is guarded to every client, and serves this machine alone.
+            guarded=embedded_port is None,
         )
         options = connection_options(settings, embedded_port=embedded_port)
         last_words = () if options.will is None else (options.will,)
@@ -267,6 +269,7 @@ class _Parts:
             delivery=delivery,
             retained=self._retained,
             requests=self._bridge.figures,
+            guard=self._bridge.guard,
             patience=patience,
             started_at=started_at,
         )
