@@ -40,7 +40,6 @@ async def run_demo(
     The journal is in ``folder``. The broker listens on ``port`` of the loopback interface, or on a free port if that
     one is taken. Raises what the bridge raises.
     """
-
     failed: list[typer.Exit] = []
 
     def tell(line: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import Journal, JournalCounts
     from coc2mqtt.mqtt.connection import Connection
     from coc2mqtt.mqtt.delivery import Delivery
+    from coc2mqtt.mqtt.guard import Guard
     from coc2mqtt.mqtt.retained import RetainedState
 
 _log = structlog.get_logger()
@@ -81,6 +82,7 @@ class Health:
         requests: RequestFigures,
         patience: Patience,
         internal_errors: InternalErrors,
+        guard: Guard,
         started_at: float,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
@@ -93,6 +95,7 @@ class Health:
         self._requests = requests
         self._patience = patience
         self._internal_errors = internal_errors
+        self._guard = guard
         self._clock = clock
         self._started_at = started_at
         self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
@@ -130,6 +133,7 @@ class Health:
             denied=delivery.denied,
             states_denied=self._retained.refusals.count,
             deferred=self._patience.deferred,
+            restored=self._guard.restored,
             requests_dropped=self._requests.dropped,
             queue=counts.pending,
             queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
@@ -174,6 +178,7 @@ class Health:
             self._publishing(counts),
             self._refusing(),
             self._retained.refusals.problem,
+            self._guard.problem,
         )
         return [problem for problem in found if problem]
 

@@ -298,6 +298,8 @@ class _Parts:
             health=self._report,
             home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
             rng=rng,
+            # The embedded broker sends everything that is guarded to every client, and serves this machine alone.
+            guarded=embedded_port is None,
             contain=contain,
             figures=totals.requests,
         )
@@ -319,6 +321,7 @@ class _Parts:
             delivery=delivery,
             retained=self._retained,
             requests=self._bridge.figures,
+            guard=self._bridge.guard,
             patience=patience,
             internal_errors=errors,
             started_at=started_at,

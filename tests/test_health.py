@@ -55,6 +55,7 @@ class Bridge:
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
         self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
+        self.guard = SimpleNamespace(restored=12, problem=None)
         self.refusals = SimpleNamespace(count=6, problem=None)
         self.errors = InternalErrors(uptime=lambda: self.now)
         self.counts = JournalCounts(pending=0, oldest_pending=None, dropped=4, last_seq=13)
@@ -65,6 +66,7 @@ class Bridge:
             "delivery": self.delivery,
             "retained": SimpleNamespace(refusals=self.refusals),
             "requests": RequestFigures(dropped=8),
+            "guard": self.guard,
             "patience": SimpleNamespace(deferred=11),
             "internal_errors": self.errors,
         }
@@ -117,6 +119,7 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "denied": 0,
         "states_denied": 6,
         "deferred": 11,
+        "restored": 12,
         "requests_dropped": 8,
         "queue": 3,
         "queue_age_seconds": 10.0,

@@ -304,6 +304,8 @@ class HealthPayload(Payload):
     denied: int
     states_denied: int
     deferred: int
+    restored: int
+    """How often a retained topic was published again because another client had published on it."""
     requests_dropped: int
     queue: int
     queue_age_seconds: float | None

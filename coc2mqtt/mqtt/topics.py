@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_topic
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Resource
 
 _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _LONGEST_TOPIC = 200
@@ -66,6 +66,17 @@ class Topics:
             if level and tag_to_topic(normalize_tag(level[0])) == level[0]:
                 return normalize_tag(level[0])
         return None
+
+    def parse_state(self, topic: str) -> tuple[Resource, str] | None:
+        """Return the resource and the facet whose state a topic holds, None for another topic."""
+        if not topic.startswith((f"{self.base}/clan/", f"{self.base}/player/")):
+            return None
+        noun, level, *rest = topic.removeprefix(f"{self.base}/").split("/")
+        tag = self.tag(topic)
+        if tag is None or level != tag_to_topic(tag) or len(rest) != 2 or rest[0] != "state":  # noqa: PLR2004
+            return None
+        kind = Kind.PLAYER if noun == "player" else Kind.WAR if rest[1] == "war" else Kind.CLAN
+        return Resource(kind, tag), rest[1]
 
     @property
     def api_status(self) -> str:

@@ -43,6 +43,7 @@ HEALTH = HealthPayload(
     denied=0,
     states_denied=0,
     deferred=0,
+    restored=0,
     requests_dropped=0,
     queue=0,
     queue_age_seconds=None,
