@@ -45,8 +45,9 @@ class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
     A maintenance of the API is not a problem; an API that stays unreachable or denies access is one after three
-    minutes. ``started_at`` is when the program began (Unix time in seconds, as ``clock`` gives it),
-    ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no trouble of the bridge's.
+    minutes. ``redact`` takes secrets out of a text. ``started_at`` is when the program began (Unix time in seconds, as
+    ``clock`` gives it), ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no
+    trouble of the bridge's.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Health:
         requests: RequestFigures,
         patience: Patience,
         started_at: float,
+        redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,6 +72,7 @@ class Health:
         self._retained = retained
         self._requests = requests
         self._patience = patience
+        self._redact = redact
         self._clock = clock
         self._started_at = started_at
         self._polls, self._connected, self._oldest, self._denied, self._api = (_Unchanged(uptime) for _ in range(5))
@@ -131,7 +134,8 @@ class Health:
 
     def _problems(self, counts: JournalCounts) -> list[str]:
         found = (self._polling(), self._answering(), self._speaking(), self._publishing(counts), self._refusing())
-        return [problem for problem in found if problem]
+        # Some quote what the API or the broker has sent.
+        return [self._redact(problem) for problem in found if problem]
 
     def _polling(self) -> str | None:
         engine = self._engine

@@ -35,6 +35,7 @@ from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.redaction import redactor_of
 from coc2mqtt.watch_list import WatchList
 
 if TYPE_CHECKING:
@@ -270,6 +271,7 @@ class _Parts:
             requests=self._bridge.figures,
             patience=patience,
             started_at=started_at,
+            redact=redactor_of(settings),
         )
 
     async def _report(self) -> HealthPayload:
