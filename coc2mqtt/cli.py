@@ -23,6 +23,7 @@ from coc2mqtt.garbage import settle
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
+from coc2mqtt.redaction import Redactor, redact_uncaught, redactor_of
 from coc2mqtt.service import VERSION, Service
 from coc2mqtt.settings import Settings
 from coc2mqtt.streams import complain, prepare_streams, say
@@ -73,7 +74,9 @@ def run(config: ConfigOption = None) -> None:
     """Run the bridge until it is stopped."""
     settings = _load(config)
     _or_exit(lambda: require_token(settings))
-    configure_logging(settings.log.level, settings.log.format)
+    redact = redactor_of(settings)
+    configure_logging(settings.log.level, settings.log.format, redact=redact)
+    redact_uncaught(redact)
     settle()
     _run(lambda stop: Service(settings, loaded=settle).run(stop))
 
@@ -96,8 +99,9 @@ def demo(
 def check(config: ConfigOption = None) -> None:
     """Try the file, the token and the broker, and say what is wrong."""
     settings = _load(config)
-    configure_logging("error", "console")
-    if not _on_loop(check_everything(settings, say=say)):
+    redact = redactor_of(settings)
+    configure_logging("error", "console", redact=redact)
+    if not _on_loop(check_everything(settings, say=lambda text: say(redact(text)))):
         raise typer.Exit(_FAILED)
 
 
@@ -108,10 +112,11 @@ def healthcheck(
 ) -> None:
     """Ask the running bridge over MQTT how it is doing; the exit status is 0 if it is well."""
     settings = _load(config)
-    configure_logging("error", "console")
+    redact = redactor_of(settings)
+    configure_logging("error", "console", redact=redact)
     problems = _on_loop(ask_health(settings, timeout=timeout))
     for problem in problems:
-        typer.echo(f"unhealthy: {problem}", err=True)
+        typer.echo(f"unhealthy: {redact(problem)}", err=True)
     if problems:
         raise typer.Exit(_FAILED)
     say("healthy")
@@ -172,7 +177,8 @@ def _or_exit(work: Callable[[], T]) -> T:
     try:
         return work()
     except ConfigurationError as error:
-        complain(str(error))
+        # A value that is quoted may be a URL with a password.
+        complain(Redactor()(str(error)))
         raise typer.Exit(_MISUSED) from None
 
 

@@ -67,8 +67,9 @@ class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
     A maintenance of the API is not a problem; an API that stays unreachable or denies access is one after three
-    minutes. ``started_at`` is when the program began (Unix time in seconds, as ``clock`` gives it),
-    ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no trouble of the bridge's.
+    minutes. ``redact`` takes secrets out of a text. ``started_at`` is when the program began (Unix time in seconds, as
+    ``clock`` gives it), ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no
+    trouble of the bridge's.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Health:
         internal_errors: InternalErrors,
         guard: Guard,
         started_at: float,
+        redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -96,6 +98,7 @@ class Health:
         self._patience = patience
         self._internal_errors = internal_errors
         self._guard = guard
+        self._redact = redact
         self._clock = clock
         self._started_at = started_at
         self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
@@ -180,7 +183,8 @@ class Health:
             self._retained.refusals.problem,
             self._guard.problem,
         )
-        return [problem for problem in found if problem]
+        # Some quote what the API or the broker has sent.
+        return [self._redact(problem) for problem in found if problem]
 
     def _failing(self) -> str | None:
         quiet = self._internal_errors.seconds_since_last

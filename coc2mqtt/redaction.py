@@ -6,12 +6,15 @@ import base64
 import html
 import json
 import re
+import sys
+import traceback
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import TracebackType
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -29,7 +32,7 @@ _LONG, _BEGINNING = 32, 24
 _REST = r"[A-Za-z0-9._~+/=%-]*"
 
 # The credentials of a request, whosever they are, and the user part of a URL.
-_BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{8,}=*")
+_BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{16,}=*")
 _BASIC = re.compile(r"(?i)(authorization\W{1,6}basic\s+)[A-Za-z0-9+/_-]{4,}=*")
 _USER_INFO = re.compile(r"(?<=://)[^/?#\s\"'@]*:[^/?#\s\"'@]*(?=@)")
 # Where a short secret is replaced: behind a name for one, and in front of a host.
@@ -87,7 +90,7 @@ def redactor_of(settings: Settings) -> Redactor:
     )
 
 
-def redacting(renderer: Processor, redact: Redactor) -> Processor:
+def redacting(renderer: Processor, redact: Callable[[str], str]) -> Processor:
     """Return a renderer of log lines whose result has no secret, whatever is in the values and tracebacks."""
 
     def render(logger: WrappedLogger, name: str, event: EventDict) -> str | bytes | Mapping[str, object]:
@@ -95,6 +98,15 @@ def redacting(renderer: Processor, redact: Redactor) -> Processor:
         return redact(line) if isinstance(line, str) else line  # type: ignore[return-value]  # as the renderer's
 
     return render
+
+
+def redact_uncaught(redact: Callable[[str], str]) -> None:
+    """Let the traceback of an exception that ends the program have no secret."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = show
 
 
 def login_of(url: str) -> tuple[str, str] | None:
@@ -108,17 +120,13 @@ def login_of(url: str) -> tuple[str, str] | None:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return how a secret may be written."""
-    return {
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        repr(secret)[1:-1],
-        html.escape(secret),
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-    }
+    """Return how a secret may be written, also in a text that is written in another one once more."""
+    once = {secret, *_quoted(secret), html.escape(secret), quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    return once | {form for one in once for form in _quoted(one)}
+
+
+def _quoted(text: str) -> set[str]:
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
 
 
 def _by_length(forms: Iterable[str]) -> Iterator[str]:

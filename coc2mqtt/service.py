@@ -37,6 +37,7 @@ from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.redaction import redactor_of
 from coc2mqtt.supervisor import cause_of, supervise
 from coc2mqtt.watch_list import WatchList
 
@@ -325,6 +326,7 @@ class _Parts:
             patience=patience,
             internal_errors=errors,
             started_at=started_at,
+            redact=redactor_of(settings),
         )
 
     async def _report(self) -> HealthPayload:

@@ -80,8 +80,8 @@ class ApiMonitor:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether failures in a row, of different resources, may be the API's own."""
-        return len(self._failing) >= _SOURCES_TO_DOUBT
+        """Whether a failure may be the API's own: others fail as well, or there was no usable response yet."""
+        return len(self._failing) >= _SOURCES_TO_DOUBT or (self._failures > 0 and self.status is None)
 
     async def load(self) -> None:
         """Take up the state of an earlier run, so that a maintenance that it saw begin can end."""
@@ -127,7 +127,7 @@ class ApiMonitor:
             return
         self._failures += 1
         self._last_failure = str(error)
-        if not self.in_doubt:
+        if len(self._failing) < _SOURCES_TO_DOUBT:
             self._failing.add(source)
 
     def _is_suspicious(self, state: ApiState) -> bool:

@@ -311,6 +311,9 @@ class Engine:
         # Without a probe nobody would notice that the API is back: then everything goes on asking.
         if status is ApiStatus.OK or not self._monitor.probing:
             self._scheduler.release()
+            if status is ApiStatus.OK:
+                # What failed before it was known to be the API's fault.
+                self._scheduler.retry_failed()
         else:
             self._scheduler.hold()
         self._observer(API)

@@ -93,7 +93,7 @@ class Monitor(Protocol):
 
     @property
     def in_doubt(self) -> bool:
-        """Whether failures in a row, of different resources, may be the API's own."""
+        """Whether a failure may be the API's own: others fail as well, or there was no usable response yet."""
 
     async def observe(self, error: ClashError | None, *, from_probe: bool = False, source: object = API) -> list[Event]:
         """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""

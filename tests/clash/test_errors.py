@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -154,6 +156,30 @@ async def test_a_token_that_the_server_shows_back_is_in_no_message(serve: Serve,
     async with client(await serve(echo)) as api:
         await failure(api)
         assert SECRET not in repr(api) + repr(vars(api))
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "Bearer %s",
+        "x" * 190 + " %s",  # quoted only in part
+        "token=%s&other=1",
+        '{"Authorization": "Bearer %s"}',
+    ],
+)
+async def test_every_known_token_that_the_server_sends_back_is_redacted(serve: Serve, echo: str) -> None:
+    tokens = ["first-token-of-a-test", "another/token+of-a-test="]
+
+    async def answer(_: web.Request) -> web.Response:
+        message = " ".join([echo % tokens[0], quote(tokens[1], safe=""), base64.b64encode(b"me:").decode(), tokens[1]])
+        return web.json_response({"message": message}, status=400)
+
+    secrets = [SecretStr(token) for token in tokens]
+    async with ClashClient(secrets, base_url=await serve(answer), requests_per_second=1000, attempts=1) as api:
+        error = await failure(api)
+    assert "***" in str(error)
+    for token in tokens:
+        assert token[:8] not in str(error)
 
 
 async def test_the_token_that_is_denied_is_told_by_its_number(serve: Serve) -> None:

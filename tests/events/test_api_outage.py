@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from coc2mqtt.demo import PROBE_TAG, faults
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.engine import Engine
-from coc2mqtt.events.resource import API, Kind
+from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import Watch
 from tests.events.polling import answering
 
@@ -213,3 +213,15 @@ async def test_reason_of_an_outage_that_changes_is_kept_current(bench: Bench, un
         await until(lambda: "HTML page" in (engine.api_message or ""))
         assert engine.api_status is ApiStatus.UNREACHABLE
     assert events_of_the_api(bench) == ["poll_error"]
+
+
+async def test_watches_that_failed_are_polled_at_once_when_the_api_is_back(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench, interval=LONG)
+    bench.server.faults.add(faults.html_page(200))
+    async with running(engine):
+        await until(lambda: engine.api_status is ApiStatus.UNREACHABLE and engine.figures.errors.total() >= 5)
+        bench.server.faults.clear()
+        await until(lambda: bench.believed(Resource(Kind.CLAN, bench.clan)))
+        await until(lambda: bench.believed(Resource(Kind.PLAYER, bench.player)))
+    told = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
+    assert [(event.event_type.value, event.tag) for event in told] == [("poll_error", "api"), ("api_restored", "api")]
