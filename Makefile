@@ -13,6 +13,7 @@ endif
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+SECONDS ?= 900
 BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
 
 # One process more than two cores have: many tests wait for another program most of the time.
@@ -21,7 +22,7 @@ SLOW := process chaos crash fuzz soak
 # The folders whose tests depend on the event loop.
 LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
 
-.PHONY: demo test test-all test-uvloop chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
+.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench switching brokers $(BENCHES)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -38,18 +39,27 @@ test-uvloop: $(VENV)/.dev  ## the tests that depend on the event loop, on uvloop
 chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
 	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
+soak: $(VENV)/.dev  ## a quarter of an hour under load, with the broker away in the middle; SECONDS=…, SOAK_ARGS=…
+	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
+
 fuzz: $(VENV)/.dev  ## many thousands of random inputs for every property, other ones each time; FUZZ_SEED=… has them again
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
 	  $(PYTEST) -m "fuzz or hypothesis" $(PYTEST_ARGS)
 
-crash: $(VENV)/.dev  ## the program dies wherever it can
-	$(PYTEST) tests/crash $(PYTEST_ARGS)
+crash: $(VENV)/.dev  ## the program dies wherever it can, and meets a bug wherever it can
+	RECOVERY=long $(PYTEST) tests/crash tests/recovery $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md beside the peers, and written there: some minutes on an idle machine
 	$(BIN)/python -m bench --write $(BENCH_ARGS)
 
 $(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## one figure, printed; BENCH_ARGS="--runs 3" or --quick
 	$(BIN)/python -m bench $* $(BENCH_ARGS)
+
+switching: $(VENV)/.dev $(VENV)/.bench  ## cocapi's examples with cocapi, with our events and its client, and with ours
+	$(BIN)/python -m bench.switching --peers $(VENV)/bench
+
+brokers: $(VENV)/.dev  ## a table of the bridge with every kind of broker that is installed; BROKERS="mosquitto amqtt" tries those
+	$(BIN)/python -m tests.interop $(BROKERS)
 
 home: $(VENV)/.dev  ## minutes with a real Home Assistant and Node-RED; HOME_ARGS=--quick without the restarts, --old
 	$(BIN)/python -m tests.home $(HOME_ARGS)

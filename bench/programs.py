@@ -95,17 +95,19 @@ class Program:
         if self._running.poll() is not None:
             self.fail(f"has ended with {self._running.returncode}")
 
-    def end(self, how: signal.Signals) -> None:
-        """End it, if it has not ended, and wait for it."""
+    def end(self, how: signal.Signals) -> int | None:
+        """End it, if it has not ended, and wait for it; returns its exit status, None if it was not started."""
         process, self._process = self._process, None
-        if process is not None:
-            with process:
-                if process.poll() is None:
-                    process.send_signal(how)
-                try:
-                    process.wait(_PATIENCE)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+        if process is None:
+            return None
+        with process:
+            if process.poll() is None:
+                process.send_signal(how)
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        return process.returncode
 
     def fail(self, what: str) -> NoReturn:
         """Raise FailedError with the last lines that it wrote about itself."""

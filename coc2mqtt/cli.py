@@ -23,8 +23,11 @@ from coc2mqtt.garbage import settle
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
+from coc2mqtt.redaction import Redactor, redact_uncaught, redactor_of
 from coc2mqtt.service import VERSION, Service
 from coc2mqtt.settings import Settings
+from coc2mqtt.streams import complain, prepare_streams, say
+from coc2mqtt.supervisor import TooManyFailuresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -34,9 +37,10 @@ T = TypeVar("T")
 # What was tried and could not be done; and what is wrong with what the user gave, found before anything was tried.
 _FAILED = 1
 _MISUSED = 2
+# EX_SOFTWARE of sysexits.h: bugs ended the bridge, and a supervisor should start it again.
+_BROKEN = 70
 
 app = typer.Typer(
-    help="Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,12 +54,29 @@ ConfigOption = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event."""
+
+
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the bridge until it is stopped."""
     settings = _load(config)
     _or_exit(lambda: require_token(settings))
-    configure_logging(settings.log.level, settings.log.format)
+    redact = redactor_of(settings)
+    configure_logging(settings.log.level, settings.log.format, redact=redact)
+    redact_uncaught(redact)
     settle()
     _run(lambda stop: Service(settings, loaded=settle).run(stop))
 
@@ -70,7 +91,7 @@ def demo(
     """Try everything without an account: a scripted game, a broker, and the bridge between them."""
     configure_logging("error", "console")
     with _temporary_folder() as name:
-        told = partial(run_demo, folder=Path(name), say=typer.echo)
+        told = partial(run_demo, folder=Path(name), say=say)
         _run(partial(told, seconds=seconds, speed=speed, seed=seed, port=port))
 
 
@@ -78,8 +99,9 @@ def demo(
 def check(config: ConfigOption = None) -> None:
     """Try the file, the token and the broker, and say what is wrong."""
     settings = _load(config)
-    configure_logging("error", "console")
-    if not _on_loop(check_everything(settings, say=typer.echo)):
+    redact = redactor_of(settings)
+    configure_logging("error", "console", redact=redact)
+    if not _on_loop(check_everything(settings, say=lambda text: say(redact(text)))):
         raise typer.Exit(_FAILED)
 
 
@@ -90,13 +112,14 @@ def healthcheck(
 ) -> None:
     """Ask the running bridge over MQTT how it is doing; the exit status is 0 if it is well."""
     settings = _load(config)
-    configure_logging("error", "console")
+    redact = redactor_of(settings)
+    configure_logging("error", "console", redact=redact)
     problems = _on_loop(ask_health(settings, timeout=timeout))
     for problem in problems:
-        typer.echo(f"unhealthy: {problem}", err=True)
+        typer.echo(f"unhealthy: {redact(problem)}", err=True)
     if problems:
         raise typer.Exit(_FAILED)
-    typer.echo("healthy")
+    say("healthy")
 
 
 @app.command("schema")
@@ -110,36 +133,39 @@ def payload_schema(
 
     try:
         if write is not None:
-            typer.echo(write_schemas(write))
+            say(write_schemas(write))
         elif name is not None:
-            typer.echo(print_schema(name), nl=False)
+            say(print_schema(name), end="")
         else:
-            typer.echo("\n".join(list_schemas()))
+            say("\n".join(list_schemas()))
     except SchemaError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration file."""
-    typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+    say(json.dumps(Settings.model_json_schema(), indent=2))
 
 
 @config_app.command()
 def show(config: ConfigOption = None) -> None:
     """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
-    typer.echo(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+    # Without nulls: a null host beside a port would be refused, where this is read as a file.
+    settings = _load(config).model_dump(mode="json", exclude_none=True)
+    say(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(VERSION)
+    say(VERSION)
 
 
 def main() -> None:
     """Run the command that the command line names."""
+    prepare_streams()
     app()
 
 
@@ -151,7 +177,8 @@ def _or_exit(work: Callable[[], T]) -> T:
     try:
         return work()
     except ConfigurationError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        # A value that is quoted may be a URL with a password.
+        complain(Redactor()(str(error)))
         raise typer.Exit(_MISUSED) from None
 
 
@@ -160,8 +187,11 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     try:
         _on_loop(_until_signal(work))
     except (JournalError, EmbeddedBrokerError) as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_FAILED) from None
+    except TooManyFailuresError as error:
+        complain(str(error))
+        raise typer.Exit(_BROKEN) from None
 
 
 def _on_loop(work: Coroutine[Any, Any, T]) -> T:
@@ -169,7 +199,7 @@ def _on_loop(work: Coroutine[Any, Any, T]) -> T:
     try:
         return run_loop(work)
     except EventLoopError as error:
-        typer.echo(f"coc2mqtt: {error}", err=True)
+        complain(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
@@ -177,7 +207,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-")
     except OSError:
-        typer.echo("coc2mqtt: there is no folder for temporary files: set TMPDIR to one that can be written", err=True)
+        complain("there is no folder for temporary files: set TMPDIR to one that can be written")
         raise typer.Exit(_FAILED) from None
 
 

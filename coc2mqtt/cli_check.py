@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from coc2mqtt.settings import Settings
 
 
-async def check_everything(settings: Settings, *, say: Callable[[str], None]) -> bool:
+async def check_everything(settings: Settings, *, say: Callable[[str], object]) -> bool:
     """Say of each token, each watch, the broker and the journal whether it is good; returns whether all are."""
     say("ok      configuration: the file and the environment can be read")
     good = [await _check_api(settings, say), await _check_broker(settings, say), await _check_journal(settings, say)]
     return all(good)
 
 
-async def _check_api(settings: Settings, say: Callable[[str], None]) -> bool:
+async def _check_api(settings: Settings, say: Callable[[str], object]) -> bool:
     try:
         require_token(settings)
     except ConfigurationError as error:
@@ -64,7 +64,7 @@ async def _check_api(settings: Settings, say: Callable[[str], None]) -> bool:
     return watches_good and len(accepted) == len(tokens)
 
 
-async def _check_watches(settings: Settings, say: Callable[[str], None]) -> bool:
+async def _check_watches(settings: Settings, say: Callable[[str], object]) -> bool:
     good = True
     async with api_client(settings) as api:
         for watch in settings.watch.watches():
@@ -81,7 +81,7 @@ def _with_tokens(settings: Settings, tokens: list[SecretStr]) -> Settings:
     return settings.model_copy(update={"api": settings.api.model_copy(update={"tokens": tokens})})
 
 
-async def _check_broker(settings: Settings, say: Callable[[str], None]) -> bool:
+async def _check_broker(settings: Settings, say: Callable[[str], object]) -> bool:
     if settings.mqtt.host is None:
         return await _check_embedded_broker(settings.mqtt.port, say)
     topics = Topics(settings.mqtt.base_topic)
@@ -89,13 +89,15 @@ async def _check_broker(settings: Settings, say: Callable[[str], None]) -> bool:
         protocol = await probe(connection_options(settings), writes=topics.bridge("check"), reads=topics.requests)
     except MqttError as error:
         say(f"FAILED  broker: {error}")
+        if settings.mqtt.password_looks_quoted:
+            say("note    broker: mqtt.password has quotes or blanks around it, remove them if they are not part of it")
         return False
     where = f"{settings.mqtt.host}:{settings.mqtt.port}"
     say(f"ok      broker: {where} lets the bridge in, takes its messages, and speaks MQTT {protocol}")
     return True
 
 
-async def _check_embedded_broker(port: int, say: Callable[[str], None]) -> bool:
+async def _check_embedded_broker(port: int, say: Callable[[str], object]) -> bool:
     try:
         async with EmbeddedBroker(port=port):
             say(f"ok      broker: no mqtt.host is set, so the embedded one will listen on 127.0.0.1:{port}")
@@ -105,7 +107,7 @@ async def _check_embedded_broker(port: int, say: Callable[[str], None]) -> bool:
     return True
 
 
-async def _check_journal(settings: Settings, say: Callable[[str], None]) -> bool:
+async def _check_journal(settings: Settings, say: Callable[[str], object]) -> bool:
     path = settings.journal.path.absolute()
     trouble = await asyncio.to_thread(_journal_trouble, path)
     say(f"ok      journal: {path}" if trouble is None else f"FAILED  journal: {trouble}")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import orjson
+import typer
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World, demo_script, play
@@ -26,7 +27,7 @@ async def run_demo(
     stop: asyncio.Event,
     *,
     folder: Path,
-    say: Callable[[str], None],
+    say: Callable[[str], bool],
     seconds: float | None = None,
     speed: float = 1.0,
     seed: int = 1,
@@ -34,15 +35,28 @@ async def run_demo(
 ) -> None:
     """Run until ``stop`` is set, or for ``seconds``; ``say`` is called with each line for the user.
 
+    When ``say`` returns False nobody reads the lines, and the demo stops.
+
     The journal is in ``folder``. The broker listens on ``port`` of the loopback interface, or on a free port if that
     one is taken. Raises what the bridge raises.
     """
+    failed: list[typer.Exit] = []
+
+    def tell(line: str) -> None:
+        # Called from within the bridge, which would take an exception for a bug of its own.
+        try:
+            if not say(line):
+                stop.set()
+        except typer.Exit as error:
+            failed.append(error)
+            stop.set()
+
     world = World(seed=seed)
     async with DemoServer(world, token=SecretStr(_TOKEN)) as server:
         service = Service(
             _settings(world, server.base_url, port, folder),
-            published=lambda topic, payload: say(_line(topic, payload)),
-            listening=lambda taken: say(_introduction(taken, port)),
+            published=lambda topic, payload: tell(_line(topic, payload)),
+            listening=lambda taken: tell(_introduction(taken, port)),
             any_port=True,
         )
         try:
@@ -55,6 +69,8 @@ async def run_demo(
         except BaseExceptionGroup as errors:
             # What ends the bridge ends the demo, and is told as the bridge's own.
             raise errors.exceptions[0] from None
+    if failed:
+        raise failed[0]
 
 
 def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSettings:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Never
 
 import structlog
 
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.engine import EngineFigures
+from coc2mqtt.mqtt.delivery import DeliveryFigures
 from coc2mqtt.mqtt.events import last_event
-from coc2mqtt.mqtt.payloads import HealthPayload, iso_time
+from coc2mqtt.mqtt.patience import Patience
+from coc2mqtt.mqtt.payloads import HealthPayload, LastEventPayload, iso_time
+from coc2mqtt.mqtt.requests import RequestFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.events.engine import Engine
+    from coc2mqtt.internal_errors import InternalErrors
     from coc2mqtt.journal.protocol import Journal, JournalCounts
     from coc2mqtt.mqtt.connection import Connection
     from coc2mqtt.mqtt.delivery import Delivery
-    from coc2mqtt.mqtt.patience import Patience
-    from coc2mqtt.mqtt.requests import RequestFigures
+    from coc2mqtt.mqtt.guard import Guard
     from coc2mqtt.mqtt.retained import RetainedState
 
 _log = structlog.get_logger()
@@ -35,16 +41,35 @@ _LATE = 3600.0
 _DISCONNECTED = 60.0
 _UNPUBLISHED = 60.0
 _REFUSED = 600.0
+_BROKEN_S = 600.0
+# A connection that is lost this often within so many seconds is one; a broker that is restarted by hand is not.
+_MANY_LOSSES = 10
+_LOSSES_PERIOD = 600.0
+# For so many seconds the API may be unreachable, deny access, or have given no usable response yet: routers restart.
+_API_AWAY = 180.0
 _LOOK_INTERVAL = 30.0
 _FIGURES_INTERVAL = 3600.0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What is counted from the start of the program on, also where the parts that count are rebuilt."""
+
+    engine: EngineFigures = field(default_factory=EngineFigures)
+    delivery: DeliveryFigures = field(default_factory=DeliveryFigures)
+    requests: RequestFigures = field(default_factory=RequestFigures)
+    patience: Patience = field(default_factory=Patience)
+    states_denied: int = 0
+    connections: int = 0
 
 
 class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
-    That the API is in maintenance, say, is no problem of the bridge's: its status tells. ``started_at`` is when the
-    program began (Unix time in seconds, as ``clock`` gives it),
-    ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no trouble of the bridge's.
+    A maintenance of the API is not a problem; an API that stays unreachable or denies access is one after three
+    minutes. ``redact`` takes secrets out of a text. ``started_at`` is when the program began (Unix time in seconds, as
+    ``clock`` gives it), ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no
+    trouble of the bridge's.
     """
 
     def __init__(
@@ -57,7 +82,10 @@ class Health:
         retained: RetainedState,
         requests: RequestFigures,
         patience: Patience,
+        internal_errors: InternalErrors,
+        guard: Guard,
         started_at: float,
+        redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,15 +96,20 @@ class Health:
         self._retained = retained
         self._requests = requests
         self._patience = patience
+        self._internal_errors = internal_errors
+        self._guard = guard
+        self._redact = redact
         self._clock = clock
         self._started_at = started_at
-        self._polls, self._connected, self._oldest, self._denied = (_Unchanged(uptime) for _ in range(4))
+        self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
+        self._polls, self._connected, self._oldest, self._denied, self._api = (_Unchanged(uptime) for _ in range(5))
 
     async def payload(self) -> HealthPayload:
         """Return how the bridge is doing now."""
         now = self._clock()
         counts = await self._journal.counts()
         engine, status, delivery = self._engine, self._connection.status, self._delivery.figures
+        last = self._last_event()  # first: it can be a problem itself
         problems = self._problems(counts)
         last_poll = engine.figures.last_poll
         return HealthPayload(
@@ -101,14 +134,25 @@ class Health:
             published=delivery.published,
             resent=delivery.resent,
             denied=delivery.denied,
-            states_denied=self._retained.denied,
+            states_denied=self._retained.refusals.count,
             deferred=self._patience.deferred,
+            restored=self._guard.restored,
             requests_dropped=self._requests.dropped,
             queue=counts.pending,
             queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
             dropped=counts.dropped,
-            last_event=None if self._delivery.last is None else last_event(self._delivery.last),
+            events_skipped=delivery.skipped,
+            internal_errors=self._internal_errors.count,
+            last_event=last,
         )
+
+    def _last_event(self) -> LastEventPayload | None:
+        if self._delivery.last is not None:
+            # One that cannot be encoded must not hide all other figures.
+            with self._internal_errors.contain("last event", seq=self._delivery.last.seq):
+                return last_event(self._delivery.last)
+            self._delivery.last = None
+        return None
 
     async def watch(self) -> Never:
         """Log every change between well and not well, and the figures once an hour, until cancelled."""
@@ -128,8 +172,25 @@ class Health:
                 _log.info("figures", **health.model_dump(exclude={"healthy", "problems"}))
 
     def _problems(self, counts: JournalCounts) -> list[str]:
-        found = (self._polling(), self._speaking(), self._publishing(counts), self._refusing())
-        return [problem for problem in found if problem]
+        found = (
+            self._failing(),
+            self._polling(),
+            self._answering(),
+            self._speaking(),
+            self._reconnecting(),
+            self._publishing(counts),
+            self._refusing(),
+            self._retained.refusals.problem,
+            self._guard.problem,
+        )
+        # Some quote what the API or the broker has sent.
+        return [self._redact(problem) for problem in found if problem]
+
+    def _failing(self) -> str | None:
+        quiet = self._internal_errors.seconds_since_last
+        if quiet is not None and quiet < _BROKEN_S:
+            return f"internal errors, {self._internal_errors.count} so far: see the log, and report the traceback"
+        return None
 
     def _polling(self) -> str | None:
         engine = self._engine
@@ -145,11 +206,29 @@ class Health:
             return f"polls come up to {engine.overdue_seconds:.0f} s late: take longer intervals or more tokens"
         return None
 
+    def _answering(self) -> str | None:
+        """Return what is wrong where the API has given no usable response for some minutes, though it is asked."""
+        engine = self._engine
+        usable = engine.api_status in (ApiStatus.OK, ApiStatus.MAINTENANCE)
+        away = self._api.seconds(usable)
+        asked = engine.probe_interval is not None or engine.shortest_interval < math.inf
+        if usable or not asked or away <= _API_AWAY:
+            return None
+        state = engine.api_status or "unknown"
+        return f"no usable response from the API for {away:.0f} s ({state}): {engine.api_message or 'see the log'}"
+
     def _speaking(self) -> str | None:
         status = self._connection.status
         away = self._connected.seconds((status.connected, status.reconnects))
         if status.taken_over or (not status.connected and away > _DISCONNECTED):
             return f"no connection to the broker for {away:.0f} s: {status.last_error}"
+        return None
+
+    def _reconnecting(self) -> str | None:
+        status = self._connection.status
+        losses = self._reconnects.increase(status.reconnects)
+        if losses >= _MANY_LOSSES:
+            return f"the connection to the broker was lost {losses} times in ten minutes: {status.last_error}"
         return None
 
     def _publishing(self, counts: JournalCounts) -> str | None:
@@ -181,3 +260,21 @@ class _Unchanged:
         if value != self._value:
             self._value, self._since = value, now
         return now - self._since
+
+
+class _Increase:
+    """How much a counter grew within the last ``over`` seconds, as far as it was looked at."""
+
+    def __init__(self, uptime: Callable[[], float], *, over: float) -> None:
+        self._uptime = uptime
+        self._over = over
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def increase(self, value: int) -> int:
+        """Take a look and return by how much it has grown."""
+        now = self._uptime()
+        if not self._seen or value != self._seen[-1][1]:
+            self._seen.append((now, value))
+        while len(self._seen) > 1 and self._seen[1][0] <= now - self._over:
+            self._seen.popleft()
+        return value - self._seen[0][1]

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from coc2mqtt.redaction import Redactor, redacting
+from coc2mqtt.streams import add_dropped_lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,12 +20,18 @@ LogLevelName = Literal["debug", "info", "warning", "error"]
 _LEVELS: tuple[LogLevelName, ...] = ("debug", "info", "warning", "error")
 
 
-def configure_logging(level: str, style: Literal["console", "json"]) -> None:
-    """Send every log line, the libraries' warnings included, to standard error."""
+def configure_logging(
+    level: str, style: Literal["console", "json"], *, redact: Callable[[str], str] | None = None
+) -> None:
+    """Send every log line, the libraries' warnings included, to standard error.
+
+    ``redact`` takes known secrets out of each line; without it only what looks like a credential is taken out.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_dropped_lines,
     ]
     renderer: Processor
     if style == "json":
@@ -35,9 +44,11 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+    renderer = redacting(renderer, redact or Redactor())
     structlog.configure(
         processors=[*shared, renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # One write for a line and its end: where a line cannot be written, nothing of it is.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         # What every logger of the program asks for at each line, so that another level holds for all of them at once.
         cache_logger_on_first_use=False,
     )

@@ -15,26 +15,30 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.clash.client import ClashClient
+from coc2mqtt.containment import keep_running
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.resource import API
-from coc2mqtt.health import Health
+from coc2mqtt.health import Health, Totals
+from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.errors import DamagedError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import OFFLINE, Bridge, HomeAssistantTopics
-from coc2mqtt.mqtt.broker import EmbeddedBroker
+from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session, TlsOptions
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
+from coc2mqtt.mqtt.errors import MqttError
 from coc2mqtt.mqtt.knock import port_is_open
-from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, iso_time
 from coc2mqtt.mqtt.replay import Replay
 from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.redaction import redactor_of
+from coc2mqtt.supervisor import cause_of, supervise
 from coc2mqtt.watch_list import WatchList
 
 if TYPE_CHECKING:
@@ -52,12 +56,14 @@ VERSION = importlib.metadata.version("coc2mqtt")
 _PRUNE_INTERVAL = 3600.0
 # How long a stop waits for events that are on their way (seconds); what is left then is sent at the next start.
 _DRAIN = 2.0
+# What ends the bridge with a sentence of its own, or is handled where it happens: none of it is a bug.
+_EXPECTED = (JournalError, EmbeddedBrokerError, MqttError)
 
 
 def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
     """Return how the broker is reached: the configured one, or the embedded one on its port.
 
-    Warns, once for each call, of TLS that protects nothing.
+    Warns, once for each call, of TLS that protects nothing, and of a password that seems to be quoted.
     """
     mqtt = settings.mqtt
     will = RetainedMessage(Topics(mqtt.base_topic).bridge("state"), OFFLINE)
@@ -71,6 +77,10 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
         _log.warning(
             "the broker's certificate is not verified, so whoever is in between can pose as the broker and read the"
             " password: set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
+        )
+    if mqtt.password_looks_quoted:
+        _log.warning(
+            "mqtt.password has quotes or blanks around it", hint="remove them if they are not part of the password"
         )
     return ConnectionOptions(
         mqtt.host,
@@ -117,12 +127,16 @@ class Service:
         self._loaded = loaded
         self._any_port = any_port
         self._started_at = time.time()
+        self._run_id = uuid.uuid4().hex
+        self._errors = InternalErrors(expected=_EXPECTED)
+        self._totals = Totals()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then stop polling, deliver what is on its way, say goodbye and close the journal.
 
-        Where the journal turns out to be damaged, it begins anew with an empty one. Raises JournalError,
-        EmbeddedBrokerError and whatever else ends the bridge.
+        Where the journal turns out to be damaged, it begins anew with an empty one. After a bug in a part that cannot
+        be contained, all parts but the journal and the embedded broker are rebuilt. Raises JournalError,
+        EmbeddedBrokerError, and TooManyFailuresError where rebuilding does not help.
         """
         async with contextlib.AsyncExitStack() as stack:
             journal = await stack.enter_async_context(_journal(self._settings))
@@ -132,14 +146,18 @@ class Service:
                 port = (await stack.enter_async_context(broker)).port
                 _log.info("no mqtt.host is set: the embedded broker serves this machine alone", port=port)
                 self._listening(port)
-            api = await stack.enter_async_context(api_client(self._settings))
-            while True:
-                try:
+            stack.enter_context(self._errors.of_callbacks())
+            await supervise(partial(self._run_once, journal, port, stop), stop, self._errors)
+
+    async def _run_once(self, journal: SqliteJournal, port: int | None, stop: asyncio.Event) -> None:
+        while True:
+            try:
+                async with api_client(self._settings) as api:
                     await self._run_with(journal, api, port, stop)
-                except DamagedError as error:
-                    await journal.start_afresh(error)
-                else:
-                    return
+            except DamagedError as error:
+                await journal.start_afresh(error)
+            else:
+                return
 
     async def _run_with(
         self, journal: SqliteJournal, api: ClashClient, embedded_port: int | None, stop: asyncio.Event
@@ -150,8 +168,11 @@ class Service:
             journal=journal,
             api=api,
             started_at=self._started_at,
+            run_id=self._run_id,
             published=self._published,
             embedded_port=embedded_port,
+            errors=self._errors,
+            totals=self._totals,
         )
         await parts.watches.load(settings.watch.watches())
         self._loaded()
@@ -164,8 +185,9 @@ class Service:
     async def _run(self, parts: _Parts, journal: Journal, stop: asyncio.Event) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                pruning = group.create_task(_prune(journal))
-                looking = group.create_task(parts.health.watch())
+                contain = self._errors.contain
+                pruning = group.create_task(keep_running("pruning", partial(_prune, journal), contain))
+                looking = group.create_task(keep_running("health", parts.health.watch, contain))
                 polling = group.create_task(parts.engine.run())
                 speaking = group.create_task(parts.connection.run())
                 _log.info("started", version=VERSION, watches=len(parts.engine.watches))
@@ -182,12 +204,14 @@ class Service:
                 await _drain(parts, journal)
                 speaking.cancel()
         except BaseExceptionGroup as group:
-            raise _cause(group) from None
+            raise cause_of(group, DamagedError, JournalError) from None
+        finally:
+            parts.note_totals(self._totals)
         _log.info("stopped")
 
 
 class _Parts:
-    """The parts of a bridge, put together."""
+    """The parts of a bridge, put together; they count on from ``totals``."""
 
     def __init__(
         self,
@@ -196,38 +220,62 @@ class _Parts:
         journal: Journal,
         api: ClashClient,
         started_at: float,
+        run_id: str,
         published: Callable[[str, bytes], None],
         embedded_port: int | None,
+        errors: InternalErrors,
+        totals: Totals,
     ) -> None:
         self._settings = settings
         self._journal = journal
         self._started_at = started_at
-        self._run_id = uuid.uuid4().hex
+        self._run_id = run_id
+        self._errors = errors
+        contain = errors.contain
         rng = random.SystemRandom()
         topics = Topics(settings.mqtt.base_topic)
         hass = settings.homeassistant
-        self.engine = Engine(api, journal, observer=self._committed, rng=rng)
+        self.engine = Engine(
+            api,
+            journal,
+            observer=self._committed,
+            rng=rng,
+            contain=contain,
+            bug=self._bug_in_comparing,
+            figures=totals.engine,
+        )
         self.watches = WatchList(journal, self.engine, changed=self._watch_changed, maximum=settings.watch.maximum)
-        patience = Patience(draw=rng.random)
-        self.delivery = delivery = Delivery(journal, topics, patience=patience, published=self._delivered)
+        patience = totals.patience
+        self.delivery = delivery = Delivery(
+            journal,
+            topics,
+            patience=patience,
+            published=self._delivered,
+            contain=contain,
+            figures=totals.delivery,
+        )
         self._published = published
         self._retained = RetainedState(
             journal,
             topics,
             watched=self.watches.find,
             polled_at=self.watches.polled_at,
+            reachable=lambda: self.engine.api_reachable,
             named=self.watches.named,
             discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
             if hass.enabled
             else None,
             patience=patience,
+            contain=contain,
         )
+        self._retained.refusals.count = totals.states_denied
         self._log_level = LogLevel(changed=self._level_changed)
         self._commands = Commands(
             self.watches,
             health=self._report,
-            replay=Replay(journal, noted=delivery.noted),
+            replay=Replay(journal, noted=delivery.noted, contain=contain),
             log_level=self._log_level,
+            contain=contain,
         )
         rivals = Rivals(topics, instance=settings.instance, run_id=self._run_id)
         sweep = Sweep(
@@ -237,6 +285,7 @@ class _Parts:
             watched=self.watches.find,
             # amqtt sends whoever comes all that is retained under whatever anybody has ever subscribed to.
             empty=embedded_port is not None,
+            contain=contain,
         )
         self._bridge = Bridge(
             topics,
@@ -250,7 +299,12 @@ class _Parts:
             health=self._report,
             home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
             rng=rng,
+            # The embedded broker sends everything that is guarded to every client, and serves this machine alone.
+            guarded=embedded_port is None,
+            contain=contain,
+            figures=totals.requests,
         )
+        errors.changed = self._bridge.report
         options = connection_options(settings, embedded_port=embedded_port)
         last_words = () if options.will is None else (options.will,)
         self.connection = Connection(
@@ -259,6 +313,7 @@ class _Parts:
             last_words=last_words,
             rival_is_there=rivals.is_there,
             knock=partial(port_is_open, options.host, options.port),
+            connections=totals.connections,
         )
         self.health = Health(
             journal=journal,
@@ -267,8 +322,11 @@ class _Parts:
             delivery=delivery,
             retained=self._retained,
             requests=self._bridge.figures,
+            guard=self._bridge.guard,
             patience=patience,
+            internal_errors=errors,
             started_at=started_at,
+            redact=redactor_of(settings),
         )
 
     async def _report(self) -> HealthPayload:
@@ -291,6 +349,13 @@ class _Parts:
             commands=self._commands.names,
             log_level=self._log_level.name,
         )
+
+    def note_totals(self, totals: Totals) -> None:
+        """Note what the parts that are built next count on from, and cannot be shared."""
+        totals.states_denied, totals.connections = self._retained.refusals.count, self.connection.connections
+
+    def _bug_in_comparing(self, error: Exception, resource: Resource) -> None:
+        self._errors.report(error, "comparing", kind=resource.kind.value, tag=resource.tag)
 
     def _level_changed(self) -> None:
         self._bridge.info_changed()
@@ -338,14 +403,3 @@ def _journal(settings: Settings) -> SqliteJournal:
         max_pending=kept.max_pending,
         max_pending_age=kept.max_pending_age,
     )
-
-
-def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return what ended the group: of the journal's trouble the damage, which can be dealt with."""
-    for kind in (DamagedError, JournalError, BaseException):
-        found: BaseException | None = group.subgroup(kind)
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        if found is not None:
-            return found
-    return group

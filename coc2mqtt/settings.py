@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FilePath,
-    SecretStr,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -29,140 +15,38 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
-from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
-from coc2mqtt.durations import DURATION, read_duration
+from coc2mqtt.clash.client import DEFAULT_BASE_URL
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import CLAN_INTERVAL, MINIMUM_INTERVAL, PLAYER_INTERVAL, WAR_INTERVAL, Watch
-from coc2mqtt.mqtt.topics import check_topic
+from coc2mqtt.events.watch import CLAN_INTERVAL, PLAYER_INTERVAL, WAR_INTERVAL, Watch
+from coc2mqtt.setting_types import (
+    BaseUrl,
+    Duration,
+    ExistingFile,
+    Fields,
+    Host,
+    JournalPath,
+    Number,
+    Password,
+    PendingAge,
+    Port,
+    ProtocolName,
+    Seconds,
+    ServerName,
+    Tag,
+    Tokens,
+    Topic,
+    Username,
+    WebsocketPath,
+    read_list,
+    read_watch,
+    unquote,
+)
 
 PREFIX = "COC2MQTT_"
 # A secret's variable, and where it stands in the file; with _FILE behind it, it names a file that holds the secret.
 SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD": ("mqtt", "password")}
-
-# The same as for watches that are asked for over MQTT (seconds).
-_LONGEST_INTERVAL = 7 * 24 * 3600.0
-_LONGEST_LOGIN = 65_535
-# What goes into the first line of an HTTP request as it is.
-_PATH = re.compile(r"/[!-~]*")
-
-
-# What the functions below raise is read behind the key that it concerns: "mqtt.port must be a number".
-
-
-def _read_tag(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"is {value!r}, which YAML does not read as text: put the tag in quotes")  # noqa: TRY004 - pydantic wants a ValueError
-    try:
-        return normalize_tag(value)
-    except InvalidTagError as error:
-        raise ValueError(str(error)) from None
-
-
-def _read_number(value: object) -> object:
-    # pydantic takes true for 1.
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004 - pydantic wants a ValueError
-    return value
-
-
-def _read_pending_age(value: timedelta) -> timedelta:
-    # A broker that is restarted would lose what it should have heard of.
-    if value < timedelta(minutes=1):
-        raise ValueError("must be at least 1m")
-    return value
-
-
-def _read_list(value: object) -> object:
-    """Take a list from the environment as JSON, or as text with commas or line breaks in between."""
-    if not isinstance(value, str):
-        return value
-    if not value.lstrip().startswith(("[", "{")):
-        return [item.strip() for item in re.split(r"[,\n]", value) if item.strip()]
-    try:
-        data = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        # Without a word of what it holds: it may be tokens.
-        raise ValueError('begins like JSON but is none: write it like ["a", "b"], or simply a, b') from None
-    return data if isinstance(data, list) else [data]
-
-
-def _read_watch(value: object) -> object:
-    """Let a bare tag stand for a watch with the defaults."""
-    return value if isinstance(value, dict | BaseModel) else {"tag": value}
-
-
-def _read_topic(value: str) -> str:
-    check_topic(value)
-    return value
-
-
-def _read_host(value: str) -> str:
-    if "/" in value or re.fullmatch(r"[^:]*:\d+", value):
-        raise ValueError(
-            f"is {value!r}: it must be a name or an address alone, the port goes into mqtt.port, TLS into mqtt.tls"
-        )
-    return value
-
-
-def _read_journal_path(value: Path) -> Path:
-    if "\0" in str(value):
-        raise ValueError("holds a NUL character: name a file")
-    return value
-
-
-def _read_login(value: str) -> str:
-    # Without a word of what it holds: it may be the password. Lone surrogates are what Python makes of bytes in the
-    # environment that are no UTF-8.
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise ValueError("is no text in UTF-8: write it as such") from None
-    if size > _LONGEST_LOGIN:
-        raise ValueError(f"is longer than the {_LONGEST_LOGIN} bytes that MQTT has room for")
-    return value
-
-
-def _read_password(value: SecretStr) -> SecretStr:
-    _read_login(value.get_secret_value())
-    return value
-
-
-def _read_base_url(value: str) -> str:
-    ClashClient([SecretStr("any")], base_url=value)
-    return value
-
-
-def _read_tokens(value: list[SecretStr]) -> list[SecretStr]:
-    if value:
-        ClashClient(value)
-    return value
-
-
-def _read_path(value: str) -> str:
-    if not _PATH.fullmatch(value):
-        raise ValueError(f"{value!r} is no path of a URL: write it such as /mqtt")
-    return value
-
-
-def _read_server_name(value: str) -> str:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=value)
-    except ValueError:
-        raise ValueError(f"{value!r} is no name of a host: write it such as broker.example.org") from None
-    return value
-
-
-Tag = Annotated[str, BeforeValidator(_read_tag)]
-Topic = Annotated[str, AfterValidator(_read_topic)]
-Seconds = Annotated[float, BeforeValidator(_read_number), Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL)]
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(read_duration),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": DURATION.pattern}]}),
-]
-Fields = Annotated[frozenset[str] | None, BeforeValidator(_read_list)]
-Tokens = Annotated[list[SecretStr], NoDecode, BeforeValidator(_read_list), AfterValidator(_read_tokens)]
+# Whose quotes and blanks may be meant.
+_VERBATIM = {f"{PREFIX}MQTT__PASSWORD".lower()}
 
 
 class _Section(BaseModel):
@@ -173,9 +57,9 @@ class _Section(BaseModel):
 class ApiSettings(_Section):
     """How the Clash of Clans API is reached; the pace is per token."""
 
-    base_url: Annotated[str, AfterValidator(_read_base_url)] = DEFAULT_BASE_URL
+    base_url: BaseUrl = DEFAULT_BASE_URL
     tokens: Tokens = []
-    requests_per_second: Annotated[float, BeforeValidator(_read_number)] = Field(default=25, gt=0, le=1000)
+    requests_per_second: Annotated[float, Number] = Field(default=25, gt=0, le=1000)
 
 
 class TlsSettings(_Section):
@@ -185,17 +69,17 @@ class TlsSettings(_Section):
     """
 
     enabled: bool = False
-    ca_file: FilePath | None = None
-    cert_file: FilePath | None = None
-    key_file: FilePath | None = None
+    ca_file: ExistingFile | None = None
+    cert_file: ExistingFile | None = None
+    key_file: ExistingFile | None = None
     verify: bool = True
-    server_name: Annotated[str, AfterValidator(_read_server_name)] | None = None
+    server_name: ServerName | None = None
 
     @model_validator(mode="after")
     def _in_use(self) -> Self:
         # The password would travel in the clear, and nobody would notice.
         if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
-            raise ValueError("names files but is not enabled: set mqtt.tls.enabled to true, or remove the files")
+            raise ValueError("has files but is not enabled: set mqtt.tls.enabled to true, or remove the files")
         if not self.enabled and self.server_name:
             raise ValueError("has a server_name but is not enabled: set mqtt.tls.enabled to true, or remove it")
         if self.key_file and not self.cert_file:
@@ -209,31 +93,47 @@ class MqttSettings(_Section):
     ``keepalive`` is the seconds within which a broker that fell silent is given up, ``path`` is for websockets alone.
     """
 
-    host: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_read_host)] | None = (
-        None
-    )
-    port: Annotated[int, BeforeValidator(_read_number)] = Field(default=1883, ge=1, le=65535)
-    username: Annotated[str, AfterValidator(_read_login)] | None = None
-    password: Annotated[SecretStr, AfterValidator(_read_password)] | None = None
+    host: Host | None = None
+    port: Port = 1883
+    username: Username | None = None
+    password: Password | None = None
     base_topic: Topic = "coc"
-    # `protocol: 5` is a number in YAML.
-    protocol: Annotated[
-        Literal["auto", "5", "3.1.1"],
-        BeforeValidator(
-            lambda value: "5" if value == 5 else value,  # noqa: PLR2004 - it is MQTT's
-            json_schema_input_type=Literal["auto", "5", "3.1.1", 5],
-        ),
-    ] = "auto"
+    protocol: ProtocolName = "auto"
     transport: Literal["tcp", "websockets"] = "tcp"
-    path: Annotated[str, AfterValidator(_read_path)] = "/mqtt"
-    keepalive: Annotated[int, BeforeValidator(_read_number)] = Field(default=30, ge=5, le=3600)
+    path: WebsocketPath = "/mqtt"
+    keepalive: Annotated[int, Number] = Field(default=30, ge=5, le=3600)
     tls: TlsSettings = TlsSettings()
 
     @model_validator(mode="after")
-    def _password_with_username(self) -> Self:
+    def _whole(self) -> Self:
+        if self.host is None:
+            self._refuse_without_host()
         if self.password is not None and self.username is None:
-            raise ValueError("has a password but no username: set mqtt.username")
+            raise ValueError("mqtt.username: is missing beside mqtt.password: set it, or remove the password")
         return self
+
+    @property
+    def password_looks_quoted(self) -> bool:
+        """Whether the password begins and ends with quotes or blanks, which may come from an env file."""
+        password = "" if self.password is None else self.password.get_secret_value()
+        return password not in {unquote(password), ""}
+
+    def _refuse_without_host(self) -> None:
+        """Refuse what says that another broker than the embedded one was meant."""
+        meant = {
+            "username": self.username is not None,
+            "password": self.password is not None,
+            "tls.enabled": self.tls.enabled,
+            "transport": self.transport != "tcp",
+            # The port alone is the embedded broker's, unless the host was named and left empty.
+            "port": "host" in self.model_fields_set and "port" in self.model_fields_set,
+        }
+        for key, is_meant in meant.items():
+            if is_meant:
+                raise ValueError(
+                    f"mqtt.host: is empty beside mqtt.{key}: name the broker, or remove mqtt.{key} to use the embedded"
+                    " broker"
+                )
 
 
 class HomeAssistantSettings(_Section):
@@ -285,18 +185,18 @@ class MaintenanceSettings(_Section):
     probe_tag: Tag = "#JY9J2Y99"
 
 
-ClanWatch = Annotated[ClanWatchSettings, BeforeValidator(_read_watch, json_schema_input_type=ClanWatchSettings | str)]
+ClanWatch = Annotated[ClanWatchSettings, BeforeValidator(read_watch, json_schema_input_type=ClanWatchSettings | str)]
 PlayerWatch = Annotated[
-    PlayerWatchSettings, BeforeValidator(_read_watch, json_schema_input_type=PlayerWatchSettings | str)
+    PlayerWatchSettings, BeforeValidator(read_watch, json_schema_input_type=PlayerWatchSettings | str)
 ]
 
 
 class WatchSettings(_Section):
     """What is watched from the start, and how much commands may add to it, all in all."""
 
-    maximum: Annotated[int, BeforeValidator(_read_number)] = Field(default=1000, ge=1)
-    clans: Annotated[list[ClanWatch], NoDecode, BeforeValidator(_read_list)] = []
-    players: Annotated[list[PlayerWatch], NoDecode, BeforeValidator(_read_list)] = []
+    maximum: Annotated[int, Number] = Field(default=1000, ge=1)
+    clans: Annotated[list[ClanWatch], NoDecode, BeforeValidator(read_list)] = []
+    players: Annotated[list[PlayerWatch], NoDecode, BeforeValidator(read_list)] = []
     maintenance: MaintenanceSettings = MaintenanceSettings()
 
     @model_validator(mode="after")
@@ -304,7 +204,7 @@ class WatchSettings(_Section):
         seen = set[tuple[Kind, str]]()
         for watch in self.watches():
             if (watch.kind, watch.tag) in seen:
-                raise ValueError(f"names the {watch.kind} {watch.tag} twice: keep one of the two")
+                raise ValueError(f"has the {watch.kind} {watch.tag} twice: remove one of them")
             seen.add((watch.kind, watch.tag))
         return self
 
@@ -316,12 +216,10 @@ class WatchSettings(_Section):
 class JournalSettings(_Section):
     """The file that remembers, and how much of it."""
 
-    path: Annotated[Path, AfterValidator(_read_journal_path)] = Path("coc2mqtt.db")
+    path: JournalPath = Path("coc2mqtt.db")
     keep_delivered: Duration = Field(default=timedelta(days=7), json_schema_extra={"default": "7d"})
-    max_pending: Annotated[int, BeforeValidator(_read_number)] = Field(default=100_000, ge=1, le=100_000_000)
-    max_pending_age: Annotated[Duration, AfterValidator(_read_pending_age)] = Field(
-        default=timedelta(days=7), json_schema_extra={"default": "7d"}
-    )
+    max_pending: Annotated[int, Number] = Field(default=100_000, ge=1, le=100_000_000)
+    max_pending_age: PendingAge = Field(default=timedelta(days=7), json_schema_extra={"default": "7d"})
 
 
 class LogSettings(_Section):
@@ -367,7 +265,9 @@ class Settings(BaseSettings):
             # It would take these for keys of a section; who loads the settings reads the files.
             files = {f"{name}_FILE".lower() for name in SECRETS}
             env_settings.env_vars = {
-                name: value for name, value in env_settings.env_vars.items() if name.lower() not in files
+                name: value and (value.rstrip("\r\n") if name.lower() in _VERBATIM else unquote(value))
+                for name, value in env_settings.env_vars.items()
+                if name.lower() not in files
             }
         return env_settings, init_settings
 

@@ -39,7 +39,7 @@ class WatchList:
         self._engine = engine
         self._changed = changed
         self._maximum = maximum
-        self._configured: set[tuple[Kind, str]] = set()
+        self._configured: dict[tuple[Kind, str], Watch] = {}
         # So that a list of a thousand is not a thousand snapshots to read.
         self._names: dict[Resource, str | None] = {}
 
@@ -49,7 +49,7 @@ class WatchList:
         A snapshot that no watch needs any more is told as changed: what is published of it is to be taken away.
         """
         by_key = {(watch.kind, watch.tag): watch for watch in configured}
-        self._configured = set(by_key)
+        self._configured = by_key
         wanted = _merge(by_key, await self._journal.watches())
         stored = dict.fromkeys(await self._journal.resources())
         stored.pop(API, None)
@@ -95,9 +95,13 @@ class WatchList:
             )
         polled = set() if before is None else {resource for resource, _ in before.resources()}
         anew = [resource for resource, _ in watch.resources() if resource not in polled]
-        await self._journal.save_watch(watch, anew=anew)
-        self._engine.watch(watch)
-        self._changed(watch)
+        try:
+            await self._journal.save_watch(watch, anew=anew)
+            self._engine.watch(watch)
+            self._changed(watch)
+        except Exception:
+            await self._realign(watch.kind, watch.tag)
+            raise
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
         """Stop watching for good; returns whether it was watched. Whoever hears of it forgets the snapshots."""
@@ -107,15 +111,31 @@ class WatchList:
         watch = self.find(kind, tag)
         if watch is None:
             return False
-        if (kind, tag) in self._configured:
-            await self._journal.remove_watch(kind, tag)
-        else:
-            # Nothing would bring it back, and what was ever watched must not pile up.
-            await self._journal.forget_watch(kind, tag)
-        self._engine.unwatch(kind, tag)
-        self._names.pop(Resource(kind, tag), None)
-        self._changed(watch)
+        try:
+            if (kind, tag) in self._configured:
+                await self._journal.remove_watch(kind, tag)
+            else:
+                # Nothing would bring it back, and what was ever watched must not pile up.
+                await self._journal.forget_watch(kind, tag)
+            self._engine.unwatch(kind, tag)
+            self._names.pop(Resource(kind, tag), None)
+            self._changed(watch)
+        except Exception:
+            await self._realign(kind, tag)
+            raise
         return True
+
+    async def _realign(self, kind: Kind, tag: str) -> None:
+        """Poll what the journal says of a watch: a bug may have come between storing a change and making it."""
+        stored = {(one.kind, one.tag): one.watch for one in await self._journal.watches()}
+        key = kind, tag
+        wanted = stored[key] if key in stored else self._configured.get(key)
+        if wanted is None:
+            self._engine.unwatch(kind, tag)
+            self._names.pop(Resource(kind, tag), None)
+        elif wanted != self.find(kind, tag):
+            self._engine.watch(wanted)
+        self._changed(wanted or Watch(kind, tag, MINIMUM_INTERVAL))
 
     def poll_now(self, kind: Kind, tag: str) -> None:
         """Make what a watch polls due at once."""

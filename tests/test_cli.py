@@ -107,6 +107,11 @@ async def test_it_can_be_run_as_a_module_and_tells_its_version() -> None:
     assert (await command("version")).out == "0.1.0\n"
 
 
+def test_version_option_prints_the_version() -> None:
+    ended = CliRunner().invoke(app, ["--version"])
+    assert (ended.exit_code, ended.stdout) == (0, "0.1.0\n")
+
+
 @pytest.mark.parametrize("name", ["run", "check", "healthcheck"])
 def test_a_wrong_file_ends_every_command_before_it_begins(name: str, write: Write) -> None:
     ended = CliRunner().invoke(app, [name, "--config", write({"mqtt": {"hots": "a"}})])
@@ -114,7 +119,7 @@ def test_a_wrong_file_ends_every_command_before_it_begins(name: str, write: Writ
     assert ended.stdout == ""
     assert ended.stderr.startswith("coc2mqtt: ")
     assert ended.stderr.count("\n") == 1
-    assert "mqtt.hots is no setting" in ended.stderr
+    assert "unknown setting mqtt.hots" in ended.stderr
 
 
 @pytest.mark.process
@@ -126,7 +131,7 @@ async def test_a_file_that_is_not_there_is_one_sentence() -> None:
 def test_without_a_token_nothing_is_run() -> None:
     ended = CliRunner().invoke(app, ["run"])
     assert ended.exit_code == 2
-    assert ended.stderr.startswith("coc2mqtt: api.tokens is empty: create a token")
+    assert ended.stderr.startswith("coc2mqtt: api.tokens: is empty: create a token")
 
 
 @pytest.mark.process
@@ -162,7 +167,8 @@ async def test_without_the_embedded_broker_it_is_told_how_to_get_it(name: str, t
     variables = {"COC2MQTT_API__TOKENS": TOKEN, "COC2MQTT_JOURNAL__PATH": str(tmp_path / "a.db")}
     ended = await command(name, **variables, **without("amqtt", tmp_path))
     assert ended.status == 1
-    assert ended.err.startswith("coc2mqtt: the embedded broker is not installed: run pip install 'coc2mqtt[embedded]'")
+    said = f"coc2mqtt: the embedded broker is not installed: run {sys.executable} -m pip install 'amqtt"
+    assert ended.err.startswith(said)
     assert ended.err.count("\n") == 1
 
 
@@ -214,9 +220,13 @@ def test_the_configuration_in_effect_is_shown_without_its_secrets(
     assert settings["api"]["tokens"] == ["**********"]
     assert TOKEN not in shown.output
     assert PASSWORD not in shown.output
-    # What is shown is a configuration file again.
-    again = CliRunner().invoke(app, ["config", "show", "--config", write(settings)])
-    assert again.stdout == shown.stdout
+
+
+@pytest.mark.parametrize("mqtt", [{"host": "a", "username": "me", "password": PASSWORD}, {"port": 1884}])
+def test_shown_configuration_is_a_configuration_file(write: Write, mqtt: dict[str, Any]) -> None:
+    shown = CliRunner().invoke(app, ["config", "show", "--config", write({"mqtt": mqtt})])
+    again = CliRunner().invoke(app, ["config", "show", "--config", write(yaml.safe_load(shown.stdout))])
+    assert (again.exit_code, again.stdout) == (0, shown.stdout)
 
 
 def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,3 +367,62 @@ async def test_a_health_check_of_a_broker_that_hangs_ends_in_time(write: Write, 
         f"unhealthy: the broker at 127.0.0.1:{silent} does not answer within 0.5 s: see whether it runs, and its log\n"
     )
     assert ended == Ended(1, "", said)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("arguments", ["config schema", "schema"])
+async def test_command_whose_reader_is_gone_ends_well_and_in_silence(arguments: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "coc2mqtt", *arguments.split()), stdout=writer, stderr=asyncio.subprocess.PIPE
+        )
+        _, err = await process.communicate()
+    finally:
+        os.close(writer)
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.process
+async def test_command_whose_output_cannot_be_written_fails_in_one_sentence() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "coc2mqtt", "config", "schema"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err == b"coc2mqtt: the output cannot be written (no space left on device): redirect it elsewhere\n"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+async def test_error_that_nobody_can_read_keeps_its_exit_status(closed: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "coc2mqtt", "run", "--config", "/no/file")
+    )
+    assert await process.wait() == 2
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+async def test_characters_that_the_terminal_lacks_are_replaced(write: Write, encoding: str) -> None:
+    path = write({"mqtt": {"base_topic": "clans-\N{CROSSED SWORDS}-ü"}})
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    process = await begin("config", "show", "--config", path, **variables)
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert "clans-\N{CROSSED SWORDS}-ü".encode(encoding, errors="replace") in out
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_error_with_characters_that_the_terminal_lacks_is_shown(write: Write, encoding: str) -> None:
+    path = write({"log": {"level": "\N{CROSSED SWORDS}"}})
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    for arguments in (["check", "--config", path], ["run", "--config", f"{path}-\N{CROSSED SWORDS}"]):
+        process = await begin(*arguments, **variables)
+        out, err = await process.communicate()
+        assert (process.returncode, out) == (2, b"")
+        assert err.startswith(b"coc2mqtt: ")
+        assert err.count(b"\n") == 1

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from coc2mqtt.events.engine import EngineFigures
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.health import Health
+from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.connection import ConnectionStatus
 from coc2mqtt.mqtt.delivery import DeliveryFigures
@@ -44,6 +46,7 @@ class Bridge:
                 polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll=START
             ),
             api_status=ApiStatus.OK,
+            api_message=None,
             overdue=0,
             overdue_seconds=0.0,
             probe_interval=30.0,
@@ -52,15 +55,20 @@ class Bridge:
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
         self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
-        self.counts = JournalCounts(pending=0, oldest_pending=None, delivered=9, dropped=4, last_seq=13)
+        self.guard = SimpleNamespace(restored=12, problem=None)
+        self.refusals = SimpleNamespace(count=6, problem=None)
+        self.errors = InternalErrors(uptime=lambda: self.now)
+        self.counts = JournalCounts(pending=0, oldest_pending=None, dropped=4, last_seq=13)
         parts: Any = {
             "journal": SimpleNamespace(counts=self._count),
             "engine": self.engine,
             "connection": self.connection,
             "delivery": self.delivery,
-            "retained": SimpleNamespace(denied=6),
+            "retained": SimpleNamespace(refusals=self.refusals),
             "requests": RequestFigures(dropped=8),
+            "guard": self.guard,
             "patience": SimpleNamespace(deferred=11),
+            "internal_errors": self.errors,
         }
         self.health = Health(**parts, started_at=START, clock=lambda: self.now, uptime=lambda: self.now)
         self.now += 1.0
@@ -86,7 +94,7 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 async def test_every_figure_is_told(bridge: Bridge) -> None:
-    bridge.counts = JournalCounts(pending=3, oldest_pending=START - 9, delivered=9, dropped=4, last_seq=13)
+    bridge.counts = JournalCounts(pending=3, oldest_pending=START - 9, dropped=4, last_seq=13)
     assert (await bridge.health.payload()).model_dump() == {
         "healthy": True,
         "problems": [],
@@ -111,10 +119,13 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "denied": 0,
         "states_denied": 6,
         "deferred": 11,
+        "restored": 12,
         "requests_dropped": 8,
         "queue": 3,
         "queue_age_seconds": 10.0,
         "dropped": 4,
+        "events_skipped": 0,
+        "internal_errors": 0,
         "last_event": {
             "event_type": "member_left",
             "tag": "#2PP",
@@ -173,6 +184,35 @@ async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
     assert await bridge.problems() == []
 
 
+@pytest.mark.parametrize("status", [ApiStatus.UNREACHABLE, ApiStatus.DENIED, None])
+async def test_api_without_usable_response_is_a_problem_after_three_minutes(
+    bridge: Bridge, status: ApiStatus | None
+) -> None:
+    bridge.engine.api_status, bridge.engine.api_message = status, "an HTML page"
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 181, 8
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 182, 9
+    state = status or "unknown"
+    assert await bridge.problems() == [f"no usable response from the API for 181 s ({state}): an HTML page"]
+    bridge.engine.api_status = ApiStatus.OK
+    assert await bridge.problems() == []
+
+
+async def test_api_in_maintenance_for_long_is_not_a_problem(bridge: Bridge) -> None:
+    bridge.engine.api_status, bridge.engine.api_message = ApiStatus.MAINTENANCE, "the game is in maintenance"
+    assert await bridge.problems() == []
+    bridge.now, bridge.engine.figures.polls = START + 7200, 8
+    assert await bridge.problems() == []
+
+
+async def test_api_that_nothing_asks_is_not_a_problem(bridge: Bridge) -> None:
+    bridge.engine.api_status, bridge.engine.shortest_interval, bridge.engine.probe_interval = None, math.inf, None
+    assert await bridge.problems() == []
+    bridge.now = START + 7200
+    assert await bridge.problems() == []
+
+
 async def test_a_broker_that_is_away_for_a_minute_is_a_problem_with_its_reason(bridge: Bridge) -> None:
     bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="nothing accepts connections")
     assert await bridge.problems() == []
@@ -195,7 +235,7 @@ async def test_that_another_one_has_taken_over_is_a_problem_at_once(bridge: Brid
 
 async def test_that_an_event_is_not_published_for_a_minute_is_a_problem(bridge: Bridge) -> None:
     def waiting(oldest: float) -> JournalCounts:
-        return JournalCounts(pending=3, oldest_pending=oldest, delivered=0, dropped=0, last_seq=3)
+        return JournalCounts(pending=3, oldest_pending=oldest, dropped=0, last_seq=3)
 
     # However old the events are: what waited through an outage is being sent.
     bridge.counts = waiting(START - 7200)
@@ -217,7 +257,7 @@ async def test_an_event_that_came_this_moment_is_no_problem(bridge: Bridge) -> N
     assert await bridge.problems() == []
     bridge.now = START + 600
     bridge.engine.figures.polls += 1
-    bridge.counts = JournalCounts(pending=1, oldest_pending=START + 600, delivered=0, dropped=0, last_seq=3)
+    bridge.counts = JournalCounts(pending=1, oldest_pending=START + 600, dropped=0, last_seq=3)
     assert await bridge.problems() == []
 
 
@@ -229,6 +269,37 @@ async def test_that_the_broker_refuses_events_is_a_problem_for_ten_minutes(bridg
     assert await bridge.problems() == said
     bridge.now, bridge.engine.figures.polls = START + 602, 9
     assert await bridge.problems() == []
+
+
+async def test_retained_message_that_the_broker_refuses_is_a_problem_while_it_does(bridge: Bridge) -> None:
+    bridge.refusals.problem = "the broker refuses 1 retained messages"
+    assert await bridge.problems() == ["the broker refuses 1 retained messages"]
+    bridge.refusals.problem = None
+    assert await bridge.problems() == []
+
+
+async def test_connection_lost_ten_times_in_ten_minutes_is_a_problem(bridge: Bridge) -> None:
+    problems = []
+    for reconnects in range(21):
+        bridge.connection.status = ConnectionStatus(
+            connected=True, since=START, reconnects=reconnects, last_error="it broke off"
+        )
+        bridge.now += 30
+        bridge.engine.figures.polls += 1
+        problems += await bridge.problems()
+    assert problems == [
+        f"the connection to the broker was lost {losses} times in ten minutes: it broke off" for losses in range(10, 21)
+    ]
+    bridge.now += 601
+    bridge.engine.figures.polls += 1
+    assert await bridge.problems() == []
+
+
+async def test_broker_restarted_five_times_in_a_minute_is_no_problem(bridge: Bridge) -> None:
+    for reconnects in range(6):
+        bridge.connection.status = ConnectionStatus(connected=True, since=START, reconnects=reconnects, last_error="x")
+        bridge.now += 12
+        assert await bridge.problems() == []
 
 
 @pytest.mark.looptime
@@ -255,3 +326,30 @@ async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def test_internal_error_is_a_problem_for_ten_minutes(
+    bridge: Bridge, lines: list[MutableMapping[str, Any]]
+) -> None:
+    bridge.errors.report(KeyError("a bug"), "poll")
+    bridge.now += 1.0
+    bridge.errors.report(KeyError("a bug"), "poll")
+    assert await bridge.problems() == ["internal errors, 2 so far: see the log, and report the traceback"]
+    assert (await bridge.health.payload()).internal_errors == 2
+    bridge.now += 599.0
+    assert await bridge.problems()
+    bridge.now += 1.0
+    assert not [problem for problem in await bridge.problems() if "internal" in problem]
+    assert (await bridge.health.payload()).internal_errors == 2
+    assert len(lines) == 2
+
+
+async def test_last_event_that_cannot_be_encoded_hides_no_other_figure(
+    bridge: Bridge, lines: list[MutableMapping[str, Any]]
+) -> None:
+    record = replace(LAST.record, timestamp="no time")  # type: ignore[arg-type]
+    bridge.delivery.last = replace(LAST, record=record)
+    for _ in range(3):
+        payload = await bridge.health.payload()
+        assert (payload.last_event, payload.internal_errors, payload.published) == (None, 1, 9)
+    assert len(lines) == 1

@@ -16,7 +16,7 @@ class Answer:
     """A good answer of the API.
 
     ``body`` is the JSON as it came, so that an unchanged answer is known by its digest and costs no decoding.
-    ``max_age`` is for how many seconds the API will go on saying the same, 0 if it did not say.
+    ``max_age`` is for how many seconds the API will go on saying the same, 0 if it did not say; at most 15 minutes.
     """
 
     status: int
@@ -38,5 +38,4 @@ class Answer:
         return BadAnswerError(
             f"the API's answer is {found}: look again later, and check api.base_url if it stays so",
             status=self.status,
-            max_age=self.max_age,
         )

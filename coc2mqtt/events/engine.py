@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from coc2mqtt.containment import LONGEST_DELAY_S, propagate, retry_delay
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poller import PollContext, log_bug
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.rate import Rate
 from coc2mqtt.events.resource import API, Kind, Resource
@@ -22,9 +24,10 @@ from coc2mqtt.events.scheduler import Again, Scheduler
 from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.clash.protocol import ClashApi
+    from coc2mqtt.containment import Contain
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.poller import Polled, Poller
     from coc2mqtt.events.store import Store
@@ -32,21 +35,33 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
+# So many polls in a row that hit a bug, without a good one in between: what they share is broken, such as the client.
+_MOST_BUGS_IN_A_ROW = 10
+
 
 class _Counted:
     """The polls of one resource, each counted; there are tens of thousands of these."""
 
-    __slots__ = ("_count", "_poller", "_resource")
+    __slots__ = ("_bugs", "_engine", "_poller", "_resource")
 
-    def __init__(
-        self, count: Callable[[Resource, Polled], Again], resource: Resource, poller: Poller | ApiPoller
-    ) -> None:
-        self._count = count
+    def __init__(self, engine: Engine, resource: Resource, poller: Poller | ApiPoller) -> None:
+        self._engine = engine
         self._resource = resource
         self._poller = poller
+        # Polls in a row that hit a bug.
+        self._bugs = 0
 
     async def __call__(self) -> Again:
-        return self._count(self._resource, await self._poller.poll())
+        engine, resource = self._engine, self._resource
+        with engine.contain("poll", kind=resource.kind.value, tag=resource.tag):
+            again = engine.count(resource, await self._poller.poll())
+            self._bugs = 0
+            return again
+        self._bugs += 1
+        await engine.recover(resource)
+        delay = retry_delay(self._bugs)
+        # Soon, because most bugs need a rare moment; one that stays comes at the interval, at most once a minute.
+        return Again(0.0, wanted=delay if delay < LONGEST_DELAY_S else math.inf, backoff=delay)
 
 
 @dataclass(slots=True)
@@ -69,28 +84,41 @@ class Engine:
     ``observer`` is called with each resource of which a new snapshot was committed. Watches can be added and removed
     at any time within a running event loop. While the API is in maintenance, unreachable or denies the token, only
     the probe asks it, if ``watch_api`` set one up.
+
+    ``contain`` guards each poll: after a bug, that resource alone is left for 1 to 60 s. ``bug`` is called with a bug
+    in comparing, whose response is ignored. ``figures`` go on from an earlier engine's.
     """
 
     def __init__(
         self,
-        api: ClashClient,
+        api: ClashApi,
         store: Store,
         *,
         observer: Callable[[Resource], None] = lambda _: None,
         now: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        contain: Contain = propagate,
+        bug: Callable[[Exception, Resource], None] = log_bug,
+        figures: EngineFigures | None = None,
     ) -> None:
         self._observer = observer
-        self._monitor = ApiMonitor(store, now=now, changed=self._api_changed, suspected=self._api_suspected)
-        self._context = PollContext(api, store, self._monitor, now)
+        self._monitor = ApiMonitor(
+            store,
+            now=now,
+            changed=self._api_changed,
+            suspected=self._api_suspected,
+            resources=lambda: self._scheduler.resources,
+        )
+        self._context = PollContext(api, store, self._monitor, now, bug=bug)
+        self.contain = contain
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
         self._kinds: Counter[Kind] = Counter()
-        # One for all resources.
-        self._count = self._take_note
+        self._bugs_in_a_row = 0
         self._running = self._too_much = False
+        self._asked = 0
         self._rate = Rate(now())
-        self.figures = EngineFigures()
+        self.figures = figures or EngineFigures()
         self.probe_interval: float | None = None
 
     @property
@@ -115,8 +143,18 @@ class Engine:
 
     @property
     def api_status(self) -> ApiStatus | None:
-        """The API's status, None before anything was asked."""
+        """The API's status, None until a usable response, or enough failures, have decided it."""
         return self._monitor.status
+
+    @property
+    def api_message(self) -> str | None:
+        """What is wrong with the API and what to do, None while nothing is."""
+        return self._monitor.message
+
+    @property
+    def api_reachable(self) -> bool:
+        """Whether the API gives usable responses, as far as known; a maintenance passes by itself and counts as yes."""
+        return self._monitor.status not in (ApiStatus.UNREACHABLE, ApiStatus.DENIED)
 
     @property
     def overdue(self) -> int:
@@ -145,7 +183,7 @@ class Engine:
         for resource, interval in watch.resources():
             poller = self._poller(resource.kind, watch, interval)
             pollers.append(poller)
-            self._scheduler.add(resource, interval, _Counted(self._count, resource, poller))
+            self._scheduler.add(resource, interval, _Counted(self, resource, poller))
         self._watched[watch.kind, watch.tag] = watch, tuple(pollers)
         self._kinds[watch.kind] += 1
         if self._running:
@@ -176,10 +214,10 @@ class Engine:
 
     def watch_api(self, *, interval: float, probe_tag: str) -> None:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
-        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag)
+        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag, another=self._ask_another)
         self._monitor.probing = True
         self.probe_interval = interval
-        self._scheduler.add(API, interval, _Counted(self._count, API, probe), probe=True)
+        self._scheduler.add(API, interval, _Counted(self, API, probe), probe=True)
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return what is watched under a kind and a tag, None where nothing is."""
@@ -214,7 +252,7 @@ class Engine:
         if kind is Kind.CLAN:
             return ClanPoller(self._context, watch.tag, interval=interval, members=watch.members)
         if kind is Kind.WAR:
-            return WarPoller(self._context, watch.tag, interval=interval)
+            return WarPoller(self._context, watch.tag, interval=interval, alone=watch.kind is Kind.WAR)
         return PlayerPoller(
             self._context,
             watch.tag,
@@ -223,7 +261,17 @@ class Engine:
             exclude_fields=watch.exclude_fields,
         )
 
-    def _take_note(self, resource: Resource, polled: Polled) -> Again:
+    def _ask_another(self) -> Awaitable[None] | None:
+        """Ask the endpoint of one watch, each time of another one; None without watches."""
+        pollers = [poller for _, pollers in self._watched.values() for poller in pollers]
+        if not pollers:
+            return None
+        self._asked += 1
+        return pollers[self._asked % len(pollers)].ask()
+
+    def count(self, resource: Resource, polled: Polled) -> Again:
+        """Count a poll, publish what it changed, and return when to poll again."""
+        self._bugs_in_a_row = 0
         self.figures.polls += 1
         self.figures.events += len(polled.events)
         self.figures.last_poll = at = self._context.now()
@@ -236,6 +284,18 @@ class Engine:
         if any(_opens_war_log(event) for event in polled.events):
             self._scheduler.look_again(Resource(Kind.WAR, resource.tag))
         return Again(polled.not_before, polled.wanted, polled.backoff)
+
+    async def recover(self, resource: Resource) -> None:
+        """Bring what a bug in a poll may have left half done in line with what was committed.
+
+        Raises RuntimeError where no poll succeeds any more.
+        """
+        self.figures.errors["internal"] += 1
+        self._bugs_in_a_row += 1
+        if self._bugs_in_a_row >= _MOST_BUGS_IN_A_ROW:
+            raise RuntimeError(f"{self._bugs_in_a_row} polls in a row failed because of internal errors")
+        await self._monitor.load()
+        self._observer(resource)
 
     def _check_load(self) -> None:
         """Say once that the watches ask for more than the tokens allow; polls come late then, and fairly so."""
@@ -251,6 +311,9 @@ class Engine:
         # Without a probe nobody would notice that the API is back: then everything goes on asking.
         if status is ApiStatus.OK or not self._monitor.probing:
             self._scheduler.release()
+            if status is ApiStatus.OK:
+                # What failed before it was known to be the API's fault.
+                self._scheduler.retry_failed()
         else:
             self._scheduler.hold()
         self._observer(API)

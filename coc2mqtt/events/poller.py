@@ -22,14 +22,14 @@ from coc2mqtt.clash.errors import (
 )
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.shapes import check_depth, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.clash.answer import Answer
-    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.store import Store
 
 Json = dict[str, Any]
@@ -79,6 +79,11 @@ class Comparison(NamedTuple):
     settled: bool = True
 
 
+def log_bug(_error: Exception, resource: Resource) -> None:
+    """Log a bug that is being handled."""
+    _log.exception("an answer cannot be compared: please report it", kind=resource.kind.value, tag=resource.tag)
+
+
 class Monitor(Protocol):
     """Takes up what each request says of the API as a whole."""
 
@@ -86,7 +91,11 @@ class Monitor(Protocol):
     def status(self) -> ApiStatus | None:
         """The present status, None where it is not known."""
 
-    async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a failure may be the API's own: others fail as well, or there was no usable response yet."""
+
+    async def observe(self, error: ClashError | None, *, from_probe: bool = False, source: object = API) -> list[Event]:
         """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""
 
 
@@ -94,14 +103,16 @@ class Monitor(Protocol):
 class PollContext:
     """What every poller of one engine works with.
 
-    ``now`` gives Unix time in seconds. ``seen`` holds what was looked at since the engine began.
+    ``now`` gives Unix time in seconds. ``seen`` holds what was looked at since the engine began. ``bug`` is called with
+    a bug in comparing while it is handled.
     """
 
-    api: ClashClient
+    api: ClashApi
     store: Store
     monitor: Monitor
     now: Callable[[], float]
     seen: set[Resource] = field(default_factory=set)
+    bug: Callable[[Exception, Resource], None] = log_bug
 
 
 class _Doubt(NamedTuple):
@@ -161,25 +172,30 @@ class Poller(ABC):
         """When there was last an answer that was not doubted (Unix time in seconds), None where there was none yet."""
         return self._looked_at
 
+    def set_interval(self, interval: float) -> None:
+        """Change the seconds between polls."""
+        self._interval = interval
+
     def retire(self) -> None:
         """Commit nothing from now on, whatever is still under way."""
         self._retired = True
 
     async def poll(self) -> Polled:
         """Poll once. Raises what the store raises; the API's failures are taken up, not raised."""
-        monitor = self._context.monitor
         try:
-            answer = await self._fetch()
-            await monitor.observe(None)
-            polled = await self._take_up(answer)
+            polled = await self._take_up(await self._fetch())
         except ClashError as error:
-            await monitor.observe(error)
+            await self._context.monitor.observe(error, source=self.resource)
             self._digest = self._doubt = None
             failed = await self._fail(error, await self._context.store.snapshot(self.resource))
             # A private war log is a wish of the clan's and no failure.
             return failed._replace(error=None if isinstance(error, PrivateWarLogError) else error.kind)
         self._failures = self._lost = 0
         return polled
+
+    async def ask(self) -> None:
+        """Ask the endpoint only to learn whether it gives a usable response; raises ClashError."""
+        self._check((await self._fetch()).data)
 
     @abstractmethod
     async def _fetch(self) -> Answer:
@@ -220,10 +236,12 @@ class Poller(ABC):
         at = self._context.now()
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
         if digest == self._digest:
+            await self._context.monitor.observe(None)
             self._looked_at = at
             return Polled([], answer.max_age, committed=False, wanted=self._wanted(at))
         old = await self._context.store.snapshot(self.resource)
         comparison = await self._understand(old, answer, digest, at)
+        await self._context.monitor.observe(None)
         if comparison is None:
             return self._put_off(answer, at)
         polled = await self._store(old, comparison, at, answer.max_age)
@@ -277,7 +295,7 @@ class Poller(ABC):
         except ClashError:
             raise
         except Exception as error:
-            _log.exception("an answer cannot be compared: please report it", kind=self.kind.value, tag=self._tag)
+            self._context.bug(error, self.resource)
             raise BadAnswerError("the answer cannot be compared: it is ignored") from error
 
     def _is_copy(self, digest: bytes) -> bool:
@@ -333,7 +351,8 @@ class Poller(ABC):
         """Tell whether a failure is the API's and not the resource's: when the others fail as well, as far as known."""
         if isinstance(error, NotFoundError):
             return False
-        if self._context.monitor.status not in (None, ApiStatus.OK):
+        monitor = self._context.monitor
+        if monitor.status not in (None, ApiStatus.OK) or monitor.in_doubt:
             return True
         return 0 < self._lost < _LOST_TO_BE_TOLD
 

@@ -32,7 +32,12 @@ class StateFile:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step; raises OSError, and leaves the old content, where it cannot."""
+    """Replace a file's content in one step; raises OSError, and leaves the old content, where it cannot.
+
+    Missing folders are created.
+    """
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because only there the replacement is atomic.
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.library_client import LibraryClient, library_tag, library_tags
 from coc2mqtt.events.polling_state import PollingState
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.state_file import StateFile
-from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
+from coc2mqtt.events.watch import Watch, check_interval
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from types import TracebackType
 
     from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.events.dict_client import DictClient
     from coc2mqtt.events.event import Event, EventType
 
     EventCallback = Callable[[Event], Awaitable[None] | None]
@@ -36,16 +37,19 @@ _MOST_FAILED = 1000
 class EventStream:
     """Events of everything that is watched, in the order in which they were seen.
 
-    ``api`` is an open ClashClient (RuntimeError otherwise). ``queue_size`` events wait for their consumer before
-    polling is held up, 0 means without end. With ``persist_path`` the state is written to that file after every
-    change, and what nobody acknowledged is delivered again after a restart. An event is acknowledged when the
-    iteration asks for the next one, or when every callback has returned; one whose callback raised is delivered
-    again at the next start. Of those, the last thousand are kept.
+    ``api`` is an open ClashClient, or an open client with the methods of cocapi's ``CocApi`` (RuntimeError if it is
+    not open). ``queue_size`` events wait for their consumer before polling is held up, 0 means without end. With
+    ``persist_path`` the state is written to that file after every change, and what nobody acknowledged is delivered
+    again after a restart; a file that cocapi has written is read as well. An event is acknowledged when the iteration
+    asks for the next one, or when every callback has returned; one whose callback raised is delivered again at the
+    next start. Of those, the last thousand are kept.
     """
 
-    def __init__(self, api: ClashClient, queue_size: int = 1000, persist_path: Path | str | None = None) -> None:
-        self._api = api
-        self._check_open()
+    def __init__(
+        self, api: ClashClient | DictClient, queue_size: int = 1000, persist_path: Path | str | None = None
+    ) -> None:
+        self._client = LibraryClient(api)
+        self._client.check_open()
         self._state = PollingState()
         self._path = None if persist_path is None else Path(persist_path)
         # None until the state is taken up from it, lest the file be replaced before it is read.
@@ -54,7 +58,10 @@ class EventStream:
         self._images = itertools.count()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(queue_size)
         self._dirty = asyncio.Event()
-        self._engine = Engine(api, QueueStore(self._state, self._queue, committed=self._dirty.set))
+        # Events that were taken from the queue for a consumer who was cancelled at that moment.
+        self._returned: deque[Event] = deque()
+        self._iteration: AsyncIterator[Event] | None = None
+        self._engine = Engine(self._client, QueueStore(self._state, self._queue, committed=self._dirty.set))
         self._callbacks: list[tuple[EventType | None, EventCallback]] = []
         self._failed: deque[Event] = deque()
         self._dropping = False
@@ -62,14 +69,14 @@ class EventStream:
 
     def watch_clans(self, tags: Iterable[str], interval: float = 60.0, track_members: bool = True) -> EventStream:
         """Watch clans, with their members unless ``track_members`` is false, every ``interval`` seconds."""
-        for tag in tags:
-            self._watch(Watch(Kind.CLAN, normalize_tag(tag), interval, members=track_members, war=False))
+        for tag in library_tags(tags):
+            self._watch(Watch(Kind.CLAN, tag, interval, members=track_members, war=False))
         return self
 
     def watch_wars(self, tags: Iterable[str], interval: float = 30.0) -> EventStream:
         """Watch the current wars of clans every ``interval`` seconds."""
-        for tag in tags:
-            self._watch(Watch(Kind.WAR, normalize_tag(tag), interval))
+        for tag in library_tags(tags):
+            self._watch(Watch(Kind.WAR, tag, interval))
         return self
 
     def watch_players(
@@ -80,11 +87,11 @@ class EventStream:
         exclude_fields: frozenset[str] | None = None,
     ) -> EventStream:
         """Watch players every ``interval`` seconds; only changes of the fields that are let through are reported."""
-        for tag in tags:
+        for tag in library_tags(tags):
             self._watch(
                 Watch(
                     Kind.PLAYER,
-                    normalize_tag(tag),
+                    tag,
                     interval,
                     include_fields=include_fields,
                     exclude_fields=exclude_fields,
@@ -94,13 +101,14 @@ class EventStream:
 
     def watch_maintenance(self, interval: float = 30.0, probe_tag: str = "#JY9J2Y99") -> EventStream:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
-        _check_interval(interval)
-        self._engine.watch_api(interval=interval, probe_tag=normalize_tag(probe_tag))
+        check_interval(interval)
+        (tag,) = library_tags([probe_tag])
+        self._engine.watch_api(interval=interval, probe_tag=tag)
         return self
 
     def unwatch(self, kind: Kind, tag: str) -> bool:
         """Stop watching a clan, a war or a player; returns whether it was watched."""
-        return self._engine.unwatch(kind, normalize_tag(tag))
+        return self._engine.unwatch(kind, library_tag(tag))
 
     def on(self, event_type: EventType | None = None) -> Callable[[EventCallback], EventCallback]:
         """Register the decorated function for one type of event, or for every one."""
@@ -120,7 +128,7 @@ class EventStream:
 
         Raises ValueError where the file to persist to holds something else, OSError where it cannot be written.
         """
-        self._check_open()
+        self._client.check_open()
         async with self._starting:
             await self._take_up_file()
             self._start()
@@ -131,6 +139,8 @@ class EventStream:
         waiting = self._state.unacknowledged()
         self._failed.clear()
         self._dropping = False
+        self._iteration = None
+        self._returned.clear()
         while not self._queue.empty():
             self._queue.get_nowait()
         self._runner = asyncio.get_running_loop().create_task(self._run(waiting), name="EventStream")
@@ -138,6 +148,7 @@ class EventStream:
     async def stop(self) -> None:
         """Stop polling and save the state; what was not acknowledged is kept for the next start.
 
+        An iteration still returns the events that wait in the queue, then ends.
         Raises what ended the polling before.
         """
         runner, self._runner = self._runner, None
@@ -174,20 +185,44 @@ class EventStream:
             self._acknowledge(event)
         await self._save()
 
+    async def __anext__(self) -> Event:
+        """Return the next event, which acknowledges the one before; may be cancelled by a time-out and called again."""
+        if self._iteration is None:
+            self._iteration = aiter(self)
+        iteration, self._iteration = self._iteration, None
+        event = await anext(iteration)
+        # After anything else the iteration is over: the next call starts a new one.
+        self._iteration = iteration
+        return event
+
     async def _events(self) -> AsyncIterator[Event]:
-        """Yield what comes on the queue until the stream is stopped; a failure of the polling is raised."""
-        while (runner := self._runner) is not None:
-            getter = asyncio.ensure_future(self._queue.get())
-            try:
-                await asyncio.wait({getter, runner}, return_when=asyncio.FIRST_COMPLETED)
-                if not getter.done():
-                    if not runner.cancelled():
-                        runner.result()
-                    return
+        """Yield events until the stream is stopped and the queue is empty; raise what ended the polling."""
+        runner = self._runner
+        # After a restart the new run delivers everything again that was not acknowledged.
+        while self._runner in (runner, None):
+            if self._returned:
+                yield self._returned.popleft()
+            elif not self._queue.empty():
+                yield self._queue.get_nowait()
+            elif runner is None or self._runner is None or runner.cancelled():
+                return
+            elif (event := await self._next(runner)) is not None:
+                yield event
+
+    async def _next(self, runner: asyncio.Task[None]) -> Event | None:
+        """Wait for an event, None if the polling ended first; raise what ended it."""
+        getter = asyncio.ensure_future(self._queue.get())
+        event = None
+        try:
+            await asyncio.wait({getter, runner}, return_when=asyncio.FIRST_COMPLETED)
+            if getter.done():
                 event = getter.result()
-            finally:
-                getter.cancel()
-            yield event
+        finally:
+            if event is None and not getter.cancel() and not getter.cancelled():
+                self._returned.append(getter.result())
+        if event is None and not runner.cancelled():
+            runner.result()
+        return event
 
     async def _run(self, waiting: list[Event]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -243,14 +278,5 @@ class EventStream:
             await asyncio.to_thread(self._file.write, next(self._images), self._state.image())
 
     def _watch(self, watch: Watch) -> None:
-        _check_interval(watch.interval)
+        check_interval(watch.interval)
         self._engine.watch(watch)
-
-    def _check_open(self) -> None:
-        if not self._api.is_open:
-            raise RuntimeError("the client is not open: use the stream inside 'async with ClashClient(...) as api:'")
-
-
-def _check_interval(interval: float) -> None:
-    if interval < MINIMUM_INTERVAL:
-        raise ValueError(f"an interval of {interval} s is too short: polls are at least {MINIMUM_INTERVAL:g} s apart")

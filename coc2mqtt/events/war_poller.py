@@ -40,18 +40,19 @@ class WarPoller(Poller):
     """Polls a clan's current war.
 
     A private war log is a state of the war, not a failure: its begin and its end are said, and it is looked at seldom.
-    That the clan itself is missing is left to the clan's own poller. A war that is replaced before its end was seen
-    is looked up at its opponent's, then in the war log.
+    That the clan itself is missing is left to the clan's own poller, unless the war is watched ``alone``. A war that is
+    replaced before its end was seen is looked up at its opponent's, then in the war log.
     """
 
     kind: ClassVar = Kind.WAR
     endpoint: ClassVar = "currentwar"
     # What a war shows hides nothing of its age, and what seems old is never urgent: every cache has run out by then.
     patience: ClassVar = 130.0
-    __slots__ = ("_searches", "_settled", "_times")
+    __slots__ = ("_alone", "_searches", "_settled", "_times")
 
-    def __init__(self, context: PollContext, tag: str, *, interval: float) -> None:
+    def __init__(self, context: PollContext, tag: str, *, interval: float, alone: bool = False) -> None:
         super().__init__(context, tag, interval=interval)
+        self._alone = alone
         self._searches = 0
         # Of the present war, as far as it says when to look again.
         self._times: Json = {}
@@ -139,7 +140,7 @@ class WarPoller(Poller):
         return polled._replace(backoff=LONGEST_BACKOFF)
 
     def _said(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
-        if event_type in (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE):
+        if not self._alone and event_type in (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE):
             return []
         return super()._said(event_type, old, metadata)
 

@@ -16,6 +16,12 @@ PLAYER_INTERVAL = 120.0
 MINIMUM_INTERVAL = 1.0
 
 
+def check_interval(interval: float) -> None:
+    """Raise ValueError if an interval is shorter than a second."""
+    if interval < MINIMUM_INTERVAL:
+        raise ValueError(f"an interval of {interval} s is too short: polls are at least {MINIMUM_INTERVAL:g} s apart")
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """A clan (with its members and its war, if wanted), a clan's war alone, or a player to be polled.

@@ -6,17 +6,22 @@ import asyncio
 import random
 import time
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING
 
-from coc2mqtt.clash.tags import normalize_tag
+import structlog
+
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.library_client import LibraryClient, library_tags
 from coc2mqtt.events.poller import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import API
 from coc2mqtt.events.scheduler import Again, Scheduler
 from coc2mqtt.events.war_poller import WarPoller
+from coc2mqtt.events.watch import MINIMUM_INTERVAL, check_interval
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -24,23 +29,41 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.clash.errors import ClashError
-    from coc2mqtt.events.event import Event
+    from coc2mqtt.events.dict_client import DictClient
     from coc2mqtt.events.poller import Polled, Poller
     from coc2mqtt.events.polling_state import PollingState
     from coc2mqtt.events.resource import Resource
 
     Poll = Callable[[], Coroutine[Any, Any, Polled]]
 
+_log = structlog.get_logger()
+
 
 class BaseWatcher(ABC):
-    """Calls ``_poll_once`` every ``interval`` seconds and puts the events that it returns on the queue."""
+    """Calls ``_poll_once`` every ``interval`` seconds and puts the events that it returns on the queue.
 
-    def __init__(self, api: ClashClient, state: PollingState, queue: asyncio.Queue[Event], interval: float) -> None:
+    ``api`` is a ClashClient, or a client with the methods of cocapi's ``CocApi``. An error that ``_poll_once`` raises
+    is logged and reported as a ``poll_error`` event; polling goes on.
+    """
+
+    def __init__(
+        self, api: ClashClient | DictClient, state: PollingState, queue: asyncio.Queue[Event], interval: float
+    ) -> None:
         self._api = api
         self._state = state
         self._queue = queue
         self._interval = interval
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def interval(self) -> float:
+        """The seconds between polls; ValueError if it is set to less than one."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, value: float) -> None:
+        check_interval(value)
+        self._interval = value
 
     @abstractmethod
     async def _poll_once(self) -> list[Event]:
@@ -52,19 +75,34 @@ class BaseWatcher(ABC):
             self._task = asyncio.get_running_loop().create_task(self._run(), name=type(self).__name__)
 
     async def stop(self) -> None:
-        """Stop polling; returns when nothing is under way any more, and raises what ended the polling before."""
+        """Stop polling; returns when nothing is under way any more."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
-            if not task.cancelled():
-                task.result()
 
     async def _run(self) -> None:
         while True:
-            for event in await self._poll_once():
-                await self._queue.put(event)
-            await asyncio.sleep(self._interval)
+            pause = self._interval
+            try:
+                await self._poll()
+            except Exception as error:  # noqa: BLE001 - a user's own watcher or client may raise anything
+                await self._report(error)
+                pause = max(pause, MINIMUM_INTERVAL)
+            await asyncio.sleep(pause)
+
+    async def _poll(self) -> None:
+        for event in await self._poll_once():
+            await self._queue.put(event)
+
+    async def _report(self, error: Exception) -> None:
+        watcher = type(self).__name__
+        _log.error("watcher failed", watcher=watcher, exc_info=error)
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        message = f"{type(error).__name__}: {error}"
+        metadata = {"error": "watcher_failed", "message": message, "watcher": watcher}
+        await self._queue.put(Event(EventType.POLL_ERROR, "", metadata=metadata))
 
 
 class _Watcher(BaseWatcher):
@@ -73,27 +111,67 @@ class _Watcher(BaseWatcher):
     Here a poll itself puts its events on the queue, in one step with the snapshot.
     """
 
-    def __init__(self, api: ClashClient, state: PollingState, queue: asyncio.Queue[Event], interval: float) -> None:
+    def __init__(
+        self,
+        api: ClashClient | DictClient,
+        state: PollingState,
+        queue: asyncio.Queue[Event],
+        interval: float,
+        *,
+        members: bool = True,
+    ) -> None:
         super().__init__(api, state, queue, interval)
+        self._client = LibraryClient(api)
         # What concerns the API as a whole is the MaintenanceWatcher's to say, once.
-        self._context = PollContext(api, QueueStore(state, queue), _Unmonitored(), time.time)
+        self._context = PollContext(self._client, QueueStore(state, queue, members=members), _Unmonitored(), time.time)
         self._polls: dict[Resource, Poll] = {}
+        self._pollers: list[Poller] = []
+        self._scheduler: Scheduler | None = None
+
+    @property
+    def interval(self) -> float:
+        """The seconds between polls; a new interval is used from the next poll on."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, value: float) -> None:
+        check_interval(value)
+        self._interval = value
+        for poller in self._pollers:
+            poller.set_interval(value)
+        if self._scheduler is not None:
+            self._schedule(self._scheduler)
 
     def _add(self, poller: Poller) -> None:
+        self._pollers.append(poller)
         self._polls[poller.resource] = poller.poll
 
     async def _poll_once(self) -> list[Event]:
         """Poll everything once, all at a time; returns the events, which are on the queue then."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(poll()) for poll in self._polls.values()]
+            tasks = [group.create_task(self._marked(resource)) for resource in self._polls]
         return [event for task in tasks for event in task.result().events]
 
-    async def _run(self) -> None:
+    async def _poll(self) -> None:
+        """Poll until cancelled."""
         rng = random.Random()  # noqa: S311 - jitter is no secret
-        scheduler = Scheduler(rng=rng, rate=self._api.requests_per_second)
-        for resource, poll in self._polls.items():
-            scheduler.add(resource, self._interval, _when_again(poll))
-        await scheduler.run()
+        self._scheduler = Scheduler(rng=rng, rate=self._client.requests_per_second)
+        try:
+            self._schedule(self._scheduler)
+            await self._scheduler.run()
+        finally:
+            self._scheduler = None
+
+    def _schedule(self, scheduler: Scheduler) -> None:
+        # cocapi accepts an interval of 0.
+        interval = self._interval if self._interval > 0 else MINIMUM_INTERVAL
+        for resource in self._polls:
+            scheduler.add(resource, interval, _when_again(partial(self._marked, resource)))
+
+    async def _marked(self, resource: Resource) -> Polled:
+        polled = await self._polls[resource]()
+        self._state.mark_polled(f"{resource.kind}:{resource.tag}")
+        return polled
 
 
 class ClanWatcher(_Watcher):
@@ -101,16 +179,16 @@ class ClanWatcher(_Watcher):
 
     def __init__(
         self,
-        api: ClashClient,
+        api: ClashClient | DictClient,
         state: PollingState,
         queue: asyncio.Queue[Event],
         clan_tags: list[str],
         interval: float = 60.0,
         track_members: bool = True,
     ) -> None:
-        super().__init__(api, state, queue, interval)
-        for tag in clan_tags:
-            self._add(ClanPoller(self._context, normalize_tag(tag), interval=interval, members=track_members))
+        super().__init__(api, state, queue, interval, members=track_members)
+        for tag in library_tags(clan_tags):
+            self._add(ClanPoller(self._context, tag, interval=interval, members=track_members))
 
 
 class WarWatcher(_Watcher):
@@ -118,15 +196,15 @@ class WarWatcher(_Watcher):
 
     def __init__(
         self,
-        api: ClashClient,
+        api: ClashClient | DictClient,
         state: PollingState,
         queue: asyncio.Queue[Event],
         clan_tags: list[str],
         interval: float = 30.0,
     ) -> None:
         super().__init__(api, state, queue, interval)
-        for tag in clan_tags:
-            self._add(WarPoller(self._context, normalize_tag(tag), interval=interval))
+        for tag in library_tags(clan_tags):
+            self._add(WarPoller(self._context, tag, interval=interval, alone=True))
 
 
 class PlayerWatcher(_Watcher):
@@ -134,7 +212,7 @@ class PlayerWatcher(_Watcher):
 
     def __init__(
         self,
-        api: ClashClient,
+        api: ClashClient | DictClient,
         state: PollingState,
         queue: asyncio.Queue[Event],
         player_tags: list[str],
@@ -143,11 +221,11 @@ class PlayerWatcher(_Watcher):
         exclude_fields: frozenset[str] | None = None,
     ) -> None:
         super().__init__(api, state, queue, interval)
-        for tag in player_tags:
+        for tag in library_tags(player_tags):
             self._add(
                 PlayerPoller(
                     self._context,
-                    normalize_tag(tag),
+                    tag,
                     interval=interval,
                     include_fields=include_fields,
                     exclude_fields=exclude_fields,
@@ -160,7 +238,7 @@ class MaintenanceWatcher(_Watcher):
 
     def __init__(
         self,
-        api: ClashClient,
+        api: ClashClient | DictClient,
         state: PollingState,
         queue: asyncio.Queue[Event],
         interval: float = 30.0,
@@ -168,7 +246,8 @@ class MaintenanceWatcher(_Watcher):
     ) -> None:
         super().__init__(api, state, queue, interval)
         self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, changed=lambda _: None)
-        self._probe = ApiPoller(api, self._monitor, probe_tag=normalize_tag(probe_tag))
+        (tag,) = library_tags([probe_tag])
+        self._probe = ApiPoller(self._client, self._monitor, probe_tag=tag)
         self._polls[API] = self._poll_api
 
     async def _poll_api(self) -> Polled:
@@ -181,8 +260,15 @@ class _Unmonitored:
     """Stands where an ApiMonitor would, and takes up nothing."""
 
     status = None
+    in_doubt = False
 
-    async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:  # noqa: ARG002
+    async def observe(
+        self,
+        error: ClashError | None,  # noqa: ARG002
+        *,
+        from_probe: bool = False,  # noqa: ARG002
+        source: object = None,  # noqa: ARG002
+    ) -> list[Event]:
         return []
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from coc2mqtt.journal.time_index import FIND
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -59,6 +61,8 @@ class Archive:
         return rows
 
     async def _first_since(self, after: int, since: float) -> int | None:
+        ((earlier,),) = await self._database.read(FIND, (since,))
+        after = max(after, earlier)
         async for begin, end in self._stretches(after):
             ((seq,),) = await self._database.read(_FIRST_SINCE, {"after": begin, "end": end, "since": since})
             if seq is not None:

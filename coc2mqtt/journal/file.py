@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.journal.damage import Identity, check_whole, identify, may_have_been_ours, put_aside
 from coc2mqtt.journal.errors import DamagedError, InUseError, JournalError
+from coc2mqtt.journal.integrity import find_damage
 from coc2mqtt.journal.migrations import check_schema, migrate
 from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, Trouble, cannot_open, damaged, is_busy, is_damage
 
@@ -106,10 +107,8 @@ class JournalFile:
         # With NORMAL, which is the custom with WAL, a power cut undoes the last commits (SQLite's documentation of the
         # pragma): events that were published would come again under other ids, and a watch that was confirmed be gone.
         connection.execute("PRAGMA synchronous = FULL")
-        # Not only the quick one: an index that has lost an entry would lose an event.
-        ((found,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
-        if found != "ok":
-            raise damaged(self._path, " ".join(found.split()))
+        if found := find_damage(connection):
+            raise damaged(self._path, found)
         if migrate(connection):
             # Until now the header says nothing: a damaged file could not be told from another program's.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -61,6 +61,22 @@ MIGRATIONS: Sequence[Migration] = (
         "ALTER TABLE event ADD COLUMN checksum INTEGER",
         "ALTER TABLE watch ADD COLUMN checksum INTEGER",
     ),
+    # An entry says that no event up to seq has a later timestamp than latest. Those of before get theirs: this reads
+    # all events once.
+    (
+        "CREATE TABLE time_index (seq INTEGER PRIMARY KEY, latest REAL NOT NULL)",
+        """
+        INSERT INTO time_index (seq, latest)
+        SELECT seq, latest FROM (
+            SELECT
+                seq,
+                row_number() OVER (ORDER BY seq) AS number,
+                max(coalesce(cast(timestamp AS REAL), 0.0)) OVER (ORDER BY seq) AS latest
+            FROM event
+        )
+        WHERE number % 1000 = 0
+        """,
+    ),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -13,6 +13,7 @@ from coc2mqtt.journal.age import TOO_OLD, AgeBounds, PendingAge
 from coc2mqtt.journal.file import LARGEST_SEQ
 from coc2mqtt.journal.rows import EventRow
 from coc2mqtt.journal.tail import Tail
+from coc2mqtt.journal.time_index import TimeIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,11 +62,19 @@ class Oldest(NamedTuple):
 
 @dataclass(slots=True)
 class Waiting:
-    """How many events wait, which waits longest (None: none), and the number of the last one that there ever was."""
+    """How many events wait, which waits longest (None: none), and the number of the last one that there ever was.
+
+    ``time_index`` goes along, because each event that is stored goes into it.
+    """
 
     last_seq: int = 0
     count: int = 0
     oldest: Oldest | None = None
+    time_index: TimeIndex = field(default_factory=TimeIndex)
+
+    def copy(self) -> Waiting:
+        """Return one that a transaction can change."""
+        return replace(self, time_index=replace(self.time_index))
 
     @classmethod
     def look(cls, connection: sqlite3.Connection) -> Waiting:
@@ -75,7 +84,7 @@ class Waiting:
             raise _damage(f"an event has the number {kept}")
         last_seq = max(ever if ever < LARGEST_SEQ else 0, kept)
         ((count,),) = connection.execute(_COUNT).fetchall()
-        return cls(last_seq, count, _oldest(connection))
+        return cls(last_seq, count, _oldest(connection), TimeIndex.look(connection))
 
 
 class Draft:
@@ -85,7 +94,7 @@ class Draft:
     """
 
     def __init__(self, waiting: Waiting, bounds: AgeBounds, max_pending: int) -> None:
-        self.waiting = replace(waiting)
+        self.waiting = waiting.copy()
         self._bounds = bounds
         self._max_pending = max_pending
         self.added: list[EventRow] = []
@@ -95,6 +104,7 @@ class Draft:
     def add(self, connection: sqlite3.Connection, events: Sequence[NewEvent]) -> None:
         """Store events, with the next numbers."""
         waiting = self.waiting
+        waiting.time_index.extend(connection, waiting.last_seq, [event.timestamp for event in events])
         numbered = list(enumerate(events, waiting.last_seq + 1))
         # Numbered here and not by SQLite, which would not say what the numbers are.
         connection.executemany(_ADD, [(seq, *event) for seq, event in numbered])
@@ -149,6 +159,16 @@ class Outbox:
         """The number of the last event that there ever was, 0 before the first."""
         return self._waiting.last_seq
 
+    @property
+    def count(self) -> int:
+        """How many events wait."""
+        return self._waiting.count
+
+    @property
+    def oldest(self) -> Oldest | None:
+        """The event that waits longest, None if none waits."""
+        return self._waiting.oldest
+
     def begin(self, waiting: Waiting, now: float) -> None:
         """Begin a run at ``now`` (Unix time in seconds) with the events that are there."""
         self._waiting = waiting
@@ -166,11 +186,12 @@ class Outbox:
         self._tail.delivered(draft.delivered)
         if any(draft.dropped):
             self._tail.begins_with(None if draft.waiting.oldest is None else draft.waiting.oldest.seq)
-            self._say(draft.dropped)
         if draft.added:
             self._age.note(draft.waiting.last_seq)
-        if draft.delivered and not draft.waiting.count:
-            self._said = Dropped()  # when nothing waits any more, the outage is over
+        dropped, said = draft.dropped, self._said
+        over = draft.delivered and not draft.waiting.count  # when nothing waits any more, the outage is over
+        self._said = Dropped() if over else Dropped(said.old + dropped.old, said.many + dropped.many)
+        self._say(dropped, said)  # last, because a log that cannot be written raises
 
     def exceeds_age(self, now: float) -> bool:
         """Tell whether an event waits that has waited for too long."""
@@ -181,19 +202,18 @@ class Outbox:
         """Return the first ``limit`` events that wait and have ``seq > after``, None where only the file knows."""
         return self._tail.read(after, limit, waiting=self._waiting.count)
 
-    def _say(self, dropped: Dropped) -> None:
-        """Log what was dropped, the first time: afterwards ``counts`` tells."""
-        if dropped.old and not self._said.old:
+    def _say(self, dropped: Dropped, said: Dropped) -> None:
+        """Log what was dropped, unless it was said before: ``counts`` reports the rest."""
+        if dropped.old and not said.old:
             _log.warning(
                 "events are dropped that have waited too long for delivery: see whether the broker is there",
                 max_pending_age=str(self._max_age),
             )
-        if dropped.many and not self._said.many:
+        if dropped.many and not said.many:
             _log.warning(
                 "the oldest events are dropped: too many wait for delivery, see whether the broker is there",
                 max_pending=self._max_pending,
             )
-        self._said = Dropped(self._said.old + dropped.old, self._said.many + dropped.many)
 
 
 def _damage(found: str) -> sqlite3.DatabaseError:

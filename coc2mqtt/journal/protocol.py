@@ -53,7 +53,7 @@ class StoredWatch:
 
 @dataclass(frozen=True, slots=True)
 class JournalCounts:
-    """How many events wait for delivery, are kept after it, and were ever dropped: too many waited, or for too long.
+    """How many events wait for delivery, and how many were ever dropped: too many waited, or for too long.
 
     ``oldest_pending`` is the timestamp of the event that waits longest (Unix time in seconds), None if none waits.
     ``last_seq`` is the number of the last event that was ever committed, 0 before the first.
@@ -61,7 +61,6 @@ class JournalCounts:
 
     pending: int
     oldest_pending: float | None
-    delivered: int
     dropped: int
     last_seq: int
 

@@ -20,6 +20,7 @@ from coc2mqtt.journal.protocol import EVERYTHING, JournalCounts, JournalEntry, S
 from coc2mqtt.journal.recent import RecentSnapshots
 from coc2mqtt.journal.rows import entry, new_event, snapshot_row, stored_snapshot, stored_watch, watch_row
 from coc2mqtt.journal.sqlite_errors import damaged
+from coc2mqtt.journal.time_index import TimeIndex
 from coc2mqtt.journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -67,18 +68,8 @@ _DELETE_DELIVERED = """
 """
 _UNUSED_PAGES = "SELECT freelist_count, auto_vacuum FROM pragma_freelist_count, pragma_auto_vacuum"
 _INCREMENTAL = 2
-# With casts, because these have no checksum, and a damaged one must at least be a number.
-_COUNT = """
-    SELECT
-        (SELECT count(*) FROM event INDEXED BY event_pending WHERE delivered_at IS NULL),
-        (
-            SELECT cast(timestamp AS REAL) FROM event INDEXED BY event_pending
-            WHERE delivered_at IS NULL ORDER BY seq LIMIT 1
-        ),
-        (SELECT count(*) FROM event WHERE delivered_at IS NOT NULL),
-        (SELECT cast(dropped AS INTEGER) FROM tally),
-        coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0)
-"""
+# With a cast, because it has no checksum, and a damaged one must at least be a number.
+_DROPPED = "SELECT cast(dropped AS INTEGER) FROM tally"
 _FORGET = "DELETE FROM snapshot WHERE kind = ? AND tag = ?"
 _SAVE_WATCH = """
     INSERT INTO watch (kind, tag, body, checksum) VALUES (?, ?, ?, ?)
@@ -93,8 +84,8 @@ class SqliteJournal:
 
     While it is open no other program can open the file. Delivered events are kept for ``keep_delivered``; at most
     ``max_pending`` wait for delivery, each for at most ``max_pending_age``. ``clock`` gives Unix time in seconds,
-    ``uptime`` seconds from anywhere, ``rng`` the ids. A commit waits for others for up to ``linger`` seconds, so that
-    one transaction does for all of them.
+    ``uptime`` seconds from anywhere, ``rng`` the ids. A commit waits up to ``linger`` seconds for other writes to share
+    its transaction, an acknowledgement up to ``linger_delivered`` seconds.
     """
 
     def __init__(
@@ -108,6 +99,7 @@ class SqliteJournal:
         uptime: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         linger: float = _LINGER,
+        linger_delivered: float = _LINGER_DELIVERED,
     ) -> None:
         # Nobody has to be unable to guess an id, and the system's own randomness is a call to the kernel for each.
         self._rng = rng or random.Random()  # noqa: S311
@@ -119,6 +111,7 @@ class SqliteJournal:
         self._outbox = Outbox(max_pending, max_pending_age, uptime=uptime)
         self._writer = Writer(self._database, self._outbox, now=clock)
         self._linger = linger
+        self._linger_delivered = linger_delivered
         self._compressor = Compressor()
         self._recent = RecentSnapshots()
         self._arrival = asyncio.Event()
@@ -249,7 +242,7 @@ class SqliteJournal:
         now, marked = self._clock(), set(seqs)
         if marked:
             await self._writer.write(
-                lambda connection, draft: draft.acknowledge(connection, marked, now), within=_LINGER_DELIVERED
+                lambda connection, draft: draft.acknowledge(connection, marked, now), within=self._linger_delivered
             )
 
     async def delivered(
@@ -294,7 +287,9 @@ class SqliteJournal:
         limit = now - self._keep_delivered
 
         def delete(connection: sqlite3.Connection, _: Draft) -> int:
-            return connection.execute(_DELETE_DELIVERED, (limit, _DELETE_AT_ONCE)).rowcount
+            count = connection.execute(_DELETE_DELIVERED, (limit, _DELETE_AT_ONCE)).rowcount
+            TimeIndex.prune(connection)
+            return count
 
         deleted = last = await self._writer.write(delete)
         while last == _DELETE_AT_ONCE:
@@ -305,8 +300,14 @@ class SqliteJournal:
 
     async def counts(self) -> JournalCounts:
         """Return how many events there are of each sort."""
-        (row,) = await self._database.read(_COUNT)
-        return JournalCounts(*row)
+        ((dropped,),) = await self._database.read(_DROPPED)
+        oldest = self._outbox.oldest
+        return JournalCounts(
+            pending=self._outbox.count,
+            oldest_pending=None if oldest is None else oldest.timestamp,
+            dropped=dropped,
+            last_seq=self._outbox.last_seq,
+        )
 
     async def _execute(self, statement: str, rows: Sequence[Sequence[object]], *, stored: Callable[[], None]) -> None:
         def work(connection: sqlite3.Connection, _: Draft) -> None:

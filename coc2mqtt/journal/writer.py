@@ -38,7 +38,10 @@ class Writer:
         self._gathered: list[_Write] = []
         # When the first of them wants to be written, by the loop's time.
         self._due = math.inf
-        self._timer: asyncio.TimerHandle | None = None
+        # When the timer calls, noted here: uvloop gives a plain Handle, without a time, where less than half a
+        # millisecond is left.
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = math.inf
         self._group: list[_Write] = []
         self._under_way: asyncio.Future[None] | None = None
 
@@ -86,9 +89,9 @@ class Writer:
         loop = asyncio.get_running_loop()
         if self._due <= loop.time() or len(self._gathered) >= _AT_ONCE:
             self._begin()
-        elif self._timer is None or self._due < self._timer.when():
+        elif self._due < self._timer_due:
             self._stop_timer()
-            self._timer = loop.call_at(self._due, self._begin)
+            self._timer, self._timer_due = loop.call_at(self._due, self._begin), self._due
 
     def _begin(self) -> None:
         self._stop_timer()
@@ -98,12 +101,11 @@ class Writer:
         self._due = min((write.due for write in self._gathered), default=math.inf)
         if not self._group:
             return  # all of them were cancelled
-        draft = self._outbox.draft(self._now())
         try:
+            draft = self._outbox.draft(self._now())
             self._under_way = self._database.transact(partial(_store, self._group, draft))
-        except RuntimeError as error:  # it is not open
+        except Exception as error:  # noqa: BLE001 - every caller of the group raises it: nobody may be left waiting
             self._end_with(error)
-            self._go_on()
         else:
             self._under_way.add_done_callback(partial(self._ended, draft))
 
@@ -113,19 +115,24 @@ class Writer:
         try:
             if error is None:
                 self._outbox.settle(draft)
-        finally:  # a log that cannot be written must leave nobody waiting
+        finally:
             self._end_with(error)
-            self._go_on()
 
     def _end_with(self, error: BaseException | None) -> None:
+        """Report the outcome to every write of the group, then start the next transaction.
+
+        An exception of one ``stored`` callback reaches the event loop's exception handler only after all of that.
+        """
         group, self._group = self._group, []
-        for write in group:
-            write.end_with(error)
+        with contextlib.ExitStack() as stack:  # last in, first out, whatever any of them raises
+            stack.callback(self._go_on)
+            for write in reversed(group):
+                stack.callback(write.end_with, error)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer, self._timer_due = None, math.inf
 
 
 @dataclass(slots=True, eq=False)

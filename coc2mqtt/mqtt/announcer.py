@@ -7,12 +7,14 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Never, Protocol, TypeAlias
 
+from coc2mqtt.containment import propagate, retry_delay
 from coc2mqtt.homeassistant import DiscoveryMessage, next_step
 from coc2mqtt.mqtt.packing import Packer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.events.resource import Resource
     from coc2mqtt.mqtt.connection import Session
 
@@ -67,10 +69,15 @@ class Announcer:
 
     What Home Assistant is not there to see removed it keeps in its registry for ever, unless it sees it once more and
     then removed: so what went while it may have been away is announced and removed again when it is born.
+
+    ``contain`` guards each announcement: after a bug, that device waits for 1 to 60 s and the others go on.
     """
 
-    def __init__(self, say: Say, *, gap: float = GAP, pace: float = PACE) -> None:
+    def __init__(self, say: Say, *, gap: float = GAP, pace: float = PACE, contain: Contain = propagate) -> None:
         self._say = say
+        self._contain = contain
+        # How often in a row a bug kept a device from being announced.
+        self._bugs: dict[str, int] = {}
         self.announced: Callable[[Wish], None] = lambda _: None
         self._gap = gap
         self._pace = pace
@@ -125,6 +132,18 @@ class Announcer:
         if device.retained is None:
             device.retained = self._packer.pack(payload)
 
+    def recognizes(self, topic: str, payload: bytes) -> bool | None:
+        """Return whether a payload is what was published of a device, None where none was announced."""
+        device = self._devices.get(topic)
+        if device is None or not device.retained:
+            return None
+        return self._packer.unpack(device.retained) == payload
+
+    def distrust(self, topic: str | None = None) -> None:
+        """Have a device, or every one, published again when it is next announced as it is."""
+        for device in self._devices.values() if topic is None else filter(None, [self._devices.get(topic)]):
+            device.told = None
+
     def born(self) -> None:
         """Take note that Home Assistant has just started: it wants to be told everything again."""
         self._forget_what_was_seen()
@@ -157,30 +176,43 @@ class Announcer:
         """Say over one connection what is asked for, until cancelled."""
         while True:
             topic = await self._due()
-            device, wanted = self._devices[topic], self._wanted[topic]
-            goal, old = wanted.payload, self._owed.pop(topic, None)
-            payload = self._step(topic, device, goal) if old is None else self._packer.unpack(old)
-            before, is_all = device.retained, payload in (None, goal)
-            # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
-            device.told = hash(wanted) if is_all else None
-            device.retained = self._packer.pack(payload or _NOTHING)
-            if payload is not None:
-                device.said_at = asyncio.get_running_loop().time()
-                try:
-                    if await self._say(session, topic, payload):
-                        self._refused.pop(topic, None)
-                    else:
-                        device.told = None  # the next time that it is asked for, it is tried again
-                        self._refused[topic] = wanted
-                except BaseException:
-                    device.told, device.retained = None, before
-                    if old is not None:
-                        self._owed[topic] = old
-                    raise
-            if self._wanted[topic] is wanted and is_all and topic not in self._owed:
-                self._done(topic)
-            if payload is not None:
-                await asyncio.sleep(self._pace)
+            with self._contain("announcement", topic=topic):
+                await self._announce(session, topic)
+                self._bugs.pop(topic, None)
+                continue
+            self._put_off(topic)
+
+    async def _announce(self, session: Session, topic: str) -> None:
+        device, wanted = self._devices[topic], self._wanted[topic]
+        goal, old = wanted.payload, self._owed.pop(topic, None)
+        payload = self._step(topic, device, goal) if old is None else self._packer.unpack(old)
+        before, is_all = device.retained, payload in (None, goal)
+        # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
+        device.told = hash(wanted) if is_all else None
+        device.retained = self._packer.pack(payload or _NOTHING)
+        if payload is not None:
+            device.said_at = asyncio.get_running_loop().time()
+            try:
+                if await self._say(session, topic, payload):
+                    self._refused.pop(topic, None)
+                else:
+                    device.told = None  # the next time that it is asked for, it is tried again
+                    self._refused[topic] = wanted
+            except BaseException:
+                device.told, device.retained = None, before
+                if old is not None:
+                    self._owed[topic] = old
+                raise
+        if self._wanted[topic] is wanted and is_all and topic not in self._owed:
+            self._done(topic)
+        if payload is not None:
+            await asyncio.sleep(self._pace)
+
+    def _put_off(self, topic: str) -> None:
+        self._bugs[topic] = failures = self._bugs.get(topic, 0) + 1
+        if (device := self._devices.get(topic)) is not None:
+            # As if it had been announced so that it may be again after the delay.
+            device.said_at = asyncio.get_running_loop().time() + retry_delay(failures) - self._gap
 
     def _again(self) -> None:
         for device in self._devices.values():

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from coc2mqtt.mqtt.errors import PublishDeferredError, PublishDeniedError, SubscribeDeniedError
+from coc2mqtt.mqtt.errors import (
+    MessageTooLargeError,
+    PublishDeferredError,
+    PublishDeniedError,
+    SubscribeDeniedError,
+)
 
 _REFUSED = 0x80
 _NOT_AUTHORIZED = 0x87
 _TOPIC_NAME_INVALID = 0x90
+# No code of a PUBACK, but Mosquitto's word for a payload above its message_size_limit.
+_PACKET_TOO_LARGE = 0x95
 _QUOTA_EXCEEDED = 0x97
 # Unspecified, implementation specific, packet identifier in use: the same message can go through the next time.
 _PASSING = {0x80, 0x83, 0x91, _QUOTA_EXCEEDED}
@@ -21,8 +28,11 @@ class Answer(NamedTuple):
     reason: str
 
 
-def check_puback(answer: Answer, topic: str, user: str) -> None:
-    """Raise PublishDeniedError, or PublishDeferredError for what may pass, where a message was not taken."""
+def check_puback(answer: Answer, topic: str, user: str, *, size: int) -> None:
+    """Raise an error if a message was not taken; ``size`` is that of its packet in bytes.
+
+    PublishDeferredError is for what may pass, MessageTooLargeError and PublishDeniedError for what stays.
+    """
     code, reason = answer
     if code < _REFUSED:  # such as 0x10: taken, and nobody is there to read it
         return
@@ -30,6 +40,11 @@ def check_puback(answer: Answer, topic: str, user: str) -> None:
         what = "its queue limits" if code == _QUOTA_EXCEEDED else "its log"
         raise PublishDeferredError(
             f"the broker does not take messages on {topic} just now ({reason}): see {what} if this stays"
+        )
+    if code == _PACKET_TOO_LARGE:
+        raise MessageTooLargeError(
+            f"a message of {size} bytes on {topic} is larger than the broker takes ({reason}): raise the broker's"
+            " limit (Mosquitto: message_size_limit)"
         )
     remedy = {
         _NOT_AUTHORIZED: f"allow the topic for {user} on the broker",

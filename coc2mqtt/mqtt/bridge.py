@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from coc2mqtt.containment import keep_running, propagate
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
@@ -16,7 +18,9 @@ from coc2mqtt.mqtt.errors import (
     PublishDeferredError,
     PublishDeniedError,
     SubscribeDeniedError,
+    SubscribeTimeoutError,
 )
+from coc2mqtt.mqtt.guard import Guard
 from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload
 from coc2mqtt.mqtt.requests import PACE, RequestFigures, RequestQueue
 from coc2mqtt.mqtt.topics import check_topic
@@ -25,8 +29,9 @@ from coc2mqtt.turns import in_turns
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.mqtt.commands import Commands, Watches
     from coc2mqtt.mqtt.connection import Message, Session
     from coc2mqtt.mqtt.delivery import Delivery
@@ -58,6 +63,8 @@ _UNANSWERABLE = 10
 # announcement, and never hears of it again.
 _SETTLE = 1.0
 _ANNOUNCING = 2.0
+# With MQTT 3.1.1 all that is retained and published on guarded topics comes back: some 30 kB for each watch.
+_MAX_ECHOED_WATCHES = 200
 # So much is said within that time.
 _SOON = 1000
 # After its birth message every bridge of the house announces at once; a random wait spreads them.
@@ -76,7 +83,10 @@ class Bridge:
     """Speaks over each new connection: says that it is there, then everything that is retained, then delivers.
 
     ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``.
-    ``home_assistant`` is None where it is not used, ``pace`` is how many requests a second are carried out.
+    ``home_assistant`` is None where it is not used, ``pace`` is how many requests a second are carried out,
+    ``guarded`` whether retained topics are guarded against other clients.
+    ``contain`` guards each report, each request and each message that comes in: after a bug, that one is left out, and
+    a report is made again 1 to 60 s later. ``figures`` go on from an earlier bridge's.
     """
 
     def __init__(
@@ -94,7 +104,11 @@ class Bridge:
         home_assistant: HomeAssistantTopics | None,
         rng: random.Random,
         pace: float = PACE,
+        guarded: bool = True,
+        contain: Contain = propagate,
+        figures: RequestFigures | None = None,
     ) -> None:
+        self._contain = contain
         self._topics = topics
         self._retained = retained
         self._announcer = retained.announcer
@@ -103,6 +117,7 @@ class Bridge:
         self._commands = commands
         self._watches = watches
         self._rivals = rivals
+        self.guard = Guard(topics, retained, other=lambda: rivals.other, enabled=guarded)
         self._info = info
         self._health = health
         self._home_assistant = home_assistant
@@ -114,7 +129,7 @@ class Bridge:
         self._unanswerable: set[str] = set()
         # Whether the devices were announced before: then no event has to wait for them any more.
         self._settled = False
-        self.figures = RequestFigures()
+        self.figures = figures or RequestFigures()
 
     def watches_changed(self) -> None:
         """Have ``bridge/watches`` published again."""
@@ -131,26 +146,64 @@ class Bridge:
 
     async def serve(self, session: Session) -> None:
         """Speak over one connection until it is lost."""
+        self.guard.connected(session)
         await self._rivals.look(session)
         await self._subscribe(session, self._topics.requests)
         if self._home_assistant is not None:
             await self._subscribe(session, self._home_assistant.status)
-        await self._introduce(session)
         self._retained.connected()
+        await self.guard.watch(session, [self._topics.bridge("state"), self._topics.api_status])
+        await self._introduce(session)
         # By itself: behind a house full of devices no acknowledgement would come in time.
         await self._sweep.run(session, shared=self._rivals.is_shared)
+        await self.guard.watch(session, self._guarded(session))
         await self._mark_everything()
         self._watches_changed.set()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._report_watches(session))
-            group.create_task(self._report_info(session))
-            group.create_task(self._report_health(session))
-            group.create_task(self._report_polls())
+            group.create_task(self._keep("bridge/watches", partial(self._report_watches, session)))
+            group.create_task(self._keep("bridge/info", partial(self._report_info, session)))
+            group.create_task(self._keep("bridge/health", partial(self._report_health, session)))
+            group.create_task(self._keep("poll times", self._report_polls))
             group.create_task(self._listen(session, group))
+            restore, restore_all = partial(self._restore, session), partial(self._restore_all, session)
+            group.create_task(self._keep("guard", partial(self.guard.run, restore, restore_all)))
             group.create_task(self._retained.run(session))
             group.create_task(self._announcer.run(session))
             await self._settle()
             group.create_task(self._delivery.run(session))
+
+    async def _keep(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
+        await keep_running(part, work, self._contain)
+
+    def _guarded(self, session: Session) -> list[str]:
+        """Return the filters of what other clients may not change, as far as it is not too much to be sent to us."""
+        small = [self._topics.states(kind, "availability") for kind in (Kind.CLAN, Kind.PLAYER)]
+        if session.protocol != "5" and len(self._watches.watched(None, None)) > _MAX_ECHOED_WATCHES:
+            return small
+        guarded = [
+            self._topics.bridge("watches"),
+            *(self._topics.states(kind, "+") for kind in (Kind.CLAN, Kind.PLAYER)),
+        ]
+        if self._home_assistant is not None:
+            guarded.append(f"{self._home_assistant.discovery_prefix}/device/+/config")
+        return guarded
+
+    async def _restore(self, session: Session, topic: str) -> None:
+        """Publish again what another client has overwritten."""
+        if topic == self._topics.bridge("state"):
+            await self._retained.say(session, topic, ONLINE)
+        elif topic == self._topics.bridge("info"):
+            self._info_changed.set()
+        elif topic == self._topics.bridge("watches"):
+            self._watches_changed.set()
+        else:
+            self._retained.restore(topic)
+
+    async def _restore_all(self, session: Session) -> None:
+        self._retained.distrust()
+        await self._introduce(session)
+        self._watches_changed.set()
+        await self._mark_everything()
 
     async def _settle(self) -> None:
         """Wait until what is retained is said and new devices are known, so that their first events are seen.
@@ -187,6 +240,9 @@ class Bridge:
             await session.subscribe(topic_filter)
         except SubscribeDeniedError as error:
             _log.error("a subscription was not granted", topic=topic_filter, reason=str(error))
+        except SubscribeTimeoutError as error:
+            # A new connection would only add to the broker's load; the subscription may still be granted.
+            _log.warning("subscription not answered in time", topic=topic_filter, reason=str(error))
 
     async def _report_watches(self, session: Session) -> None:
         pause = len(self._watches.watched(None, None)) / _LISTED_PER_SECOND
@@ -197,7 +253,9 @@ class Bridge:
         while True:
             await self._watches_changed.wait()
             self._watches_changed.clear()
-            await self._retained.say(session, self._topics.bridge("watches"), await watches_payload(self._watches))
+            with _set_on_failure(self._watches_changed):
+                payload = await watches_payload(self._watches)
+                await self._retained.say(session, self._topics.bridge("watches"), payload)
             # During the first round of polls, thousands of names come one by one.
             await asyncio.sleep(len(self._watches.watched(None, None)) / _LISTED_PER_SECOND)
 
@@ -205,7 +263,8 @@ class Bridge:
         while True:
             await self._info_changed.wait()
             self._info_changed.clear()
-            await self._say_info(session)
+            with _set_on_failure(self._info_changed):
+                await self._say_info(session)
 
     async def _say_info(self, session: Session) -> bool:
         return await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode())
@@ -218,11 +277,11 @@ class Bridge:
             await self._retained.say(session, self._topics.bridge("health"), health.encode())
             if loop.time() >= heard_by:
                 self._rivals.check_hearing()
-            if loop.time() >= retry_at and self._retained.refused:
+            if loop.time() >= retry_at and self._retained.refusals.any_may_pass:
                 # Whoever mends the broker need not know that something has to be restarted.
                 retry_at = loop.time() + _RETRY_AFTER
                 await self._introduce(session)
-                if self._retained.is_refused(self._topics.bridge("watches")):
+                if self._retained.refusals.may_pass(self._topics.bridge("watches")):
                     self._watches_changed.set()
                 self._retained.say_refused_again()
             await self._next_report()
@@ -253,7 +312,7 @@ class Bridge:
                 # Several births in a row are answered once; one that was retained is older than what was just said.
                 news = message.payload == b"online" and not message.retain
                 if news and (birth is None or birth.done()):
-                    birth = group.create_task(self._greet_home_assistant())
+                    birth = group.create_task(self._keep("birth message", self._greet_home_assistant))
                 elif message.payload == b"offline":
                     if birth is not None:
                         birth.cancel()
@@ -261,11 +320,14 @@ class Bridge:
             elif message.topic.startswith(self._topics.request("")):
                 requests.put(message)
             else:
-                self._rivals.hear(message)
+                with self._contain("message", topic=message.topic):
+                    self._rivals.hear(message)
 
     async def _answer_requests(self, session: Session, requests: RequestQueue) -> None:
         while True:
-            await self._answer(session, await requests.get())
+            message = await requests.get()
+            with self._contain("answer", topic=message.topic):
+                await self._answer(session, message)
 
     async def _greet_home_assistant(self) -> None:
         await asyncio.sleep(self._rng.uniform(*_BIRTH_WAIT))
@@ -296,7 +358,7 @@ class Bridge:
         self, session: Session, topic: str, response: ResponsePayload, correlation_data: bytes | None
     ) -> None:
         try:
-            await session.publish(topic, response.encode(), correlation_data=correlation_data)
+            await session.publish(topic, response.encode(), correlation_data=correlation_data, replaces=True)
         except MessageTooLargeError as error:
             excuse = ResponsePayload(
                 status="error",
@@ -304,7 +366,7 @@ class Bridge:
                 error=f"it was done, but the answer is too large: {error}",
                 transaction=response.transaction,
             )
-            await session.publish(topic, excuse.encode(), correlation_data=correlation_data)
+            await session.publish(topic, excuse.encode(), correlation_data=correlation_data, replaces=True)
 
     def _may_answer_on(self, topic: str) -> bool:
         """Refuse a response topic on which an answer could be taken for an event, a state or a device of ours."""
@@ -316,3 +378,12 @@ class Bridge:
         if self._home_assistant is not None:
             ours += [f"{self._home_assistant.discovery_prefix}/", self._home_assistant.status]
         return topic.startswith(self._topics.response("")) or not any(topic.startswith(prefix) for prefix in ours)
+
+
+@contextlib.contextmanager
+def _set_on_failure(event: asyncio.Event) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        event.set()
+        raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 from pydantic import ValidationError
 
+from coc2mqtt.containment import propagate
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.command_answers import (
     ListData,
@@ -36,6 +37,7 @@ from coc2mqtt.mqtt.replay import LARGEST_ANSWER, Replay
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.logs import LogLevelName
 
@@ -81,11 +83,19 @@ class Commands:
     """Carries out requests. Each one gets an answer, whatever it looks like.
 
     ``health`` tells how the bridge is doing, ``replay`` gives events once more, ``log_level`` is the running program's.
+    ``contain`` guards each command: after a bug, its answer is an error.
     """
 
     def __init__(
-        self, watches: Watches, *, health: Callable[[], Awaitable[HealthPayload]], replay: Replay, log_level: Level
+        self,
+        watches: Watches,
+        *,
+        health: Callable[[], Awaitable[HealthPayload]],
+        replay: Replay,
+        log_level: Level,
+        contain: Contain = propagate,
     ) -> None:
+        self._contain = contain
         self._watches = watches
         self._health = health
         self._replay = replay
@@ -113,19 +123,21 @@ class Commands:
         ``room`` is how many bytes the answer may take where that can be chosen.
         """
         data: Json = {}
-        try:
-            said = _decode(payload)
-            data = {} if isinstance(said, str) else said
-            model, carry_out = self._find(command, retained=retained)
-            request = model.model_validate(model.of_text(said) if isinstance(said, str) else said)
-            if isinstance(request, ReplayRequest):
-                carry_out = partial(self._replay.page, room=room)
-            done = await carry_out(request)
-            return ResponsePayload(status="ok", data=done.model_dump(), transaction=request.transaction)
-        except ValidationError as error:
-            message = _say(error)
-        except CommandError as error:
-            message = str(error)
+        message = "an internal error, which the bridge's log describes: please report it"
+        with self._contain("command", command=command):
+            try:
+                said = _decode(payload)
+                data = {} if isinstance(said, str) else said
+                model, carry_out = self._find(command, retained=retained)
+                request = model.model_validate(model.of_text(said) if isinstance(said, str) else said)
+                if isinstance(request, ReplayRequest):
+                    carry_out = partial(self._replay.page, room=room)
+                done = await carry_out(request)
+                return ResponsePayload(status="ok", data=done.model_dump(), transaction=request.transaction)
+            except ValidationError as error:
+                message = _say(error)
+            except CommandError as error:
+                message = str(error)
         return ResponsePayload(status="error", data={}, error=message, transaction=_echo(data))
 
     def _find(

@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
-from coc2mqtt.mqtt.backoff import Backoff
+from coc2mqtt.mqtt.backoff import Backoff, SessionBackoff
 from coc2mqtt.mqtt.dialer import Dialer, first_of, visit
 from coc2mqtt.mqtt.errors import (
+    BrokerShutdownError,
     BrokerTimeoutError,
     ConnectError,
     ConnectionLostError,
     MqttError,
     SessionTakenOverError,
     SubscribeDeniedError,
+    SubscribeTimeoutError,
     UnknownHostError,
     UnreachableBrokerError,
 )
 from coc2mqtt.mqtt.knock import Knocking
 from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, RetainedMessage, TlsOptions
+from coc2mqtt.mqtt.quarantine import Quarantine
 from coc2mqtt.mqtt.session import Message, Session
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ class Connection:
     ``rival_is_there`` is asked over a connection of another name whether the program that has taken this one's place
     is still there. ``knock`` tells whether the broker's port is open; None leaves that to the attempts to connect.
     ``sleep`` waits between the attempts, ``draw`` gives random numbers from 0 to 1, ``clock`` Unix time.
+    ``connections`` is how many there were before this one began.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Connection:
         last_words: Sequence[RetainedMessage] = (),
         rival_is_there: Callable[[Session], Awaitable[bool]] | None = None,
         knock: Callable[[], Awaitable[bool]] | None = None,
+        connections: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
@@ -90,14 +95,17 @@ class Connection:
         self._last_words = last_words
         self._rival_is_there = rival_is_there
         self._sleep = sleep
+        self._knock = knock
         self._knocking = None if knock is None else Knocking(knock, sleep=sleep, draw=draw)
         self._backoff = Backoff(draw)
+        self._session_backoff = SessionBackoff(draw)
         self._clock = clock
-        self._dialer = Dialer(options, clock)
-        self._connections = 0
+        self._quarantine = Quarantine()
+        self._dialer = Dialer(options, clock, self._quarantine)
+        self.connections = connections
         # What was said since the last connection: an outage of hours is a few lines, whatever it alternates between.
         self._said: set[str] = set()
-        self.status = ConnectionStatus(connected=False, since=clock())
+        self.status = ConnectionStatus(connected=False, since=clock(), reconnects=max(0, connections - 1))
 
     async def run(self) -> Never:
         """Keep the connection up until cancelled, then leave cleanly within two seconds, whatever the broker does.
@@ -112,6 +120,7 @@ class Connection:
                 session = await self._dialer.dial()
                 start = loop.time()
                 try:
+                    self._backoff.reset()
                     self._note_connected(session)
                     await self._serve(session)
                 finally:
@@ -122,16 +131,33 @@ class Connection:
                 await self._stand_back(error)
             except ConnectionLostError as error:
                 self._note_trouble("lost the connection to the broker", error)
-                await self._sleep(self._backoff.wait(lasted))
+                await self._pause(error, lasted)
             except ConnectError as error:
                 if str(error) not in self._said:
                     self._note_trouble("no connection to the broker, trying on", error)
                 await self._wait_for_broker(error)
 
+    async def _pause(self, error: ConnectionLostError, lasted: float) -> None:
+        """Wait after a session that lasted this many seconds: briefly, unless another client keeps taking it over."""
+        # Asked at once: a broker that was stopped has closed its port together with the connection.
+        asked_at = asyncio.get_running_loop().time()
+        survived = self._knock is not None and await self._knock()
+        asking = 0.0 if self._knock is None else asyncio.get_running_loop().time() - asked_at
+        is_over_message = self._quarantine.judge(survived=survived)
+        expelled = survived and not is_over_message and not isinstance(error, BrokerShutdownError)
+        was_expelled = self._session_backoff.is_expelled
+        seconds = self._session_backoff.wait(lasted, expelled=expelled)
+        if self._session_backoff.is_expelled and not was_expelled:
+            _log.warning(
+                "the broker ends every session within seconds",
+                reason=str(error),
+                hint=f"stop another client with the client id {self._options.client_id!r}, or see the broker's log",
+            )
+        await self._sleep(max(0.0, seconds - asking))
+
     async def _wait_for_broker(self, error: ConnectError) -> None:
-        seconds = self._backoff.wait(0.0)
-        away = isinstance(error, UnreachableBrokerError | UnknownHostError | BrokerTimeoutError)
-        if away and self._knocking is not None:
+        seconds = self._backoff.wait()
+        if self._knocking is not None and not error.is_refusal:
             await self._knocking.wait(seconds)
         else:
             await self._sleep(seconds)
@@ -160,7 +186,13 @@ class Connection:
         try:
             # Several may stand back, and must not throw each other out.
             return await visit(self._options, f"standby-{secrets.token_hex(4)}", self._rival_is_there)
-        except (ConnectionLostError, UnreachableBrokerError, UnknownHostError, BrokerTimeoutError):
+        except (
+            ConnectionLostError,
+            UnreachableBrokerError,
+            UnknownHostError,
+            BrokerTimeoutError,
+            SubscribeTimeoutError,
+        ):
             return True  # nothing new is known
         except (ConnectError, SubscribeDeniedError):
             return False  # nothing will ever be known this way: the next attempt to connect will show
@@ -193,14 +225,14 @@ class Connection:
         await self._on_session(session)
 
     def _note_connected(self, session: Session) -> None:
-        self._connections += 1
+        self.connections += 1
         self._said.clear()
         self.status = dataclasses.replace(
             self.status,
             connected=True,
             since=session.connected_at,
             protocol=session.protocol,
-            reconnects=self._connections - 1,
+            reconnects=self.connections - 1,
         )
         _log.info("connected to the broker", host=self._options.host, port=self._options.port, mqtt=session.protocol)
 

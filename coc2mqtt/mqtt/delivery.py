@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from coc2mqtt.containment import propagate
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.events import encode_event
 from coc2mqtt.mqtt.patience import Patience
@@ -16,6 +17,7 @@ from coc2mqtt.mqtt.patience import Patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.journal.protocol import Journal, JournalEntry
     from coc2mqtt.mqtt.connection import Session
     from coc2mqtt.mqtt.topics import Topics
@@ -32,19 +34,22 @@ _BATCH = 200
 class DeliveryFigures:
     """Counters since the start: events published and acknowledged by the broker, and events put aside.
 
-    ``resent`` counts those published once more, with the same id, because a connection broke before the broker's word.
+    ``resent`` counts those published once more, with the same id, because a connection broke before the broker's word,
+    ``skipped`` those that a bug kept from being encoded.
     """
 
     published: int = 0
     denied: int = 0
     resent: int = 0
+    skipped: int = 0
 
 
 class Delivery:
     """Publishes what the journal holds and lets go of an event only after the broker has acknowledged it.
 
     ``published`` is called with the topic and the payload of each event after its PUBACK. ``last`` is the last event
-    that was acknowledged or put aside, in the run before as well, None before any.
+    that was acknowledged or put aside, in the run before as well, None before any. ``contain`` guards the encoding of
+    each event: one that cannot be encoded because of a bug is skipped. ``figures`` go on from an earlier delivery's.
     """
 
     def __init__(
@@ -54,18 +59,22 @@ class Delivery:
         *,
         patience: Patience | None = None,
         published: Callable[[str, bytes], None] = lambda *_: None,
+        contain: Contain = propagate,
+        figures: DeliveryFigures | None = None,
     ) -> None:
         self._journal = journal
         self._topics = topics
         self._published = published
         self._patience = patience or Patience()
+        self._contain = contain
         self._refused: set[str] = set()
+        self._skipped: set[tuple[str, str]] = set()
         # Published without the broker's word so far: as many as there are workers.
         self._unanswered: set[int] = set()
         # With the broker's word, which the journal has not noted yet.
         self._unnoted: set[int] = set()
         self._progress = asyncio.Event()
-        self.figures = DeliveryFigures()
+        self.figures = figures or DeliveryFigures()
         self.last: JournalEntry | None = None
 
     async def recall(self) -> None:
@@ -117,8 +126,11 @@ class Delivery:
             await self._deliver(session, await queue.get(), acknowledged)
 
     async def _deliver(self, session: Session, entry: JournalEntry, acknowledged: asyncio.Queue[int]) -> None:
-        topic = self._topics.event(entry.kind, entry.record.tag, entry.record.event_type)
-        payload = encode_event(entry)
+        message = self._encode(entry)
+        if message is None:
+            self._skip(entry, acknowledged)
+            return
+        topic, payload = message
         if entry.seq in self._unanswered:
             self.figures.resent += 1
         self._unanswered.add(entry.seq)
@@ -136,6 +148,23 @@ class Delivery:
         self._unanswered.discard(entry.seq)
         if self.last is None or entry.seq > self.last.seq:
             self.last = entry
+        self._unnoted.add(entry.seq)
+        acknowledged.put_nowait(entry.seq)
+
+    def _encode(self, entry: JournalEntry) -> tuple[str, bytes] | None:
+        """Return the topic and the payload of an event, None where a bug keeps it from being encoded."""
+        record = entry.record
+        with self._contain("event", id=entry.id, seq=entry.seq, tag=record.tag, event_type=record.event_type):
+            return self._topics.event(entry.kind, record.tag, record.event_type), encode_event(entry)
+        return None
+
+    def _skip(self, entry: JournalEntry, acknowledged: asyncio.Queue[int]) -> None:
+        """Set an event aside as if the broker had refused it: it would block its tag for ever."""
+        self.figures.skipped += 1
+        key = entry.record.tag, entry.record.event_type
+        if key not in self._skipped:  # once for its tag and type: afterwards the figures tell
+            self._skipped.add(key)
+            _log.error("event skipped: it cannot be encoded", id=entry.id, seq=entry.seq, tag=key[0], event_type=key[1])
         self._unnoted.add(entry.seq)
         acknowledged.put_nowait(entry.seq)
 

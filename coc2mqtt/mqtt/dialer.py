@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from coc2mqtt.mqtt.errors import SilentBrokerError, UnsupportedProtocolError
@@ -14,16 +15,25 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
+    from coc2mqtt.mqtt.quarantine import Quarantine
 
 Result = TypeVar("Result")
 
 
 class Dialer:
-    """Connects with the version of MQTT that the broker speaks, and remembers which. ``clock`` gives Unix time."""
+    """Connects with the version of MQTT that the broker speaks, and remembers which. ``clock`` gives Unix time.
 
-    def __init__(self, options: ConnectionOptions, clock: Callable[[], float] = time.time) -> None:
+    ``quarantine`` is shared by all sessions.
+    """
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        clock: Callable[[], float] = time.time,
+        quarantine: Quarantine | None = None,
+    ) -> None:
         self._options = options
-        self._clock = clock
+        self._open = partial(open_session, options, clock=clock, quarantine=quarantine)
         self._known: Protocol | None = None if options.protocol == "auto" else options.protocol
 
     async def dial(self) -> Session:
@@ -35,12 +45,12 @@ class Dialer:
         """
         first = self._known or "5"
         try:
-            session = await open_session(self._options, first, clock=self._clock)
+            session = await self._open(first)
         except (UnsupportedProtocolError, SilentBrokerError) as error:
             in_trouble = self._known is not None and isinstance(error, SilentBrokerError)
             if self._options.protocol != "auto" or in_trouble:
                 raise
-            session = await open_session(self._options, "3.1.1" if first == "5" else "5", clock=self._clock)
+            session = await self._open("3.1.1" if first == "5" else "5")
         self._known = session.protocol
         return session
 

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class MqttError(Exception):
     """Something between the bridge and the broker went wrong; the text says what, and what to do about it."""
 
 
 class ConnectError(MqttError):
-    """No connection to the broker came about."""
+    """No connection to the broker came about.
+
+    ``is_refusal`` tells that the broker itself said no, which it will say again until somebody changes something.
+    """
+
+    is_refusal: ClassVar[bool] = True
 
 
 class UnknownHostError(ConnectError):
     """The name of the broker's host cannot be resolved."""
 
+    is_refusal = False
+
 
 class UnreachableBrokerError(ConnectError):
     """The host answers that nothing listens on the port, or cannot be reached at all."""
+
+    is_refusal = False
 
 
 class BrokerTimeoutError(ConnectError):
     """The host did not accept the connection in time."""
 
+    is_refusal = False
+
 
 class TlsError(ConnectError):
     """TLS failed: a certificate, a file of ours, or a port that does not speak it."""
+
+    is_refusal = False
 
 
 class NotMqttError(ConnectError):
     """What answers on the port speaks something else, such as HTTP."""
 
+    is_refusal = False
+
 
 class NoWebsocketError(ConnectError):
     """The port, or the path on it, does not take websockets."""
+
+    is_refusal = False
 
 
 class WrongCredentialsError(ConnectError):
@@ -54,6 +73,8 @@ class UnsupportedProtocolError(ConnectError):
 class SilentBrokerError(ConnectError):
     """The broker's port is open, but the broker closes the connection or stays silent instead of answering."""
 
+    is_refusal = False
+
 
 class BrokerBusyError(ConnectError):
     """The broker takes no more connections just now."""
@@ -64,15 +85,25 @@ class MissingFeatureError(ConnectError):
 
 
 class ConnectionLostError(MqttError):
-    """A connection that stood broke off."""
+    """A connection that stood broke off.
+
+    ``over_message`` is True where the broker said that a message in flight was the reason, False where it was none,
+    and None where nobody knows.
+    """
+
+    over_message: bool | None = None
 
 
 class SessionTakenOverError(ConnectionLostError):
     """Another client connected with the same client id."""
 
+    over_message = False
+
 
 class BrokerShutdownError(ConnectionLostError):
     """The broker is shutting down, and has said so."""
+
+    over_message = False
 
 
 class GarbledStreamError(ConnectionLostError):
@@ -81,6 +112,8 @@ class GarbledStreamError(ConnectionLostError):
 
 class BrokerSilentError(ConnectionLostError):
     """The connection still seems to stand, but nothing at all is heard of the broker."""
+
+    over_message = False
 
 
 class MissingAcknowledgementError(ConnectionLostError):
@@ -91,8 +124,16 @@ class SubscribeDeniedError(MqttError):
     """The broker does not grant a subscription."""
 
 
+class SubscribeTimeoutError(MqttError):
+    """The broker has not answered a subscription in time; it may still grant it."""
+
+
 class PublishDeniedError(MqttError):
     """The broker did not take a message, or its topic is none to publish on. Others are not concerned."""
+
+
+class QuarantinedError(PublishDeniedError):
+    """A message is not sent for now: the broker closed the connection each time that it was."""
 
 
 class PublishDeferredError(MqttError):
@@ -100,4 +141,9 @@ class PublishDeferredError(MqttError):
 
 
 class MessageTooLargeError(MqttError):
-    """A message is larger than the broker takes (its Maximum Packet Size). Others are not concerned."""
+    """A message is larger than the broker takes. Others are not concerned.
+
+    ``is_announced`` tells that the broker gave its limit at the connect, so that it stays until the next one.
+    """
+
+    is_announced = False

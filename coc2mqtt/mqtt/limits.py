@@ -27,19 +27,23 @@ class Limits:
     keepalive: int = 0
     maximum_qos: int = 2
     retains: bool = True
+    wildcards: bool = True
 
 
-def check_message(topic: str, payload: bytes, correlation_data: bytes, *, largest_packet: int) -> None:
+def check_message(topic: str, payload: bytes, correlation_data: bytes, *, largest_packet: int) -> int:
     """Refuse what paho raises ValueError for, or a broker ends the whole connection for (MQTT 5, section 4.7.3).
 
-    Raises PublishDeniedError, MessageTooLargeError.
+    Returns the size of the packet in bytes, at most. Raises PublishDeniedError, MessageTooLargeError.
     """
     name = topic.encode()
     if not 0 < len(name) <= _LONGEST_TOPIC or any(character in topic for character in "+#\0"):
         raise PublishDeniedError(f"{topic[:100]!r} is no topic to publish on: it is empty, too long, or a filter")
     size = len(name) + len(correlation_data) + len(payload) + _PACKET_OVERHEAD
     if size > largest_packet:
-        raise MessageTooLargeError(
+        error = MessageTooLargeError(
             f"a message of {size} bytes on {topic} is larger than the {largest_packet} that the broker takes:"
             " raise the broker's limit (Mosquitto: max_packet_size)"
         )
+        error.is_announced = True
+        raise error
+    return size

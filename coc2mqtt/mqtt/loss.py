@@ -12,6 +12,7 @@ from coc2mqtt.mqtt.errors import (
     GarbledStreamError,
     MissingAcknowledgementError,
     SessionTakenOverError,
+    SubscribeTimeoutError,
 )
 
 if TYPE_CHECKING:
@@ -41,13 +42,16 @@ _FAREWELLS: dict[int, tuple[type[ConnectionLostError], str]] = {
     0x9F: (ConnectionLostError, "{where} gets connections too often: see who else connects, or {limit}"),
     0xA0: (ConnectionLostError, "{where} lets no connection stand for longer: {limit} if that matters"),
 }
+# These have nothing to do with the messages in flight.
+_UNRELATED = {0x00, 0x89, 0x8B, 0x8D, 0x8E, 0x98, 0x9C, 0x9D, 0x9F, 0xA0}
+_PACKET_TOO_LARGE = 0x95
 
 
 def farewell(options: ConnectionOptions, code: int, reason: str, server: str | None = None) -> ConnectionLostError:
     """Return the error that the reason code of a DISCONNECT means; ``server`` is its Server Reference."""
     unknown = ConnectionLostError, "{where} closed the connection ({reason}): see its log"
     kind, sentence = _FAREWELLS.get(code, unknown)
-    return kind(
+    error = kind(
         sentence.format(
             where=name_of(options),
             client_id=repr(options.client_id),
@@ -58,6 +62,11 @@ def farewell(options: ConnectionOptions, code: int, reason: str, server: str | N
             move="set mqtt.host and mqtt.port",
         )
     )
+    if code == _PACKET_TOO_LARGE:
+        error.over_message = True
+    elif code in _UNRELATED:
+        error.over_message = False
+    return error
 
 
 def break_off(options: ConnectionOptions) -> ConnectionLostError:
@@ -91,9 +100,9 @@ def blockage(options: ConnectionOptions, seconds: float) -> MissingAcknowledgeme
     )
 
 
-def unanswered_subscription(options: ConnectionOptions, topic_filter: str) -> ConnectionLostError:
-    """Return the error of a connection on which a SUBSCRIBE is not answered."""
-    return ConnectionLostError(
+def unanswered_subscription(options: ConnectionOptions, topic_filter: str) -> SubscribeTimeoutError:
+    """Return the error of a SUBSCRIBE that is not answered."""
+    return SubscribeTimeoutError(
         f"{name_of(options)} did not answer a subscription to {topic_filter} within {options.timeout:g} s: see the"
         " broker's log and its load"
     )

@@ -54,7 +54,7 @@ class Patience:
                 self.deferred += 1
                 self._note(error)
                 backoff = backoff or Backoff(self._draw)
-                await self._sleep(backoff.wait(0.0))
+                await self._sleep(backoff.wait())
             else:
                 if self._deferring:
                     self._note(None)

@@ -275,6 +275,9 @@ class HealthPayload(Payload):
     never, ``dropped`` those given up, ever, because too many waited or too long; ``queue`` wait, the oldest since
     ``queue_age_seconds``. ``states_denied`` is as ``denied`` of retained state, ``deferred`` how often the broker
     asked to wait, ``requests_dropped`` how many requests came too fast.
+
+    ``internal_errors`` counts unexpected failures of the bridge itself, ``events_skipped`` the events that such a
+    failure kept from being published.
     """
 
     healthy: bool
@@ -301,10 +304,14 @@ class HealthPayload(Payload):
     denied: int
     states_denied: int
     deferred: int
+    restored: int
+    """How often a retained topic was published again because another client had published on it."""
     requests_dropped: int
     queue: int
     queue_age_seconds: float | None
     dropped: int
+    events_skipped: int
+    internal_errors: int
     last_event: LastEventPayload | None
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from coc2mqtt.containment import propagate
 from coc2mqtt.mqtt.command_answers import ReplayData
 from coc2mqtt.mqtt.events import event_payload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.journal.protocol import JournalEntry, Selection
     from coc2mqtt.mqtt.command_requests import ReplayRequest
     from coc2mqtt.mqtt.payloads import EventPayload
@@ -33,6 +35,7 @@ class Replay:
 
     ``noted`` returns when the journal knows of all that the broker has acknowledged: an event that was published just
     before somebody subscribed is among the delivered ones when they ask. ``clock`` gives Unix time in seconds.
+    ``contain`` guards the encoding of each event: one that cannot be encoded because of a bug is left out.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Replay:
         *,
         noted: Callable[[], Awaitable[None]],
         clock: Callable[[], float] = time.time,
+        contain: Contain = propagate,
     ) -> None:
+        self._contain = contain
         self._journal = journal
         self._noted = noted
         self._clock = clock
@@ -58,11 +63,15 @@ class Replay:
         entries = await self._journal.delivered(after=after, since=since, only=only, limit=request.limit + 1)
         events: list[EventPayload] = []
         left = min(room, LARGEST_ANSWER) - _AROUND
+        last: JournalEntry | None = None
         for entry in entries[: request.limit]:
-            event = event_payload(entry)
-            left -= len(event.encode()) + 1
-            if events and left < 0:
-                break
-            events.append(event)
-        more = len(events) < len(entries)
-        return ReplayData(events=events, next_seq=events[-1].seq if more else None)
+            with self._contain("replay", id=entry.id, seq=entry.seq):
+                event = event_payload(entry)
+                size = len(event.encode()) + 1
+                if events and left < size:
+                    break
+                events.append(event)
+                left -= size
+            last = entry
+        more = last is not None and last is not entries[-1]
+        return ReplayData(events=events, next_seq=last.seq if last is not None and more else None)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
+from coc2mqtt.containment import propagate, retry_delay
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
-from coc2mqtt.mqtt.announcer import Announcer, Say, Wish
+from coc2mqtt.mqtt.announcer import Announcer, Wish
 from coc2mqtt.mqtt.discovery import Announcement
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.fighters import Fighters
 from coc2mqtt.mqtt.lanes import Lanes
 from coc2mqtt.mqtt.patience import Patience
-from coc2mqtt.mqtt.payloads import ClanPayload, PollPayload, iso_time
-from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets
+from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, PollPayload, iso_time
+from coc2mqtt.mqtt.published import PublishedState
+from coc2mqtt.mqtt.refusals import Refusals
+from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets, is_available
 from coc2mqtt.mqtt.war_state import player_war
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.events.resource import Snapshot
     from coc2mqtt.journal.protocol import Journal
     from coc2mqtt.mqtt.connection import Session
@@ -31,39 +32,15 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.payloads import Payload, PlayerWarPayload
     from coc2mqtt.mqtt.topics import Topics
 
-_log = structlog.get_logger()
-
 # A message that takes a retained one away (MQTT 3.1.1, section 3.3.1.3).
 _NOTHING = b""
 # Seconds: a home's recorder and its logbook keep each of them.
 _POLL_SAID_EVERY = 300.0
+# Each message of the availability has Home Assistant look at every entity of the device, and of the badge is a new
+# picture: they are published only when they change.
+_NEWS_ONLY = frozenset({"availability", "badge"})
 # So long Home Assistant takes at most to take up an announcement (seconds).
 _TAKEN_UP = 1.0
-
-
-@dataclass(slots=True)
-class _Said:
-    """What was said of a clan or a player over this connection: when it was polled, and checksums of what is news only.
-
-    Each message of the availability has Home Assistant look at every entity of the device, and of the badge is a new
-    picture.
-    """
-
-    polled_at: float | None = None
-    availability: int | None = None
-    badge: int | None = None
-
-    def is_known(self, facet: str, payload: bytes) -> bool:
-        """Tell whether a facet was said like that, and need not be said again."""
-        known = {"availability": self.availability, "badge": self.badge}.get(facet)
-        return known is not None and known == hash(payload)
-
-    def note(self, facet: str, payload: bytes) -> None:
-        """Take note of what the broker took."""
-        if facet == "availability":
-            self.availability = hash(payload)
-        elif facet == "badge":
-            self.badge = hash(payload)
 
 
 class RetainedState:
@@ -73,7 +50,8 @@ class RetainedState:
     while there is no connection. ``watched`` finds the watch of a clan or a player, None where there is none any
     more: then its topics are emptied, its device is removed, and its snapshot is forgotten. ``polled_at`` tells when
     the API last answered for it (Unix time in seconds). ``discovery`` is None without Home Assistant. ``named`` is
-    called with the name of each clan and player that is published, None where it is not known.
+    called with the name of each clan and player that is published, None where it is not known. ``contain`` guards each
+    resource: after a bug, that one is left out and tried again 1 to 60 s later.
     """
 
     def __init__(
@@ -83,29 +61,37 @@ class RetainedState:
         *,
         watched: Callable[[Kind, str], Watch | None],
         polled_at: Callable[[Kind, str], float | None] = lambda *_: None,
+        reachable: Callable[[], bool] = lambda: True,
         discovery: Discovery | None,
         named: Callable[[Resource, str | None], None] = lambda *_: None,
         patience: Patience | None = None,
-        announcer: Callable[[Say], Announcer] = Announcer,
+        announcer: Callable[..., Announcer] = Announcer,
+        contain: Contain = propagate,
     ) -> None:
         self._journal = journal
         self._topics = topics
         self._watched = watched
         self._polled_at = polled_at
+        self._reachable = reachable
         self._discovery = discovery
         self._patience = patience or Patience()
         self._named = named
         self._marked = Lanes()
-        self.announcer = announcer(self.say)
+        self._contain = contain
+        # How often in a row a bug kept a resource from being published.
+        self._bugs: dict[Resource, int] = {}
+        self.announcer = announcer(self.say, contain=contain)
         self.announcer.announced = self._announced
         # What is not watched and may yet be retained, although no snapshot tells of it.
         self._ghosts: set[Resource] = set()
         self._fighters = Fighters()
-        self._said: dict[Resource, _Said] = {}
-        # The topics whose last message the broker did not take, and whether it may take the same one another time.
-        self._refused: dict[str, bool] = {}
+        self._said: dict[Resource, PublishedState] = {}
+        # Checksums of what was published of the bridge and the API; these topics alone are in it.
+        self._own: dict[str, int | None] = dict.fromkeys(
+            [*(topics.bridge(what) for what in ("state", "info", "watches")), topics.api_status]
+        )
+        self.refusals = Refusals()
         self._to_repeat: set[Resource] = set()
-        self.denied = 0
 
     def mark(self, resource: Resource) -> None:
         """Have the state of a resource published again."""
@@ -125,10 +111,48 @@ class RetainedState:
         self._ghosts.update(resource for resource, _ in watch.resources())
         self.mark_watch(watch)
 
+    def recognizes(self, topic: str, payload: bytes) -> bool | None:
+        """Return whether a payload is what was published on a topic, None for a topic on which nothing was."""
+        if topic in self._own:
+            own = self._own[topic]
+            return None if own is None else own == hash(payload)
+        found = self._topics.parse_state(topic)
+        if found is None:
+            return self.announcer.recognizes(topic, payload)
+        resource, facet = found
+        published = self._published(resource)
+        checksum = None if published is None or self._watch_of(resource) is None else published.checksum(facet)
+        return None if checksum is None else checksum == hash(payload)
+
+    def announces_on(self, topic: str) -> bool:
+        """Return whether a topic is for the announcement of a device of this bridge."""
+        return self._discovery is not None and self._discovery.device(topic) is not None
+
+    def restore(self, topic: str) -> None:
+        """Have a state or a device published again on whose topic another client has published."""
+        found = self._topics.parse_state(topic)
+        if topic == self._topics.api_status:
+            self.mark(API)
+        elif found is not None:
+            resource, facet = found
+            if (published := self._published(resource)) is not None:
+                published.forget(facet)
+                published.polled_at = None
+            self.mark(resource)
+        elif self._discovery is not None and (device := self._discovery.device(topic)) is not None:
+            self.announcer.distrust(topic)
+            self.mark(device)
+
+    def distrust(self) -> None:
+        """Have everything published again that is marked from now on, whatever was published before."""
+        self._said.clear()
+        self.announcer.distrust()
+
     def connected(self) -> None:
         """Take note of a new connection: whatever was said is to be said again."""
         self._said.clear()
-        self._refused.clear()
+        self._own = dict.fromkeys(self._own)
+        self.refusals.clear()
         self._to_repeat.clear()
         self.announcer.connected()
 
@@ -137,7 +161,7 @@ class RetainedState:
 
         What is retained of one tag is published one after another, that of several side by side.
         """
-        await self._marked.run(partial(self._publish, session))
+        await self._marked.run(partial(self._publish_or_skip, session))
 
     async def idle(self) -> None:
         """Wait until all that is marked is published."""
@@ -153,17 +177,14 @@ class RetainedState:
 
         One that it refuses is counted, logged once for its topic, and left out.
         """
+        if topic in self._own:
+            self._own[topic] = hash(payload)
         try:
             await self._patience.publish(session, topic, payload, retain=True)
         except (PublishDeniedError, MessageTooLargeError) as error:
-            self.denied += 1
-            if topic not in self._refused:
-                _log.error("a state was not accepted", topic=topic, reason=str(error))
-            # What a broker takes at most it says at the connect.
-            self._refused[topic] = not isinstance(error, MessageTooLargeError)
+            self.refusals.note(topic, error)
             return False
-        if self._refused.pop(topic, None) is not None:
-            _log.info("a state is accepted again", topic=topic)
+        self.refusals.accepted(topic)
         return True
 
     def mark_poll(self, watch: Watch) -> None:
@@ -181,15 +202,6 @@ class RetainedState:
             return None
         return polled_at
 
-    @property
-    def refused(self) -> bool:
-        """Whether there are topics whose last state the broker refused and may take another time."""
-        return any(self._refused.values())
-
-    def is_refused(self, topic: str) -> bool:
-        """Return whether the broker refused the last state of a topic and may take it another time."""
-        return self._refused.get(topic, False)
-
     def say_refused_again(self) -> None:
         """Have all of that said once more that is in the journal, and the announcements."""
         for resource in self._to_repeat:
@@ -197,8 +209,20 @@ class RetainedState:
         self._to_repeat.clear()
         self.announcer.say_refused_again()
 
+    async def _publish_or_skip(self, session: Session, resource: Resource, whole: bool) -> None:
+        with self._contain("retained state", kind=resource.kind.value, tag=resource.tag):
+            await self._publish(session, resource, whole)
+            if self._bugs:
+                self._bugs.pop(resource, None)
+            return
+        self._bugs[resource] = failures = self._bugs.get(resource, 0) + 1
+        if (published := self._published(resource)) is not None:
+            published.forget_all()  # nobody knows how much of it was published
+        asyncio.get_running_loop().call_later(retry_delay(failures), self.mark, resource)
+
     async def _publish(self, session: Session, resource: Resource, whole: bool) -> None:
         if not whole:
+            await self._say_availability(session, resource)
             await self._say_poll(session, resource)
             return
         snapshot = await self._journal.snapshot(resource)
@@ -206,6 +230,7 @@ class RetainedState:
             status = None if snapshot is None else api_status(snapshot).encode()
             if status is not None and not await self.say(session, self._topics.api_status, status):
                 self._to_repeat.add(API)
+            self._mark_availability()
             if self._discovery is not None:
                 self.announcer.announce(self._discovery.bridge())
             return
@@ -224,10 +249,23 @@ class RetainedState:
         polled_at = self._news_of_poll(resource)
         if polled_at is None or self._watch_of(resource) is None:
             return
-        self._said.setdefault(resource, _Said()).polled_at = polled_at
-        payload = PollPayload(polled_at=iso_time(polled_at)).encode()
-        if not await self.say(session, self._topics.state(resource.kind, resource.tag, "poll"), payload):
-            self._to_repeat.add(resource)
+        self._said.setdefault(resource, PublishedState()).polled_at = polled_at
+        await self._say_states(session, resource, {"poll": PollPayload(polled_at=iso_time(polled_at))})
+
+    def _mark_availability(self) -> None:
+        """Publish the availability of every clan and player again that the state of the API has changed."""
+        for resource, said in self._said.items():
+            if said.found is not None and not said.matches("availability", self._availability(said.found).encode()):
+                self._marked.put(resource, whole=False)
+
+    def _availability(self, found: bool) -> OnlinePayload:
+        return OnlinePayload(state="online" if found and self._reachable() else "offline")
+
+    async def _say_availability(self, session: Session, resource: Resource) -> None:
+        said = self._said.get(resource)
+        if said is None or said.found is None or self._watch_of(resource) is None:
+            return
+        await self._say_states(session, resource, {"availability": self._availability(said.found)})
 
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
         if resource.kind is Kind.WAR:
@@ -237,9 +275,10 @@ class RetainedState:
         self._named(resource, name)
         polled_at = self._news_of_poll(resource)
         if polled_at is not None:
-            self._said.setdefault(resource, _Said()).polled_at = polled_at
+            self._said.setdefault(resource, PublishedState()).polled_at = polled_at
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
-        states = facets(resource, snapshot, polled_at=polled_at, war=war)
+        self._said.setdefault(resource, PublishedState()).found = is_available(snapshot)
+        states = facets(resource, snapshot, polled_at=polled_at, war=war, reachable=self._reachable())
         await self._say_states(session, resource, states)
         # Not before its state is retained: a new entity would be unknown for a moment.
         if self._discovery is None:
@@ -252,16 +291,18 @@ class RetainedState:
             self.announcer.announce(self._discovery.player(watch, name))
 
     async def _say_states(self, session: Session, resource: Resource, states: dict[str, Payload]) -> None:
+        # What is published of a war is kept with its clan.
+        subject = Resource(Kind.CLAN, resource.tag) if resource.kind is Kind.WAR else resource
         for facet, payload in states.items():
             encoded = payload.encode()
-            said = self._said.get(resource)
-            if said is not None and said.is_known(facet, encoded):
+            said = self._said.setdefault(subject, PublishedState())
+            if facet in _NEWS_ONLY and said.matches(facet, encoded):
                 continue
-            taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
-            if not taken:
+            # Before it is published: with MQTT 3.1.1 it comes back, and may do so before the PUBACK.
+            said.note(facet, encoded)
+            if not await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded):
+                said.forget(facet)
                 self._to_repeat.add(resource)
-            elif resource.kind is not Kind.WAR:
-                self._said.setdefault(resource, _Said()).note(facet, encoded)
 
     def _announced(self, wish: Wish) -> None:
         """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
@@ -271,7 +312,7 @@ class RetainedState:
     def _repeat_badge(self, clan: Resource) -> None:
         said = self._said.get(clan)
         if said is not None and said.badge is not None:
-            said.badge = None
+            said.forget("badge")
             self.mark(clan)
 
     async def _war_of(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
@@ -305,8 +346,8 @@ class RetainedState:
         for facet in FACETS[resource.kind]:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self.say(session, topic, _NOTHING)
-            self._refused.pop(topic, None)
-        self._said.pop(resource, None)
+            self.refusals.forget(topic)
+        self._forget_published(resource)
         if self._watch_of(resource) is not None:
             self.mark(resource)
             return
@@ -317,6 +358,16 @@ class RetainedState:
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:
             self.announcer.forget(removal.topic)
+
+    def _published(self, resource: Resource) -> PublishedState | None:
+        """Return what was published of a resource; that of a war is kept with its clan."""
+        return self._said.get(Resource(Kind.CLAN, resource.tag) if resource.kind is Kind.WAR else resource)
+
+    def _forget_published(self, resource: Resource) -> None:
+        if resource.kind is not Kind.WAR:
+            self._said.pop(resource, None)
+        elif (published := self._published(resource)) is not None:
+            published.forget("war")
 
     def _watch_of(self, resource: Resource) -> Watch | None:
         """Return the watch that has a resource polled, None where nothing does any more."""

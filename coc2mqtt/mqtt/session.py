@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Never
 
 from coc2mqtt.mqtt.answers import check_puback, check_suback
@@ -14,10 +15,12 @@ from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
     PublishDeferredError,
     PublishDeniedError,
+    SubscribeDeniedError,
 )
 from coc2mqtt.mqtt.inbox import Inbox, Message
 from coc2mqtt.mqtt.limits import Limits, check_message
 from coc2mqtt.mqtt.loss import blockage, break_off, standstill, unanswered_subscription
+from coc2mqtt.mqtt.quarantine import Quarantine, outgoing
 from coc2mqtt.mqtt.tls import tls_context
 from coc2mqtt.mqtt.topics import fits
 from coc2mqtt.mqtt.window import Window
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from coc2mqtt.mqtt.answers import Answer
     from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, RetainedMessage
+    from coc2mqtt.mqtt.quarantine import Outgoing
 
 __all__ = ["Message", "Session", "open_session"]
 
@@ -40,15 +45,21 @@ _LONGEST_LOOK = 10.0
 
 
 async def open_session(
-    options: ConnectionOptions, protocol: Protocol, *, clock: Callable[[], float] = time.time
+    options: ConnectionOptions,
+    protocol: Protocol,
+    *,
+    clock: Callable[[], float] = time.time,
+    quarantine: Quarantine | None = None,
 ) -> Session:
     """Connect; who gets the session must ``drop`` it in the end. ``clock`` gives Unix time.
+
+    ``quarantine`` knows over which messages earlier sessions were lost.
 
     Raises ConnectError; of its kinds only UnsupportedProtocolError and SilentBrokerError can come from the version
     of MQTT.
     """
     context = None if options.tls is None else await asyncio.to_thread(tls_context, options.tls)
-    session = Session(options, protocol, context)
+    session = Session(options, protocol, context, quarantine or Quarantine())
     try:
         await session.connect(clock)
     except BaseException:
@@ -60,19 +71,23 @@ async def open_session(
 class Session:
     """One live connection; what is awaited on it ends with ConnectionLostError when it breaks off.
 
-    ``protocol`` is the version of MQTT in use, ``connected_at`` the Unix time in seconds of the CONNACK,
-    ``largest_packet`` the broker's Maximum Packet Size in bytes.
+    ``protocol`` is the version of MQTT in use, ``connected_at`` the Unix time in seconds of the CONNACK.
     """
 
-    def __init__(self, options: ConnectionOptions, protocol: Protocol, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, options: ConnectionOptions, protocol: Protocol, context: ssl.SSLContext | None, quarantine: Quarantine
+    ) -> None:
         self.protocol = protocol
         self.connected_at = 0.0
-        self.largest_packet = Limits().largest_packet
+        self._largest_packet = Limits().largest_packet
+        self._takes_wildcards = True
+        self._quarantine = quarantine
         self._options = options
         self._user = options.username or "this client"
         self._keepalive = options.keepalive
         self._inbox = Inbox()
         self._looks: list[Callable[[Message], bool]] = []
+        self._taps: list[Callable[[Message], bool]] = []
         self._window = Window()
         self._ended = asyncio.Event()
         self._lost: ConnectionLostError | None = None
@@ -82,38 +97,75 @@ class Session:
             context,
             acknowledged=self._window.acknowledged,
             came_in=self._came_in,
-            ended=self._end,
+            ended=self._ended_by_broker,
         )
 
     async def connect(self, clock: Callable[[], float]) -> None:
         """Connect; raises ConnectError."""
         limits = await self._wire.connect()
         self.connected_at = clock()
-        self.largest_packet = limits.largest_packet
+        self._largest_packet = limits.largest_packet
+        self._takes_wildcards = limits.wildcards
+        self._quarantine.connected()
         self._window.resize(limits.receive_maximum)
         # A Server Keep Alive is to be used in place of the client's (MQTT 5, section 3.2.2.3.14).
         self._keepalive = min(limits.keepalive or self._keepalive, self._keepalive)
 
+    @property
+    def largest_packet(self) -> int:
+        """The largest packet that the broker takes, in bytes: by its own word, or as far as it was found out."""
+        return min(self._largest_packet, self._quarantine.largest_packet or self._largest_packet)
+
     async def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        qos: int = 1,
+        correlation_data: bytes | None = None,
+        replaces: bool = False,
     ) -> None:
         """Publish and return after the PUBACK (QoS 0: after the sending). ``correlation_data`` needs MQTT 5.
 
         Many may be in flight at once, up to the broker's Receive Maximum; they leave in the order of the calls.
+        ``replaces`` tells that the message need not arrive if another one on its topic does, as a retained one.
         Raises PublishDeniedError, PublishDeferredError (both with MQTT 5 only: a 3.1.1 broker cannot say so) and
         MessageTooLargeError, all without harm to others, and ConnectionLostError.
         """
-        check_message(topic, payload, correlation_data or b"", largest_packet=self.largest_packet)
-        await self._window.enter()
-        packet_id = self._wire.publish(topic, payload, qos=qos, retain=retain, correlation_data=correlation_data)
+        size = check_message(topic, payload, correlation_data or b"", largest_packet=self._largest_packet)
+        message = outgoing(topic, payload, size, retain=retain, replaces=replaces)
+        self._quarantine.check(message)
+        send = partial(self._wire.publish, topic, payload, qos=qos, retain=retain, correlation_data=correlation_data)
+        if self._quarantine.must_be_alone(message):
+            async with self._window.alone():
+                self._quarantine.sent_alone(message)
+                answer = await self._answer(send(), message)
+                self._quarantine.sent_alone(None)
+        else:
+            await self._window.enter()
+            answer = await self._answer(send(), message)
+        self._quarantine.acknowledged(message)
+        check_puback(answer, topic, self._user, size=size)
+
+    async def _answer(self, packet_id: int | None, message: Outgoing) -> Answer:
         if packet_id is None:
             self._window.leave()
             raise self._loss()
-        check_puback(await self._window.answer(packet_id), topic, self._user)
+        return await self._window.answer(packet_id, message)
 
-    async def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Subscribe and return after the SUBACK; raises SubscribeDeniedError, ConnectionLostError."""
-        answer = await self._wire.subscribe(topic_filter, qos)
+    async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:
+        """Subscribe and return after the SUBACK.
+
+        With ``only_others`` and MQTT 5, neither retained messages nor messages of this client come in. Raises
+        SubscribeDeniedError, SubscribeTimeoutError and ConnectionLostError.
+        """
+        if not self._takes_wildcards and "+" in topic_filter:
+            # It would end the connection (MQTT 5, section 3.2.2.3.11).
+            raise SubscribeDeniedError(
+                f"the broker takes no subscription with a wildcard, such as {topic_filter}: allow them on the broker"
+            )
+        answer = await self._wire.subscribe(topic_filter, qos, only_others=only_others)
         if answer is None:
             raise self._lost or unanswered_subscription(self._options, topic_filter)
         check_suback(answer, topic_filter, self._user)
@@ -144,6 +196,10 @@ class Session:
         finally:
             self._looks.remove(hear)
 
+    def tap(self, take: Callable[[Message], bool]) -> None:
+        """Show each message that comes in to a function; those for which it returns True are not for ``messages``."""
+        self._taps.append(take)
+
     async def messages(self) -> AsyncIterator[Message]:
         """Yield each message that comes in, in order; for one reader.
 
@@ -167,7 +223,8 @@ class Session:
             if self._wire.heard_at < (blocked_since if blocked else pinged_at):
                 self._give_up(standstill(self._options, self._keepalive))
             elif blocked:
-                self._give_up(blockage(self._options, self._keepalive))
+                self._quarantine.lost(self._window.in_flight, lost := blockage(self._options, self._keepalive))
+                self._give_up(lost)
             else:
                 self._wire.ping()
                 pinged_at = loop.time()
@@ -208,12 +265,17 @@ class Session:
         return self._ended.is_set()
 
     def _came_in(self, message: Message) -> None:
-        if not any(look(message) for look in self._looks):
+        if not any(look(message) for look in (*self._looks, *self._taps)):
             self._inbox.put(message)
 
     def _give_up(self, reason: ConnectionLostError) -> None:
         self._wire.close()
         self._end(reason)
+
+    def _ended_by_broker(self, lost: ConnectionLostError) -> None:
+        if self._lost is None:
+            self._quarantine.lost(self._window.in_flight, lost)
+        self._end(lost)
 
     def _end(self, lost: ConnectionLostError) -> None:
         self._lost = self._lost or lost

@@ -40,17 +40,18 @@ def facets(
     *,
     polled_at: float | None = None,
     war: PlayerWarPayload | None = None,
+    reachable: bool = True,
 ) -> dict[str, Payload]:
     """Return the retained state of a clan, a war or a player, by facet: those that are known.
 
     ``polled_at`` is when the API last answered for it (Unix time in seconds), None where it did not in this run;
-    ``war`` is a player's part in the war of their clan, None where that is not watched.
+    ``war`` is a player's part in the war of their clan, None where that is not watched. ``reachable`` is false while
+    the API cannot be reached or denies access: then nothing is available.
     """
     if resource.kind is Kind.WAR:
         known = snapshot.data is not None or bool(snapshot.memo.get("private"))
         return {"war": war_state(resource.tag, snapshot)} if known else {}
-    known = snapshot.data is not None
-    online = known and not snapshot.memo.get("unavailable")
+    online = is_available(snapshot) and reachable
     states: dict[str, Payload] = {"availability": OnlinePayload(state="online" if online else "offline")}
     if snapshot.data is not None:
         if resource.kind is Kind.CLAN:
@@ -61,6 +62,11 @@ def facets(
     if polled_at is not None:
         states["poll"] = PollPayload(polled_at=iso_time(polled_at))
     return states
+
+
+def is_available(snapshot: Snapshot) -> bool:
+    """Return whether a clan or a player was found when the API last answered for it."""
+    return snapshot.data is not None and not snapshot.memo.get("unavailable")
 
 
 def api_status(snapshot: Snapshot) -> ApiStatusPayload:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from coc2mqtt.containment import propagate
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.homeassistant import DiscoveryMessage, parse_discovery_topic
-from coc2mqtt.mqtt.errors import SubscribeDeniedError
+from coc2mqtt.mqtt.errors import SubscribeDeniedError, SubscribeTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.homeassistant import AnnouncedDevice
     from coc2mqtt.mqtt.inbox import Message
@@ -44,7 +46,7 @@ class Sweep:
     The journal tells of what is not watched any more, unless it was lost, or what is retained is older than the
     journal: a broker that was restored from a backup, say. And it does not tell what a device was announced with by
     an earlier version. ``watched`` finds the watch of a clan or a player; ``empty`` tells that the broker has
-    begun with nothing, as the embedded one does.
+    begun with nothing, as the embedded one does. ``contain`` guards the look: nothing depends on it.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class Sweep:
         retained: RetainedState,
         watched: Callable[[Kind, str], Watch | None],
         empty: bool = False,
+        contain: Contain = propagate,
     ) -> None:
+        self._contain = contain
         self._topics = topics
         self._announcements = announcements
         self._retained = retained
@@ -72,17 +76,27 @@ class Sweep:
         self._looks_left -= 1
         async with asyncio.TaskGroup() as group:
             devices = f"{self._announcements.prefix}/device/+/config"
-            group.create_task(self._look(session, devices, self._take_device))
+            group.create_task(self._look_again(session, devices, self._take_device))
             # What another instance retains there is not ours to take away.
             for kind in () if shared else _KINDS.values():
                 states = self._topics.states(kind, "availability")
-                group.create_task(self._look(session, states, self._take_state))
+                group.create_task(self._look_again(session, states, self._take_state))
         self._looks_left = 0
 
+    async def _look_again(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
+        for _ in range(_ATTEMPTS):
+            with self._contain("sweep", topic=topic_filter):
+                await self._look(session, topic_filter, take)
+                return
+
     async def _look(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
+        def take_guarded(message: Message) -> None:
+            with self._contain("sweep", topic=message.topic):
+                take(message)
+
         try:
-            await session.look(topic_filter, take)
-        except SubscribeDeniedError as error:
+            await session.look(topic_filter, take_guarded)
+        except (SubscribeDeniedError, SubscribeTimeoutError) as error:
             _log.info("what was left with the broker earlier is not looked for", topic=topic_filter, reason=str(error))
 
     def _take_device(self, message: Message) -> None:

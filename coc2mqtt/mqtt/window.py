@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from coc2mqtt.mqtt.answers import Answer
     from coc2mqtt.mqtt.errors import ConnectionLostError
+    from coc2mqtt.mqtt.quarantine import Outgoing
 
 _SIZE = 100
 
@@ -24,7 +28,11 @@ class Window:
         self.blocked_since = math.inf
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(_SIZE)
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Answer], Outgoing]] = {}
+        # Held by a message that is sent alone until it is answered, by others only while they enter.
+        self._door = asyncio.Lock()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def resize(self, receive_maximum: int) -> None:
         """Let in no more than the broker receives, and never more than 100; before the first message."""
@@ -32,13 +40,27 @@ class Window:
 
     async def enter(self) -> None:
         """Wait for a slot."""
-        await self._slots.acquire()
+        async with self._door:
+            await self._slots.acquire()
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Wait for a slot and until nothing else is in flight, and let no other message enter in the meantime."""
+        async with self._door:
+            await self._empty.wait()
+            await self._slots.acquire()
+            yield
 
     def leave(self) -> None:
         """Give a slot back for which nothing was sent."""
         self._slots.release()
 
-    def answer(self, packet_id: int) -> asyncio.Future[Answer]:
+    @property
+    def in_flight(self) -> list[Outgoing]:
+        """The messages that were sent and not answered, in that order."""
+        return [message for _, message in self._waiting.values()]
+
+    def answer(self, packet_id: int, message: Outgoing) -> asyncio.Future[Answer]:
         """Return what will be the answer to the message that was just sent with this packet identifier.
 
         The slot is free again only with the answer, even where nobody waits for it any more: the broker still counts
@@ -46,7 +68,9 @@ class Window:
         """
         if not self._waiting:
             self.blocked_since = self._loop.time()
-        future = self._waiting[packet_id] = self._loop.create_future()
+            self._empty.clear()
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting[packet_id] = future, message
         return future
 
     def acknowledged(self, packet_id: int, answer: Answer) -> None:
@@ -55,15 +79,18 @@ class Window:
             return
         if packet_id == next(iter(self._waiting)):
             self.blocked_since = self._loop.time() if len(self._waiting) > 1 else math.inf
-        future = self._waiting.pop(packet_id)
+        future, _ = self._waiting.pop(packet_id)
         self._slots.release()
+        if not self._waiting:
+            self._empty.set()
         if not future.done():
             future.set_result(answer)
 
     def break_off(self, lost: ConnectionLostError) -> None:
         """End all waiting, with an error."""
         while self._waiting:
-            _, future = self._waiting.popitem()
+            _, (future, _) = self._waiting.popitem()
             self._slots.release()
             if not future.done():
                 future.set_exception(lost)
+        self._empty.set()

@@ -19,4 +19,4 @@ def test_a_body_that_is_no_object_shows_when_it_is_looked_into(body: bytes) -> N
     answer = Answer(200, body, 60.0)
     with pytest.raises(BadAnswerError, match=r"check api\.base_url") as raised:
         _ = answer.data
-    assert (raised.value.status, raised.value.max_age) == (200, 60.0)
+    assert (raised.value.status, raised.value.max_age) == (200, 0.0)

@@ -102,6 +102,7 @@ def _finished(poll: Coroutine[Any, Any, Polled]) -> Polled:
 
 class _Silent:
     status = None
+    in_doubt = False
 
-    async def observe(self, error: ClashError | None, *, from_probe: bool = False) -> list[Event]:  # noqa: ARG002
+    async def observe(self, error: ClashError | None, **_: object) -> list[Event]:  # noqa: ARG002
         return []

@@ -6,6 +6,7 @@ import pytest
 
 from coc2mqtt.clash.errors import (
     BadAnswerError,
+    BadRequestError,
     ClashError,
     DeniedError,
     MaintenanceError,
@@ -118,10 +119,55 @@ def test_a_failure_between_two_answers_begins_the_count_to_the_end_anew() -> Non
     assert play(None, DOWN, None, LOST, None)[0].status is ApiStatus.MAINTENANCE
 
 
-@pytest.mark.parametrize("error", [ServerError("HTML 502"), ThrottledError("slow"), BadAnswerError("half")])
-def test_trouble_of_a_proxy_or_of_one_answer_says_nothing_of_the_api(error: ClashError) -> None:
-    state, events = play(None, error, error, error, error, error)
+OTHER_FAILURES = pytest.mark.parametrize(
+    "error", [ServerError("HTML 502"), ThrottledError("slow"), BadAnswerError("half"), BadRequestError("400")]
+)
+
+
+@OTHER_FAILURES
+def test_failures_of_resources_beside_a_probe_say_nothing_of_the_api(error: ClashError) -> None:
+    state, events = play(None, error, error, error, error, error, from_probe=False)
     assert (state.status, events) == (ApiStatus.OK, [])
+
+
+@OTHER_FAILURES
+def test_three_failed_probes_of_any_kind_make_the_api_unreachable(error: ClashError) -> None:
+    assert names(None, error, error, None, error, error) == []
+    state, events = play(None, error, LOST, error)
+    assert (state.status, state.message, state.error) == (ApiStatus.UNREACHABLE, str(error), error.kind)
+    assert [event.event_type.value for event in events] == ["poll_error"]
+    assert names(None, error, error, error, None) == ["poll_error", "api_restored"]
+
+
+def test_lost_connections_count_only_beside_a_failed_probe() -> None:
+    state, events = play(None, LOST, LOST, LOST, LOST, from_probe=False)
+    assert (state.status, events) == (ApiStatus.OK, [])
+    state, events = observe_api(state, ServerError("502"), at=200.0, from_probe=True)
+    assert state.status is ApiStatus.UNREACHABLE
+
+
+def test_failures_of_one_source_are_not_enough_where_two_are_needed() -> None:
+    state = ApiState(ApiStatus.OK, 0.0)
+    for second, source in enumerate("aaaa"):
+        state, _ = observe_api(state, LOST, at=float(second), from_probe=True, source=source, witnesses=2)
+        assert state.status is ApiStatus.OK
+    state, _ = observe_api(state, LOST, at=9.0, from_probe=True, source="b", witnesses=2)
+    assert state.status is ApiStatus.UNREACHABLE
+
+
+def test_status_is_unknown_until_a_usable_response_or_enough_failures() -> None:
+    assert play(LOST)[0].status is None
+    assert play(LOST, LOST, None)[0].status is ApiStatus.OK
+    assert names(LOST, LOST, None) == []
+    assert play(LOST, DOWN)[0].status is ApiStatus.MAINTENANCE
+    assert names(LOST, DOWN) == names(LOST, WRONG) == [], "the first look is the baseline"
+
+
+def test_reason_of_an_outage_follows_the_probe_without_an_event() -> None:
+    state, _ = play(None, LOST, LOST, LOST)
+    changed, events = observe_api(state, ServerError("502"), at=200.0, from_probe=True)
+    assert (changed.message, changed.since, events) == ("502", state.since, [])
+    assert observe_api(state, ServerError("502"), at=200.0, from_probe=False) == (state, [])
 
 
 def test_one_lost_connection_is_no_outage_and_three_in_a_row_are() -> None:

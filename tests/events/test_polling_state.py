@@ -57,31 +57,52 @@ def test_nothing_is_known_at_first() -> None:
 def test_what_was_set_is_got() -> None:
     state = filled()
     assert state.get_clan(CLAN_TAG) == CLAN
-    assert state.get_members(CLAN_TAG) == CLAN["memberList"]
+    assert state.get_members(CLAN_TAG) == CLAN["memberList"], "a poll sets both"
     assert state.get_war(CLAN_TAG) == WAR
     assert state.get_player("#900PUCPV") == PLAYER
     assert state.get_clan("#8QQ") is None
 
 
-def test_members_are_set_on_their_own_or_within_their_clan() -> None:
+def test_members_are_kept_beside_the_snapshot_of_their_clan() -> None:
     state = PollingState()
     state.set_members(CLAN_TAG, [member("#2PC")])
     assert state.get_clan(CLAN_TAG) is None
-    state.set_clan(CLAN_TAG, {"tag": CLAN_TAG, "name": "The Order"})
-    assert state.get_members(CLAN_TAG) == [member("#2PC")]
     state.set_clan(CLAN_TAG, CLAN)
-    state.set_members(CLAN_TAG, [member("#2PC")])
     assert state.get_members(CLAN_TAG) == [member("#2PC")]
-    assert state.get_clan(CLAN_TAG) == {**CLAN, "memberList": [member("#2PC")]}
+    assert state.get_clan(CLAN_TAG) == CLAN
+    compared = state.snapshot(Resource(Kind.CLAN, CLAN_TAG))
+    assert compared is not None
+    assert compared.data == {**CLAN, "memberList": [member("#2PC")]}
 
 
-def test_the_war_state_machine_of_a_clan_follows_its_war() -> None:
+def test_set_clan_alone_sets_no_members() -> None:
+    state = PollingState()
+    state.set_clan(CLAN_TAG, CLAN)
+    assert state.get_members(CLAN_TAG) is None
+
+
+def test_polls_advance_the_war_state_machine_and_set_war_does_not() -> None:
     state = PollingState()
     fsm = state.get_war_fsm(CLAN_TAG)
     state.set_war(CLAN_TAG, WAR)
     assert state.get_war_fsm(CLAN_TAG) is fsm
-    assert fsm.state is WarState.IN_WAR
+    states = [fsm.state]
+    state.take(Resource(Kind.WAR, CLAN_TAG), Snapshot(WAR), [])
+    states.append(fsm.state)
+    assert states == [WarState.NOT_IN_WAR, WarState.IN_WAR]
     assert state.get_war_fsm("#8QQ").state is WarState.NOT_IN_WAR
+
+
+def test_tags_find_the_same_snapshot_however_they_are_written() -> None:
+    state = PollingState()
+    state.set_clan("2pp", CLAN)
+    state.set_members(" #2PP", [])
+    state.get_war_fsm("%232pp").transition("inWar")
+    assert state.get_clan("#2PP") == CLAN
+    assert state.get_members("#2pp") == []
+    assert state.get_war_fsm("#2PP").state is WarState.IN_WAR
+    state.set_player("#TAG1", PLAYER)
+    assert state.get_player("tag1") == PLAYER
 
 
 def test_a_resource_is_to_be_polled_when_its_interval_has_passed() -> None:
@@ -119,8 +140,124 @@ def test_a_saved_state_is_loaded_as_it_was(path: Path) -> None:
     assert loaded.unacknowledged() == [JOINED]
     assert loaded.snapshot(Resource(Kind.CLAN, CLAN_TAG)) == Snapshot(CLAN, {"trouble": "not_found"}, 12.5)
     assert loaded.get_members(CLAN_TAG) == CLAN["memberList"]
-    assert loaded.get_war_fsm(CLAN_TAG).state is WarState.IN_WAR
     assert loaded.get_player("#2PX") is None, "what was there before is replaced"
+
+
+def test_members_war_states_and_poll_times_are_saved_without_snapshots(path: Path) -> None:
+    unix, monotonic = 1_800_000_000.0, 500.0
+    state = PollingState(clock=lambda: monotonic, wall_clock=lambda: unix)
+    state.set_members(CLAN_TAG, [member("#2PC")])
+    state.get_war_fsm("#8QQ").transition("preparation")
+    state.mark_polled("clan:#2PP")
+    state.save(path)
+
+    unix, monotonic = unix + 50, 3.0  # after a restart of the machine
+    loaded = PollingState(clock=lambda: monotonic, wall_clock=lambda: unix)
+    assert loaded.load(path)
+    assert loaded.get_clan(CLAN_TAG) is None
+    assert loaded.get_members(CLAN_TAG) == [member("#2PC")]
+    assert loaded.get_war_fsm("#8QQ").state is WarState.PREPARATION
+    assert not loaded.should_poll("clan:#2PP", 60)
+    monotonic += 10
+    assert loaded.should_poll("clan:#2PP", 60)
+
+
+def test_a_member_list_is_written_once(path: Path) -> None:
+    filled().save(path)
+    assert path.read_text().count('"role":"member","townHallLevel"') == 3, "two members, and the one of the event"
+
+
+def test_a_wall_clock_that_was_set_back_puts_no_poll_off(path: Path) -> None:
+    unix = 1_800_000_000.0
+    state = PollingState(clock=lambda: 0.0, wall_clock=lambda: unix)
+    state.mark_polled("clan:#2PP")
+    state.save(path)
+    unix -= 86_400
+    now = 7.0
+    loaded = PollingState(clock=lambda: now, wall_clock=lambda: unix)
+    assert loaded.load(path)
+    now += 60
+    assert loaded.should_poll("clan:#2PP", 60)
+
+
+def test_an_unknown_war_state_in_a_file_is_loaded_as_not_in_war(path: Path) -> None:
+    state = PollingState()
+    state.get_war_fsm(CLAN_TAG).transition("inWar")
+    state.save(path)
+    path.write_text(path.read_text().replace("inWar", "suddenDeath"))
+    loaded = PollingState()
+    assert loaded.load(path)
+    assert loaded.get_war_fsm(CLAN_TAG).state is WarState.NOT_IN_WAR
+
+
+def test_a_file_of_an_earlier_version_is_loaded(path: Path) -> None:
+    state = filled()
+    image = state.image()
+    for key in ("members", "war_states", "poll_times"):
+        del image[key]
+    path.write_text(json.dumps(image))
+    loaded = PollingState()
+    assert loaded.load(path)
+    assert loaded.get_members(CLAN_TAG) == CLAN["memberList"]
+    assert loaded.get_war_fsm(CLAN_TAG).state is WarState.IN_WAR
+
+
+def test_save_creates_missing_folders(tmp_path: Path) -> None:
+    path = tmp_path / "of" / "coc" / "state.json"
+    filled().save(path)
+    assert PollingState().load(path)
+
+
+def cocapi_file(**changed: Any) -> str:
+    """A state as cocapi 4.0.1 saves it."""
+    state = {
+        "clans": {CLAN_TAG: CLAN, "#ABC": {"tag": "#ABC"}},
+        "members": {CLAN_TAG: [member("#2PA")]},
+        "wars": {CLAN_TAG: WAR},
+        "war_states": {CLAN_TAG: "inWar", "#8QQ": "suddenDeath"},
+        "players": {"#900PUCPV": PLAYER},
+        "last_poll_times": {"clan:#2PP": 1_800_000_000.0},
+        "saved_at": 1_800_000_001.5,
+    }
+    return json.dumps({**state, **changed})
+
+
+def test_a_state_file_of_cocapi_is_loaded(path: Path) -> None:
+    path.write_text(cocapi_file())
+    state = PollingState(clock=lambda: 5.0, wall_clock=lambda: 1_800_000_030.0)
+    assert state.load(path)
+    assert state.get_clan(CLAN_TAG) == CLAN
+    assert state.get_clan("#ABC") == {"tag": "#ABC"}
+    assert state.get_members(CLAN_TAG) == [member("#2PA")]
+    assert state.get_war(CLAN_TAG) == WAR
+    assert state.get_player("#900PUCPV") == PLAYER
+    assert state.get_war_fsm(CLAN_TAG).state is WarState.IN_WAR
+    assert state.get_war_fsm("#8QQ").state is WarState.NOT_IN_WAR
+    assert not state.should_poll("clan:#2PP", 60)
+    assert state.should_poll("clan:#2PP", 30)
+    snapshot = state.snapshot(Resource(Kind.PLAYER, "#900PUCPV"))
+    assert snapshot is not None
+    assert snapshot.taken_at == 1_800_000_001.5
+    assert state.unacknowledged() == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"clans": []},
+        {"clans": {CLAN_TAG: "text"}},
+        {"members": {CLAN_TAG: "text"}},
+        {"war_states": ["inWar"]},
+        {"last_poll_times": {"clan:#2PP": "yesterday"}},
+        {"saved_at": "yesterday"},
+    ],
+)
+def test_a_damaged_state_file_of_cocapi_is_not_loaded(path: Path, changed: dict[str, Any]) -> None:
+    path.write_text(cocapi_file(**changed))
+    state = filled()
+    before = state.image()
+    assert not state.load(path)
+    assert state.image() == before
 
 
 def test_a_path_may_be_a_text(path: Path) -> None:
@@ -146,6 +283,10 @@ DAMAGED = [
     '{"version": 1, "snapshots": [], "unacknowledged": [{"event_type": "member_left"}]}',
     '{"version": 1, "snapshots": [], "unacknowledged": [{"event_type": "unheard_of", "tag": "#2PP", "changes": []}]}',
     '{"version": 1, "snapshots": [], "unacknowledged": ["text"]}',
+    '{"version": 1, "snapshots": [], "members": {"#2PP": null}, "unacknowledged": []}',
+    '{"version": 1, "snapshots": [], "members": [], "unacknowledged": []}',
+    '{"version": 1, "snapshots": [], "poll_times": {"clan:#2PP": null}, "unacknowledged": []}',
+    '{"version": 1, "snapshots": [], "war_states": "inWar", "unacknowledged": []}',
 ]
 
 
@@ -187,9 +328,14 @@ def test_a_save_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.M
 
 def test_an_image_is_not_touched_by_what_follows() -> None:
     state = filled()
+    state.get_war_fsm(CLAN_TAG)
+    state.mark_polled("clan:#2PP")
     image = state.image()
     before = json.dumps(image)
     state.set_clan("#8QQ", CLAN)
+    state.set_members(CLAN_TAG, [])
+    state.get_war_fsm(CLAN_TAG).transition("inWar")
+    state.mark_polled("clan:#2PP")
     state.acknowledge(state.unacknowledged()[0])
     assert json.dumps(image) == before
 

@@ -226,9 +226,15 @@ async def test_a_damaged_file_is_refused_and_left_alone(watched: Callable[..., W
 async def test_a_file_that_cannot_be_written_is_known_at_the_start(
     watched: Callable[..., Watched], tmp_path: Path
 ) -> None:
-    one = watched(persist_path=tmp_path / "missing" / "state")
-    with pytest.raises(FileNotFoundError, match="missing"):
+    (tmp_path / "file").touch()
+    one = watched(persist_path=tmp_path / "file" / "state")
+    with pytest.raises(NotADirectoryError, match="file"):
         await one.stream.start()
+
+
+async def test_missing_folders_of_the_file_are_created(watched: Callable[..., Watched], tmp_path: Path) -> None:
+    async with watched(persist_path=tmp_path / "of" / "coc" / "state").stream:
+        assert names(tmp_path / "of" / "coc") == ["state"]
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from coc2mqtt import events
-from coc2mqtt.clash import ClashClient, InvalidTagError
+from coc2mqtt.clash import ClashClient
 from coc2mqtt.events import (
     BaseWatcher,
     Change,
@@ -29,10 +30,12 @@ from coc2mqtt.events import (
     diff_member_tags,
     diff_named_list,
 )
+from tests.events.dict_clients import WorldClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from coc2mqtt.demo import World
     from tests.events.conftest import Bench
 
 NAMES = {
@@ -52,6 +55,7 @@ SIGNATURES = [
     (EventStream.start, "self"),
     (EventStream.stop, "self"),
     (EventStream.run, "self"),
+    (EventStream.__anext__, "self"),
     (Change, "field, old_value, new_value"),
     (WarStateMachine.transition, "self, raw_state"),
     (PollingState.get_clan, "self, tag"),
@@ -176,6 +180,30 @@ async def test_a_client_that_is_not_open_is_refused(bench: Bench) -> None:
         await stream.run()
 
 
+async def test_a_dict_client_that_is_not_in_async_mode_is_refused(world: World) -> None:
+    client = WorldClient(world)
+    stream = EventStream(client)
+    client.async_mode = False
+    with pytest.raises(RuntimeError, match="not in async mode: use the stream inside 'async with CocApi"):
+        EventStream(client)
+    with pytest.raises(RuntimeError, match="not in async mode"):
+        await stream.start()
+
+
+@pytest.mark.parametrize("value", [1, 90.5])
+async def test_the_interval_of_a_watcher_can_be_read_and_set(bench: Bench, value: float) -> None:
+    for watcher in (
+        ClanWatcher(bench.api, bench.state, bench.queue, [bench.clan], interval=60.0),
+        MaintenanceWatcher(bench.api, bench.state, bench.queue, interval=60.0),
+    ):
+        assert watcher.interval == 60.0
+        watcher.interval = value
+        assert watcher.interval == value
+        with pytest.raises(ValueError, match="too short"):
+            watcher.interval = 0.5
+        assert watcher.interval == value
+
+
 async def test_watch_calls_can_be_chained(bench: Bench) -> None:
     stream = EventStream(bench.api)
     assert stream.watch_clans([bench.clan], 60, False) is stream
@@ -200,6 +228,9 @@ async def test_a_stream_is_entered_and_iterated(bench: Bench) -> None:
     async with stream as entered:
         assert entered is stream
         assert inspect.isasyncgen(aiter(stream))
+        waiting = anext(stream)
+        assert inspect.iscoroutine(waiting)
+        waiting.close()
 
 
 @pytest.mark.parametrize("interval", [0.9, 0, -1])
@@ -212,17 +243,28 @@ async def test_an_interval_under_a_second_is_refused(bench: Bench, interval: flo
         stream.watch_maintenance(interval)
 
 
-async def test_what_is_no_tag_is_refused_at_once(bench: Bench) -> None:
+async def test_invalid_tags_are_accepted_with_a_warning(bench: Bench) -> None:
     stream = EventStream(bench.api)
     common = bench.api, bench.state, bench.queue
     for watch in (stream.watch_clans, stream.watch_wars, stream.watch_players):
-        with pytest.raises(InvalidTagError, match="is not a tag"):
-            watch(["#NOTAG"])
+        with capture_logs() as logs:
+            watch(["#TAG1", bench.clan])
+        assert [line["tag"] for line in logs] == ["#TAG1"]
     for watcher in (ClanWatcher, WarWatcher, PlayerWatcher):
-        with pytest.raises(InvalidTagError, match="is not a tag"):
-            watcher(*common, ["#NOTAG"])
-    with pytest.raises(InvalidTagError):
-        MaintenanceWatcher(*common, probe_tag="#NOTAG")
+        with capture_logs() as logs:
+            watcher(*common, ["abc"])
+        assert [(line["log_level"], line["tag"]) for line in logs] == [("warning", "#ABC")]
+    with capture_logs() as logs:
+        MaintenanceWatcher(*common, probe_tag="#ABC")
+        stream.watch_maintenance(probe_tag="#ABC")
+    assert len(logs) == 2
+
+
+async def test_a_single_string_instead_of_a_list_of_tags_is_refused(bench: Bench) -> None:
+    with pytest.raises(TypeError, match=r"tags must be a list such as \['#2PP'\]"):
+        EventStream(bench.api).watch_clans("#2PP")
+    with pytest.raises(TypeError, match="tags must be a list"):
+        ClanWatcher(bench.api, bench.state, bench.queue, "#2PP")  # type: ignore[arg-type]  # that is what is refused
 
 
 async def test_a_watcher_without_its_poll_cannot_be_made(bench: Bench) -> None:

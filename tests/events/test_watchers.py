@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from coc2mqtt.demo import faults
 from coc2mqtt.events import (
@@ -16,11 +18,13 @@ from coc2mqtt.events import (
     PollingState,
     WarWatcher,
 )
+from tests.events.dict_clients import WorldClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from coc2mqtt.demo import World
     from tests.events.conftest import Bench, Until
 
     Happen = Callable[[Bench], object]
@@ -220,13 +224,96 @@ async def test_a_watcher_of_ones_own_puts_what_it_returns_on_the_queue(bench: Be
     await watcher.stop()
 
 
-async def test_what_ended_the_polling_is_raised_by_stop(bench: Bench, until: Until) -> None:
+async def test_poll_that_raises_is_reported_and_the_watcher_goes_on_and_can_be_stopped(
+    bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coc2mqtt.events.watchers.MINIMUM_INTERVAL", 0.01)
     watcher = Own(bench, failing=True)
-    watcher.start()
-    await until(lambda: watcher.polls)
-    with pytest.raises(LookupError, match="nothing to poll"):
+    with capture_logs() as logs:
+        watcher.start()
+        await until(lambda: watcher.polls >= 2)
         await watcher.stop()
+        await watcher.stop()
+    event = bench.queue.get_nowait()
+    assert (event.event_type, event.tag) == (EventType.POLL_ERROR, "")
+    assert event.metadata == {
+        "error": "watcher_failed",
+        "message": "LookupError: nothing to poll",
+        "watcher": "Own",
+    }
+    assert {line["event"] for line in logs} == {"watcher failed"}
+    assert isinstance(logs[0]["exc_info"], LookupError)
+
+
+@pytest.mark.looptime
+async def test_failing_watcher_without_an_interval_polls_once_a_second(world: World) -> None:
+    parts = SimpleNamespace(api=WorldClient(world), state=PollingState(), queue=asyncio.Queue())
+    watcher = Own(cast("Bench", parts), failing=True)
+    with capture_logs():
+        watcher.start()
+        await asyncio.sleep(9.5)
+        await watcher.stop()
+    assert watcher.polls == 10
+
+
+async def test_failure_within_our_own_watchers_is_reported_by_its_cause(bench: Bench, until: Until) -> None:
+    class Broken(PollingState):
+        def take(self, *_: object, **__: object) -> None:
+            raise LookupError("out of order")
+
+    watcher = ClanWatcher(bench.api, Broken(), bench.queue, [bench.clan])
+    with capture_logs():
+        watcher.start()
+        await until(bench.queue.qsize)
+        await watcher.stop()
+    assert bench.queue.get_nowait().metadata["message"] == "LookupError: out of order"
+
+
+@pytest.mark.looptime
+async def test_new_interval_of_a_running_watcher_counts_from_the_next_poll(world: World) -> None:
+    client = WorldClient(world)
+    watcher = ClanWatcher(client, PollingState(), asyncio.Queue(), [world.clan_tags[0]], interval=600.0)
+    watcher.start()
+    await asyncio.sleep(5)
+    watcher.interval = 10.0
+    await asyncio.sleep(101)
     await watcher.stop()
+    assert 10 <= len(client.asked) <= 11
+
+
+@pytest.mark.looptime
+async def test_interval_of_zero_polls_once_a_second(world: World) -> None:
+    client = WorldClient(world)
+    watcher = ClanWatcher(client, PollingState(), asyncio.Queue(), [world.clan_tags[0]], interval=0)
+    watcher.start()
+    await asyncio.sleep(9.5)
+    await watcher.stop()
+    assert 9 <= len(client.asked) <= 10
+
+
+async def test_polls_are_marked_for_should_poll(bench: Bench) -> None:
+    await poll(*watchers(bench))
+    for key in (f"clan:{bench.clan}", f"war:{bench.clan}", f"player:{bench.player}"):
+        assert not bench.state.should_poll(key, 60.0)
+    assert bench.state.should_poll("clan:#ABC", 60.0)
+
+
+async def test_without_track_members_no_member_list_is_kept(bench: Bench) -> None:
+    await ClanWatcher(bench.api, bench.state, bench.queue, [bench.clan], track_members=False)._poll_once()
+    assert bench.state.get_clan(bench.clan) is not None
+    assert bench.state.get_members(bench.clan) is None
+
+
+@pytest.mark.parametrize("watcher_type", [ClanWatcher, WarWatcher, PlayerWatcher])
+async def test_invalid_or_unknown_tag_is_a_watch_unavailable_once(
+    bench: Bench, watcher_type: Callable[..., BaseWatcher]
+) -> None:
+    for api in (bench.api, WorldClient(bench.world)):
+        for tag in ("#TAG1", "#2PPPPPP"):
+            watcher = watcher_type(api, PollingState(), bench.queue, [tag])
+            (event,) = await poll(watcher, watcher)
+            assert (event.event_type, event.tag) == (EventType.WATCH_UNAVAILABLE, tag)
+            assert event.metadata["error"] == "not_found"
 
 
 async def test_who_is_cancelled_while_stopping_is_cancelled(bench: Bench, until: Until) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLAN = Resource(Kind.CLAN, "#2PP")
+ABSENT = Resource(Kind.WAR, "#2PP")
 OTHERS = [Resource(Kind.PLAYER, f"#P{number}") for number in range(400)]
 SNAPSHOT = Snapshot({"name": "The Order"})
 
@@ -47,7 +48,7 @@ def note_transactions(journal: SqliteJournal) -> list[str]:
 def hold_up(journal: SqliteJournal) -> threading.Event:
     """Hold up the journal's thread until the event is set."""
     gate = threading.Event()
-    journal._database._run(gate.wait, 5)
+    journal._database._run(gate.wait, 30)
     return gate
 
 
@@ -57,10 +58,20 @@ async def begun(*tasks: asyncio.Task[None]) -> None:
     await asyncio.sleep(0)
 
 
+def waiting_journal(path: Path) -> SqliteJournal:
+    """Return a journal in which writes wait, however busy the machine is, until ``start_transaction``."""
+    return SqliteJournal(path, linger=3600.0, linger_delivered=3600.0)
+
+
+async def start_transaction(journal: SqliteJournal) -> None:
+    """Start the transaction of all the writes that were called for before, and wait for it."""
+    await journal.forget(ABSENT)
+
+
 @pytest.mark.parametrize(("commits", "transactions"), [(128, 1), (384, 3)])
 async def test_commits_of_the_same_moment_share_few_transactions(path: Path, commits: int, transactions: int) -> None:
     # Full as they are, they do not wait for others.
-    async with SqliteJournal(path, linger=30.0) as journal, asyncio.timeout(10):
+    async with waiting_journal(path) as journal, asyncio.timeout(30):
         seen = note_transactions(journal)
         await asyncio.gather(*(journal.commit(OTHERS[n], SNAPSHOT, [happened(n)]) for n in range(commits)))
         assert seen == ["COMMIT"] * transactions
@@ -84,15 +95,16 @@ async def test_what_is_called_for_while_a_transaction_is_under_way_shares_the_ne
 
 
 async def test_where_a_transaction_fails_all_that_share_it_fail_and_none_is_stored(path: Path) -> None:
-    async with SqliteJournal(path) as journal:
-        await journal.commit(CLAN, SNAPSHOT, [happened(0)])
+    async with waiting_journal(path) as journal:
+        await asyncio.gather(journal.commit(CLAN, SNAPSHOT, [happened(0)]), start_transaction(journal))
         await journal._database.read(
             "CREATE TRIGGER fail AFTER INSERT ON event WHEN new.record LIKE '%:13}%' "
             "BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
         seen = note_transactions(journal)
         commits = [journal.commit(OTHERS[n], SNAPSHOT, [happened(n), happened(n)]) for n in range(1, 20)]
-        failed = await asyncio.gather(*commits, journal.acknowledge([1]), return_exceptions=True)
+        everything = *commits, journal.acknowledge([1]), start_transaction(journal)
+        failed = await asyncio.gather(*everything, return_exceptions=True)
         assert seen == ["ROLLBACK"]
         assert len({id(error) for error in failed}) == 1
         assert isinstance(failed[0], WriteFailedError)
@@ -101,7 +113,7 @@ async def test_where_a_transaction_fails_all_that_share_it_fail_and_none_is_stor
         assert [await journal.snapshot(one) for one in OTHERS[:20]] == [None] * 20
 
         await journal._database.read("DROP TRIGGER fail")
-        await journal.commit(CLAN, SNAPSHOT, [happened(1)])
+        await asyncio.gather(journal.commit(CLAN, SNAPSHOT, [happened(1)]), start_transaction(journal))
         assert [entry.seq for entry in await journal.pending()] == [1, 2]
 
 
@@ -137,10 +149,12 @@ async def test_everything_is_done_in_the_order_in_which_it_was_called_for(path: 
 
 
 async def test_one_that_is_cancelled_while_it_waits_for_others_stores_nothing_and_they_do(path: Path) -> None:
-    async with SqliteJournal(path, linger=0.02) as journal:
+    async with waiting_journal(path) as journal:
         tasks = [asyncio.create_task(journal.commit(OTHERS[n], SNAPSHOT, [happened(n)])) for n in range(5)]
         await begun(*tasks)
         tasks[2].cancel()
+        await asyncio.wait({tasks[2]})
+        await start_transaction(journal)
         await asyncio.wait(tasks)
         assert [task.cancelled() for task in tasks] == [False, False, True, False, False]
         assert await numbers(journal) == [0, 1, 3, 4]
@@ -148,7 +162,7 @@ async def test_one_that_is_cancelled_while_it_waits_for_others_stores_nothing_an
 
 
 async def test_where_all_are_cancelled_nothing_happens(path: Path) -> None:
-    async with SqliteJournal(path, linger=0.02) as journal:
+    async with waiting_journal(path) as journal:
         seen = note_transactions(journal)
         tasks = [asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(n)])) for n in range(5)]
         await begun(*tasks)
@@ -161,7 +175,7 @@ async def test_where_all_are_cancelled_nothing_happens(path: Path) -> None:
 
 
 async def test_one_that_is_cancelled_in_the_transaction_is_over_with_it(path: Path) -> None:
-    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(5):
+    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(30):
         waiting = asyncio.create_task(journal.wait_pending(0))
         gate = hold_up(journal)
         task = asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(1)]))
@@ -181,7 +195,7 @@ async def test_one_that_is_cancelled_in_the_transaction_is_over_with_it(path: Pa
 async def test_a_caller_who_is_cancelled_hears_nothing_of_a_failure_and_nor_does_anybody(path: Path, when: str) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(5):
+    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(30):
         await journal._database.read("DROP TABLE event")
         gate = hold_up(journal)
         task = asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(1)]))
@@ -202,7 +216,7 @@ async def test_a_caller_who_is_cancelled_hears_nothing_of_a_failure_and_nor_does
 
 
 async def test_closing_stores_what_waits_for_others(path: Path) -> None:
-    journal = SqliteJournal(path, linger=30.0)
+    journal = waiting_journal(path)
     await journal.open()
     tasks = [asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(n)])) for n in range(200)]
     await begun(*tasks)

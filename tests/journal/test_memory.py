@@ -28,6 +28,12 @@ DAY = 86400.0
 RESOURCES = [Resource(Kind.CLAN, f"#C{number}") for number in range(4)]
 CLAN = RESOURCES[0]
 EVENT = Event(EventType.CLAN_UPDATED, "#C0", timestamp=NOW, metadata={"note": "x" * 100})
+_COUNTS = """
+    SELECT
+        (SELECT count(*) FROM event WHERE delivered_at IS NULL),
+        (SELECT timestamp FROM event WHERE delivered_at IS NULL ORDER BY seq LIMIT 1),
+        (SELECT dropped FROM tally)
+"""
 _PENDING = "SELECT seq, id FROM event WHERE delivered_at IS NULL AND seq > ? ORDER BY seq LIMIT ?"
 
 
@@ -95,16 +101,18 @@ class Life:
                 told = [(entry.seq, entry.id) for entry in await journal.pending(after=after, limit=limit)]
                 assert told == await journal._database.read(_PENDING, (after, limit))
             await self._compare_waiting(journal, after, there=bool(told))
-        waiting = journal._outbox._waiting
         counts = await journal.counts()
-        assert (waiting.count, waiting.last_seq) == (counts.pending, counts.last_seq)
-        assert (waiting.oldest and waiting.oldest.timestamp) == counts.oldest_pending
+        assert [(counts.pending, counts.oldest_pending, counts.dropped)] == await journal._database.read(_COUNTS)
+        assert counts.last_seq == max(last_seq, *await self._ever(journal))
         for resource in RESOURCES:
             rows = await journal._database.read(
                 "SELECT body, taken_at, checksum FROM snapshot WHERE kind = ? AND tag = ?", resource
             )
             stored = stored_snapshot(resource, *rows[0]) if rows else None
             assert await journal.snapshot(resource) == stored
+
+    async def _ever(self, journal: SqliteJournal) -> list[int]:
+        return [seq for (seq,) in await journal._database.read("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")]
 
     async def _compare_waiting(self, journal: SqliteJournal, after: int, *, there: bool) -> None:
         waiting = asyncio.create_task(journal.wait_pending(after))

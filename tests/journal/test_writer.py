@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -121,3 +122,45 @@ async def test_who_cannot_be_told_that_it_is_stored_leaves_nobody_waiting(writer
         await writer.write(lambda *_: slow.written.append("a"), stored=fail)
         await writer.write(lambda *_: slow.written.append("b"))
     assert [str(one) for one in complaints] == ["the log is gone"]
+
+
+async def test_stored_callback_that_raises_leaves_no_other_write_waiting(writer: Writer, slow: Slow) -> None:
+    told: list[str] = []
+
+    def fail() -> None:
+        raise BrokenPipeError("the log is gone")
+
+    async def one(stored: Callable[[], None]) -> None:
+        await writer.write(lambda *_: None, stored=stored, within=0.1)
+
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+    async with asyncio.timeout(5):
+        await asyncio.gather(
+            *(one(partial(told.append, name)) for name in "ab"),
+            *(one(fail) for _ in range(2)),
+            *(one(partial(told.append, name)) for name in "cd"),
+            # In the next transaction, which nothing but the end of the first one starts.
+            ask(writer, slow, (0.2, "next", 0.05)),
+        )
+    assert told == ["a", "b", "c", "d"]
+    assert [written for _, written in slow.begun] == [[], ["next"]]
+    assert [str(one) for one in complaints] == ["the log is gone"]
+
+
+async def test_clock_that_raises_fails_the_writes_and_the_next_ones_succeed(slow: Slow) -> None:
+    broken = True
+
+    def clock() -> float:
+        if broken:
+            raise ZeroDivisionError("no time")
+        return 0.0
+
+    writer = Writer(cast("Database", slow), Outbox(10, timedelta(days=7), uptime=lambda: 0.0), now=clock)
+    async with asyncio.timeout(5):
+        wishes = ask(writer, slow, *((1.0, name, 0.1) for name in "abc"))
+        with pytest.raises(ZeroDivisionError, match="no time"):
+            await wishes
+        broken = False
+        await ask(writer, slow, (2.0, "d", 0.1))
+    assert [written for _, written in slow.begun] == [["d"]]

@@ -40,10 +40,12 @@ class House:
     def __init__(self, journal: SqliteJournal, *, discovery: bool = True) -> None:
         self.journal = journal
         self.watches: dict[tuple[Kind, str], Watch] = {}
+        self.api_reachable = True
         self.state = RetainedState(
             journal,
             Topics(),
             watched=lambda kind, tag: self.watches.get((kind, tag)),
+            reachable=lambda: self.api_reachable,
             discovery=Discovery(Topics(), instance="home", version="1", prefix="homeassistant") if discovery else None,
             announcer=partial(Announcer, gap=0.0, pace=0.0),
         )

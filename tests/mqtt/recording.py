@@ -50,6 +50,7 @@ class RecordingSession:
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._early: list[Message] = []
         self.kept: list[Message] = []
+        self._taps: list[Callable[[Message], bool]] = []
 
     @property
     def session(self) -> Session:
@@ -64,7 +65,13 @@ class RecordingSession:
         return [message.data if message.payload else None for message in self.published if message.topic == topic]
 
     async def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, correlation_data: bytes | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        correlation_data: bytes | None = None,
+        replaces: bool = False,  # noqa: ARG002 - as a session has it
     ) -> None:
         if self._before is not None:
             await self._before(topic, payload)
@@ -72,7 +79,7 @@ class RecordingSession:
             self.published.append(Published(topic, payload, retain, correlation_data))
             self._arrived.notify_all()
 
-    async def subscribe(self, topic_filter: str) -> None:
+    async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:  # noqa: ARG002
         self.subscribed.append(topic_filter)
         early, self._early = self._early, []
         for message in early:
@@ -84,10 +91,15 @@ class RecordingSession:
             if topic_matches_sub(topic_filter, message.topic):
                 take(message)
 
+    def tap(self, take: Callable[[Message], bool]) -> None:
+        self._taps.append(take)
+
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what came in, each message as soon as its topic is subscribed to."""
         while True:
             message = await self.incoming.get()
+            if any(tap(message) for tap in self._taps):
+                continue
             if any(topic_matches_sub(one, message.topic) for one in self.subscribed):
                 yield message
             else:

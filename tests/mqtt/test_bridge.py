@@ -137,7 +137,7 @@ async def test_health_is_said_every_half_minute_and_the_watches_when_they_change
 @pytest.mark.looptime
 async def test_a_subscription_that_is_not_granted_is_said_and_the_rest_goes_on(log_lines: Lines) -> None:
     class Denying(Moments):
-        async def subscribe(self, topic_filter: str) -> None:
+        async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:  # noqa: ARG002
             raise SubscribeDeniedError(f"allow {topic_filter}")
 
     parts, recording = Parts(), Denying()

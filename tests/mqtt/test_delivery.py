@@ -147,8 +147,8 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again
     assert 0 < len(acknowledged) < 5 * len(TAGS)
 
     # All that was acknowledged is noted, and nothing else.
-    counts = await journal.counts()
-    assert (counts.delivered, counts.pending) == (len(acknowledged), 5 * len(TAGS) - len(acknowledged))
+    assert len(await journal.delivered(limit=1000)) == len(acknowledged)
+    assert (await journal.counts()).pending == 5 * len(TAGS) - len(acknowledged)
 
     async with running(delivery.run(second.session)):
         await until_delivered(journal)
@@ -187,7 +187,7 @@ async def test_whenever_it_is_cancelled_what_was_published_is_noted_or_sent_agai
         await asyncio.wait_for(task, 10)
     assert task.cancelled()
     published = {message.payload for message in first.published}
-    assert (await journal.counts()).delivered <= len(published)
+    assert len(await journal.delivered(limit=1000)) <= len(published)
     async with running(delivery.run(second.session)):
         await until_delivered(journal)
     assert len(published | {message.payload for message in second.published}) == 20

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class Door:
     """Says of a port, knock by knock, whether it is open; ``slept`` are the waits in between."""
 
-    def __init__(self, answers: Iterable[bool]) -> None:
+    def __init__(self, answers: Iterable[bool], *, draw: float = 1.0) -> None:
         self._answers = iter(answers)
         self.slept: list[float] = []
-        self.knocking = Knocking(self._knock, sleep=self._sleep, draw=lambda: 1.0)
+        self.knocking = Knocking(self._knock, sleep=self._sleep, draw=lambda: draw)
 
     async def _knock(self) -> bool:
         return next(self._answers)
@@ -57,10 +57,18 @@ async def test_as_long_as_the_port_is_closed_the_whole_wait_is_kept() -> None:
     assert door.slept == [2.0, 2.0, 2.0, 1.0]
 
 
-async def test_a_port_that_was_open_all_the_time_is_no_reason_to_hurry() -> None:
-    door = Door([True])
+@pytest.mark.parametrize("draw", [0.0, 1.0])
+async def test_port_open_from_the_start_is_connected_to_within_five_seconds(draw: float) -> None:
+    door = Door([True], draw=draw)
     await door.knocking.wait(60.0)
-    assert door.slept == [60.0]
+    assert len(door.slept) == 1
+    assert 3.0 <= door.slept[0] <= 4.8
+
+
+async def test_port_open_from_the_start_does_not_lengthen_a_short_wait() -> None:
+    door = Door([True])
+    await door.knocking.wait(2.0)
+    assert door.slept == [2.0]
 
 
 async def test_before_the_shortest_wait_nobody_knocks() -> None:

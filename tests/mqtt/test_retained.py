@@ -219,3 +219,29 @@ def shown(recording: RecordingSession) -> tuple[Any, ...]:
         retained.get(DEVICE, {}).get("device", {}).get("name"),
         retained.get(WAR_STATE, {}).get("state"),
     )
+
+
+async def test_unreachable_api_makes_every_watch_unavailable_and_nothing_else(house: House) -> None:
+    await house.move_in()
+    house.watch(PLAYER_WATCH)
+    await house.poll(PLAYER, player())
+    await house.poll(API, {"status": "ok", "since": 1.0, "message": None, "address": None})
+    await house.say()
+    player_availability = "coc/player/900PUCPV/state/availability"
+    for reachable, status, shown in ((False, "unreachable", "offline"), (True, "ok", "online")):
+        house.api_reachable = reachable
+        await house.poll(API, {"status": status, "since": 2.0, "message": None, "address": None})
+        recording = await house.say()
+        assert sorted(recording.topics) == sorted([API_STATUS, AVAILABILITY, player_availability])
+        assert last_said(recording)[AVAILABILITY] == last_said(recording)[player_availability] == {"state": shown}
+
+
+async def test_clan_polled_or_unknown_while_the_api_is_unreachable_is_unavailable(house: House) -> None:
+    house.api_reachable = False
+    await house.move_in()
+    assert last_said(await house.say())[AVAILABILITY] == {"state": "offline"}
+    await house.poll(CLAN, clan(), unavailable=True)
+    await house.say()
+    house.api_reachable = True
+    await house.poll(API, {"status": "ok", "since": 2.0, "message": None, "address": None})
+    assert AVAILABILITY not in (await house.say()).topics, "the clan is still not found"

@@ -43,10 +43,13 @@ HEALTH = HealthPayload(
     denied=0,
     states_denied=0,
     deferred=0,
+    restored=0,
     requests_dropped=0,
     queue=0,
     queue_age_seconds=None,
     dropped=0,
+    events_skipped=0,
+    internal_errors=0,
     last_event=None,
 )
 

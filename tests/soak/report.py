@@ -1,0 +1,122 @@
+"""What a run has shown, as a table, and what of it is a failure. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.spread import percentile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Shorter runs say nothing about drift (seconds).
+DRIFT_FROM_S = 300.0
+# Memory may grow by this share and so many MB from the start to the end: what the caches and the allocator hold.
+MEMORY_SHARE, MEMORY_MB = 1.15, 16.0
+# The 95th percentile of the latency may grow by this factor and so many ms: other programs use the machine, too.
+LATENCY_FACTOR, LATENCY_MS = 1.5, 20.0
+# So much of the planned load must have been reached, else the run has shown nothing.
+LOAD_SHARE = 0.9
+
+_WIDTH = 34
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run; memory and journal in MB, ``cpu`` as a share of one core, latencies in ms."""
+
+    name: str
+    memory: float
+    journal: float
+    cpu: float
+    events_per_second: float
+    latencies: Sequence[float]
+
+    def latency(self, share: float) -> float:
+        """Return the latency that such a share of the events did not exceed; inf where there are none."""
+        return percentile(self.latencies, share) if self.latencies else float("inf")
+
+
+@dataclass
+class Result:
+    """A run. ``away`` is how long the broker was gone, ``caught_up`` how long the backlog took, in seconds."""
+
+    seconds: float
+    planned_rate: float
+    phases: list[Phase]
+    events: int
+    resent: int
+    lost: int
+    reordered: int
+    false: int
+    away: float
+    caught_up: float
+    backlog: int
+    loop: str
+    troubles: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> list[str]:
+        """All that is wrong."""
+        counted = (("lost", self.lost), ("reordered", self.reordered), ("false", self.false))
+        wrong = [f"{count} {name}" for name, count in counted if count]
+        return [*wrong, *self.troubles, *(self._drift() if self.seconds >= DRIFT_FROM_S else [])]
+
+    def _drift(self) -> list[str]:
+        start, end = self.phases[0], self.phases[-1]
+        compared = (
+            ("memory in MB", start.memory, end.memory, MEMORY_SHARE * start.memory + MEMORY_MB),
+            (
+                "latency in ms (p95)",
+                start.latency(0.95),
+                end.latency(0.95),
+                LATENCY_FACTOR * start.latency(0.95) + LATENCY_MS,
+            ),
+        )
+        drift = [
+            f"{name} grew from {before:.0f} to {after:.0f}: {allowed:.0f} is allowed"
+            for name, before, after, allowed in compared
+            if after > allowed
+        ]
+        drift += [
+            f"{phase.name}: {phase.events_per_second:.0f} of {self.planned_rate:g} events per second"
+            for phase in self.phases
+            if phase.events_per_second < LOAD_SHARE * self.planned_rate
+        ]
+        return drift
+
+
+def table(result: Result) -> str:
+    """Return the figures, one a line."""
+    rows = [
+        ("memory (MB)", [f"{phase.memory:.1f}" for phase in result.phases]),
+        ("journal with -wal (MB)", [f"{phase.journal:.1f}" for phase in result.phases]),
+        ("CPU (share of one core)", [f"{phase.cpu:.2f}" for phase in result.phases]),
+        ("events per second", [f"{phase.events_per_second:.0f}" for phase in result.phases]),
+        *(
+            (f"latency, {name} (ms)", [f"{phase.latency(share):.1f}" for phase in result.phases])
+            for name, share in (("median", 0.5), ("p95", 0.95), ("p99", 0.99))
+        ),
+    ]
+    lines = [f"{'':<{_WIDTH}}" + "".join(f"{phase.name:>12}" for phase in result.phases)]
+    lines += [f"{name:<{_WIDTH}}" + "".join(f"{figure:>12}" for figure in figures) for name, figures in rows]
+    lines += [
+        f"{name:<{_WIDTH}}{figure:>12}"
+        for name, figure in (
+            ("event loop", result.loop),
+            ("events", f"{result.events:,}"),
+            ("resent under their id", str(result.resent)),
+            ("lost", str(result.lost)),
+            ("reordered", str(result.reordered)),
+            ("false", str(result.false)),
+        )
+    ]
+    if result.away:
+        lines.append(
+            f"The broker was away for {result.away:.0f} s; the {result.backlog:,} events of that time were delivered "
+            f"within {result.caught_up:.1f} s after its return."
+        )
+    if result.seconds < DRIFT_FROM_S:
+        lines.append(f"Drift is not judged: the run is shorter than {DRIFT_FROM_S:.0f} s.")
+    return "\n".join(lines)

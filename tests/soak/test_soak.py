@@ -1,0 +1,44 @@
+"""The short form of ``make soak``; the long one is in CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coc2mqtt.event_loop import LOOP_VARIABLE
+from tests.brokers import find_program
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--clans", "100", "--interval", "2", "--rate", "40", "--away", "2"),
+        ("--clans", "20", "--interval", "1", "--api-faults", "--seed", "7"),
+    ],
+    ids=["broker away", "api faults"],
+)
+def test_bridge_under_load_loses_reorders_and_invents_nothing(options: tuple[str, ...]) -> None:
+    if find_program("mosquitto") is None:
+        pytest.skip("Mosquitto is not installed (Debian: apt install mosquitto)")
+    # A process of its own, because it keeps the bridge on one core and itself on another.
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.soak", "--seconds", "12", *options],
+        cwd=ROOT,
+        env={**os.environ, LOOP_VARIABLE: "uvloop"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    figures = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines() if len(line.split()) > 1)
+    assert figures["event loop"] == "uvloop"
+    assert int(figures["events"]) > 50
+    assert (figures["lost"], figures["reordered"], figures["false"]) == ("0", "0", "0")
