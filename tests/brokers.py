@@ -12,6 +12,8 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, Self
 
+from tests.timeouts import LONG_ENOUGH
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 # A service's programs are often not on a user's path.
 _PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
-_PATIENCE = 5.0
+_PATIENCE = LONG_ENOUGH
 
 
 def find_program(name: str) -> str | None:

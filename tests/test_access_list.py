@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from coc2mqtt.mqtt.errors import PublishDeniedError
 from coc2mqtt.mqtt.options import ConnectionOptions
 from tests.mqtt.sessions import connected
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -82,7 +83,7 @@ async def test_a_user_may_read_what_it_needs_and_nothing_else(broker: Mosquitto,
             await other.publish(topic, b"x")
         await other.publish(INFO, b"the end")
         seen = set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             async for message in session.messages():
                 seen.add(message.topic)
                 if message.payload == b"the end":

@@ -21,6 +21,7 @@ from coc2mqtt.cli import app
 from coc2mqtt.event_loop import LOOP_VARIABLE
 from tests.brokers import free_port, witness
 from tests.service.bridges import PASSWORD, TOKEN, BridgeProcess
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process
     )
 
 
-async def end(process: asyncio.subprocess.Process, *, within: float = 20) -> Ended:
+async def end(process: asyncio.subprocess.Process, *, within: float = LONG_ENOUGH) -> Ended:
     try:
         async with asyncio.timeout(within):
             out, err = await process.communicate()
@@ -254,7 +255,7 @@ async def test_a_signal_ends_the_demo(number: signal.Signals) -> None:
     assert process.stdout is not None
     assert await process.stdout.readline()
     process.send_signal(number)
-    ended = await end(process, within=5)
+    ended = await end(process)
     assert (ended.status, ended.err) == (0, "")
 
 
@@ -267,7 +268,7 @@ async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) 
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG_ENOUGH):
             out, _ = await process.communicate()
     assert out.count(b"\n") == 1
     assert shown.read_text() == ""
@@ -340,7 +341,7 @@ async def test_a_bridge_tells_that_it_is_well_under_the_access_list_of_the_examp
     bridge = BridgeProcess(tmp_path, settings)
     await bridge.start()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_ENOUGH):
             while not await witness(broker.port, "coc/bridge/state", "-u", "viewer", "-P", "sees"):
                 pass
         ended = await command("healthcheck", "--config", path)

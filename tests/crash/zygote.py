@@ -28,6 +28,7 @@ from tests.crash.death import STATUS, Death
 from tests.crash.outside import Broker, Line, ScriptedApi
 from tests.crash.program import Program
 from tests.crash.stories import NOON, STORIES, settled
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 # The program waits now and then.
 AT_ONCE = 3
-_PATIENCE = 15.0
+_PATIENCE = LONG_ENOUGH
 # So many points of each place.
 _FIRST = 3
 # Between one run and the next (seconds).

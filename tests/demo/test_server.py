@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from coc2mqtt.demo import DemoServer, World, faults
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -281,7 +282,7 @@ async def test_a_connection_can_be_reset(server: DemoServer) -> None:
 
 
 async def test_an_answer_can_hang_and_the_server_still_ends(world: World) -> None:
-    async with asyncio.timeout(5), aiohttp.ClientSession() as session, DemoServer(world) as server:
+    async with asyncio.timeout(LONG_ENOUGH), aiohttp.ClientSession() as session, DemoServer(world) as server:
         server.faults.add(faults.hang())
         client = Client(session, server)
         with pytest.raises(TimeoutError):

@@ -14,6 +14,7 @@ from coc2mqtt.demo import DemoServer, World
 from coc2mqtt.events import PollingState
 from coc2mqtt.events.queue_store import QueueStore
 from tests.events.watched import Watched
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -125,7 +126,7 @@ def until() -> Until:
     """Wait until something has happened, and fail where it never does."""
 
     async def wait(happened: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             while not happened():  # noqa: ASYNC110 - what the program does, it does not announce to tests
                 await asyncio.sleep(0.002)
 

@@ -27,6 +27,7 @@ from coc2mqtt.events import (
 )
 from coc2mqtt.events.resource import API, Kind
 from tests.events.dict_clients import WorldClient, http_error
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,7 +54,7 @@ def polled(until: Until) -> Polled:
 
 async def take(stream: EventStream, number: int) -> list[Event]:
     events: list[Event] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         async for event in stream:
             events.append(event)
             if len(events) == number:
@@ -113,7 +114,7 @@ async def test_callbacks_run_until_the_stream_is_stopped(client: Client, bench: 
         await asyncio.sleep(0)
         seen.extend(f"{change.field}: {change.old_value} -> {change.new_value}" for change in event.changes)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(LONG_ENOUGH), asyncio.TaskGroup() as group:
         group.create_task(stream.run())
         await polled(stream, 1)
         tag = bench.world.join(bench.clan)[-1].details["member_tag"]

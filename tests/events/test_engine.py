@@ -16,6 +16,7 @@ from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from tests.events.conftest import NOON
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -351,7 +352,7 @@ async def test_a_store_that_fails_ends_it(bench: Bench) -> None:
     engine = Engine(bench.api, FullDisk(bench.state, bench.queue))
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG))
     with pytest.raises(ExceptionGroup) as caught:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             await engine.run()
     assert caught.group_contains(OSError, match="no space left")
 

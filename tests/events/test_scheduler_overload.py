@@ -216,7 +216,7 @@ def test_overload_that_a_hold_interrupts_is_said_in_the_end(lines: list[MutableM
         async with running(crowd.scheduler):
             await asyncio.sleep(10)
             hold(crowd)
-            await asyncio.sleep(3600 + 600)
+            await asyncio.sleep(9000)
         assert levels(lines) == ["warning"]
 
     simulate(scenario())

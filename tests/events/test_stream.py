@@ -11,6 +11,7 @@ from coc2mqtt.demo import faults
 from coc2mqtt.events import Event, EventStream, EventType
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.events.state_file import StateFile
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ def names(folder: Path) -> list[str]:
 
 async def next_event(stream: EventStream) -> Event:
     """The next event, which is not acknowledged."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         async for event in stream:
             return event
     raise AssertionError("the stream ended")
@@ -44,7 +45,7 @@ async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(watched: 
         await one.baseline()
         await one.join()
         left = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             async for event in one.stream:
                 left.append(len(one.stream._state.unacknowledged()))
                 if event.event_type is EventType.MEMBER_JOINED:
@@ -191,7 +192,7 @@ async def test_killed_at_any_moment_no_event_is_lost(
         async with two.stream:
             missing = set(joined) - set(taken[:before])
             found: set[str] = set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LONG_ENOUGH):
                 while not missing <= found:
                     event = await next_event(two.stream)
                     two.stream._acknowledge(event)

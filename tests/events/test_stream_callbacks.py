@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from structlog.testing import capture_logs
 
 from coc2mqtt.events import Event, EventType
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ async def test_callbacks_of_both_kinds_get_their_types_of_events(watched: Callab
     run = asyncio.create_task(one.stream.run())
     await one.baseline()
     await one.join()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         await run
     assert seen == [("anything", "clan_updated"), ("joined", "member_joined"), ("anything", "member_joined")]
     assert one.stream._state.unacknowledged() == [], "each of its callbacks returned"

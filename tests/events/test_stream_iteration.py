@@ -11,6 +11,7 @@ from coc2mqtt.demo import World
 from coc2mqtt.events import Event, EventStream, EventType
 from coc2mqtt.events.resource import Kind
 from tests.events.dict_clients import WorldClient
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ def pending(stream: EventStream) -> int:
 
 async def test_anext_returns_events_and_acknowledges_the_one_before(watched: Callable[..., Watched]) -> None:
     one = watched()
-    async with one.stream, asyncio.timeout(5):
+    async with one.stream, asyncio.timeout(LONG_ENOUGH):
         await one.baseline()
         await one.join()
         assert (await anext(one.stream)).event_type is EventType.CLAN_UPDATED
@@ -42,7 +43,7 @@ async def test_anext_that_timed_out_can_be_called_again(watched: Callable[..., W
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(one.stream), 0.001)
         await one.join()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             assert (await anext(one.stream)).event_type is EventType.CLAN_UPDATED
             assert (await anext(one.stream)).event_type is EventType.MEMBER_JOINED
 
@@ -64,7 +65,7 @@ async def test_event_that_arrives_while_anext_is_cancelled_is_returned_next(watc
             try:
                 taken = await waiting
             except asyncio.CancelledError:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(LONG_ENOUGH):
                     taken = await anext(one.stream)
             assert taken is event
 
@@ -92,7 +93,7 @@ async def test_callbacks_get_the_events_in_the_queue_after_stop(watched: Callabl
     async with one.stream:
         await one.baseline()
         await one.join()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             await one.stream.run()
     assert seen == ["clan_updated", "member_joined"]
 
@@ -106,7 +107,7 @@ async def test_iteration_of_an_earlier_run_ends_and_the_next_run_delivers_again(
         await one.join()
         iteration = aiter(one.stream)
         first = await anext(iteration)
-    async with one.stream, asyncio.timeout(5):
+    async with one.stream, asyncio.timeout(LONG_ENOUGH):
         with pytest.raises(StopAsyncIteration):
             await anext(iteration)
         assert await anext(one.stream) is first, "nobody had asked for the next one when the stream stopped"
@@ -126,7 +127,7 @@ def test_watches_can_be_registered_before_an_event_loop_runs(calendar: Calendar)
     assert stream.unwatch(Kind.PLAYER, "#TAG1")
 
     async def collect() -> Event:
-        async with stream, asyncio.timeout(5):
+        async with stream, asyncio.timeout(LONG_ENOUGH):
             while stream._engine.figures.polls < 4:  # noqa: ASYNC110 - the engine announces no polls
                 await asyncio.sleep(0.001)
             world.gain_points(clan)

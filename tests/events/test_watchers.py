@@ -19,6 +19,7 @@ from coc2mqtt.events import (
     WarWatcher,
 )
 from tests.events.dict_clients import WorldClient
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +183,7 @@ async def test_a_started_watcher_polls_again_and_again_until_it_is_stopped(bench
     watcher.start()
     await until(lambda: bench.server.requests[path] >= 3)
     bench.world.join(bench.clan)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         events = [await bench.queue.get(), await bench.queue.get()]
     assert [event.event_type.value for event in events] == ["clan_updated", "member_joined"]
     await watcher.stop()
@@ -219,7 +220,7 @@ class Own(BaseWatcher):
 async def test_a_watcher_of_ones_own_puts_what_it_returns_on_the_queue(bench: Bench) -> None:
     watcher = Own(bench)
     watcher.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         assert [(await bench.queue.get()).metadata["number"] for _ in range(3)] == [1, 2, 3]
     await watcher.stop()
 
@@ -336,7 +337,7 @@ async def test_a_full_queue_holds_up_the_polls_and_loses_nothing(bench: Bench) -
     for _ in range(3):
         bench.world.join(bench.clan)
     polling = asyncio.create_task(watcher._poll_once())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         told = [(await bench.queue.get()).event_type.value for _ in range(4)]
         await polling
     assert told == ["clan_updated", *["member_joined"] * 3]

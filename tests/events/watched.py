@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.events import Event, EventStream
 from coc2mqtt.events.resource import Kind
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from tests.events.conftest import Bench, Until
@@ -36,7 +37,7 @@ class Watched:
     async def take(self, number: int) -> list[Event]:
         """The next events, each acknowledged; the iteration ends within the next one."""
         events: list[Event] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             async for event in self.stream:
                 if len(events) == number:
                     break

@@ -7,6 +7,8 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from tests.timeouts import LONG_ENOUGH
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
@@ -66,7 +68,7 @@ class Holder:
 
     async def said(self) -> str:
         assert self._process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(LONG_ENOUGH):
             return (await self._process.stdout.readline()).decode().strip()
 
     def release(self) -> None:

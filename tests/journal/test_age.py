@@ -13,6 +13,7 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.journal.age import PendingAge
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,7 @@ async def test_what_waited_too_long_while_nothing_ran_is_dropped_before_anybody_
             counts = await journal.counts()
             assert (counts.pending, counts.dropped, counts.last_seq) == (1, 2, 3)
             assert await waiting(journal) == [3]
-            await asyncio.wait_for(journal.wait_pending(0), 5)
+            await asyncio.wait_for(journal.wait_pending(0), LONG_ENOUGH)
     assert [(line["log_level"], line["event"], line["max_pending_age"]) for line in log] == [
         ("warning", LATE, "7 days, 0:00:00")
     ]

@@ -16,6 +16,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import SqliteJournal
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ async def test_a_commit_cancelled_at_any_statement_stores_all_or_nothing(
 ) -> None:
     outcomes = []
     for number in itertools.count(1):
-        async with SqliteJournal(tmp_path / f"{number}.db") as journal, asyncio.timeout(30):
+        async with SqliteJournal(tmp_path / f"{number}.db") as journal, asyncio.timeout(LONG_ENOUGH):
             await journal.commit(CLAN, OLD, [EVENT])
             task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
             cancel_at_statement(journal, number, task, cancel)
@@ -110,7 +111,7 @@ async def test_a_commit_cancelled_at_any_statement_stores_all_or_nothing(
 
 @pytest.mark.parametrize("number", range(1, 6))
 async def test_a_cancelled_commit_is_over_when_its_caller_hears_of_it(path: Path, number: int) -> None:
-    async with SqliteJournal(path) as journal, asyncio.timeout(30):
+    async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
         cancel_at_statement(journal, number, task, its_caller)
         await asyncio.wait({task})
@@ -122,7 +123,7 @@ async def test_a_cancelled_commit_is_over_when_its_caller_hears_of_it(path: Path
 async def test_a_commit_that_fails_after_it_was_cancelled_leaves_no_complaint_behind(path: Path) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-    async with SqliteJournal(path) as journal, asyncio.timeout(30):
+    async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         await journal._database.read("CREATE TRIGGER fail AFTER INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END")
         task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT]))
         cancel_at_statement(journal, 1, task, its_caller)
@@ -135,7 +136,7 @@ async def test_a_commit_that_fails_after_it_was_cancelled_leaves_no_complaint_be
 
 
 async def test_a_commit_cancelled_while_it_waits_for_its_turn_stores_nothing(path: Path) -> None:
-    async with SqliteJournal(path) as journal, asyncio.timeout(30):
+    async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         await journal.commit(CLAN, OLD, [EVENT])
         first = asyncio.create_task(journal.forget(Resource(Kind.PLAYER, "#PYL")))
         second = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
@@ -148,7 +149,7 @@ async def test_a_commit_cancelled_while_it_waits_for_its_turn_stores_nothing(pat
 
 
 async def test_whoever_waits_hears_of_events_whose_commit_was_cancelled_too_late(path: Path) -> None:
-    async with SqliteJournal(path) as journal, asyncio.timeout(30):
+    async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         waiting = asyncio.create_task(journal.wait_pending(0))
         await journal.counts()
         task = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
@@ -161,7 +162,7 @@ async def test_whoever_waits_hears_of_events_whose_commit_was_cancelled_too_late
 
 @pytest.mark.parametrize("delay", [0, 0.0001, 0.0003, 0.001])
 async def test_cancelled_reads_leave_a_usable_journal(path: Path, delay: float) -> None:
-    async with SqliteJournal(path) as journal, asyncio.timeout(30):
+    async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         await journal.commit(CLAN, OLD, [EVENT])
         reads = [asyncio.create_task(journal.pending()) for _ in range(20)]
         asyncio.get_running_loop().call_later(delay, lambda: [read.cancel() for read in reads])
@@ -171,7 +172,7 @@ async def test_cancelled_reads_leave_a_usable_journal(path: Path, delay: float) 
 
 async def test_journal_opens_again_while_a_cancelled_close_is_under_way(path: Path) -> None:
     journal = SqliteJournal(path)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONG_ENOUGH):
         await journal.open()
         await journal.commit(CLAN, OLD, [EVENT])
         gate = threading.Event()

@@ -11,6 +11,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.journal import DamagedError, Selection, SqliteJournal
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +144,7 @@ async def test_others_take_their_turns_while_very_much_is_looked_through(path: P
 
 @pytest.mark.parametrize("delay", [0, 0.0001, 0.001])
 async def test_when_it_is_cancelled_the_journal_stays_usable(path: Path, delay: float) -> None:
-    async with SqliteJournal(path) as journal, asyncio.timeout(5):
+    async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         await stored(journal, delivered=range(11))
         journal._archive._at_once = 1
         reads = [asyncio.create_task(journal.delivered(since=NOW)) for _ in range(20)]

@@ -14,6 +14,7 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import SqliteJournal, WriteFailedError
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ async def start_transaction(journal: SqliteJournal) -> None:
 @pytest.mark.parametrize(("commits", "transactions"), [(128, 1), (384, 3)])
 async def test_commits_of_the_same_moment_share_few_transactions(path: Path, commits: int, transactions: int) -> None:
     # Full as they are, they do not wait for others.
-    async with waiting_journal(path) as journal, asyncio.timeout(30):
+    async with waiting_journal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         seen = note_transactions(journal)
         await asyncio.gather(*(journal.commit(OTHERS[n], SNAPSHOT, [happened(n)]) for n in range(commits)))
         assert seen == ["COMMIT"] * transactions
@@ -175,7 +176,7 @@ async def test_where_all_are_cancelled_nothing_happens(path: Path) -> None:
 
 
 async def test_one_that_is_cancelled_in_the_transaction_is_over_with_it(path: Path) -> None:
-    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(30):
+    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(LONG_ENOUGH):
         waiting = asyncio.create_task(journal.wait_pending(0))
         gate = hold_up(journal)
         task = asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(1)]))
@@ -195,7 +196,7 @@ async def test_one_that_is_cancelled_in_the_transaction_is_over_with_it(path: Pa
 async def test_a_caller_who_is_cancelled_hears_nothing_of_a_failure_and_nor_does_anybody(path: Path, when: str) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(30):
+    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(LONG_ENOUGH):
         await journal._database.read("DROP TABLE event")
         gate = hold_up(journal)
         task = asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(1)]))

@@ -13,6 +13,7 @@ import pytest
 
 from coc2mqtt.journal.outbox import Outbox
 from coc2mqtt.journal.writer import Writer
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +119,7 @@ async def test_who_cannot_be_told_that_it_is_stored_leaves_nobody_waiting(writer
 
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         await writer.write(lambda *_: slow.written.append("a"), stored=fail)
         await writer.write(lambda *_: slow.written.append("b"))
     assert [str(one) for one in complaints] == ["the log is gone"]
@@ -135,7 +136,7 @@ async def test_stored_callback_that_raises_leaves_no_other_write_waiting(writer:
 
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         await asyncio.gather(
             *(one(partial(told.append, name)) for name in "ab"),
             *(one(fail) for _ in range(2)),
@@ -157,7 +158,7 @@ async def test_clock_that_raises_fails_the_writes_and_the_next_ones_succeed(slow
         return 0.0
 
     writer = Writer(cast("Database", slow), Outbox(10, timedelta(days=7), uptime=lambda: 0.0), now=clock)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         wishes = ask(writer, slow, *((1.0, name, 0.1) for name in "abc"))
         with pytest.raises(ZeroDivisionError, match="no time"):
             await wishes

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 STATE = "coc/bridge/state"
 ONLINE = b'{"state":"online"}'
 OFFLINE = RetainedMessage(STATE, b'{"state":"offline"}')
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt_home", timeout=2, will=OFFLINE)
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt_home", timeout=LONG_ENOUGH, will=OFFLINE)
 
 Item = TypeVar("Item")
 
@@ -70,7 +71,7 @@ class Bridge:
 async def running(bridge: Bridge) -> AsyncIterator[Bridge]:
     bridge.task = asyncio.create_task(bridge.connection.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG_ENOUGH):
             yield bridge
     finally:
         await bridge.stop()

@@ -14,6 +14,7 @@ from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from tests.events.builders import clan, war
 from tests.mqtt.recording import RecordingSession
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -91,7 +92,7 @@ class House:
 async def until_done(work: Coroutine[Any, Any, None], done: Coroutine[Any, Any, None]) -> None:
     """Run until something is done; raises what ends it before, without the groups that it stands alone in."""
     tasks = [asyncio.create_task(one) for one in (done, work)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG_ENOUGH):
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()

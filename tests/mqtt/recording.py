@@ -11,6 +11,7 @@ import orjson
 from paho.mqtt.client import topic_matches_sub
 
 from coc2mqtt.events.event import Event, EventType
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import JournalEntry
     from coc2mqtt.mqtt.session import Message, Session
 
-_PATIENCE = 10.0
+_PATIENCE = LONG_ENOUGH
 
 
 @dataclass(frozen=True)

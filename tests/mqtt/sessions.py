@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.mqtt.session import open_session
 from tests.brokers import free_port
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,8 +58,8 @@ async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> Asy
 
 
 async def collect(session: Session, count: int) -> list[Message]:
-    """Return the next messages that come in, within five seconds."""
-    async with asyncio.timeout(5):
+    """Return the next messages that come in."""
+    async with asyncio.timeout(LONG_ENOUGH):
         messages: list[Message] = []
         async for message in session.messages():
             messages.append(message)

@@ -9,6 +9,7 @@ from coc2mqtt.mqtt.errors import MqttError, PublishDeferredError, PublishDeniedE
 from coc2mqtt.mqtt.options import ConnectionOptions, Protocol
 from tests.brokers import witness
 from tests.mqtt.sessions import ACCEPTED, connected, packet
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=2)
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=LONG_ENOUGH)
 LATER = "the broker does not take messages on a/b just now"
 NEVER = "the broker does not take messages on a/b"
 

@@ -11,6 +11,7 @@ from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMess
 from coc2mqtt.mqtt.session import Message, Session, open_session
 from tests.brokers import free_port
 from tests.mqtt.sessions import connected
+from tests.timeouts import LONG_ENOUGH
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
@@ -19,11 +20,11 @@ OFFLINE = RetainedMessage(STATE, b'{"state":"offline"}')
 
 
 def options(broker: EmbeddedBroker, client_id: str, will: RetainedMessage | None = None) -> ConnectionOptions:
-    return ConnectionOptions(broker.host, broker.port, client_id, will=will, timeout=2)
+    return ConnectionOptions(broker.host, broker.port, client_id, will=will, timeout=LONG_ENOUGH, protocol="3.1.1")
 
 
 async def first(session: Session) -> Message:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LONG_ENOUGH):
         return await anext(session.messages())
 
 
@@ -121,8 +122,8 @@ async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_th
             await writer.wait_closed()
         silent, writer = await asyncio.open_connection(broker.host, broker.port)
         start = loop.time()
-    assert loop.time() - start < 2
-    async with asyncio.timeout(1):
+    assert loop.time() - start < LONG_ENOUGH / 2
+    async with asyncio.timeout(LONG_ENOUGH):
         await lost.wait()
         assert await silent.read() == b""
     writer.close()

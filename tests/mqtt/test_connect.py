@@ -29,6 +29,7 @@ from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, RetainedMessage
 from coc2mqtt.mqtt.session import open_session
 from tests.brokers import free_port
 from tests.mqtt.sessions import connected, packet
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
 PASSWORD = "hush-hush-7"
-READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=2)
+READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -142,7 +143,7 @@ async def test_each_refusal_says_what_to_do(
 
     will = RetainedMessage("coc/bridge/state", b"")
     options = replace(READER, port=await serve(broker), username="coc", will=will)
-    async with asyncio.timeout(1):  # less than the options' time-out
+    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
         with pytest.raises(kind, match=sentence) as refused:
             await open_session(options, protocol)
     assert type(refused.value) is kind

@@ -22,6 +22,7 @@ from coc2mqtt.mqtt.errors import (
 from tests.brokers import witness
 from tests.mqtt.bridges import OFFLINE, ONLINE, OPTIONS, STATE, Bridge, running, take
 from tests.mqtt.sessions import connected
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -63,7 +64,7 @@ async def test_a_stop_while_the_broker_hangs_takes_less_than_two_seconds_and_off
     assert {type(end) for end in await asyncio.gather(*stuck, return_exceptions=True)} == {ConnectionLostError}
     async with connected(replace(OPTIONS, port=broker.port, client_id="reader", will=None)) as reader:
         await reader.subscribe(STATE)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LONG_ENOUGH):
             async for message in reader.messages():
                 if message.payload == OFFLINE.payload:
                     break
@@ -86,7 +87,7 @@ async def test_a_stop_while_the_network_swallows_the_connect_leaves_no_connectio
         async with running(Bridge(replace(OPTIONS, port=full.getsockname()[1]))) as bridge:
             await asyncio.sleep(0.05)
             assert await bridge.stop() < 0.5
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             stack.enter_context((await loop.sock_accept(full))[0])
             late = stack.enter_context((await loop.sock_accept(full))[0])
             assert await loop.sock_recv(late, 100) == b""  # no CONNECT
@@ -116,7 +117,7 @@ async def test_the_will_is_there_after_an_abrupt_death(mosquitto: StartMosquitto
     await process.communicate()
     async with connected(replace(OPTIONS, port=broker.port, will=None)) as reader:
         await reader.subscribe(STATE)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LONG_ENOUGH):
             async for message in reader.messages():
                 if message.payload == OFFLINE.payload:
                     break
@@ -197,7 +198,7 @@ async def test_what_on_session_raises_comes_out_after_the_last_words(
 
     connection = Connection(replace(OPTIONS, port=broker.port, will=None), on_session=talk, last_words=[OFFLINE])
     with pytest.raises(kind) as out:
-        await asyncio.wait_for(connection.run(), 5)
+        await asyncio.wait_for(connection.run(), LONG_ENOUGH)
     assert type(out.value) is kind
     assert await witness(broker.port, STATE) == OFFLINE.payload
     assert not connection.status.connected
@@ -239,7 +240,7 @@ async def test_a_stop_is_not_lost_when_the_connection_breaks_in_the_same_moment(
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(asyncio.shield(task), 5)
+        await asyncio.wait_for(asyncio.shield(task), LONG_ENOUGH)
     assert task.cancelled()
 
 
@@ -265,7 +266,7 @@ async def test_a_session_whose_own_tasks_fail_with_the_connection_is_followed_by
     connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk, sleep=soon)
     task = asyncio.create_task(connection.run())
     for _ in range(5):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG_ENOUGH):
             await sessions.get()
         broker.restart()
         assert not task.done()
@@ -320,5 +321,5 @@ async def test_a_stop_is_not_lost_in_the_moment_in_which_the_broker_answers(
 
     options = replace(OPTIONS, port=await serve(broker))
     task = asyncio.create_task(Connection(options, on_session=talk).run())
-    await asyncio.wait([task], timeout=2)
+    await asyncio.wait([task], timeout=LONG_ENOUGH)
     assert task.cancelled()

@@ -15,6 +15,7 @@ from coc2mqtt.mqtt.errors import ConnectionLostError, MessageTooLargeError, Publ
 from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.topics import Topics
 from tests.mqtt.recording import RecordingSession, happened, number_of, running
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, MutableMapping
@@ -38,7 +39,7 @@ async def commit(journal: SqliteJournal, resource: Resource, *numbers: int) -> N
 
 async def until_delivered(journal: SqliteJournal) -> None:
     """Wait until nothing is pending any more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG_ENOUGH):
         while (await journal.counts()).pending:  # noqa: ASYNC110 - nothing tells of the last acknowledgement
             await asyncio.sleep(0)
 
@@ -113,7 +114,7 @@ async def test_an_event_is_let_go_of_only_after_its_acknowledgement(journal: Sql
     delivery = Delivery(journal, Topics(), published=lambda _, payload: told.append(payload))
     recording = RecordingSession(hold)
     async with running(delivery.run(recording.session)):
-        await asyncio.wait_for(sent.wait(), 10)
+        await asyncio.wait_for(sent.wait(), LONG_ENOUGH)
         assert await numbers_pending(journal) == [1, 2]
         assert (told, delivery.figures.published) == ([], 0)
         acknowledged.set()
@@ -184,7 +185,7 @@ async def test_whenever_it_is_cancelled_what_was_published_is_noted_or_sent_agai
     delivery = Delivery(journal, Topics())
     task = asyncio.create_task(delivery.run(first.session))
     with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, LONG_ENOUGH)
     assert task.cancelled()
     published = {message.payload for message in first.published}
     assert len(await journal.delivered(limit=1000)) <= len(published)
@@ -296,7 +297,7 @@ async def test_what_the_broker_has_acknowledged_can_be_waited_for_until_the_jour
                 await may_go_on.wait()
             await super().acknowledge(seqs)
 
-    async with Slow(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(10):
+    async with Slow(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         recording = RecordingSession()
         delivery = Delivery(journal, Topics())
         await delivery.noted()  # nothing is under way
@@ -325,7 +326,7 @@ async def test_nobody_waits_for_what_is_not_noted_because_the_delivery_was_broke
                 asked.put_nowait(seq)
             await asyncio.Event().wait()
 
-    async with Stuck(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(10):
+    async with Stuck(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         delivery = Delivery(journal, Topics())
         await commit(journal, ONE, 1)
         run = asyncio.create_task(delivery.run(RecordingSession().session))

@@ -17,6 +17,7 @@ from tests.mqtt.bridges import OFFLINE, ONLINE, STATE
 from tests.mqtt.parts import DEVICE, Moments, Parts
 from tests.mqtt.recording import RecordingSession, running
 from tests.mqtt.sessions import connected
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, MutableMapping
@@ -213,7 +214,7 @@ class Observer:
                 self._changed.notify_all()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(LONG_ENOUGH), self._changed:
             await self._changed.wait_for(condition)
 
     async def publish(self, topic: str, payload: bytes) -> None:

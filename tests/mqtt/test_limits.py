@@ -18,6 +18,7 @@ from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, RetainedMessage
 from coc2mqtt.mqtt.quarantine import Quarantine, outgoing
 from coc2mqtt.mqtt.session import open_session
 from tests.mqtt.sessions import collect, connected, packet
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=2)
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
 NEEDS_RETAIN = "does not keep retained messages, which coc2mqtt needs: allow them on the broker"
 NEEDS_QOS_1 = "takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow them on the broker"
 
@@ -154,7 +155,7 @@ async def test_many_messages_pass_a_broker_that_receives_one_at_a_time(mosquitto
             quarantine.judge(survived=True)
     session = await open_session(replace(OPTIONS, port=port), "5", quarantine=quarantine)
     receiving = asyncio.create_task(session.receive())
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(LONG_ENOUGH), asyncio.TaskGroup() as group:
         for number in range(50):
             group.create_task(session.publish(f"coc/{number}", b"x", retain=True))
     receiving.cancel()

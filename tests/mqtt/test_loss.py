@@ -17,6 +17,7 @@ from coc2mqtt.mqtt.errors import (
 )
 from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, Transport
 from tests.mqtt.sessions import ACCEPTED, WAYS, connected, listening, packet, unwatched
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=2)
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
 
 
 @pytest.mark.parametrize(("protocol", "transport"), WAYS)
@@ -39,7 +40,7 @@ async def test_everything_that_waits_ends_at_once_when_the_broker_dies(
         waiting = [asyncio.create_task(session.publish("coc/x", b"")) for _ in range(300)]
         await asyncio.sleep(0)
         broker.kill()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(LONG_ENOUGH):
             ends = await asyncio.gather(*waiting, session.receive(), return_exceptions=True)
         assert {type(end) for end in ends} == {ConnectionLostError}
         for late in (session.publish("coc/x", b""), session.subscribe("coc/x"), session.receive()):
@@ -140,7 +141,7 @@ async def test_a_connection_that_is_cut_or_garbled_ends_everything_that_waits(
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
     async with unwatched(replace(OPTIONS, port=await serve(broker)), protocol) as session:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(LONG_ENOUGH):
             ends = await asyncio.gather(
                 session.receive(), *(session.publish("a/b", b"") for _ in range(150)), return_exceptions=True
             )
@@ -165,6 +166,6 @@ async def test_whatever_a_broker_sends_no_more_than_the_connection_is_lost(
 
     options = replace(OPTIONS, port=await serve(broker))
     for _ in range(100):
-        async with asyncio.timeout(1), unwatched(options, protocol) as session:
+        async with asyncio.timeout(LONG_ENOUGH), unwatched(options, protocol) as session:
             with pytest.raises(ConnectionLostError):
                 await session.receive()

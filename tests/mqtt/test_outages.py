@@ -15,6 +15,7 @@ from coc2mqtt.mqtt.connection import Connection, Session
 from coc2mqtt.mqtt.errors import NotAuthorizedError, SilentBrokerError, UnreachableBrokerError
 from coc2mqtt.mqtt.knock import port_is_open
 from tests.mqtt.bridges import OPTIONS
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -49,7 +50,7 @@ async def test_after_a_long_outage_the_connection_is_back_within_five_seconds_of
     options = replace(OPTIONS, port=broker.port)
     knock = partial(port_is_open, options.host, options.port)
     task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, knock=knock).run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         broker.kill()
         await long_wait.wait()  # now it waits for a minute each time
@@ -79,7 +80,7 @@ async def test_broker_killed_and_restarted_five_times_costs_two_seconds_each(mos
     options = replace(OPTIONS, port=broker.port)
     knock = partial(port_is_open, options.host, options.port)
     task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, knock=knock).run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         for _ in range(5):
             waits.clear()

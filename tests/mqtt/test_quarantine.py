@@ -22,6 +22,7 @@ from coc2mqtt.mqtt.knock import port_is_open
 from coc2mqtt.mqtt.quarantine import Outgoing, Quarantine, outgoing
 from tests.brokers import witness
 from tests.mqtt.bridges import ONLINE, STATE
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     Lines = list[MutableMapping[str, Any]]
 
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt-home", timeout=2, protocol="3.1.1")
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt-home", timeout=LONG_ENOUGH, protocol="3.1.1")
 LOST = ConnectionLostError("it broke off")
 SMALL, BIG = 100, 21_000
 
@@ -250,7 +251,7 @@ class Program:
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.connection.run())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LONG_ENOUGH):
                 yield
         finally:
             task.cancel()

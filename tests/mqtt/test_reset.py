@@ -13,6 +13,7 @@ import pytest
 from coc2mqtt.mqtt.errors import ConnectionLostError, SessionTakenOverError
 from coc2mqtt.mqtt.options import ConnectionOptions
 from tests.mqtt.sessions import connected
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -59,7 +60,7 @@ async def session_and_broker() -> AsyncIterator[tuple[Session, socket.socket]]:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        options = ConnectionOptions("127.0.0.1", listener.getsockname()[1], "reset", timeout=2)
+        options = ConnectionOptions("127.0.0.1", listener.getsockname()[1], "reset", timeout=LONG_ENOUGH)
         answering = asyncio.create_task(answer_connect(listener))
         async with connected(options) as session:
             yield session, await answering
@@ -95,7 +96,7 @@ def test_a_reset_is_noticed_at_once_and_what_came_before_it_is_taken_in(
             under_way = asyncio.create_task(doing(session))
             await asyncio.sleep(0)
             reset_behind(broker, bytes_before)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(LONG_ENOUGH):
                 with pytest.raises(kind):
                     await under_way
                 if kind is SessionTakenOverError:

@@ -30,6 +30,7 @@ from tests.mqtt.house import (
 )
 from tests.mqtt.recording import RecordingSession, running
 from tests.mqtt.sessions import connected
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -86,7 +87,7 @@ async def test_a_cancelled_publish_stays_marked(house: House) -> None:
         await asyncio.Event().wait()
 
     async with running(house.state.run(RecordingSession(hold).session)):
-        await asyncio.wait_for(held.wait(), 10)
+        await asyncio.wait_for(held.wait(), LONG_ENOUGH)
     assert (await house.say()).topics == [WAR_STATE, AVAILABILITY, CLAN_STATE, BADGE, DEVICE]
 
 

@@ -16,6 +16,7 @@ from tests.brokers import witness
 from tests.mqtt.bridges import OFFLINE, ONLINE, STATE
 from tests.mqtt.recording import RecordingSession
 from tests.mqtt.sessions import connected, packet
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -84,7 +85,7 @@ class Program:
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.connection.run())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LONG_ENOUGH):
                 yield
         finally:
             task.cancel()
@@ -257,7 +258,7 @@ async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
     options = ConnectionOptions("127.0.0.1", await serve(broker), "coc2mqtt-home", protocol="5")
     connection = Connection(options, on_session=serve_session, sleep=sleep, draw=lambda: 1.0)
     task = asyncio.create_task(connection.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         for _ in range(3):
             await connects.get()
             assert await waits.get() == 60.0

@@ -14,6 +14,7 @@ from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, Transport
 from coc2mqtt.mqtt.session import Message
 from tests.brokers import witness
 from tests.mqtt.sessions import WAYS, collect, connected, listening, packet
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
-READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=2)
+READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
 WRITER = replace(READER, client_id="writer")
 
 

@@ -14,6 +14,7 @@ from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, TlsOptions
 from coc2mqtt.mqtt.session import open_session
 from tests.brokers import free_port
 from tests.mqtt.sessions import ACCEPTED, collect, connected, packet
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +30,7 @@ pytestmark = [
 ]
 
 PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
-OPTIONS = ConnectionOptions("localhost", 0, "reader", timeout=2)
+OPTIONS = ConnectionOptions("localhost", 0, "reader", timeout=LONG_ENOUGH)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -16,6 +16,7 @@ from coc2mqtt.mqtt.errors import (
 )
 from tests.brokers import free_port, witness
 from tests.mqtt.bridges import ONLINE, OPTIONS, STATE, Bridge, Waits, running, take
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -83,7 +84,7 @@ async def test_the_version_follows_what_the_broker_speaks(
     options = replace(OPTIONS, port=await serve(broker), timeout=0.1)
     connection = Connection(options, on_session=talk, sleep=Waits())
     task = asyncio.create_task(connection.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG_ENOUGH):
         await begun.wait()
         broker.answers[5] = then
         broker.hang_up()

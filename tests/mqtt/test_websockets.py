@@ -11,6 +11,7 @@ from coc2mqtt.mqtt.options import ConnectionOptions, TlsOptions
 from coc2mqtt.mqtt.session import Message, open_session
 from tests.mqtt.sessions import ACCEPTED, collect, connected, listening
 from tests.mqtt.websocket import BINARY, CLOSE, PING, PONG, Websocket, frame, upgraded
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
 ]
 
-OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=2, transport="websockets")
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=LONG_ENOUGH, transport="websockets")
 
 
 def publish(number: int) -> bytes:
@@ -139,6 +140,6 @@ async def test_a_websocket_without_mqtt_behind_it_is_said(serve: Serve, answer: 
             await websocket.reader.read()
 
     options = replace(OPTIONS, port=await serve(upgraded(talk)))
-    async with asyncio.timeout(1):  # less than the options' time-out
+    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
         with pytest.raises(SilentBrokerError, match=r"closed the connection without an answer: check mqtt.path"):
             await open_session(options, "5")

@@ -15,11 +15,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from coc2mqtt.mqtt.schemas import schemas
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-_PATIENCE = 15.0
+_PATIENCE = LONG_ENOUGH
 
 
 @dataclass(frozen=True)

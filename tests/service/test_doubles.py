@@ -9,6 +9,7 @@ import pytest
 
 from tests.service.bridges import BridgeProcess
 from tests.service.observer import observing
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ async def test_the_bridge_that_was_replaced_says_so_and_leaves_the_place_to_the_
     broker = mosquitto()
     first, second = [BridgeProcess(folder, settings(broker.port)) for folder in _folders(tmp_path, "pi", "nas")]
     try:
-        async with observing(broker.port) as observer, asyncio.timeout(20):
+        async with observing(broker.port) as observer, asyncio.timeout(LONG_ENOUGH):
             await first.start()
             await observer.until(lambda: observer.retained(INFO), "the first one")
             of_first = observer.retained(INFO)["run_id"]

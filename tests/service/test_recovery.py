@@ -10,6 +10,7 @@ import pytest
 from tests.brokers import free_port
 from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
 from tests.service.observer import observing
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from coc2mqtt.demo import World
@@ -77,7 +78,7 @@ async def test_ten_failures_end_the_bridge_with_status_70_and_one_sentence(
 async def test_signal_during_the_delay_stops_the_bridge_at_once(bridge: MakeBridge, settings: MakeSettings) -> None:
     running = bridge(settings(free_port()), change=ALWAYS + LATE)
     await running.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG_ENOUGH):
         while "bridge failed, rebuilding it" not in running.log:  # noqa: ASYNC110 - nothing tells of a line in a file
             await asyncio.sleep(0.02)
     assert await running.end() == 0

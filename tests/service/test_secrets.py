@@ -15,6 +15,7 @@ from coc2mqtt.demo import faults
 from tests.brokers import free_port
 from tests.service.bridges import PASSWORD, TOKEN
 from tests.service.observer import observing
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ async def output_of(*arguments: str, status: int) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONG_ENOUGH):
         said, _ = await process.communicate()
     assert process.returncode == status, said
     return said.decode()

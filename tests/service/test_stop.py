@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.service.observer import observing
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -42,7 +43,7 @@ def in_a_hang(server: DemoServer, world: World, bridge: MakeBridge, settings: Ma
             broker.pause()
             world.join(clan)
             before = server.requests[path]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LONG_ENOUGH):
                 # After the second request the answer to the first one is compared and stored.
                 while server.requests[path] < before + 2:  # noqa: ASYNC110 - nothing tells of a request
                     await asyncio.sleep(0.02)

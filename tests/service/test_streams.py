@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.brokers import free_port
+from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -40,7 +41,7 @@ async def running(
     try:
         yield process
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG_ENOUGH):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -58,7 +59,7 @@ def talkative(settings: MakeSettings, world: World) -> dict[str, Any]:
 async def polled(server: DemoServer, process: asyncio.subprocess.Process, times: int) -> None:
     """Wait until the bridge has polled so many times more."""
     before = server.requests.total()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONG_ENOUGH):
         while server.requests.total() < before + times:
             assert process.returncode is None
             await asyncio.sleep(0.02)
