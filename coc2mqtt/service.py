@@ -152,6 +152,7 @@ class Service:
     async def _run_once(self, journal: SqliteJournal, port: int | None, stop: asyncio.Event) -> None:
         while True:
             try:
+                await journal.ensure_open()
                 async with api_client(self._settings) as api:
                     await self._run_with(journal, api, port, stop)
             except DamagedError as error:
