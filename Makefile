@@ -40,11 +40,11 @@ chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again
 	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 soak: $(VENV)/.dev  ## a quarter of an hour under load, with the broker away in the middle; SECONDS=…, SOAK_ARGS=…
-	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
+	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
 
-fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other ones each time; FUZZ_SEED=… has them again
+fuzz: $(VENV)/.dev  ## many thousands of random inputs for every property, other ones each time; FUZZ_SEED=… has them again
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
-	  $(PYTEST) tests/fuzz $(PYTEST_ARGS)
+	  $(PYTEST) -m "fuzz or hypothesis" $(PYTEST_ARGS)
 
 crash: $(VENV)/.dev  ## the program dies wherever it can, and meets a bug wherever it can
 	RECOVERY=long $(PYTEST) tests/crash tests/recovery $(PYTEST_ARGS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from coc2mqtt.demo import faults
 from tests.service.bridges import TOKEN
 from tests.service.observer import observing
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import DemoServer, World
     from tests.conftest import StartMosquitto
     from tests.service.bridges import BridgeProcess
+
+pytestmark = pytest.mark.process
 
 STATUS = "coc/api/state/status"
 

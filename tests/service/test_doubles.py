@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.service.bridges import BridgeProcess
 from tests.service.observer import observing
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from tests.conftest import StartMosquitto
 
     MakeSettings = Callable[..., dict[str, Any]]
+
+pytestmark = pytest.mark.process
 
 INFO, STATE = "coc/bridge/info", "coc/bridge/state"
 

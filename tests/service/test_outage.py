@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Never, cast
 
 import orjson
+import pytest
 
 from coc2mqtt import service
 from coc2mqtt.clash import Answer, ClashClient
@@ -24,8 +25,6 @@ from tests.simulated import Loop
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from coc2mqtt.journal.protocol import JournalCounts
 
@@ -156,6 +155,7 @@ class Outage:
         self.last = await self.journal.counts()
 
 
+@pytest.mark.process
 def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up_for_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.brokers import free_port
 from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
 from tests.service.observer import observing
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import World
     from tests.conftest import StartMosquitto
     from tests.service.journals import MakeBridge, MakeSettings
+
+pytestmark = pytest.mark.process
 
 # The third time that the scheduler looks for what is due, it fails; or always.
 ONCE = """

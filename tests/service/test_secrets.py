@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]
 
+pytestmark = pytest.mark.process
+
 SECRETS = (TOKEN, PASSWORD)
 LOGS = pytest.mark.parametrize("log_format", ["console", "json"])
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     MakeSettings = Callable[..., dict[str, Any]]
 
+pytestmark = pytest.mark.process
+
 _SMALLEST_PIPE = 4096
 
 
