@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.poller import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
@@ -167,7 +168,7 @@ class MaintenanceWatcher(_Watcher):
         probe_tag: str = "#JY9J2Y99",
     ) -> None:
         super().__init__(api, state, queue, interval)
-        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, changed=lambda _: None)
+        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, uptime=uptime, changed=lambda _: None)
         self._probe = ApiPoller(api, self._monitor, probe_tag=normalize_tag(probe_tag))
         self._polls[API] = self._poll_api
 
