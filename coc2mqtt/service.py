@@ -16,6 +16,7 @@ import structlog
 
 from coc2mqtt.clash.client import ClashClient
 from coc2mqtt.containment import keep_running
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health, Totals
@@ -127,6 +128,7 @@ class Service:
         self._loaded = loaded
         self._any_port = any_port
         self._started_at = time.time()
+        self._started_uptime = uptime()
         self._run_id = uuid.uuid4().hex
         self._errors = InternalErrors(expected=_EXPECTED)
         self._totals = Totals()
@@ -170,6 +172,7 @@ class Service:
             journal=journal,
             api=api,
             started_at=self._started_at,
+            started_uptime=self._started_uptime,
             run_id=self._run_id,
             published=self._published,
             embedded_port=embedded_port,
@@ -222,6 +225,7 @@ class _Parts:
         journal: Journal,
         api: ClashClient,
         started_at: float,
+        started_uptime: float,
         run_id: str,
         published: Callable[[str, bytes], None],
         embedded_port: int | None,
@@ -327,7 +331,7 @@ class _Parts:
             guard=self._bridge.guard,
             patience=patience,
             internal_errors=errors,
-            started_at=started_at,
+            started_at=started_uptime,
             redact=redactor_of(settings),
         )
 
