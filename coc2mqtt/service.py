@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.clash.client import ClashClient
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health
@@ -117,6 +118,7 @@ class Service:
         self._loaded = loaded
         self._any_port = any_port
         self._started_at = time.time()
+        self._started_uptime = uptime()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until ``stop`` is set, then stop polling, deliver what is on its way, say goodbye and close the journal.
@@ -150,6 +152,7 @@ class Service:
             journal=journal,
             api=api,
             started_at=self._started_at,
+            started_uptime=self._started_uptime,
             published=self._published,
             embedded_port=embedded_port,
         )
@@ -196,6 +199,7 @@ class _Parts:
         journal: Journal,
         api: ClashClient,
         started_at: float,
+        started_uptime: float,
         published: Callable[[str, bytes], None],
         embedded_port: int | None,
     ) -> None:
@@ -268,7 +272,7 @@ class _Parts:
             retained=self._retained,
             requests=self._bridge.figures,
             patience=patience,
-            started_at=started_at,
+            started_at=started_uptime,
         )
 
     async def _report(self) -> HealthPayload:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from coc2mqtt.events.api_state import ApiState, ApiStatus, first_api_state, observe_api
+from coc2mqtt.events.clocks import clock_jump
 from coc2mqtt.events.event import Event
 from coc2mqtt.events.resource import API, Snapshot
 
@@ -28,7 +30,8 @@ class ApiMonitor:
     """Takes up the outcome of every request and tells when the API's status changes.
 
     ``changed`` is called with the new status after it was committed, ``suspected`` whenever the probe should look at
-    once. Until ``probing`` is set there is no probe, and every answer counts as one of its.
+    once. ``now`` gives Unix time, ``uptime`` seconds that no change of the wall clock affects (None: as ``now``). Until
+    ``probing`` is set there is no probe, and every answer counts as one of its.
     """
 
     def __init__(
@@ -36,12 +39,16 @@ class ApiMonitor:
         store: Store,
         *,
         now: Callable[[], float],
+        uptime: Callable[[], float] | None = None,
         changed: Callable[[ApiStatus], None],
         suspected: Callable[[], None] = lambda: None,
     ) -> None:
         self.probing = False
         self._store = store
         self._now = now
+        self._uptime = uptime or now
+        # The difference between the two clocks when this run entered the status, None where an earlier one did.
+        self._offset: float | None = None
         self._changed = changed
         self._suspected = suspected
         self._state: ApiState | None = None
@@ -65,11 +72,13 @@ class ApiMonitor:
         """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""
         async with self._lock:
             at = self._now()
-            before = self._state
+            before = self._state = self._by_the_clock_of(at)
             if before is None:
                 state, events = first_api_state(error, at=at), list[Event]()
             else:
                 state, events = observe_api(before, error, at=at, from_probe=from_probe or not self.probing)
+            if before is None or state.since != before.since:
+                self._offset = at - self._uptime()
             if before is None or (state is not before and state.to_json() != before.to_json()):
                 await self._store.commit(API, Snapshot(state.to_json(), taken_at=at), events)
                 self._state = state
@@ -80,6 +89,16 @@ class ApiMonitor:
             self._suspected_at = at
             self._suspected()
         return events
+
+    def _by_the_clock_of(self, at: float) -> ApiState | None:
+        """Return the present state, its time corrected if the wall clock was set since: durations are not affected."""
+        state, offset = self._state, at - self._uptime()
+        jump = 0.0 if self._offset is None else clock_jump(self._offset, offset)
+        if state is None or not jump:
+            return state
+        self._offset = offset
+        first_word = None if state.first_word is None else state.first_word + jump
+        return replace(state, since=state.since + jump, first_word=first_word)
 
     def _say(self, before: ApiState | None) -> None:
         assert self._state is not None  # noqa: S101 - said after it was set

@@ -13,6 +13,7 @@ import structlog
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.poller import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
@@ -53,7 +54,8 @@ class _Counted:
 class EngineFigures:
     """Counters since the start: polls made, of them those that brought a change, events, failed polls by kind.
 
-    ``last_poll`` is the last poll's Unix time in seconds, None before the first.
+    ``last_poll`` is the last poll's Unix time in seconds, None before the first, ``last_poll_uptime`` the same in
+    seconds of uptime.
     """
 
     polls: int = 0
@@ -61,12 +63,14 @@ class EngineFigures:
     events: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     last_poll: float | None = None
+    last_poll_uptime: float | None = None
 
 
 class Engine:
     """Polls every watch and commits each new snapshot with its events to the store.
 
-    ``observer`` is called with each resource of which a new snapshot was committed. Watches can be added and removed
+    ``observer`` is called with each resource of which a new snapshot was committed. ``now`` gives Unix time in seconds,
+    ``uptime`` seconds that no change of the wall clock affects. Watches can be added and removed
     at any time within a running event loop. While the API is in maintenance, unreachable or denies the token, only
     the probe asks it, if ``watch_api`` set one up.
     """
@@ -78,18 +82,21 @@ class Engine:
         *,
         observer: Callable[[Resource], None] = lambda _: None,
         now: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = uptime,
         rng: random.Random | None = None,
     ) -> None:
         self._observer = observer
-        self._monitor = ApiMonitor(store, now=now, changed=self._api_changed, suspected=self._api_suspected)
-        self._context = PollContext(api, store, self._monitor, now)
+        self._monitor = ApiMonitor(
+            store, now=now, uptime=uptime, changed=self._api_changed, suspected=self._api_suspected
+        )
+        self._context = PollContext(api, store, self._monitor, now, uptime)
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
         self._kinds: Counter[Kind] = Counter()
         # One for all resources.
         self._count = self._take_note
         self._running = self._too_much = False
-        self._rate = Rate(now())
+        self._rate = Rate(uptime())
         self.figures = EngineFigures()
         self.probe_interval: float | None = None
 
@@ -119,6 +126,11 @@ class Engine:
         return self._monitor.status
 
     @property
+    def malformed(self) -> Counter[str]:
+        """How often each field, such as ``clan.memberList.donations``, was malformed and left out of a response."""
+        return self._context.malformed.counts
+
+    @property
     def overdue(self) -> int:
         """How many resources wait for a poll that should have been made."""
         return self._scheduler.overdue
@@ -136,7 +148,7 @@ class Engine:
     @property
     def polls_per_second(self) -> float:
         """How many polls a second were made during the last minute."""
-        return self._rate.per_second(self._context.now())
+        return self._rate.per_second(self._context.uptime())
 
     def watch(self, watch: Watch) -> None:
         """Watch a clan or a player from now on; a watch of the same one is replaced and keeps its snapshot."""
@@ -226,7 +238,8 @@ class Engine:
     def _take_note(self, resource: Resource, polled: Polled) -> Again:
         self.figures.polls += 1
         self.figures.events += len(polled.events)
-        self.figures.last_poll = at = self._context.now()
+        self.figures.last_poll = self._context.now()
+        self.figures.last_poll_uptime = at = self._context.uptime()
         self._rate.count(at)
         if polled.error is not None:
             self.figures.errors[polled.error] += 1

@@ -13,6 +13,7 @@ import structlog
 
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.library_client import LibraryClient, library_tags
 from coc2mqtt.events.poller import PollContext
@@ -245,7 +246,7 @@ class MaintenanceWatcher(_Watcher):
         probe_tag: str = "#JY9J2Y99",
     ) -> None:
         super().__init__(api, state, queue, interval)
-        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, changed=lambda _: None)
+        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, uptime=uptime, changed=lambda _: None)
         (tag,) = library_tags([probe_tag])
         self._probe = ApiPoller(self._client, self._monitor, probe_tag=tag)
         self._polls[API] = self._poll_api

@@ -27,7 +27,7 @@ def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: 
     tag = tag or (bench.player if kind is Kind.PLAYER else bench.clan)
     store = store or bench.store
     monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None)
-    context = PollContext(bench.api, store, monitor, bench.clock)
+    context = PollContext(bench.api, store, monitor, bench.clock, bench.clock)
     return POLLERS[kind](context, tag, interval=60)
 
 

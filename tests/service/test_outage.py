@@ -160,6 +160,7 @@ class Outage:
                 journal=self.journal,
                 api=cast("ClashClient", self.game),
                 started_at=0.0,
+                started_uptime=0.0,
                 published=lambda *_: None,
                 embedded_port=None,
             )
