@@ -22,7 +22,7 @@ SLOW := process chaos crash fuzz soak
 # The folders whose tests depend on the event loop.
 LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
 
-.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench $(BENCHES)
+.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench switching brokers $(BENCHES)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -40,20 +40,26 @@ chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again
 	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 soak: $(VENV)/.dev  ## a quarter of an hour under load, with the broker away in the middle; SECONDS=…, SOAK_ARGS=…
-	$(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
+	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
 
-fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other ones each time; FUZZ_SEED=… has them again
+fuzz: $(VENV)/.dev  ## many thousands of random inputs for every property, other ones each time; FUZZ_SEED=… has them again
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
-	  $(PYTEST) tests/fuzz $(PYTEST_ARGS)
+	  $(PYTEST) -m "fuzz or hypothesis" $(PYTEST_ARGS)
 
-crash: $(VENV)/.dev  ## the program dies wherever it can
-	$(PYTEST) tests/crash $(PYTEST_ARGS)
+crash: $(VENV)/.dev  ## the program dies wherever it can, and meets a bug wherever it can
+	RECOVERY=long $(PYTEST) tests/crash tests/recovery $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md beside the peers, and written there: some minutes on an idle machine
 	$(BIN)/python -m bench --write $(BENCH_ARGS)
 
 $(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## one figure, printed; BENCH_ARGS="--runs 3" or --quick
 	$(BIN)/python -m bench $* $(BENCH_ARGS)
+
+switching: $(VENV)/.dev $(VENV)/.bench  ## cocapi's examples with cocapi, with our events and its client, and with ours
+	$(BIN)/python -m bench.switching --peers $(VENV)/bench
+
+brokers: $(VENV)/.dev  ## a table of the bridge with every kind of broker that is installed; BROKERS="mosquitto amqtt" tries those
+	$(BIN)/python -m tests.interop $(BROKERS)
 
 home: $(VENV)/.dev  ## minutes with a real Home Assistant and Node-RED; HOME_ARGS=--quick without the restarts, --old
 	$(BIN)/python -m tests.home $(HOME_ARGS)

@@ -23,6 +23,7 @@ from coc2mqtt.garbage import settle
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.broker import EmbeddedBrokerError
+from coc2mqtt.redaction import Redactor, redact_uncaught, redactor_of
 from coc2mqtt.service import VERSION, Service
 from coc2mqtt.settings import Settings
 from coc2mqtt.streams import complain, prepare_streams, say
@@ -40,7 +41,6 @@ _MISUSED = 2
 _BROKEN = 70
 
 app = typer.Typer(
-    help="Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,12 +54,29 @@ ConfigOption = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Clash of Clans on MQTT: every change in a clan, a war, a player or the API as an event."""
+
+
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the bridge until it is stopped."""
     settings = _load(config)
     _or_exit(lambda: require_token(settings))
-    configure_logging(settings.log.level, settings.log.format)
+    redact = redactor_of(settings)
+    configure_logging(settings.log.level, settings.log.format, redact=redact)
+    redact_uncaught(redact)
     settle()
     _run(lambda stop: Service(settings, loaded=settle).run(stop))
 
@@ -82,8 +99,9 @@ def demo(
 def check(config: ConfigOption = None) -> None:
     """Try the file, the token and the broker, and say what is wrong."""
     settings = _load(config)
-    configure_logging("error", "console")
-    if not _on_loop(check_everything(settings, say=say)):
+    redact = redactor_of(settings)
+    configure_logging("error", "console", redact=redact)
+    if not _on_loop(check_everything(settings, say=lambda text: say(redact(text)))):
         raise typer.Exit(_FAILED)
 
 
@@ -94,10 +112,11 @@ def healthcheck(
 ) -> None:
     """Ask the running bridge over MQTT how it is doing; the exit status is 0 if it is well."""
     settings = _load(config)
-    configure_logging("error", "console")
+    redact = redactor_of(settings)
+    configure_logging("error", "console", redact=redact)
     problems = _on_loop(ask_health(settings, timeout=timeout))
     for problem in problems:
-        typer.echo(f"unhealthy: {problem}", err=True)
+        typer.echo(f"unhealthy: {redact(problem)}", err=True)
     if problems:
         raise typer.Exit(_FAILED)
     say("healthy")
@@ -133,7 +152,9 @@ def schema() -> None:
 @config_app.command()
 def show(config: ConfigOption = None) -> None:
     """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
-    say(yaml.safe_dump(_load(config).model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+    # Without nulls: a null host beside a port would be refused, where this is read as a file.
+    settings = _load(config).model_dump(mode="json", exclude_none=True)
+    say(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
 
 
 @app.command()
@@ -156,7 +177,8 @@ def _or_exit(work: Callable[[], T]) -> T:
     try:
         return work()
     except ConfigurationError as error:
-        complain(str(error))
+        # A value that is quoted may be a URL with a password.
+        complain(Redactor()(str(error)))
         raise typer.Exit(_MISUSED) from None
 
 

@@ -89,6 +89,8 @@ async def _check_broker(settings: Settings, say: Callable[[str], object]) -> boo
         protocol = await probe(connection_options(settings), writes=topics.bridge("check"), reads=topics.requests)
     except MqttError as error:
         say(f"FAILED  broker: {error}")
+        if settings.mqtt.password_looks_quoted:
+            say("note    broker: mqtt.password has quotes or blanks around it, remove them if they are not part of it")
         return False
     where = f"{settings.mqtt.host}:{settings.mqtt.port}"
     say(f"ok      broker: {where} lets the bridge in, takes its messages, and speaks MQTT {protocol}")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import orjson
+import typer
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World, demo_script, play
@@ -34,14 +35,21 @@ async def run_demo(
 ) -> None:
     """Run until ``stop`` is set, or for ``seconds``; ``say`` is called with each line for the user.
 
-    When ``say`` returns False nobody reads the lines, and the demo stops.
+    When ``say`` returns False or raises typer.Exit, the demo stops; the latter is raised in the end.
 
     The journal is in ``folder``. The broker listens on ``port`` of the loopback interface, or on a free port if that
     one is taken. Raises what the bridge raises.
     """
+    failures: list[typer.Exit] = []
 
     def tell(line: str) -> None:
-        if not say(line):
+        # Nothing is raised into the bridge, which is not to blame.
+        try:
+            heard = say(line)
+        except typer.Exit as failure:
+            failures.append(failure)
+            heard = False
+        if not heard:
             stop.set()
 
     world = World(seed=seed)
@@ -62,6 +70,8 @@ async def run_demo(
         except BaseExceptionGroup as errors:
             # What ends the bridge ends the demo, and is told as the bridge's own.
             raise errors.exceptions[0] from None
+    if failures:
+        raise failures[0]
 
 
 def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSettings:

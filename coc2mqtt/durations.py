@@ -19,4 +19,4 @@ def read_duration(value: object) -> timedelta:
             return timedelta(**{_UNITS[match[2]]: float(match[1])})
     except OverflowError:
         pass
-    raise ValueError(f"{value!r} is no duration: write seconds, or a number with s, m, h or d, such as 7d")
+    raise ValueError(f"must be seconds, or a number with s, m, h or d such as 7d, got {value!r}")

@@ -21,6 +21,8 @@ _PACKAGE = Path(__file__).parent
 _REPEATED_EVERY_S = 60.0
 # More kinds than that are not told apart: each costs memory for as long as the program runs.
 _MOST_KINDS = 500
+_ANY_OTHER = "", ""
+_LONGEST_TEXT = 500
 _HINT = "this is a bug: please report it with this traceback"
 
 
@@ -58,7 +60,7 @@ class InternalErrors:
         the task: it would end the task in silence.
         """
         if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
+            task = _current_task()
             return task is not None and not task.cancelling()
         if isinstance(error, BaseExceptionGroup):
             return isinstance(error, Exception) and error.subgroup(self._expected) is None
@@ -69,12 +71,13 @@ class InternalErrors:
         self.count += 1
         self._last_at = now = self._uptime()
         cause = _first_leaf(error)
-        key = type(cause).__qualname__, _place(cause)
+        key = name, place = type(cause).__qualname__, _place(cause)
+        if key not in self._kinds and len(self._kinds) >= _MOST_KINDS:
+            key = _ANY_OTHER
         kind = self._kinds.get(key)
-        said: dict[str, Any] = {"part": part, "error": f"{key[0]}: {cause}"[:500], "place": key[1], **context}
+        said: dict[str, Any] = {"part": part, "error": f"{name}: {cause}"[:_LONGEST_TEXT], "place": place, **context}
         if kind is None:
-            if len(self._kinds) < _MOST_KINDS:
-                self._kinds[key] = _Kind(now)
+            self._kinds[key] = _Kind(now)
             _log.error("internal error", **said, hint=_HINT, exc_info=error)
         elif kind.is_due(now):
             _log.error("internal error again", **said, count=kind.count)
@@ -141,7 +144,18 @@ class _Guard:
         if error is None or not self._errors.is_bug(error):
             return False
         self._errors.report(error, self._part, **self._context)
+        task = _current_task()
+        if task is not None and task.cancelling():
+            # The bug came up while the task was being cancelled: to go on would keep whoever waits for its end waiting.
+            raise asyncio.CancelledError from error
         return True
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return None
 
 
 def _first_leaf(error: BaseException) -> BaseException:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from coc2mqtt.redaction import Redactor, redacting
 from coc2mqtt.streams import add_dropped_lines
 
 if TYPE_CHECKING:
@@ -19,8 +20,13 @@ LogLevelName = Literal["debug", "info", "warning", "error"]
 _LEVELS: tuple[LogLevelName, ...] = ("debug", "info", "warning", "error")
 
 
-def configure_logging(level: str, style: Literal["console", "json"]) -> None:
-    """Send every log line, the libraries' warnings included, to standard error."""
+def configure_logging(
+    level: str, style: Literal["console", "json"], *, redact: Callable[[str], str] | None = None
+) -> None:
+    """Send every log line, the libraries' warnings included, to standard error.
+
+    ``redact`` takes known secrets out of each line; without it only what looks like a credential is taken out.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -38,6 +44,7 @@ def configure_logging(level: str, style: Literal["console", "json"]) -> None:
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
+    renderer = redacting(renderer, redact or Redactor())
     structlog.configure(
         processors=[*shared, renderer],
         # One write for a line and its end: where a line cannot be written, nothing of it is.

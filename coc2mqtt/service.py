@@ -16,6 +16,7 @@ import structlog
 
 from coc2mqtt.clash.client import ClashClient
 from coc2mqtt.containment import keep_running
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health, Totals
@@ -37,6 +38,7 @@ from coc2mqtt.mqtt.retained import RetainedState
 from coc2mqtt.mqtt.rivals import Rivals
 from coc2mqtt.mqtt.sweep import Announcements, Sweep
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.redaction import redactor_of
 from coc2mqtt.supervisor import cause_of, supervise
 from coc2mqtt.watch_list import WatchList
 
@@ -62,7 +64,7 @@ _EXPECTED = (JournalError, EmbeddedBrokerError, MqttError)
 def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
     """Return how the broker is reached: the configured one, or the embedded one on its port.
 
-    Warns, once for each call, of TLS that protects nothing.
+    Warns, once for each call, of TLS that protects nothing, and of a password that seems to be quoted.
     """
     mqtt = settings.mqtt
     will = RetainedMessage(Topics(mqtt.base_topic).bridge("state"), OFFLINE)
@@ -76,6 +78,10 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
         _log.warning(
             "the broker's certificate is not verified, so whoever is in between can pose as the broker and read the"
             " password: set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
+        )
+    if mqtt.password_looks_quoted:
+        _log.warning(
+            "mqtt.password has quotes or blanks around it", hint="remove them if they are not part of the password"
         )
     return ConnectionOptions(
         mqtt.host,
@@ -122,6 +128,7 @@ class Service:
         self._loaded = loaded
         self._any_port = any_port
         self._started_at = time.time()
+        self._started_uptime = uptime()
         self._run_id = uuid.uuid4().hex
         self._errors = InternalErrors(expected=_EXPECTED)
         self._totals = Totals()
@@ -141,6 +148,7 @@ class Service:
                 port = (await stack.enter_async_context(broker)).port
                 _log.info("no mqtt.host is set: the embedded broker serves this machine alone", port=port)
                 self._listening(port)
+            api_client(self._settings)  # raises for settings that no client can have, which rebuilding cannot help
             stack.enter_context(self._errors.of_callbacks())
             await supervise(partial(self._run_once, journal, port, stop), stop, self._errors)
 
@@ -164,6 +172,7 @@ class Service:
             journal=journal,
             api=api,
             started_at=self._started_at,
+            started_uptime=self._started_uptime,
             run_id=self._run_id,
             published=self._published,
             embedded_port=embedded_port,
@@ -216,6 +225,7 @@ class _Parts:
         journal: Journal,
         api: ClashClient,
         started_at: float,
+        started_uptime: float,
         run_id: str,
         published: Callable[[str, bytes], None],
         embedded_port: int | None,
@@ -295,6 +305,8 @@ class _Parts:
             health=self._report,
             home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
             rng=rng,
+            # The embedded broker sends everything that is guarded to every client, and serves this machine alone.
+            guarded=embedded_port is None,
             contain=contain,
             figures=totals.requests,
         )
@@ -316,9 +328,11 @@ class _Parts:
             delivery=delivery,
             retained=self._retained,
             requests=self._bridge.figures,
+            guard=self._bridge.guard,
             patience=patience,
             internal_errors=errors,
-            started_at=started_at,
+            started_at=started_uptime,
+            redact=redactor_of(settings),
         )
 
     async def _report(self) -> HealthPayload:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FilePath, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -21,6 +21,7 @@ from coc2mqtt.events.watch import CLAN_INTERVAL, PLAYER_INTERVAL, WAR_INTERVAL, 
 from coc2mqtt.setting_types import (
     BaseUrl,
     Duration,
+    ExistingFile,
     Fields,
     Host,
     JournalPath,
@@ -38,11 +39,14 @@ from coc2mqtt.setting_types import (
     WebsocketPath,
     read_list,
     read_watch,
+    unquote,
 )
 
 PREFIX = "COC2MQTT_"
 # A secret's variable, and where it stands in the file; with _FILE behind it, it names a file that holds the secret.
 SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD": ("mqtt", "password")}
+# Whose quotes and blanks may be meant.
+_VERBATIM = {f"{PREFIX}MQTT__PASSWORD".lower()}
 
 
 class _Section(BaseModel):
@@ -65,9 +69,9 @@ class TlsSettings(_Section):
     """
 
     enabled: bool = False
-    ca_file: FilePath | None = None
-    cert_file: FilePath | None = None
-    key_file: FilePath | None = None
+    ca_file: ExistingFile | None = None
+    cert_file: ExistingFile | None = None
+    key_file: ExistingFile | None = None
     verify: bool = True
     server_name: ServerName | None = None
 
@@ -75,7 +79,7 @@ class TlsSettings(_Section):
     def _in_use(self) -> Self:
         # The password would travel in the clear, and nobody would notice.
         if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
-            raise ValueError("names files but is not enabled: set mqtt.tls.enabled to true, or remove the files")
+            raise ValueError("has files but is not enabled: set mqtt.tls.enabled to true, or remove the files")
         if not self.enabled and self.server_name:
             raise ValueError("has a server_name but is not enabled: set mqtt.tls.enabled to true, or remove it")
         if self.key_file and not self.cert_file:
@@ -101,10 +105,35 @@ class MqttSettings(_Section):
     tls: TlsSettings = TlsSettings()
 
     @model_validator(mode="after")
-    def _password_with_username(self) -> Self:
+    def _whole(self) -> Self:
+        if self.host is None:
+            self._refuse_without_host()
         if self.password is not None and self.username is None:
-            raise ValueError("has a password but no username: set mqtt.username")
+            raise ValueError("mqtt.username: is missing beside mqtt.password: set it, or remove the password")
         return self
+
+    @property
+    def password_looks_quoted(self) -> bool:
+        """Whether the password begins and ends with quotes or blanks, which may come from an env file."""
+        password = "" if self.password is None else self.password.get_secret_value()
+        return password not in {unquote(password), ""}
+
+    def _refuse_without_host(self) -> None:
+        """Refuse what says that another broker than the embedded one was meant."""
+        meant = {
+            "username": self.username is not None,
+            "password": self.password is not None,
+            "tls.enabled": self.tls.enabled,
+            "transport": self.transport != "tcp",
+            # The port alone is the embedded broker's, unless the host was named and left empty.
+            "port": "host" in self.model_fields_set and "port" in self.model_fields_set,
+        }
+        for key, is_meant in meant.items():
+            if is_meant:
+                raise ValueError(
+                    f"mqtt.host: is empty beside mqtt.{key}: name the broker, or remove mqtt.{key} to use the embedded"
+                    " broker"
+                )
 
 
 class HomeAssistantSettings(_Section):
@@ -175,7 +204,7 @@ class WatchSettings(_Section):
         seen = set[tuple[Kind, str]]()
         for watch in self.watches():
             if (watch.kind, watch.tag) in seen:
-                raise ValueError(f"names the {watch.kind} {watch.tag} twice: keep one of the two")
+                raise ValueError(f"has the {watch.kind} {watch.tag} twice: remove one of them")
             seen.add((watch.kind, watch.tag))
         return self
 
@@ -236,7 +265,9 @@ class Settings(BaseSettings):
             # It would take these for keys of a section; who loads the settings reads the files.
             files = {f"{name}_FILE".lower() for name in SECRETS}
             env_settings.env_vars = {
-                name: value for name, value in env_settings.env_vars.items() if name.lower() not in files
+                name: value and (value.rstrip("\r\n") if name.lower() in _VERBATIM else unquote(value))
+                for name, value in env_settings.env_vars.items()
+                if name.lower() not in files
             }
         return env_settings, init_settings
 

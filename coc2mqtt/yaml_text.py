@@ -28,7 +28,7 @@ class _Unique(yaml.constructor.SafeConstructor):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise TwiceError(problem=f"names the key '{key.value}' again", problem_mark=key.start_mark)
+                    raise TwiceError(problem=f"has the key '{key.value}' a second time", problem_mark=key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import subprocess
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +14,7 @@ from blockbuster import blockbuster_ctx
 
 from coc2mqtt.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
 from tests.brokers import Mosquitto, find_program
+from tests.fuzz.examples import set_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LEFT_OUT] = Counter()
+    set_defaults()
     # Inherited by every program that a test starts.
     os.environ[LOOP_VARIABLE] = config.getoption("loop")
     try:
@@ -84,11 +89,32 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     return {config.getoption("loop"): loop_factory() or asyncio.new_event_loop}
 
 
+def pytest_collection_finish() -> None:
+    # What was imported stays, and need not be looked at by each garbage collection of a test.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_implicit_loop() -> None:
     # looptime asks for the current loop before plain tests as well; up to Python 3.13 that creates one if none was
     # ever set, and nobody closes it.
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def _slow_tests_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that starts Python, which takes a second, and has no marker that keeps it out of ``make test``."""
+    if _SELECTED_BY & {mark.name for mark in request.node.iter_markers()}:
+        return
+    start: Callable[..., None] = subprocess.Popen.__init__
+
+    def start_marked(process: subprocess.Popen[bytes], command: Any, *arguments: Any, **options: Any) -> None:
+        if sys.executable in (command if isinstance(command, list | tuple) else str(command).split()):
+            pytest.fail("a test that starts Python must be marked: add @pytest.mark.process")
+        start(process, command, *arguments, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", start_marked)
 
 
 @pytest.fixture(autouse=True)

@@ -33,11 +33,12 @@ MAY_WRITE = {
     "viewer": set[str](),
 }
 STATE_OF_BRIDGE, HEALTH_CHECK = "coc/bridge/state", "coc/bridge/response/health_check"
-HEALTH = "coc/bridge/health"
+HEALTH, WATCHES, API_STATUS = "coc/bridge/health", "coc/bridge/watches", "coc/api/state/status"
 CLAN, PLAYER = "coc/clan/2PP/state/availability", "coc/player/2PP/state/availability"
-OURS = {EVENT, STATE, CLAN, PLAYER, HEALTH, INFO, REQUEST, RESPONSE, STATE_OF_BRIDGE, HEALTH_CHECK}
+GUARDED = {STATE, CLAN, PLAYER, WATCHES, API_STATUS, STATE_OF_BRIDGE, INFO, DISCOVERY}
+OURS = {EVENT, REQUEST, RESPONSE, HEALTH_CHECK, HEALTH, *GUARDED} - {DISCOVERY}
 MAY_READ = {
-    "coc2mqtt": {REQUEST, HEALTH_CHECK, HEALTH, INFO, STATE_OF_BRIDGE, CLAN, PLAYER, DISCOVERY, BIRTH},
+    "coc2mqtt": {REQUEST, HEALTH_CHECK, HEALTH, BIRTH, *GUARDED},
     "homeassistant": {*OURS, DISCOVERY, BIRTH, "homeassistant/light/lamp/config"},
     "viewer": OURS,
 }
@@ -68,7 +69,11 @@ async def test_a_user_may_write_what_it_needs_and_nothing_else(broker: Mosquitto
 
 @pytest.mark.parametrize("user", MAY_READ)
 async def test_a_user_may_read_what_it_needs_and_nothing_else(broker: Mosquitto, user: str) -> None:
-    topics = [topic for topic in (*TOPICS, CLAN, PLAYER, HEALTH, HEALTH_CHECK) if not topic.startswith("$")]
+    topics = [
+        topic
+        for topic in (*TOPICS, CLAN, PLAYER, HEALTH, HEALTH_CHECK, WATCHES, API_STATUS)
+        if not topic.startswith("$")
+    ]
     # Mosquitto grants any subscription and hands out nothing that may not be read.
     async with login(broker, user) as session, login(broker, "admin") as other:
         for topic in topics:

@@ -149,6 +149,14 @@ async def test_a_wrong_password_is_told(check: Check, mosquitto: StartMosquitto)
     assert "mqtt.username and mqtt.password" in line
 
 
+async def test_wrong_password_in_quotes_is_answered_with_a_note(check: Check, mosquitto: StartMosquitto) -> None:
+    broker = mosquitto(users={"me": PASSWORD})
+    mqtt = {"host": broker.host, "port": broker.port, "username": "me", "password": f'"{PASSWORD}"'}
+    good, said = await check(mqtt=mqtt)
+    assert not good
+    assert about("broker", said)[1].startswith("note    broker: mqtt.password has quotes or blanks around it, remove")
+
+
 async def test_a_user_whom_the_access_list_keeps_from_work_is_told(check: Check, mosquitto: StartMosquitto) -> None:
     broker = mosquitto(users={"me": PASSWORD}, acl="user me\ntopic read coc/#\n")
     mqtt = {"host": broker.host, "port": broker.port, "username": "me", "password": PASSWORD}

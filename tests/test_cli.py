@@ -51,7 +51,7 @@ async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process
     )
 
 
-async def end(process: asyncio.subprocess.Process, *, within: float = 20) -> Ended:
+async def end(process: asyncio.subprocess.Process, *, within: float = 60) -> Ended:
     try:
         async with asyncio.timeout(within):
             out, err = await process.communicate()
@@ -102,8 +102,14 @@ def without(program: str, folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
+@pytest.mark.process
 async def test_it_can_be_run_as_a_module_and_tells_its_version() -> None:
     assert (await command("version")).out == "0.1.0\n"
+
+
+def test_version_option_prints_the_version() -> None:
+    ended = CliRunner().invoke(app, ["--version"])
+    assert (ended.exit_code, ended.stdout) == (0, "0.1.0\n")
 
 
 @pytest.mark.parametrize("name", ["run", "check", "healthcheck"])
@@ -113,9 +119,10 @@ def test_a_wrong_file_ends_every_command_before_it_begins(name: str, write: Writ
     assert ended.stdout == ""
     assert ended.stderr.startswith("coc2mqtt: ")
     assert ended.stderr.count("\n") == 1
-    assert "mqtt.hots is no setting" in ended.stderr
+    assert "unknown setting mqtt.hots" in ended.stderr
 
 
+@pytest.mark.process
 async def test_a_file_that_is_not_there_is_one_sentence() -> None:
     ended = await command("run", COC2MQTT_CONFIG="/no/file")
     assert ended == Ended(2, "", "coc2mqtt: /no/file does not exist: name the file with --config or COC2MQTT_CONFIG\n")
@@ -124,9 +131,10 @@ async def test_a_file_that_is_not_there_is_one_sentence() -> None:
 def test_without_a_token_nothing_is_run() -> None:
     ended = CliRunner().invoke(app, ["run"])
     assert ended.exit_code == 2
-    assert ended.stderr.startswith("coc2mqtt: api.tokens is empty: create a token")
+    assert ended.stderr.startswith("coc2mqtt: api.tokens: is empty: create a token")
 
 
+@pytest.mark.process
 async def test_a_token_that_cannot_be_one_is_not_shown(write: Write) -> None:
     ended = await command("run", "--config", write({"api": {"tokens": [f"{TOKEN} {PASSWORD}"]}}))
     assert ended.status == 2
@@ -134,6 +142,7 @@ async def test_a_token_that_cannot_be_one_is_not_shown(write: Write) -> None:
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.process
 async def test_a_journal_that_cannot_be_had_is_one_sentence(write: Write, tmp_path: Path) -> None:
     path = tmp_path / "no" / "a.db"
     settings = {"api": {"tokens": [TOKEN]}, "mqtt": {"host": "127.0.0.1"}, "journal": {"path": str(path)}}
@@ -143,6 +152,7 @@ async def test_a_journal_that_cannot_be_had_is_one_sentence(write: Write, tmp_pa
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.process
 async def test_a_taken_port_is_one_sentence(write: Write, tmp_path: Path, silent: int) -> None:
     settings = {"api": {"tokens": [TOKEN]}, "mqtt": {"port": silent}, "journal": {"path": str(tmp_path / "a.db")}}
     ended = await command("run", "--config", write(settings))
@@ -151,12 +161,14 @@ async def test_a_taken_port_is_one_sentence(write: Write, tmp_path: Path, silent
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["run", "demo"])
 async def test_without_the_embedded_broker_it_is_told_how_to_get_it(name: str, tmp_path: Path) -> None:
     variables = {"COC2MQTT_API__TOKENS": TOKEN, "COC2MQTT_JOURNAL__PATH": str(tmp_path / "a.db")}
     ended = await command(name, **variables, **without("amqtt", tmp_path))
     assert ended.status == 1
-    assert ended.err.startswith("coc2mqtt: the embedded broker is not installed: run pip install 'coc2mqtt[embedded]'")
+    said = f"coc2mqtt: the embedded broker is not installed: run {sys.executable} -m pip install 'amqtt"
+    assert ended.err.startswith(said)
     assert ended.err.count("\n") == 1
 
 
@@ -208,9 +220,13 @@ def test_the_configuration_in_effect_is_shown_without_its_secrets(
     assert settings["api"]["tokens"] == ["**********"]
     assert TOKEN not in shown.output
     assert PASSWORD not in shown.output
-    # What is shown is a configuration file again.
-    again = CliRunner().invoke(app, ["config", "show", "--config", write(settings)])
-    assert again.stdout == shown.stdout
+
+
+@pytest.mark.parametrize("mqtt", [{"host": "a", "username": "me", "password": PASSWORD}, {"port": 1884}])
+def test_shown_configuration_is_a_configuration_file(write: Write, mqtt: dict[str, Any]) -> None:
+    shown = CliRunner().invoke(app, ["config", "show", "--config", write({"mqtt": mqtt})])
+    again = CliRunner().invoke(app, ["config", "show", "--config", write(yaml.safe_load(shown.stdout))])
+    assert (again.exit_code, again.stdout) == (0, shown.stdout)
 
 
 def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +237,7 @@ def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pyte
     assert ended.stderr == said
 
 
+@pytest.mark.process
 async def test_the_demo_names_another_port_where_its_own_is_taken_and_ends_by_itself(silent: int) -> None:
     ended = await command("demo", "--seconds", "1", "--port", str(silent))
     assert (ended.status, ended.err) == (0, "")
@@ -230,6 +247,7 @@ async def test_the_demo_names_another_port_where_its_own_is_taken_and_ends_by_it
     assert f"mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'coc/#'\n" in ended.out
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_the_demo(number: signal.Signals) -> None:
     process = await begin("demo", "--port", str(free_port()))
@@ -240,15 +258,16 @@ async def test_a_signal_ends_the_demo(number: signal.Signals) -> None:
     assert (ended.status, ended.err) == (0, "")
 
 
+@pytest.mark.process
 async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) -> None:
     shown = tmp_path / "errors"
     with shown.open("wb") as errors:
         process = await asyncio.create_subprocess_shell(
-            f"{sys.executable} -m coc2mqtt demo --seconds 15 --speed 10 --port {free_port()} | head -n 1",
+            f"{sys.executable} -m coc2mqtt demo --seconds 120 --speed 10 --port {free_port()} | head -n 1",
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             out, _ = await process.communicate()
     assert out.count(b"\n") == 1
     assert shown.read_text() == ""
@@ -263,12 +282,14 @@ def fake_uvloop(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
+@pytest.mark.process
 async def test_demo_runs_on_uvloop_where_it_is_installed(fake_uvloop: str) -> None:
     demo = ("demo", "--seconds", "1", "--port", str(free_port()))
     ended = await command(*demo, PYTHONPATH=fake_uvloop, COC2MQTT_LOOP="auto")
     assert (ended.status, ended.out.splitlines()[0]) == (0, "uvloop")
 
 
+@pytest.mark.process
 async def test_demo_runs_without_uvloop(tmp_path: Path) -> None:
     demo = ("demo", "--seconds", "1", "--port", str(free_port()))
     ended = await command(*demo, COC2MQTT_LOOP="auto", **without("uvloop", tmp_path))
@@ -276,6 +297,7 @@ async def test_demo_runs_without_uvloop(tmp_path: Path) -> None:
     assert ended.out.startswith("A scripted game is played")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["run", "check", "healthcheck", "demo"])
 async def test_unknown_event_loop_ends_a_command(name: str, write: Write) -> None:
     config = [] if name == "demo" else ["--config", write({"api": {"tokens": [TOKEN]}})]
@@ -283,6 +305,7 @@ async def test_unknown_event_loop_ends_a_command(name: str, write: Write) -> Non
     assert ended == Ended(2, "", "coc2mqtt: COC2MQTT_LOOP: must be auto, asyncio or uvloop, got 'trio'\n")
 
 
+@pytest.mark.process
 async def test_a_check_that_fails_says_so_by_its_status(write: Write, tmp_path: Path) -> None:
     settings = {
         "mqtt": {"host": "127.0.0.1", "port": free_port(), "username": "a", "password": PASSWORD},
@@ -299,6 +322,7 @@ async def test_a_check_that_fails_says_so_by_its_status(write: Write, tmp_path: 
     assert not (tmp_path / "a.db").exists()
 
 
+@pytest.mark.process
 async def test_a_bridge_tells_that_it_is_well_under_the_access_list_of_the_example(
     mosquitto: StartMosquitto, tmp_path: Path, write: Write
 ) -> None:
@@ -327,6 +351,7 @@ async def test_a_bridge_tells_that_it_is_well_under_the_access_list_of_the_examp
     assert "not granted" not in bridge.log
 
 
+@pytest.mark.process
 async def test_a_health_check_without_a_broker_fails_at_once(write: Write) -> None:
     port = free_port()
     ended = await command("healthcheck", "--config", write({"mqtt": {"host": "127.0.0.1", "port": port}}))
@@ -334,6 +359,7 @@ async def test_a_health_check_without_a_broker_fails_at_once(write: Write) -> No
     assert ended.err.startswith(f"unhealthy: nothing accepts connections on the broker at 127.0.0.1:{port}: check")
 
 
+@pytest.mark.process
 async def test_a_health_check_of_a_broker_that_hangs_ends_in_time(write: Write, silent: int) -> None:
     settings = write({"mqtt": {"host": "127.0.0.1", "port": silent}})
     ended = await command("healthcheck", "--config", settings, "--timeout", "0.5")
@@ -343,6 +369,7 @@ async def test_a_health_check_of_a_broker_that_hangs_ends_in_time(write: Write, 
     assert ended == Ended(1, "", said)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", ["config schema", "schema"])
 async def test_command_whose_reader_is_gone_ends_well_and_in_silence(arguments: str) -> None:
     reader, writer = os.pipe()
@@ -357,16 +384,19 @@ async def test_command_whose_reader_is_gone_ends_well_and_in_silence(arguments: 
     assert (process.returncode, err) == (0, b"")
 
 
-async def test_command_whose_output_cannot_be_written_fails_in_one_sentence() -> None:
+@pytest.mark.process
+@pytest.mark.parametrize("arguments", ["config schema", "demo --seconds 120"])
+async def test_command_whose_output_cannot_be_written_fails_in_one_sentence(arguments: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "coc2mqtt", "config", "schema"),
+        *("sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "coc2mqtt", *arguments.split()),
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, err = await process.communicate()
-    assert process.returncode == 1
-    assert err == b"coc2mqtt: the output cannot be written (no space left on device): redirect it elsewhere\n"
+    said = "coc2mqtt: the output cannot be written (no space left on device): redirect it elsewhere\n"
+    assert await end(process) == Ended(1, "", said)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
 async def test_error_that_nobody_can_read_keeps_its_exit_status(closed: str) -> None:
     process = await asyncio.create_subprocess_exec(
@@ -375,6 +405,7 @@ async def test_error_that_nobody_can_read_keeps_its_exit_status(closed: str) -> 
     assert await process.wait() == 2
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 async def test_characters_that_the_terminal_lacks_are_replaced(write: Write, encoding: str) -> None:
     path = write({"mqtt": {"base_topic": "clans-\N{CROSSED SWORDS}-ü"}})
@@ -385,6 +416,7 @@ async def test_characters_that_the_terminal_lacks_are_replaced(write: Write, enc
     assert "clans-\N{CROSSED SWORDS}-ü".encode(encoding, errors="replace") in out
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 async def test_error_with_characters_that_the_terminal_lacks_is_shown(write: Write, encoding: str) -> None:
     path = write({"log": {"level": "\N{CROSSED SWORDS}"}})

@@ -47,6 +47,22 @@ def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
     )
 
 
+@pytest.mark.parametrize("password", ['"hush"', "'hush'", " hush", "hush "])
+def test_password_with_quotes_or_blanks_around_it_is_warned_of(password: str) -> None:
+    with capture_logs() as lines:
+        options = connection_options(settings(username="me", password=password))
+    assert [line["event"] for line in lines] == ["mqtt.password has quotes or blanks around it"]
+    assert options.password is not None
+    assert options.password.get_secret_value() == password
+
+
+@pytest.mark.parametrize("password", ["", "hush", "'", "it's", '"a" "b"'])
+def test_other_password_is_not_warned_of(password: str) -> None:
+    with capture_logs() as lines:
+        connection_options(settings(username="me", password=password))
+    assert lines == []
+
+
 @pytest.mark.parametrize("tls", [{"enabled": True}, {"enabled": False, "verify": False}])
 def test_nothing_else_is_warned_of(tls: dict[str, Any]) -> None:
     with capture_logs() as lines:
@@ -56,7 +72,7 @@ def test_nothing_else_is_warned_of(tls: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("host", ["mqtt://192.168.1.10", "192.168.1.10:1883", "broker:8883", "a/b"])
 def test_a_host_that_is_more_than_a_name_is_refused_with_where_the_rest_goes(host: str) -> None:
-    with pytest.raises(ValidationError, match=r"a name or an address alone, the port goes into mqtt\.port"):
+    with pytest.raises(ValidationError, match=r"a host name or an IP address alone, .* put the port into mqtt\.port"):
         settings(host=host)
 
 
@@ -67,7 +83,7 @@ def test_an_address_of_version_6_is_a_host() -> None:
 @pytest.mark.parametrize("key", ["username", "password"])
 @pytest.mark.parametrize(
     ("value", "sentence"),
-    [("hush\udcff", "is no text in UTF-8: write it as such"), ("h" * 65_536, "is longer than the 65535 bytes")],
+    [("hush\udcff", "must be UTF-8 text: write it in UTF-8"), ("h" * 65_536, "must have at most 65535 bytes")],
     ids=["no UTF-8", "too long"],
 )
 def test_a_login_that_mqtt_has_no_room_for_is_refused_without_repeating_it(key: str, value: str, sentence: str) -> None:
@@ -80,7 +96,7 @@ def test_a_login_that_mqtt_has_no_room_for_is_refused_without_repeating_it(key: 
     ("journal", "sentence"),
     [
         ({"max_pending": 10**20}, "less than or equal to 100000000"),
-        ({"path": "a\0b"}, "holds a NUL character: name a file"),
+        ({"path": "a\0b"}, "must not have a NUL character: name a file"),
     ],
 )
 def test_a_journal_that_cannot_be_is_refused(journal: dict[str, Any], sentence: str) -> None:

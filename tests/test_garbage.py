@@ -21,10 +21,9 @@ class Knot:
 
 @pytest.fixture
 def collector() -> Iterator[None]:
-    """Leave the garbage collector as it was."""
+    """Restore the thresholds. What was frozen stays so, as it is during all tests."""
     before = gc.get_threshold()
     yield
-    gc.unfreeze()
     gc.set_threshold(*before)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class Bridge:
             players=0,
             shortest_interval=30.0,
             figures=EngineFigures(
-                polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll=START
+                polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll_uptime=START
             ),
             api_status=ApiStatus.OK,
             api_message=None,
@@ -51,9 +52,11 @@ class Bridge:
             probe_interval=30.0,
             load=0.5,
             polls_per_second=1.25,
+            malformed=Counter({"clan.memberList.donations": 2}),
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
         self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
+        self.guard = SimpleNamespace(restored=12, problem=None)
         self.refusals = SimpleNamespace(count=6, problem=None)
         self.errors = InternalErrors(uptime=lambda: self.now)
         self.counts = JournalCounts(pending=0, oldest_pending=None, dropped=4, last_seq=13)
@@ -64,10 +67,12 @@ class Bridge:
             "delivery": self.delivery,
             "retained": SimpleNamespace(refusals=self.refusals),
             "requests": RequestFigures(dropped=8),
+            "guard": self.guard,
             "patience": SimpleNamespace(deferred=11),
             "internal_errors": self.errors,
         }
-        self.health = Health(**parts, started_at=START, clock=lambda: self.now, uptime=lambda: self.now)
+        self.jumped = 0.0
+        self.health = Health(**parts, started_at=START, clock=lambda: self.now + self.jumped, uptime=lambda: self.now)
         self.now += 1.0
 
     async def _count(self) -> JournalCounts:
@@ -103,6 +108,7 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "polls_changed": 3,
         "polls_per_second": 1.25,
         "errors": {"denied": 1, "unreachable": 2},
+        "malformed_fields": {"clan.memberList.donations": 2},
         "last_poll_age_seconds": 1.0,
         "overdue": 0,
         "overdue_seconds": 0.0,
@@ -116,6 +122,7 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "denied": 0,
         "states_denied": 6,
         "deferred": 11,
+        "restored": 12,
         "requests_dropped": 8,
         "queue": 3,
         "queue_age_seconds": 10.0,
@@ -218,8 +225,26 @@ async def test_a_broker_that_is_away_for_a_minute_is_a_problem_with_its_reason(b
     assert await bridge.problems() == ["no connection to the broker for 61 s: nothing accepts connections"]
 
 
+@pytest.mark.parametrize("jump", [-200_000.0, 200_000.0])
+async def test_clock_jump_changes_no_duration(bridge: Bridge, jump: float) -> None:
+    bridge.counts = JournalCounts(pending=1, oldest_pending=START - 9, dropped=4, last_seq=13)
+    await bridge.health.payload()
+    bridge.jumped = jump
+    bridge.now += 60.0
+    payload = await bridge.health.payload()
+    assert (payload.uptime_seconds, payload.last_poll_age_seconds, payload.queue_age_seconds) == (61.0, 61.0, 70.0)
+
+
+async def test_event_stored_before_a_clock_jump_is_not_older_than_the_empty_queue(bridge: Bridge) -> None:
+    await bridge.health.payload()
+    bridge.counts = JournalCounts(pending=1, oldest_pending=bridge.now, dropped=4, last_seq=13)
+    bridge.jumped = 200_000.0
+    bridge.now += 30.0
+    assert (await bridge.health.payload()).queue_age_seconds == 30.0
+
+
 async def test_a_clock_that_is_set_is_no_problem(bridge: Bridge) -> None:
-    bridge.engine.figures.last_poll = START - 86400
+    bridge.jumped = 86400.0
     bridge.connection.status = ConnectionStatus(connected=False, since=START - 86400, last_error="it is away")
     assert await bridge.problems() == []
 
@@ -322,3 +347,30 @@ async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def test_internal_error_is_a_problem_for_ten_minutes(
+    bridge: Bridge, lines: list[MutableMapping[str, Any]]
+) -> None:
+    bridge.errors.report(KeyError("a bug"), "poll")
+    bridge.now += 1.0
+    bridge.errors.report(KeyError("a bug"), "poll")
+    assert await bridge.problems() == ["internal errors, 2 so far: see the log, and report the traceback"]
+    assert (await bridge.health.payload()).internal_errors == 2
+    bridge.now += 599.0
+    assert await bridge.problems()
+    bridge.now += 1.0
+    assert not [problem for problem in await bridge.problems() if "internal" in problem]
+    assert (await bridge.health.payload()).internal_errors == 2
+    assert len(lines) == 2
+
+
+async def test_last_event_that_cannot_be_encoded_hides_no_other_figure(
+    bridge: Bridge, lines: list[MutableMapping[str, Any]]
+) -> None:
+    record = replace(LAST.record, timestamp="no time")  # type: ignore[arg-type]
+    bridge.delivery.last = replace(LAST, record=record)
+    for _ in range(3):
+        payload = await bridge.health.payload()
+        assert (payload.last_event, payload.internal_errors, payload.published) == (None, 1, 9)
+    assert len(lines) == 1

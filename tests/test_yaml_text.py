@@ -23,7 +23,7 @@ def test_a_large_text_holds_what_a_small_one_would() -> None:
 def test_a_key_that_stands_twice_is_an_error_that_says_where(text: str) -> None:
     with pytest.raises(TwiceError) as caught:
         parse_yaml(text)
-    assert caught.value.problem == "names the key 'instance' again"
+    assert caught.value.problem == "has the key 'instance' a second time"
     assert caught.value.problem_mark is not None
     assert caught.value.problem_mark.line + 1 == text.count("\n")
 

@@ -7,6 +7,7 @@ from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
 from coc2mqtt.clash.errors import (
     BadAnswerError,
     BadRequestError,
+    CertificateError,
     ClashError,
     CutOffError,
     DeniedError,
@@ -26,6 +27,7 @@ __all__ = [
     "Answer",
     "BadAnswerError",
     "BadRequestError",
+    "CertificateError",
     "ClashClient",
     "ClashError",
     "CutOffError",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import time
 from functools import partial
 from http import HTTPStatus
@@ -10,9 +12,7 @@ from typing import TYPE_CHECKING, Self
 import structlog
 from aiohttp import (
     ClientError,
-    ClientPayloadError,
     ClientResponse,
-    ClientResponseError,
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
@@ -25,17 +25,19 @@ from coc2mqtt.clash.answer import Answer
 from coc2mqtt.clash.errors import (
     BadAnswerError,
     ClashError,
-    CutOffError,
     ThrottledError,
-    UnreachableError,
     WrongAddressError,
     WrongTokenError,
 )
-from coc2mqtt.clash.headers import parse_max_age, parse_retry_after
+from coc2mqtt.clash.failure import failure_of
+from coc2mqtt.clash.headers import parse_retry_after, remaining_life
 from coc2mqtt.clash.pace import Pace
+from coc2mqtt.clash.proxy import ProxyError, proxy_for
 from coc2mqtt.clash.refusal import Refusal
+from coc2mqtt.clash.resolver import SystemResolver
 from coc2mqtt.clash.retry import retrying
 from coc2mqtt.clash.tags import normalize_tag, tag_to_path
+from coc2mqtt.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -49,10 +51,15 @@ _log = structlog.get_logger()
 
 _CONNECTIONS = 100
 _CHUNK = 64 * 1024
+# Bytes of a response's first line and of one header: proxies add long ones.
+_LONGEST_HEADER = 64 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Seconds for which a throttled token rests: when the API does not say, and at most (a nonsensical Retry-After must
 # not end the watch).
 _PAUSE = 5.0
-_LONGEST_PAUSE = 300.0
+_LONGEST_PAUSE = 120.0
+# A request whose tokens all rest for longer than this (seconds) fails at once: who asked must learn of it.
+_LONGEST_WAIT = 10.0
 # Seconds for which a refused token rests while another one is taken: it may be mended on the developer site.
 _REFUSED_PAUSE = 300.0
 
@@ -64,10 +71,12 @@ class ClashClient:
     rests while the others go on. ``timeout`` is in seconds for one whole request, not counting the wait for its
     slot. Passing faults are tried again, ``attempts`` times in all; so is what a token was refused for, as long as
     there is another one. An answer of more than ``max_body`` bytes is refused. Redirects are not followed.
-    ``wall_clock`` gives Unix time and serves to read dates in headers.
+    Names are resolved by the operating system, at each new connection. The proxy that the environment names is used
+    (``HTTPS_PROXY``, ``NO_PROXY``), and so are the authorities that ``SSL_CERT_FILE`` names. ``wall_clock`` gives
+    Unix time and serves to read dates in headers.
 
     Every method raises InvalidTagError before anything is sent, RuntimeError when the client is not open, and a
-    ClashError for any other answer than a good one. No message and no repr holds a token.
+    ClashError for any other answer than a good one. No message and no repr holds a token or the proxy's password.
     """
 
     def __init__(
@@ -93,6 +102,8 @@ class ClashClient:
         self._retrying = retrying(attempts)
         self._session: ClientSession | None = None
         self._refused: set[int] = set()
+        self._proxy: URL | None = None
+        self._redact = Redactor()
 
     @property
     def is_open(self) -> bool:
@@ -107,13 +118,33 @@ class ClashClient:
     async def __aenter__(self) -> Self:
         if self._session is not None:
             raise RuntimeError("the client is open already: enter it once and share it")
+        proxy = self._proxy_in_use()
+        self._proxy = None if proxy is None else proxy.with_user(None)
+        login = [] if proxy is None else [(proxy.user or "", proxy.password or "")]
+        self._redact = Redactor([token.get_secret_value() for token in self._tokens], logins=login)
+        # Read anew: aiohttp's own context is as old as the import. It reads files, which blocks.
+        tls = await asyncio.to_thread(ssl.create_default_context) if self._base_url.startswith("https") else True
         self._session = ClientSession(
-            connector=TCPConnector(limit=_CONNECTIONS),
+            connector=TCPConnector(limit=_CONNECTIONS, resolver=SystemResolver(), ssl=tls),
             cookie_jar=DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": self._user_agent},
             timeout=ClientTimeout(total=self._timeout),
+            # Not `trust_env`: that would look for a password in ~/.netrc at each request.
+            proxy=proxy,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
         )
         return self
+
+    def _proxy_in_use(self) -> URL | None:
+        try:
+            proxy = proxy_for(URL(self._base_url))
+        except ProxyError as error:
+            _log.warning("proxy ignored", reason=str(error))
+            return None
+        if proxy is not None:
+            _log.info("api is reached through a proxy", proxy=f"{proxy.host}:{proxy.port}")
+        return proxy
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -179,12 +210,17 @@ class ClashClient:
             ) as response:
                 body = await self._read(response)
         except (TimeoutError, ClientError) as error:
-            raise self._failure(error, url) from None  # aiohttp's own errors hold the request's headers
+            # aiohttp's own errors hold the request's headers.
+            failure = failure_of(error, url, proxy=self._proxy, timeout=self._timeout)
+            failure.args = (self._redact(str(failure)),)
+            raise failure from None
 
-        max_age = parse_max_age(",".join(response.headers.getall("Cache-Control", [])))
+        headers = response.headers
+        max_age = remaining_life(",".join(headers.getall("Cache-Control", [])), headers.get("Age", ""))
         if response.status == HTTPStatus.OK:
             self._refused.discard(number)
-            _check_object(response, body, max_age)
+            body = body.removeprefix(_BYTE_ORDER_MARK)
+            _check_object(response, body)
             return Answer(response.status, body, max_age)
         refusal = Refusal(
             status=response.status,
@@ -195,6 +231,7 @@ class ClashClient:
             war_log=war_log,
             max_age=max_age,
             retry_after=parse_retry_after(response.headers.get("Retry-After", ""), now=self._wall_clock()),
+            redact=self._redact,
         )
         raise self._noted(refusal.error(), number)
 
@@ -214,6 +251,7 @@ class ClashClient:
         if isinstance(error, ThrottledError):
             pause = _PAUSE if error.retry_after is None else error.retry_after
             self._pace.pause(number, min(pause, _LONGEST_PAUSE))
+            error.passing = self._pace.wait <= _LONGEST_WAIT
         elif isinstance(error, WrongTokenError | WrongAddressError):
             self._refused.add(number)
             if len(self._refused) < len(self._tokens):
@@ -222,21 +260,8 @@ class ClashClient:
                 error.passing = True
         return error
 
-    def _failure(self, error: Exception, url: URL) -> ClashError:
-        if isinstance(error, TimeoutError):
-            return UnreachableError(
-                f"the API at {url.host} gave no answer within {self._timeout:g} s: check the network"
-            )
-        if isinstance(error, ClientPayloadError):
-            return CutOffError(f"the connection to {url.host} ended in the middle of an answer: check the network")
-        if isinstance(error, ClientResponseError):
-            return BadAnswerError(f"what {url.host} answers is not HTTP: check api.base_url")
-        return UnreachableError(
-            f"the API at {url.host} cannot be reached ({error}): check the network and api.base_url"
-        )
 
-
-def _check_object(response: ClientResponse, body: bytes, max_age: float) -> None:
+def _check_object(response: ClientResponse, body: bytes) -> None:
     # A look at both ends costs nothing; whether it is JSON all through shows when it is decoded.
     text = body.strip()
     if response.content_type == "text/html" or not (text.startswith(b"{") and text.endswith(b"}")):
@@ -244,7 +269,6 @@ def _check_object(response: ClientResponse, body: bytes, max_age: float) -> None
         raise BadAnswerError(
             f"the API's answer is {found}: look again later, and check api.base_url if it stays so",
             status=response.status,
-            max_age=max_age,
         )
 
 

@@ -7,7 +7,8 @@ class ClashError(Exception):
     """A request to the Clash of Clans API gave no answer that can be used.
 
     ``kind`` is a stable word for logs, events and counters. ``status`` is the HTTP status, None without one.
-    ``max_age`` is for how many seconds the API will go on saying the same, 0 if it did not say.
+    ``max_age`` is for how many seconds the API will go on saying the same; 0 unless it is the API's own word on one
+    clan, player or war.
     ``passing`` tells whether the same request may succeed when it is simply made again.
     """
 
@@ -79,6 +80,12 @@ class UnreachableError(ClashError):
 
     kind = "unreachable"
     passing = True
+
+
+class CertificateError(UnreachableError):
+    """The certificate of the API, or of what poses as it, is not accepted."""
+
+    passing = False
 
 
 class ServerError(ClashError):

@@ -6,6 +6,9 @@ import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+# Seconds for which a response is believed to stay the same, at most.
+LONGEST_LIFE = 900.0
+
 _DELAY = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 
@@ -25,6 +28,16 @@ def parse_max_age(cache_control: str) -> float:
         if name == "max-age" and _SECONDS.fullmatch(seconds):
             max_age = float(seconds)
     return max_age
+
+
+def remaining_life(cache_control: str, age: str) -> float:
+    """Return for how many seconds a response will stay the same: ``max-age`` less ``Age``, at most 15 minutes.
+
+    Nothing of the game is cached for longer; a proxy that says so is wrong, and must not end the watch.
+    """
+    passed = age.strip()
+    seconds = parse_max_age(cache_control) - (float(passed) if _SECONDS.fullmatch(passed) else 0.0)
+    return min(max(0.0, seconds), LONGEST_LIFE)
 
 
 def parse_retry_after(retry_after: str, *, now: float) -> float | None:

@@ -50,6 +50,11 @@ class Pace:
             self._slots[token] = max(slot, now) + self._spacing
             return token
 
+    @property
+    def wait(self) -> float:
+        """For how many seconds from now no token has a slot, 0 where one has."""
+        return max(0.0, min(self._slots) - self._clock())
+
     def pause(self, token: int, seconds: float) -> None:
         """Give a token no slot for so many seconds from now; a longer pause that it is in already stands."""
         self._slots[token] = max(self._slots[token], self._clock() + seconds)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -24,6 +24,9 @@ from coc2mqtt.clash.errors import (
     WrongTokenError,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _LONGEST_QUOTE = 200
 _KEYS = "https://developer.clashofclans.com"
 _FROM_ADDRESS = re.compile(r"\bfrom IP\s+([0-9A-Fa-f:.]+)")
@@ -35,7 +38,9 @@ class Refusal:
 
     ``subject`` names what was asked for, such as ``clan #2PP``, and ``token`` the token that asked, such as
     ``token 2 of 3``. ``war_log`` tells whether the endpoint shows what a private war log hides. ``max_age`` and
-    ``retry_after`` are seconds.
+    ``retry_after`` are seconds. ``redact`` takes secrets out of what is quoted.
+
+    Only the API's own word on one resource says for how long it holds: anything else may pass at any time.
     """
 
     status: int
@@ -45,6 +50,7 @@ class Refusal:
     war_log: bool
     max_age: float
     retry_after: float | None
+    redact: Callable[[str], str] = field(default=str, repr=False)
 
     def error(self) -> ClashError:
         """Return the typed error that the refusal means."""
@@ -79,7 +85,6 @@ class Refusal:
             return WrongTokenError(
                 f"the API does not know {self.token}, it is wrong or was revoked: create a new key at {_KEYS}",
                 status=self.status,
-                max_age=self.max_age,
             )
         if self.war_log and reason == "accessDenied" and not message:
             return PrivateWarLogError(
@@ -90,7 +95,6 @@ class Refusal:
         return DeniedError(
             f"the API denies {self.token} access to {self.subject}{self._quote()}: check the key at {_KEYS}",
             status=self.status,
-            max_age=self.max_age,
         )
 
     def _wrong_address(self, address: str | None) -> WrongAddressError:
@@ -99,14 +103,13 @@ class Refusal:
             f"{self.token} is bound to another address than this one: create a key for {seen} at {_KEYS}",
             address=address,
             status=self.status,
-            max_age=self.max_age,
         )
 
     def _not_found(self) -> ClashError:
         return NotFoundError(
             f"the API knows no {self.subject} (any more): check the tag",
             status=self.status,
-            max_age=self.max_age,
+            max_age=self.max_age if self._said("reason") else 0.0,
         )
 
     def _page(self) -> ClashError:
@@ -124,15 +127,12 @@ class Refusal:
         )
 
     def _maintenance(self) -> ClashError:
-        return MaintenanceError(
-            "the game is in maintenance: it comes back by itself", status=self.status, max_age=self.max_age
-        )
+        return MaintenanceError("the game is in maintenance: it comes back by itself", status=self.status)
 
     def _trouble(self) -> ClashError:
         return ServerError(
             f"the API or a proxy before it has trouble (status {self.status}): it should pass by itself",
             status=self.status,
-            max_age=self.max_age,
         )
 
     def _bad_request(self) -> ClashError:
@@ -140,7 +140,6 @@ class Refusal:
             f"the API does not accept the request for {self.subject} (status {self.status}){self._quote()}: "
             "check the tag and api.base_url",
             status=self.status,
-            max_age=self.max_age,
         )
 
     def _unexpected(self) -> ClashError:
@@ -148,7 +147,6 @@ class Refusal:
             f"the API answers with status {self.status} where only 200 is good, and redirects are not followed "
             "as they would carry the token elsewhere: check api.base_url",
             status=self.status,
-            max_age=self.max_age,
         )
 
     def _said(self, key: str) -> str:
@@ -161,7 +159,7 @@ class Refusal:
         return value if isinstance(value, str) else ""
 
     def _quote(self) -> str:
-        words = " ".join(self._said("message").split())
+        words = " ".join(self.redact(self._said("message")).split())
         return f', saying "{words[:_LONGEST_QUOTE]}"' if words else ""
 
 

@@ -95,6 +95,9 @@ class DemoServer:
             )
         if self._token is not None and not self._is_authorized(request, self._token):
             return json_response(HTTPStatus.FORBIDDEN, "accessDenied", "Invalid authorization")
+        if request.path == "/v1/locations":
+            # cocapi fetches it when it is opened.
+            return web.json_response({"items": [], "paging": {"cursors": {}}})
         return self._route(request.path.split("/")[1:])
 
     def _is_authorized(self, request: web.Request, token: SecretStr) -> bool:

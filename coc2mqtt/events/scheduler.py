@@ -61,7 +61,8 @@ class _Entry:
     """What is known of a resource.
 
     ``due`` is its next due time without jitter, or while it is polled the one that was kept. ``cached_until`` is when
-    the last answer's ``not_before`` has run out. The wishes are those that came up since it is being polled.
+    the last answer's ``not_before`` has run out. ``backed_off`` tells whether it is left alone for longer than its
+    interval because it failed. The wishes are those that came up since it is being polled.
     """
 
     poll: Callable[[], Awaitable[Again]]
@@ -70,6 +71,7 @@ class _Entry:
     due: float
     cached_until: float = -math.inf
     polled: bool = False
+    backed_off: bool = False
     wished_now: bool = False
     wished_soon: bool = False
 
@@ -198,6 +200,12 @@ class Scheduler:
             self._excuse(_now())
             self._changed.set()
 
+    def retry_failed(self) -> None:
+        """Make due, as soon as their caches let them, all that are left alone because they failed."""
+        for resource in [resource for resource, entry in self._entries.items() if entry.backed_off]:
+            self._entries[resource].backed_off = False
+            self.look_again(resource)
+
     @property
     def overdue(self) -> int:
         """How many resources should have been polled by now and are waiting for their turn."""
@@ -308,6 +316,7 @@ class Scheduler:
             jitter = 0.0 if wished else self._rng.uniform(0, min(_LONGEST_JITTER, _JITTER_SHARE * entry.interval))
             entry.due = entry.next_due(again, now)
             entry.cached_until = now + again.not_before
+            entry.backed_off = again.backoff > 0
             self._put(resource, entry, entry.due + jitter)
         elif current is not None:
             # Removed and added again while it was polled: its time starts now.

@@ -13,6 +13,7 @@ import structlog
 
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.library_client import LibraryClient, library_tags
 from coc2mqtt.events.poller import PollContext
@@ -163,8 +164,10 @@ class _Watcher(BaseWatcher):
             self._scheduler = None
 
     def _schedule(self, scheduler: Scheduler) -> None:
+        # cocapi accepts an interval of 0.
+        interval = self._interval if self._interval > 0 else MINIMUM_INTERVAL
         for resource in self._polls:
-            scheduler.add(resource, self._interval, _when_again(partial(self._marked, resource)))
+            scheduler.add(resource, interval, _when_again(partial(self._marked, resource)))
 
     async def _marked(self, resource: Resource) -> Polled:
         polled = await self._polls[resource]()
@@ -243,7 +246,7 @@ class MaintenanceWatcher(_Watcher):
         probe_tag: str = "#JY9J2Y99",
     ) -> None:
         super().__init__(api, state, queue, interval)
-        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, changed=lambda _: None)
+        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, uptime=uptime, changed=lambda _: None)
         (tag,) = library_tags([probe_tag])
         self._probe = ApiPoller(self._client, self._monitor, probe_tag=tag)
         self._polls[API] = self._poll_api

@@ -132,6 +132,18 @@ class Announcer:
         if device.retained is None:
             device.retained = self._packer.pack(payload)
 
+    def recognizes(self, topic: str, payload: bytes) -> bool | None:
+        """Return whether a payload is what was published of a device, None where none was announced."""
+        device = self._devices.get(topic)
+        if device is None or not device.retained:
+            return None
+        return self._packer.unpack(device.retained) == payload
+
+    def distrust(self, topic: str | None = None) -> None:
+        """Have a device, or every one, published again when it is next announced as it is."""
+        for device in self._devices.values() if topic is None else filter(None, [self._devices.get(topic)]):
+            device.told = None
+
     def born(self) -> None:
         """Take note that Home Assistant has just started: it wants to be told everything again."""
         self._forget_what_was_seen()

@@ -20,6 +20,7 @@ from coc2mqtt.mqtt.errors import (
     SubscribeDeniedError,
     SubscribeTimeoutError,
 )
+from coc2mqtt.mqtt.guard import Guard
 from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload
 from coc2mqtt.mqtt.requests import PACE, RequestFigures, RequestQueue
 from coc2mqtt.mqtt.topics import check_topic
@@ -62,6 +63,8 @@ _UNANSWERABLE = 10
 # announcement, and never hears of it again.
 _SETTLE = 1.0
 _ANNOUNCING = 2.0
+# With MQTT 3.1.1 all that is retained and published on guarded topics comes back: some 30 kB for each watch.
+_MAX_ECHOED_WATCHES = 200
 # So much is said within that time.
 _SOON = 1000
 # After its birth message every bridge of the house announces at once; a random wait spreads them.
@@ -80,7 +83,8 @@ class Bridge:
     """Speaks over each new connection: says that it is there, then everything that is retained, then delivers.
 
     ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``.
-    ``home_assistant`` is None where it is not used, ``pace`` is how many requests a second are carried out.
+    ``home_assistant`` is None where it is not used, ``pace`` is how many requests a second are carried out,
+    ``guarded`` whether retained topics are guarded against other clients.
     ``contain`` guards each report, each request and each message that comes in: after a bug, that one is left out, and
     a report is made again 1 to 60 s later. ``figures`` go on from an earlier bridge's.
     """
@@ -100,6 +104,7 @@ class Bridge:
         home_assistant: HomeAssistantTopics | None,
         rng: random.Random,
         pace: float = PACE,
+        guarded: bool = True,
         contain: Contain = propagate,
         figures: RequestFigures | None = None,
     ) -> None:
@@ -112,6 +117,7 @@ class Bridge:
         self._commands = commands
         self._watches = watches
         self._rivals = rivals
+        self.guard = Guard(topics, retained, other=lambda: rivals.other, enabled=guarded)
         self._info = info
         self._health = health
         self._home_assistant = home_assistant
@@ -140,14 +146,17 @@ class Bridge:
 
     async def serve(self, session: Session) -> None:
         """Speak over one connection until it is lost."""
+        self.guard.connected(session)
         await self._rivals.look(session)
         await self._subscribe(session, self._topics.requests)
         if self._home_assistant is not None:
             await self._subscribe(session, self._home_assistant.status)
-        await self._introduce(session)
         self._retained.connected()
+        await self.guard.watch(session, [self._topics.bridge("state"), self._topics.api_status])
+        await self._introduce(session)
         # By itself: behind a house full of devices no acknowledgement would come in time.
         await self._sweep.run(session, shared=self._rivals.is_shared)
+        await self.guard.watch(session, self._guarded(session))
         await self._mark_everything()
         self._watches_changed.set()
         async with asyncio.TaskGroup() as group:
@@ -156,6 +165,8 @@ class Bridge:
             group.create_task(self._keep("bridge/health", partial(self._report_health, session)))
             group.create_task(self._keep("poll times", self._report_polls))
             group.create_task(self._listen(session, group))
+            restore, restore_all = partial(self._restore, session), partial(self._restore_all, session)
+            group.create_task(self._keep("guard", partial(self.guard.run, restore, restore_all)))
             group.create_task(self._retained.run(session))
             group.create_task(self._announcer.run(session))
             await self._settle()
@@ -163,6 +174,36 @@ class Bridge:
 
     async def _keep(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
         await keep_running(part, work, self._contain)
+
+    def _guarded(self, session: Session) -> list[str]:
+        """Return the filters of what other clients may not change, as far as it is not too much to be sent to us."""
+        small = [self._topics.states(kind, "availability") for kind in (Kind.CLAN, Kind.PLAYER)]
+        if session.protocol != "5" and len(self._watches.watched(None, None)) > _MAX_ECHOED_WATCHES:
+            return small
+        guarded = [
+            self._topics.bridge("watches"),
+            *(self._topics.states(kind, "+") for kind in (Kind.CLAN, Kind.PLAYER)),
+        ]
+        if self._home_assistant is not None:
+            guarded.append(f"{self._home_assistant.discovery_prefix}/device/+/config")
+        return guarded
+
+    async def _restore(self, session: Session, topic: str) -> None:
+        """Publish again what another client has overwritten."""
+        if topic == self._topics.bridge("state"):
+            await self._retained.say(session, topic, ONLINE)
+        elif topic == self._topics.bridge("info"):
+            self._info_changed.set()
+        elif topic == self._topics.bridge("watches"):
+            self._watches_changed.set()
+        else:
+            self._retained.restore(topic)
+
+    async def _restore_all(self, session: Session) -> None:
+        self._retained.distrust()
+        await self._introduce(session)
+        self._watches_changed.set()
+        await self._mark_everything()
 
     async def _settle(self) -> None:
         """Wait until what is retained is said and new devices are known, so that their first events are seen.

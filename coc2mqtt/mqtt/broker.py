@@ -10,6 +10,8 @@ import os
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Self
 
+from coc2mqtt.extras import install_command
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -104,8 +106,8 @@ async def _start_broker() -> Broker:
         from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType  # noqa: PLC0415 - the same
     except ImportError:
         raise EmbeddedBrokerError(
-            "the embedded broker is not installed: run pip install 'coc2mqtt[embedded]', or set mqtt.host to a broker"
-            " of your own"
+            f"the embedded broker is not installed: run {install_command('embedded')}, or set mqtt.host to a broker of"
+            " your own"
         ) from None
     # A line for each connection and packet, and tracebacks of clients that just go away.
     for name in ("amqtt", "transitions"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
-from coc2mqtt.events.resource import API, Kind
+from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.homeassistant import (
     BridgeTopics,
     ClanTopics,
@@ -17,6 +17,7 @@ from coc2mqtt.homeassistant import (
     bridge_device,
     clan_device,
     discovery_topic,
+    parse_discovery_topic,
     player_device,
     removal,
 )
@@ -61,6 +62,15 @@ class Discovery:
         self._prefix = prefix
         # One of each for all announcements.
         self._build_clan, self._build_player = self._clan, self._player
+
+    def device(self, topic: str) -> Resource | None:
+        """Return the resource whose device is announced on a topic (the API's: the bridge), None for another one."""
+        device = parse_discovery_topic(self._prefix, self._instance, topic)
+        if device is None:
+            return None
+        if device.tag is None:
+            return API
+        return Resource(Kind.PLAYER if device.kind == "player" else Kind.CLAN, device.tag)
 
     def bridge(self) -> DiscoveryMessage:
         """Return the announcement of the bridge."""

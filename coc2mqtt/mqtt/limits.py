@@ -27,6 +27,7 @@ class Limits:
     keepalive: int = 0
     maximum_qos: int = 2
     retains: bool = True
+    wildcards: bool = True
 
 
 def check_message(topic: str, payload: bytes, correlation_data: bytes, *, largest_packet: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from coc2mqtt.mqtt.fighters import Fighters
 from coc2mqtt.mqtt.lanes import Lanes
 from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, PollPayload, iso_time
+from coc2mqtt.mqtt.published import PublishedState
 from coc2mqtt.mqtt.refusals import Refusals
 from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets, is_available
 from coc2mqtt.mqtt.war_state import player_war
@@ -36,35 +36,11 @@ if TYPE_CHECKING:
 _NOTHING = b""
 # Seconds: a home's recorder and its logbook keep each of them.
 _POLL_SAID_EVERY = 300.0
+# Each message of the availability has Home Assistant look at every entity of the device, and of the badge is a new
+# picture: they are published only when they change.
+_NEWS_ONLY = frozenset({"availability", "badge"})
 # So long Home Assistant takes at most to take up an announcement (seconds).
 _TAKEN_UP = 1.0
-
-
-@dataclass(slots=True)
-class _Said:
-    """What was said of a clan or a player over this connection: when it was polled, and checksums of what is news only.
-
-    ``found`` tells whether the API knew it when it last answered, None before anything was published.
-    Each message of the availability has Home Assistant look at every entity of the device, and of the badge is a new
-    picture.
-    """
-
-    polled_at: float | None = None
-    found: bool | None = None
-    availability: int | None = None
-    badge: int | None = None
-
-    def is_known(self, facet: str, payload: bytes) -> bool:
-        """Tell whether a facet was said like that, and need not be said again."""
-        known = {"availability": self.availability, "badge": self.badge}.get(facet)
-        return known is not None and known == hash(payload)
-
-    def note(self, facet: str, payload: bytes) -> None:
-        """Take note of what the broker took."""
-        if facet == "availability":
-            self.availability = hash(payload)
-        elif facet == "badge":
-            self.badge = hash(payload)
 
 
 class RetainedState:
@@ -109,7 +85,11 @@ class RetainedState:
         # What is not watched and may yet be retained, although no snapshot tells of it.
         self._ghosts: set[Resource] = set()
         self._fighters = Fighters()
-        self._said: dict[Resource, _Said] = {}
+        self._said: dict[Resource, PublishedState] = {}
+        # Checksums of what was published of the bridge and the API; these topics alone are in it.
+        self._own: dict[str, int | None] = dict.fromkeys(
+            [*(topics.bridge(what) for what in ("state", "info", "watches")), topics.api_status]
+        )
         self.refusals = Refusals()
         self._to_repeat: set[Resource] = set()
 
@@ -131,9 +111,47 @@ class RetainedState:
         self._ghosts.update(resource for resource, _ in watch.resources())
         self.mark_watch(watch)
 
+    def recognizes(self, topic: str, payload: bytes) -> bool | None:
+        """Return whether a payload is what was published on a topic, None for a topic on which nothing was."""
+        if topic in self._own:
+            own = self._own[topic]
+            return None if own is None else own == hash(payload)
+        found = self._topics.parse_state(topic)
+        if found is None:
+            return self.announcer.recognizes(topic, payload)
+        resource, facet = found
+        published = self._published(resource)
+        checksum = None if published is None or self._watch_of(resource) is None else published.checksum(facet)
+        return None if checksum is None else checksum == hash(payload)
+
+    def announces_on(self, topic: str) -> bool:
+        """Return whether a topic is for the announcement of a device of this bridge."""
+        return self._discovery is not None and self._discovery.device(topic) is not None
+
+    def restore(self, topic: str) -> None:
+        """Have a state or a device published again on whose topic another client has published."""
+        found = self._topics.parse_state(topic)
+        if topic == self._topics.api_status:
+            self.mark(API)
+        elif found is not None:
+            resource, facet = found
+            if (published := self._published(resource)) is not None:
+                published.forget(facet)
+                published.polled_at = None
+            self.mark(resource)
+        elif self._discovery is not None and (device := self._discovery.device(topic)) is not None:
+            self.announcer.distrust(topic)
+            self.mark(device)
+
+    def distrust(self) -> None:
+        """Have everything published again that is marked from now on, whatever was published before."""
+        self._said.clear()
+        self.announcer.distrust()
+
     def connected(self) -> None:
         """Take note of a new connection: whatever was said is to be said again."""
         self._said.clear()
+        self._own = dict.fromkeys(self._own)
         self.refusals.clear()
         self._to_repeat.clear()
         self.announcer.connected()
@@ -159,6 +177,8 @@ class RetainedState:
 
         One that it refuses is counted, logged once for its topic, and left out.
         """
+        if topic in self._own:
+            self._own[topic] = hash(payload)
         try:
             await self._patience.publish(session, topic, payload, retain=True)
         except (PublishDeniedError, MessageTooLargeError) as error:
@@ -196,8 +216,8 @@ class RetainedState:
                 self._bugs.pop(resource, None)
             return
         self._bugs[resource] = failures = self._bugs.get(resource, 0) + 1
-        if resource in self._said:
-            self._said[resource] = _Said()  # nobody knows how much of it was published
+        if (published := self._published(resource)) is not None:
+            published.forget_all()  # nobody knows how much of it was published
         asyncio.get_running_loop().call_later(retry_delay(failures), self.mark, resource)
 
     async def _publish(self, session: Session, resource: Resource, whole: bool) -> None:
@@ -229,31 +249,23 @@ class RetainedState:
         polled_at = self._news_of_poll(resource)
         if polled_at is None or self._watch_of(resource) is None:
             return
-        self._said.setdefault(resource, _Said()).polled_at = polled_at
-        payload = PollPayload(polled_at=iso_time(polled_at)).encode()
-        if not await self.say(session, self._topics.state(resource.kind, resource.tag, "poll"), payload):
-            self._to_repeat.add(resource)
+        self._said.setdefault(resource, PublishedState()).polled_at = polled_at
+        await self._say_states(session, resource, {"poll": PollPayload(polled_at=iso_time(polled_at))})
 
     def _mark_availability(self) -> None:
         """Publish the availability of every clan and player again that the state of the API has changed."""
         for resource, said in self._said.items():
-            if said.found is not None and not said.is_known("availability", self._availability(said.found)):
+            if said.found is not None and not said.matches("availability", self._availability(said.found).encode()):
                 self._marked.put(resource, whole=False)
 
-    def _availability(self, found: bool) -> bytes:
-        return OnlinePayload(state="online" if found and self._reachable() else "offline").encode()
+    def _availability(self, found: bool) -> OnlinePayload:
+        return OnlinePayload(state="online" if found and self._reachable() else "offline")
 
     async def _say_availability(self, session: Session, resource: Resource) -> None:
         said = self._said.get(resource)
         if said is None or said.found is None or self._watch_of(resource) is None:
             return
-        payload = self._availability(said.found)
-        if said.is_known("availability", payload):
-            return
-        if await self.say(session, self._topics.state(resource.kind, resource.tag, "availability"), payload):
-            said.note("availability", payload)
-        else:
-            self._to_repeat.add(resource)
+        await self._say_states(session, resource, {"availability": self._availability(said.found)})
 
     async def _show(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
         if resource.kind is Kind.WAR:
@@ -263,9 +275,9 @@ class RetainedState:
         self._named(resource, name)
         polled_at = self._news_of_poll(resource)
         if polled_at is not None:
-            self._said.setdefault(resource, _Said()).polled_at = polled_at
+            self._said.setdefault(resource, PublishedState()).polled_at = polled_at
         war = await self._war_of(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
-        self._said.setdefault(resource, _Said()).found = is_available(snapshot)
+        self._said.setdefault(resource, PublishedState()).found = is_available(snapshot)
         states = facets(resource, snapshot, polled_at=polled_at, war=war, reachable=self._reachable())
         await self._say_states(session, resource, states)
         # Not before its state is retained: a new entity would be unknown for a moment.
@@ -279,16 +291,23 @@ class RetainedState:
             self.announcer.announce(self._discovery.player(watch, name))
 
     async def _say_states(self, session: Session, resource: Resource, states: dict[str, Payload]) -> None:
+        # What is published of a war is kept with its clan.
+        subject = Resource(Kind.CLAN, resource.tag) if resource.kind is Kind.WAR else resource
         for facet, payload in states.items():
             encoded = payload.encode()
-            said = self._said.get(resource)
-            if said is not None and said.is_known(facet, encoded):
+            said = self._said.setdefault(subject, PublishedState())
+            if facet in _NEWS_ONLY and said.matches(facet, encoded):
                 continue
-            taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            # Before it is published: with MQTT 3.1.1 it comes back, and may do so before the PUBACK.
+            said.note(facet, encoded)
+            taken = False
+            try:
+                taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            finally:
+                if not taken:
+                    said.forget(facet)
             if not taken:
                 self._to_repeat.add(resource)
-            elif resource.kind is not Kind.WAR:
-                self._said.setdefault(resource, _Said()).note(facet, encoded)
 
     def _announced(self, wish: Wish) -> None:
         """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
@@ -298,7 +317,7 @@ class RetainedState:
     def _repeat_badge(self, clan: Resource) -> None:
         said = self._said.get(clan)
         if said is not None and said.badge is not None:
-            said.badge = None
+            said.forget("badge")
             self.mark(clan)
 
     async def _war_of(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
@@ -333,7 +352,7 @@ class RetainedState:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self.say(session, topic, _NOTHING)
             self.refusals.forget(topic)
-        self._said.pop(resource, None)
+        self._forget_published(resource)
         if self._watch_of(resource) is not None:
             self.mark(resource)
             return
@@ -344,6 +363,16 @@ class RetainedState:
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:
             self.announcer.forget(removal.topic)
+
+    def _published(self, resource: Resource) -> PublishedState | None:
+        """Return what was published of a resource; that of a war is kept with its clan."""
+        return self._said.get(Resource(Kind.CLAN, resource.tag) if resource.kind is Kind.WAR else resource)
+
+    def _forget_published(self, resource: Resource) -> None:
+        if resource.kind is not Kind.WAR:
+            self._said.pop(resource, None)
+        elif (published := self._published(resource)) is not None:
+            published.forget("war")
 
     def _watch_of(self, resource: Resource) -> Watch | None:
         """Return the watch that has a resource polled, None where nothing does any more."""

@@ -58,11 +58,15 @@ class Rivals:
         self._run_id = run_id
         # Whether another instance has, or had, the same base topic.
         self.is_shared = False
+        # The other bridge, in words, that was heard below the same base topic.
+        self.other: str | None = None
         self._looked = False
         # Names that are no news: the one that was there before this program began, which a broker that falls back to
         # an earlier save brings up again; and the one that who left the place has left behind, until ours is there.
         self._first: str | None = None
         self._left_behind: str | None = None
+        # The one that the log has named: a broker that reports a take-over does not say by whom.
+        self._named: str | None = None
         self._health: bytes | None = None
         self._silent_looks = 0
         self._heard_ourselves = self._warned_of_other = self._warned_of_deafness = False
@@ -84,6 +88,7 @@ class Rivals:
         other = self._double(info)
         if other is not None and other.run_id not in (self._first, self._left_behind):
             if self._looked:
+                self._named = other.run_id
                 raise SessionTakenOverError(self._say(other))
             self._first = other.run_id
         self._looked = True
@@ -99,7 +104,10 @@ class Rivals:
         other = _read(message.payload)
         if other is not None and other.run_id == self._run_id:
             self._heard_ourselves = True
-        elif other is not None and not message.retain and not self._warned_of_other:
+        elif other is not None and not message.retain:
+            self.other = f"another coc2mqtt (instance {other.instance!r} on {other.host})"
+            if self._warned_of_other:
+                return
             self._warned_of_other = True
             _log.error(
                 f"another coc2mqtt (instance {other.instance!r} on {other.host}) publishes below the same base topic:"
@@ -125,6 +133,9 @@ class Rivals:
         other = self._double(found.get(info))
         if other is None:
             return False
+        if other.run_id != self._named:
+            self._named = other.run_id
+            _log.error("the other client is a bridge of the same instance", reason=self._say(other))
         if found.get(state) == OnlinePayload(state="online").encode() and self._lives(found.get(health)):
             return True
         self._left_behind = other.run_id

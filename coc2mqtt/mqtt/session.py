@@ -15,6 +15,7 @@ from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
     PublishDeferredError,
     PublishDeniedError,
+    SubscribeDeniedError,
 )
 from coc2mqtt.mqtt.inbox import Inbox, Message
 from coc2mqtt.mqtt.limits import Limits, check_message
@@ -79,12 +80,14 @@ class Session:
         self.protocol = protocol
         self.connected_at = 0.0
         self._largest_packet = Limits().largest_packet
+        self._takes_wildcards = True
         self._quarantine = quarantine
         self._options = options
         self._user = options.username or "this client"
         self._keepalive = options.keepalive
         self._inbox = Inbox()
         self._looks: list[Callable[[Message], bool]] = []
+        self._taps: list[Callable[[Message], bool]] = []
         self._window = Window()
         self._ended = asyncio.Event()
         self._lost: ConnectionLostError | None = None
@@ -102,6 +105,7 @@ class Session:
         limits = await self._wire.connect()
         self.connected_at = clock()
         self._largest_packet = limits.largest_packet
+        self._takes_wildcards = limits.wildcards
         self._quarantine.connected()
         self._window.resize(limits.receive_maximum)
         # A Server Keep Alive is to be used in place of the client's (MQTT 5, section 3.2.2.3.14).
@@ -156,6 +160,11 @@ class Session:
         With ``only_others`` and MQTT 5, neither retained messages nor messages of this client come in. Raises
         SubscribeDeniedError, SubscribeTimeoutError and ConnectionLostError.
         """
+        if not self._takes_wildcards and "+" in topic_filter:
+            # It would end the connection (MQTT 5, section 3.2.2.3.11).
+            raise SubscribeDeniedError(
+                f"the broker takes no subscription with a wildcard, such as {topic_filter}: allow them on the broker"
+            )
         answer = await self._wire.subscribe(topic_filter, qos, only_others=only_others)
         if answer is None:
             raise self._lost or unanswered_subscription(self._options, topic_filter)
@@ -186,6 +195,10 @@ class Session:
             await self._wire.unsubscribe(topic_filter)
         finally:
             self._looks.remove(hear)
+
+    def tap(self, take: Callable[[Message], bool]) -> None:
+        """Show each message that comes in to a function; those for which it returns True are not for ``messages``."""
+        self._taps.append(take)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield each message that comes in, in order; for one reader.
@@ -252,7 +265,7 @@ class Session:
         return self._ended.is_set()
 
     def _came_in(self, message: Message) -> None:
-        if not any(look(message) for look in self._looks):
+        if not any(look(message) for look in (*self._looks, *self._taps)):
             self._inbox.put(message)
 
     def _give_up(self, reason: ConnectionLostError) -> None:

@@ -7,20 +7,24 @@ import re
 from dataclasses import dataclass
 
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_topic
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Resource
 
 _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _LONGEST_TOPIC = 200
 
 
 def check_topic(topic: str) -> None:
-    """Raise ValueError unless text can stand in front of our topics or be one: said in words for a user."""
-    if not topic or len(topic) > _LONGEST_TOPIC:
-        raise ValueError(f"is empty or longer than {_LONGEST_TOPIC} characters: name a topic such as 'coc'")
+    """Raise ValueError unless the text can be a topic or the start of one; its message is for users."""
+    if not topic:
+        raise ValueError("is empty: name a topic such as 'coc'")
+    if len(topic) > _LONGEST_TOPIC:
+        raise ValueError(f"must have at most {_LONGEST_TOPIC} characters, got {len(topic)}")
     if any(character in topic for character in "+#\0") or not topic.isprintable():
-        raise ValueError(f"{topic!r} has '+', '#' or a control character, which no topic to publish on may have")
+        raise ValueError(f"must not have '+', '#' or control characters, got {topic!r}")
     if topic.startswith("$") or "" in topic.split("/"):
-        raise ValueError(f"{topic!r} begins with '$' or has an empty level: write it like 'coc' or 'games/coc'")
+        raise ValueError(
+            f"must not begin with '$' or have an empty level, got {topic!r}: write it like 'coc' or 'games/coc'"
+        )
 
 
 def fits(topic_filter: str, topic: str) -> bool:
@@ -62,6 +66,17 @@ class Topics:
             if level and tag_to_topic(normalize_tag(level[0])) == level[0]:
                 return normalize_tag(level[0])
         return None
+
+    def parse_state(self, topic: str) -> tuple[Resource, str] | None:
+        """Return the resource and the facet whose state a topic holds, None for another topic."""
+        if not topic.startswith((f"{self.base}/clan/", f"{self.base}/player/")):
+            return None
+        noun, level, *rest = topic.removeprefix(f"{self.base}/").split("/")
+        tag = self.tag(topic)
+        if tag is None or level != tag_to_topic(tag) or len(rest) != 2 or rest[0] != "state":  # noqa: PLR2004
+            return None
+        kind = Kind.PLAYER if noun == "player" else Kind.WAR if rest[1] == "war" else Kind.CLAN
+        return Resource(kind, tag), rest[1]
 
     @property
     def api_status(self) -> str:

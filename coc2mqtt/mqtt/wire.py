@@ -8,7 +8,7 @@ import logging
 import socket
 import ssl
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import aiomqtt
 from paho.mqtt.client import (
@@ -26,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from coc2mqtt.mqtt.answers import Answer
+from coc2mqtt.mqtt.cancellation import heeding_cancellation
 from coc2mqtt.mqtt.diagnosis import (
     connect_failure,
     connect_refusal,
@@ -38,9 +39,10 @@ from coc2mqtt.mqtt.diagnosis import (
 from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD, Message
 from coc2mqtt.mqtt.limits import INCOMING_AT_ONCE, LARGEST_INCOMING_PACKET, Limits
 from coc2mqtt.mqtt.loss import break_off, farewell, garble
+from coc2mqtt.mqtt.reason_codes import name_of_foreign, replace_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from paho.mqtt.client import Client as Paho
 
@@ -51,9 +53,8 @@ if TYPE_CHECKING:
 _QUIET = logging.getLogger(f"{__name__}.quiet")
 _QUIET.setLevel(logging.CRITICAL + 1)
 
-Result = TypeVar("Result")
-
 _VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
+_ONLY_OTHERS = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
 _TAKEN = Answer(0, "success")
 _REFUSED = 0x80
 _PROTOCOL_ERROR = 0x82
@@ -96,7 +97,7 @@ class Wire:
         self._paho.on_socket_open = self._socket_opened
         self._paho.on_socket_register_write = self._write_wanted
         self._paho.on_log = self._noted
-        # A reason code that the standard does not allow in a packet is none to lose the connection for.
+        # paho raises for a reason code that a packet may not have: none to lose the connection for.
         self._handle_packet: Callable[[], Any] = self._paho._packet_handle  # noqa: SLF001 - there is no public way to it
         setattr(self._paho, "_packet_handle", self._handle_with_any_reason)  # noqa: B010 - a method, to mypy
         self._paho.connect_timeout = options.timeout
@@ -112,7 +113,7 @@ class Wire:
     async def connect(self) -> Limits:
         """Connect; raises ConnectError."""
         try:
-            await _heeding_cancellation(self._client.__aenter__())
+            await heeding_cancellation(self._client.__aenter__())
         except aiomqtt.MqttCodeError as error:
             if self._closed_early:
                 raise early_end(self._options, self._foreign, self._cause) from None
@@ -148,12 +149,9 @@ class Wire:
 
         With ``only_others`` and MQTT 5, neither retained messages nor messages of this client come in.
         """
-        options = None
-        if only_others and self._protocol == "5":
-            never = SubscribeOptions.RETAIN_DO_NOT_SEND
-            options = SubscribeOptions(qos=qos, noLocal=True, retainHandling=never)
+        options = _ONLY_OTHERS if only_others and self._protocol == "5" else None
         try:
-            reasons = await _heeding_cancellation(self._client.subscribe(topic_filter, qos, options))
+            reasons = await heeding_cancellation(self._client.subscribe(topic_filter, 0 if options else qos, options))
         except aiomqtt.MqttError:
             return None
         return max((_answer(reason) for reason in reasons if isinstance(reason, ReasonCode)), default=None)
@@ -161,7 +159,7 @@ class Wire:
     async def unsubscribe(self, topic_filter: str) -> None:
         """Unsubscribe and return after the broker's answer, at the latest after the time-out."""
         with contextlib.suppress(aiomqtt.MqttError):
-            await _heeding_cancellation(self._client.unsubscribe(topic_filter))
+            await heeding_cancellation(self._client.unsubscribe(topic_filter))
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -226,10 +224,8 @@ class Wire:
 
     def _loss(self, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> ConnectionLostError:
         if flags.is_disconnect_packet_from_server:
-            server = getattr(properties, "ServerReference", None)
-            if (foreign := self._foreign_code) is not None:
-                return farewell(self._options, foreign, _name_of_reason(foreign), server)
-            return farewell(self._options, reason.value, str(reason).lower(), server)
+            said = self._reason(Answer(reason.value, str(reason).lower()))
+            return farewell(self._options, *said, getattr(properties, "ServerReference", None))
         return garble(self._options) if reason.value == _PROTOCOL_ERROR else break_off(self._options)
 
     def _came_in(self, _paho: Paho, _userdata: Any, message: MQTTMessage) -> None:
@@ -245,15 +241,17 @@ class Wire:
         )
 
     def _handle_with_any_reason(self) -> Any:
-        self._foreign_code = None
         if self._protocol == "5":
             packet = self._paho._in_packet  # noqa: SLF001 - there is no public way to it
-            self._foreign_code = _replace_foreign_reason(packet["command"] >> 4, packet["packet"])
+            self._foreign_code = replace_foreign(packet["command"] >> 4, packet["packet"])
         return self._handle_packet()
 
     def _published(self, _paho: Paho, _userdata: Any, mid: int, reason: ReasonCode, _properties: Properties) -> None:
-        foreign = self._foreign_code
-        self._tell_acknowledged(mid, _answer(reason) if foreign is None else Answer(foreign, _name_of_reason(foreign)))
+        self._tell_acknowledged(mid, self._reason(_answer(reason)))
+
+    def _reason(self, answer: Answer) -> Answer:
+        code = self._foreign_code
+        return answer if code is None else Answer(code, name_of_foreign(code))
 
     def _socket_opened(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
         # paho connects in a thread, which goes on where the waiting for it was cancelled: such a connection would
@@ -311,8 +309,7 @@ class Wire:
         return b""
 
     def _write_wanted(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
-        # From paho's thread during the connect, where the event loop cannot be touched.
-        self._loop.call_soon_threadsafe(self._watch_for_writing, sock)
+        self._loop.call_soon_threadsafe(self._watch_for_writing, sock)  # as above
 
     def _watch_for_writing(self, sock: Any) -> None:
         # Of one that was closed meanwhile asyncio would complain, of one that was reset uvloop.
@@ -331,21 +328,6 @@ class Wire:
             self._tell_ended(reason)
         else:
             self._end_early()
-
-
-async def _heeding_cancellation(awaited: Awaitable[Result]) -> Result:
-    """Await, and end with CancelledError wherever the task was cancelled meanwhile.
-
-    aiomqtt waits with asyncio.wait_for, which up to Python 3.11 swallows a cancellation that comes in the same moment
-    as what it waits for: the program could not be stopped then.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        return await awaited
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 def _mask_every_frame(websocket: Any) -> None:
@@ -395,29 +377,8 @@ def _limits(properties: Properties | None) -> Limits:
         keepalive=getattr(properties, "ServerKeepAlive", unsaid.keepalive),
         maximum_qos=getattr(properties, "MaximumQoS", unsaid.maximum_qos),
         retains=bool(getattr(properties, "RetainAvailable", unsaid.retains)),
+        wildcards=bool(getattr(properties, "WildcardSubscriptionAvailable", unsaid.wildcards)),
     )
-
-
-def _replace_foreign_reason(kind: int, body: bytearray) -> int | None:
-    """Replace a reason code that paho does not know in such a packet with an unspecified error, and return it."""
-    at = {PacketTypes.PUBACK: 2, PacketTypes.DISCONNECT: 0}.get(kind)
-    if at is None or len(body) <= at:
-        return None
-    code = body[at]
-    try:
-        ReasonCode(kind, identifier=code)
-    except (KeyError, ValueError):
-        body[at] = _REFUSED
-        return code
-    return None
-
-
-def _name_of_reason(code: int) -> str:
-    """Return the name of a reason code, in whatever packet it may be used."""
-    for kind in (PacketTypes.DISCONNECT, PacketTypes.CONNACK, PacketTypes.SUBACK):
-        with contextlib.suppress(KeyError, ValueError):
-            return str(ReasonCode(kind, identifier=code)).lower()
-    return f"reason code 0x{code:02x}"
 
 
 def _answer(reason: ReasonCode) -> Answer:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -64,6 +66,7 @@ CASES = [
     Case("unauthorized", 401, b"", DeniedError, "check the key"),
     Case("a clan not found", 404, b'{"reason":"notFound"}', NotFoundError, "no clan #2PP (any more): check the tag"),
     Case("a player not found", 404, b"", NotFoundError, "no player #2PP", "player"),
+    Case("404 of a web server", 404, b"\n<!doctype html>", BadAnswerError, "HTML page answers with status 404"),
     Case("throttled", 429, b'{"reason":"requestThrottled"}', ThrottledError, "lower api.requests_per_second"),
     Case("maintenance", 503, MAINTENANCE, MaintenanceError, "in maintenance"),
     Case("maintenance as a page", 503, b"<h1>Maintenance break</h1>", MaintenanceError, "in maintenance"),
@@ -110,7 +113,8 @@ async def test_every_answer_but_a_good_one_is_a_typed_error_that_says_what_to_do
     assert type(error) is case.error
     assert case.says in str(error)
     assert error.status == case.status
-    assert error.max_age == (0 if case.error is ThrottledError else 600)
+    of_the_api = case.error is PrivateWarLogError or (case.error is NotFoundError and case.body)
+    assert error.max_age == (600 if of_the_api else 0)
 
 
 async def test_an_html_page_is_no_answer_whatever_it_holds(serve: Serve) -> None:
@@ -152,6 +156,30 @@ async def test_a_token_that_the_server_shows_back_is_in_no_message(serve: Serve,
     async with client(await serve(echo)) as api:
         await failure(api)
         assert SECRET not in repr(api) + repr(vars(api))
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "Bearer %s",
+        "x" * 190 + " %s",  # quoted only in part
+        "token=%s&other=1",
+        '{"Authorization": "Bearer %s"}',
+    ],
+)
+async def test_every_known_token_that_the_server_sends_back_is_redacted(serve: Serve, echo: str) -> None:
+    tokens = ["first-token-of-a-test", "another/token+of-a-test="]
+
+    async def answer(_: web.Request) -> web.Response:
+        message = " ".join([echo % tokens[0], quote(tokens[1], safe=""), base64.b64encode(b"me:").decode(), tokens[1]])
+        return web.json_response({"message": message}, status=400)
+
+    secrets = [SecretStr(token) for token in tokens]
+    async with ClashClient(secrets, base_url=await serve(answer), requests_per_second=1000, attempts=1) as api:
+        error = await failure(api)
+    assert "***" in str(error)
+    for token in tokens:
+        assert token[:8] not in str(error)
 
 
 async def test_the_token_that_is_denied_is_told_by_its_number(serve: Serve) -> None:
@@ -247,8 +275,9 @@ async def test_a_server_that_does_not_speak_tls_is_unreachable(serve: Serve) -> 
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n<html>", CutOffError),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nnot packed", CutOffError),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", BadAnswerError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", BadAnswerError),
     ],
-    ids=["nothing", "half a head", "half a body", "half a chunk", "half a page", "not packed", "not HTTP"],
+    ids=["nothing", "half a head", "half a body", "half a chunk", "half a page", "not packed", "not HTTP", "lengths"],
 )
 async def test_a_broken_answer_is_a_typed_error(serve_raw: ServeRaw, answer: bytes, expected: type[ClashError]) -> None:
     async with client(await serve_raw(answer)) as api:
@@ -258,3 +287,32 @@ async def test_a_broken_answer_is_a_typed_error(serve_raw: ServeRaw, answer: byt
 async def test_an_answer_that_ends_with_the_connection_is_good(serve_raw: ServeRaw) -> None:
     async with client(await serve_raw(b'HTTP/1.1 200 OK\r\n\r\n{"tag": "#2PP"}')) as api:
         assert (await api.clan("#2PP")).data == {"tag": "#2PP"}
+
+
+async def test_response_with_long_headers_is_accepted(serve_raw: ServeRaw) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Trace: %b\r\nContent-Length: 2\r\n\r\n{}" % (b"a" * 60_000)
+    async with client(await serve_raw(head)) as api:
+        assert (await api.clan("#2PP")).data == {}
+
+
+async def test_response_with_a_header_that_is_too_long_is_named_so(serve_raw: ServeRaw) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-Trace: %b\r\nContent-Length: 2\r\n\r\n{}" % (b"a" * 70_000)
+    async with client(await serve_raw(head)) as api:
+        error = await failure(api)
+    assert type(error) is BadAnswerError
+    assert "is not valid HTTP (Got more than 65536 bytes" in str(error)
+
+
+async def test_response_with_repeated_content_length_is_named_so(serve_raw: ServeRaw) -> None:
+    async with client(await serve_raw(b"HTTP/1.1 200 OK\r\n" + b"Content-Length: 2\r\n" * 2 + b"\r\n{}")) as api:
+        error = await failure(api)
+    assert type(error) is BadAnswerError
+    assert "Content-Length" in str(error)
+    assert "any proxy in between" in str(error)
+
+
+async def test_byte_order_mark_before_the_json_is_ignored(serve_raw: ServeRaw) -> None:
+    async with client(await serve_raw(b'HTTP/1.1 200 OK\r\n\r\n\xef\xbb\xbf{"tag": "#2PP"}')) as api:
+        answer = await api.clan("#2PP")
+    assert answer.data == {"tag": "#2PP"}
+    assert answer.body.startswith(b"{")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.clash.headers import parse_max_age, parse_retry_after
+from coc2mqtt.clash.headers import parse_max_age, parse_retry_after, remaining_life
 
 NOON = 1_792_065_600.0  # Thu, 15 Oct 2026 12:00:00 GMT
 
@@ -40,6 +40,25 @@ def test_max_age_is_what_the_server_says_or_nothing(header: str, seconds: float)
 @given(st.text())
 def test_max_age_of_any_text_is_a_number_of_seconds(header: str) -> None:
     assert 0 <= parse_max_age(header) < 1e9
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "age", "seconds"),
+    [
+        ("max-age=120", "", 120.0),
+        ("max-age=120", "50", 70.0),
+        ("max-age=120", " 120 ", 0.0),
+        ("max-age=120", "9999", 0.0),
+        ("max-age=120", "-5", 120.0),
+        ("max-age=120", "old", 120.0),
+        ("max-age=86400", "", 900.0),
+        ("max-age=31536000", "86400", 900.0),
+        ("max-age=999999999", "", 900.0),
+        ("no-store, max-age=60", "", 0.0),
+    ],
+)
+def test_remaining_life_is_max_age_less_age_and_bounded(cache_control: str, age: str, seconds: float) -> None:
+    assert remaining_life(cache_control, age) == seconds
 
 
 @pytest.mark.parametrize(

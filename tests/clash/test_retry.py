@@ -182,12 +182,25 @@ async def test_when_every_token_is_throttled_the_error_says_so(serve: Serve) -> 
 
 
 async def test_a_request_can_be_cancelled_between_two_attempts(serve: Serve) -> None:
-    script = Script((429, b"", {"Retry-After": "60"}), GOOD)
+    script = Script((429, b"", {"Retry-After": "5"}), GOOD)
     async with client(await serve(script)) as api:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await api.clan("#2PP")
     assert len(script.moments) == 1
+
+
+@pytest.mark.looptime
+async def test_token_throttled_for_long_fails_the_request_at_once(serve: Serve) -> None:
+    script = Script((429, b"", {"Retry-After": "3600"}), GOOD)
+    async with client(await serve(script)) as api:
+        start = asyncio.get_running_loop().time()
+        with pytest.raises(ThrottledError):
+            await api.clan("#2PP")
+        assert asyncio.get_running_loop().time() - start < 1
+        assert (await api.clan("#2PP")).data == {}
+        assert 119 < asyncio.get_running_loop().time() - start < 125, "a nonsensical header costs two minutes at most"
+    assert len(script.moments) == 2
 
 
 @pytest.fixture

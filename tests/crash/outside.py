@@ -190,6 +190,9 @@ class Line:
             while self._early:
                 self._incoming.put_nowait(self._early.popleft())
 
+    def tap(self, take: Callable[[Message], bool]) -> None:
+        """Show nothing: no other client publishes here."""
+
     async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
         for topic, payload in retained(self._broker.published).items():
             if topic_matches_sub(topic_filter, topic):

@@ -64,6 +64,11 @@ async def test_good_answers_are_the_worlds_bodies_with_the_recorded_headers(worl
         assert response.headers["Cache-Control"] == "max-age=60"
 
 
+async def test_locations_are_served_for_clients_that_test_their_connection(client: Client) -> None:
+    response = await client.get("/locations")
+    assert (response.status, (await response.json())["items"]) == (200, [])
+
+
 async def test_a_change_shows_in_the_next_answer(world: World, client: Client) -> None:
     clan, player = world.clan_tags[0], world.player_tags[0]
     world.declare_war(clan)

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from coc2mqtt.events.api_monitor import ApiMonitor
+from coc2mqtt.events.api_state import ApiState, ApiStatus
 from coc2mqtt.events.poller import PollContext, Poller
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.resource import Kind
@@ -27,7 +28,8 @@ def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: 
     tag = tag or (bench.player if kind is Kind.PLAYER else bench.clan)
     store = store or bench.store
     monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None, resources=lambda: 2)
-    context = PollContext(bench.api, store, monitor, bench.clock)
+    monitor._state = ApiState(ApiStatus.OK, bench.clock.now)  # as it is loaded from the run before
+    context = PollContext(bench.api, store, monitor, bench.clock, bench.clock)
     return POLLERS[kind](context, tag, interval=60)
 
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from coc2mqtt.demo import PROBE_TAG, faults
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.engine import Engine
-from coc2mqtt.events.resource import API, Kind
+from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import Watch
 from tests.events.polling import answering
 
@@ -133,12 +133,12 @@ async def test_failing_resource_while_the_probe_answers_leaves_api_ok(
         for path in (bench.clan, bench.player):
             bench.server.faults.add(fault, path=path)
         probes = bench.server.requests[PROBE]
-        await until(
-            lambda: (
-                seen.add(engine.api_status)  # type: ignore[func-returns-value]
-                or (bench.server.requests[PROBE] > probes + 10 and engine.figures.errors.total() >= 6)
-            )
-        )
+
+        def is_tried() -> bool:
+            seen.add(engine.api_status)
+            return bench.server.requests[PROBE] > probes + 10 and engine.figures.errors.total() >= 6
+
+        await until(is_tried)
     assert seen == {ApiStatus.OK}
     assert events_of_the_api(bench) == []
 
@@ -154,12 +154,12 @@ async def test_failing_probe_while_a_watch_answers_leaves_api_ok(
         await until(lambda: engine.api_status is ApiStatus.OK and engine.figures.polls >= 3)
         bench.server.faults.add(fault, path=PROBE)
         probes = bench.server.requests[PROBE]
-        await until(
-            lambda: (
-                seen.add(engine.api_status)  # type: ignore[func-returns-value]
-                or bench.server.requests[PROBE] > probes + 10
-            )
-        )
+
+        def is_tried() -> bool:
+            seen.add(engine.api_status)
+            return bench.server.requests[PROBE] > probes + 10
+
+        await until(is_tried)
     assert seen == {ApiStatus.OK}
     assert events_of_the_api(bench) == []
 
@@ -213,3 +213,15 @@ async def test_reason_of_an_outage_that_changes_is_kept_current(bench: Bench, un
         await until(lambda: "HTML page" in (engine.api_message or ""))
         assert engine.api_status is ApiStatus.UNREACHABLE
     assert events_of_the_api(bench) == ["poll_error"]
+
+
+async def test_watches_that_failed_are_polled_at_once_when_the_api_is_back(bench: Bench, until: Until) -> None:
+    engine = engine_of(bench, interval=LONG)
+    bench.server.faults.add(faults.html_page(200))
+    async with running(engine):
+        await until(lambda: engine.api_status is ApiStatus.UNREACHABLE and engine.figures.errors.total() >= 5)
+        bench.server.faults.clear()
+        await until(lambda: bench.believed(Resource(Kind.CLAN, bench.clan)))
+        await until(lambda: bench.believed(Resource(Kind.PLAYER, bench.player)))
+    told = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
+    assert [(event.event_type.value, event.tag) for event in told] == [("poll_error", "api"), ("api_restored", "api")]

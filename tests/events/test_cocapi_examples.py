@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
-from typing import TYPE_CHECKING
+import re
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -23,8 +29,7 @@ from coc2mqtt.events.resource import API, Kind
 from tests.events.dict_clients import WorldClient, http_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from coc2mqtt.clash import ClashClient
     from tests.events.conftest import Bench, Until
@@ -222,6 +227,31 @@ async def test_each_event_is_the_same_with_either_client(bench: Bench) -> None:
         ]
         types |= {event.event_type.value for event in ours}
     assert types >= {"member_joined", "member_donations", "war_new", "war_attack_new", "hero_upgraded", "member_left"}
+
+
+async def test_examples_of_the_page_about_switching_run(
+    bench: Bench, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "coming-from-cocapi.md"
+    first, second = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    client = WorldClient(bench.world)
+
+    @asynccontextmanager
+    async def opened(_: str, *, config: object) -> AsyncIterator[WorldClient]:
+        assert config == {"enable_caching": False}
+        yield client
+
+    monkeypatch.setitem(sys.modules, "cocapi", SimpleNamespace(ApiConfig=dict, CocApi=opened))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(first.replace("asyncio.run(main())", ""), names)  # noqa: S102 - that is what the page shows
+    running = asyncio.create_task(names["main"]())
+    await until(lambda: {("clan", "#2PP"), ("war", "#2PP")} <= set(client.asked))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await asyncio.to_thread(PollingState().load, tmp_path / "state.json")
+    compile(second, page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 async def test_poll_error_of_a_dict_client_is_reported_once_and_ends(bench: Bench) -> None:

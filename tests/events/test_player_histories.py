@@ -6,7 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events import Event, EventType
@@ -14,6 +14,7 @@ from coc2mqtt.events.player import compare_player, complete_player
 from coc2mqtt.events.resource import Kind
 from tests.events.builders import player
 from tests.events.replay import Replay
+from tests.fuzz.examples import fuzzed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,7 +184,7 @@ def seen_of(old: Json, new: Json) -> tuple[Json, Json]:
     return before, after
 
 
-@settings(max_examples=300, deadline=None)
+@fuzzed(short=60, long=3000)
 @given(old=players, answer=players)
 def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, answer: Json) -> None:
     new = complete_player(old, answer)
@@ -193,7 +194,7 @@ def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, answer: Js
     assert events == compare_player(copy.deepcopy(old), copy.deepcopy(new), at=1.0), "comparing is deterministic"
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(short=40, long=2000)
 @given(old=players, answer=players)
 def test_what_is_believed_never_loses_a_level(old: Json, answer: Json) -> None:
     before, after, shown = facts(old), facts(complete_player(old, answer)), facts(answer)
@@ -207,7 +208,7 @@ def test_what_is_believed_never_loses_a_level(old: Json, answer: Json) -> None:
         assert after[field] == max(before[field], shown[field])
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(short=40, long=2000)
 @given(old=players, data=st.data())
 def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> None:
     mixed = {
@@ -217,7 +218,7 @@ def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> 
     assert compare_player(old, complete_player(old, mixed), at=1.0) == []
 
 
-@settings(max_examples=100, deadline=None)
+@fuzzed(short=20, long=1000)
 @given(first=players, history=st.lists(players, min_size=1, max_size=5))
 def test_over_a_history_with_older_answers_every_level_is_told_once(first: Json, history: list[Json]) -> None:
     replay = Replay(Kind.PLAYER, first["tag"])
@@ -238,7 +239,7 @@ def test_over_a_history_with_older_answers_every_level_is_told_once(first: Json,
                 assert max(told[event_type, name, village]) >= level
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(short=40, long=2000)
 @given(
     old=players, answer=players, fields=st.frozensets(st.sampled_from([*UNIT_FIELDS, *REST, "clan", "name", "labels"]))
 )

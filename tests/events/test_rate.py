@@ -35,6 +35,6 @@ def test_a_clock_that_is_set_back_counts_on() -> None:
 
 def test_a_long_time_leaves_no_more_behind_than_a_minute() -> None:
     rate = Rate(0.0)
-    for second in range(100_000):
+    for second in range(10_000):
         rate.count(float(second))
     assert len(rate._counts) <= 61

@@ -281,6 +281,16 @@ async def test_new_interval_of_a_running_watcher_counts_from_the_next_poll(world
     assert 10 <= len(client.asked) <= 11
 
 
+@pytest.mark.looptime
+async def test_interval_of_zero_polls_once_a_second(world: World) -> None:
+    client = WorldClient(world)
+    watcher = ClanWatcher(client, PollingState(), asyncio.Queue(), [world.clan_tags[0]], interval=0)
+    watcher.start()
+    await asyncio.sleep(9.5)
+    await watcher.stop()
+    assert 9 <= len(client.asked) <= 10
+
+
 async def test_polls_are_marked_for_should_poll(bench: Bench) -> None:
     await poll(*watchers(bench))
     for key in (f"clan:{bench.clan}", f"war:{bench.clan}", f"player:{bench.player}"):

@@ -14,10 +14,24 @@ from hypothesis import HealthCheck, seed, settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Properties that are not tests of odd input alone, in other folders (``make fuzz`` tries them too).
+_FEW, _MANY = 50, 2000
+
 Test = TypeVar("Test", bound="Callable[..., None]")
 
 LONG = os.environ.get("FUZZ") == "long"
 SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().getrandbits(32))
+
+
+def set_defaults() -> None:
+    """Set what hypothesis does where a test does not say it; no limit may depend on how busy the machine is."""
+    settings.register_profile(
+        "coc2mqtt",
+        max_examples=_MANY if LONG else _FEW,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("coc2mqtt")
 
 
 def fuzzed(*, short: int, long: int) -> Callable[[Test], Test]:

@@ -160,7 +160,7 @@ class Polled:
     def __init__(self, api: ClashClient) -> None:
         self.store = Believed()
         monitor = ApiMonitor(self.store, now=NOON.timestamp, changed=lambda _: None)
-        context = PollContext(api, self.store, monitor, NOON.timestamp)
+        context = PollContext(api, self.store, monitor, NOON.timestamp, NOON.timestamp)
         self._poller = ClanPoller(context, CLAN.tag, interval=60)
         self._api = api
 

@@ -6,11 +6,15 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import SqliteJournal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.process
 
 CLAN = Resource(Kind.CLAN, "#2PP")
 # Commits without end, and says each number after it was committed.

@@ -146,6 +146,7 @@ async def test_a_file_found_damaged_at_the_start_is_kept_and_a_new_one_begun(
 
 
 @pytest.mark.parametrize("spoil", [lambda path: truncate(path, 0), lambda path: path.unlink()], ids=["empty", "gone"])
+@pytest.mark.process
 async def test_what_is_beside_a_lost_file_is_kept_and_not_deleted_in_silence(
     path: Path, spoil: Callable[[Path], None]
 ) -> None:
@@ -159,6 +160,7 @@ async def test_what_is_beside_a_lost_file_is_kept_and_not_deleted_in_silence(
     assert log[0]["found"] == f"it is empty, but the {len(wal)} bytes beside it in -wal are not"
 
 
+@pytest.mark.process
 async def test_a_file_that_was_never_closed_is_kept_with_what_is_beside_it(path: Path) -> None:
     await kill_with_journal(path)
     spoil_header(path)
@@ -259,6 +261,7 @@ async def test_a_journal_of_any_name_is_known_by_its_pages(tmp_path: Path) -> No
         assert await is_new(journal)
 
 
+@pytest.mark.process
 async def test_of_two_that_find_the_same_damage_one_begins_anew_and_takes_nothing_from_the_other(path: Path) -> None:
     await begin_journal(path)
     spoil_header(path)

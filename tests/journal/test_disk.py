@@ -112,6 +112,7 @@ async def test_what_is_written_ahead_is_kept_when_there_is_no_room_to_write_it_b
     await is_whole(path, OLD, stored)
 
 
+@pytest.mark.process
 async def test_a_full_disk_is_told_at_the_start_and_harms_nothing(path: Path, disk: Disk) -> None:
     async with holding(path, "commit") as holder:
         assert await holder.said() == "open"

@@ -20,6 +20,8 @@ from tests.journal.holder import Holder, holding
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.process
+
 CLAN = Resource(Kind.CLAN, "#2PP")
 EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
 

@@ -6,6 +6,8 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import SqliteJournal
@@ -13,6 +15,8 @@ from tests.journal.damaging import beside
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.process
 
 NOW = 1_800_000_000.0
 CLAN = Resource(Kind.CLAN, "#2PP")

@@ -52,7 +52,7 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[int]]]:
 
         async def start(handler: Handler) -> int:
             async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                with closing(writer), suppress(ConnectionResetError, asyncio.IncompleteReadError):
+                with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError):
                     await handler(reader, writer)
 
             server = await stack.enter_async_context(await asyncio.start_server(talk, "127.0.0.1", 0))

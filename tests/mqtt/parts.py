@@ -83,12 +83,12 @@ class JournalInMemory:
 class Parts:
     """A bridge that watches one clan, all of which has been polled, and what it is made of."""
 
-    def __init__(self, *, base: str = "coc", home_assistant: bool = True) -> None:
+    def __init__(self, *, base: str = "coc", home_assistant: bool = True, instance: str = "home") -> None:
         topics = Topics(base)
         self.polled_at: float | None = None
         self.journal = JournalInMemory()
         self.watches = WatchedInMemory([WATCH])
-        discovery = Discovery(topics, instance="home", version="1", prefix="homeassistant")
+        discovery = Discovery(topics, instance=instance, version="1", prefix="homeassistant")
         self.retained = RetainedState(
             self.journal.journal,
             topics,
@@ -102,14 +102,14 @@ class Parts:
             retained=self.retained,
             sweep=Sweep(
                 topics,
-                announcements=Announcements("homeassistant", "home", home_assistant),
+                announcements=Announcements("homeassistant", instance, home_assistant),
                 retained=self.retained,
                 watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
             ),
             delivery=Delivery(self.journal.journal, topics),
             commands=commands(self.watches, journal=self.journal, level=self.level),
             watches=self.watches,
-            rivals=Rivals(topics, instance="home", run_id="1"),
+            rivals=Rivals(topics, instance=instance, run_id="1"),
             info=lambda session: info(session).model_copy(update={"log_level": self.level.name}),
             health=health,
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,

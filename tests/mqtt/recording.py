@@ -50,6 +50,7 @@ class RecordingSession:
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._early: list[Message] = []
         self.kept: list[Message] = []
+        self._taps: list[Callable[[Message], bool]] = []
 
     @property
     def session(self) -> Session:
@@ -90,10 +91,15 @@ class RecordingSession:
             if topic_matches_sub(topic_filter, message.topic):
                 take(message)
 
+    def tap(self, take: Callable[[Message], bool]) -> None:
+        self._taps.append(take)
+
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what came in, each message as soon as its topic is subscribed to."""
         while True:
             message = await self.incoming.get()
+            if any(tap(message) for tap in self._taps):
+                continue
             if any(topic_matches_sub(one, message.topic) for one in self.subscribed):
                 yield message
             else:

@@ -92,6 +92,7 @@ async def test_a_stop_while_the_network_swallows_the_connect_leaves_no_connectio
             assert await loop.sock_recv(late, 100) == b""  # no CONNECT
 
 
+@pytest.mark.process
 async def test_the_will_is_there_after_an_abrupt_death(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     program = textwrap.dedent(f"""

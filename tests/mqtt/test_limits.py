@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,15 @@ from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
     MissingFeatureError,
     PublishDeniedError,
+    SubscribeDeniedError,
     SubscribeTimeoutError,
 )
 from coc2mqtt.mqtt.options import ConnectionOptions, Protocol, RetainedMessage
+from coc2mqtt.mqtt.quarantine import Quarantine, outgoing
 from coc2mqtt.mqtt.session import open_session
 from tests.mqtt.sessions import collect, connected, packet
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
     from tests.conftest import StartMosquitto
@@ -76,7 +78,7 @@ async def test_payload_above_message_size_limit_is_refused_and_the_session_goes_
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(0x8D, "keep alive timeout"), (0xC8, "reason code 0xc8")], ids=["of others", "unknown"]
+    ("code", "reason"), [(0x8D, "reason code 0x8d"), (0xC8, "reason code 0xc8")], ids=["of a DISCONNECT", "unknown"]
 )
 async def test_reason_code_that_no_puback_may_have_refuses_that_message_alone(
     serve: Callable[[Any], Awaitable[int]], code: int, reason: str
@@ -123,3 +125,38 @@ async def test_subscription_without_an_answer_does_not_end_the_session(serve: Ca
             await session.subscribe("a/b")
         await session.publish("a/b", b"")
         assert [message.topic for message in await collect(session, 1)] == ["a/b"]
+
+
+async def test_broker_without_wildcards_is_sent_none(serve: Callable[[Any], Awaitable[int]]) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x05\x00\x00\x02\x28\x00")
+        kind, publish = await packet(reader)
+        assert kind == 0x32
+        writer.write(b"\x40\x02" + publish[5:7])
+        await reader.read()
+
+    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(SubscribeDeniedError, match=r"takes no subscription with a wildcard, such as coc/\+"):
+            await session.subscribe("coc/+")
+        await session.publish("a/b", b"")
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["together", "alone"])
+async def test_many_messages_pass_a_broker_that_receives_one_at_a_time(mosquitto: StartMosquitto, alone: bool) -> None:
+    port = mosquitto("max_inflight_messages 1").port
+    quarantine = Quarantine()
+    if alone:
+        for _ in range(2):
+            quarantine.connected()
+            quarantine.acknowledged(outgoing("coc/0", b"", 1, retain=True, replaces=False))
+            quarantine.lost([outgoing("coc/1", b"", 1, retain=True, replaces=False)], ConnectionLostError("x"))
+            quarantine.judge(survived=True)
+    session = await open_session(replace(OPTIONS, port=port), "5", quarantine=quarantine)
+    receiving = asyncio.create_task(session.receive())
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        for number in range(50):
+            group.create_task(session.publish(f"coc/{number}", b"x", retain=True))
+    receiving.cancel()
+    await asyncio.wait([receiving])
+    session.drop()

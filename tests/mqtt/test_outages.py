@@ -61,6 +61,36 @@ async def test_after_a_long_outage_the_connection_is_back_within_five_seconds_of
     await asyncio.wait([task])
 
 
+async def test_broker_killed_and_restarted_five_times_costs_two_seconds_each(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    sessions: asyncio.Queue[Session] = asyncio.Queue()
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        """Let fifty seconds pass in one."""
+        waits.append(seconds)
+        await asyncio.sleep(seconds / 50)
+
+    async def talk(session: Session) -> None:
+        await session.publish("coc/bridge/state", b"online", retain=True)
+        sessions.put_nowait(session)
+        await asyncio.Event().wait()
+
+    options = replace(OPTIONS, port=broker.port)
+    knock = partial(port_is_open, options.host, options.port)
+    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, knock=knock).run())
+    async with asyncio.timeout(20):
+        await sessions.get()
+        for _ in range(5):
+            waits.clear()
+            # As quickly as a service manager does it: when the bridge looks, the broker is there again.
+            broker.restart()
+            await sessions.get()
+            assert sum(waits) <= 2.0
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_an_outage_whose_reasons_alternate_says_each_of_them_once(
     monkeypatch: pytest.MonkeyPatch, log_lines: Lines
 ) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     MakeSettings = Callable[..., dict[str, Any]]
 
+pytestmark = pytest.mark.process
+
 USER = 10001  # the container's
 
 

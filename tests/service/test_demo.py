@@ -18,6 +18,8 @@ from tests.service.observer import check_payload, observing
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 _LINE = re.compile(r"\d\d:\d\d:\d\d  (coc/\S+) +(.+)")
 # The story's first 36 seconds, told more than twice as fast.
 _SPEED, _SECONDS = "2.25", "17"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.service.bridges import BridgeProcess
 from tests.service.observer import observing
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from tests.conftest import StartMosquitto
 
     MakeSettings = Callable[..., dict[str, Any]]
+
+pytestmark = pytest.mark.process
 
 INFO, STATE = "coc/bridge/info", "coc/bridge/state"
 
@@ -33,19 +37,17 @@ async def test_the_bridge_that_was_replaced_says_so_and_leaves_the_place_to_the_
             while "standing back" not in first.log:  # noqa: ASYNC110 - nothing tells of a line in a file
                 await asyncio.sleep(0.05)
 
-            # The first one has looked at what is retained once, for which it had to connect.
-            def second_is_back() -> bool:
-                return "lost the connection" in second.log and second.log.count("connected to the broker") == 2
-
+            # If the broker does not report the take-over, the first one connects once more and disconnects the second.
             await observer.until(
                 lambda: (
-                    second_is_back()
-                    and observer.retained(STATE) == {"state": "online"}
+                    observer.retained(STATE) == {"state": "online"}
                     and observer.retained(INFO)["run_id"] != of_first
+                    and second.log.rstrip().splitlines()[-1].count("connected to the broker") == 1
                 ),
                 "the second one, undisturbed",
             )
-            assert "'home' has taken over the connection: stop one of the two" in first.log
+            named, unnamed = "'home' has taken over the connection: stop one of the two", "stop it, or give each bridge"
+            assert named in first.log or unnamed in first.log
             assert await second.end() == 0
             await observer.until(lambda: observer.retained(STATE) == {"state": "offline"}, "its goodbye")
             assert await first.end() == 0

@@ -7,6 +7,8 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.service.bridges import PASSWORD, TOKEN
 from tests.service.observer import Observer, Seen, check_payload, observing
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]
+
+pytestmark = pytest.mark.process
 
 
 def bare(tag: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from coc2mqtt.journal import DamagedError, JournalError, WriteFailedError
 from coc2mqtt.supervisor import cause_of
 from tests.journal.damaging import change, names, overwrite
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import World
     from tests.conftest import StartMosquitto
     from tests.service.journals import MakeBridge, MakeSettings
+
+pytestmark = pytest.mark.process
 
 SAID = (
     "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, every watch "

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Begin = Callable[[Mosquitto], BridgeProcess]
 
+pytestmark = pytest.mark.process
+
 READ_ONLY = "its file system is read-only: see what made it so, and make it writable"
 
 

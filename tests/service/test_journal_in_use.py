@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.service.bridges import BridgeProcess
 from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
 from tests.service.observer import observing
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import World
     from tests.conftest import StartMosquitto
     from tests.service.journals import MakeBridge, MakeSettings
+
+pytestmark = pytest.mark.process
 
 
 async def test_a_second_bridge_with_the_same_journal_ends_at_once_and_the_first_goes_on(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     MakeSettings = Callable[..., dict[str, Any]]
     InAHang = Callable[[Mosquitto], AbstractAsyncContextManager[tuple[Observer, BridgeProcess]]]
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def in_a_hang(server: DemoServer, world: World, bridge: MakeBridge, settings: MakeSettings) -> InAHang:

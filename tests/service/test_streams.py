@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     MakeSettings = Callable[..., dict[str, Any]]
 
+pytestmark = pytest.mark.process
+
 _SMALLEST_PIPE = 4096
 
 
@@ -38,7 +40,7 @@ async def running(
     try:
         yield process
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:
@@ -56,7 +58,7 @@ def talkative(settings: MakeSettings, world: World) -> dict[str, Any]:
 async def polled(server: DemoServer, process: asyncio.subprocess.Process, times: int) -> None:
     """Wait until the bridge has polled so many times more."""
     before = server.requests.total()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while server.requests.total() < before + times:
             assert process.returncode is None
             await asyncio.sleep(0.02)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from coc2mqtt.event_loop import LOOP_VARIABLE
 from tests.brokers import find_program
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,7 @@ def test_bridge_under_load_loses_reorders_and_invents_nothing(options: tuple[str
     done = subprocess.run(
         [sys.executable, "-m", "tests.soak", "--seconds", "12", *options],
         cwd=ROOT,
+        env={**os.environ, LOOP_VARIABLE: "uvloop"},
         capture_output=True,
         text=True,
         timeout=240,

@@ -1,0 +1,49 @@
+"""What was published of a clan or a player over this connection, as checksums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class PublishedState:
+    """Checksums of the states of a clan (with its war) or a player, None for what was not published.
+
+    ``polled_at`` is the poll that was last published (Unix time in seconds), ``found`` whether the API knew the clan or
+    the player when it last answered, None before anything was published. A checksum per facet, and no topic, keeps
+    this small for ten thousand watches.
+    """
+
+    polled_at: float | None = None
+    found: bool | None = None
+    availability: int | None = None
+    badge: int | None = None
+    clan: int | None = None
+    player: int | None = None
+    poll: int | None = None
+    war: int | None = None
+
+    def checksum(self, facet: str) -> int | None:
+        """Return the checksum of what was published of a facet; None also for an unknown facet."""
+        return getattr(self, facet) if facet in _FACETS else None
+
+    def matches(self, facet: str, payload: bytes) -> bool:
+        """Return whether a facet was published like that."""
+        return self.checksum(facet) == hash(payload)
+
+    def note(self, facet: str, payload: bytes) -> None:
+        """Take note of what is published."""
+        setattr(self, facet, hash(payload))
+
+    def forget(self, facet: str) -> None:
+        """Forget what was published of a facet."""
+        if facet in _FACETS:
+            setattr(self, facet, None)
+
+    def forget_all(self) -> None:
+        """Forget what was published of every facet."""
+        for facet in _FACETS:
+            setattr(self, facet, None)
+
+
+_FACETS = frozenset({"availability", "badge", "clan", "player", "poll", "war"})
