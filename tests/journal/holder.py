@@ -66,7 +66,7 @@ class Holder:
 
     async def said(self) -> str:
         assert self._process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             return (await self._process.stdout.readline()).decode().strip()
 
     def release(self) -> None:

@@ -214,7 +214,7 @@ async def test_acknowledging_again_or_what_is_unknown_changes_nothing(begin: Beg
 async def test_waiting_ends_at_once_when_an_event_is_pending(begin: Begin) -> None:
     async with begin() as journal:
         await journal.commit(CLAN, None, [happened(1)])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await journal.wait_pending(0)
 
 
@@ -228,7 +228,7 @@ async def test_waiting_ends_with_the_next_event_after_the_given_one(begin: Begin
         await journal.counts()
         assert not waiting.done()
         await journal.commit(CLAN, None, [happened(2)])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await waiting
 
 
@@ -260,7 +260,7 @@ async def test_no_wake_up_is_lost_between_many_writers_and_a_deliverer(begin: Be
         for number in range(25):
             await journal.commit(CLAN, NEW, [happened(number)])
 
-    async with asyncio.timeout(30), begin() as journal, asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), begin() as journal, asyncio.TaskGroup() as group:
         group.create_task(deliver(journal, 200))
         for _ in range(8):
             group.create_task(write(journal))

@@ -143,7 +143,7 @@ async def test_others_take_their_turns_while_very_much_is_looked_through(path: P
 
 @pytest.mark.parametrize("delay", [0, 0.0001, 0.001])
 async def test_when_it_is_cancelled_the_journal_stays_usable(path: Path, delay: float) -> None:
-    async with SqliteJournal(path) as journal, asyncio.timeout(5):
+    async with SqliteJournal(path) as journal, asyncio.timeout(60):
         await stored(journal, delivered=range(11))
         journal._archive._at_once = 1
         reads = [asyncio.create_task(journal.delivered(since=NOW)) for _ in range(20)]
