@@ -25,6 +25,9 @@ LABELS = st.lists(
     st.sampled_from([{"id": 1, "name": "A"}, {"id": 2, "name": "B"}, {"id": 3, "name": "C"}]), unique_by=str
 )
 
+KNOWN = ("name", "role", "townHallLevel", "donations", "donationsReceived")
+JUNK = [None, 1.5, True, [7]]
+
 members = st.fixed_dictionaries(
     {
         "name": st.sampled_from(["Ann", "Bob", "Cat ★"]),
@@ -174,3 +177,41 @@ def test_a_history_with_short_lists_and_older_answers_is_told_whole(history: lis
     for tag in TAGS:
         assert abs(joined.count(tag) - left.count(tag)) <= 1
         assert (tag in roster) + joined.count(tag) - left.count(tag) in (0, 1)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, whole: list[Json]) -> list[Json]:
+    """The same answers, some of which lack fields, or have something else in their place."""
+    everywhere = set.intersection(*({one["tag"] for one in body["memberList"]} for body in whole))
+    bodies: list[Json] = orjson.loads(orjson.dumps(whole))
+    for body in bodies:
+        regulars = [one for one in body["memberList"] if one["tag"] in everywhere]
+        for place, fields in (
+            (body, ("name", "clanLevel", "clanPoints", "warLeague")),
+            *((one, KNOWN) for one in regulars),
+        ):
+            field = draw(st.sampled_from([None, None, None, *fields]))
+            if field in place:
+                junk = draw(st.sampled_from(JUNK))
+                if junk is None:
+                    del place[field]
+                else:
+                    place[field] = junk
+    return bodies
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), first=clans(), history=st.lists(clans(), min_size=1, max_size=5))
+def test_history_with_malformed_and_missing_fields_is_told_whole(
+    data: st.DataObject, first: Json, history: list[Json]
+) -> None:
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.see(first)
+    *odd, _ = data.draw(spoiled([*history, first]))
+    for answer in odd:
+        replay.see(answer)
+    last = history[-1]
+    for _ in range(3):
+        replay.see(last)
+    if last["memberList"]:
+        assert agreed(told_of(apply(replay.events, first)), told_of(last))

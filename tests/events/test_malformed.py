@@ -253,3 +253,17 @@ def _invalid(text: str, tail: bytes) -> bool:
     except UnicodeDecodeError:
         return True
     return False
+
+
+def test_unit_without_a_village_is_not_taken_for_its_namesake() -> None:
+    home, builder = unit("Baby Dragon", 5), unit("Baby Dragon", 9, "builderBase")
+    nowhere = {key: value for key, value in builder.items() if key != "village"}
+    replay = watching(Kind.PLAYER, player(troops=[home, builder]))
+    assert replay.see(player(troops=[home, {**nowhere, "level": 10}])) == ["troop_upgraded"]
+    assert replay.events[-1].metadata["village"] == "builderBase", "the other one is listed as well"
+    lost = {key: value for key, value in home.items() if key != "village"}
+    assert replay.see(player(troops=[{**lost, "level": 6}, nowhere])) == [], "nothing tells which is which"
+    assert replay.see(player(troops=[{**home, "level": 6}, {**builder, "level": 10}])) == ["troop_upgraded"]
+    replay = watching(Kind.PLAYER, player(troops=[home]))
+    assert replay.see(player(troops=[home, nowhere])) == [], "a namesake that nobody knows"
+    assert replay.see(player(troops=[home, builder])) == ["troop_upgraded"]
