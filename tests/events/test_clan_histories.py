@@ -200,7 +200,7 @@ def spoiled(draw: st.DrawFn, whole: list[Json]) -> list[Json]:
     return bodies
 
 
-@settings(max_examples=100, deadline=None)
+@fuzzed(short=30, long=2000)
 @given(data=st.data(), first=clans(), history=st.lists(clans(), min_size=1, max_size=5))
 def test_history_with_malformed_and_missing_fields_is_told_whole(
     data: st.DataObject, first: Json, history: list[Json]

@@ -224,7 +224,7 @@ def test_over_a_history_with_older_answers_every_level_is_told_once(first: Json,
     check_levels(first, history, history)
 
 
-@settings(max_examples=100, deadline=None)
+@fuzzed(short=30, long=2000)
 @given(first=players, history=st.lists(players, min_size=1, max_size=5), data=st.data())
 def test_history_with_malformed_and_missing_fields_tells_every_level_once(
     first: Json, history: list[Json], data: st.DataObject
