@@ -14,7 +14,7 @@ from coc2mqtt.clash.errors import (
     PrivateWarLogError,
 )
 from coc2mqtt.events.api_state import ApiStatus
-from coc2mqtt.events.poller import Polled
+from coc2mqtt.events.poll_context import Polled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

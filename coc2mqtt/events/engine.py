@@ -17,7 +17,7 @@ from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.poller import PollContext, log_bug
+from coc2mqtt.events.poll_context import PollContext, log_bug
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.rate import Rate
 from coc2mqtt.events.resource import API, Kind, Resource
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.containment import Contain
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.poller import Polled, Poller
+    from coc2mqtt.events.poll_context import Polled
+    from coc2mqtt.events.poller import Poller
     from coc2mqtt.events.store import Store
     from coc2mqtt.events.watch import Watch
 

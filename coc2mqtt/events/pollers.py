@@ -13,7 +13,7 @@ from coc2mqtt.events.comparison import Comparison
 from coc2mqtt.events.doubt import Doubt, Look
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.player import align_player, compare_player, complete_player, is_lasting_of_player, player_goes_back
-from coc2mqtt.events.poller import PollContext, Poller
+from coc2mqtt.events.poller import Poller
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.season import season_ended_between
 from coc2mqtt.events.shapes import check_clan, check_player
@@ -21,6 +21,7 @@ from coc2mqtt.events.shapes import check_clan, check_player
 if TYPE_CHECKING:
     from coc2mqtt.clash.answer import Answer
     from coc2mqtt.events.malformed import MalformedField
+    from coc2mqtt.events.poll_context import PollContext
     from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]

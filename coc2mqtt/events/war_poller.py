@@ -16,7 +16,8 @@ from coc2mqtt.clash.errors import (
 from coc2mqtt.clash.tags import InvalidTagError
 from coc2mqtt.events.comparison import Comparison
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.poller import LONGEST_BACKOFF, PollContext, Polled, Poller
+from coc2mqtt.events.poll_context import PollContext, Polled
+from coc2mqtt.events.poller import LONGEST_BACKOFF, Poller
 from coc2mqtt.events.resource import Kind, Snapshot
 from coc2mqtt.events.shapes import check_depth, check_war, check_war_log
 from coc2mqtt.events.war import completed_war, next_look, war_id, war_sides

@@ -16,7 +16,7 @@ from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.library_client import LibraryClient, library_tags
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import API
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.clash.errors import ClashError
     from coc2mqtt.events.dict_client import DictClient
-    from coc2mqtt.events.poller import Polled, Poller
+    from coc2mqtt.events.poll_context import Polled
+    from coc2mqtt.events.poller import Poller
     from coc2mqtt.events.polling_state import PollingState
     from coc2mqtt.events.resource import Resource
 

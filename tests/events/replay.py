@@ -10,7 +10,7 @@ import orjson
 
 from coc2mqtt.clash import Answer, ClashClient, NotFoundError
 from coc2mqtt.events import PollingState
-from coc2mqtt.events.poller import PollContext, Poller
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import Kind, Resource
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash import ClashError
     from coc2mqtt.events import Event
-    from coc2mqtt.events.poller import Polled
+    from coc2mqtt.events.poll_context import Polled
+    from coc2mqtt.events.poller import Poller
 
 Json = dict[str, Any]
 POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}

@@ -8,7 +8,7 @@ import pytest
 
 from coc2mqtt.demo import faults
 from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller
 
 if TYPE_CHECKING:

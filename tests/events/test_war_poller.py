@@ -19,7 +19,7 @@ from coc2mqtt.clash import (
     ServerError,
 )
 from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.war_poller import WarPoller
 from tests.events.builders import CLAN_TAG, OPPONENT_TAG, attack, no_war, war

@@ -11,7 +11,7 @@ import orjson
 
 from coc2mqtt.clash import Answer, ClashClient, ClashError
 from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.polling_state import PollingState
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource, Snapshot

@@ -18,7 +18,7 @@ from coc2mqtt.clash import ClashClient
 from coc2mqtt.clash.pace import Pace
 from coc2mqtt.event_loop import loop_factory
 from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller
 from coc2mqtt.events.resource import Kind, Resource
 from tests.fuzz.believer import Believed, check_event, check_states
