@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError, NotFoundError
+from coc2mqtt.clients import api_client, connection_options
 from coc2mqtt.configuration import ConfigurationError, require_token
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.connection import probe
 from coc2mqtt.mqtt.errors import MqttError
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.service import api_client, connection_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -35,20 +35,21 @@ async def run_demo(
 ) -> None:
     """Run until ``stop`` is set, or for ``seconds``; ``say`` is called with each line for the user.
 
-    When ``say`` returns False nobody reads the lines, and the demo stops.
+    When ``say`` returns False or raises typer.Exit, the demo stops; the latter is raised in the end.
 
     The journal is in ``folder``. The broker listens on ``port`` of the loopback interface, or on a free port if that
     one is taken. Raises what the bridge raises.
     """
-    failed: list[typer.Exit] = []
+    failures: list[typer.Exit] = []
 
     def tell(line: str) -> None:
-        # Called from within the bridge, which would take an exception for a bug of its own.
+        # Nothing is raised into the bridge, which is not to blame.
         try:
-            if not say(line):
-                stop.set()
-        except typer.Exit as error:
-            failed.append(error)
+            heard = say(line)
+        except typer.Exit as failure:
+            failures.append(failure)
+            heard = False
+        if not heard:
             stop.set()
 
     world = World(seed=seed)
@@ -69,8 +70,8 @@ async def run_demo(
         except BaseExceptionGroup as errors:
             # What ends the bridge ends the demo, and is told as the bridge's own.
             raise errors.exceptions[0] from None
-    if failed:
-        raise failed[0]
+    if failures:
+        raise failures[0]
 
 
 def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSettings:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Never
 import orjson
 from pydantic import ValidationError
 
+from coc2mqtt.clients import connection_options
 from coc2mqtt.mqtt.connection import Connection, Session
 from coc2mqtt.mqtt.errors import MqttError
 from coc2mqtt.mqtt.payloads import HealthPayload
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.service import connection_options
 
 if TYPE_CHECKING:
     from coc2mqtt.settings import Settings

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.engine import EngineFigures
 from coc2mqtt.mqtt.delivery import DeliveryFigures
 from coc2mqtt.mqtt.events import last_event
@@ -67,9 +68,9 @@ class Health:
     """Collects the figures of all parts and says what is wrong with the bridge itself.
 
     A maintenance of the API is not a problem; an API that stays unreachable or denies access is one after three
-    minutes. ``redact`` takes secrets out of a text. ``started_at`` is when the program began (Unix time in seconds, as
-    ``clock`` gives it), ``uptime`` seconds from anywhere, by which silence is measured: a clock that is set is no
-    trouble of the bridge's.
+    minutes. ``redact`` takes secrets out of a text. ``uptime`` gives seconds from anywhere, by which all durations are
+    measured: a clock that is set is no trouble of the bridge's. ``started_at`` is when the program began, as ``uptime``
+    gives it; ``clock`` gives Unix time.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Health:
         started_at: float,
         redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
-        uptime: Callable[[], float] = time.monotonic,
+        uptime: Callable[[], float] = uptime,
     ) -> None:
         self._journal = journal
         self._engine = engine
@@ -100,22 +101,24 @@ class Health:
         self._guard = guard
         self._redact = redact
         self._clock = clock
+        self._uptime = uptime
+        self._queue_age = _QueueAge()
         self._started_at = started_at
         self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
         self._polls, self._connected, self._oldest, self._denied, self._api = (_Unchanged(uptime) for _ in range(5))
 
     async def payload(self) -> HealthPayload:
         """Return how the bridge is doing now."""
-        now = self._clock()
+        now, uptime = self._clock(), self._uptime()
         counts = await self._journal.counts()
         engine, status, delivery = self._engine, self._connection.status, self._delivery.figures
         last = self._last_event()  # first: it can be a problem itself
         problems = self._problems(counts)
-        last_poll = engine.figures.last_poll
+        last_poll = engine.figures.last_poll_uptime
         return HealthPayload(
             healthy=not problems,
             problems=problems,
-            uptime_seconds=round(now - self._started_at, 1),
+            uptime_seconds=round(uptime - self._started_at, 1),
             connected_since=iso_time(status.since) if status.connected else None,
             reconnects=status.reconnects,
             api_status=None if engine.api_status is None else engine.api_status.value,
@@ -123,7 +126,8 @@ class Health:
             polls_changed=engine.figures.changed,
             polls_per_second=round(engine.polls_per_second, 3),
             errors=dict(sorted(engine.figures.errors.items())),
-            last_poll_age_seconds=None if last_poll is None else round(now - last_poll, 1),
+            malformed_fields=dict(sorted(engine.malformed.items())),
+            last_poll_age_seconds=None if last_poll is None else round(uptime - last_poll, 1),
             overdue=engine.overdue,
             overdue_seconds=round(engine.overdue_seconds, 1),
             load=round(engine.load, 3),
@@ -139,7 +143,7 @@ class Health:
             restored=self._guard.restored,
             requests_dropped=self._requests.dropped,
             queue=counts.pending,
-            queue_age_seconds=None if counts.oldest_pending is None else round(now - counts.oldest_pending, 1),
+            queue_age_seconds=self._queue_age.seconds(counts.oldest_pending, now=now, uptime=uptime),
             dropped=counts.dropped,
             events_skipped=delivery.skipped,
             internal_errors=self._internal_errors.count,
@@ -244,6 +248,25 @@ class Health:
         if denied and quiet < _REFUSED:
             return f"the broker refuses events, {denied} so far, which are not sent again: see the log for the topics"
         return None
+
+
+class _QueueAge:
+    """How long the oldest pending event has been waiting, whatever happens to the wall clock meanwhile."""
+
+    def __init__(self) -> None:
+        self._oldest: float | None = None
+        self._since = 0.0
+        # When the queue was last found empty: what waits now was stored later.
+        self._empty_at = -math.inf
+
+    def seconds(self, oldest: float | None, *, now: float, uptime: float) -> float | None:
+        """Return the age; ``oldest`` is the event's timestamp, ``now`` Unix time, None if nothing waits."""
+        if oldest is None:
+            self._empty_at = uptime
+        elif oldest != self._oldest:
+            self._since = max(uptime - max(0.0, now - oldest), self._empty_at)
+        self._oldest = oldest
+        return None if oldest is None else round(uptime - self._since, 1)
 
 
 class _Unchanged:

@@ -34,7 +34,7 @@ _REST = r"[A-Za-z0-9._~+/=%-]*"
 # The credentials of a request, whosever they are, and the user part of a URL.
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/-]{16,}=*")
 _BASIC = re.compile(r"(?i)(authorization\W{1,6}basic\s+)[A-Za-z0-9+/_-]{4,}=*")
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s\"'@]*:[^/?#\s\"'@]*(?=@)")
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s\"'@:]*:[^/?#\s\"']*(?=@)")
 # Where a short secret is replaced: behind a name for one, and in front of a host.
 _NAMED = r"(?i:pass(?:word|wd|phrase)?|pwd|token|secret|credentials?)[\"']?\s*[:=]\s*[\"']?"
 

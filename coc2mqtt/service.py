@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.clash.client import ClashClient
+from coc2mqtt.clients import api_client, connection_options
 from coc2mqtt.containment import keep_running
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health, Totals
@@ -23,10 +24,10 @@ from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.errors import DamagedError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.logs import LogLevel
-from coc2mqtt.mqtt.bridge import OFFLINE, Bridge, HomeAssistantTopics
+from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.commands import Commands
-from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage, Session, TlsOptions
+from coc2mqtt.mqtt.connection import Connection, Session
 from coc2mqtt.mqtt.delivery import Delivery
 from coc2mqtt.mqtt.discovery import Discovery
 from coc2mqtt.mqtt.errors import MqttError
@@ -44,6 +45,7 @@ from coc2mqtt.watch_list import WatchList
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.events.resource import Resource
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.journal.protocol import Journal
@@ -58,49 +60,6 @@ _PRUNE_INTERVAL = 3600.0
 _DRAIN = 2.0
 # What ends the bridge with a sentence of its own, or is handled where it happens: none of it is a bug.
 _EXPECTED = (JournalError, EmbeddedBrokerError, MqttError)
-
-
-def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
-    """Return how the broker is reached: the configured one, or the embedded one on its port.
-
-    Warns, once for each call, of TLS that protects nothing, and of a password that seems to be quoted.
-    """
-    mqtt = settings.mqtt
-    will = RetainedMessage(Topics(mqtt.base_topic).bridge("state"), OFFLINE)
-    client_id = f"coc2mqtt-{settings.instance}"
-    if mqtt.host is None:
-        # The embedded broker speaks 3.1.1 alone and would let a version 5 connect wait.
-        port = mqtt.port if embedded_port is None else embedded_port
-        return ConnectionOptions("127.0.0.1", port, client_id, protocol="3.1.1", keepalive=mqtt.keepalive, will=will)
-    tls = mqtt.tls
-    if tls.enabled and not tls.verify:
-        _log.warning(
-            "the broker's certificate is not verified, so whoever is in between can pose as the broker and read the"
-            " password: set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
-        )
-    if mqtt.password_looks_quoted:
-        _log.warning(
-            "mqtt.password has quotes or blanks around it", hint="remove them if they are not part of the password"
-        )
-    return ConnectionOptions(
-        mqtt.host,
-        mqtt.port,
-        client_id,
-        username=mqtt.username,
-        password=mqtt.password,
-        protocol=mqtt.protocol,
-        transport=mqtt.transport,
-        path=mqtt.path,
-        keepalive=mqtt.keepalive,
-        tls=TlsOptions(**tls.model_dump(exclude={"enabled"})) if tls.enabled else None,
-        will=will,
-    )
-
-
-def api_client(settings: Settings) -> ClashClient:
-    """Return the client of the API, not yet open."""
-    api = settings.api
-    return ClashClient(api.tokens, base_url=str(api.base_url), requests_per_second=api.requests_per_second)
 
 
 class Service:
@@ -127,6 +86,7 @@ class Service:
         self._loaded = loaded
         self._any_port = any_port
         self._started_at = time.time()
+        self._started_uptime = uptime()
         self._run_id = uuid.uuid4().hex
         self._errors = InternalErrors(expected=_EXPECTED)
         self._totals = Totals()
@@ -146,12 +106,14 @@ class Service:
                 port = (await stack.enter_async_context(broker)).port
                 _log.info("no mqtt.host is set: the embedded broker serves this machine alone", port=port)
                 self._listening(port)
+            api_client(self._settings)  # raises for settings that no client can have, which rebuilding cannot help
             stack.enter_context(self._errors.of_callbacks())
             await supervise(partial(self._run_once, journal, port, stop), stop, self._errors)
 
     async def _run_once(self, journal: SqliteJournal, port: int | None, stop: asyncio.Event) -> None:
         while True:
             try:
+                await journal.ensure_open()
                 async with api_client(self._settings) as api:
                     await self._run_with(journal, api, port, stop)
             except DamagedError as error:
@@ -168,6 +130,7 @@ class Service:
             journal=journal,
             api=api,
             started_at=self._started_at,
+            started_uptime=self._started_uptime,
             run_id=self._run_id,
             published=self._published,
             embedded_port=embedded_port,
@@ -220,6 +183,7 @@ class _Parts:
         journal: Journal,
         api: ClashClient,
         started_at: float,
+        started_uptime: float,
         run_id: str,
         published: Callable[[str, bytes], None],
         embedded_port: int | None,
@@ -325,7 +289,7 @@ class _Parts:
             guard=self._bridge.guard,
             patience=patience,
             internal_errors=errors,
-            started_at=started_at,
+            started_at=started_uptime,
             redact=redactor_of(settings),
         )
 

@@ -264,7 +264,7 @@ async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) 
     shown = tmp_path / "errors"
     with shown.open("wb") as errors:
         process = await asyncio.create_subprocess_shell(
-            f"{sys.executable} -m coc2mqtt demo --seconds 15 --speed 10 --port {free_port()} | head -n 1",
+            f"{sys.executable} -m coc2mqtt demo --seconds 120 --speed 10 --port {free_port()} | head -n 1",
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
         )
@@ -386,14 +386,15 @@ async def test_command_whose_reader_is_gone_ends_well_and_in_silence(arguments: 
 
 
 @pytest.mark.process
-async def test_command_whose_output_cannot_be_written_fails_in_one_sentence() -> None:
+@pytest.mark.parametrize("arguments", ["config schema", "demo --seconds 120"])
+async def test_command_whose_output_cannot_be_written_fails_in_one_sentence(arguments: str) -> None:
     process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "coc2mqtt", "config", "schema"),
+        *("sh", "-c", 'exec "$@" >/dev/full', "sh", sys.executable, "-m", "coc2mqtt", *arguments.split()),
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, err = await process.communicate()
-    assert process.returncode == 1
-    assert err == b"coc2mqtt: the output cannot be written (no space left on device): redirect it elsewhere\n"
+    said = "coc2mqtt: the output cannot be written (no space left on device): redirect it elsewhere\n"
+    assert await end(process) == Ended(1, "", said)
 
 
 @pytest.mark.process

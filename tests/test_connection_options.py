@@ -10,8 +10,8 @@ import structlog
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
+from coc2mqtt.clients import connection_options
 from coc2mqtt.mqtt.options import TlsOptions
-from coc2mqtt.service import connection_options
 from coc2mqtt.settings import FixedSettings
 
 SOME_FILE = Path(__file__)

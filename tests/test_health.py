@@ -43,7 +43,7 @@ class Bridge:
             players=0,
             shortest_interval=30.0,
             figures=EngineFigures(
-                polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll=START
+                polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll_uptime=START
             ),
             api_status=ApiStatus.OK,
             api_message=None,
@@ -52,6 +52,7 @@ class Bridge:
             probe_interval=30.0,
             load=0.5,
             polls_per_second=1.25,
+            malformed=Counter({"clan.memberList.donations": 2}),
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
         self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
@@ -70,7 +71,8 @@ class Bridge:
             "patience": SimpleNamespace(deferred=11),
             "internal_errors": self.errors,
         }
-        self.health = Health(**parts, started_at=START, clock=lambda: self.now, uptime=lambda: self.now)
+        self.jumped = 0.0
+        self.health = Health(**parts, started_at=START, clock=lambda: self.now + self.jumped, uptime=lambda: self.now)
         self.now += 1.0
 
     async def _count(self) -> JournalCounts:
@@ -106,6 +108,7 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
         "polls_changed": 3,
         "polls_per_second": 1.25,
         "errors": {"denied": 1, "unreachable": 2},
+        "malformed_fields": {"clan.memberList.donations": 2},
         "last_poll_age_seconds": 1.0,
         "overdue": 0,
         "overdue_seconds": 0.0,
@@ -222,8 +225,26 @@ async def test_a_broker_that_is_away_for_a_minute_is_a_problem_with_its_reason(b
     assert await bridge.problems() == ["no connection to the broker for 61 s: nothing accepts connections"]
 
 
+@pytest.mark.parametrize("jump", [-200_000.0, 200_000.0])
+async def test_clock_jump_changes_no_duration(bridge: Bridge, jump: float) -> None:
+    bridge.counts = JournalCounts(pending=1, oldest_pending=START - 9, dropped=4, last_seq=13)
+    await bridge.health.payload()
+    bridge.jumped = jump
+    bridge.now += 60.0
+    payload = await bridge.health.payload()
+    assert (payload.uptime_seconds, payload.last_poll_age_seconds, payload.queue_age_seconds) == (61.0, 61.0, 70.0)
+
+
+async def test_event_stored_before_a_clock_jump_is_not_older_than_the_empty_queue(bridge: Bridge) -> None:
+    await bridge.health.payload()
+    bridge.counts = JournalCounts(pending=1, oldest_pending=bridge.now, dropped=4, last_seq=13)
+    bridge.jumped = 200_000.0
+    bridge.now += 30.0
+    assert (await bridge.health.payload()).queue_age_seconds == 30.0
+
+
 async def test_a_clock_that_is_set_is_no_problem(bridge: Bridge) -> None:
-    bridge.engine.figures.last_poll = START - 86400
+    bridge.jumped = 86400.0
     bridge.connection.status = ConnectionStatus(connected=False, since=START - 86400, last_error="it is away")
     assert await bridge.problems() == []
 

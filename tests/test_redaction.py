@@ -70,6 +70,7 @@ def test_secret_is_redacted_however_it_is_written(text: str) -> None:
         ("Authorization: Bearer abcdefgh12345678", "Authorization: Bearer ***"),
         ("'Proxy-Authorization': 'Basic bWU6cHc='", "'Proxy-Authorization': 'Basic ***'"),
         ("mqtt://me:pw@host:1883/x", "mqtt://***@host:1883/x"),
+        ("http://me:p@ss:w@rd@proxy:3128 and more", "http://***@proxy:3128 and more"),
     ],
 )
 def test_credentials_of_others_are_redacted_by_their_form(text: str, shown: str) -> None:

@@ -6,10 +6,14 @@ from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 from coc2mqtt.demo import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aiohttp import web
 
     from bench.switching.setups import Setup
 
@@ -49,6 +53,17 @@ def _fault(fault: faults.Fault, times: int = 1, path: str = "/clans/") -> Step:
     return lambda s: s.server.faults.add(fault, times=times, path=path)
 
 
+def _without(field: str) -> faults.Fault:
+    async def fault(request: web.Request, handler: faults.Handler) -> web.Response:
+        response = await handler(request)
+        body = orjson.loads(response.body) if isinstance(response.body, bytes) else {}
+        if body.pop(field, None) is not None:
+            response.body = orjson.dumps(body)
+        return response
+
+    return fault
+
+
 SCENARIOS = (
     Scenario("first poll", ()),
     Scenario("first poll during a war", (nothing,), (_DECLARE, _BATTLE, _ATTACK)),
@@ -62,6 +77,7 @@ SCENARIOS = (
     Scenario("member donates", (lambda s: s.world.donate(s.clan),)),
     Scenario("season ends", (lambda s: s.world.reset_season(s.clan),), (lambda s: s.world.donate(s.clan),) * 8),
     Scenario("member list empty in one response", (_fault(faults.empty_member_list()), nothing)),
+    Scenario("clan without its level in one response", (_fault(_without("clanLevel")), nothing)),
     Scenario("war: declared, battle, attack, attack", (_DECLARE, _BATTLE, _ATTACK, _ATTACK)),
     Scenario("war log becomes private, then public", (_public(False), nothing, _public(True))),
     Scenario("player wins trophies", (lambda s: s.world.win_trophies(s.player),)),

@@ -17,7 +17,6 @@ from aiohttp import (
     ClientTimeout,
     DummyCookieJar,
     TCPConnector,
-    ThreadedResolver,
 )
 from pydantic import SecretStr
 from yarl import URL
@@ -35,6 +34,7 @@ from coc2mqtt.clash.headers import parse_retry_after, remaining_life
 from coc2mqtt.clash.pace import Pace
 from coc2mqtt.clash.proxy import ProxyError, proxy_for
 from coc2mqtt.clash.refusal import Refusal
+from coc2mqtt.clash.resolver import SystemResolver
 from coc2mqtt.clash.retry import retrying
 from coc2mqtt.clash.tags import normalize_tag, tag_to_path
 from coc2mqtt.redaction import Redactor
@@ -125,8 +125,7 @@ class ClashClient:
         # Read anew: aiohttp's own context is as old as the import. It reads files, which blocks.
         tls = await asyncio.to_thread(ssl.create_default_context) if self._base_url.startswith("https") else True
         self._session = ClientSession(
-            # aiodns, where it is installed, would read /etc/resolv.conf only once: not again when it is put right.
-            connector=TCPConnector(limit=_CONNECTIONS, resolver=ThreadedResolver(), ssl=tls),
+            connector=TCPConnector(limit=_CONNECTIONS, resolver=SystemResolver(), ssl=tls),
             cookie_jar=DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": self._user_agent},
             timeout=ClientTimeout(total=self._timeout),

@@ -35,6 +35,22 @@ def without_completed(achievements: list[Json], old: list[Json], new: list[Json]
     return [one for one in achievements if one not in done] if done else achievements
 
 
+def with_shared_fields(old: list[Json], new: list[Json]) -> tuple[list[Json], list[Json]]:
+    """Return both lists without the fields of an achievement that it lacks in the other: that says nothing of it."""
+    known, shown = _keyed(old, new)
+    return _shared(old, known, shown), _shared(new, shown, known)
+
+
+def _shared(side: list[Json], own: dict[Key, Json], other: dict[Key, Json]) -> list[Json]:
+    counterparts = {id(one): other.get(key) for key, one in own.items()}
+    return [
+        one
+        if (counterpart := counterparts.get(id(one))) is None
+        else {field: value for field, value in one.items() if value is not None and counterpart.get(field) is not None}
+        for one in side
+    ]
+
+
 def _keyed(old: list[Json], new: list[Json]) -> tuple[dict[Key, Json], dict[Key, Json]]:
     """Return both lists by what tells their achievements from one another.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from coc2mqtt.clash.errors import ClashError, NotFoundError, PrivateWarLogError
 from coc2mqtt.events.api_state import ApiState, ApiStatus, observe_api
+from coc2mqtt.events.clocks import clock_jump
 from coc2mqtt.events.resource import API, Snapshot
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ class ApiMonitor:
     """Takes up the outcome of every request and tells when the API's status changes.
 
     ``changed`` is called with the new status after it was committed, ``suspected`` whenever the probe should look at
-    once. Until ``probing`` is set there is no probe, and every response counts as one of its; then the failures that
+    once. ``now`` gives Unix time, ``uptime`` seconds that no change of the wall clock affects (None: as ``now``). Until
+    ``probing`` is set there is no probe, and every response counts as one of its; then the failures that
     make the API unreachable must come from two resources, unless ``resources`` says that only one is polled.
     """
 
@@ -48,6 +51,7 @@ class ApiMonitor:
         store: Store,
         *,
         now: Callable[[], float],
+        uptime: Callable[[], float] | None = None,
         changed: Callable[[ApiStatus], None],
         suspected: Callable[[], None] = lambda: None,
         resources: Callable[[], int] = lambda: 1,
@@ -55,6 +59,9 @@ class ApiMonitor:
         self.probing = False
         self._store = store
         self._now = now
+        self._uptime = uptime or now
+        # The difference between the two clocks when this run entered the status, None where an earlier one did.
+        self._offset: float | None = None
         self._changed = changed
         self._suspected = suspected
         self._resources = resources
@@ -100,6 +107,7 @@ class ApiMonitor:
         async with self._lock:
             self._note(error, source)
             at = self._now()
+            self._state = self._by_the_clock_of(at)
             before = self._state or ApiState(None, at)
             state, events = observe_api(
                 before,
@@ -109,6 +117,8 @@ class ApiMonitor:
                 source=source,
                 witnesses=1 if self.probing else min(_SOURCES_TO_DOUBT, self._resources()),
             )
+            if self._state is None or state.since != before.since:
+                self._offset = at - self._uptime()
             if state is not before and state.status is not None and state.to_json() != before.to_json():
                 await self._store.commit(API, Snapshot(state.to_json(), taken_at=at), events)
                 self._state = state
@@ -118,6 +128,16 @@ class ApiMonitor:
         if not from_probe and (state.suspicious or self._is_suspicious(state)):
             self._suspect(at)
         return events
+
+    def _by_the_clock_of(self, at: float) -> ApiState | None:
+        """Return the present state, its time corrected if the wall clock was set since: durations are not affected."""
+        state, offset = self._state, at - self._uptime()
+        jump = 0.0 if self._offset is None else clock_jump(self._offset, offset)
+        if state is None or not jump:
+            return state
+        self._offset = offset
+        first_word = None if state.first_word is None else state.first_word + jump
+        return replace(state, since=state.since + jump, first_word=first_word)
 
     def _note(self, error: ClashError | None, source: object) -> None:
         if isinstance(error, NotFoundError | PrivateWarLogError) or error is None:

@@ -14,7 +14,7 @@ from coc2mqtt.clash.errors import (
     PrivateWarLogError,
 )
 from coc2mqtt.events.api_state import ApiStatus
-from coc2mqtt.events.poller import Polled
+from coc2mqtt.events.poll_context import Polled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,7 +68,8 @@ class ApiPoller:
         return Polled(events, not_before, committed=bool(events), wanted=wanted, error=kind)
 
     def _check(self, answer: Answer) -> None:
-        if answer.data.get("tag") != self._probe_tag:
+        # A captive portal may answer in JSON. What a player must have is for those who compare players to know.
+        if not answer.data.keys() & {"tag", "name"}:
             raise BadAnswerError(
                 f"the response to the probe is not player {self._probe_tag}: something else than the Clash of Clans "
                 "API answers, check api.base_url and any proxy in between",

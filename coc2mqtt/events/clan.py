@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.diff import diff_fields, diff_member_tags, diff_paths, falls
+from coc2mqtt.events.diff import diff_fields, diff_member_tags, diff_paths, falls, is_first_figure
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.season import DONATIONS, season_reset
 
@@ -18,8 +19,10 @@ _ROLE_RANKS = {"member": 0, "admin": 1, "coLeader": 2, "leader": 3}
 # What makes a member_updated. Ranks and trophies change all day and donations have their own event; `league` has
 # been frozen since `leagueTier` replaced it.
 _MEMBER_FIELDS = frozenset({"name", "townHallLevel", "leagueTier", "builderBaseLeague", "playerHouse"})
-# What an answer leaves out by mistake only: the record of a private war log and a few others come and go.
+# Any other field an answer leaves out by mistake only: the record of a private war log and a few others come and go.
 _COME_AND_GO = frozenset({"warTies", "warLosses", "chatLanguage", "location", "memberList"})
+# The fields of a member that events are about. None of them is ever taken away from a member.
+_LASTING_OF_MEMBERS = (*_MEMBER_FIELDS, "role", *DONATIONS)
 # What only grows, so that an answer with less of it is an older one. Donations fall at a season's end alone, and when
 # somebody leaves and comes back unseen.
 _GROWING = ("clanLevel", "warWins")
@@ -39,12 +42,18 @@ class Roster(NamedTuple):
     whole: bool = False
 
 
-def clan_goes_back(old: Json, new: Json) -> bool:
+def is_lasting(field: str) -> bool:
+    """Tell whether a clan's field does not come and go."""
+    return field not in _COME_AND_GO
+
+
+def clan_goes_back(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
     """Tell whether ``new`` may be an older answer than ``old``, or half of one.
 
-    So it is where something that only grows is less than before, or something is missing.
+    So it is where something that only grows is less than before, or something is missing other than what was
+    ``malformed``.
     """
-    if falls(old, new, _GROWING) or old.keys() - new.keys() - _COME_AND_GO:
+    if falls(old, new, _GROWING) or (old.keys() - new.keys() - _COME_AND_GO).difference(malformed):
         return True
     before, after = old.get("memberList") or [], new.get("memberList") or []
     known = {member["tag"]: member for member in before}
@@ -60,25 +69,47 @@ def clan_goes_back(old: Json, new: Json) -> bool:
     return reset is None or reset["members"] < _CERTAIN_RESET
 
 
-def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = ()) -> Roster:
+def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = (), believed: bool = False) -> Roster:
     """Return the clan of an answer with the members that its list fails to name.
 
     An answer whose ``memberList`` is missing, empty or shorter than its ``members`` is no evidence that anybody left:
-    whom it leaves out is taken over from ``old``, unless the answer before (``missing``) left them out as well; an
-    empty list never is evidence. Where nobody knows them, the list is left out altogether.
+    whom it leaves out is taken over from ``old``, except those who are known to be ``missing`` from an earlier answer
+    as well; an empty list never is evidence. Where nobody knows them, the list is left out altogether, unless it is
+    ``believed``. An answer without ``members`` is taken at its word.
     """
     listed: list[Json] = new.get("memberList") or []
     tags = {member["tag"] for member in listed}
-    if len(tags) >= new["members"]:
-        return Roster(new, [], whole=True)
+    count = new.get("members")
     known: list[Json] | None = None if old is None else old.get("memberList")
+    if len(tags) >= count if count is not None else tags:
+        return Roster(_with_known_fields(known, new), [], whole=True)
     if known is None:
+        if believed and listed:
+            return Roster(new, [], whole=True)
         return Roster({key: value for key, value in new.items() if key != "memberList"}, [])
     absent = [member for member in known if member["tag"] not in tags]
     if not listed:
         return Roster({**new, "memberList": absent}, [])
     kept = [member for member in absent if member["tag"] not in missing]
-    return Roster({**new, "memberList": listed + kept}, [member["tag"] for member in kept])
+    completed = _with_known_fields(known, {**new, "memberList": listed + kept})
+    return Roster(completed, [member["tag"] for member in kept])
+
+
+def _with_known_fields(known: list[Json] | None, new: Json) -> Json:
+    """Return a clan whose members have the last known values of fields that its answer lacks."""
+    if not known:
+        return new
+    by_tag = {member["tag"]: member for member in known}
+    completed = [_with_known(by_tag.get(member["tag"]), member) for member in new.get("memberList") or []]
+    return new if all(map(operator.is_, completed, new.get("memberList") or [])) else {**new, "memberList": completed}
+
+
+def _with_known(known: Json | None, member: Json) -> Json:
+    # By far the most members have the same fields as before.
+    if known is None or known.keys() == member.keys():
+        return member
+    gone = {key: known[key] for key in _LASTING_OF_MEMBERS if key in known and member.get(key) is None}
+    return {**member, **gone} if gone else member
 
 
 def compare_clan(
@@ -132,14 +163,15 @@ def _who(member: Json) -> Json:
 
 def _compare_member(old: Json, new: Json, *, donations: bool) -> Iterator[tuple[EventType, tuple[Change, ...], Json]]:
     old_role, new_role = old.get("role"), new.get("role")
-    if old_role != new_role:
+    if old_role != new_role and old_role is not None and new_role is not None:
         metadata = {"old_role": old_role, "new_role": new_role, "direction": _direction(old_role, new_role)}
         yield EventType.MEMBER_ROLE_CHANGED, (Change("role", old_role, new_role),), metadata
     donated = {field: _increase(old, new, field) for field in DONATIONS}
     if donations and any(donated.values()):
         changes = tuple(Change(field, old.get(field), new.get(field)) for field, more in donated.items() if more)
         yield EventType.MEMBER_DONATIONS, changes, donated
-    if updated := diff_fields(old, new, include_fields=_MEMBER_FIELDS):
+    updated = [one for one in diff_fields(old, new, include_fields=_MEMBER_FIELDS) if not is_first_figure(one)]
+    if updated:
         yield EventType.MEMBER_UPDATED, tuple(updated), {}
 
 
@@ -152,5 +184,6 @@ def _direction(old_role: object, new_role: object) -> str | None:
 
 
 def _increase(old: Json, new: Json, field: str) -> int:
-    """Count what was donated: where the figure is less than before, nothing was."""
-    return max(0, int(new.get(field) or 0) - int(old.get(field) or 0))
+    """Count what was donated: where the figure is less than before, or not known, nothing was."""
+    before, after = old.get(field), new.get(field)
+    return 0 if before is None or after is None else max(0, after - before)

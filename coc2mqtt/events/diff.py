@@ -63,6 +63,11 @@ def diff_paths(old: Json, new: Json, *, exclude_fields: frozenset[str] = frozens
     return changes
 
 
+def is_first_figure(change: Change) -> bool:
+    """Tell whether a change is that of a number that was not known before, which is a baseline."""
+    return change.old_value is None and type(change.new_value) in (int, float)
+
+
 def _equivalent(old: Any, new: Any) -> bool:
     """Tell whether two values are the same but for the order of lists."""
     return bool(old == new) or frozen(old) == frozen(new)

@@ -15,8 +15,9 @@ from coc2mqtt.containment import LONGEST_DELAY_S, propagate, retry_delay
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.poller import PollContext, log_bug
+from coc2mqtt.events.poll_context import PollContext, log_bug
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.rate import Rate
 from coc2mqtt.events.resource import API, Kind, Resource
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.containment import Contain
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.poller import Polled, Poller
+    from coc2mqtt.events.poll_context import Polled
+    from coc2mqtt.events.poller import Poller
     from coc2mqtt.events.store import Store
     from coc2mqtt.events.watch import Watch
 
@@ -68,7 +70,8 @@ class _Counted:
 class EngineFigures:
     """Counters since the start: polls made, of them those that brought a change, events, failed polls by kind.
 
-    ``last_poll`` is the last poll's Unix time in seconds, None before the first.
+    ``last_poll`` is the last poll's Unix time in seconds, None before the first, ``last_poll_uptime`` the same in
+    seconds of uptime.
     """
 
     polls: int = 0
@@ -76,12 +79,14 @@ class EngineFigures:
     events: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     last_poll: float | None = None
+    last_poll_uptime: float | None = None
 
 
 class Engine:
     """Polls every watch and commits each new snapshot with its events to the store.
 
-    ``observer`` is called with each resource of which a new snapshot was committed. Watches can be added and removed
+    ``observer`` is called with each resource of which a new snapshot was committed. ``now`` gives Unix time in seconds,
+    ``uptime`` seconds that no change of the wall clock affects. Watches can be added and removed
     at any time within a running event loop. While the API is in maintenance, unreachable or denies the token, only
     the probe asks it, if ``watch_api`` set one up.
 
@@ -96,6 +101,7 @@ class Engine:
         *,
         observer: Callable[[Resource], None] = lambda _: None,
         now: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = uptime,
         rng: random.Random | None = None,
         contain: Contain = propagate,
         bug: Callable[[Exception, Resource], None] = log_bug,
@@ -105,11 +111,12 @@ class Engine:
         self._monitor = ApiMonitor(
             store,
             now=now,
+            uptime=uptime,
             changed=self._api_changed,
             suspected=self._api_suspected,
             resources=lambda: self._scheduler.resources,
         )
-        self._context = PollContext(api, store, self._monitor, now, bug=bug)
+        self._context = PollContext(api, store, self._monitor, now, uptime, bug=bug)
         self.contain = contain
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
@@ -117,7 +124,7 @@ class Engine:
         self._bugs_in_a_row = 0
         self._running = self._too_much = False
         self._asked = 0
-        self._rate = Rate(now())
+        self._rate = Rate(uptime())
         self.figures = figures or EngineFigures()
         self.probe_interval: float | None = None
 
@@ -157,6 +164,11 @@ class Engine:
         return self._monitor.status not in (ApiStatus.UNREACHABLE, ApiStatus.DENIED)
 
     @property
+    def malformed(self) -> Counter[str]:
+        """How often each field, such as ``clan.memberList.donations``, was malformed and left out of a response."""
+        return self._context.malformed.counts
+
+    @property
     def overdue(self) -> int:
         """How many resources wait for a poll that should have been made."""
         return self._scheduler.overdue
@@ -174,7 +186,7 @@ class Engine:
     @property
     def polls_per_second(self) -> float:
         """How many polls a second were made during the last minute."""
-        return self._rate.per_second(self._context.now())
+        return self._rate.per_second(self._context.uptime())
 
     def watch(self, watch: Watch) -> None:
         """Watch a clan or a player from now on; a watch of the same one is replaced and keeps its snapshot."""
@@ -274,7 +286,8 @@ class Engine:
         self._bugs_in_a_row = 0
         self.figures.polls += 1
         self.figures.events += len(polled.events)
-        self.figures.last_poll = at = self._context.now()
+        self.figures.last_poll = self._context.now()
+        self.figures.last_poll_uptime = at = self._context.uptime()
         self._rate.count(at)
         if polled.error is not None:
             self.figures.errors[polled.error] += 1

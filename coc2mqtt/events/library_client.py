@@ -1,4 +1,4 @@
-"""The client of a program that uses the library, with the tags that the seed accepts."""
+"""The client of a program that uses the library, with every tag that cocapi accepts."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class LibraryClient:
 
 
 def library_tag(raw: str) -> str:
-    """Return the normalised tag; text that cannot be a tag is kept, in upper case and with ``#``."""
+    """Return the normalised tag; text that cannot be a tag is kept as it is, for clients that know more tags."""
     try:
         return normalize_tag(raw)
     except InvalidTagError:
-        return "#" + raw.strip().upper().removeprefix("#")
+        return raw
 
 
 def library_tags(raw: Iterable[str]) -> list[str]:

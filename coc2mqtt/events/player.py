@@ -5,13 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.achievements import completed_achievements, highest_achievements, without_completed
+from coc2mqtt.events.achievements import (
+    completed_achievements,
+    highest_achievements,
+    with_shared_fields,
+    without_completed,
+)
+from coc2mqtt.events.alignment import align
 from coc2mqtt.events.diff import diff_fields, falls
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.units import UNIT_FIELDS, highest_units, unit_category, unit_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 Json = dict[str, Any]
 
@@ -34,9 +40,13 @@ _GROWING = (
 )
 # What an answer leaves out by mistake only: other fields come and go.
 _ALWAYS_THERE = (
-    *("expLevel", "bestTrophies", "warStars", "achievements", "labels", "heroes", "spells", "heroEquipment"),
-    *("leagueTier", "warPreference", "builderHallLevel"),
+    *("expLevel", "bestTrophies", "warStars", "achievements", "labels", "heroes", "spells", "heroEquipment", "troops"),
+    *("leagueTier", "warPreference", "builderHallLevel", "name", "townHallLevel", "trophies", "attackWins"),
+    *("defenseWins", "donations", "donationsReceived", "clanCapitalContributions"),
 )
+# Of these nothing is ever lost, so that they are kept where an answer lacks them.
+_LISTS = (*UNIT_FIELDS, "achievements")
+_KEPT = frozenset({*_LISTS, "builderHallLevel"})
 
 
 class _Finding(NamedTuple):
@@ -47,12 +57,32 @@ class _Finding(NamedTuple):
     metadata: Json
 
 
-def player_goes_back(old: Json, new: Json) -> bool:
+def is_lasting_of_player(field: str) -> bool:
+    """Tell whether a player's field is one that every player has, and that is not kept anyway."""
+    return field in _ALWAYS_THERE and field not in _KEPT
+
+
+def player_goes_back(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
     """Tell whether ``new`` may be an older answer than ``old``, or half of one.
 
-    So it is where something that only grows is less than before, or what every player has is missing.
+    So it is where something that only grows is less than before, or what every player has is missing, other than what
+    was ``malformed``.
     """
-    return falls(old, new, _GROWING) or any(field in old and field not in new for field in _ALWAYS_THERE)
+    if falls(old, new, _GROWING):
+        return True
+    return any(field in old and field not in new and field not in malformed for field in _ALWAYS_THERE)
+
+
+def align_player(old: Json, new: Json) -> tuple[Json, Json]:
+    """Return both answers with units and achievements that are recognised by a part of their identity alone."""
+    sides = dict(old), dict(new)
+    for field in _LISTS:
+        lists = old.get(field), new.get(field)
+        if lists[0] and lists[1]:
+            identity = ("village", "info") if field == "achievements" else ("village",)
+            for side, aligned in zip(sides, align(lists[0], lists[1], identity=identity), strict=True):
+                side[field] = aligned
+    return sides
 
 
 def complete_player(old: Json, new: Json) -> Json:
@@ -180,7 +210,7 @@ def _equipment(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[
 
 def _identity(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
     """Yield the changes of name, league, labels and war preference."""
-    if wanted("name") and old.get("name") != new.get("name"):
+    if wanted("name") and None not in (old.get("name"), new.get("name")) and old["name"] != new["name"]:
         yield _valued(EventType.PLAYER_NAME_CHANGED, "name", old.get("name"), new.get("name"))
     league = "leagueTier" if "leagueTier" in new or "leagueTier" in old else "league"
     before, after = _league(old, league), _league(new, league)
@@ -190,7 +220,8 @@ def _identity(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_
         finding.metadata["direction"] = _direction(before.get("id"), after.get("id"))
         yield finding
     was, now = (sorted(label["name"] for label in side.get("labels") or []) for side in (old, new))
-    if wanted("labels") and was != now:
+    # What was not known before is a baseline.
+    if wanted("labels") and was != now and old.get("labels") is not None:
         finding = _valued(EventType.PLAYER_LABEL_CHANGED, "labels", was, now)
         finding.metadata.update(_list_difference(was, now))
         yield finding
@@ -228,6 +259,9 @@ def _rest(old: Json, new: Json) -> tuple[Json, Json]:
     if achievements[0] != achievements[1]:
         for rest, side in zip(rests, achievements, strict=True):
             rest["achievements"] = without_completed(side, *achievements)
+        rests[0]["achievements"], rests[1]["achievements"] = with_shared_fields(
+            rests[0]["achievements"], rests[1]["achievements"]
+        )
     if _clan(old).get("tag") != _clan(new).get("tag"):
         for rest in rests:
             rest.pop("clan", None)

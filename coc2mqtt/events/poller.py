@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
 
@@ -20,17 +19,19 @@ from coc2mqtt.clash.errors import (
     WrongAddressError,
     WrongTokenError,
 )
+from coc2mqtt.events.absence import keep_names
 from coc2mqtt.events.api_state import ApiStatus
+from coc2mqtt.events.clocks import clock_jump
+from coc2mqtt.events.comparison import Comparison, caught_up
+from coc2mqtt.events.doubt import LONGEST_ENTRY, Doubt, Look, RecentValues
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
-from coc2mqtt.events.shapes import check_depth, check_size
+from coc2mqtt.events.poll_context import PollContext, Polled
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.shapes import check_depth, check_size, unreadable_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from coc2mqtt.clash.answer import Answer
-    from coc2mqtt.clash.protocol import ClashApi
-    from coc2mqtt.events.store import Store
+    from coc2mqtt.events.malformed import MalformedField
 
 Json = dict[str, Any]
 
@@ -39,8 +40,6 @@ _log = structlog.get_logger()
 # A resource that fails is asked less and less often, but never less than this (seconds); the API itself says
 # `max-age=600` where there is nothing.
 LONGEST_BACKOFF = 600.0
-# A timer and the wall clock may differ by so much (seconds) over a few seconds.
-_TOLERANCE = 0.5
 # So many connections in a row must be lost before the one resource whose polls it hit is to blame: as many as make the
 # API itself unreachable, if it is the only resource.
 _LOST_TO_BE_TOLD = 3
@@ -50,92 +49,22 @@ _LONG_GAP = 3600.0
 _REMEMBERED = 3
 
 
-class Polled(NamedTuple):
-    """The events of one poll, and when to poll again, in seconds.
-
-    ``committed`` tells whether a new snapshot was stored, with the events. Before ``not_before`` the API says the same
-    again. ``wanted`` is when a poll is wanted even before its interval is over, infinity where it is not; ``backoff``
-    how long a resource is left alone that fails or cannot be seen, unless something speaks for a look at it.
-    ``error`` is the kind of the failure, None after a good answer.
-    """
-
-    events: list[Event]
-    not_before: float
-    committed: bool
-    wanted: float = math.inf
-    backoff: float = 0.0
-    error: str | None = None
-
-
-class Comparison(NamedTuple):
-    """What a new answer means: the events, what is believed from now on, and what is remembered beside it.
-
-    ``settled`` is false where the next answer has to be looked into even if it is the same.
-    """
-
-    events: list[Event]
-    data: Json
-    memo: Json
-    settled: bool = True
-
-
-def log_bug(_error: Exception, resource: Resource) -> None:
-    """Log a bug that is being handled."""
-    _log.exception("an answer cannot be compared: please report it", kind=resource.kind.value, tag=resource.tag)
-
-
-class Monitor(Protocol):
-    """Takes up what each request says of the API as a whole."""
-
-    @property
-    def status(self) -> ApiStatus | None:
-        """The present status, None where it is not known."""
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether a failure may be the API's own: others fail as well, or there was no usable response yet."""
-
-    async def observe(self, error: ClashError | None, *, from_probe: bool = False, source: object = API) -> list[Event]:
-        """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""
-
-
-@dataclass(frozen=True, slots=True)
-class PollContext:
-    """What every poller of one engine works with.
-
-    ``now`` gives Unix time in seconds. ``seen`` holds what was looked at since the engine began. ``bug`` is called with
-    a bug in comparing while it is handled.
-    """
-
-    api: ClashApi
-    store: Store
-    monitor: Monitor
-    now: Callable[[], float]
-    seen: set[Resource] = field(default_factory=set)
-    bug: Callable[[Exception, Resource], None] = log_bug
-
-
-class _Doubt(NamedTuple):
-    """Since when (Unix time in seconds) something is doubted, and what."""
-
-    since: float
-    claim: object
-
-
 class Poller(ABC):
     """Polls one resource, never twice at a time.
 
     An answer with the same bytes as the one before is neither parsed nor stored. The first answer ever is the
     baseline and makes no event; the first one of this run is compared with the snapshot of the run before, and its
     events carry ``catch_up`` and the snapshot's age in their metadata. An answer that seems to be older than the
-    snapshot, or is the same as one before it, is believed when the next one seems so as well. ``resource`` is what is
-    polled.
+    snapshot, is the same as one before it, or brings back a value that has just changed, is believed when a later one
+    confirms it (``Doubt``). ``resource`` is what is polled.
     """
 
     kind: ClassVar[Kind]
     endpoint: ClassVar[str]
     # In so many seconds an answer that seems to be old is looked at again: time enough for another server to answer.
     patience: ClassVar = 5.0
+    # Whether an event that brings back the value of a moment ago may come from a stale response.
+    reverts: ClassVar = True
 
     # There are tens of thousands of them.
     __slots__ = (
@@ -147,8 +76,11 @@ class Poller(ABC):
         "_interval",
         "_looked_at",
         "_lost",
+        "_offset",
         "_older",
+        "_recent",
         "_retired",
+        "_seen_at",
         "_tag",
         "resource",
     )
@@ -162,8 +94,13 @@ class Poller(ABC):
         self._current: tuple[bytes, ...] = ()
         self._older: tuple[bytes, ...] = ()
         self._failures = self._lost = 0
-        self._doubt: _Doubt | None = None
+        self._doubt: Doubt | None = None
+        self._recent: RecentValues | None = None
+        # When there was last an answer that was not doubted: in Unix time, and in seconds of uptime.
         self._looked_at: float | None = None
+        self._seen_at: float | None = None
+        # The difference between the two clocks when this run stored the snapshot, None where an earlier one did.
+        self._offset: float | None = None
         self._retired = False
         self.resource = Resource(self.kind, tag)
 
@@ -202,19 +139,19 @@ class Poller(ABC):
         """Ask the endpoint."""
 
     @abstractmethod
-    def _check(self, data: Json) -> None:
-        """Raise BadAnswerError where ``data`` is not what the endpoint gives."""
+    def _check(self, data: Json) -> list[MalformedField]:
+        """Remove malformed fields; raises BadAnswerError where ``data`` is not what the endpoint gives."""
 
     @abstractmethod
-    def _first_sight(self, data: Json) -> Comparison:
+    def _first_sight(self, data: Json, look: Look) -> Comparison:
         """Return what is believed of the first answer ever; there are no events."""
 
     @abstractmethod
-    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
         """Tell whether ``data`` seems to be older than the snapshot, which has data."""
 
     @abstractmethod
-    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison | None:
+    async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison | None:
         """Compare an answer with the snapshot, which has data; None where it is to be looked at again before."""
 
     def _wanted(self, at: float) -> float:  # noqa: ARG002 - for those who know more
@@ -225,32 +162,51 @@ class Poller(ABC):
         """Return what two answers must have in common for the second to confirm the first."""
         return None
 
-    def _unwatched_since(self, old: Snapshot, at: float) -> float | None:
-        """Return since when nobody has looked, None where that was a moment ago."""
+    def _unwatched(self, old: Snapshot, look: Look) -> float | None:
+        """Return for how many seconds nobody has looked, None where that was a moment ago."""
         if self.resource not in self._context.seen:
-            return old.taken_at
-        long_ago = self._looked_at is not None and at - self._looked_at > self._interval + _LONG_GAP
-        return self._looked_at if long_ago else None
+            return max(0.0, look.at - old.taken_at)
+        gap = 0.0 if self._seen_at is None else look.uptime - self._seen_at
+        return gap if gap > self._interval + _LONG_GAP else None
+
+    def _clock_jump(self, look: Look) -> float:
+        """Return by how many seconds the wall clock was set since this run stored the snapshot."""
+        return 0.0 if self._offset is None else clock_jump(self._offset, look.at - look.uptime)
 
     async def _take_up(self, answer: Answer) -> Polled:
-        at = self._context.now()
-        digest = hashlib.blake2b(answer.body, digest_size=16).digest()
-        if digest == self._digest:
+        look = self._look(answer)
+        if look.digest == self._digest:
             await self._context.monitor.observe(None)
-            self._looked_at = at
-            return Polled([], answer.max_age, committed=False, wanted=self._wanted(at))
+            self._note_sight(look)
+            return Polled([], answer.max_age, committed=False, wanted=self._wanted(look.at))
         old = await self._context.store.snapshot(self.resource)
-        comparison = await self._understand(old, answer, digest, at)
+        comparison = await self._understand(old, answer, look)
         await self._context.monitor.observe(None)
         if comparison is None:
-            return self._put_off(answer, at)
-        polled = await self._store(old, comparison, at, answer.max_age)
-        self._doubt, self._looked_at = None, at
-        self._digest = digest if comparison.settled else None
-        self._remember(digest, news=bool(comparison.events))
+            return self._put_off(old, answer, look)
+        polled = await self._store(old, comparison, look, answer.max_age)
+        self._note_sight(look)
+        self._doubt = None
+        self._digest = look.digest if comparison.settled else None
+        self._remember(look.digest, news=bool(comparison.events))
+        if comparison.events and self.reverts and look.period:
+            self._recent = self._recent or RecentValues()
+            self._recent.note(comparison.events, look)
         if not self._retired:
             self._context.seen.add(self.resource)
         return polled
+
+    def _look(self, answer: Answer) -> Look:
+        context = self._context
+        max_age = min(answer.max_age, LONGEST_ENTRY)
+        period = context.periods.get(self.kind, 0.0)
+        if max_age > period:
+            period = context.periods[self.kind] = max_age
+        digest = hashlib.blake2b(answer.body, digest_size=16).digest()
+        return Look(context.now(), context.uptime(), digest, max_age, period)
+
+    def _note_sight(self, look: Look) -> None:
+        self._looked_at, self._seen_at = look.at, look.uptime
 
     def _remember(self, digest: bytes, *, news: bool) -> None:
         if news:
@@ -258,25 +214,29 @@ class Poller(ABC):
             self._current = ()
         self._current = (*self._current, digest)[-_REMEMBERED:]
 
-    def _put_off(self, answer: Answer, at: float) -> Polled:
-        """Leave an answer that is doubted for the next look."""
+    def _put_off(self, old: Snapshot | None, answer: Answer, look: Look) -> Polled:
+        """Leave an answer that is doubted for a later look."""
         claim = self._claim(answer.data)
-        if self._doubt is None or at < self._doubt.since or self._doubt.claim != claim:
-            self._doubt = _Doubt(at, claim)
+        if self._doubt is None or self._doubt.claim != claim:
+            self._doubt = Doubt(look, self._believed_until(old, look), claim)
         self._digest = None
-        left = self._doubt.since + self.patience - at
-        return Polled([], answer.max_age, committed=False, wanted=left if left > 0 else math.inf)
+        wanted = self._doubt.next_look(look, patience=self.patience)
+        return Polled([], answer.max_age, committed=False, wanted=wanted)
 
-    def _may_be_doubted(self, data: Json, at: float) -> bool:
-        """Tell whether an answer is the first of its kind, or comes so soon after it that it confirms nothing."""
+    def _believed_until(self, old: Snapshot | None, look: Look) -> float:
+        """Return when (seconds of uptime) an answer last showed what is believed."""
+        if self._seen_at is not None or old is None:
+            return look.uptime if self._seen_at is None else self._seen_at
+        return look.uptime - max(0.0, look.at - old.taken_at)
+
+    def _confirms(self, data: Json, look: Look) -> bool:
+        """Tell whether an answer confirms the one that is doubted."""
         doubt = self._doubt
-        return doubt is None or doubt.claim != self._claim(data) or not self._is_another(doubt.since, at)
+        return (
+            doubt is not None and doubt.claim == self._claim(data) and doubt.is_confirmed(look, patience=self.patience)
+        )
 
-    def _is_another(self, since: float, at: float) -> bool:
-        """Tell whether what comes ``at`` is more than the answer of ``since`` again, from the same cache."""
-        return at - since >= self.patience - _TOLERANCE
-
-    async def _understand(self, old: Snapshot | None, answer: Answer, digest: bytes, at: float) -> Comparison | None:
+    async def _understand(self, old: Snapshot | None, answer: Answer, look: Look) -> Comparison | None:
         """Return what an answer means, None where it is doubted.
 
         Raises ClashError where it is nothing that can be understood: one odd answer must not end the watch of
@@ -286,31 +246,49 @@ class Poller(ABC):
             check_size(answer.body)
             data = answer.data
             check_depth(data)
-            self._check(data)
+            look = look._replace(malformed=self._clean(answer))
             if old is None or old.data is None:
-                return self._first_sight(data)
-            if self._may_be_doubted(data, at) and (self._is_copy(digest) or self._goes_back(old, data, at)):
+                return self._first_sight(data, look)
+            if answer.repaired:
+                keep_names(old.data, data)
+            certain = self._confirms(data, look)
+            if not certain and (self._is_copy(look.digest) or self._goes_back(old, data, look)):
                 return None
-            return await self._compare(old, data, at)
+            comparison = await self._compare(old, data, look)
+            if certain or comparison is None or self._recent is None:
+                return comparison
+            return None if self._recent.reverted(comparison.events, look) else comparison
         except ClashError:
             raise
         except Exception as error:
             self._context.bug(error, self.resource)
             raise BadAnswerError("the answer cannot be compared: it is ignored") from error
 
+    def _clean(self, answer: Answer) -> frozenset[str]:
+        """Remove the malformed fields of an answer and count them; returns the names of the outermost ones."""
+        found = self._check(answer.data)
+        if answer.repaired:
+            found += unreadable_texts(answer.data)
+        if not found:
+            return frozenset()
+        self._context.malformed.note(self.resource, found)
+        return frozenset(malformed.top for malformed in found)
+
     def _is_copy(self, digest: bytes) -> bool:
         return digest in self._older and digest not in self._current
 
-    async def _store(self, old: Snapshot | None, comparison: Comparison, at: float, max_age: float) -> Polled:
+    async def _store(self, old: Snapshot | None, comparison: Comparison, look: Look, max_age: float) -> Polled:
         events = [*self._back(old), *comparison.events]
+        wanted = self._wanted(look.at)
         if old is not None and old.data is not None:
             if not events and (old.data, old.memo) == (comparison.data, comparison.memo):
-                return Polled([], max_age, committed=False, wanted=self._wanted(at))
-            if self._unwatched_since(old, at) is not None:
-                age = round(max(0.0, at - old.taken_at), 3)
-                events = [_caught_up(event, age) for event in events]
-        polled = await self._commit(Snapshot(comparison.data, comparison.memo, at), events, max_age)
-        return polled._replace(wanted=self._wanted(at))
+                return Polled([], max_age, committed=False, wanted=wanted)
+            gap = self._unwatched(old, look)
+            if gap is not None:
+                events = [caught_up(event, round(gap, 3)) for event in events]
+        polled = await self._commit(Snapshot(comparison.data, comparison.memo, look.at), events, max_age)
+        self._offset = look.at - look.uptime
+        return polled._replace(wanted=wanted)
 
     def _back(self, old: Snapshot | None) -> list[Event]:
         """Return the events of a good answer after what the snapshot remembers."""
@@ -372,7 +350,3 @@ class Poller(ABC):
 
     def _name(self, data: Json) -> str | None:
         return data.get("name")
-
-
-def _caught_up(event: Event, age: float) -> Event:
-    return replace(event, metadata={**event.metadata, "catch_up": True, "snapshot_age_seconds": age})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from coc2mqtt.events.diff import falls
+
 Json = dict[str, Any]
 
 DONATIONS = ("donations", "donationsReceived")
@@ -58,15 +60,7 @@ def _fell(active: list[Json], after: dict[str, Json]) -> bool:
 
 
 def _fallen(members: list[Json], after: dict[str, Json]) -> list[Json]:
-    return [
-        old
-        for old in members
-        if (new := after.get(old["tag"])) is not None
-        and (
-            (new.get("donations") or 0) < (old.get("donations") or 0)
-            or (new.get("donationsReceived") or 0) < (old.get("donationsReceived") or 0)
-        )
-    ]
+    return [old for old in members if (new := after.get(old["tag"])) is not None and falls(old, new, DONATIONS)]
 
 
 def _total(member: Json) -> int:

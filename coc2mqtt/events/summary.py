@@ -70,28 +70,45 @@ def _donations(event: Event, name: str, meta: dict[str, Any]) -> str:
     return f"{_member(event, name, meta)} {' and '.join(parts)} troops"
 
 
+def _opponent(meta: dict[str, Any]) -> str:
+    return meta.get("opponent_name") or meta.get("opponent_tag") or "an unknown clan"
+
+
+def _against(meta: dict[str, Any]) -> str:
+    return f" against {_opponent(meta)}" if meta.get("opponent_name") or meta.get("opponent_tag") else ""
+
+
+def _war_new(_: Event, name: str, meta: dict[str, Any]) -> str:
+    return f"{name} is at war with {_opponent(meta)}"
+
+
 def _war_state(_: Event, name: str, meta: dict[str, Any]) -> str:
     state = str(meta.get("war_state_to"))
-    against = f" against {meta['opponent_name']}" if meta.get("opponent_name") and state != "notInWar" else ""
+    against = "" if state == "notInWar" else _against(meta)
     return f"{name} {_WAR_STATES.get(state, f'is in the war state {state}')}{against}"
 
 
 def _attack(_: Event, name: str, meta: dict[str, Any]) -> str:
-    whose = name if meta.get("side") == "clan" else meta.get("opponent_name") or "the opponent"
-    stars = meta.get("stars")
+    whose = name if meta.get("side") == "clan" else _opponent(meta)
+    stars, destruction = meta.get("stars"), meta.get("destruction")
+    figures = [] if stars is None else [f"{stars} {'star' if stars == 1 else 'stars'}"]
+    figures += [] if destruction is None else [f"{destruction} %"]
     return (
         f"{meta.get('attacker_name') or meta.get('attacker_tag')} of {whose} attacked "
-        f"{meta.get('defender_name') or meta.get('defender_tag')}: {stars} {'star' if stars == 1 else 'stars'}, "
-        f"{meta.get('destruction')} %"
+        f"{meta.get('defender_name') or meta.get('defender_tag')}{': ' if figures else ''}{', '.join(figures)}"
     )
 
 
 def _war_ended(_: Event, name: str, meta: dict[str, Any]) -> str:
-    against = f" against {meta['opponent_name']}" if meta.get("opponent_name") else ""
+    against = _against(meta)
+    if meta.get("result") == "cancelled":
+        return f"{name}'s war{against} was cancelled before the battle"
     verb = _RESULTS.get(str(meta.get("result")))
     if verb is None:
         return f"{name}'s war{against} has ended, its result was not seen"
     stars, others = meta.get("stars"), meta.get("opponent_stars")
+    if stars is None or others is None:
+        return f"{name} {verb} its war{against}"
     score = f"{stars} stars to {others}"
     if stars == others and verb != "tied":
         score += (
@@ -172,7 +189,7 @@ _SENTENCES: dict[EventType, Callable[[Event, str, dict[str, Any]], str]] = {
     EventType.MAINTENANCE_START: _said("Clash of Clans is in maintenance"),
     EventType.MAINTENANCE_END: _maintenance_end,
     EventType.POLL_ERROR: _said("{name} cannot be polled: {m_message}"),
-    EventType.WAR_NEW: _said("{name} is at war with {m_opponent_name}"),
+    EventType.WAR_NEW: _war_new,
     EventType.WAR_ENDED: _war_ended,
     EventType.WAR_LOG_PRIVATE: _said("The war log of {name} is private now"),
     EventType.WAR_LOG_PUBLIC: _said("The war log of {name} is public now"),

@@ -15,17 +15,51 @@ Json = dict[str, Any]
 _AFTER_BOUNDARY = 1.0
 _LOOK_AGAIN = 60.0
 _LONGEST_LOOK = 900.0
+_AT_WAR = ("preparation", "inWar", "warEnded")
 
 
 def war_id(war: Json) -> str | None:
     """Return what tells one war from every other, None when there is no war.
 
     It is the start of the preparation and both tags: a maintenance shifts the other times, and either clan may
-    stand on either side.
+    stand on either side. Where the start is not known, another time stands in for it.
     """
-    tags = sorted(str(war.get(side, {}).get("tag")) for side in ("clan", "opponent"))
     start = war.get("preparationStartTime")
-    return "-".join([start, *tags]).replace("#", "") if isinstance(start, str) else None
+    if not isinstance(start, str):
+        if war.get("state") not in _AT_WAR:
+            return None
+        start = war.get("startTime") or war.get("endTime") or ""
+    tags = sorted(str((war.get(side) or {}).get("tag") or "") for side in ("clan", "opponent"))
+    return "-".join([start, *tags]).replace("#", "")
+
+
+def completed_war(old: Json, new: Json, tag: str) -> Json:
+    """Return ``new`` with whatever it lacks and an earlier answer about the same war has.
+
+    A field that vanishes is no change in the game.
+    """
+    if not is_same_war(old, new, tag):
+        return new
+    own, other = war_sides(new, tag)
+    swapped = (new.get("opponent") or {}).get("tag") == tag
+    known = war_sides(old, tag)
+    if not (
+        old.keys() - new.keys() or any(was.keys() - now.keys() for was, now in zip(known, (own, other), strict=True))
+    ):
+        return new
+    sides = [{**was, **now} for was, now in zip(known, (own, other), strict=True)]
+    clan, opponent = reversed(sides) if swapped else sides
+    return {**old, **new, "clan": clan, "opponent": opponent}
+
+
+def is_same_war(old: Json, new: Json, tag: str) -> bool:
+    """Tell whether two answers are about the same war, as far as both have its start and the opponent's tag."""
+    if war_id(old) is None or war_id(new) is None:
+        return False
+    starts = [war.get("preparationStartTime") for war in (old, new)]
+    others = [war_sides(war, tag)[1].get("tag") for war in (old, new)]
+    pairs = [pair for pair in (starts, others) if None not in pair]
+    return bool(pairs) and all(before == after for before, after in pairs)
 
 
 def war_began(identity: str) -> str:

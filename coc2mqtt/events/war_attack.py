@@ -22,15 +22,15 @@ def describe_attacks(war: Json, *, own: Json) -> Iterator[Json]:
     ``new_stars`` is how many stars the attack adds to its side's score: a base counts with the best attack on it.
     """
     members = {
-        member["tag"]: member for side in ("clan", "opponent") for member in war.get(side, {}).get("members") or []
+        member["tag"]: member for side in ("clan", "opponent") for member in (war.get(side) or {}).get("members") or []
     }
     own_tags = {member["tag"] for member in own.get("members") or []}
     best: dict[str, int] = {}
     for attacker, attack in sorted(_attacks(war), key=lambda pair: pair[1]["order"]):
-        defender_tag, stars = attack["defenderTag"], attack.get("stars") or 0
+        defender_tag, stars = attack["defenderTag"], attack.get("stars")
         defender = members.get(defender_tag, {})
         before = best.get(defender_tag, 0)
-        best[defender_tag] = max(before, stars)
+        best[defender_tag] = max(before, stars or 0)
         yield {
             "attacker_tag": attacker["tag"],
             "attacker_name": attacker.get("name"),
@@ -41,7 +41,7 @@ def describe_attacks(war: Json, *, own: Json) -> Iterator[Json]:
             "defender_position": defender.get("mapPosition"),
             "defender_town_hall": defender.get("townhallLevel"),
             "stars": stars,
-            "new_stars": best[defender_tag] - before,
+            "new_stars": None if stars is None else best[defender_tag] - before,
             "destruction": attack.get("destructionPercentage"),
             "order": attack["order"],
             "duration": attack.get("duration"),
@@ -51,6 +51,6 @@ def describe_attacks(war: Json, *, own: Json) -> Iterator[Json]:
 
 def _attacks(war: Json) -> Iterator[tuple[Json, Json]]:
     for side in ("clan", "opponent"):
-        for member in war.get(side, {}).get("members") or []:
+        for member in (war.get(side) or {}).get("members") or []:
             for attack in member.get("attacks") or []:
                 yield member, attack

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.times import parse_unix_time
 from coc2mqtt.events.event import Change, Event, EventType
-from coc2mqtt.events.war import attacks_per_member, war_id, war_sides
+from coc2mqtt.events.war import attacks_per_member, is_same_war, war_id, war_sides
 from coc2mqtt.events.war_attack import attack_orders, describe_attacks
 from coc2mqtt.events.war_fsm import WarState, WarStateMachine
 from coc2mqtt.events.war_memory import ToldWar, WarMemory
-from coc2mqtt.events.war_result import Outcome, log_result, score_result, unknown_result, war_result, war_score
+from coc2mqtt.events.war_result import (
+    Outcome,
+    cancelled_result,
+    log_result,
+    score_result,
+    unknown_result,
+    war_result,
+    war_score,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,14 +48,14 @@ def first_war(war: Json) -> Json:
     return WarMemory.at_first_sight(war).to_json()
 
 
-def war_goes_back(old: Snapshot, new: Json, *, at: float) -> bool:
+def war_goes_back(old: Snapshot, new: Json, *, tag: str, at: float) -> bool:
     """Tell whether an answer is one of before ``old``, as far as it shows.
 
     Within a war neither its state nor its set of attacks goes back; no war follows a younger one; and none is gone
     before its end, ``at`` being the present Unix time in seconds.
     """
     data = old.data or {}
-    memory = WarMemory.from_json(old.memo, data)
+    memory = _memory(old, new, tag)
     identity = war_id(new)
     if identity is None:
         end = parse_unix_time(data.get("endTime"))
@@ -60,26 +68,43 @@ def war_goes_back(old: Snapshot, new: Json, *, at: float) -> bool:
     return not attack_orders(new).issuperset(memory.wars[identity].orders)
 
 
-def ended_unseen(old: Snapshot, new: Json) -> Json | None:
+def ended_unseen(old: Snapshot, new: Json, *, tag: str) -> Json | None:
     """Return the last answer about a war that ``new`` has replaced before its end was seen, None without one."""
     if old.data is None:
         return None
-    memory = WarMemory.from_json(old.memo, old.data)
+    memory = _memory(old, new, tag)
     if not _is_gone(memory, new) or memory.present is None or memory.present.score is not None:
         return None
     return old.data
 
 
-def compare_war(old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outcome | None = None) -> WarComparison:
+def may_be_cancelled(old: Snapshot, new: Json, *, at: float) -> bool:
+    """Tell whether the war of the snapshot was gone before its battle began, ``at`` (Unix time in seconds).
+
+    So it is where there is no war any more before its start, or another one was declared before that.
+    """
+    data = old.data or {}
+    began, start = (parse_unix_time(data.get(key)) for key in ("preparationStartTime", "startTime"))
+    if WarMemory.from_json(old.memo, data).state is not WarState.PREPARATION or began is None or start is None:
+        return False
+    replaced = parse_unix_time(new.get("preparationStartTime"))
+    return began <= (at if replaced is None else replaced) < start
+
+
+def compare_war(
+    old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outcome | None = None, jump: float = 0.0
+) -> WarComparison:
     """Compare the snapshot of a clan's war, whose data is not None, with a new answer.
 
     ``tag`` is the watched clan's, ``at`` the Unix time in seconds that the events carry, ``outcome`` what was found
-    about the war that ``ended_unseen`` names. Attacks are known by (war, order), so each is told once. The end
+    about the war that ``ended_unseen`` names, ``jump`` by how many seconds the wall clock was set since the snapshot.
+    ``new`` is as ``completed_war`` returns it. Attacks are known by (war, order), so each is told once. The end
     of a war is told once its score is final (``ToldWar.settles``), or when it was replaced.
     """
     if old.data is None:
         raise ValueError("there is nothing to compare with at first sight: use first_war")
-    memory = WarMemory.from_json(old.memo, old.data)
+    memory = _memory(old, new, tag)
+    memory.shift(jump)
     telling = _Telling(old.data, new, tag, at, memory)
     identity = war_id(new)
     if identity is not None and memory.is_replaced(identity):
@@ -90,6 +115,15 @@ def compare_war(old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outco
         telling.end_of_old(outcome or Outcome())
     telling.war()
     return WarComparison(telling.events, new, memory.to_json(), memory.settled)
+
+
+def _memory(old: Snapshot, new: Json, tag: str) -> WarMemory:
+    """Return what is remembered, with the identity that ``new`` gives to the same war."""
+    data = old.data or {}
+    memory = WarMemory.from_json(old.memo, data)
+    if memory.war is not None and war_id(new) not in memory.wars and is_same_war(data, new, tag):
+        memory.rename(war_id(data), war_id(new))
+    return memory
 
 
 def _is_gone(memory: WarMemory, new: Json) -> bool:
@@ -121,6 +155,10 @@ class _Telling:
             if war_score(self.old, self.tag) != told.score:
                 # What was believed since then is older than what was seen of the end.
                 result = score_result(told.score)
+        elif outcome.cancelled:
+            told.ended = True
+            self._tell(EventType.WAR_ENDED, self.old, metadata=cancelled_result(self.old, self.tag))
+            return  # it never reached another state
         elif outcome.war is not None:
             self._attacks(outcome.war, told)
             result = war_result(outcome.war, self.tag, observed=False, source="opponent")

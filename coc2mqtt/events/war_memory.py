@@ -109,7 +109,19 @@ class WarMemory:
 
     def is_replaced(self, identity: str) -> bool:
         """Tell whether a younger war was seen: then this one is over, whatever still shows it."""
-        return any(war_began(identity) < war_began(known) for known in self.wars)
+        began = war_began(identity)
+        return bool(began) and any(began < war_began(known) for known in self.wars)
+
+    def rename(self, before: str | None, after: str | None) -> None:
+        """Go on with the present war under another identity: more is known of it than before."""
+        if before is not None and after is not None and before == self.war and before != after:
+            self.wars[after] = self.wars.pop(before)
+            self.war = after
+
+    def shift(self, jump: float) -> None:
+        """Move the remembered times by the seconds by which the wall clock was set since."""
+        for told in self.wars.values():
+            told.since += jump
 
     def is_over(self, identity: str) -> bool:
         """Tell whether a war cannot follow what was seen: it was replaced, or it was there and is not any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from coc2mqtt.clash.errors import (
@@ -13,12 +14,14 @@ from coc2mqtt.clash.errors import (
     PrivateWarLogError,
 )
 from coc2mqtt.clash.tags import InvalidTagError
+from coc2mqtt.events.comparison import Comparison
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.poller import LONGEST_BACKOFF, Comparison, PollContext, Polled, Poller
+from coc2mqtt.events.poll_context import PollContext, Polled
+from coc2mqtt.events.poller import LONGEST_BACKOFF, Poller
 from coc2mqtt.events.resource import Kind, Snapshot
 from coc2mqtt.events.shapes import check_depth, check_war, check_war_log
-from coc2mqtt.events.war import next_look, war_id, war_sides
-from coc2mqtt.events.war_compare import compare_war, ended_unseen, first_war, war_goes_back
+from coc2mqtt.events.war import completed_war, next_look, war_id, war_sides
+from coc2mqtt.events.war_compare import compare_war, ended_unseen, first_war, may_be_cancelled, war_goes_back
 from coc2mqtt.events.war_fsm import WarState
 from coc2mqtt.events.war_result import Outcome, find_in_log
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.clash.answer import Answer
+    from coc2mqtt.events.doubt import Look
+    from coc2mqtt.events.malformed import MalformedField
 
 Json = dict[str, Any]
 
@@ -34,6 +39,8 @@ _NOT_THERE = (NotFoundError, PrivateWarLogError, BadAnswerError, BadRequestError
 # So often passing trouble may keep the end of a war from being found out; then it stays unknown.
 _SEARCHES = 3
 _TIMES = ("state", "startTime", "endTime")
+# A war log that has just become private may be public again soon: for so long (seconds) it is polled as before.
+_JUST_PRIVATE = 300.0
 
 
 class WarPoller(Poller):
@@ -48,7 +55,9 @@ class WarPoller(Poller):
     endpoint: ClassVar = "currentwar"
     # What a war shows hides nothing of its age, and what seems old is never urgent: every cache has run out by then.
     patience: ClassVar = 130.0
-    __slots__ = ("_alone", "_searches", "_settled", "_times")
+    # A war goes on from state to state, and what was told of it is remembered.
+    reverts: ClassVar = False
+    __slots__ = ("_alone", "_private_since", "_searches", "_settled", "_times")
 
     def __init__(self, context: PollContext, tag: str, *, interval: float, alone: bool = False) -> None:
         super().__init__(context, tag, interval=interval)
@@ -57,26 +66,34 @@ class WarPoller(Poller):
         # Of the present war, as far as it says when to look again.
         self._times: Json = {}
         self._settled = True
+        # When (seconds of uptime) the war log was first refused, None since it was last public.
+        self._private_since: float | None = None
 
     async def _fetch(self) -> Answer:
         return await self._context.api.current_war(self._tag)
 
-    def _check(self, data: Json) -> None:
-        check_war(data, self._tag)
+    def _check(self, data: Json) -> list[MalformedField]:
+        return check_war(data, self._tag)
 
-    def _first_sight(self, data: Json) -> Comparison:
+    def _first_sight(self, data: Json, look: Look) -> Comparison:  # noqa: ARG002 - there is nothing to compare with
         return self._noted(Comparison([], data, first_war(data)))
 
-    def _goes_back(self, old: Snapshot, data: Json, at: float) -> bool:
-        return war_goes_back(old, data, at=at)
+    def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
+        data = completed_war(old.data or {}, data, self._tag)
+        return war_goes_back(old, data, tag=self._tag, at=look.at)
 
-    async def _compare(self, old: Snapshot, data: Json, at: float) -> Comparison | None:
-        gone, outcome = ended_unseen(old, data), None
+    async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison | None:
+        data = completed_war(old.data or {}, data, self._tag)
+        gone, outcome = ended_unseen(old, data, tag=self._tag), None
         if gone is not None:
-            outcome = await self._look_up(gone, replaced=war_id(data) is not None)
+            first = look if self._doubt is None else self._doubt.first
+            # By the clock of now: the first look may have been made by one that was wrong.
+            cancelled = may_be_cancelled(old, data, at=look.at - (look.uptime - first.uptime))
+            outcome = await self._look_up(gone, replaced=war_id(data) is not None, cancelled=cancelled)
             if outcome is None:
                 return None
-        return self._noted(Comparison(*compare_war(old, data, tag=self._tag, at=at, outcome=outcome)))
+        jump = self._clock_jump(look)
+        return self._noted(Comparison(*compare_war(old, data, tag=self._tag, at=look.at, outcome=outcome, jump=jump)))
 
     def _is_copy(self, digest: bytes) -> bool:  # noqa: ARG002 - that there is no war always looks the same
         return False
@@ -92,7 +109,7 @@ class WarPoller(Poller):
     def _wanted(self, at: float) -> float:
         return next_look(self._times, settled=self._settled, at=at)
 
-    async def _look_up(self, war: Json, *, replaced: bool) -> Outcome | None:
+    async def _look_up(self, war: Json, *, replaced: bool, cancelled: bool) -> Outcome | None:
         """Find out how a war ended; None where it has not, or where trouble that may pass is in the way."""
         try:
             theirs = await self._of_opponent(war)
@@ -100,10 +117,12 @@ class WarPoller(Poller):
                 return self._found(Outcome(war=theirs))
             if theirs is not None and not replaced:
                 return None  # it goes on, whatever the clan's own endpoint says
+            if cancelled:
+                return self._found(Outcome(cancelled=True))
             return self._found(await self._in_the_log(war))
         except ClashError:
             self._searches += 1
-            return None if self._searches < _SEARCHES else self._found(Outcome())
+            return None if self._searches < _SEARCHES else self._found(Outcome(cancelled=cancelled))
 
     def _found(self, outcome: Outcome) -> Outcome:
         self._searches = 0
@@ -111,7 +130,9 @@ class WarPoller(Poller):
 
     async def _of_opponent(self, war: Json) -> Json | None:
         """Return what the opponent's endpoint says of a war, None where it says nothing of it."""
-        opponent = str(war_sides(war, self._tag)[1].get("tag"))
+        opponent = war_sides(war, self._tag)[1].get("tag")
+        if opponent is None:
+            return None
         asked = self._context.api.current_war(opponent)
         theirs = await _evidence(asked, lambda data: check_war(data, opponent))
         return theirs if theirs is not None and war_id(theirs) == war_id(war) else None
@@ -121,6 +142,7 @@ class WarPoller(Poller):
         return Outcome() if log is None else Outcome(entry=find_in_log(log, war, self._tag))
 
     def _back(self, old: Snapshot | None) -> list[Event]:
+        self._private_since = None
         public = self._said(EventType.WAR_LOG_PUBLIC, old, {}) if old is not None and old.memo.get("private") else []
         return [*super()._back(old), *public]
 
@@ -129,6 +151,12 @@ class WarPoller(Poller):
             return await super()._fail(error, old)
         self._failures = 0
         memo = {} if old is None else {key: old.memo[key] for key in old.memo.keys() - {"trouble", "unavailable"}}
+        now = self._context.uptime()
+        if self._private_since is None:
+            # One that is private at first sight, or was in an earlier run, has probably been so for long.
+            news = old is not None and old.data is not None and not memo.get("private")
+            self._private_since = now if news else -math.inf
+        just_private = now - self._private_since < _JUST_PRIVATE
         polled = Polled([], error.max_age, committed=False)
         if old is None or not memo.get("private") or memo != old.memo:
             data, taken_at = (None, self._context.now()) if old is None else (old.data, old.taken_at)
@@ -136,8 +164,8 @@ class WarPoller(Poller):
             events = [] if data is None or memo.get("private") else self._said(EventType.WAR_LOG_PRIVATE, old, {})
             snapshot = Snapshot(data, {**memo, "private": True}, taken_at)
             polled = await self._commit(snapshot, events, error.max_age)
-        # Its clan says when it is public again: until then a look now and then will do.
-        return polled._replace(backoff=LONGEST_BACKOFF)
+        # Its clan says when it is public again, unless it was so for a moment only: then a look now and then will do.
+        return polled if just_private else polled._replace(backoff=LONGEST_BACKOFF)
 
     def _said(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
         if not self._alone and event_type in (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE):
@@ -148,7 +176,7 @@ class WarPoller(Poller):
         return war_sides(data, self._tag)[0].get("name")
 
 
-async def _evidence(asked: Awaitable[Answer], check: Callable[[Json], None]) -> Json | None:
+async def _evidence(asked: Awaitable[Answer], check: Callable[[Json], object]) -> Json | None:
     """Return what another endpoint says, None where it has nothing; raises ClashError for trouble that may pass."""
     try:
         data = (await asked).data

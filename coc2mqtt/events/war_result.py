@@ -18,11 +18,13 @@ _SCORE = ("stars", "destructionPercentage", "attacks")
 class Outcome(NamedTuple):
     """What was found about a war whose end was not seen.
 
-    It is its last answer, as the opponent's endpoint gives it, else its entry in the war log, else nothing.
+    It is its last answer, as the opponent's endpoint gives it, else its entry in the war log, else nothing. It was
+    ``cancelled`` where it was gone before its battle began.
     """
 
     war: Json | None = None
     entry: Json | None = None
+    cancelled: bool = False
 
 
 def war_score(war: Json, tag: str) -> list[Any]:
@@ -54,6 +56,11 @@ def log_result(entry: Json, tag: str) -> Json:
 def unknown_result(war: Json, tag: str) -> Json:
     """Return what a ``war_ended`` says where nothing shows the end: the figures are those that were seen last."""
     return _ending("unknown", *war_sides(war, tag), observed=False, source="last_seen")
+
+
+def cancelled_result(war: Json, tag: str) -> Json:
+    """Return what a ``war_ended`` says of a war whose battle never began; the figures are those seen last."""
+    return _ending("cancelled", *war_sides(war, tag), observed=True, source="last_seen")
 
 
 def find_in_log(log: Json, war: Json, tag: str) -> Json | None:

@@ -13,9 +13,10 @@ import structlog
 
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_poller import ApiPoller
+from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.library_client import LibraryClient, library_tags
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
 from coc2mqtt.events.resource import API
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.clash.errors import ClashError
     from coc2mqtt.events.dict_client import DictClient
-    from coc2mqtt.events.poller import Polled, Poller
+    from coc2mqtt.events.poll_context import Polled
+    from coc2mqtt.events.poller import Poller
     from coc2mqtt.events.polling_state import PollingState
     from coc2mqtt.events.resource import Resource
 
@@ -245,7 +247,7 @@ class MaintenanceWatcher(_Watcher):
         probe_tag: str = "#JY9J2Y99",
     ) -> None:
         super().__init__(api, state, queue, interval)
-        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, changed=lambda _: None)
+        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, uptime=uptime, changed=lambda _: None)
         (tag,) = library_tags([probe_tag])
         self._probe = ApiPoller(self._client, self._monitor, probe_tag=tag)
         self._polls[API] = self._poll_api

@@ -117,16 +117,20 @@ class SqliteJournal:
         self._arrival = asyncio.Event()
         # What is stored of each watch, once it was read: a new file gets it from here when the old one is damaged.
         self._watches: dict[tuple[Kind, str], str | None] | None = None
+        # The number of the last event in a damaged file, until the new one goes on from there.
+        self._continued_seq: int | None = None
+        self._usable = False
 
     async def open(self) -> None:
         """Open the file; one that is damaged is put aside, and a new one begun."""
         self._watches = None
-        try:
-            await self._database.open()
-        except DamagedError as error:
-            await self.start_afresh(error)
-        else:
-            await self._begin()
+        await self._open()
+
+    async def ensure_open(self) -> None:
+        """Open the journal if an exception in ``start_afresh`` left it unusable; what is known goes into a new file."""
+        if not self._usable:
+            await self._database.close()
+            await self._open()
 
     async def start_afresh(self, damage: DamagedError) -> None:
         """Put the damaged file aside, begin a new one and say so; the journal is open then, whether it was or not.
@@ -135,8 +139,13 @@ class SqliteJournal:
         DamagedError, and closes the journal, when the same happened within the last ten minutes or the file cannot
         be renamed.
         """
+        self._usable = False
+        # Noted before: should anything fail from here on, whoever opens the journal next goes on from it.
+        self._continued_seq = max(self._outbox.last_seq, self._database.last_seq_of_damaged)
         kept = await self._database.put_aside(damage, now=self._clock())
-        if kept is not None:  # else another program did it just before, and has told of it
+        if kept is None:  # another program did it just before, has logged it, and has started a new one
+            self._continued_seq = None
+        else:
             told = "" if self._watches is not None else ", and watches that were made by commands must be made again"
             _log.error(
                 "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, "
@@ -144,15 +153,15 @@ class SqliteJournal:
                 found=damage.found,
                 kept_as=str(kept),
             )
-        last_seq = max(self._outbox.last_seq, self._database.last_seq_of_damaged)
         await self._database.open()
-        await self._begin(None if kept is None else last_seq)
+        await self._begin()
 
     async def close(self) -> None:
         """Store what was asked for, and close the file."""
         try:
             await self._writer.flush()
         finally:
+            self._usable = False
             await self._database.close()
 
     async def __aenter__(self) -> Self:
@@ -315,20 +324,32 @@ class SqliteJournal:
 
         await self._writer.write(work, stored=stored)
 
-    async def _begin(self, last_seq: int | None = None) -> None:
-        """Drop what is too old before anybody reads it; with ``last_seq`` begin a new file from what is known."""
-        watches = self._watches or {}
+    async def _open(self) -> None:
+        try:
+            await self._database.open()
+        except DamagedError as error:
+            await self.start_afresh(error)
+        else:
+            await self._begin()
+
+    async def _begin(self) -> None:
+        """Drop what is too old before anybody reads it; begin a new file from what is known."""
+        watches, last_seq = self._watches or {}, self._continued_seq
 
         def begin(connection: sqlite3.Connection) -> Waiting:
             if last_seq is not None:
+                # Deleted first: this may be the second attempt.
+                connection.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
                 connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_seq,))
                 connection.executemany(_SAVE_WATCH, [watch_row(*key, body) for key, body in watches.items()])
             return Waiting.look(connection)
 
         try:
             self._outbox.begin(await self._database.transact(begin), self._clock())
+            self._continued_seq = None
             self._recent.clear()
             await self._hold_bounds()
+            self._usable = True
         except BaseException:
             await self._database.close()
             raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from coc2mqtt.journal.database import Database
     from coc2mqtt.journal.outbox import Draft, Outbox
@@ -124,10 +124,10 @@ class Writer:
         An exception of one ``stored`` callback reaches the event loop's exception handler only after all of that.
         """
         group, self._group = self._group, []
-        with contextlib.ExitStack() as stack:  # last in, first out, whatever any of them raises
-            stack.callback(self._go_on)
-            for write in reversed(group):
-                stack.callback(write.end_with, error)
+        try:
+            _end_all(iter(group), error)
+        finally:
+            self._go_on()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -154,6 +154,15 @@ class _Write:
                 self.result.set_result(self.returned)
             else:
                 self.result.set_exception(error)
+
+
+def _end_all(writes: Iterator[_Write], error: BaseException | None) -> None:
+    try:
+        for write in writes:
+            write.end_with(error)
+    except BaseException:
+        _end_all(writes, error)  # those after the one that raised
+        raise
 
 
 def _store(group: list[_Write], draft: Draft, connection: sqlite3.Connection) -> None:

@@ -152,8 +152,9 @@ class Bridge:
         if self._home_assistant is not None:
             await self._subscribe(session, self._home_assistant.status)
         self._retained.connected()
-        await self.guard.watch(session, [self._topics.bridge("state"), self._topics.api_status])
+        # First of all: until it is introduced, a bridge whose place this one has taken cannot know by whom.
         await self._introduce(session)
+        await self.guard.watch(session, [self._topics.bridge("state"), self._topics.api_status])
         # By itself: behind a house full of devices no acknowledgement would come in time.
         await self._sweep.run(session, shared=self._rivals.is_shared)
         await self.guard.watch(session, self._guarded(session))

@@ -72,9 +72,10 @@ class Connection:
     ``on_session`` is cancelled at once when its connection breaks off; what it had not got acknowledged by then is its
     own to publish again. ``last_words`` are published before a clean leave, after which the broker sends no will.
     ``rival_is_there`` is asked over a connection of another name whether the program that has taken this one's place
-    is still there. ``knock`` tells whether the broker's port is open; None leaves that to the attempts to connect.
-    ``sleep`` waits between the attempts, ``draw`` gives random numbers from 0 to 1, ``clock`` Unix time.
-    ``connections`` is how many there were before this one began.
+    is still there. ``knock`` tells whether the broker's port is open: whether it is back, and whether it went on
+    running when a session ended. None leaves that to the attempts to connect. ``sleep`` waits between the attempts,
+    ``draw`` gives random numbers from 0 to 1, ``clock`` Unix time. ``connections`` is how many there were before this
+    one began.
     """
 
     def __init__(

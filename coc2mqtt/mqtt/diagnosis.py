@@ -169,7 +169,10 @@ def early_end(options: ConnectionOptions, foreign: bytes, cause: BaseException |
     elif options.transport == "websockets":
         hint = "check mqtt.path, that this is a port for MQTT, and the broker's log"
     else:
-        hint = "check that mqtt.port is the broker's MQTT port, and mqtt.tls if that port speaks TLS"
+        hint = (
+            "check that mqtt.port is the broker's MQTT port, mqtt.tls if that port speaks TLS, or set mqtt.transport to"
+            " websockets if that port is for them"
+        )
     return SilentBrokerError(f"{where} closed the connection without an answer: {hint}")
 
 

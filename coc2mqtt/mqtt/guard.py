@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.mqtt.errors import SubscribeDeniedError, SubscribeTimeoutError
+from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -68,7 +69,6 @@ class Guard:
         self._due: dict[str, tuple[float, bytes]] = {}
         self._histories: dict[str, _History] = {}
         self._wake = asyncio.Event()
-        self._denied: list[str] = []
         self._warned_of_denial = False
         self._logged_at: float | None = None
         self.restored = 0
@@ -99,8 +99,10 @@ class Guard:
         topic = message.topic
         if topic != self._topics.bridge("info") and not self._is_guarded(topic):
             return False
-        # What was retained before this subscription is older than what is published over this connection.
-        known = None if message.retain else self._retained.recognizes(topic, message.payload)
+        # What was retained before this subscription is older than what is published over this connection. Of a very
+        # long payload not enough is kept to recognize it.
+        is_news = not message.retain and len(message.payload) < LONGEST_PAYLOAD
+        known = self._retained.recognizes(topic, message.payload) if is_news else None
         if known is True:
             self._due.pop(topic, None)
         elif known is False:

@@ -131,6 +131,7 @@ class WarSidePayload(Payload):
 
     tag: str | None
     name: str | None
+    """The tag where the API names none."""
     level: int | None
     stars: int | None
     attacks: int | None
@@ -176,6 +177,7 @@ class PlayerClanPayload(Payload):
 
     tag: str
     name: str | None
+    """The tag where the API names none."""
 
 
 class PlayerWarPayload(Payload):
@@ -268,7 +270,8 @@ class HealthPayload(Payload):
 
     ``overdue`` is how many resources wait for a poll that should have been made, ``overdue_seconds`` how long the
     first of them has been waiting; ``load`` is the share of the tokens' pace that all intervals together ask for.
-    ``polls_per_second`` is that of the last minute, ``errors`` counts failed polls by kind.
+    ``polls_per_second`` is that of the last minute, ``errors`` counts failed polls by kind, ``malformed_fields`` fields
+    that were left out of responses because they are not what the API documents.
 
     Of events: ``published`` counts those that the broker has acknowledged, ``resent`` those published once more with
     the same id because a connection broke before that, ``denied`` those put aside because the broker takes them
@@ -291,6 +294,8 @@ class HealthPayload(Payload):
     polls_changed: int
     polls_per_second: float
     errors: dict[str, int]
+    malformed_fields: dict[str, int]
+    """By field, such as `clan.memberList.donations`."""
     last_poll_age_seconds: float | None
     overdue: int
     overdue_seconds: float

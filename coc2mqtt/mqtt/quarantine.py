@@ -116,7 +116,8 @@ class Quarantine:
         if limit is not None and message.size >= limit.size:
             raise MessageTooLargeError(
                 f"a message of {message.size} bytes on {message.topic} is larger than the broker takes, which closed"
-                f" the connection over one of {limit.size}: raise the broker's limit (Mosquitto: max_packet_size)"
+                f" the connection over one of {limit.size}: raise the broker's limit (Mosquitto: max_packet_size), or"
+                " see its log"
             )
         held = self._held.get(message.key)
         if held is not None and message.size >= held.size and self._clock() < held.until:
@@ -161,7 +162,9 @@ class Quarantine:
         """Take note of what was in flight when the broker ended the session."""
         messages = list(in_flight)
         if messages and self._acknowledged and error.over_message is not False:
-            self._unjudged = messages, self._alone, error.over_message is True
+            # One whose publisher was cancelled may have been followed by others.
+            alone = self._alone if len(messages) == 1 else None
+            self._unjudged = messages, alone, error.over_message is True
 
     def judge(self, *, survived: bool) -> bool:
         """Draw the conclusion from the last loss, and return whether a message may have been the reason.

@@ -300,8 +300,13 @@ class RetainedState:
                 continue
             # Before it is published: with MQTT 3.1.1 it comes back, and may do so before the PUBACK.
             said.note(facet, encoded)
-            if not await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded):
-                said.forget(facet)
+            taken = False
+            try:
+                taken = await self.say(session, self._topics.state(resource.kind, resource.tag, facet), encoded)
+            finally:
+                if not taken:
+                    said.forget(facet)
+            if not taken:
                 self._to_repeat.add(resource)
 
     def _announced(self, wish: Wish) -> None:

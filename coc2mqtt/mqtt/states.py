@@ -117,7 +117,7 @@ def _player(tag: str, data: Json, taken_at: float, war: PlayerWarPayload | None)
         donations_received=integer(data.get("donationsReceived")),
         war_preference=text(data.get("warPreference")),
         role=text(data.get("role")),
-        clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=text(clan.get("name")))
+        clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=text(clan.get("name")) or shorten(clan["tag"]))
         if isinstance(clan.get("tag"), str)
         else None,
         war=war,

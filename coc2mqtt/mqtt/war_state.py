@@ -86,7 +86,7 @@ def _side(war: Json, side: Json) -> WarSidePayload:
     size, used = integer(war.get("teamSize")), integer(side.get("attacks"))
     return WarSidePayload(
         tag=text(side.get("tag")),
-        name=text(side.get("name")),
+        name=text(side.get("name")) or text(side.get("tag")),
         level=integer(side.get("clanLevel")),
         stars=integer(side.get("stars")),
         attacks=used,

@@ -258,3 +258,22 @@ async def test_a_cancelled_request_ends_at_once_and_the_client_goes_on(serve: Se
             await task
         leave.set()
         assert (await api.clan("#2PP")).data == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "max_age"),
+    [
+        ({"Cache-Control": "max-age=86400"}, 900.0),
+        ({"Cache-Control": "max-age=120", "Age": "50"}, 70.0),
+        ({"Cache-Control": "max-age=120"}, 120.0),
+        ({"Age": "50"}, 0.0),
+    ],
+)
+async def test_response_is_believed_to_stay_for_15_minutes_at_most(
+    serve: Serve, headers: dict[str, str], max_age: float
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({}, headers=headers)
+
+    async with client(await serve(answer)) as api:
+        assert (await api.clan("#2PP")).max_age == max_age

@@ -65,7 +65,14 @@ class Program:
         self.lines = lines
         self.broker = broker
         self.journal = _Journal(folder / "coc2mqtt.db", clock=lambda: now, rng=random.Random(broker.run))
-        self.engine = Engine(api.client, self.journal, observer=self._committed, now=lambda: now, rng=random.Random(1))
+        self.engine = Engine(
+            api.client,
+            self.journal,
+            observer=self._committed,
+            now=lambda: now,
+            uptime=lambda: now,
+            rng=random.Random(1),
+        )
         self.watches = WatchList(self.journal, self.engine, changed=self._watch_changed)
         self._retained = RetainedState(
             self.journal,

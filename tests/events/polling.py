@@ -9,13 +9,14 @@ from aiohttp import web
 
 from coc2mqtt.events.api_monitor import ApiMonitor
 from coc2mqtt.events.api_state import ApiState, ApiStatus
-from coc2mqtt.events.poller import PollContext, Poller
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
     from coc2mqtt.demo.faults import Fault, Handler
+    from coc2mqtt.events.poller import Poller
     from coc2mqtt.events.store import Store
     from tests.events.conftest import Bench
 
@@ -29,7 +30,7 @@ def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: 
     store = store or bench.store
     monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None, resources=lambda: 2)
     monitor._state = ApiState(ApiStatus.OK, bench.clock.now)  # as it is loaded from the run before
-    context = PollContext(bench.api, store, monitor, bench.clock)
+    context = PollContext(bench.api, store, monitor, bench.clock, bench.clock)
     return POLLERS[kind](context, tag, interval=60)
 
 

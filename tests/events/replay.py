@@ -10,10 +10,10 @@ import orjson
 
 from coc2mqtt.clash import Answer, ClashClient, NotFoundError
 from coc2mqtt.events import PollingState
-from coc2mqtt.events.poller import PollContext, Poller
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.queue_store import QueueStore
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.events.war_poller import WarPoller
 
 if TYPE_CHECKING:
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash import ClashError
     from coc2mqtt.events import Event
-    from coc2mqtt.events.poller import Polled
+    from coc2mqtt.events.poll_context import Polled
+    from coc2mqtt.events.poller import Poller
 
 Json = dict[str, Any]
 POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
 
 
 class Remembered:
-    """What the API says at this moment, by path such as ``/clans/#2PP/currentwar``; an error is raised."""
+    """What the API says at this moment, by path such as ``/clans/#2PP/currentwar``; an error is raised.
+
+    ``max_age`` is what each answer says (seconds).
+    """
 
     def __init__(self) -> None:
-        self.answers: dict[str, Json | ClashError] = {}
+        self.answers: dict[str, Json | bytes | ClashError] = {}
         self.asked: list[str] = []
+        self.max_age = 0.0
 
     async def clan(self, tag: str) -> Answer:
         return self._answer(f"/clans/{tag}")
@@ -51,13 +56,14 @@ class Remembered:
         answer = self.answers.get(path, NotFoundError("nothing is known of it"))
         if isinstance(answer, Exception):
             raise answer
-        return Answer(200, orjson.dumps(answer), 0.0)
+        return Answer(200, answer if isinstance(answer, bytes) else orjson.dumps(answer), self.max_age)
 
 
 class Replay:
     """One resource that is polled when the test says so.
 
-    ``events`` is all that was told, ``wanted`` in how many seconds the last poll wants the next. ``now`` is Unix time.
+    ``events`` is all that was told, ``wanted`` in how many seconds the last poll wants the next, ``backoff`` for how
+    many it wants none. ``now`` is Unix time; ``jumped`` by how much of it the wall clock was set, and no time passed.
     """
 
     def __init__(self, kind: Kind, tag: str, *, now: float = 1_700_000_000.0, **options: Any) -> None:
@@ -65,6 +71,8 @@ class Replay:
         self.now = now
         self.events: list[Event] = []
         self.wanted = math.inf
+        self.backoff = 0.0
+        self.jumped = 0.0
         self._kind, self._tag, self._options = kind, tag, options
         self._path = {Kind.CLAN: f"/clans/{tag}", Kind.WAR: f"/clans/{tag}/currentwar", Kind.PLAYER: f"/players/{tag}"}
         self._state = PollingState()
@@ -74,10 +82,23 @@ class Replay:
         """Begin a new run of the program with what the last one has stored."""
         store = QueueStore(self._state, asyncio.Queue())
         api = cast("ClashClient", self.api)
-        context = PollContext(api, store, _Silent(), lambda: self.now)
-        self._poller = POLLERS[self._kind](context, self._tag, interval=60, **self._options)
+        self.context = PollContext(api, store, _Silent(), lambda: self.now, lambda: self.now - self.jumped)
+        self._poller = POLLERS[self._kind](self.context, self._tag, interval=60, **self._options)
 
-    def see(self, answer: Json | ClashError, *, after: float = 60.0) -> list[str]:
+    @property
+    def believed(self) -> Json:
+        """What is believed now."""
+        snapshot = self._state.snapshot(Resource(self._kind, self._tag))
+        assert snapshot is not None
+        assert snapshot.data is not None
+        return snapshot.data
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the wall clock forward by so many seconds, or back."""
+        self.now += seconds
+        self.jumped += seconds
+
+    def see(self, answer: Json | bytes | ClashError, *, after: float = 60.0) -> list[str]:
         """Poll once, so many seconds later, and return the types of the events that this made."""
         self.now += after
         self.api.answers[self._path[self._kind]] = answer
@@ -86,7 +107,7 @@ class Replay:
     def poll(self) -> Sequence[Event]:
         """Poll once, now."""
         polled = _finished(self._poller.poll())
-        self.wanted = polled.wanted
+        self.wanted, self.backoff = polled.wanted, polled.backoff
         self.events += polled.events
         return polled.events
 

@@ -24,6 +24,7 @@ from coc2mqtt.clash import (
     WrongAddressError,
     WrongTokenError,
 )
+from coc2mqtt.events import ClanWatcher
 from coc2mqtt.events.library_client import LibraryClient
 from tests.events.builders import clan
 from tests.events.dict_clients import OneAnswer, http_error, network_error
@@ -137,6 +138,12 @@ async def test_values_that_only_the_standard_library_writes_are_passed_on(odd: d
 async def test_cancelled_request_of_a_dict_client_stays_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await LibraryClient(OneAnswer(asyncio.CancelledError())).clan("#2PP")
+
+
+async def test_tag_that_only_the_client_knows_is_watched(bench: Bench) -> None:
+    watcher = ClanWatcher(OneAnswer(clan(tag="#TestClan")), bench.state, bench.queue, ["#TestClan"])
+    assert await watcher._poll_once() == []
+    assert bench.state.get_clan("#TestClan") == clan(tag="#TestClan")
 
 
 def test_method_that_was_replaced_after_the_stream_was_made_is_used() -> None:

@@ -44,7 +44,7 @@ async def running(engine: Engine) -> AsyncIterator[None]:
 
 
 def engine_of(bench: Bench) -> Engine:
-    return Engine(bench.api, bench.store, now=bench.clock)
+    return Engine(bench.api, bench.store, now=bench.clock, uptime=bench.clock)
 
 
 def path(bench: Bench) -> str:
@@ -53,7 +53,7 @@ def path(bench: Bench) -> str:
 
 async def test_a_clan_is_watched_with_its_war_and_everything_is_counted(bench: Bench, until: Until) -> None:
     seen: list[Resource] = []
-    engine = Engine(bench.api, bench.store, observer=seen.append, now=bench.clock)
+    engine = Engine(bench.api, bench.store, observer=seen.append, now=bench.clock, uptime=bench.clock)
     watch = Watch(Kind.CLAN, bench.clan, LONG, war_interval=LONG)
     engine.watch(watch)
     assert engine.watches == [watch]

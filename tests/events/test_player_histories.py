@@ -221,9 +221,42 @@ def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> 
 @fuzzed(short=20, long=1000)
 @given(first=players, history=st.lists(players, min_size=1, max_size=5))
 def test_over_a_history_with_older_answers_every_level_is_told_once(first: Json, history: list[Json]) -> None:
+    check_levels(first, history, history)
+
+
+@fuzzed(short=30, long=2000)
+@given(first=players, history=st.lists(players, min_size=1, max_size=5), data=st.data())
+def test_history_with_malformed_and_missing_fields_tells_every_level_once(
+    first: Json, history: list[Json], data: st.DataObject
+) -> None:
+    check_levels(first, history, [data.draw(spoiled(body)) for body in history])
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, whole: Json) -> Json:
+    """An answer that lacks some fields, or has something else in their place.
+
+    Of the fields that tell one of the same name from another, a list in which units come and go loses none: nothing
+    would tell which unit it is.
+    """
+    body: Json = orjson.loads(orjson.dumps(whole))
+    lists = [one for field in (*UNIT_FIELDS, "achievements") for one in body[field]]
+    for place in (body, *lists):
+        fields = [None, None, *(name for name in place if name not in ("tag", "clan", "role", "village", "info"))]
+        field = draw(st.sampled_from(fields))
+        if field is not None:
+            junk = draw(st.sampled_from([None, 1.5, True, 7]))
+            if junk is None or type(junk) is type(place[field]):
+                del place[field]
+            else:
+                place[field] = junk
+    return body
+
+
+def check_levels(first: Json, history: list[Json], seen: list[Json]) -> None:
     replay = Replay(Kind.PLAYER, first["tag"])
     replay.see(first)
-    for answer in (*history, history[-1]):
+    for answer in (*seen, history[-1], history[-1]):
         replay.see(answer)
     told: dict[tuple[Any, ...], list[int]] = {}
     for event in replay.events:

@@ -66,3 +66,23 @@ async def test_trouble_with_a_private_war_log_is_said_each_time_it_comes(bench: 
         assert [event.event_type.value for event in polled.events] == ["poll_error"]
         assert polled.backoff == 120, "twice the interval: being private is no failure"
         assert await told(subject) == []
+
+
+async def test_war_log_that_has_just_become_private_is_polled_as_before_for_five_minutes(bench: Bench) -> None:
+    subject = poller(bench, Kind.WAR)
+    await subject.poll()
+    bench.world.set_war_log_public(bench.clan, public=False)
+    backoffs = []
+    for _ in range(7):
+        backoffs.append((await subject.poll()).backoff)
+        bench.clock.now += 60
+    assert backoffs == [0, 0, 0, 0, 0, 600, 600]
+    bench.world.set_war_log_public(bench.clan, public=True)
+    assert await told(subject) == ["war_log_public"]
+    bench.world.set_war_log_public(bench.clan, public=False)
+    assert (await subject.poll()).backoff == 0, "it has become private again"
+
+
+async def test_war_log_that_was_always_private_is_polled_seldom_at_once(bench: Bench) -> None:
+    assert (await poller(bench, Kind.WAR, bench.private_clan).poll()).backoff == 600
+    assert (await poller(bench, Kind.WAR, bench.private_clan).poll()).backoff == 600, "after a restart"

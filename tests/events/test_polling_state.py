@@ -102,7 +102,7 @@ def test_tags_find_the_same_snapshot_however_they_are_written() -> None:
     assert state.get_members("#2pp") == []
     assert state.get_war_fsm("#2PP").state is WarState.IN_WAR
     state.set_player("#TAG1", PLAYER)
-    assert state.get_player("tag1") == PLAYER
+    assert state.get_player("#TAG1") == PLAYER
 
 
 def test_a_resource_is_to_be_polled_when_its_interval_has_passed() -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from coc2mqtt.events import Event
+    from coc2mqtt.events.malformed import MalformedField
 
 JUNK: list[Any] = [None, True, -1, 0.5, "", "x", [], [None], [1], ["x"], [[]], [{}], {}, {"name": 1}, {"tag": "#2PX"}]
 MISSING = object()
@@ -59,8 +60,8 @@ def compare_wars(old: Json, new: Json) -> list[Event]:
     war_sides(old, CLAN_TAG)[0].get("name")
     snapshot = Snapshot(old, first_war(old))
     next_look(new, settled=False, at=1.0)
-    war_goes_back(snapshot, new, at=1.0)
-    gone = ended_unseen(snapshot, new)
+    war_goes_back(snapshot, new, tag=CLAN_TAG, at=1.0)
+    gone = ended_unseen(snapshot, new, tag=CLAN_TAG)
     outcome = None if gone is None else Outcome(war=gone)
     first = compare_war(snapshot, new, tag=CLAN_TAG, at=1.0, outcome=outcome)
     return first.events + compare_war(Snapshot(new, first.memo), new, tag=CLAN_TAG, at=61.0).events
@@ -97,7 +98,7 @@ def spoiled(body: Json) -> Iterator[tuple[str, Json]]:
             yield f"{path} {junk!r}", copied
 
 
-def accepted(check: Callable[[Json, str], None], body: Json) -> bool:
+def accepted(check: Callable[[Json, str], object], body: Json) -> bool:
     try:
         check(body, body["tag"] if body.get("tag") == "#900PUCPV" else CLAN_TAG)
     except BadAnswerError:
@@ -109,7 +110,7 @@ def accepted(check: Callable[[Json, str], None], body: Json) -> bool:
 def test_what_is_accepted_can_be_compared_and_told(
     old: Json,
     new: Json,
-    check: Callable[[Json, str], None],
+    check: Callable[[Json, str], object],
     compare: Callable[[Json, Json], list[Event]],
 ) -> None:
     trouble, count = [], 0
@@ -132,20 +133,53 @@ def test_what_is_accepted_can_be_compared_and_told(
     [
         pytest.param(check_clan, {}, id="empty"),
         pytest.param(check_clan, {**CLAN, "tag": "#2PX"}, id="another clan"),
-        pytest.param(check_clan, {"tag": CLAN_TAG, "name": "The Order"}, id="a clan without its number of members"),
+        pytest.param(check_clan, {"name": "The Order"}, id="a clan without a tag"),
         pytest.param(check_player, {**PLAYER, "tag": "#2PX"}, id="another player"),
-        pytest.param(check_player, {**PLAYER, "troops": {}}, id="troops that are no list"),
         pytest.param(check_player, {**PLAYER, "spells": [unit("Rage Spell", 1)] * 1001}, id="a list without end"),
-        pytest.param(check_war, {"state": "inWar"}, id="a war without sides and start"),
+        pytest.param(check_war, {**WAR, "state": None}, id="a war without a state"),
         pytest.param(check_war, {**WAR, "clan": {**WAR["clan"], "tag": "#2PX"}}, id="a war of others"),
-        pytest.param(check_war, {**WAR, "opponent": None}, id="a war without an opponent"),
         pytest.param(check_war, {"reason": "notFound"}, id="an error's body"),
     ],
 )
-def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str], None], body: Json) -> None:
+def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str], object], body: Json) -> None:
     tag = "#900PUCPV" if check is check_player else CLAN_TAG
     with pytest.raises(BadAnswerError, match="the answer is ignored"):
         check(body, tag)
+
+
+@pytest.mark.parametrize(
+    ("check", "body", "malformed"),
+    [
+        pytest.param(check_clan, {"tag": CLAN_TAG}, [], id="bare clan"),
+        pytest.param(check_clan, {**CLAN, "name": 7, "clanLevel": 1.5}, ["name", "clanLevel"], id="clan"),
+        pytest.param(check_clan, {**CLAN, "memberList": "x"}, ["memberList"], id="member list"),
+        pytest.param(check_clan, clan(member("#2PA", donations=None)), ["memberList.donations"], id="null"),
+        pytest.param(check_clan, clan(member("#2PA", donations=True)), ["memberList.donations"], id="boolean"),
+        pytest.param(check_clan, clan(member("#2PA"), 7), ["memberList"], id="no member"),  # type: ignore[arg-type]
+        pytest.param(check_player, {"tag": "#900PUCPV"}, [], id="bare player"),
+        pytest.param(check_player, {**PLAYER, "troops": {}}, ["troops"], id="troops"),
+        pytest.param(check_player, player(troops=[{"level": 1}]), ["troops.name"], id="unit without a name"),
+        pytest.param(check_player, player(clan={"tag": None}), ["clan"], id="clan without a tag"),
+        pytest.param(check_war, {"state": "inWar"}, [], id="bare war"),
+        pytest.param(check_war, {**WAR, "opponent": None}, ["opponent"], id="no opponent"),
+        pytest.param(
+            check_war,
+            war("inWar", {**attack("#2P2", "#8Q2", 1), "order": "1"}),
+            ["clan.members.attacks.order"],
+            id="attack",
+        ),
+    ],
+)
+def test_malformed_fields_are_removed_and_the_rest_is_kept(
+    check: Callable[[Json, str], list[MalformedField]], body: Json, malformed: list[str]
+) -> None:
+    copied = copy.deepcopy(body)
+    tag = "#900PUCPV" if check is check_player else CLAN_TAG
+    assert [found.path for found in check(copied, tag)] == malformed
+    assert check(copied, tag) == [], "what is left is well-formed"
+    assert all(
+        copied[key] == value for key, value in body.items() if key not in {one.split(".")[0] for one in malformed}
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,7 +191,7 @@ def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str],
         pytest.param(check_war, {**no_war(), "state": "inMatchmaking"}, id="no war yet"),
     ],
 )
-def test_unknown_fields_and_values_pass(check: Callable[[Json, str], None], body: Json) -> None:
+def test_unknown_fields_and_values_pass(check: Callable[[Json, str], object], body: Json) -> None:
     assert accepted(check, body)
 
 

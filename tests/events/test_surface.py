@@ -252,8 +252,8 @@ async def test_invalid_tags_are_accepted_with_a_warning(bench: Bench) -> None:
         assert [line["tag"] for line in logs] == ["#TAG1"]
     for watcher in (ClanWatcher, WarWatcher, PlayerWatcher):
         with capture_logs() as logs:
-            watcher(*common, ["abc"])
-        assert [(line["log_level"], line["tag"]) for line in logs] == [("warning", "#ABC")]
+            watcher(*common, ["#Abc"])
+        assert [(line["log_level"], line["tag"]) for line in logs] == [("warning", "#Abc")]
     with capture_logs() as logs:
         MaintenanceWatcher(*common, probe_tag="#ABC")
         stream.watch_maintenance(probe_tag="#ABC")

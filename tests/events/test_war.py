@@ -25,7 +25,7 @@ def play(*answers: Json) -> list[Event]:
     events: list[Event] = []
     for minute, answer in enumerate(answers[1:], 1):
         at = BEGIN + 60.0 * minute
-        if not war_goes_back(snapshot, answer, at=at):
+        if not war_goes_back(snapshot, answer, tag=CLAN_TAG, at=at):
             comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at)
             snapshot = Snapshot(answer, comparison.memo)
             events += comparison.events
@@ -246,7 +246,7 @@ def test_a_clock_that_is_set_back_only_makes_the_result_wait() -> None:
 @pytest.mark.parametrize("next_answer", [no_war(), war("preparation", start="20261103T070500.000Z")])
 def test_a_war_whose_end_was_seen_ends_when_it_is_replaced(next_answer: Json) -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
-    assert ended_unseen(snapshot, next_answer) is None
+    assert ended_unseen(snapshot, next_answer, tag=CLAN_TAG) is None
     _, events = step(snapshot, next_answer, END + 10)
     assert events[0].event_type is EventType.WAR_ENDED
     assert (events[0].metadata["result"], events[0].metadata["observed"]) == ("win", True)
@@ -276,7 +276,7 @@ NEXT = war("preparation", start="20261103T070500.000Z")
 
 def test_what_the_opponent_shows_of_a_war_that_was_replaced_unseen_is_told_as_well() -> None:
     snapshot = in_battle(FIRST)
-    assert ended_unseen(snapshot, NEXT) == war("inWar", FIRST)
+    assert ended_unseen(snapshot, NEXT, tag=CLAN_TAG) == war("inWar", FIRST)
     final = war("warEnded", FIRST, SECOND, THIRD, swapped=True)
     _, events = step(snapshot, NEXT, END + 900, Outcome(war=final))
     assert [event.metadata.get("order") for event in events] == [2, 3, None, None, None]
@@ -346,7 +346,7 @@ def test_an_answer_about_the_war_before_brings_it_not_back() -> None:
 def test_an_ended_war_that_comes_up_again_after_none_is_older() -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 600)
     snapshot, _ = step(snapshot, no_war(), END + 660)
-    assert war_goes_back(snapshot, war("warEnded", FIRST), at=END + 700)
+    assert war_goes_back(snapshot, war("warEnded", FIRST), tag=CLAN_TAG, at=END + 700)
 
 
 def test_that_a_clan_is_in_no_war_any_more_says_which_one_it_was() -> None:
@@ -366,9 +366,9 @@ def test_an_older_war_that_is_believed_in_the_end_is_not_told() -> None:
 
 @pytest.mark.parametrize(("at", "goes_back"), [(END - 1, True), (END, False)])
 def test_no_war_is_gone_before_its_end(at: float, goes_back: bool) -> None:
-    assert war_goes_back(in_battle(FIRST), no_war(), at=at) is goes_back
+    assert war_goes_back(in_battle(FIRST), no_war(), tag=CLAN_TAG, at=at) is goes_back
     ended = Snapshot(war("warEnded"), first_war(war("warEnded")))
-    assert not war_goes_back(ended, no_war(), at=at)
+    assert not war_goes_back(ended, no_war(), tag=CLAN_TAG, at=at)
 
 
 def test_a_few_wars_are_remembered_and_no_more() -> None:

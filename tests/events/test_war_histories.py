@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from coc2mqtt.events import EventType
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.summary import summarize
 from coc2mqtt.events.war import war_id
 from coc2mqtt.events.war_attack import attack_orders
 from tests.events.replay import Replay
@@ -176,3 +178,43 @@ def test_neither_the_order_of_the_entries_nor_the_run_makes_a_difference(seed: i
         return [(event.event_type, event.metadata) for event in events]
 
     assert what(mixed.events) == what(plain.events)
+
+
+def spoil_fields(rng: random.Random, body: Json, *fields: str) -> Json:
+    spoiled = dict(body)
+    for field in fields:
+        if field in spoiled and rng.random() < 0.2:
+            spoiled[field] = rng.choice([None, 1.5, [7], True])
+        elif rng.random() < 0.1:
+            spoiled.pop(field, None)
+    return spoiled
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=SEEDS, choice=st.integers(0, 2**32))
+def test_malformed_and_missing_fields_make_no_difference(seed: int, choice: int) -> None:
+    tag, history = war_history(seed, wars=2)
+    rng = random.Random(choice)
+    spoil = partial(spoil_fields, rng)
+
+    def spoiled(war: Json) -> Json:
+        if "members" not in war["clan"]:
+            return war
+        sides = {}
+        for side in ("clan", "opponent"):
+            members = [spoil(one, "name", "townhallLevel", "mapPosition") for one in war[side]["members"]]
+            sides[side] = {**spoil(war[side], "name", "clanLevel", "badgeUrls"), "members": members}
+        return spoil({**war, **sides}, "teamSize", "attacksPerMember", "battleModifier")
+
+    plain, odd = Replay(Kind.WAR, tag, now=history[0].at), Replay(Kind.WAR, tag, now=history[0].at)
+    for moment in history:
+        for replay, war in ((plain, moment.war), (odd, spoiled(moment.war))):
+            replay.now = moment.at
+            replay.api.answers = dict(moment.elsewhere)
+            replay.see(war, after=0.0)
+
+    def what(events: list[Event]) -> list[Any]:
+        return [(event.event_type, event.metadata["war_id"], event.metadata.get("order")) for event in events]
+
+    assert what(odd.events) == what(plain.events)
+    assert not any("None" in summarize(event) for event in odd.events)

@@ -19,7 +19,7 @@ from coc2mqtt.clash import (
     ServerError,
 )
 from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.war_poller import WarPoller
 from tests.events.builders import CLAN_TAG, OPPONENT_TAG, attack, no_war, war
@@ -49,7 +49,7 @@ def ended_in(replay: Replay) -> dict[str, Any]:
 
 async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench: Bench) -> None:
     monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
-    context = PollContext(bench.api, bench.store, monitor, bench.clock)
+    context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     subject = WarPoller(context, bench.clan, interval=60)
     bench.world.declare_war(bench.clan)
     bench.world.begin_battle(bench.clan)

@@ -11,7 +11,7 @@ import orjson
 
 from coc2mqtt.clash import Answer, ClashClient, ClashError
 from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.polling_state import PollingState
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
@@ -113,7 +113,7 @@ class Believer(Remembered):
     def restart(self) -> None:
         """Forget what is not in the store."""
         monitor = ApiMonitor(self.store, now=lambda: self.now, changed=lambda _: None)
-        context = PollContext(cast("ClashClient", self), self.store, monitor, lambda: self.now)
+        context = PollContext(cast("ClashClient", self), self.store, monitor, lambda: self.now, lambda: self.now)
         self._poller = POLLERS[self.resource.kind](context, self.resource.tag, interval=60)
 
     @property
@@ -158,17 +158,21 @@ def is_bad(resource: Resource, said: Said) -> bool:
     if not isinstance(said, Answer):
         return True
     try:
-        data = json.loads(said.body.decode(), parse_constant=_refuse)
+        data = json.loads(said.body.decode(errors="replace"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return True
     if not isinstance(data, dict):
         return True
     if resource.kind is not Kind.WAR:
-        return data.get("tag") != resource.tag or not isinstance(data.get("name"), str)
-    if "preparationStartTime" not in data:
-        return not isinstance(data.get("state"), str) or data["state"] in {"preparation", "inWar", "warEnded"}
-    sides = [data.get(side) for side in ("clan", "opponent")]
-    return not any(isinstance(side, dict) and side.get("tag") == resource.tag for side in sides)
+        return data.get("tag") != resource.tag
+    return not isinstance(data.get("state"), str) or _is_a_war_of_others(data, resource.tag)
+
+
+def _is_a_war_of_others(data: Json, tag: str) -> bool:
+    if "preparationStartTime" not in data and data["state"] not in {"preparation", "inWar", "warEnded"}:
+        return False
+    tags = [side.get("tag") if isinstance(side, dict) else None for side in (data.get("clan"), data.get("opponent"))]
+    return all(isinstance(one, str) for one in tags) and tag not in tags
 
 
 def check_event(entry: JournalEntry) -> None:

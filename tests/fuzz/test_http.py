@@ -18,7 +18,7 @@ from coc2mqtt.clash import ClashClient
 from coc2mqtt.clash.pace import Pace
 from coc2mqtt.event_loop import loop_factory
 from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poller import PollContext
+from coc2mqtt.events.poll_context import PollContext
 from coc2mqtt.events.pollers import ClanPoller
 from coc2mqtt.events.resource import Kind, Resource
 from tests.fuzz.believer import Believed, check_event, check_states
@@ -160,7 +160,7 @@ class Polled:
     def __init__(self, api: ClashClient) -> None:
         self.store = Believed()
         monitor = ApiMonitor(self.store, now=NOON.timestamp, changed=lambda _: None)
-        context = PollContext(api, self.store, monitor, NOON.timestamp)
+        context = PollContext(api, self.store, monitor, NOON.timestamp, NOON.timestamp)
         self._poller = ClanPoller(context, CLAN.tag, interval=60)
         self._api = api
 

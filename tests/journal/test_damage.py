@@ -352,6 +352,38 @@ async def test_a_journal_that_turns_out_to_be_damaged_begins_anew_and_keeps_what
     assert ask(path.with_name(ASIDE), "SELECT count(*), max(seq) FROM event") == [(101, 101)]
 
 
+@pytest.mark.parametrize("step", ["put_aside", "open", "transact"])
+async def test_bug_while_starting_afresh_leaves_a_journal_that_can_be_opened(
+    path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin_journal(path)
+    async with journal_in(path) as journal:
+        stored = await journal.watches()
+        done, broken = getattr(journal._database, step), True
+
+        async def break_after(*arguments: Any, **options: Any) -> Any:
+            nonlocal broken
+            result = await done(*arguments, **options)
+            if broken:
+                broken = False
+                raise ZeroDivisionError
+            return result
+
+        def transact(work: Any) -> asyncio.Future[Any]:
+            return asyncio.ensure_future(break_after(work))
+
+        monkeypatch.setattr(journal._database, step, transact if step == "transact" else break_after)
+        with pytest.raises(ZeroDivisionError):
+            await journal.start_afresh(DamagedError("", found="a test"))
+        for _ in range(2):  # the second time it is open
+            await journal.ensure_open()
+        assert await journal.watches() == stored
+        await journal.commit(CLAN, SNAPSHOT, [EVENT])
+        assert [entry.seq for entry in await journal.pending()] == [101]
+    async with journal_in(path) as journal:
+        assert await journal._database.read("SELECT count(*), max(seq) FROM sqlite_sequence") == [(1, 101)]
+
+
 async def test_numbers_go_on_after_damage_at_the_start_where_they_can_be_read(path: Path) -> None:
     await begin_journal(path)
     lose_index_entries(path)

@@ -57,9 +57,9 @@ async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> Asy
                 receiving.exception()
 
 
-async def collect(session: Session, count: int) -> list[Message]:
-    """Return the next messages that come in."""
-    async with asyncio.timeout(LONG_ENOUGH):
+async def collect(session: Session, count: int, *, within: float = LONG_ENOUGH) -> list[Message]:
+    """Return the next messages that come in, within so many seconds."""
+    async with asyncio.timeout(within):
         messages: list[Message] = []
         async for message in session.messages():
             messages.append(message)

@@ -30,7 +30,9 @@ async def test_over_a_new_connection_the_bridge_says_that_it_is_there_then_what_
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.until(lambda: EVENT in recording.topics)
-    assert recording.subscribed == ["coc/bridge/info", "coc/bridge/request/+", STATUS]
+    states = ["coc/bridge/watches", "coc/clan/+/state/+", "coc/player/+/state/+"]
+    at_once = ["coc/bridge/info", "coc/bridge/request/+", STATUS, "coc/bridge/state", "coc/api/state/status"]
+    assert recording.subscribed == [*at_once, *states, "homeassistant/device/+/config"]
     assert recording.topics[:2] == ["coc/bridge/state", "coc/bridge/info"]
     assert recording.published[0].payload == b'{"state":"online"}'
     assert set(recording.topics[2:-1]) == {
@@ -52,7 +54,7 @@ async def test_without_home_assistant_events_do_not_wait() -> None:
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.until(lambda: EVENT in recording.topics)
-    assert recording.subscribed == ["coc/bridge/info", "coc/bridge/request/+"]
+    assert not any(topic.startswith("homeassistant/") for topic in recording.subscribed)
     assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 0.1
 
 
@@ -144,7 +146,8 @@ async def test_a_subscription_that_is_not_granted_is_said_and_the_rest_goes_on(l
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(2)
     assert DEVICE in recording.topics
-    assert [line["reason"] for line in log_lines] == ["allow coc/bridge/request/+", f"allow {STATUS}"]
+    denied = ["coc/bridge/request/+", STATUS, "coc/bridge/state"]
+    assert [line["reason"] for line in log_lines] == [f"allow {topic}" for topic in denied]
 
 
 async def answers(parts: Parts, recording: RecordingSession, request: Message) -> list[tuple[str, Any]]:

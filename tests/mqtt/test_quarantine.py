@@ -22,11 +22,15 @@ from coc2mqtt.mqtt.knock import port_is_open
 from coc2mqtt.mqtt.quarantine import Outgoing, Quarantine, outgoing
 from tests.brokers import witness
 from tests.mqtt.bridges import ONLINE, STATE
+from tests.mqtt.parts import EVENT, Parts
+from tests.mqtt.recording import running
+from tests.mqtt.sessions import collect, connected
 from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 
+    from coc2mqtt.mqtt.options import Protocol
     from tests.conftest import StartMosquitto
 
     Lines = list[MutableMapping[str, Any]]
@@ -282,6 +286,32 @@ async def test_packet_above_the_limit_of_a_broker_is_refused_and_the_rest_goes_o
         assert "(Mosquitto: max_packet_size)" in program.refused[topic]
         assert program.sessions == losses + 1
         assert await witness(broker.port, others[-1][0]) == others[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "line"),
+    [("3.1.1", "max_packet_size 10240"), ("5", "max_packet_size 10240"), ("5", "message_size_limit 10240")],
+)
+async def test_bridge_delivers_events_although_its_discovery_payloads_are_too_large(
+    mosquitto: StartMosquitto, protocol: Protocol, line: str
+) -> None:
+    broker, parts = mosquitto(line), Parts()
+    await parts.journal.happen(1)
+
+    async def soon(_: float) -> None:
+        await asyncio.sleep(0.01)
+
+    options = replace(OPTIONS, port=broker.port, protocol=protocol)
+    knock = partial(port_is_open, options.host, options.port)
+    connection = Connection(options, on_session=parts.bridge.serve, sleep=soon, knock=knock)
+    async with connected(replace(options, client_id="reader", protocol="5"), "5") as reader:
+        await reader.subscribe(EVENT)
+        async with running(connection.run()):
+            assert [message.topic for message in await collect(reader, 1, within=20)] == [EVENT]
+            assert connection.status.connected
+    problem = parts.retained.refusals.problem or ""
+    assert "homeassistant/device/coc2mqtt_home_" in problem
+    assert "raise the broker's limit" in problem
 
 
 async def test_many_packets_above_the_limit_cost_few_sessions(mosquitto: StartMosquitto) -> None:

@@ -30,6 +30,7 @@ HEALTH = HealthPayload(
     polls_changed=0,
     polls_per_second=0.0,
     errors={},
+    malformed_fields={},
     last_poll_age_seconds=None,
     overdue=0,
     overdue_seconds=0.0,

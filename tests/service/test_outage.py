@@ -121,6 +121,7 @@ class Outage:
                 journal=self.journal,
                 api=cast("ClashClient", self.game),
                 started_at=0.0,
+                started_uptime=0.0,
                 run_id="1",
                 published=lambda *_: None,
                 embedded_port=None,

@@ -51,9 +51,9 @@ class WarAttackNew(_War):
     defender_position: int | None
     """The place on the war map, from 1 on."""
     defender_town_hall: int | None
-    stars: int
-    """0 to 3."""
-    new_stars: int
+    stars: int | None
+    """0 to 3; null where the API does not say it."""
+    new_stars: int | None
     """How many stars the attack adds to the score: a base counts with the best attack on it."""
     destruction: float | None
     """Per cent."""
@@ -78,8 +78,8 @@ class MemberAttacksLeft(BaseModel):
 class WarEnded(_War):
     """A war is over, and its result does not change any more."""
 
-    result: Literal["win", "lose", "tie", "unknown"]
-    """The clan's."""
+    result: Literal["win", "lose", "tie", "unknown", "cancelled"]
+    """The clan's; `cancelled` where the war was gone before its battle began."""
     observed: bool
     """Whether the end itself was seen; if not, `source` says what the figures are from."""
     source: Literal["war", "opponent", "war_log", "last_seen"]
