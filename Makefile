@@ -21,8 +21,8 @@ fuzz: $(VENV)/.dev  ## many thousands of odd answers, requests and files, other 
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
 	  $(BIN)/pytest --numprocesses 2 tests/fuzz $(PYTEST_ARGS)
 
-crash: $(VENV)/.dev  ## the program dies wherever it can
-	$(BIN)/pytest --numprocesses 2 tests/crash $(PYTEST_ARGS)
+crash: $(VENV)/.dev  ## the program dies wherever it can, and meets a bug wherever it can
+	RECOVERY=long $(BIN)/pytest --numprocesses 2 tests/crash tests/recovery $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md beside the peers, and written there: some minutes on an idle machine
 	$(BIN)/python -m bench --write $(BENCH_ARGS)

@@ -24,7 +24,9 @@ class Contain(Protocol):
     """Guards a piece of work: ``with contain("command", command="watch"): …``.
 
     An exception that is a bug is reported and suppressed, so the code after the ``with`` block runs. Every other
-    exception is propagated: the errors that the caller handles, a cancellation, an interrupt.
+    exception is propagated: the errors that the caller handles, a cancellation, an interrupt. A bug in a task that is
+    being cancelled becomes a CancelledError. The block must hold no TaskGroup: up to Python 3.11 one that fails can
+    leave its task marked as cancelled.
     """
 
     def __call__(self, part: str, **context: object) -> AbstractContextManager[object, bool | None]:

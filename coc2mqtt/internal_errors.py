@@ -58,7 +58,7 @@ class InternalErrors:
         the task: it would end the task in silence.
         """
         if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
+            task = _current_task()
             return task is not None and not task.cancelling()
         if isinstance(error, BaseExceptionGroup):
             return isinstance(error, Exception) and error.subgroup(self._expected) is None
@@ -141,7 +141,18 @@ class _Guard:
         if error is None or not self._errors.is_bug(error):
             return False
         self._errors.report(error, self._part, **self._context)
+        task = _current_task()
+        if task is not None and task.cancelling():
+            # The bug came up while the task was being cancelled: to go on would keep whoever waits for its end waiting.
+            raise asyncio.CancelledError from error
         return True
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return None
 
 
 def _first_leaf(error: BaseException) -> BaseException:

@@ -44,8 +44,13 @@ async def supervise(work: Callable[[], Awaitable[None]], stop: asyncio.Event, er
     """
     failures = FailureWindow()
     while True:
-        with errors.contain("bridge"):
+        try:
             await work()
+        except (Exception, asyncio.CancelledError) as error:
+            if not errors.is_bug(error):
+                raise
+            errors.report(error, "bridge")
+        else:
             return
         if stop.is_set():
             return

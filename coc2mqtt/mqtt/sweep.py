@@ -71,20 +71,23 @@ class Sweep:
 
         Where the broker does not let us look, nothing is taken away that the journal does not tell of.
         """
-        while self._looks_left:
-            self._looks_left -= 1
-            with self._contain("sweep"):
-                await self._look_through(session, shared=shared)
-                self._looks_left = 0
-
-    async def _look_through(self, session: Session, *, shared: bool) -> None:
+        if self._looks_left == 0:
+            return
+        self._looks_left -= 1
         async with asyncio.TaskGroup() as group:
             devices = f"{self._announcements.prefix}/device/+/config"
-            group.create_task(self._look(session, devices, self._take_device))
+            group.create_task(self._look_again(session, devices, self._take_device))
             # What another instance retains there is not ours to take away.
             for kind in () if shared else _KINDS.values():
                 states = self._topics.states(kind, "availability")
-                group.create_task(self._look(session, states, self._take_state))
+                group.create_task(self._look_again(session, states, self._take_state))
+        self._looks_left = 0
+
+    async def _look_again(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
+        for _ in range(_ATTEMPTS):
+            with self._contain("sweep", topic=topic_filter):
+                await self._look(session, topic_filter, take)
+                return
 
     async def _look(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
         def take_guarded(message: Message) -> None:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 def faults(story: Story, folder: Path) -> list[str]:
     """Say what is wrong with the outcome in a folder of the zygote's."""
-    published, end = Broker.recall(folder / "published"), orjson.loads((folder / "end").read_bytes())
+    return faults_of(story, Broker.recall(folder / "published"), orjson.loads((folder / "end").read_bytes()))
+
+
+def faults_of(story: Story, published: list[Published], end: dict[str, Any]) -> list[str]:
+    """Say what is wrong with what was published and with what is believed in the end."""
     watched = [watch for watch in story.watched if f"{watch.kind}/{watch.tag}" in end["watches"]]
     found = [*_events(story, events(published), watched), *_twice(events(published))]
     found += _retained(story, published, watched)

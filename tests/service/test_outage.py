@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import selectors
 import tracemalloc
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never, cast
@@ -16,16 +14,15 @@ from coc2mqtt import service
 from coc2mqtt.clash import Answer, ClashClient
 from coc2mqtt.health import Totals
 from coc2mqtt.internal_errors import InternalErrors
-from coc2mqtt.journal.database import Database
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt import dialer
 from coc2mqtt.mqtt.errors import ConnectionLostError, UnreachableBrokerError
 from coc2mqtt.settings import FixedSettings
 from tests.events.builders import clan, member
 from tests.mqtt.recording import RecordingSession
+from tests.simulated import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import pytest
@@ -35,42 +32,6 @@ if TYPE_CHECKING:
 TAGS = [f"#2{first}{second}" for first in "0289PY" for second in "0289P"]
 MOST = 500
 DOWN, UP = 300.0, 3900.0
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """A simulated clock that jumps from timer to timer, and stands still while the journal's thread works."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.at_work = 0
-        super().__init__(_Selector(self))
-
-    def time(self) -> float:
-        return self.now
-
-    def end_of_work(self) -> None:
-        self.at_work -= 1
-
-    @contextlib.contextmanager
-    def standing_still(self) -> Iterator[None]:
-        self.at_work += 1
-        try:
-            yield
-        finally:
-            self.at_work -= 1
-
-
-class _Selector(selectors.SelectSelector):
-    def __init__(self, loop: Loop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if self._loop.at_work:
-            return super().select(0 if timeout == 0 else 10)
-        assert timeout is not None, "nothing will ever happen any more"
-        self._loop.now += max(0.0, timeout)
-        return []
 
 
 class Game:
@@ -154,8 +115,7 @@ class Outage:
         settings = FixedSettings.model_validate(
             {"mqtt": {"host": "broker"}, "watch": {"clans": [{"tag": tag, "war": False} for tag in TAGS]}}
         )
-        with self._loop.standing_still():
-            await self.journal.open()
+        await self.journal.open()
         try:
             parts = service._Parts(
                 settings,
@@ -175,8 +135,7 @@ class Outage:
                 for task in tasks:
                     task.cancel()
         finally:
-            with self._loop.standing_still():
-                await self.journal.close()
+            await self.journal.close()
 
     async def _look_on(self) -> None:
         tracemalloc.start()
@@ -202,17 +161,7 @@ def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up
 ) -> None:
     with asyncio.Runner(loop_factory=Loop) as runner:
         loop = cast("Loop", runner.get_loop())
-        run: Any = Database._run
-
-        def counted(*args: Any) -> asyncio.Future[Any]:
-            work: asyncio.Future[Any] = run(*args)
-            loop.at_work += 1
-            work.add_done_callback(lambda _: loop.end_of_work())
-            return work
-
-        monkeypatch.setattr(Database, "_run", counted)
         outage = runner.run(_observe(loop, tmp_path, monkeypatch))
-        loop.at_work += 1  # its threads end in real time
 
     before, after = outage.network.sessions
     assert max(outage.waiting) == MOST

@@ -1,0 +1,311 @@
+"""One run of the whole bridge, in simulated time, between a scripted API and a broker that remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Any, Never, cast
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from coc2mqtt import service
+from coc2mqtt.events.resource import API, Kind
+from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.mqtt import dialer
+from coc2mqtt.mqtt.bridge import OFFLINE
+from coc2mqtt.mqtt.errors import ConnectionLostError
+from coc2mqtt.mqtt.session import Message
+from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.settings import FixedSettings
+from tests.crash.outside import Line, Published, ScriptedApi, events, retained
+from tests.crash.stories import STORIES, timeless
+from tests.crash.verdict import faults_of
+from tests.simulated import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.mqtt.options import RetainedMessage
+    from tests.crash.outside import Bodies, Broker
+    from tests.crash.stories import Story
+    from tests.recovery.injection import Injection
+
+_TOPICS = Topics()
+_STATE, _HEALTH = _TOPICS.bridge("state"), _TOPICS.bridge("health")
+# Simulated seconds.
+_LOOK_AGAIN = 0.1
+_ASK_AGAIN = 2.0
+_PATIENCE = 120.0
+# From the bug until all is well: the delay is a second; a new device and health take their time anyway.
+_RECOVERY = 15.0
+_BREAKS_AT = 5
+_BIRTH = "homeassistant/status"
+_NOT_WATCHED = "is not watched"
+
+Json = dict[str, Any]
+
+
+class MemoryBroker:
+    """Remembers what was published; forgets nothing."""
+
+    run = 1
+
+    def __init__(self) -> None:
+        self.published: list[Published] = []
+
+    def take(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        self.published.append(Published(self.run, topic, payload, retain))
+
+    def retained(self, topic: str) -> Any:
+        """Return what is retained on a topic, None where nothing is."""
+        payload = retained(self.published).get(topic)
+        return None if payload is None else orjson.loads(payload)
+
+
+class _Session(Line):
+    """One connection, which publishes the will where it ends without a goodbye."""
+
+    connected_at = 0.0
+
+    def __init__(self, broker: MemoryBroker, *, breaks_at: int | None = None) -> None:
+        super().__init__(cast("Broker", broker), breaks_at=breaks_at)
+        self._memory = broker
+        self._said_goodbye = False
+
+    async def receive(self) -> Never:
+        await asyncio.wait({self._broken})
+        raise ConnectionLostError("the line is broken")
+
+    async def leave(self, last_words: Iterable[RetainedMessage] = ()) -> None:
+        for topic, payload in last_words:
+            self._memory.take(topic, payload, retain=True)
+        self._said_goodbye = True
+        self._break()
+
+    def drop(self) -> None:
+        if not self._said_goodbye:
+            self._memory.take(_STATE, OFFLINE, retain=True)
+        self._break()
+
+    def _break(self) -> None:
+        if not self._broken.done():
+            self._broken.set_result(None)
+
+
+class Stage:
+    """The bridge in a folder, and everything around it."""
+
+    def __init__(self, story: Story, folder: Path, injection: Injection, *, breaking: bool) -> None:
+        self.story = story
+        self._breaking = breaking
+        self.broker = MemoryBroker()
+        self.api = ScriptedApi(self.story.before)
+        self.injection = injection
+        self.recovered_at: float | None = None
+        self.lines: list[Any] = []
+        self.health: Json = {}
+        self.state: Json = {}
+        self.end: Json = {}
+        self._path = folder / "coc2mqtt.db"
+        self._sessions: list[_Session] = []
+        # The watches that commands make, and those that commands end; by topic of the request.
+        self._made = [watch for watch in story.watched if watch not in story.configured]
+        self._ended = story.configured if self._made else []
+        self._left = [watch for watch in story.watched if watch not in self._ended]
+        self._requests = [(_TOPICS.request("watch"), _named(one)) for one in self._made]
+        self._requests += [(_TOPICS.request("unwatch"), _named(one)) for one in self._ended]
+
+    async def play(self) -> None:
+        """Run the bridge: it looks for the first time, then everything changes, and commands come."""
+        stop = asyncio.Event()
+        self.injection.arm()
+        running = asyncio.create_task(service.Service(self._settings()).run(stop))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._until(running, partial(self._is_shown, self.story.configured, self.story.before))
+                self.api.show(self.story.after)
+                if not self._ended:  # a device that goes at a birth is shown once more, some seconds later
+                    self._bring(Message(_BIRTH, b"online"))
+                for command in ("list", "health_check", "replay"):
+                    self._bring(Message(_TOPICS.request(command), b"0" if command == "replay" else b""))
+                await self._until(running, self._is_settled, ask=True)
+                self.recovered_at = asyncio.get_running_loop().time()
+                self.injection.disarm()
+                await self._until(running, self._is_counted)
+        finally:
+            self.injection.disarm()
+            self.health, self.state = self.broker.retained(_HEALTH), self.broker.retained(_STATE)
+            stop.set()
+            await running
+            self.end = await self._end()
+
+    def faults(self) -> list[str]:
+        """Say what is wrong with the outcome."""
+        found = faults_of(self.story, [one for one in self.broker.published if not _is_beside(one)], self.end)
+        if self.state != {"state": "online"}:
+            found.append(f"bridge/state is {self.state}")
+        if self.broker.retained(_STATE) != {"state": "offline"}:
+            found.append("no goodbye")
+        if set(self.end["stored"]) != {*(watch.tag for watch in self._made), *(f"no {one.tag}" for one in self._ended)}:
+            found.append(f"stored watches: {self.end['stored']}")
+        if self.injection.raised_at is not None:
+            found += self._report()
+        return found
+
+    def _report(self) -> Iterator[str]:
+        """Say what is wrong with how the bug was reported, and how long it took."""
+        assert self.recovered_at is not None
+        assert self.injection.raised_at is not None
+        reported = [line for line in self.lines if line["event"] == "internal error"]
+        if len(reported) != 1:
+            yield f"logged {len(reported)} times"
+        if not self.health["internal_errors"] or self.health["healthy"]:
+            yield f"health: {self.health}"
+        took = self.recovered_at - self.injection.raised_at
+        if took > _RECOVERY:
+            yield f"it took {took:.0f} s"
+
+    async def open_session(self, *_: object, **__: object) -> _Session:
+        breaks_at = _BREAKS_AT if self._breaking and not self._sessions else None
+        self._sessions.append(_Session(self.broker, breaks_at=breaks_at))
+        return self._sessions[-1]
+
+    def _settings(self) -> FixedSettings:
+        clans = [watch for watch in self.story.configured if watch.kind is Kind.CLAN]
+        players = [watch for watch in self.story.configured if watch.kind is Kind.PLAYER]
+        return FixedSettings.model_validate(
+            {
+                "instance": "home",
+                "mqtt": {"host": "broker"},
+                "journal": {"path": self._path},
+                "watch": {
+                    "clans": [
+                        {"tag": one.tag, "interval": one.interval, "war_interval": one.war_interval} for one in clans
+                    ],
+                    "players": [{"tag": one.tag, "interval": one.interval} for one in players],
+                    "maintenance": {"interval": 60, "probe_tag": self.story.watched[-1].tag},
+                },
+            }
+        )
+
+    async def _until(self, running: asyncio.Task[None], condition: Callable[[], bool], *, ask: bool = False) -> None:
+        loop = asyncio.get_running_loop()
+        ask_at = loop.time()
+        while not condition():
+            if running.done():
+                await running
+                raise AssertionError("the bridge has ended")
+            if ask and loop.time() >= ask_at:
+                # As a user would who sees nothing.
+                ask_at += _ASK_AGAIN
+                self._bring(Message(_TOPICS.request("poll"), b""))
+                for topic, payload in self._requests:
+                    if not self._is_done(topic, payload):
+                        self._bring(Message(topic, payload))
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    def _bring(self, message: Message) -> None:
+        self._sessions[-1].bring(message)
+
+    def _told(self) -> list[Published]:
+        return events(self.broker.published)
+
+    def _is_done(self, topic: str, payload: bytes) -> bool:
+        """Tell whether a request was answered well, or by now means nothing any more."""
+        tag = orjson.loads(payload)["tag"]
+        answers = [one.data for one in self.broker.published if one.topic == topic.replace("/request/", "/response/")]
+        return any(tag in str(one) and (one["status"] == "ok" or _NOT_WATCHED in one["error"]) for one in answers)
+
+    def _is_shown(self, watches: list[Watch], bodies: Bodies) -> bool:
+        found = retained(self.broker.published)
+        devices = {
+            topic.split("/")[2].rpartition("_")[2] for topic in found if topic.startswith("homeassistant/device/")
+        }
+        listed = self.broker.retained(_TOPICS.bridge("watches")) or {"watches": []}
+        return (
+            self.broker.retained(_STATE) == {"state": "online"}
+            and self.broker.retained(_HEALTH) is not None
+            and {one["tag"] for one in listed["watches"]} == {watch.tag for watch in watches}
+            and self.broker.retained(_TOPICS.api_status) is not None
+            and devices == {"bridge", *(watch.tag[1:] for watch in watches)}
+            and not any(
+                f"/{watch.tag[1:]}/" in topic for topic in found for watch in self._ended if watches is self._left
+            )
+            and all(
+                topic in found and timeless(orjson.loads(found[topic])) == state
+                for topic, state in self.story.shown(watches, bodies).items()
+            )
+        )
+
+    def _is_settled(self) -> bool:
+        ids = {one.data["id"] for one in self._told()}
+        health = self.broker.retained(_HEALTH) or {}
+        return (
+            all(self._is_done(*request) for request in self._requests)
+            and (bool(self._ended) or len(ids) >= len(self.story.changes))
+            and self._is_shown(self._left, self.story.after)
+            and health.get("queue") == 0
+            and health.get("internal_errors", 0) >= int(self.injection.raised_at is not None)
+        )
+
+    def _is_counted(self) -> bool:
+        """Tell whether health counts every event, those before the bug as well."""
+        return bool(self.broker.retained(_HEALTH)["published"] >= len({one.data["id"] for one in self._told()}))
+
+    async def _end(self) -> Json:
+        watches = self.broker.retained(_TOPICS.bridge("watches"))["watches"]
+        async with SqliteJournal(self._path) as journal:
+            return {
+                "watches": [f"{one['kind']}/{one['tag']}" for one in watches],
+                "stored": [one.tag if one.watch else f"no {one.tag}" for one in await journal.watches()],
+                "believed": {
+                    "/".join(one): getattr(await journal.snapshot(one), "data", None)
+                    for one in await journal.resources()
+                    if one != API
+                },
+                "pending": (await journal.counts()).pending,
+            }
+
+
+def _named(watch: Watch) -> bytes:
+    return orjson.dumps({"kind": watch.kind.value, "tag": watch.tag})
+
+
+def _is_beside(one: Published) -> bool:
+    """Tell whether a message is none that the verdict knows of."""
+    if one.topic.startswith(_TOPICS.response("")):
+        # What a bug hit was told to be refused, and was asked for again.
+        refused = one.data["status"] == "error" and (
+            "internal error" in one.data["error"] or _NOT_WATCHED in str(one.data)
+        )
+        return refused or not one.topic.endswith("watch")
+    return "/bridge/" in one.topic or one.topic.endswith("/poll")
+
+
+def run(name: str, folder: Path, injected: Callable[[], Injection]) -> Stage:
+    """Let the bridge run once with an injection, through the story of that name."""
+
+    async def nobody_knocks(*_: object) -> bool:
+        return True
+
+    async def play() -> Stage:
+        stage = Stage(STORIES[name](), folder, injected(), breaking=name == "breaking")
+        stage.injection.walk(monkeypatch)
+        monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(stage.api.client))
+        monkeypatch.setattr(dialer, "open_session", stage.open_session)
+        monkeypatch.setattr(service, "port_is_open", nobody_knocks)
+        stage.lines = lines
+        await stage.play()
+        return stage
+
+    with (
+        asyncio.Runner(loop_factory=Loop) as runner,
+        capture_logs() as lines,
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
+        return runner.run(play())
