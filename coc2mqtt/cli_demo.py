@@ -41,7 +41,7 @@ async def run_demo(
     async with DemoServer(world, token=SecretStr(_TOKEN)) as server:
         service = Service(
             _settings(world, server.base_url, port, folder),
-            published=lambda topic, payload: say(_line(topic, payload)),
+            published=lambda topic, payload: _say_or_stop(_line(topic, payload), say, stop),
             listening=lambda taken: say(_introduction(taken, port)),
             any_port=True,
         )
@@ -76,6 +76,13 @@ def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSett
 async def _end(stop: asyncio.Event, seconds: float | None) -> None:
     if seconds is not None:
         await asyncio.sleep(seconds)
+        stop.set()
+
+
+def _say_or_stop(line: str, say: Callable[[str], None], stop: asyncio.Event) -> None:
+    try:
+        say(line)
+    except OSError:  # nobody reads any more, as behind `| head`
         stop.set()
 
 

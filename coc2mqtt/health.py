@@ -96,6 +96,7 @@ class Health:
         now = self._clock()
         counts = await self._journal.counts()
         engine, status, delivery = self._engine, self._connection.status, self._delivery.figures
+        last = self._last_event()  # first: it can be a problem itself
         problems = self._problems(counts)
         last_poll = engine.figures.last_poll
         return HealthPayload(
@@ -128,7 +129,7 @@ class Health:
             dropped=counts.dropped,
             events_skipped=delivery.skipped,
             internal_errors=self._internal_errors.count,
-            last_event=self._last_event(),
+            last_event=last,
         )
 
     def _last_event(self) -> LastEventPayload | None:

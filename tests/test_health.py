@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -260,3 +261,30 @@ async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def test_internal_error_is_a_problem_for_ten_minutes(
+    bridge: Bridge, lines: list[MutableMapping[str, Any]]
+) -> None:
+    bridge.errors.report(KeyError("a bug"), "poll")
+    bridge.now += 1.0
+    bridge.errors.report(KeyError("a bug"), "poll")
+    assert await bridge.problems() == ["internal errors, 2 so far: see the log, and report the traceback"]
+    assert (await bridge.health.payload()).internal_errors == 2
+    bridge.now += 599.0
+    assert await bridge.problems()
+    bridge.now += 1.0
+    assert not [problem for problem in await bridge.problems() if "internal" in problem]
+    assert (await bridge.health.payload()).internal_errors == 2
+    assert len(lines) == 2
+
+
+async def test_last_event_that_cannot_be_encoded_hides_no_other_figure(
+    bridge: Bridge, lines: list[MutableMapping[str, Any]]
+) -> None:
+    record = replace(LAST.record, timestamp="no time")  # type: ignore[arg-type]
+    bridge.delivery.last = replace(LAST, record=record)
+    for _ in range(3):
+        payload = await bridge.health.payload()
+        assert (payload.last_event, payload.internal_errors, payload.published) == (None, 1, 9)
+    assert len(lines) == 1

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalEntry, Selection
+from coc2mqtt.mqtt.command_requests import ReplayRequest
 from coc2mqtt.mqtt.commands import Commands
 from coc2mqtt.mqtt.events import encode_event
 from coc2mqtt.mqtt.replay import LARGEST_ANSWER, Replay
-from tests.mqtt.watched import DeliveredInMemory, LevelInMemory, WatchedInMemory, commands, health
+from tests.mqtt.watched import DeliveredInMemory, LevelInMemory, WatchedInMemory, commands, everything_noted, health
 
 if TYPE_CHECKING:
     from coc2mqtt.mqtt.payloads import ResponsePayload
@@ -43,6 +47,27 @@ async def answer(journal: DeliveredInMemory, payload: bytes | dict[str, Any], **
 async def ask(journal: DeliveredInMemory, payload: bytes | dict[str, Any], **how: Any) -> Any:
     """Return the answer as whoever asked reads it."""
     return orjson.loads((await answer(journal, payload, **how)).encode())
+
+
+async def page_with_a_bug(journal: DeliveredInMemory, bad: int, **request: Any) -> tuple[list[int], int | None]:
+    """Return a page's numbers and its ``next_seq``, where one event cannot be encoded."""
+    entry = journal.entries[bad - 1]
+    journal.entries[bad - 1] = replace(entry, record=replace(entry.record, timestamp="no time"))  # type: ignore[arg-type]
+    replay = Replay(journal, noted=everything_noted, clock=lambda: NOW, contain=InternalErrors().contain)
+    found = await replay.page(ReplayRequest.model_validate(request))
+    return [event.seq for event in found.events], found.next_seq
+
+
+@pytest.mark.parametrize(
+    ("bad", "limit", "expected"),
+    [(2, 10, ([1, 3, 4], None)), (2, 2, ([1], 2)), (1, 1, ([], 1)), (4, 10, ([1, 2, 3], None)), (4, 3, ([1, 2, 3], 3))],
+)
+async def test_event_that_cannot_be_encoded_is_left_out_of_its_page(
+    bad: int, limit: int, expected: tuple[list[int], int | None]
+) -> None:
+    with capture_logs() as lines:
+        assert await page_with_a_bug(DeliveredInMemory(entries(4)), bad, since_seq=0, limit=limit) == expected
+    assert len(lines) == (bad <= limit)
 
 
 def seqs(said: Any) -> list[int]:

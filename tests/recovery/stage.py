@@ -23,17 +23,17 @@ from coc2mqtt.settings import FixedSettings
 from tests.crash.outside import Line, Published, ScriptedApi, events, retained
 from tests.crash.stories import STORIES, timeless
 from tests.crash.verdict import faults_of
+from tests.recovery.injection import Injection
 from tests.simulated import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.mqtt.options import RetainedMessage
     from tests.crash.outside import Bodies, Broker
     from tests.crash.stories import Story
-    from tests.recovery.injection import Injection
 
 _TOPICS = Topics()
 _STATE, _HEALTH = _TOPICS.bridge("state"), _TOPICS.bridge("health")
@@ -41,6 +41,7 @@ _STATE, _HEALTH = _TOPICS.bridge("state"), _TOPICS.bridge("health")
 _LOOK_AGAIN = 0.1
 _ASK_AGAIN = 2.0
 _PATIENCE = 120.0
+_FIRST_LOOK = 10.0
 # From the bug until all is well: the delay is a second; a new device and health take their time anyway.
 _RECOVERY = 15.0
 _BREAKS_AT = 5
@@ -144,6 +145,19 @@ class Stage:
             await running
             self.end = await self._end()
 
+    async def live(self, seconds: float) -> None:
+        """Run the bridge for so long after the changes, whatever comes of it; raises what ends it."""
+        stop = asyncio.Event()
+        running = asyncio.create_task(service.Service(self._settings()).run(stop))
+        await asyncio.wait({running}, timeout=_FIRST_LOOK)
+        self.api.show(self.story.after)
+        for command in () if running.done() else ("poll", "list", "health_check"):
+            self._bring(Message(_TOPICS.request(command), b""))
+        await asyncio.wait({running}, timeout=seconds)
+        self.health, self.state = self.broker.retained(_HEALTH), self.broker.retained(_STATE)
+        stop.set()
+        await running
+
     def faults(self) -> list[str]:
         """Say what is wrong with the outcome."""
         found = faults_of(self.story, [one for one in self.broker.published if not _is_beside(one)], self.end)
@@ -210,7 +224,8 @@ class Stage:
             await asyncio.sleep(_LOOK_AGAIN)
 
     def _bring(self, message: Message) -> None:
-        self._sessions[-1].bring(message)
+        if self._sessions:
+            self._sessions[-1].bring(message)
 
     def _told(self) -> list[Published]:
         return events(self.broker.published)
@@ -287,20 +302,25 @@ def _is_beside(one: Published) -> bool:
     return "/bridge/" in one.topic or one.topic.endswith("/poll")
 
 
-def run(name: str, folder: Path, injected: Callable[[], Injection]) -> Stage:
+def run(
+    name: str,
+    folder: Path,
+    injected: Callable[[], Injection] = Injection,
+    play: Callable[[Stage], Awaitable[None]] = Stage.play,
+) -> Stage:
     """Let the bridge run once with an injection, through the story of that name."""
 
     async def nobody_knocks(*_: object) -> bool:
         return True
 
-    async def play() -> Stage:
+    async def act() -> Stage:
         stage = Stage(STORIES[name](), folder, injected(), breaking=name == "breaking")
         stage.injection.walk(monkeypatch)
         monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(stage.api.client))
         monkeypatch.setattr(dialer, "open_session", stage.open_session)
         monkeypatch.setattr(service, "port_is_open", nobody_knocks)
         stage.lines = lines
-        await stage.play()
+        await play(stage)
         return stage
 
     with (
@@ -308,4 +328,4 @@ def run(name: str, folder: Path, injected: Callable[[], Injection]) -> Stage:
         capture_logs() as lines,
         pytest.MonkeyPatch.context() as monkeypatch,
     ):
-        return runner.run(play())
+        return runner.run(act())

@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 
 TOKEN = "token-that-nobody-may-see"
 PASSWORD = "password-that-nobody-may-see"
+_MAIN = "from coc2mqtt.cli import main; main()"
 
 
 class BridgeProcess:
     """``coc2mqtt run``; ``log`` is all that it wrote so far, over all its starts.
 
-    ``within`` is a command that runs another one, such as one that takes rights away.
+    ``within`` is a command that runs another one, such as one that takes rights away. ``change`` is Python that changes
+    the program before it starts.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], *, within: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, Any], *, within: Sequence[str] = (), change: str | None = None
+    ) -> None:
         self._within = within
+        self._program = ("-m", "coc2mqtt") if change is None else ("-c", f"{change}\n{_MAIN}")
         self._config = folder / "coc2mqtt.yaml"
         self._log = folder / "coc2mqtt.log"
         self._process: asyncio.subprocess.Process | None = None
@@ -46,7 +51,7 @@ class BridgeProcess:
         with self._log.open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._within,
-                *(sys.executable, "-m", "coc2mqtt", "run", "--config", str(self._config)),
+                *(sys.executable, *self._program, "run", "--config", str(self._config)),
                 stdout=log,
                 stderr=log,
                 env=environment,

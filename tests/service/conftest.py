@@ -47,12 +47,12 @@ def settings(world: World, server: DemoServer) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[Callable[[dict[str, Any]], BridgeProcess]]:
+async def bridge(tmp_path: Path) -> AsyncIterator[Callable[..., BridgeProcess]]:
     """Make a bridge, which is not started yet and is killed in the end if it still runs."""
     bridges: list[BridgeProcess] = []
 
-    def make(settings: dict[str, Any]) -> BridgeProcess:
-        bridges.append(BridgeProcess(tmp_path, settings))
+    def make(settings: dict[str, Any], **options: Any) -> BridgeProcess:
+        bridges.append(BridgeProcess(tmp_path, settings, **options))
         return bridges[-1]
 
     yield make

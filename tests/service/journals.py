@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.service.bridges import BridgeProcess
     from tests.service.observer import Observer
 
-    MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
+    MakeBridge = Callable[..., BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]
 
 

@@ -152,16 +152,18 @@ async def test_a_crash_report_tells_no_secret(
     mqtt = {"host": "127.0.0.1", "port": broker.port, "username": "me", "password": PASSWORD}
     config = written(tmp_path, settings(broker.port, mqtt=mqtt, log={"level": "debug", "format": log_format}))
     program = (
-        "import sys\n"
+        "import asyncio, os, signal, sys\n"
         "from coc2mqtt import cli\n"
         "from coc2mqtt.clash.client import ClashClient\n"
         "async def broken(self, tag):\n"
+        "    asyncio.get_running_loop().call_later(1, os.kill, os.getpid(), signal.SIGTERM)\n"
         "    token = self._tokens[0].get_secret_value()\n"
         "    raise KeyError(tag)\n"
         "ClashClient.player = broken\n"
         f"sys.argv = ['coc2mqtt', 'run', '--config', {config!r}]\n"
         "cli.main()\n"
     )
-    said = await output_of("-c", program, status=1)
+    said = await output_of("-c", program, status=0)
     assert "KeyError" in said
+    assert "Traceback" in said or log_format == "json"
     assert_clean(said)
