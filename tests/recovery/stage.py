@@ -171,18 +171,22 @@ class Stage:
             found += self._report()
         return found
 
-    def _report(self) -> Iterator[str]:
-        """Say what is wrong with how the bug was reported, and how long it took."""
+    @property
+    def took(self) -> float:
+        """How many simulated seconds passed from the bug until all was well."""
         assert self.recovered_at is not None
         assert self.injection.raised_at is not None
+        return self.recovered_at - self.injection.raised_at
+
+    def _report(self) -> Iterator[str]:
+        """Say what is wrong with how the bug was reported, and how long it took."""
         reported = [line for line in self.lines if line["event"] == "internal error"]
         if len(reported) != 1:
             yield f"logged {len(reported)} times"
         if not self.health["internal_errors"] or self.health["healthy"]:
             yield f"health: {self.health}"
-        took = self.recovered_at - self.injection.raised_at
-        if took > _RECOVERY:
-            yield f"it took {took:.0f} s"
+        if self.took > _RECOVERY:
+            yield f"it took {self.took:.0f} s"
 
     async def open_session(self, *_: object, **__: object) -> _Session:
         breaks_at = _BREAKS_AT if self._breaking and not self._sessions else None
