@@ -21,6 +21,8 @@ _PACKAGE = Path(__file__).parent
 _REPEATED_EVERY_S = 60.0
 # More kinds than that are not told apart: each costs memory for as long as the program runs.
 _MOST_KINDS = 500
+_ANY_OTHER = "", ""
+_LONGEST_TEXT = 500
 _HINT = "this is a bug: please report it with this traceback"
 
 
@@ -69,12 +71,13 @@ class InternalErrors:
         self.count += 1
         self._last_at = now = self._uptime()
         cause = _first_leaf(error)
-        key = type(cause).__qualname__, _place(cause)
+        key = name, place = type(cause).__qualname__, _place(cause)
+        if key not in self._kinds and len(self._kinds) >= _MOST_KINDS:
+            key = _ANY_OTHER
         kind = self._kinds.get(key)
-        said: dict[str, Any] = {"part": part, "error": f"{key[0]}: {cause}"[:500], "place": key[1], **context}
+        said: dict[str, Any] = {"part": part, "error": f"{name}: {cause}"[:_LONGEST_TEXT], "place": place, **context}
         if kind is None:
-            if len(self._kinds) < _MOST_KINDS:
-                self._kinds[key] = _Kind(now)
+            self._kinds[key] = _Kind(now)
             _log.error("internal error", **said, hint=_HINT, exc_info=error)
         elif kind.is_due(now):
             _log.error("internal error again", **said, count=kind.count)

@@ -141,6 +141,7 @@ class Service:
                 port = (await stack.enter_async_context(broker)).port
                 _log.info("no mqtt.host is set: the embedded broker serves this machine alone", port=port)
                 self._listening(port)
+            api_client(self._settings)  # raises for settings that no client can have, which rebuilding cannot help
             stack.enter_context(self._errors.of_callbacks())
             await supervise(partial(self._run_once, journal, port, stop), stop, self._errors)
 

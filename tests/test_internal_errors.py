@@ -90,6 +90,13 @@ def test_same_bug_is_logged_with_its_traceback_once_then_briefly_once_a_minute(
     ]
 
 
+def test_more_kinds_than_are_told_apart_do_not_flood_the_log(errors: InternalErrors, lines: Lines) -> None:
+    for number in range(600):
+        fail(errors, type(f"Bug{number}", (Exception,), {})())
+    assert errors.count == 600
+    assert len(lines) == 502
+
+
 def test_bug_of_another_type_is_logged_with_its_own_traceback(errors: InternalErrors, lines: Lines) -> None:
     fail(errors, ZeroDivisionError("a bug"))
     fail(errors, KeyError("another"))
