@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
@@ -19,7 +19,7 @@ from coc2mqtt.mqtt.commands import CommandError
 from coc2mqtt.watch_list import WatchList
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -277,3 +277,29 @@ async def test_a_list_is_described_without_reading_it_anew_and_knows_each_new_na
         await running.list.describe(CLAN)
         await running.list.unwatch(Kind.CLAN, "#2PP")
         assert running.list._names == {}
+
+
+@pytest.mark.parametrize("stored", [False, True])
+async def test_change_that_hits_a_bug_leaves_polling_and_journal_in_line(
+    start: Start, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    def with_a_bug(change: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def changed(*args: Any, **options: Any) -> None:
+            if stored:
+                await change(*args, **options)
+            raise KeyError("a bug")
+
+        return changed
+
+    async with start(CLAN) as running:
+        for name in ("save_watch", "remove_watch"):
+            monkeypatch.setattr(running.journal, name, with_a_bug(getattr(running.journal, name)))
+        with pytest.raises(KeyError):
+            await running.list.watch(PLAYER)
+        with pytest.raises(KeyError):
+            await running.list.unwatch(Kind.CLAN, "#2PP")
+        polled = running.engine.watches
+        assert polled == ([PLAYER] if stored else [CLAN])
+        assert {(Kind.PLAYER, "#8QQ"), (Kind.CLAN, "#2PP")} == set(running.changed)
+    async with start(CLAN) as running:
+        assert running.engine.watches == polled

@@ -55,6 +55,11 @@ def injections(case: Case, folder: Path) -> Iterator[partial[Injection]]:
             yield partial(Injection, 1, place=place)
 
 
+def _noted(inject: Callable[[], Injection], tried: list[Injection]) -> Injection:
+    tried.append(inject())
+    return tried[-1]
+
+
 def dry_run(name: str, folder: Path) -> Stage:
     folder.mkdir()
     stage = run(name, folder, Injection)
@@ -70,7 +75,12 @@ def test_bug_at_any_await_loses_nothing_and_is_over_within_seconds(
     for number, inject in enumerate(injections(case, tmp_path)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        stage = run(case.name, folder, inject)
+        tried: list[Injection] = []
+        try:
+            stage = run(case.name, folder, partial(_noted, inject, tried))
+        except TimeoutError:
+            wrong.append(f"{number}, {tried[-1].places[-1]}: it never recovered")
+            continue
         if stage.injection.raised_at is None:
             if LONG:
                 break
