@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import time
@@ -55,8 +56,13 @@ class _Counted:
 
     async def __call__(self) -> Again:
         engine, resource = self._engine, self._resource
-        with engine.contain("poll", kind=resource.kind.value, tag=resource.tag):
+        try:
             again = engine.count(resource, await self._poller.poll())
+        except (Exception, asyncio.CancelledError):
+            # Only here, because the guard would cost every poll some microseconds.
+            with engine.contain("poll", kind=resource.kind.value, tag=resource.tag):
+                raise
+        else:
             self._bugs = 0
             return again
         self._bugs += 1
