@@ -145,24 +145,17 @@ STORIES = [
 ]
 
 
+@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize(("kind", "states"), STORIES)
-def test_two_servers_that_disagree_report_what_one_reports(kind: Kind, states: list[tuple[float, Json]]) -> None:
-    expected = list(facts(play(kind, states, 0, lagging=False).events))
-    assert len(expected) >= len(states) - 1
-    for seed in range(40):
-        replay = play(kind, states, seed, lagging=True)
-        assert list(facts(replay.events)) == expected, seed
-
-
-@pytest.mark.parametrize(("kind", "states"), STORIES)
-def test_changes_are_reported_within_a_few_minutes_although_a_server_lags(
-    kind: Kind, states: list[tuple[float, Json]]
+def test_two_servers_that_disagree_report_what_one_reports_within_minutes(
+    kind: Kind, states: list[tuple[float, Json]], seed: int
 ) -> None:
-    changes = [START + since for since, _ in states[1:]]
-    for seed in range(40):
-        reported = {event.timestamp for event in play(kind, states, seed, lagging=True).events}
-        late = [min((at for at in reported if at >= since), default=since + 1e9) - since for since in changes]
-        assert max(late) < 2 * (LAG + PERIOD) + 120, (seed, late)
+    expected = list(facts(play(kind, states, seed, lagging=False).events))
+    assert len(expected) >= len(states) - 1
+    reported = play(kind, states, seed, lagging=True).events
+    assert list(facts(reported)) == expected
+    for since in [START + since for since, _ in states[1:]]:
+        assert min(event.timestamp for event in reported if event.timestamp >= since) - since < 2 * (LAG + PERIOD) + 120
 
 
 def test_same_bytes_from_a_cache_entry_that_outlives_its_max_age_confirm_nothing() -> None:
