@@ -22,6 +22,8 @@ from tests.events.simulation import running, simulate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.process
+
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR
 TOKENS = 2

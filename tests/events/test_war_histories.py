@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events import EventType
@@ -18,6 +18,7 @@ from coc2mqtt.events.war import war_id
 from coc2mqtt.events.war_attack import attack_orders
 from tests.events.replay import Replay
 from tests.events.war_histories import war_history
+from tests.fuzz.examples import fuzzed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,7 @@ def test_all_of_a_history_is_told(seed: int) -> None:
     check(tag, history, history)
 
 
-@settings(max_examples=60, deadline=None)
+@fuzzed(short=20, long=600)
 @given(seed=SEEDS, share=st.floats(0.05, 0.95), choice=st.integers(0, 2**32))
 def test_whatever_is_dropped_every_war_and_every_attack_that_was_seen_is_told_once(
     seed: int, share: float, choice: int
@@ -126,7 +127,7 @@ def test_whatever_is_dropped_every_war_and_every_attack_that_was_seen_is_told_on
     check(tag, history, seen)
 
 
-@settings(max_examples=30, deadline=None)
+@fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) -> None:
     tag, history = war_history(seed)
@@ -149,7 +150,7 @@ def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) ->
     assert summary(stale.events) == summary(clean.events)
 
 
-@settings(max_examples=30, deadline=None)
+@fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_neither_the_order_of_the_entries_nor_the_run_makes_a_difference(seed: int, choice: int) -> None:
     tag, history = war_history(seed, wars=2)
@@ -190,7 +191,7 @@ def spoil_fields(rng: random.Random, body: Json, *fields: str) -> Json:
     return spoiled
 
 
-@settings(max_examples=30, deadline=None)
+@fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_malformed_and_missing_fields_make_no_difference(seed: int, choice: int) -> None:
     tag, history = war_history(seed, wars=2)
