@@ -108,7 +108,8 @@ class Service:
                 self._listening(port)
             api_client(self._settings)  # raises for settings that no client can have, which rebuilding cannot help
             stack.enter_context(self._errors.of_callbacks())
-            await supervise(partial(self._run_once, journal, port, stop), stop, self._errors)
+            work = partial(self._run_once, journal, port, stop)
+            await supervise(work, stop, self._errors, unhandled=(MqttError,))
 
     async def _run_once(self, journal: SqliteJournal, port: int | None, stop: asyncio.Event) -> None:
         while True:

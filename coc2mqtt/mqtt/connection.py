@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
+from coc2mqtt.containment import noticing_cancellation
 from coc2mqtt.mqtt.backoff import Backoff, SessionBackoff
 from coc2mqtt.mqtt.dialer import Dialer, first_of, visit
 from coc2mqtt.mqtt.errors import (
@@ -223,7 +224,8 @@ class Connection:
             raise
 
     async def _run_on_session(self, session: Session) -> None:
-        await self._on_session(session)
+        with noticing_cancellation("session"):
+            await self._on_session(session)
 
     def _note_connected(self, session: Session) -> None:
         self.connections += 1
