@@ -117,7 +117,7 @@ class Bridge:
         self._commands = commands
         self._watches = watches
         self._rivals = rivals
-        self.guard = Guard(topics, retained, other=lambda: rivals.other, enabled=guarded)
+        self.guard = Guard(topics, retained, other=lambda: rivals.other, enabled=guarded, contain=contain)
         self._info = info
         self._health = health
         self._home_assistant = home_assistant

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
+from coc2mqtt.containment import propagate
 from coc2mqtt.mqtt.errors import SubscribeDeniedError, SubscribeTimeoutError
 from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.mqtt.inbox import Message
     from coc2mqtt.mqtt.retained import RetainedState
     from coc2mqtt.mqtt.session import Session
@@ -56,16 +58,23 @@ class Guard:
 
     With MQTT 5 only messages of other clients come in; with 3.1.1 our own come back and are recognized by their
     checksum. ``restored`` counts the foreign values that were replaced. ``other`` names another bridge that is known to
-    publish below the same base topic.
+    publish below the same base topic. ``contain`` guards each message that comes in.
     """
 
     def __init__(
-        self, topics: Topics, retained: RetainedState, *, other: Callable[[], str | None], enabled: bool = True
+        self,
+        topics: Topics,
+        retained: RetainedState,
+        *,
+        other: Callable[[], str | None],
+        enabled: bool = True,
+        contain: Contain = propagate,
     ) -> None:
         self._topics = topics
         self._retained = retained
         self._other = other
         self._enabled = enabled
+        self._contain = contain
         self._due: dict[str, tuple[float, bytes]] = {}
         self._histories: dict[str, _History] = {}
         self._wake = asyncio.Event()
@@ -92,7 +101,7 @@ class Guard:
         """Take note of a new connection, over which everything is published again anyway."""
         self._due.clear()
         if self._enabled:
-            session.tap(self.hear)
+            session.tap(self._take)
 
     def hear(self, message: Message) -> bool:
         """Take note of a message that came in; returns whether it concerns nobody else."""
@@ -108,6 +117,11 @@ class Guard:
         elif known is False:
             self._suspect(topic, message.payload)
         return topic != self._topics.bridge("info")
+
+    def _take(self, message: Message) -> bool:
+        with self._contain("guard", topic=message.topic):
+            return self.hear(message)
+        return False
 
     async def run(
         self, restore: Callable[[str], Awaitable[None]], restore_everything: Callable[[], Awaitable[None]]
