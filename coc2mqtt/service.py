@@ -269,6 +269,7 @@ class _Parts:
             contain=contain,
             figures=totals.requests,
         )
+        self._bridge.guard.restored = totals.restored
         errors.changed = self._bridge.report
         options = connection_options(settings, embedded_port=embedded_port)
         last_words = () if options.will is None else (options.will,)
@@ -279,6 +280,7 @@ class _Parts:
             rival_is_there=rivals.is_there,
             knock=partial(port_is_open, options.host, options.port),
             connections=totals.connections,
+            quarantine=totals.quarantine,
         )
         self.health = Health(
             journal=journal,
@@ -318,6 +320,7 @@ class _Parts:
     def note_totals(self, totals: Totals) -> None:
         """Note what the parts that are built next count on from, and cannot be shared."""
         totals.states_denied, totals.connections = self._retained.refusals.count, self.connection.connections
+        totals.restored = self._bridge.guard.restored
 
     def _bug_in_comparing(self, error: Exception, resource: Resource) -> None:
         self._errors.report(error, "comparing", kind=resource.kind.value, tag=resource.tag)
