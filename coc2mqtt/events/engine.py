@@ -134,6 +134,7 @@ class Engine:
         self._bugs_in_a_row = 0
         self._running = self._too_much = False
         self._asked = 0
+        self._last_status: ApiStatus | None = None
         self._rate = Rate(uptime())
         self.probe_interval: float | None = None
 
@@ -333,11 +334,12 @@ class Engine:
         # Without a probe nobody would notice that the API is back: then everything goes on asking.
         if status is ApiStatus.OK or not self._monitor.probing:
             self._scheduler.release()
-            if status is ApiStatus.OK:
+            if status is ApiStatus.OK and self._last_status is not ApiStatus.OK:
                 # What failed before it was known to be the API's fault.
                 self._scheduler.retry_failed()
         else:
             self._scheduler.hold()
+        self._last_status = status
         self._observer(API)
 
     def _api_suspected(self) -> None:
