@@ -57,8 +57,9 @@ class Guard:
     two, four and up to 600 seconds, so that two programs that each insist do not fight.
 
     With MQTT 5 only messages of other clients come in; with 3.1.1 our own come back and are recognized by their
-    checksum. ``restored`` counts the foreign values that were replaced. ``other`` names another bridge that is known to
-    publish below the same base topic. ``contain`` guards each message that comes in.
+    checksum. An older one of ours is given half a minute to be followed by the newer one. ``restored`` counts the
+    foreign values that were replaced. ``other`` names another bridge that is known to publish below the same base
+    topic. ``contain`` guards each message that comes in.
     """
 
     def __init__(
@@ -166,8 +167,11 @@ class Guard:
         if topic not in self._due and len(self._due) >= _MAX_TOPICS:
             self._due.clear()
             topic, payload = _EVERYTHING, b""
-        due, _ = self._due.get(topic, (asyncio.get_running_loop().time() + self._delay(topic), b""))
-        self._due[topic] = due, payload
+        due = asyncio.get_running_loop().time() + self._delay(topic)
+        # It may be an older message of ours, which a slow broker sends back after a newer one was published.
+        due = max(due, self._retained.echoes.until(topic, payload))
+        before, _ = self._due.get(topic, (due, b""))
+        self._due[topic] = min(due, before), payload
         self._wake.set()
 
     def _delay(self, topic: str) -> float:
