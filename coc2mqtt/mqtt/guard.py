@@ -153,7 +153,8 @@ class Guard:
         if not fought:
             return None
         who = self._other() or "another client"
-        what = f"{len(fought)} retained topics of this bridge, such as {fought[0] or self._topics.base}"
+        first = fought[0] or f"{self._topics.base}/#"
+        what = first if len(fought) == 1 else f"{first} and {len(fought) - 1} more retained topics of this bridge"
         return f"{who} keeps publishing on {what}: stop it, or give each bridge a mqtt.base_topic of its own"
 
     def _is_guarded(self, topic: str) -> bool:

@@ -366,6 +366,7 @@ class RetainedState:
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:
             self.announcer.forget(removal.topic)
+            self.refusals.forget(removal.topic)
 
     def _published(self, resource: Resource) -> PublishedState | None:
         """Return what was published of a resource; that of a war is kept with its clan."""

@@ -181,7 +181,7 @@ async def test_client_that_insists_is_answered_less_and_less_and_reported(log_li
         await asyncio.sleep(3600)
         problem = parts.bridge.guard.problem
         assert problem is not None
-        assert problem.startswith("another client keeps publishing on 1 retained topics of this bridge, such as coc/")
+        assert problem.startswith(f"another client keeps publishing on {STATE}: stop it")
         recording.incoming.put_nowait(
             Message(INFO, b'{"instance": "garden", "run_id": "x", "host": "nas", "version": "1"}')
         )
