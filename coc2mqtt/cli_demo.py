@@ -96,13 +96,6 @@ async def _end(stop: asyncio.Event, seconds: float | None) -> None:
         stop.set()
 
 
-def _say_or_stop(line: str, say: Callable[[str], None], stop: asyncio.Event) -> None:
-    try:
-        say(line)
-    except OSError:  # nobody reads any more, as behind `| head`
-        stop.set()
-
-
 def _introduction(port: int, wanted: int) -> str:
     taken = f" ({wanted} is taken)" if port != wanted else ""
     return (

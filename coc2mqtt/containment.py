@@ -73,10 +73,10 @@ def noticing_cancellation(part: str) -> Iterator[None]:
         raise EndedError(f"{part} stopped: CancelledError, but nobody cancelled it") from error
 
 
-async def never_ending(part: str, work: Awaitable[object]) -> Never:
-    """Await work that runs until it is cancelled; raise EndedError when it ends in any other way without an error."""
+async def never_ending(part: str, work: Callable[[], Awaitable[object]]) -> Never:
+    """Run ``work`` until it is cancelled; raise EndedError when it ends in any other way without an error."""
     with noticing_cancellation(part):
-        await work
+        await work()
     raise EndedError(f"{part} stopped: it returned")
 
 

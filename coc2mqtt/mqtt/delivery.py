@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -98,8 +99,10 @@ class Delivery:
         try:
             async with asyncio.TaskGroup() as group:
                 for queue in queues:
-                    group.create_task(never_ending("delivery worker", self._publish(session, queue, acknowledged)))
-                group.create_task(never_ending("acknowledging", self._note(acknowledged)))
+                    group.create_task(
+                        never_ending("delivery worker", partial(self._publish, session, queue, acknowledged))
+                    )
+                group.create_task(never_ending("acknowledging", partial(self._note, acknowledged)))
                 await self._read(queues)
         finally:
             # A connection that broke takes the workers with it, not what they have achieved.

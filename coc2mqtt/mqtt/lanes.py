@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from coc2mqtt.containment import never_ending
@@ -62,7 +63,7 @@ class Lanes:
         """Deal with what is put in, until cancelled; what was not done then, or failed, waits for the next run."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
-                group.create_task(never_ending("lane", self._run(lane, work)))
+                group.create_task(never_ending("lane", partial(self._run, lane, work)))
 
     async def idle(self) -> None:
         """Wait until all is done."""

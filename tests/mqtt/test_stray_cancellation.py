@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -82,11 +83,11 @@ async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypat
 
 async def test_work_that_returns_although_it_must_not_is_an_error() -> None:
     with pytest.raises(EndedError, match="the part stopped: it returned"):
-        await never_ending("the part", asyncio.sleep(1))
+        await never_ending("the part", partial(asyncio.sleep, 1))
 
 
 async def test_work_that_is_cancelled_ends_as_cancelled() -> None:
-    task = asyncio.create_task(never_ending("the part", asyncio.sleep(10)))
+    task = asyncio.create_task(never_ending("the part", partial(asyncio.sleep, 10)))
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
