@@ -107,9 +107,15 @@ class RecentValues:
     def reverted(self, events: Iterable[Event], look: Look) -> bool:
         """Tell whether an event would bring back a value that was replaced only recently."""
         since = look.uptime - look.staleness
-        return bool(self._values) and any(
+        if not self._values:
+            return False
+        replaced = list(_replaced(events))
+        # One joins and another leaves: the old count is back. Of an older response the members are the evidence.
+        by_members = any(field == "memberList" for _, field, _, _ in replaced)
+        return any(
             at >= since and new == value
-            for subject, field, _, new in _replaced(events)
+            for subject, field, _, new in replaced
+            if not (by_members and field == "members")
             for at, value in self._values.get((subject, field), ())
         )
 

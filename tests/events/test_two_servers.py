@@ -184,6 +184,23 @@ def test_leave_that_looks_like_an_older_response_is_reported_in_the_end() -> Non
     assert [replay.see(before, after=122.0) for _ in range(2)] == [[], ["clan_updated", "member_left"]]
 
 
+def test_leave_after_somebody_elses_join_is_reported_at_first_sight() -> None:
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.api.max_age = 60.0
+    replay.see(clan(member(ANN), member(BOB)), after=0.0)
+    assert replay.see(clan(member(ANN), member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_joined"]
+    assert replay.see(clan(member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_left"]
+
+
+def test_member_count_of_before_alone_is_doubted() -> None:
+    before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
+    replay = Replay(Kind.CLAN, CLAN_TAG, members=False)
+    replay.api.max_age = 60.0
+    replay.see(before, after=0.0)
+    assert replay.see(now, after=61.0) == ["clan_updated"]
+    assert replay.see({**before, "clanPoints": 2101}, after=61.0) == []
+
+
 def test_members_missing_from_a_short_list_of_one_cache_entry_have_not_left() -> None:
     whole = clan(member(ANN), member(BOB), member(CAT))
     short = {**whole, "memberList": whole["memberList"][:2]}
