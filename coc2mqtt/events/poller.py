@@ -44,7 +44,7 @@ LONGEST_BACKOFF = 600.0
 # API itself unreachable, if it is the only resource.
 _LOST_TO_BE_TOLD = 3
 # Who has not looked for so long (seconds) beyond the interval has to catch up.
-_LONG_GAP = 3600.0
+LONG_GAP = 3600.0
 # An answer that is byte for byte one of the last few is a copy of it.
 _REMEMBERED = 3
 
@@ -167,7 +167,7 @@ class Poller(ABC):
         if self.resource not in self._context.seen:
             return max(0.0, look.at - old.taken_at)
         gap = 0.0 if self._seen_at is None else look.uptime - self._seen_at
-        return gap if gap > self._interval + _LONG_GAP else None
+        return gap if gap > self._interval + LONG_GAP else None
 
     def _clock_jump(self, look: Look) -> float:
         """Return by how many seconds the wall clock was set since this run stored the snapshot."""
