@@ -35,8 +35,8 @@ def war_score(war: Json, tag: str) -> list[Any]:
 def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> Json:
     """Return what a ``war_ended`` says, from an answer about the war after its end.
 
-    ``result`` is win, lose or tie, by stars, then by destruction, and unknown where these are. ``members_attacks_left`` names the clan's members
-    who have attacks left over, those with the most first.
+    ``result`` is win, lose or tie, by stars, then by destruction, and unknown where a figure is missing.
+    ``members_attacks_left`` names the clan's members who have attacks left over, those with the most first.
     """
     own, other = war_sides(war, tag)
     return _ending(_winner(own, other), own, other, observed=observed, source=source, left=_attacks_left(war, own))
