@@ -15,7 +15,7 @@ from coc2mqtt.events.event import EventType
 from coc2mqtt.events.player import align_player, compare_player, complete_player, is_lasting_of_player, player_goes_back
 from coc2mqtt.events.poller import LONG_GAP, Poller
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.season import season_ended_between
+from coc2mqtt.events.season import fallen_donations, season_ended_between
 from coc2mqtt.events.shapes import check_clan, check_player
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ class ClanPoller(Poller):
 
     def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
         return clan_goes_back(old.data or {}, data, malformed=look.malformed)
+
+    def _fallen(self, old: Json, new: Json) -> list[str]:
+        return fallen_donations(old.get("memberList") or [], new.get("memberList") or [])
 
     async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison:
         completed = complete(old, data, lasting=is_lasting, malformed=look.malformed - _ROSTER)
