@@ -58,8 +58,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # not end the watch).
 _PAUSE = 5.0
 _LONGEST_PAUSE = 120.0
-# A request whose tokens all rest for longer than this (seconds) fails at once: who asked must learn of it.
-_LONGEST_WAIT = 10.0
+# A request whose tokens all rest for longer than this (seconds) fails at once: further attempts would only make the
+# others wait, each for a pause of its own, and nobody would learn that the API throttles everything.
+_LONGEST_WAIT = 1.0
 # Seconds for which a refused token rests while another one is taken: it may be mended on the developer site.
 _REFUSED_PAUSE = 300.0
 

@@ -137,7 +137,8 @@ class ApiMonitor:
             return state
         self._offset = offset
         first_word = None if state.first_word is None else state.first_word + jump
-        return replace(state, since=state.since + jump, first_word=first_word)
+        failing_since = None if state.failing_since is None else state.failing_since + jump
+        return replace(state, since=state.since + jump, first_word=first_word, failing_since=failing_since)
 
     def _note(self, error: ClashError | None, source: object) -> None:
         if isinstance(error, NotFoundError | PrivateWarLogError) or error is None:

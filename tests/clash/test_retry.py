@@ -182,7 +182,7 @@ async def test_when_every_token_is_throttled_the_error_says_so(serve: Serve) -> 
 
 
 async def test_a_request_can_be_cancelled_between_two_attempts(serve: Serve) -> None:
-    script = Script((429, b"", {"Retry-After": "5"}), GOOD)
+    script = Script((429, b"", {"Retry-After": "0.9"}), GOOD)
     async with client(await serve(script)) as api:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
