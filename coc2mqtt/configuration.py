@@ -12,14 +12,13 @@ from pydantic import ValidationError
 
 from coc2mqtt.configuration_errors import sentence, unknown_setting
 from coc2mqtt.environment import CONFIG_VARIABLE, find_mistake
+from coc2mqtt.redaction import TOKEN_PLACEHOLDER
 from coc2mqtt.settings import PREFIX, SECRETS, Settings
 from coc2mqtt.yaml_text import TwiceError, parse_yaml
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-# In the example file.
-_PLACEHOLDER = "paste-your-token-here"
 _HOST_VARIABLE = f"{PREFIX}MQTT__HOST"
 _NOT_UTF_8 = "is not UTF-8 text: save it as UTF-8"
 
@@ -52,9 +51,9 @@ def load_settings(path: Path | None) -> Settings:
 
 def require_token(settings: Settings) -> None:
     """Raise ConfigurationError unless there is a token for the Clash of Clans API."""
-    if any(token.get_secret_value() == _PLACEHOLDER for token in settings.api.tokens):
+    if any(token.get_secret_value() == TOKEN_PLACEHOLDER for token in settings.api.tokens):
         raise ConfigurationError(
-            f"api.tokens: still has the example's {_PLACEHOLDER!r}: replace it with a token from"
+            f"api.tokens: still has the example's {TOKEN_PLACEHOLDER!r}: replace it with a token from"
             " https://developer.clashofclans.com"
         )
     if not settings.api.tokens:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from coc2mqtt.settings import Settings
 
+# In the example file. It is no secret, and an error message names it.
+TOKEN_PLACEHOLDER = "paste-your-token-here"  # noqa: S105
 REDACTED = "***"
 
 # A shorter secret, or one that is also an ordinary word of the program's texts, is replaced only where a credential
@@ -86,7 +88,14 @@ def redactor_of(settings: Settings) -> Redactor:
     return Redactor(
         [token.get_secret_value() for token in settings.api.tokens],
         logins=[(mqtt.username or "", password), *(login for url in urls if (login := login_of(url)) is not None)],
-        public=[settings.instance, mqtt.username or "", mqtt.base_topic, mqtt.host or "", str(settings.journal.path)],
+        public=[
+            settings.instance,
+            mqtt.username or "",
+            mqtt.base_topic,
+            mqtt.host or "",
+            str(settings.journal.path),
+            TOKEN_PLACEHOLDER,
+        ],
     )
 
 

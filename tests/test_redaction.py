@@ -147,6 +147,13 @@ def test_log_has_no_secret_in_values_tracebacks_and_lines_of_libraries(
         assert [json.loads(line)["level"] for line in shown.splitlines()] == ["error", "error"]
 
 
+def test_placeholder_of_the_example_is_shown_so_that_it_can_be_found() -> None:
+    token = "paste-your-token-here"
+    redact = redactor_of(FixedSettings(api=ApiSettings(tokens=[SecretStr(token)])))
+    error = f"api.tokens: still has the example's {token!r}"
+    assert redact(error) == error
+
+
 def test_uncaught_exception_is_shown_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     redact_uncaught(REDACT)
     try:

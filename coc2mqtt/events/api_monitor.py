@@ -91,11 +91,15 @@ class ApiMonitor:
         return len(self._failing) >= _SOURCES_TO_DOUBT or (self._failures > 0 and self.status is None)
 
     async def load(self) -> None:
-        """Take up the state of an earlier run, so that a maintenance that it saw begin can end."""
+        """Take up the state that was committed last, so that a maintenance that an earlier run saw begin can end."""
         async with self._lock:
             snapshot = await self._store.snapshot(API)
             if snapshot is not None and snapshot.data is not None:
-                self._state = state = ApiState.from_json(snapshot.data)
+                state = ApiState.from_json(snapshot.data)
+                if self._state is not None and self._state.status is state.status:
+                    # The wall clock may have been set since that was committed.
+                    state = replace(state, since=self._state.since)
+                self._state = state
                 if state.status is not None:
                     self._changed(state.status)
 

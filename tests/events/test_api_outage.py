@@ -8,8 +8,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from coc2mqtt.clash import ClashClient
 from coc2mqtt.demo import PROBE_TAG, faults
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.engine import Engine
@@ -57,6 +59,10 @@ def engine_of(bench: Bench, *, probe: bool = True, interval: float = SHORT) -> E
     return engine
 
 
+def tag_of(number: int) -> str:
+    return "#2" + "".join("0289PYLQGRJCUV"[digit] for digit in divmod(number, 14))
+
+
 def events_of_the_api(bench: Bench) -> list[str]:
     events = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
     return [event.event_type.value for event in events if event.tag == API.tag]
@@ -86,6 +92,22 @@ async def test_api_without_usable_responses_becomes_unreachable_and_restored(
     assert [line["event"] for line in warnings] == ["api unreachable"]
     assert warnings[0]["log_level"] == "warning"
     assert warnings[0]["hint"]
+
+
+@pytest.mark.looptime
+async def test_throttling_of_every_request_is_noticed_beside_many_watches(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    bench.server.faults.add(faults.throttled())
+    async with ClashClient([SecretStr("token")], base_url=bench.server.base_url) as api:
+        engine = Engine(api, bench.store, now=loop.time)
+        engine.watch_api(interval=30.0, probe_tag=PROBE_TAG)
+        for number in range(50):
+            engine.watch(Watch(Kind.CLAN, tag_of(number), 60.0, war_interval=30.0))
+        async with running(engine):
+            start = loop.time()
+            while engine.api_status is not ApiStatus.UNREACHABLE:
+                await asyncio.sleep(1.0)
+                assert loop.time() - start < 60.0, "each request waits for the pauses of those before it"
 
 
 @pytest.mark.parametrize("probe", [True, False], ids=["probe", "no probe"])
