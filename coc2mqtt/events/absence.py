@@ -70,7 +70,8 @@ def _with_known_objects(old: Json, new: Json, malformed: Collection[str]) -> Jso
         if type(value) is dict
         and type(was := old.get(field)) is dict
         and was != value
-        and (field in malformed or is_part(value, was))
+        # One that is empty may well be so: a clan without a capital.
+        and (field in malformed or (value and is_part(value, was)))
     }
     return {**new, **known} if known else new
 

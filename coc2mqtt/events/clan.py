@@ -123,11 +123,7 @@ def compare_clan(
     """
     event = partial(Event, tag=new["tag"], timestamp=at, name=new.get("name"))
     events = []
-    changes = [
-        change
-        for change in diff_paths(old, new, exclude_fields=frozenset({"tag", "memberList"}))
-        if not ("." in change.field and is_first_figure(change))
-    ]
+    changes = diff_paths(old, new, exclude_fields=frozenset({"tag", "memberList"}))
     if changes:
         events.append(event(EventType.CLAN_UPDATED, old_data=old, new_data=new, changes=tuple(changes)))
     if not members or "memberList" not in old or "memberList" not in new:

@@ -146,12 +146,6 @@ def test_change_beside_a_malformed_nested_field_is_reported_alone() -> None:
     assert replay.believed["warLeague"] == {**CLAN["warLeague"], "name": "Master League I"}
 
 
-def test_nested_number_that_was_malformed_at_first_sight_is_no_change() -> None:
-    replay = watching(Kind.CLAN, {**CLAN, "warLeague": {"id": None, "name": "Crystal League I"}})
-    assert replay.see(CLAN) == []
-    assert replay.believed["warLeague"] == CLAN["warLeague"]
-
-
 @pytest.mark.parametrize("field", sorted(MEMBERSHIP))
 @pytest.mark.parametrize("junk", [7, "x", [], True])
 def test_malformed_membership_is_no_leave(field: str, junk: Any) -> None:
