@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Never, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from contextlib import AbstractContextManager
 
 # A bug that shows up for the first time costs a second; one that stays must not fill the log or load the machine.
@@ -55,6 +55,29 @@ class FailureWindow:
         while now - self._failed_at[0] >= WINDOW_S:
             self._failed_at.popleft()
         return len(self._failed_at)
+
+
+class EndedError(RuntimeError):
+    """A task that has to run for as long as its group ended, although nothing had failed and nobody cancelled it."""
+
+
+@contextlib.contextmanager
+def noticing_cancellation(part: str) -> Iterator[None]:
+    """Raise EndedError in place of a CancelledError if nobody cancelled the task; a TaskGroup would ignore that."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise EndedError(f"{part} stopped: CancelledError, but nobody cancelled it") from error
+
+
+async def never_ending(part: str, work: Awaitable[object]) -> Never:
+    """Await work that runs until it is cancelled; raise EndedError when it ends in any other way without an error."""
+    with noticing_cancellation(part):
+        await work
+    raise EndedError(f"{part} stopped: it returned")
 
 
 async def keep_running(part: str, work: Callable[[], Awaitable[None]], contain: Contain) -> None:

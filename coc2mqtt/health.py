@@ -18,6 +18,7 @@ from coc2mqtt.mqtt.delivery import DeliveryFigures
 from coc2mqtt.mqtt.events import last_event
 from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.payloads import HealthPayload, LastEventPayload, iso_time
+from coc2mqtt.mqtt.quarantine import Quarantine
 from coc2mqtt.mqtt.requests import RequestFigures
 
 if TYPE_CHECKING:
@@ -54,14 +55,16 @@ _FIGURES_INTERVAL = 3600.0
 
 @dataclass(slots=True)
 class Totals:
-    """What is counted from the start of the program on, also where the parts that count are rebuilt."""
+    """What is counted and learned from the start of the program on, and kept when the parts are rebuilt."""
 
     engine: EngineFigures = field(default_factory=EngineFigures)
     delivery: DeliveryFigures = field(default_factory=DeliveryFigures)
     requests: RequestFigures = field(default_factory=RequestFigures)
     patience: Patience = field(default_factory=Patience)
     states_denied: int = 0
+    restored: int = 0
     connections: int = 0
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
 
 class Health:
@@ -105,7 +108,8 @@ class Health:
         self._queue_age = _QueueAge()
         self._started_at = started_at
         self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
-        self._polls, self._connected, self._oldest, self._denied, self._api = (_Unchanged(uptime) for _ in range(5))
+        self._polls, self._connected, self._oldest, self._api = (_Unchanged(uptime) for _ in range(4))
+        self._denied = _Unchanged(uptime, delivery.figures.denied)
 
     async def payload(self) -> HealthPayload:
         """Return how the bridge is doing now."""
@@ -272,10 +276,11 @@ class _QueueAge:
 class _Unchanged:
     """For how long a value has been the same, as far as was looked at it."""
 
-    def __init__(self, uptime: Callable[[], float]) -> None:
+    def __init__(self, uptime: Callable[[], float], *known: object) -> None:
+        """``known`` is a value that it has had for a long time, if there is one."""
         self._uptime = uptime
-        self._value: object = self
-        self._since = 0.0
+        self._value: object = known[0] if known else self
+        self._since = -math.inf
 
     def seconds(self, value: object) -> float:
         """Take a look and return for how many seconds it has been so."""

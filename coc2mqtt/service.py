@@ -108,7 +108,8 @@ class Service:
                 self._listening(port)
             api_client(self._settings)  # raises for settings that no client can have, which rebuilding cannot help
             stack.enter_context(self._errors.of_callbacks())
-            await supervise(partial(self._run_once, journal, port, stop), stop, self._errors)
+            work = partial(self._run_once, journal, port, stop)
+            await supervise(work, stop, self._errors, unhandled=(MqttError,))
 
     async def _run_once(self, journal: SqliteJournal, port: int | None, stop: asyncio.Event) -> None:
         while True:
@@ -268,6 +269,7 @@ class _Parts:
             contain=contain,
             figures=totals.requests,
         )
+        self._bridge.guard.restored = totals.restored
         errors.changed = self._bridge.report
         options = connection_options(settings, embedded_port=embedded_port)
         last_words = () if options.will is None else (options.will,)
@@ -278,6 +280,7 @@ class _Parts:
             rival_is_there=rivals.is_there,
             knock=partial(port_is_open, options.host, options.port),
             connections=totals.connections,
+            quarantine=totals.quarantine,
         )
         self.health = Health(
             journal=journal,
@@ -317,6 +320,7 @@ class _Parts:
     def note_totals(self, totals: Totals) -> None:
         """Note what the parts that are built next count on from, and cannot be shared."""
         totals.states_denied, totals.connections = self._retained.refusals.count, self.connection.connections
+        totals.restored = self._bridge.guard.restored
 
     def _bug_in_comparing(self, error: Exception, resource: Resource) -> None:
         self._errors.report(error, "comparing", kind=resource.kind.value, tag=resource.tag)

@@ -35,19 +35,25 @@ class TooManyFailuresError(Exception):
     """The bridge failed again and again; a supervisor such as systemd or Docker should decide what to do."""
 
 
-async def supervise(work: Callable[[], Awaitable[None]], stop: asyncio.Event, errors: InternalErrors) -> None:
+async def supervise(
+    work: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
+    errors: InternalErrors,
+    *,
+    unhandled: tuple[type[Exception], ...] = (),
+) -> None:
     """Run ``work`` until it returns; after a bug, run it again.
 
     The delay before that is 1 s and doubles with each failure within ten minutes, up to 60 s; ``stop`` ends it at
     once. Raises TooManyFailuresError at the tenth failure within ten minutes, and whatever ``work`` raises that is no
-    bug.
+    bug. ``unhandled`` are exceptions that parts of ``work`` raise and handle: one that leaves it is a bug.
     """
     failures = FailureWindow()
     while True:
         try:
             await work()
         except (Exception, asyncio.CancelledError) as error:
-            if not errors.is_bug(error):
+            if not errors.is_bug(error) and not isinstance(error, unhandled):
                 raise
             errors.report(error, "bridge")
         else:

@@ -36,7 +36,7 @@ LAST = JournalEntry(
 class Bridge:
     """A bridge that is well, one second after its start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, denied: int = 0) -> None:
         self.now = START
         self.engine = SimpleNamespace(
             clans=1,
@@ -55,7 +55,7 @@ class Bridge:
             malformed=Counter({"clan.memberList.donations": 2}),
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
-        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1), last=LAST)
+        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1, denied=denied), last=LAST)
         self.guard = SimpleNamespace(restored=12, problem=None)
         self.refusals = SimpleNamespace(count=6, problem=None)
         self.errors = InternalErrors(uptime=lambda: self.now)
@@ -93,6 +93,13 @@ def bridge() -> Bridge:
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
     with capture_logs() as lines:
         yield lines
+
+
+async def test_events_denied_before_a_rebuild_are_no_new_problem() -> None:
+    bridge = Bridge(denied=7)
+    assert await bridge.problems() == []
+    bridge.delivery.figures.denied += 1
+    assert len(await bridge.problems()) == 1
 
 
 async def test_every_figure_is_told(bridge: Bridge) -> None:

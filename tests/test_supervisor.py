@@ -124,6 +124,14 @@ async def test_journal_trouble_ends_the_bridge_at_once(
     assert (errors.count, lines) == (0, [])
 
 
+async def test_handled_error_that_leaves_the_bridge_unhandled_is_a_bug(stop: asyncio.Event) -> None:
+    errors = InternalErrors(expected=(LookupError,), uptime=now)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stop_after(60, stop))
+        await supervise(Work(stop, [0.0], LookupError("denied")), stop, errors, unhandled=(LookupError,))
+    assert errors.count == 1
+
+
 async def test_cancellation_ends_the_bridge_at_once(stop: asyncio.Event) -> None:
     errors = InternalErrors(uptime=now)
     task = asyncio.create_task(supervise(Work(stop, []), stop, errors))

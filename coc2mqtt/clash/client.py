@@ -31,7 +31,7 @@ from coc2mqtt.clash.errors import (
 )
 from coc2mqtt.clash.failure import failure_of
 from coc2mqtt.clash.headers import parse_retry_after, remaining_life
-from coc2mqtt.clash.pace import Pace
+from coc2mqtt.clash.pace import Pace, RestingError
 from coc2mqtt.clash.proxy import ProxyError, proxy_for
 from coc2mqtt.clash.refusal import Refusal
 from coc2mqtt.clash.resolver import SystemResolver
@@ -58,9 +58,10 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # not end the watch).
 _PAUSE = 5.0
 _LONGEST_PAUSE = 120.0
-# A request whose tokens all rest for longer than this (seconds) fails at once: further attempts would only make the
-# others wait, each for a pause of its own, and nobody would learn that the API throttles everything.
-_LONGEST_WAIT = 1.0
+# A request whose tokens all rest for longer than this (seconds) fails at once: who asked must learn of it. So it does
+# however short the rest is once all tokens were throttled so many times in a row: else each of hundreds would wait.
+_LONGEST_WAIT = 10.0
+_PAUSES_IN_A_ROW = 3
 # Seconds for which a refused token rests while another one is taken: it may be mended on the developer site.
 _REFUSED_PAUSE = 300.0
 
@@ -103,6 +104,8 @@ class ClashClient:
         self._retrying = retrying(attempts)
         self._session: ClientSession | None = None
         self._refused: set[int] = set()
+        # How often all tokens were throttled since the last response of another kind.
+        self._pauses = 0
         self._proxy: URL | None = None
         self._redact = Redactor()
 
@@ -203,7 +206,10 @@ class ClashClient:
         return await self._retrying(next_attempt)
 
     async def _attempt(self, session: ClientSession, url: URL, subject: str, *, war_log: bool) -> Answer:
-        number = await self._pace.permit()
+        try:
+            number = await self._pace.permit(self._longest_rest)
+        except RestingError:
+            raise self._resting() from None
         token = self._tokens[number].get_secret_value()
         try:
             async with session.get(
@@ -216,6 +222,8 @@ class ClashClient:
             failure.args = (self._redact(str(failure)),)
             raise failure from None
 
+        if response.status != HTTPStatus.TOO_MANY_REQUESTS:
+            self._pauses = 0
         headers = response.headers
         max_age = remaining_life(",".join(headers.getall("Cache-Control", [])), headers.get("Age", ""))
         if response.status == HTTPStatus.OK:
@@ -248,11 +256,25 @@ class ClashClient:
             chunks.append(chunk)
         return b"".join(chunks)
 
+    def _longest_rest(self) -> float:
+        return _LONGEST_WAIT if self._pauses < _PAUSES_IN_A_ROW else 0.0
+
+    def _resting(self) -> ThrottledError:
+        error = ThrottledError(
+            "the API throttles every token: lower api.requests_per_second, or see who else uses the keys",
+            retry_after=self._pace.rest,
+        )
+        error.passing = False
+        return error
+
     def _noted(self, error: ClashError, number: int) -> ClashError:
         if isinstance(error, ThrottledError):
             pause = _PAUSE if error.retry_after is None else error.retry_after
+            rested = self._pace.rest > 0
             self._pace.pause(number, min(pause, _LONGEST_PAUSE))
-            error.passing = self._pace.wait <= _LONGEST_WAIT
+            # Of many requests that were under way together the first one counts.
+            self._pauses += self._pace.rest > 0 and not rested
+            error.passing = self._pace.wait <= self._longest_rest()
         elif isinstance(error, WrongTokenError | WrongAddressError):
             self._refused.add(number)
             if len(self._refused) < len(self._tokens):

@@ -19,6 +19,10 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
+class RestingError(Exception):
+    """No token may be used for longer than somebody is ready to wait."""
+
+
 class Pace:
     """Slots for the requests of some tokens, evenly spaced for each.
 
@@ -32,14 +36,21 @@ class Pace:
             raise ValueError(f"requests_per_second is {requests_per_second}: it must be more than 0")
         self._spacing = 1 / requests_per_second
         self._slots = [float("-inf")] * tokens
+        # Until when each token was given no slot at all.
+        self._rests = [float("-inf")] * tokens
         self._clock = clock
         # A lock serves its waiters in order. Only its holder sleeps, so a pause holds for everybody behind it too.
         self._turn = asyncio.Lock()
 
-    async def permit(self) -> int:
-        """Wait for the next slot and return the index of the token that it belongs to."""
+    async def permit(self, longest_rest: Callable[[], float] = lambda: float("inf")) -> int:
+        """Wait for the next slot and return the index of the token that it belongs to.
+
+        Raises RestingError as soon as every token rests for more than ``longest_rest`` seconds from now.
+        """
         async with self._turn:
             while True:
+                if self.rest > longest_rest():
+                    raise RestingError
                 slot = min(self._slots)
                 now = self._clock()
                 if slot <= now + _TICK:
@@ -55,6 +66,12 @@ class Pace:
         """For how many seconds from now no token has a slot, 0 where one has."""
         return max(0.0, min(self._slots) - self._clock())
 
+    @property
+    def rest(self) -> float:
+        """For how many seconds from now every token is paused, 0 where one is not."""
+        return max(0.0, min(self._rests) - self._clock())
+
     def pause(self, token: int, seconds: float) -> None:
         """Give a token no slot for so many seconds from now; a longer pause that it is in already stands."""
-        self._slots[token] = max(self._slots[token], self._clock() + seconds)
+        self._rests[token] = max(self._rests[token], self._clock() + seconds)
+        self._slots[token] = max(self._slots[token], self._rests[token])

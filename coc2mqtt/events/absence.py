@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.answer import REPLACEMENT
+from coc2mqtt.events.diff import is_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,13 +42,15 @@ class Completed(NamedTuple):
 def complete(old: Snapshot, new: Json, *, lasting: Callable[[str], bool], malformed: Collection[str]) -> Completed:
     """Return the snapshot's data and the new response with what they lack.
 
-    The first value of a lasting number is taken for its value before: it is a baseline. ``lasting`` tells of a field
+    The first value of a lasting number is taken for its value before: it is a baseline. An object that only lost
+    fields, or in which some were ``malformed``, keeps the last known ones. ``lasting`` tells of a field
     whether a response can lack it by mistake only; of a ``malformed`` field nothing is known, whatever it is.
     """
     before = old.data or {}
     remembered = old.memo.get(_MEMO)
     if remembered:
         before = {**before, **remembered}
+    new = _with_known_objects(before, new, malformed)
     if before.keys() == new.keys():
         return Completed(before, new, {})
     baseline = {
@@ -58,6 +61,18 @@ def complete(old: Snapshot, new: Json, *, lasting: Callable[[str], bool], malfor
     gone = before.keys() - new.keys()
     absent = {field: before[field] for field in gone if field in malformed or lasting(field)}
     return Completed(before, {**new, **absent} if absent else new, absent)
+
+
+def _with_known_objects(old: Json, new: Json, malformed: Collection[str]) -> Json:
+    known = {
+        field: {**was, **value} if field in malformed else was
+        for field, value in new.items()
+        if type(value) is dict
+        and type(was := old.get(field)) is dict
+        and was != value
+        and (field in malformed or is_part(value, was))
+    }
+    return {**new, **known} if known else new
 
 
 def keep_names(old: Json, new: Json) -> None:

@@ -91,11 +91,15 @@ class ApiMonitor:
         return len(self._failing) >= _SOURCES_TO_DOUBT or (self._failures > 0 and self.status is None)
 
     async def load(self) -> None:
-        """Take up the state of an earlier run, so that a maintenance that it saw begin can end."""
+        """Take up the state that was committed last, so that a maintenance that an earlier run saw begin can end."""
         async with self._lock:
             snapshot = await self._store.snapshot(API)
             if snapshot is not None and snapshot.data is not None:
-                self._state = state = ApiState.from_json(snapshot.data)
+                state = ApiState.from_json(snapshot.data)
+                if self._state is not None and self._state.status is state.status:
+                    # The wall clock may have been set since that was committed.
+                    state = replace(state, since=self._state.since)
+                self._state = state
                 if state.status is not None:
                     self._changed(state.status)
 
@@ -137,8 +141,7 @@ class ApiMonitor:
             return state
         self._offset = offset
         first_word = None if state.first_word is None else state.first_word + jump
-        failing_since = None if state.failing_since is None else state.failing_since + jump
-        return replace(state, since=state.since + jump, first_word=first_word, failing_since=failing_since)
+        return replace(state, since=state.since + jump, first_word=first_word)
 
     def _note(self, error: ClashError | None, source: object) -> None:
         if isinstance(error, NotFoundError | PrivateWarLogError) or error is None:

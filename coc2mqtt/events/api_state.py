@@ -12,7 +12,6 @@ from coc2mqtt.clash.errors import (
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
-    ThrottledError,
     UnreachableError,
     WrongAddressError,
     WrongTokenError,
@@ -22,8 +21,6 @@ from coc2mqtt.events.resource import API
 
 # One failed request is no outage.
 _FAILURES_TO_BE_UNREACHABLE = 3
-# Requests that are in flight together are throttled together: only what goes on this long (seconds) is an outage.
-_THROTTLED_TO_BE_UNREACHABLE = 10.0
 # A maintenance flaps at its end: the first answer after it may be followed by another refusal.
 _ANSWERS_TO_END_MAINTENANCE = 2
 # While the game is down its API refuses in every way. One that goes on refusing the token alone has come back.
@@ -46,10 +43,9 @@ class ApiState:
     ``status`` is None until a usable response, or enough failures, have decided it. ``message`` says what is wrong,
     None when nothing is, and ``error`` is the kind of that failure. ``address`` is the one that the API sees when it
     denies the token for it. ``evidence`` counts what speaks for another status than the present one, in a row:
-    responses during a maintenance, failures else. ``failing`` holds the sources of those failures, ``failing_since`` is
-    when the first was seen, and ``judged`` tells whether the probe's is among them. ``denials`` counts the refusals of
-    the token during a maintenance. ``first_word`` is when a maintenance was first reported that the probe has not
-    confirmed, None without one.
+    responses during a maintenance, failures else. ``failing`` holds the sources of those failures and ``judged`` tells
+    whether the probe's is among them. ``denials`` counts the refusals of the token during a maintenance.
+    ``first_word`` is when a maintenance was first reported that the probe has not confirmed, None without one.
     """
 
     status: ApiStatus | None
@@ -59,7 +55,6 @@ class ApiState:
     error: str | None = None
     evidence: int = 0
     failing: frozenset[object] = frozenset()
-    failing_since: float | None = None
     judged: bool = False
     denials: int = 0
     first_word: float | None = None
@@ -107,9 +102,7 @@ def observe_api(  # noqa: PLR0911 - one return for each verdict
 
     The API becomes unreachable by three failures of any kind with no usable response in between. At least one of them
     must be the probe's, and beside those only lost connections count: a single endpoint in trouble says nothing of the
-    API. A throttled token makes no difference between endpoints, and the probe may have to wait for its turn behind
-    them: failures go without the probe's once they have lasted for ten seconds and the latest is of that kind.
-    ``source`` names what failed; the failures must come from at least ``witnesses`` different sources.
+    API. ``source`` names what failed; the failures must come from at least ``witnesses`` different sources.
     """
     seen = _status_of(error, from_probe=from_probe)
     if state.status is ApiStatus.MAINTENANCE:
@@ -188,19 +181,13 @@ def _observe_loss(
     state = replace(
         state,
         evidence=state.evidence + 1,
-        failing_since=at if state.failing_since is None else state.failing_since,
         failing=state.failing if len(state.failing) >= witnesses else state.failing | {source},
         judged=state.judged or from_probe,
     )
-    judged = state.judged or (isinstance(error, ThrottledError) and _has_lasted(state, at))
-    if state.evidence < _FAILURES_TO_BE_UNREACHABLE or not judged or len(state.failing) < witnesses:
+    if state.evidence < _FAILURES_TO_BE_UNREACHABLE or not state.judged or len(state.failing) < witnesses:
         return state, []
     metadata = {"error": error.kind, "message": str(error)}
     return _enter(ApiStatus.UNREACHABLE, error, at), [_event(EventType.POLL_ERROR, at, metadata)]
-
-
-def _has_lasted(state: ApiState, at: float) -> bool:
-    return state.failing_since is not None and at - state.failing_since >= _THROTTLED_TO_BE_UNREACHABLE
 
 
 def _restore(state: ApiState, event_type: EventType, at: float) -> tuple[ApiState, list[Event]]:
@@ -216,7 +203,7 @@ def _status_of(error: ClashError | None, *, from_probe: bool) -> ApiStatus | Non
             return ApiStatus.OK
         case MaintenanceError():
             return ApiStatus.MAINTENANCE
-        case UnreachableError() | ThrottledError():
+        case UnreachableError():
             return ApiStatus.UNREACHABLE
         case WrongTokenError() | WrongAddressError():
             return ApiStatus.DENIED

@@ -6,7 +6,7 @@ import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.diff import diff_fields, diff_member_tags, diff_paths, falls, is_first_figure
+from coc2mqtt.events.diff import diff_fields, diff_member_tags, diff_paths, falls, is_first_figure, is_part
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.season import DONATIONS, season_reset
 
@@ -123,7 +123,11 @@ def compare_clan(
     """
     event = partial(Event, tag=new["tag"], timestamp=at, name=new.get("name"))
     events = []
-    changes = diff_paths(old, new, exclude_fields=frozenset({"tag", "memberList"}))
+    changes = [
+        change
+        for change in diff_paths(old, new, exclude_fields=frozenset({"tag", "memberList"}))
+        if not ("." in change.field and is_first_figure(change))
+    ]
     if changes:
         events.append(event(EventType.CLAN_UPDATED, old_data=old, new_data=new, changes=tuple(changes)))
     if not members or "memberList" not in old or "memberList" not in new:
@@ -170,9 +174,17 @@ def _compare_member(old: Json, new: Json, *, donations: bool) -> Iterator[tuple[
     if donations and any(donated.values()):
         changes = tuple(Change(field, old.get(field), new.get(field)) for field, more in donated.items() if more)
         yield EventType.MEMBER_DONATIONS, changes, donated
-    updated = [one for one in diff_fields(old, new, include_fields=_MEMBER_FIELDS) if not is_first_figure(one)]
+    updated = [one for one in diff_fields(old, new, include_fields=_MEMBER_FIELDS) if not _says_nothing(one)]
     if updated:
         yield EventType.MEMBER_UPDATED, tuple(updated), {}
+
+
+def _says_nothing(change: Change) -> bool:
+    """Tell whether a change is a baseline, or only that of how much of an object a response shows."""
+    old, new = change.old_value, change.new_value
+    if isinstance(old, dict) and isinstance(new, dict):
+        return is_part(old, new) or is_part(new, old)
+    return is_first_figure(change)
 
 
 def _direction(old_role: object, new_role: object) -> str | None:

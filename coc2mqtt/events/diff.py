@@ -68,6 +68,17 @@ def is_first_figure(change: Change) -> bool:
     return change.old_value is None and type(change.new_value) in (int, float)
 
 
+def is_part(part: Json, whole: Json) -> bool:
+    """Tell whether an object differs from another one at most by lacking some of its fields; null counts as lacking."""
+    for key, value in part.items():
+        other = whole.get(key)
+        if value is None or value == other:
+            continue
+        if not (isinstance(value, dict) and isinstance(other, dict) and is_part(value, other)):
+            return False
+    return True
+
+
 def _equivalent(old: Any, new: Any) -> bool:
     """Tell whether two values are the same but for the order of lists."""
     return bool(old == new) or frozen(old) == frozen(new)

@@ -22,6 +22,8 @@ _TOLERANCE = 0.5
 LONGEST_ENTRY = 120.0
 # So many earlier values of a field are remembered.
 _REMEMBERED = 4
+# Stands for all figures that were more before a member's donations fell: nobody may have seen the last of them.
+_FALL = "donations that fell"
 
 
 class Look(NamedTuple):
@@ -93,23 +95,36 @@ class RecentValues:
     def __init__(self) -> None:
         self._values: dict[tuple[Any, str], list[tuple[float, Any]]] = {}
 
-    def note(self, events: Iterable[Event], look: Look) -> None:
-        """Remember what the events of a look replaced, and forget what is too old."""
+    def note(self, events: Iterable[Event], look: Look, *, fallen: Iterable[str] = ()) -> None:
+        """Remember what the events of a look replaced, and forget what is too old.
+
+        ``fallen`` are the tags of members whose donations are less than before.
+        """
         since = look.uptime - look.staleness
         for key, kept in list(self._values.items()):
             if kept[-1][0] < since:
                 del self._values[key]
         if look.staleness:
             for subject, field, old, _ in _replaced(events):
+                if field == _FALL:
+                    continue
                 kept = self._values.setdefault((subject, field), [])
                 self._values[subject, field] = [*kept, (look.uptime, old)][-_REMEMBERED:]
+            for tag in fallen:
+                self._values[tag, _FALL] = [(look.uptime, _FALL)]
 
     def reverted(self, events: Iterable[Event], look: Look) -> bool:
         """Tell whether an event would bring back a value that was replaced only recently."""
         since = look.uptime - look.staleness
-        return bool(self._values) and any(
+        if not self._values:
+            return False
+        replaced = list(_replaced(events))
+        # One joins and another leaves: the old count is back. Of an older response the members are the evidence.
+        by_members = any(field == "memberList" for _, field, _, _ in replaced)
+        return any(
             at >= since and new == value
-            for subject, field, _, new in _replaced(events)
+            for subject, field, _, new in replaced
+            if not (by_members and field == "members")
             for at, value in self._values.get((subject, field), ())
         )
 
@@ -121,5 +136,7 @@ def _replaced(events: Iterable[Event]) -> Iterable[tuple[Any, str, Any, Any]]:
         if event.event_type in (EventType.MEMBER_JOINED, EventType.MEMBER_LEFT):
             joined = event.event_type is EventType.MEMBER_JOINED
             yield subject, "memberList", not joined, joined
+        if event.event_type is EventType.MEMBER_DONATIONS:
+            yield subject, _FALL, None, _FALL
         for change in event.changes:
             yield subject, change.field, change.old_value, change.new_value

@@ -18,6 +18,7 @@ from coc2mqtt.events.api_poller import ApiPoller
 from coc2mqtt.events.api_state import ApiStatus
 from coc2mqtt.events.clocks import uptime
 from coc2mqtt.events.event import EventType
+from coc2mqtt.events.malformed import MalformedFields
 from coc2mqtt.events.poll_context import PollContext, log_bug
 from coc2mqtt.events.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.rate import Rate
@@ -77,7 +78,7 @@ class EngineFigures:
     """Counters since the start: polls made, of them those that brought a change, events, failed polls by kind.
 
     ``last_poll`` is the last poll's Unix time in seconds, None before the first, ``last_poll_uptime`` the same in
-    seconds of uptime.
+    seconds of uptime. ``malformed`` is how often each field, such as ``clan.memberList.donations``, was left out.
     """
 
     polls: int = 0
@@ -86,6 +87,7 @@ class EngineFigures:
     errors: Counter[str] = field(default_factory=Counter)
     last_poll: float | None = None
     last_poll_uptime: float | None = None
+    malformed: Counter[str] = field(default_factory=Counter)
 
 
 class Engine:
@@ -122,7 +124,9 @@ class Engine:
             suspected=self._api_suspected,
             resources=lambda: self._scheduler.resources,
         )
-        self._context = PollContext(api, store, self._monitor, now, uptime, bug=bug)
+        self.figures = figures or EngineFigures()
+        malformed = MalformedFields(self.figures.malformed)
+        self._context = PollContext(api, store, self._monitor, now, uptime, malformed=malformed, bug=bug)
         self.contain = contain
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
         self._watched: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
@@ -130,8 +134,8 @@ class Engine:
         self._bugs_in_a_row = 0
         self._running = self._too_much = False
         self._asked = 0
+        self._last_status: ApiStatus | None = None
         self._rate = Rate(uptime())
-        self.figures = figures or EngineFigures()
         self.probe_interval: float | None = None
 
     @property
@@ -172,7 +176,7 @@ class Engine:
     @property
     def malformed(self) -> Counter[str]:
         """How often each field, such as ``clan.memberList.donations``, was malformed and left out of a response."""
-        return self._context.malformed.counts
+        return self.figures.malformed
 
     @property
     def overdue(self) -> int:
@@ -330,11 +334,12 @@ class Engine:
         # Without a probe nobody would notice that the API is back: then everything goes on asking.
         if status is ApiStatus.OK or not self._monitor.probing:
             self._scheduler.release()
-            if status is ApiStatus.OK:
+            if status is ApiStatus.OK and self._last_status is not ApiStatus.OK:
                 # What failed before it was known to be the API's fault.
                 self._scheduler.retry_failed()
         else:
             self._scheduler.hold()
+        self._last_status = status
         self._observer(API)
 
     def _api_suspected(self) -> None:

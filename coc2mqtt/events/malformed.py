@@ -33,10 +33,10 @@ class MalformedField(NamedTuple):
 
 
 class MalformedFields:
-    """Counts malformed fields, as ``clan.memberList.donations``, and logs the first of each."""
+    """Counts malformed fields, as ``clan.memberList.donations``, from ``counts`` on, and logs the first of each."""
 
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(self, counts: Counter[str] | None = None) -> None:
+        self.counts = Counter[str]() if counts is None else counts
 
     def note(self, resource: Resource, found: Iterable[MalformedField]) -> None:
         """Count the malformed fields of one response."""

@@ -44,7 +44,7 @@ LONGEST_BACKOFF = 600.0
 # API itself unreachable, if it is the only resource.
 _LOST_TO_BE_TOLD = 3
 # Who has not looked for so long (seconds) beyond the interval has to catch up.
-_LONG_GAP = 3600.0
+LONG_GAP = 3600.0
 # An answer that is byte for byte one of the last few is a copy of it.
 _REMEMBERED = 3
 
@@ -158,6 +158,10 @@ class Poller(ABC):
         """Return in how many seconds the next poll is wanted, infinity where the interval will do."""
         return math.inf
 
+    def _fallen(self, old: Json, new: Json) -> list[str]:  # noqa: ARG002 - for those who have members
+        """Return the tags of the members whose donations are less than before."""
+        return []
+
     def _claim(self, data: Json) -> object:  # noqa: ARG002 - for those who can tell
         """Return what two answers must have in common for the second to confirm the first."""
         return None
@@ -167,7 +171,7 @@ class Poller(ABC):
         if self.resource not in self._context.seen:
             return max(0.0, look.at - old.taken_at)
         gap = 0.0 if self._seen_at is None else look.uptime - self._seen_at
-        return gap if gap > self._interval + _LONG_GAP else None
+        return gap if gap > self._interval + LONG_GAP else None
 
     def _clock_jump(self, look: Look) -> float:
         """Return by how many seconds the wall clock was set since this run stored the snapshot."""
@@ -186,12 +190,10 @@ class Poller(ABC):
             return self._put_off(old, answer, look)
         polled = await self._store(old, comparison, look, answer.max_age)
         self._note_sight(look)
+        self._note_recent(old, comparison, look)
         self._doubt = None
         self._digest = look.digest if comparison.settled else None
         self._remember(look.digest, news=bool(comparison.events))
-        if comparison.events and self.reverts and look.period:
-            self._recent = self._recent or RecentValues()
-            self._recent.note(comparison.events, look)
         if not self._retired:
             self._context.seen.add(self.resource)
         return polled
@@ -207,6 +209,18 @@ class Poller(ABC):
 
     def _note_sight(self, look: Look) -> None:
         self._looked_at, self._seen_at = look.at, look.uptime
+
+    def _note_recent(self, old: Snapshot | None, comparison: Comparison, look: Look) -> None:
+        """Remember what a stale response may bring back."""
+        if not (self.reverts and look.period) or old is None or old.data is None:
+            return
+        fallen: list[str] = []
+        # Where donations fall there was a doubt, unless a season has ended.
+        if self._doubt is not None or any(one.event_type is EventType.SEASON_RESET for one in comparison.events):
+            fallen = self._fallen(old.data, comparison.data)
+        if comparison.events or fallen:
+            self._recent = self._recent or RecentValues()
+            self._recent.note(comparison.events, look, fallen=fallen)
 
     def _remember(self, digest: bytes, *, news: bool) -> None:
         if news:

@@ -9,17 +9,18 @@ import structlog
 
 from coc2mqtt.events.absence import complete
 from coc2mqtt.events.clan import Roster, clan_goes_back, compare_clan, complete_members, is_lasting
-from coc2mqtt.events.comparison import Comparison
+from coc2mqtt.events.comparison import Comparison, caught_up
 from coc2mqtt.events.doubt import Doubt, Look
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.player import align_player, compare_player, complete_player, is_lasting_of_player, player_goes_back
-from coc2mqtt.events.poller import Poller
+from coc2mqtt.events.poller import LONG_GAP, Poller
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.season import season_ended_between
+from coc2mqtt.events.season import fallen_donations, season_ended_between
 from coc2mqtt.events.shapes import check_clan, check_player
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.answer import Answer
+    from coc2mqtt.events.event import Event
     from coc2mqtt.events.malformed import MalformedField
     from coc2mqtt.events.poll_context import PollContext
     from coc2mqtt.events.resource import Snapshot
@@ -72,6 +73,9 @@ class ClanPoller(Poller):
     def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
         return clan_goes_back(old.data or {}, data, malformed=look.malformed)
 
+    def _fallen(self, old: Json, new: Json) -> list[str]:
+        return fallen_donations(old.get("memberList") or [], new.get("memberList") or [])
+
     async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison:
         completed = complete(old, data, lasting=is_lasting, malformed=look.malformed - _ROSTER)
         known = completed.old.get("memberList") is not None
@@ -90,8 +94,18 @@ class ClanPoller(Poller):
         if any(event.event_type is EventType.SEASON_RESET for event in events):
             reset_at = look.at
         memo = {**completed.memo, "season_reset_at": reset_at} if reset_at else completed.memo
+        since = self._unlisted_since(old, look)
+        if known and not data.get("memberList"):
+            memo = {**memo, "unlisted_since": since or self._looked_at or old.taken_at}
+        elif since is not None and look.at - since > self._interval + LONG_GAP:
+            events = [_member_caught_up(event, round(look.at - since, 3)) for event in events]
         settled = roster.whole or (known and not roster.missing)
         return Comparison(events, completed.believed(roster.clan), memo, settled=settled)
+
+    def _unlisted_since(self, old: Snapshot, look: Look) -> float | None:
+        """Return when (Unix time) the members were last seen, None if that was in the last response."""
+        since = old.memo.get("unlisted_since")
+        return None if since is None else since + self._clock_jump(look)
 
     def _roster(self, old: Json | None, new: Json, look: Look) -> Roster:
         roster = complete_members(old, new, missing=self._missing(look))
@@ -141,6 +155,10 @@ class ClanPoller(Poller):
         # While somebody looks the donations fall. Who comes back after weeks may find more of them than before.
         gap = self._unwatched(old, look)
         return True if gap is not None and season_ended_between(look.at - gap, look.at) else None
+
+
+def _member_caught_up(event: Event, age: float) -> Event:
+    return event if event.event_type is EventType.CLAN_UPDATED else caught_up(event, age)
 
 
 class PlayerPoller(Poller):

@@ -53,6 +53,11 @@ def season_reset(old_members: list[Json], new_members: list[Json], *, ended: boo
     }
 
 
+def fallen_donations(old_members: list[Json], new_members: list[Json]) -> list[str]:
+    """Return the tags of the members of both lists whose donations are less than before."""
+    return [old["tag"] for old in _fallen(old_members, {member["tag"]: member for member in new_members})]
+
+
 def _fell(active: list[Json], after: dict[str, Json]) -> bool:
     fallen = len(_fallen(active, after))
     before, now = sum(map(_total, active)), sum(_total(after[old["tag"]]) for old in active)

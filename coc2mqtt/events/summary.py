@@ -62,12 +62,11 @@ def _role(event: Event, name: str, meta: dict[str, Any]) -> str:
 
 
 def _donations(event: Event, name: str, meta: dict[str, Any]) -> str:
-    parts = []
-    if meta.get("donations"):
-        parts.append(f"donated {meta['donations']}")
-    if meta.get("donationsReceived"):
-        parts.append(f"received {meta['donationsReceived']}")
-    return f"{_member(event, name, meta)} {' and '.join(parts)} troops"
+    verbs = {"donations": "donated", "donationsReceived": "received"}
+    parts = [(verb, meta[key]) for key, verb in verbs.items() if meta.get(key)]
+    figures = [f"{verb} {amount}" for verb, amount in parts[:-1]]
+    figures += [f"{verb} {_count(amount, 'troop')}" for verb, amount in parts[-1:]]
+    return f"{_member(event, name, meta)} {' and '.join(figures)}"
 
 
 def _opponent(meta: dict[str, Any]) -> str:
@@ -91,7 +90,7 @@ def _war_state(_: Event, name: str, meta: dict[str, Any]) -> str:
 def _attack(_: Event, name: str, meta: dict[str, Any]) -> str:
     whose = name if meta.get("side") == "clan" else _opponent(meta)
     stars, destruction = meta.get("stars"), meta.get("destruction")
-    figures = [] if stars is None else [f"{stars} {'star' if stars == 1 else 'stars'}"]
+    figures = [] if stars is None else [_count(stars, "star")]
     figures += [] if destruction is None else [f"{destruction} %"]
     return (
         f"{meta.get('attacker_name') or meta.get('attacker_tag')} of {whose} attacked "
@@ -109,7 +108,7 @@ def _war_ended(_: Event, name: str, meta: dict[str, Any]) -> str:
     stars, others = meta.get("stars"), meta.get("opponent_stars")
     if stars is None or others is None:
         return f"{name} {verb} its war{against}"
-    score = f"{stars} stars to {others}"
+    score = f"{_count(stars, 'star')} to {others}"
     if stars == others and verb != "tied":
         score += (
             f" and {_percent(meta.get('destruction'))} to {_percent(meta.get('opponent_destruction'))} % destruction"
@@ -128,7 +127,7 @@ def _unit(_: Event, name: str, meta: dict[str, Any]) -> str:
 
 
 def _season(_: Event, name: str, meta: dict[str, Any]) -> str:
-    return f"A new season has begun: {name} donated {meta.get('season_donations')} troops in the last one"
+    return f"A new season has begun: {name} donated {_count(meta.get('season_donations'), 'troop')} in the last one"
 
 
 def _worn(_: Event, name: str, meta: dict[str, Any]) -> str:
@@ -154,13 +153,18 @@ def _league(_: Event, name: str, meta: dict[str, Any]) -> str:
 
 
 def _labels(_: Event, name: str, meta: dict[str, Any]) -> str:
-    return f"{name} is labelled {', '.join(meta.get('new_value') or []) or 'with nothing'} now"
+    labels = ", ".join(meta.get("new_value") or [])
+    return f"{name} is labelled {labels} now" if labels else f"{name} has no labels now"
 
 
 def _maintenance_end(_: Event, __: str, meta: dict[str, Any]) -> str:
     seconds = meta.get("duration_seconds") or 0
     amount, unit = (round(seconds), "second") if seconds < 90 else (round(seconds / 60), "minute")  # noqa: PLR2004
-    return f"The maintenance of Clash of Clans is over after {amount} {unit}{'' if amount == 1 else 's'}"
+    return f"The maintenance of Clash of Clans is over after {_count(amount, unit)}"
+
+
+def _count(number: object, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _said(text: str) -> Callable[[Event, str, dict[str, Any]], str]:

@@ -35,8 +35,8 @@ def war_score(war: Json, tag: str) -> list[Any]:
 def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> Json:
     """Return what a ``war_ended`` says, from an answer about the war after its end.
 
-    ``result`` is win, lose or tie, by stars, then by destruction. ``members_attacks_left`` names the clan's members
-    who have attacks left over, those with the most first.
+    ``result`` is win, lose or tie, by stars, then by destruction, and unknown where a figure is missing.
+    ``members_attacks_left`` names the clan's members who have attacks left over, those with the most first.
     """
     own, other = war_sides(war, tag)
     return _ending(_winner(own, other), own, other, observed=observed, source=source, left=_attacks_left(war, own))
@@ -84,8 +84,13 @@ def find_in_log(log: Json, war: Json, tag: str) -> Json | None:
 
 
 def _winner(own: Json, other: Json) -> str:
-    ours, theirs = ((side.get("stars") or 0, side.get("destructionPercentage") or 0) for side in (own, other))
-    return "win" if ours > theirs else "lose" if ours < theirs else "tie"
+    for field in ("stars", "destructionPercentage"):
+        ours, theirs = own.get(field), other.get(field)
+        if ours is None or theirs is None:
+            return "unknown"
+        if ours != theirs:
+            return "win" if ours > theirs else "lose"
+    return "tie"
 
 
 def _ending(

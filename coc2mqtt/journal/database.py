@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,7 +34,7 @@ class Database:
         self._path = path
         self._file = JournalFile(path, rng)
         self._thread: ThreadPoolExecutor | None = None
-        self._closing: Future[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
         # For the thread alone.
         self._connection: sqlite3.Connection | None = None
 
@@ -44,7 +44,7 @@ class Database:
         Raises InUseError after two seconds in which another program held it, DamagedError and CannotOpenError.
         """
         if self._closing is not None and not self._closing.done():  # whoever closed it was cancelled meanwhile
-            await asyncio.wait({asyncio.wrap_future(self._closing)})
+            await asyncio.wait({self._closing})
         if self._connection is not None:
             raise RuntimeError("the journal is open already")
         self._begin_thread()
@@ -60,9 +60,9 @@ class Database:
         """Close the file after what was begun; a file that is closed stays so."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._closing = thread.submit(self._close)
+            self._closing = asyncio.get_running_loop().run_in_executor(thread, self._close)
             thread.shutdown(wait=False)  # it ends after that
-            await asyncio.shield(asyncio.wrap_future(self._closing))
+            await asyncio.shield(self._closing)
             await asyncio.to_thread(thread.shutdown)
 
     async def put_aside(self, damage: DamagedError, *, now: float) -> Path | None:

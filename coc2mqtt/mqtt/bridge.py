@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.containment import keep_running, propagate
+from coc2mqtt.containment import keep_running, never_ending, propagate
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.errors import (
     MessageTooLargeError,
@@ -117,7 +117,7 @@ class Bridge:
         self._commands = commands
         self._watches = watches
         self._rivals = rivals
-        self.guard = Guard(topics, retained, other=lambda: rivals.other, enabled=guarded)
+        self.guard = Guard(topics, retained, other=lambda: rivals.other, enabled=guarded, contain=contain)
         self._info = info
         self._health = health
         self._home_assistant = home_assistant
@@ -165,13 +165,13 @@ class Bridge:
             group.create_task(self._keep("bridge/info", partial(self._report_info, session)))
             group.create_task(self._keep("bridge/health", partial(self._report_health, session)))
             group.create_task(self._keep("poll times", self._report_polls))
-            group.create_task(self._listen(session, group))
+            group.create_task(never_ending("incoming messages", self._listen(session, group)))
             restore, restore_all = partial(self._restore, session), partial(self._restore_all, session)
             group.create_task(self._keep("guard", partial(self.guard.run, restore, restore_all)))
-            group.create_task(self._retained.run(session))
-            group.create_task(self._announcer.run(session))
+            group.create_task(never_ending("retained states", self._retained.run(session)))
+            group.create_task(never_ending("announcements", self._announcer.run(session)))
             await self._settle()
-            group.create_task(self._delivery.run(session))
+            group.create_task(never_ending("delivery", self._delivery.run(session)))
 
     async def _keep(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
         await keep_running(part, work, self._contain)
@@ -307,7 +307,7 @@ class Bridge:
     async def _listen(self, session: Session, group: asyncio.TaskGroup) -> None:
         birth: asyncio.Task[None] | None = None
         requests = RequestQueue(self.figures, pace=self._pace)
-        group.create_task(self._answer_requests(session, requests))
+        group.create_task(never_ending("answers", self._answer_requests(session, requests)))
         async for message in session.messages():
             if self._home_assistant is not None and message.topic == self._home_assistant.status:
                 # Several births in a row are answered once; one that was retained is older than what was just said.

@@ -105,9 +105,9 @@ async def _start_broker() -> Broker:
         from amqtt.broker import Broker  # noqa: PLC0415 - an optional extra, and slow to import
         from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType  # noqa: PLC0415 - the same
     except ImportError:
+        command = await asyncio.to_thread(install_command, "embedded")  # it reads files
         raise EmbeddedBrokerError(
-            f"the embedded broker is not installed: run {install_command('embedded')}, or set mqtt.host to a broker of"
-            " your own"
+            f"the embedded broker is not installed: run {command}, or set mqtt.host to a broker of your own"
         ) from None
     # A line for each connection and packet, and tracebacks of clients that just go away.
     for name in ("amqtt", "transitions"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
+from coc2mqtt.containment import noticing_cancellation
 from coc2mqtt.mqtt.backoff import Backoff, SessionBackoff
 from coc2mqtt.mqtt.dialer import Dialer, first_of, visit
 from coc2mqtt.mqtt.errors import (
@@ -75,7 +76,7 @@ class Connection:
     is still there. ``knock`` tells whether the broker's port is open: whether it is back, and whether it went on
     running when a session ended. None leaves that to the attempts to connect. ``sleep`` waits between the attempts,
     ``draw`` gives random numbers from 0 to 1, ``clock`` Unix time. ``connections`` is how many there were before this
-    one began.
+    one began, ``quarantine`` what they taught about messages over which they were lost.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Connection:
         rival_is_there: Callable[[Session], Awaitable[bool]] | None = None,
         knock: Callable[[], Awaitable[bool]] | None = None,
         connections: int = 0,
+        quarantine: Quarantine | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.time,
@@ -101,7 +103,7 @@ class Connection:
         self._backoff = Backoff(draw)
         self._session_backoff = SessionBackoff(draw)
         self._clock = clock
-        self._quarantine = Quarantine()
+        self._quarantine = quarantine or Quarantine()
         self._dialer = Dialer(options, clock, self._quarantine)
         self.connections = connections
         # What was said since the last connection: an outage of hours is a few lines, whatever it alternates between.
@@ -223,7 +225,8 @@ class Connection:
             raise
 
     async def _run_on_session(self, session: Session) -> None:
-        await self._on_session(session)
+        with noticing_cancellation("session"):
+            await self._on_session(session)
 
     def _note_connected(self, session: Session) -> None:
         self.connections += 1

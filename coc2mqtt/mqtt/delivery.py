@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.containment import propagate
+from coc2mqtt.containment import never_ending, propagate
 from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.events import encode_event
 from coc2mqtt.mqtt.patience import Patience
@@ -98,8 +98,8 @@ class Delivery:
         try:
             async with asyncio.TaskGroup() as group:
                 for queue in queues:
-                    group.create_task(self._publish(session, queue, acknowledged))
-                group.create_task(self._note(acknowledged))
+                    group.create_task(never_ending("delivery worker", self._publish(session, queue, acknowledged)))
+                group.create_task(never_ending("acknowledging", self._note(acknowledged)))
                 await self._read(queues)
         finally:
             # A connection that broke takes the workers with it, not what they have achieved.

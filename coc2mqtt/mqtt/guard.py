@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
+from coc2mqtt.containment import propagate
 from coc2mqtt.mqtt.errors import SubscribeDeniedError, SubscribeTimeoutError
 from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from coc2mqtt.containment import Contain
     from coc2mqtt.mqtt.inbox import Message
     from coc2mqtt.mqtt.retained import RetainedState
     from coc2mqtt.mqtt.session import Session
@@ -55,17 +57,25 @@ class Guard:
     two, four and up to 600 seconds, so that two programs that each insist do not fight.
 
     With MQTT 5 only messages of other clients come in; with 3.1.1 our own come back and are recognized by their
-    checksum. ``restored`` counts the foreign values that were replaced. ``other`` names another bridge that is known to
-    publish below the same base topic.
+    checksum. An older one of ours is given half a minute to be followed by the newer one. ``restored`` counts the
+    foreign values that were replaced. ``other`` names another bridge that is known to publish below the same base
+    topic. ``contain`` guards each message that comes in.
     """
 
     def __init__(
-        self, topics: Topics, retained: RetainedState, *, other: Callable[[], str | None], enabled: bool = True
+        self,
+        topics: Topics,
+        retained: RetainedState,
+        *,
+        other: Callable[[], str | None],
+        enabled: bool = True,
+        contain: Contain = propagate,
     ) -> None:
         self._topics = topics
         self._retained = retained
         self._other = other
         self._enabled = enabled
+        self._contain = contain
         self._due: dict[str, tuple[float, bytes]] = {}
         self._histories: dict[str, _History] = {}
         self._wake = asyncio.Event()
@@ -92,7 +102,7 @@ class Guard:
         """Take note of a new connection, over which everything is published again anyway."""
         self._due.clear()
         if self._enabled:
-            session.tap(self.hear)
+            session.tap(self._take)
 
     def hear(self, message: Message) -> bool:
         """Take note of a message that came in; returns whether it concerns nobody else."""
@@ -108,6 +118,11 @@ class Guard:
         elif known is False:
             self._suspect(topic, message.payload)
         return topic != self._topics.bridge("info")
+
+    def _take(self, message: Message) -> bool:
+        with self._contain("guard", topic=message.topic):
+            return self.hear(message)
+        return False
 
     async def run(
         self, restore: Callable[[str], Awaitable[None]], restore_everything: Callable[[], Awaitable[None]]
@@ -138,7 +153,8 @@ class Guard:
         if not fought:
             return None
         who = self._other() or "another client"
-        what = f"{len(fought)} retained topics of this bridge, such as {fought[0] or self._topics.base}"
+        first = fought[0] or f"{self._topics.base}/#"
+        what = first if len(fought) == 1 else f"{first} and {len(fought) - 1} more retained topics of this bridge"
         return f"{who} keeps publishing on {what}: stop it, or give each bridge a mqtt.base_topic of its own"
 
     def _is_guarded(self, topic: str) -> bool:
@@ -152,8 +168,11 @@ class Guard:
         if topic not in self._due and len(self._due) >= _MAX_TOPICS:
             self._due.clear()
             topic, payload = _EVERYTHING, b""
-        due, _ = self._due.get(topic, (asyncio.get_running_loop().time() + self._delay(topic), b""))
-        self._due[topic] = due, payload
+        due = asyncio.get_running_loop().time() + self._delay(topic)
+        # It may be an older message of ours, which a slow broker sends back after a newer one was published.
+        due = max(due, self._retained.echoes.until(topic, payload))
+        before, _ = self._due.get(topic, (due, b""))
+        self._due[topic] = min(due, before), payload
         self._wake.set()
 
     def _delay(self, topic: str) -> float:

@@ -7,6 +7,8 @@ import itertools
 import zlib
 from typing import TYPE_CHECKING, TypeAlias
 
+from coc2mqtt.containment import never_ending
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -60,7 +62,7 @@ class Lanes:
         """Deal with what is put in, until cancelled; what was not done then, or failed, waits for the next run."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes:
-                group.create_task(self._run(lane, work))
+                group.create_task(never_ending("lane", self._run(lane, work)))
 
     async def idle(self) -> None:
         """Wait until all is done."""

@@ -85,6 +85,15 @@ def garble(options: ConnectionOptions) -> GarbledStreamError:
     )
 
 
+def mishap(options: ConnectionOptions) -> ConnectionLostError:
+    """Return the error of a connection that was given up because of a bug in this program."""
+    error = ConnectionLostError(
+        f"the connection to {name_of(options)} was closed because of an internal error: see the log, and report it"
+    )
+    error.over_message = False
+    return error
+
+
 def standstill(options: ConnectionOptions, seconds: float) -> BrokerSilentError:
     """Return the error of a connection on which nothing is heard any more."""
     return BrokerSilentError(

@@ -1,8 +1,13 @@
-"""What was published of a clan or a player over this connection, as checksums."""
+"""What was published over this connection, as checksums."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+# How long (seconds) a published message may take to come back from a broker that has a lot to send.
+_LATEST_ECHO_S = 30.0
+_MAX_ECHOES = 4000
 
 
 @dataclass(slots=True)
@@ -44,6 +49,28 @@ class PublishedState:
         """Forget what was published of every facet."""
         for facet in _FACETS:
             setattr(self, facet, None)
+
+
+class Echoes:
+    """The retained messages that an MQTT 3.1.1 broker may still send back, after newer ones were published.
+
+    Times are the event loop's, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self._published_at: dict[int, float] = {}
+
+    def expect(self, topic: str, payload: bytes, now: float) -> None:
+        """Note a message that is published now."""
+        key = hash((topic, payload))
+        self._published_at.pop(key, None)
+        self._published_at[key] = now
+        if len(self._published_at) > _MAX_ECHOES:
+            del self._published_at[next(iter(self._published_at))]
+
+    def until(self, topic: str, payload: bytes) -> float:
+        """Return until when a message may be an echo; minus infinity if it was not published."""
+        return self._published_at.get(hash((topic, payload)), -math.inf) + _LATEST_ECHO_S
 
 
 _FACETS = frozenset({"availability", "badge", "clan", "player", "poll", "war"})

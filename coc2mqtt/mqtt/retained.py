@@ -16,7 +16,7 @@ from coc2mqtt.mqtt.fighters import Fighters
 from coc2mqtt.mqtt.lanes import Lanes
 from coc2mqtt.mqtt.patience import Patience
 from coc2mqtt.mqtt.payloads import ClanPayload, OnlinePayload, PollPayload, iso_time
-from coc2mqtt.mqtt.published import PublishedState
+from coc2mqtt.mqtt.published import Echoes, PublishedState
 from coc2mqtt.mqtt.refusals import Refusals
 from coc2mqtt.mqtt.states import FACETS, api_status, clan_of, facets, is_available
 from coc2mqtt.mqtt.war_state import player_war
@@ -90,6 +90,7 @@ class RetainedState:
         self._own: dict[str, int | None] = dict.fromkeys(
             [*(topics.bridge(what) for what in ("state", "info", "watches")), topics.api_status]
         )
+        self.echoes = Echoes()
         self.refusals = Refusals()
         self._to_repeat: set[Resource] = set()
 
@@ -179,6 +180,8 @@ class RetainedState:
         """
         if topic in self._own:
             self._own[topic] = hash(payload)
+        if session.protocol != "5":
+            self.echoes.expect(topic, payload, asyncio.get_running_loop().time())
         try:
             await self._patience.publish(session, topic, payload, retain=True)
         except (PublishDeniedError, MessageTooLargeError) as error:
@@ -363,6 +366,7 @@ class RetainedState:
         await self._journal.forget(resource)
         if removal is not None and resource.kind is not Kind.WAR:
             self.announcer.forget(removal.topic)
+            self.refusals.forget(removal.topic)
 
     def _published(self, resource: Resource) -> PublishedState | None:
         """Return what was published of a resource; that of a war is kept with its clan."""

@@ -273,9 +273,11 @@ class Session:
         self._end(reason)
 
     def _ended_by_broker(self, lost: ConnectionLostError) -> None:
-        if self._lost is None:
-            self._quarantine.lost(self._window.in_flight, lost)
-        self._end(lost)
+        try:
+            if self._lost is None:
+                self._quarantine.lost(self._window.in_flight, lost)
+        finally:
+            self._end(lost)
 
     def _end(self, lost: ConnectionLostError) -> None:
         self._lost = self._lost or lost

@@ -38,11 +38,11 @@ from coc2mqtt.mqtt.diagnosis import (
 )
 from coc2mqtt.mqtt.inbox import LONGEST_PAYLOAD, Message
 from coc2mqtt.mqtt.limits import INCOMING_AT_ONCE, LARGEST_INCOMING_PACKET, Limits
-from coc2mqtt.mqtt.loss import break_off, farewell, garble
+from coc2mqtt.mqtt.loss import break_off, farewell, garble, mishap
 from coc2mqtt.mqtt.reason_codes import name_of_foreign, replace_foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from paho.mqtt.client import Client as Paho
 
@@ -64,8 +64,8 @@ class Wire:
     """One connection, once: what goes over it, without what it means.
 
     ``acknowledged`` is called with the packet identifier of each message that was answered and the answer, ``came_in``
-    with each message that comes in, ``ended`` when a connection that stood is over, with what there is to say of it.
-    ``heard_at`` is the event loop's time of the last sign of life.
+    with each message that comes in, ``ended`` when a connection that stood is over, with the reason. What they raise
+    ends the connection and reaches the event loop. ``heard_at`` is the loop's time of the last sign of life.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Wire:
         self._other_server: str | None = None
         self._foreign = b""
         self._cause: BaseException | None = None
+        self._bug: Exception | None = None
         self._opened = self._answered = self._closed_early = self._closed = self._reading_on = False
         self._reset = False
         self._foreign_code: int | None = None
@@ -194,7 +195,8 @@ class Wire:
         self, _paho: Paho, _userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if self._answered:
-            self._tell_ended(self._loss(flags, reason, properties))
+            with self._calling_back():
+                self._tell_ended(self._loss(flags, reason, properties))
         else:
             self._end_early()
 
@@ -230,15 +232,15 @@ class Wire:
 
     def _came_in(self, _paho: Paho, _userdata: Any, message: MQTTMessage) -> None:
         properties = message.properties
-        self._tell_came_in(
-            Message(
-                message.topic,
-                bytes(message.payload[:LONGEST_PAYLOAD]),
-                retain=bool(message.retain),
-                response_topic=getattr(properties, "ResponseTopic", None),
-                correlation_data=getattr(properties, "CorrelationData", None),
-            )
+        taken_in = Message(
+            message.topic,
+            bytes(message.payload[:LONGEST_PAYLOAD]),
+            retain=bool(message.retain),
+            response_topic=getattr(properties, "ResponseTopic", None),
+            correlation_data=getattr(properties, "CorrelationData", None),
         )
+        with self._calling_back():
+            self._tell_came_in(taken_in)
 
     def _handle_with_any_reason(self) -> Any:
         if self._protocol == "5":
@@ -247,7 +249,8 @@ class Wire:
         return self._handle_packet()
 
     def _published(self, _paho: Paho, _userdata: Any, mid: int, reason: ReasonCode, _properties: Properties) -> None:
-        self._tell_acknowledged(mid, self._reason(_answer(reason)))
+        with self._calling_back():
+            self._tell_acknowledged(mid, self._reason(_answer(reason)))
 
     def _reason(self, answer: Answer) -> Answer:
         code = self._foreign_code
@@ -279,8 +282,8 @@ class Wire:
             return
         try:
             self._paho.loop_read()
-        except Exception:  # noqa: BLE001 - whatever a broker's bytes make paho raise, this connection is over
-            self._broken(garble(self._options))
+        except Exception as error:  # noqa: BLE001 - whatever a broker's bytes make paho raise, this connection is over
+            self._broken(error, garble(self._options))
         # It has to wait for its turn, else a flood would leave none to others.
         if not self._reading_on and self._is_left_alone():
             self._reading_on = True
@@ -298,7 +301,7 @@ class Wire:
         # Of an error uvloop tells once, together with what came before it, and then it watches the socket no more.
         raw = getattr(sock, "_socket", sock)  # below paho's websocket
         self._reset = self._reset or raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
-        # Of what came over TLS a part may have been decoded and not read yet: the socket tells of it no more.
+        # Over TLS, a part may have been decoded and not read yet: the socket tells of it no more.
         return self._reset or getattr(sock, "pending", int)() > 0
 
     def _peek(self) -> bytes:
@@ -319,15 +322,27 @@ class Wire:
     def _write(self) -> None:
         try:
             self._paho.loop_write()
-        except (OSError, ValueError):
-            self._broken(break_off(self._options))
+        except (OSError, ValueError) as error:
+            self._broken(error, break_off(self._options))
 
-    def _broken(self, reason: ConnectionLostError) -> None:
+    def _broken(self, error: Exception, reason: ConnectionLostError) -> None:
+        """End the connection for a reason, or for a bug of a callback, which is raised again."""
         self.close()
         if self._answered:
-            self._tell_ended(reason)
+            self._tell_ended(mishap(self._options) if error is self._bug else reason)
         else:
             self._end_early()
+        if error is self._bug:
+            raise error
+
+    @contextlib.contextmanager
+    def _calling_back(self) -> Iterator[None]:
+        """Tell what a callback raises from what the broker's bytes make paho raise."""
+        try:
+            yield
+        except Exception as error:
+            self._bug = error
+            raise
 
 
 def _mask_every_frame(websocket: Any) -> None:

@@ -130,17 +130,6 @@ def test_failures_of_resources_beside_a_probe_say_nothing_of_the_api(error: Clas
     assert (state.status, events) == (ApiStatus.OK, [])
 
 
-def test_throttling_that_lasts_makes_the_api_unreachable_without_a_probe() -> None:
-    state, slow = ApiState(ApiStatus.OK, 0.0), ThrottledError("slow")
-    for second in (100.0, 100.1, 100.2, 105.0):
-        state, events = observe_api(state, slow, at=second, from_probe=False)
-        assert (state.status, events) == (ApiStatus.OK, []), "requests in flight together are throttled together"
-    answered, _ = observe_api(state, None, at=106.0, from_probe=False)
-    assert observe_api(answered, slow, at=110.0, from_probe=False)[0].status is ApiStatus.OK
-    state, (event,) = observe_api(state, slow, at=110.0, from_probe=False)
-    assert (state.status, state.message, event.event_type.value) == (ApiStatus.UNREACHABLE, "slow", "poll_error")
-
-
 @OTHER_FAILURES
 def test_three_failed_probes_of_any_kind_make_the_api_unreachable(error: ClashError) -> None:
     assert names(None, error, error, None, error, error) == []

@@ -118,6 +118,20 @@ async def test_duration_of_a_maintenance_is_measured_across_a_clock_jump(bench: 
     assert ended.metadata["duration_seconds"] == 600.0
 
 
+@JUMPS
+async def test_state_that_is_loaded_again_after_a_clock_jump_keeps_its_duration(bench: Bench, jump: float) -> None:
+    now, jumped = bench.clock.now, 0.0
+    monitor = ApiMonitor(bench.store, now=lambda: now + jumped, uptime=lambda: now, changed=lambda _: None)
+    await monitor.observe(None)
+    await monitor.observe(MaintenanceError("down"), from_probe=True)
+    now, jumped = now + 600.0, jump
+    await monitor.observe(MaintenanceError("down"), from_probe=True)
+    await monitor.load()
+    await monitor.observe(None, from_probe=True)
+    (ended,) = await monitor.observe(None, from_probe=True)
+    assert ended.metadata["duration_seconds"] == 600.0
+
+
 async def test_maintenance_that_an_earlier_run_saw_begin_keeps_its_start(bench: Bench) -> None:
     now, jumped = bench.clock.now, 0.0
     options = {"now": lambda: now + jumped, "uptime": lambda: now, "changed": lambda _: None}

@@ -85,8 +85,15 @@ def fields(kind: Kind) -> Iterator[tuple[Any, ...]]:
     body = BODIES[kind]
     yield from ((key,) for key in body if key not in NEEDED | MEMBERSHIP)
     nested: dict[Kind, list[tuple[Any, ...]]] = {
-        Kind.CLAN: [("memberList", 0)],
-        Kind.PLAYER: [("troops", 0), ("heroes", 0), ("spells", 0), ("heroEquipment", 0), ("achievements", 0)],
+        Kind.CLAN: [("memberList", 0), ("warLeague",)],
+        Kind.PLAYER: [
+            ("leagueTier",),
+            ("troops", 0),
+            ("heroes", 0),
+            ("spells", 0),
+            ("heroEquipment", 0),
+            ("achievements", 0),
+        ],
         Kind.WAR: [("clan",), ("opponent",), ("clan", "members", 0), ("opponent", "members", 0)],
     }
     for outer in nested[kind]:
@@ -121,6 +128,28 @@ def test_field_that_becomes_malformed_and_returns_makes_no_event(kind: Kind, pat
         odd = without(BODIES[kind], path, junk)
         assert [replay.see(odd, after=140) for _ in range(3)] == [[]] * 3, junk
         assert [replay.see(BODIES[kind], after=140) for _ in range(3)] == [[]] * 3, junk
+
+
+@pytest.mark.parametrize("field", ["id", "name"])
+@pytest.mark.parametrize("junk", [..., None])
+def test_members_league_that_loses_a_field_and_returns_makes_no_event(field: str, junk: Any) -> None:
+    replay = watching(Kind.CLAN, CLAN)
+    odd = without(CLAN, ("memberList", 0, "leagueTier", field), junk)
+    assert [replay.see(body, after=140) for body in (odd, odd, CLAN)] == [[]] * 3
+
+
+def test_change_beside_a_malformed_nested_field_is_reported_alone() -> None:
+    replay = watching(Kind.CLAN, CLAN)
+    odd = {**CLAN, "warLeague": {"id": "x", "name": "Master League I"}}
+    assert replay.see(odd) == ["clan_updated"]
+    assert [change.field for change in replay.events[-1].changes] == ["warLeague.name"]
+    assert replay.believed["warLeague"] == {**CLAN["warLeague"], "name": "Master League I"}
+
+
+def test_nested_number_that_was_malformed_at_first_sight_is_no_change() -> None:
+    replay = watching(Kind.CLAN, {**CLAN, "warLeague": {"id": None, "name": "Crystal League I"}})
+    assert replay.see(CLAN) == []
+    assert replay.believed["warLeague"] == CLAN["warLeague"]
 
 
 @pytest.mark.parametrize("field", sorted(MEMBERSHIP))

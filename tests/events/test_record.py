@@ -41,6 +41,11 @@ ATTACK = {
             {**WHO, "donations": 30, "donationsReceived": 5},
             "Kristen of The Order donated 30 and received 5 troops",
         ),
+        (
+            "member_donations",
+            {**WHO, "donations": 5, "donationsReceived": 1},
+            "Kristen of The Order donated 5 and received 1 troop",
+        ),
         ("war_new", WAR, "The Order is at war with The Others"),
         ("war_state_changed", {**WAR, "war_state_to": "inWar"}, "The Order is in battle against The Others"),
         ("war_state_changed", {**WAR, "war_state_to": "notInWar"}, "The Order is not in a war"),
@@ -49,6 +54,11 @@ ATTACK = {
             "war_ended",
             {**WAR, "result": "win", "stars": 30, "opponent_stars": 28},
             "The Order won its war against The Others, 30 stars to 28",
+        ),
+        (
+            "war_ended",
+            {**WAR, "result": "win", "stars": 1, "opponent_stars": 0},
+            "The Order won its war against The Others, 1 star to 0",
         ),
         (
             "war_ended",
@@ -103,6 +113,8 @@ ATTACK = {
         ("player_name_changed", {"old_value": "A", "new_value": "B"}, "A is called B now"),
         ("player_league_changed", VALUES, "The Order moved from Gold to Crystal"),
         ("player_label_changed", {"old_value": [], "new_value": ["X", "Y"]}, "The Order is labelled X, Y now"),
+        ("player_label_changed", {"old_value": ["X"], "new_value": []}, "The Order has no labels now"),
+        ("season_reset", {"season_donations": 1}, "A new season has begun: The Order donated 1 troop in the last one"),
         ("maintenance_start", {}, "Clash of Clans is in maintenance"),
         (
             "maintenance_end",

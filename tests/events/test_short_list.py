@@ -63,6 +63,29 @@ def test_empty_list_is_never_believed() -> None:
     assert "memberList" not in replay.believed
 
 
+def test_members_of_a_day_without_lists_are_caught_up_once() -> None:
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.see(listing(*SIX, members=6))
+    unlisted = {key: value for key, value in listing(*SIX, members=6).items() if key != "memberList"}
+    hours = [replay.see({**unlisted, "clanPoints": hour}, after=3600.0) for hour in range(24)]
+    assert hours == [["clan_updated"]] * 24
+    assert replay.see(listing(*SIX[1:], NEW, members=6)) == ["clan_updated", "member_left", "member_joined"]
+    ages = [event.metadata.get("snapshot_age_seconds") for event in replay.events[-3:]]
+    assert ages == [None, 86_460.0, 86_460.0]
+    replay.see(listing(*SIX[1:], NEW, OTHER, members=7))
+    assert "catch_up" not in replay.events[-1].metadata
+    assert replay.see(listing(*SIX[1:], NEW, OTHER, members=7)) == []
+
+
+def test_members_after_one_response_without_a_list_are_not_caught_up() -> None:
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.see(listing(*SIX, members=6))
+    replay.see({**listing(members=6), "clanPoints": 7})
+    replay.see(listing(*SIX, NEW, members=7))
+    assert replay.events[-1].event_type.value == "member_joined"
+    assert "catch_up" not in replay.events[-1].metadata
+
+
 def test_one_cache_entry_counts_once() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 120.0

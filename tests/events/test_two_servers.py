@@ -184,6 +184,56 @@ def test_leave_that_looks_like_an_older_response_is_reported_in_the_end() -> Non
     assert [replay.see(before, after=122.0) for _ in range(2)] == [[], ["clan_updated", "member_left"]]
 
 
+def test_leave_after_somebody_elses_join_is_reported_at_first_sight() -> None:
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.api.max_age = 60.0
+    replay.see(clan(member(ANN), member(BOB)), after=0.0)
+    assert replay.see(clan(member(ANN), member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_joined"]
+    assert replay.see(clan(member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_left"]
+
+
+def test_member_count_of_before_alone_is_doubted() -> None:
+    before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
+    replay = Replay(Kind.CLAN, CLAN_TAG, members=False)
+    replay.api.max_age = 60.0
+    replay.see(before, after=0.0)
+    assert replay.see(now, after=61.0) == ["clan_updated"]
+    assert replay.see({**before, "clanPoints": 2101}, after=61.0) == []
+
+
+def test_donations_of_before_a_seasons_end_are_not_donated_again() -> None:
+    tags = [f"#2P{letter}" for letter in "0289PYLQ"]
+
+    def donated(figure: int) -> Json:
+        return clan(*(member(tag, donations=figure, donationsReceived=figure) for tag in tags))
+
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.api.max_age = 60.0
+    replay.see(donated(100), after=0.0)
+    assert replay.see(donated(0), after=61.0) == ["season_reset"]
+    assert replay.see(donated(105), after=31.0) == [], "of a server that lags behind, and was never seen before"
+    assert replay.see(donated(0), after=31.0) == []
+    first = donated(0)
+    first["memberList"][0]["donations"] = 30
+    assert [replay.see(first, after=after) for after in (31.0, 61.0)] == [[], ["member_donations"]]
+    assert replay.events[-1].metadata["donations"] == 30
+    first["memberList"][1]["donations"] = 5
+    assert replay.see(first, after=61.0) == ["member_donations"], "no server lags behind for so long"
+
+
+def test_donations_of_before_somebody_came_back_are_not_donated_again() -> None:
+    def donated(figure: int) -> Json:
+        return clan(member(ANN, donations=figure), member(BOB))
+
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.api.max_age = 60.0
+    replay.see(donated(100), after=0.0)
+    assert [replay.see(donated(0), after=122.0) for _ in range(2)] == [[], []]
+    assert replay.see(donated(101), after=61.0) == []
+    assert replay.see(donated(0), after=61.0) == []
+    assert replay.see({**donated(0), "name": "Anew"}, after=61.0) == ["clan_updated"]
+
+
 def test_members_missing_from_a_short_list_of_one_cache_entry_have_not_left() -> None:
     whole = clan(member(ANN), member(BOB), member(CAT))
     short = {**whole, "memberList": whole["memberList"][:2]}

@@ -115,6 +115,14 @@ def test_a_war_that_is_replaced_unseen_still_ends() -> None:
     assert events[0].metadata["result"] == "unknown"
 
 
+@pytest.mark.parametrize("field", ["stars", "destructionPercentage"])
+def test_result_without_the_figures_of_both_sides_is_unknown(field: str) -> None:
+    answers = [war(state, FIRST, attack("#8Q2", "#2P2", 2, stars=2)) for state in ("inWar", "warEnded")]
+    for answer in answers:
+        del answer["opponent"][field]
+    assert play(*answers)[-1].metadata["result"] == "unknown"
+
+
 def test_two_wars_with_the_same_orders_do_not_hide_each_others_attacks() -> None:
     second = war("inWar", FIRST, start="20261105T080000.000Z")
     assert "war_attack_new 1" in told(war("warEnded", FIRST), second)

@@ -71,6 +71,8 @@ def test_a_large_answer_is_compared_in_time_and_told_in_few_words(
 def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
     believer = Believer(Kind.CLAN, game().tags[Kind.CLAN], now=NOON.timestamp(), elsewhere={})
     good = orjson.dumps(game().bodies[Kind.CLAN][0])
+    assert believer.see(Answer(200, good, 0.0)) == []
+    before = believer.data
     (entry,) = believer.see(Answer(200, good + b" " * 512 * 1024, 0.0))
     assert entry.record.metadata["message"] == "the answer is longer than 512 kB: the answer is ignored"
-    assert believer.data is None
+    assert believer.data == before

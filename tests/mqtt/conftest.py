@@ -83,9 +83,16 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         openssl("req", "-x509", *key, *use, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
     openssl("req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=localhost")
     (folder / "broker.ext").write_text("subjectAltName=DNS:localhost\nauthorityKeyIdentifier=keyid\n")
-    for name, authority, days in (("broker", "ca", "2"), ("expired", "ca", "-1"), ("alien", "foreign", "2")):
+    valid: tuple[str, ...] = ("-days", "2")
+    expired: tuple[str, ...] = ("-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
+    if (
+        "-not_after"
+        not in subprocess.run([program, "x509", "-help"], check=False, capture_output=True, text=True).stderr
+    ):
+        expired = ("-days", "-1")  # as OpenSSL 3.0 to 3.3 have it, and later ones have no more
+    for name, authority, period in (("broker", "ca", valid), ("expired", "ca", expired), ("alien", "foreign", valid)):
         sign = ("-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", "broker.ext")
-        openssl("x509", "-req", "-in", "broker.csr", *sign, "-days", days, "-out", f"{name}.crt")
+        openssl("x509", "-req", "-in", "broker.csr", *sign, *period, "-out", f"{name}.crt")
     return folder
 
 

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 
 import pytest
 
+from coc2mqtt.extras import install_command
 from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.connection import Connection, ConnectionOptions, RetainedMessage
 from coc2mqtt.mqtt.session import Message, Session, open_session
@@ -86,7 +88,8 @@ async def test_it_does_not_listen_beyond_this_machine() -> None:
 
 async def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "amqtt.broker", None)
-    with pytest.raises(EmbeddedBrokerError, match=r"run pip install 'coc2mqtt\[embedded\]', or set mqtt.host"):
+    command = re.escape(await asyncio.to_thread(install_command, "embedded"))
+    with pytest.raises(EmbeddedBrokerError, match=f"run {command}, or set mqtt.host"):
         await EmbeddedBroker(port=0).__aenter__()
 
 

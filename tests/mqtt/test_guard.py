@@ -118,6 +118,45 @@ async def test_message_that_harms_nothing_is_left_alone(message: Message) -> Non
 
 
 @pytest.mark.looptime
+@pytest.mark.parametrize("gap", [1.5, 3.0])
+async def test_own_publications_that_come_back_late_are_recognized(gap: float, log_lines: Lines) -> None:
+    def come_back(topic: str, payload: bytes) -> None:
+        recording.incoming.put_nowait(Message(topic, payload))
+
+    async def echo(topic: str, payload: bytes) -> None:
+        asyncio.get_running_loop().call_later(4, come_back, topic, payload)
+
+    parts, recording = Parts(), RecordingSession(echo)
+    recording.protocol = "3.1.1"
+    async with settled(parts, recording):
+        await asyncio.sleep(100)
+        for number in range(5):
+            parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=number))
+            parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0))
+            await asyncio.sleep(gap)
+        await asyncio.sleep(60)
+    assert parts.bridge.guard.restored == 0
+    assert [line for line in log_lines if line["log_level"] == "warning"] == []
+
+
+@pytest.mark.looptime
+async def test_foreign_value_like_an_older_one_of_ours_is_replaced_within_a_minute() -> None:
+    parts, recording = Parts(), RecordingSession()
+    recording.protocol = "3.1.1"
+    async with settled(parts, recording):
+        await asyncio.sleep(100)
+        first = recording.published[recording.topics.index(CLAN_STATE)].payload
+        parts.retained.echoes.expect(CLAN_STATE, first, asyncio.get_running_loop().time())
+        parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=7))
+        parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0))
+        await asyncio.sleep(5)
+        recording.incoming.put_nowait(Message(CLAN_STATE, first))
+        await asyncio.sleep(40)
+        assert parts.bridge.guard.restored == 1
+        assert recording.said_on(CLAN_STATE)[-1] == recording.said_on(CLAN_STATE)[-2]
+
+
+@pytest.mark.looptime
 async def test_foreign_value_that_ours_has_followed_is_left_alone() -> None:
     parts, recording = Parts(), Moments()
     async with settled(parts, recording):
@@ -142,7 +181,7 @@ async def test_client_that_insists_is_answered_less_and_less_and_reported(log_li
         await asyncio.sleep(3600)
         problem = parts.bridge.guard.problem
         assert problem is not None
-        assert problem.startswith("another client keeps publishing on 1 retained topics of this bridge, such as coc/")
+        assert problem.startswith(f"another client keeps publishing on {STATE}: stop it")
         recording.incoming.put_nowait(
             Message(INFO, b'{"instance": "garden", "run_id": "x", "host": "nas", "version": "1"}')
         )

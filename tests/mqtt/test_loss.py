@@ -22,6 +22,7 @@ from tests.timeouts import LONG_ENOUGH
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from coc2mqtt.mqtt.session import Message
     from tests.conftest import StartMosquitto
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -100,6 +101,31 @@ async def test_what_the_broker_says_at_a_disconnect_is_said(
         with pytest.raises(kind, match=sentence):
             await session.receive()
     assert type(lost.value) is kind
+
+
+async def test_bug_in_a_callback_is_not_taken_for_garbage(
+    serve: Callable[[Any], Awaitable[int]],
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED["3.1.1"])
+        await packet(reader)
+        writer.write(b"\x30\x05\x00\x03a/b")
+        await reader.read()
+
+    loop, complaints = asyncio.get_running_loop(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+    def buggy(_: Message) -> bool:
+        raise KeyError("a bug")
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker)), "3.1.1") as session:
+        session.tap(buggy)
+        with pytest.raises(ConnectionLostError, match="because of an internal error") as lost:
+            await session.publish("a/b", b"")
+    assert (type(lost.value), lost.value.over_message) == (ConnectionLostError, False)
+    (complaint,) = complaints
+    assert isinstance(complaint["exception"], KeyError)
 
 
 BROKEN_OFF = ConnectionLostError, "broke off: check the broker and the network, and that no other client uses"

@@ -7,6 +7,7 @@ import pytest
 
 from coc2mqtt.events.resource import API, Snapshot
 from coc2mqtt.journal.sqlite import SqliteJournal
+from coc2mqtt.mqtt.errors import PublishDeniedError
 from tests.events.builders import clan, player, war
 from tests.mqtt.house import (
     ALL_OF_A_CLAN,
@@ -111,6 +112,19 @@ async def test_an_unwatched_clan_is_taken_away_its_device_first(house: House) ->
     assert recording.topics == [DEVICE, *EMPTIED]
     assert all(message.payload == b"" and message.retain for message in recording.published)
     assert await house.journal.resources() == [], "only now is it forgotten"
+
+
+async def test_refused_topics_of_a_removed_device_are_no_problem_any_more(house: House) -> None:
+    async def deny(topic: str, _payload: bytes) -> None:
+        if topic in (DEVICE, CLAN_STATE):
+            raise PublishDeniedError("not authorized")
+
+    await house.move_in()
+    await house.say_over(RecordingSession(deny).session)
+    assert (house.state.refusals.problem or "").startswith("the broker refuses 2 of the retained messages")
+    await house.unwatch(WATCH)
+    await house.say_over(RecordingSession(deny).session)
+    assert house.state.refusals.problem is None
 
 
 @pytest.mark.looptime

@@ -44,6 +44,8 @@ _PATIENCE = 120.0
 _FIRST_LOOK = 10.0
 # From the bug until all is well: the delay is a second; a new device and health take their time anyway.
 _RECOVERY = 15.0
+# What a stop may take, whatever else goes on (simulated seconds).
+_STOP_S = 5.0
 _BREAKS_AT = 5
 _BIRTH = "homeassistant/status"
 _NOT_WATCHED = "is not watched"
@@ -108,6 +110,7 @@ class Stage:
         self.api = ScriptedApi(self.story.before)
         self.injection = injection
         self.recovered_at: float | None = None
+        self.stop_seconds = 0.0
         self.lines: list[Any] = []
         self.health: Json = {}
         self.state: Json = {}
@@ -142,7 +145,9 @@ class Stage:
             self.injection.disarm()
             self.health, self.state = self.broker.retained(_HEALTH), self.broker.retained(_STATE)
             stop.set()
+            stopped_at = asyncio.get_running_loop().time()
             await running
+            self.stop_seconds = asyncio.get_running_loop().time() - stopped_at
             self.end = await self._end()
 
     async def live(self, seconds: float) -> None:
@@ -167,6 +172,8 @@ class Stage:
             found.append("no goodbye")
         if set(self.end["stored"]) != {*(watch.tag for watch in self._made), *(f"no {one.tag}" for one in self._ended)}:
             found.append(f"stored watches: {self.end['stored']}")
+        if self.stop_seconds > _STOP_S:
+            found.append(f"the stop took {self.stop_seconds:.1f} s")
         if self.injection.raised_at is not None:
             found += self._report()
         return found

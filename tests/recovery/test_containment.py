@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ from tests.recovery.stage import Stage, run
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from coc2mqtt.mqtt.quarantine import Quarantine
 
 MINUTES = 300.0
 
@@ -202,6 +205,38 @@ def test_bug_in_every_poll_rebuilds_all_and_ends_the_bridge(tmp_path: Path, monk
     monkeypatch.setattr("tests.crash.outside.ScriptedApi._answer", late_bug)
     with pytest.raises(TooManyFailuresError):
         live(tmp_path, 2 * MINUTES)
+
+
+def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quarantines: list[Quarantine] = []
+    engines: list[Engine] = []
+    looks = itertools.count()
+    open_session, start_due, count = Stage.open_session, Scheduler._start_due, Engine.__init__
+
+    async def open_noted(stage: Stage, *args: object, quarantine: Quarantine, **_: object) -> Any:
+        quarantines.append(quarantine)
+        return await open_session(stage, *args)
+
+    def build(engine: Engine, *args: Any, **kwargs: Any) -> None:
+        count(engine, *args, **kwargs)
+        engines.append(engine)
+
+    def fail_once(*args: Any) -> float:
+        if next(looks) == 5:
+            engines[0].malformed["clan.name"] += 3
+            bug()
+        return start_due(*args)
+
+    monkeypatch.setattr(Stage, "open_session", open_noted)
+    monkeypatch.setattr(Scheduler, "_start_due", fail_once)
+    monkeypatch.setattr(Engine, "__init__", build)
+    stage = live(tmp_path)
+    assert stage.health["internal_errors"] == 1
+    assert stage.health["malformed_fields"] == {"clan.name": 3}
+    assert len(quarantines) == 2
+    assert quarantines[0] is quarantines[1]
 
 
 def test_device_with_a_bug_in_building_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
