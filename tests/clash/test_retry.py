@@ -148,6 +148,7 @@ async def test_a_server_that_comes_back_is_reached_again(serve: Serve) -> None:
     assert drops == 0
 
 
+@pytest.mark.looptime
 @pytest.mark.usefixtures("no_backoff")
 async def test_further_attempts_keep_the_pace(serve: Serve) -> None:
     script = Script(TROUBLE, TROUBLE, GOOD)
@@ -156,6 +157,7 @@ async def test_further_attempts_keep_the_pace(serve: Serve) -> None:
     assert script.moments[-1] - script.moments[0] > 2 / 20 * 0.9
 
 
+@pytest.mark.looptime
 async def test_a_throttled_token_waits_as_long_as_the_api_asks(serve: Serve) -> None:
     script = Script((429, b"", {"Retry-After": "0.2"}), GOOD)
     async with client(await serve(script)) as api:
