@@ -311,7 +311,10 @@ class Poller(ABC):
         return self._said(EventType.WATCH_AVAILABLE, old, {"endpoint": self.endpoint})
 
     async def _fail(self, error: ClashError, old: Snapshot | None) -> Polled:
-        """Remember the trouble and say it once; what concerns the API as a whole is the monitor's to say."""
+        """Remember the trouble and say it once; what concerns the API as a whole is the monitor's to say.
+
+        How long the error may be cached delays nothing: a proxy may say a year, and the backoff is enough.
+        """
         if isinstance(error, MaintenanceError | WrongTokenError | WrongAddressError):
             return Polled([], 0.0, committed=False)
         self._failures += 1
@@ -319,7 +322,7 @@ class Poller(ABC):
         backoff = min(self._interval * 2.0 ** min(self._failures, 10), LONGEST_BACKOFF)
         memo = {} if old is None else dict(old.memo)
         if memo.get("trouble") == error.kind or self._concerns_all(error):
-            return Polled([], error.max_age, committed=False, backoff=backoff)
+            return Polled([], 0.0, committed=False, backoff=backoff)
         memo["trouble"] = error.kind
         metadata = {"error": error.kind, "message": str(error), "endpoint": self.endpoint}
         if isinstance(error, NotFoundError):
@@ -336,7 +339,7 @@ class Poller(ABC):
         else:
             events = self._said(EventType.POLL_ERROR, old, metadata)
         data, taken_at = (None, 0.0) if old is None else (old.data, old.taken_at)
-        polled = await self._commit(Snapshot(data, memo, taken_at), events, error.max_age)
+        polled = await self._commit(Snapshot(data, memo, taken_at), events, 0.0)
         return polled._replace(backoff=backoff)
 
     def _concerns_all(self, error: ClashError) -> bool:

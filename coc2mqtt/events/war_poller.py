@@ -157,13 +157,13 @@ class WarPoller(Poller):
             news = old is not None and old.data is not None and not memo.get("private")
             self._private_since = now if news else -math.inf
         just_private = now - self._private_since < _JUST_PRIVATE
-        polled = Polled([], error.max_age, committed=False)
+        polled = Polled([], 0.0, committed=False)
         if old is None or not memo.get("private") or memo != old.memo:
             data, taken_at = (None, self._context.now()) if old is None else (old.data, old.taken_at)
             # Where nothing was ever seen it is the first sight.
             events = [] if data is None or memo.get("private") else self._said(EventType.WAR_LOG_PRIVATE, old, {})
             snapshot = Snapshot(data, {**memo, "private": True}, taken_at)
-            polled = await self._commit(snapshot, events, error.max_age)
+            polled = await self._commit(snapshot, events, 0.0)
         # Its clan says when it is public again, unless it was so for a moment only: then a look now and then will do.
         return polled if just_private else polled._replace(backoff=LONGEST_BACKOFF)
 

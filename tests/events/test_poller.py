@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 from pydantic import SecretStr
 
 from coc2mqtt.clash import Answer, ClashClient
@@ -13,8 +14,6 @@ from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from aiohttp import web
 
     from coc2mqtt.demo.faults import Handler
     from coc2mqtt.events import Event
@@ -107,6 +106,22 @@ async def test_what_cannot_be_found_is_said_once_and_asked_slowly_until_it_is_ba
     event_type = happen(bench, kind)
     assert await told(subject) == ["watch_available", event_type]
     assert await told(subject) == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "never seen"])
+@pytest.mark.parametrize("kind", [Kind.CLAN, Kind.WAR, Kind.PLAYER])
+async def test_caching_header_of_an_error_delays_no_poll(bench: Bench, kind: Kind, known: bool) -> None:
+    subject = poller(bench, kind)
+    if known:
+        await subject.poll()
+    status, reason = (403, "accessDenied") if kind is Kind.WAR else (404, "notFound")
+
+    async def refuse(_request: web.Request, _handler: Handler) -> web.Response:
+        return web.json_response({"reason": reason}, status=status, headers={"Cache-Control": "max-age=86400"})
+
+    bench.server.faults.add(refuse)
+    for _ in range(2):
+        assert (await subject.poll()).not_before == 0.0
 
 
 async def test_other_trouble_in_between_does_not_say_it_again(bench: Bench) -> None:
