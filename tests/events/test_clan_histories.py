@@ -47,9 +47,10 @@ fields = st.fixed_dictionaries(
         "warLeague": LEAGUE,
         "labels": LABELS,
         "warLosses": st.integers(0, 3),
-        "clanCapital": st.fixed_dictionaries(
-            {},
-            optional={
+        # All of it or nothing: a field that alone is missing from an object is no change.
+        "clanCapital": st.just({})
+        | st.fixed_dictionaries(
+            {
                 "capitalHallLevel": st.integers(1, 3),
                 "districts": LABELS,
                 "nested": st.fixed_dictionaries({"deep": LEAGUE}),
