@@ -118,7 +118,11 @@ def _status(war: Json, own: Json, other: Json) -> WarStatus | None:
     words = _STATUS.get(str(war.get("state")))
     if words is None:
         return None
-    score, other_score = (
-        (integer(side.get("stars")) or 0, number(side.get("destructionPercentage")) or 0) for side in (own, other)
-    )
-    return words[(score > other_score) - (score < other_score)]
+    score, other_score = _score(own), _score(other)
+    # A figure that is missing is not 0, and a war whose score is not known is not tied.
+    return None if score is None or other_score is None else words[(score > other_score) - (score < other_score)]
+
+
+def _score(side: Json) -> tuple[int, float] | None:
+    stars, destruction = integer(side.get("stars")), number(side.get("destructionPercentage"))
+    return None if stars is None or destruction is None else (stars, destruction)
