@@ -10,6 +10,7 @@ from coc2mqtt.clash.errors import ClashError, DeniedError, MaintenanceError, Not
 from coc2mqtt.clients import api_client, connection_options
 from coc2mqtt.configuration import ConfigurationError, require_token
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.journal.sqlite_errors import is_folder
 from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.connection import probe
 from coc2mqtt.mqtt.errors import MqttError
@@ -116,10 +117,12 @@ async def _check_journal(settings: Settings, say: Callable[[str], object]) -> bo
 
 def _journal_trouble(path: Path) -> str | None:
     """Look only: opening would create the file, for this user and not for the bridge's."""
-    if not path.parent.is_dir():
-        return f"the folder {path.parent} does not exist: create it, or set journal.path"
-    if path.is_dir():
-        return f"{path} is a folder: set journal.path to a file, such as {path / 'coc2mqtt.db'}"
-    if not all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()):
-        return f"this user may not write {path} and its folder: give the right to, or set journal.path"
-    return None
+    no_rights = f"this user may not write {path} and its folder: give the right to, or set journal.path"
+    try:
+        if not is_folder(path.parent):
+            return f"the folder {path.parent} does not exist: create it, or set journal.path"
+        if is_folder(path):
+            return f"{path} is a folder: set journal.path to a file, such as {path / 'coc2mqtt.db'}"
+    except PermissionError:
+        return no_rights
+    return None if all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()) else no_rights

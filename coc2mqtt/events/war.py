@@ -28,7 +28,8 @@ def war_id(war: Json) -> str | None:
     if not isinstance(start, str):
         if war.get("state") not in _AT_WAR:
             return None
-        start = war.get("startTime") or war.get("endTime") or ""
+        times = (war.get("startTime"), war.get("endTime"))
+        start = next((time for time in times if isinstance(time, str)), "")
     tags = sorted(str((war.get(side) or {}).get("tag") or "") for side in ("clan", "opponent"))
     return "-".join([start, *tags]).replace("#", "")
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+import stat
 from typing import TYPE_CHECKING
 
 from coc2mqtt.journal.errors import CannotOpenError, DamagedError, JournalError, ReadFailedError, WriteFailedError
@@ -54,15 +55,26 @@ def cannot_open(path: Path, error: Trouble) -> JournalError:
 
 def _reason_in_file_system(path: Path) -> str | None:
     try:
-        if not path.parent.is_dir():
+        if not is_folder(path.parent):
             return f"there is no folder {path.parent}: create it, {_OTHER_FILE}"
-        if path.is_dir():
+        if is_folder(path):
             return f"it is a folder: name a file as journal.path, such as {path / 'coc2mqtt.db'}"
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
             return f"{_READ_ONLY}, {_OTHER_FILE}"
         return _NO_RIGHTS if path.exists() and not _may_write(path) else None
     except PermissionError:
         return _NO_RIGHTS
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; raises PermissionError where that cannot be found out.
+
+    Path.is_dir does not raise it from Python 3.14 on.
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _may_write(path: Path) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from coc2mqtt.clash import PrivateWarLogError, ServerError
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Snapshot
+from coc2mqtt.events.war import war_id
 from coc2mqtt.mqtt.metadata import METADATA
 from coc2mqtt.mqtt.war_state import war_state
 from tests.events.builders import CLAN_TAG, OPPONENT_TAG, Json, attack, no_war, war
@@ -204,3 +205,8 @@ def test_recorded_war_whose_opponent_has_no_name_is_reported_with_its_tag(body: 
     replay.see(no_war(), after=0.0)
     assert replay.see(body()) == ["war_new", "war_state_changed"]
     assert summaries(replay) == ["Alpha is at war with #8QQ", "Alpha is preparing for war against #8QQ"]
+
+
+def test_war_whose_start_is_not_a_text_is_known_by_its_end() -> None:
+    known = {"state": "inWar", "startTime": 1, "endTime": "20261103T070000.000Z", "clan": {"tag": "#2PP"}}
+    assert war_id(known) == "20261103T070000.000Z--2PP"
