@@ -51,8 +51,10 @@ class JournalFile:
             try:
                 return self._open()
             except SQLITE_TROUBLE as error:
-                if not is_busy(error):
-                    raise self._trouble(error) from error
+                trouble = None if is_busy(error) else self._trouble(error)
+                # Another program may have put a damaged file aside meanwhile: what was found out is about two files.
+                if trouble is not None and not (self._is_replaced() and time.monotonic() <= until):
+                    raise trouble from error
                 if time.monotonic() > until:
                     raise InUseError(
                         f"another program, most likely another coc2mqtt, uses the journal {self._path}: stop that one, "
@@ -118,6 +120,13 @@ class JournalFile:
         for change in (1, -1):
             connection.execute("UPDATE tally SET dropped = dropped + ?", (change,))
         connection.execute("COMMIT")
+
+    def _is_replaced(self) -> bool:
+        """Tell whether another file has the name of the one that was opened; that one is closed then."""
+        if self._identity is None or identify(self._path) == self._identity:
+            return False
+        self.close()
+        return True
 
     def _trouble(self, error: Trouble) -> JournalError:
         if is_damage(error) and may_have_been_ours(self._path):

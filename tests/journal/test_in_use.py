@@ -171,3 +171,21 @@ async def test_of_several_that_begin_the_same_new_file_at_once_one_gets_it(path:
         holders: list[Holder] = [await stack.enter_async_context(holding(path)) for _ in range(3)]
         said = await asyncio.gather(*(holder.said() for holder in holders))
     assert sorted(said) == ["InUseError"] * 2 + ["open"]
+
+
+async def test_damaged_file_that_another_program_has_just_put_aside_is_no_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = b"damaged" * 1000
+    await asyncio.to_thread(path.write_bytes, damaged)
+    judge = file.may_have_been_ours
+
+    def replace_and_judge(judged: Path) -> bool:
+        monkeypatch.setattr(file, "may_have_been_ours", judge)
+        path.rename(path.with_name("kept.db"))
+        return judge(judged)
+
+    monkeypatch.setattr(file, "may_have_been_ours", replace_and_judge)
+    async with SqliteJournal(path) as journal:
+        assert await journal.pending() == []
+    assert await asyncio.to_thread(path.with_name("kept.db").read_bytes) == damaged
