@@ -210,7 +210,7 @@ def test_each_deed_shows_where_it_says_and_nowhere_else(seed: int, deeds: list[A
                 assert (body != before[kind, tag]) == bool(mine)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), deeds=DEEDS)
 def test_a_version_changes_when_the_body_does(seed: int, deeds: list[Any]) -> None:
     def look_everywhere(world: World) -> dict[tuple[Kind, str], Json | None]:

@@ -210,6 +210,7 @@ def test_the_pause_before_it_is_run_again_is_no_overload(lines: list[MutableMapp
     simulate(scenario())
 
 
+@pytest.mark.process
 def test_overload_that_a_hold_interrupts_is_said_in_the_end(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         crowd = Crowd({20: 300})

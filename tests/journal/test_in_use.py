@@ -15,6 +15,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import InUseError, SqliteJournal, file
+from coc2mqtt.journal.damage import may_have_been_ours
 from tests.journal.holder import Holder, holding
 
 if TYPE_CHECKING:
@@ -178,12 +179,11 @@ async def test_damaged_file_that_another_program_has_just_put_aside_is_no_error(
 ) -> None:
     damaged = b"damaged" * 1000
     await asyncio.to_thread(path.write_bytes, damaged)
-    judge = file.may_have_been_ours
 
     def replace_and_judge(judged: Path) -> bool:
-        monkeypatch.setattr(file, "may_have_been_ours", judge)
+        monkeypatch.setattr(file, "may_have_been_ours", may_have_been_ours)
         path.rename(path.with_name("kept.db"))
-        return judge(judged)
+        return may_have_been_ours(judged)
 
     monkeypatch.setattr(file, "may_have_been_ours", replace_and_judge)
     async with SqliteJournal(path) as journal:

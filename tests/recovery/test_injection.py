@@ -67,6 +67,7 @@ def dry_run(name: str, folder: Path) -> Stage:
     return stage
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bug_at_any_await_loses_nothing_and_is_over_within_seconds(
     case: Case, tmp_path: Path, record_property: Callable[[str, object], None]
