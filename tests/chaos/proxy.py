@@ -113,8 +113,9 @@ class Proxy:
         if direction is Direction.TO_BRIDGE:
             await self._cleared()
         share, done = self._halves.pop(direction, (1.0, None))
-        writer.write(chunk[: max(1, int(len(chunk) * share))])
-        await writer.drain()
+        if not writer.is_closing():  # uvloop refuses to write into what was cut meanwhile
+            writer.write(chunk[: max(1, int(len(chunk) * share))])
+            await writer.drain()
         if done is not None:
             done.set()
             self.cut()
