@@ -149,6 +149,7 @@ def test_the_overload_that_is_said_counts_the_resource_that_shows_it(lines: list
     simulate(scenario())
 
 
+@pytest.mark.process
 def test_overload_that_comes_back_is_said_again(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         crowd = Crowd({20: 300})

@@ -152,6 +152,7 @@ def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) ->
     assert summary(stale.events) == summary(clean.events)
 
 
+@pytest.mark.process
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_neither_the_order_of_the_entries_nor_the_run_makes_a_difference(seed: int, choice: int) -> None:
@@ -193,6 +194,7 @@ def spoil_fields(rng: random.Random, body: Json, *fields: str) -> Json:
     return spoiled
 
 
+@pytest.mark.process
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_malformed_and_missing_fields_make_no_difference(seed: int, choice: int) -> None:
