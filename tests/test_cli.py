@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 import sys
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +17,7 @@ from typer.testing import CliRunner
 from coc2mqtt.cli import app
 from coc2mqtt.event_loop import LOOP_VARIABLE
 from tests.brokers import free_port, witness
+from tests.commands import Ended, begin, command, end
 from tests.service.bridges import PASSWORD, TOKEN, BridgeProcess
 from tests.timeouts import LONG_ENOUGH
 
@@ -32,43 +30,6 @@ if TYPE_CHECKING:
 
 ACL = (Path(__file__).parent.parent / "config" / "coc2mqtt.acl").read_text()
 NOBODY = "http://127.0.0.1:9/v1"  # the discard service, which nobody runs
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
-
-    status: int | None
-    out: str
-    err: str
-
-
-async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coc2mqtt", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **variables},
-    )
-
-
-async def end(process: asyncio.subprocess.Process, *, within: float = LONG_ENOUGH) -> Ended:
-    try:
-        async with asyncio.timeout(within):
-            out, err = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        raise
-    ended = Ended(process.returncode, out.decode(), err.decode())
-    for text in (ended.out, ended.err):
-        assert "Traceback" not in text, text
-        assert TOKEN not in text
-        assert PASSWORD not in text
-    return ended
-
-
-async def command(*arguments: str, **variables: str) -> Ended:
-    return await end(await begin(*arguments, **variables))
 
 
 @pytest.fixture(autouse=True)
@@ -228,74 +189,6 @@ def test_shown_configuration_is_a_configuration_file(write: Write, mqtt: dict[st
     shown = CliRunner().invoke(app, ["config", "show", "--config", write({"mqtt": mqtt})])
     again = CliRunner().invoke(app, ["config", "show", "--config", write(yaml.safe_load(shown.stdout))])
     assert (again.exit_code, again.stdout) == (0, shown.stdout)
-
-
-def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", "/no/folder")
-    ended = CliRunner().invoke(app, ["demo"])
-    assert ended.exit_code == 1
-    said = "coc2mqtt: there is no folder for temporary files: set TMPDIR to one that can be written\n"
-    assert ended.stderr == said
-
-
-@pytest.mark.process
-async def test_the_demo_names_another_port_where_its_own_is_taken_and_ends_by_itself(silent: int) -> None:
-    ended = await command("demo", "--seconds", "1", "--port", str(silent))
-    assert (ended.status, ended.err) == (0, "")
-    port = int(ended.out.partition("on the broker at 127.0.0.1:")[2].split(maxsplit=1)[0])
-    assert port != silent
-    assert f"127.0.0.1:{port} ({silent} is taken).\n" in ended.out
-    assert f"mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'coc/#'\n" in ended.out
-
-
-@pytest.mark.process
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_the_demo(number: signal.Signals) -> None:
-    process = await begin("demo", "--port", str(free_port()))
-    assert process.stdout is not None
-    assert await process.stdout.readline()
-    process.send_signal(number)
-    ended = await end(process)
-    assert (ended.status, ended.err) == (0, "")
-
-
-@pytest.mark.process
-async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) -> None:
-    shown = tmp_path / "errors"
-    with shown.open("wb") as errors:
-        process = await asyncio.create_subprocess_shell(
-            f"{sys.executable} -m coc2mqtt demo --seconds 120 --speed 10 --port {free_port()} | head -n 1",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-        )
-        async with asyncio.timeout(LONG_ENOUGH):
-            out, _ = await process.communicate()
-    assert out.count(b"\n") == 1
-    assert shown.read_text() == ""
-
-
-@pytest.fixture
-def fake_uvloop(tmp_path: Path) -> str:
-    """Return a path from which a uvloop is imported that prints its name and is asyncio's own loop."""
-    (tmp_path / "uvloop.py").write_text(
-        "import asyncio\ndef new_event_loop():\n    print('uvloop')\n    return asyncio.new_event_loop()\n"
-    )
-    return str(tmp_path)
-
-
-@pytest.mark.process
-async def test_demo_runs_on_uvloop_where_it_is_installed(fake_uvloop: str) -> None:
-    demo = ("demo", "--seconds", "1", "--port", str(free_port()))
-    ended = await command(*demo, PYTHONPATH=fake_uvloop, COC2MQTT_LOOP="auto")
-    assert (ended.status, ended.out.splitlines()[0]) == (0, "uvloop")
-
-
-@pytest.mark.process
-async def test_demo_runs_without_uvloop(tmp_path: Path) -> None:
-    demo = ("demo", "--seconds", "1", "--port", str(free_port()))
-    ended = await command(*demo, COC2MQTT_LOOP="auto", **without("uvloop", tmp_path))
-    assert (ended.status, ended.err) == (0, "")
-    assert ended.out.startswith("A scripted game is played")
 
 
 @pytest.mark.process

@@ -6,10 +6,41 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.journal import SqliteJournal
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAGE = 4096
+NOW = 1_795_529_000.0  # 2026-11-24 14:03:20 UTC
+ASIDE = "coc2mqtt.db.damaged-20261124T140320Z"
+CLAN = Resource(Kind.CLAN, "#2PP")
+SNAPSHOT = Snapshot({"name": "The Order", "members": list(range(5000))}, {"trouble": None}, 7.0)
+EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=NOW, metadata={"note": "x" * 100})
+WATCH, PLAYER = Watch(Kind.CLAN, "#2PP", 60.0), Watch(Kind.PLAYER, "#PYL", 90.0, include_fields=frozenset({"name"}))
+SAID = (
+    "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, every watch "
+    "begins with a first look"
+)
+
+
+def journal_in(path: Path, now: float = NOW) -> SqliteJournal:
+    return SqliteJournal(path, clock=lambda: now)
+
+
+async def begin_journal(path: Path) -> None:
+    async with journal_in(path) as journal:
+        await journal.commit(CLAN, SNAPSHOT, [EVENT] * 100)
+        await journal.acknowledge([2])
+        await journal.save_watch(WATCH)
+        await journal.remove_watch(Kind.PLAYER, "#PYL")
+
+
+def spoil_header(path: Path) -> None:
+    overwrite(path, 0, 100)
 
 
 def content(path: Path) -> bytes:
