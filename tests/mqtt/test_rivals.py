@@ -120,8 +120,9 @@ async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_pl
                 old.minute.set()
                 await old.standing_back.wait()
                 assert old.connection.status.taken_over
-            while not new.connection.status.connected:  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.02)
+            # Nobody has taken the place from it again.
+            assert new.connection.status.connected
+            assert new.sessions.empty()
             assert await witness(broker.port, INFO) == info("new")
             assert await witness(broker.port, STATE) == ONLINE
         assert await witness(broker.port, STATE) == OFFLINE.payload

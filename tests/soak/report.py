@@ -10,12 +10,14 @@ from bench.spread import percentile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Shorter runs say nothing about drift (seconds).
+# Shorter runs say nothing about drift, and may share the machine with much else (seconds).
 DRIFT_FROM_S = 300.0
 # Memory may grow by this share and so many MB from the start to the end: what the caches and the allocator hold.
 MEMORY_SHARE, MEMORY_MB = 1.15, 16.0
 # The 95th percentile of the latency may grow by this factor and so many ms: other programs use the machine, too.
 LATENCY_FACTOR, LATENCY_MS = 1.5, 20.0
+# A bridge that is told to stop must have ended after so many seconds, under whatever load.
+STOP_S = 5.0
 # So much of the planned load must have been reached, else the run has shown nothing.
 LOAD_SHARE = 0.9
 
@@ -40,7 +42,10 @@ class Phase:
 
 @dataclass
 class Result:
-    """A run. ``away`` is how long the broker was gone, ``caught_up`` how long the backlog took, in seconds."""
+    """A run. ``away`` is how long the broker was gone, ``caught_up`` how long the backlog took, in seconds.
+
+    ``stopped`` is how long the bridge took to stop in the end (seconds).
+    """
 
     seconds: float
     planned_rate: float
@@ -53,6 +58,7 @@ class Result:
     away: float
     caught_up: float
     backlog: int
+    stopped: float
     loop: str
     troubles: list[str] = field(default_factory=list)
 
@@ -61,9 +67,9 @@ class Result:
         """All that is wrong."""
         counted = (("lost", self.lost), ("reordered", self.reordered), ("false", self.false))
         wrong = [f"{count} {name}" for name, count in counted if count]
-        return [*wrong, *self.troubles, *(self._drift() if self.seconds >= DRIFT_FROM_S else [])]
+        return [*wrong, *self.troubles, *(self._over_time() if self.seconds >= DRIFT_FROM_S else [])]
 
-    def _drift(self) -> list[str]:
+    def _over_time(self) -> list[str]:
         start, end = self.phases[0], self.phases[-1]
         compared = (
             ("memory in MB", start.memory, end.memory, MEMORY_SHARE * start.memory + MEMORY_MB),
@@ -79,6 +85,8 @@ class Result:
             for name, before, after, allowed in compared
             if after > allowed
         ]
+        if self.stopped > STOP_S:
+            drift.append(f"the stop took {self.stopped:.1f} s: {STOP_S:.0f} are allowed")
         drift += [
             f"{phase.name}: {phase.events_per_second:.0f} of {self.planned_rate:g} events per second"
             for phase in self.phases
@@ -117,6 +125,7 @@ def table(result: Result) -> str:
             f"The broker was away for {result.away:.0f} s; the {result.backlog:,} events of that time were delivered "
             f"within {result.caught_up:.1f} s after its return."
         )
+    lines.append(f"The bridge stopped within {result.stopped:.1f} s.")
     if result.seconds < DRIFT_FROM_S:
         lines.append(f"Drift is not judged: the run is shorter than {DRIFT_FROM_S:.0f} s.")
     return "\n".join(lines)

@@ -162,7 +162,7 @@ class _Run:
         api.faults(on=False)
         lost = self._wait_for_the_rest()
         loop = "uvloop" if "uvloop" in Path(f"/proc/{self._bridge.pid}/maps").read_text() else "asyncio"
-        self._end()
+        stopped = self._end()
         phases, caught_up, backlog = self._evaluate(began)
         checker = self._checker
         return Result(
@@ -178,6 +178,7 @@ class _Run:
             away=self._came_back - self._went,
             caught_up=caught_up,
             backlog=backlog,
+            stopped=stopped,
             loop=loop,
             troubles=[*self._troubles, *checker.wrong, *(f"lost: an event of {member}" for member in lost[:20])],
         )
@@ -222,13 +223,17 @@ class _Run:
                 figures |= self._clans.donations(number, version)
         return figures
 
-    def _end(self) -> None:
+    def _end(self) -> float:
+        """Stop the bridge; returns how long that took (seconds)."""
+        began = time.monotonic()
         status = self._bridge.end(signal.SIGTERM)
+        stopped = time.monotonic() - began
         if status != 0:
             self._troubles.append(f"the bridge ended with status {status} where it was asked to stop")
         log = (self._folder / "coc2mqtt.log").read_text(errors="replace")
         if "Traceback" in log:
             self._troubles.append("the bridge's log holds a traceback: " + log[log.index("Traceback") - 500 :][:3000])
+        return stopped
 
     def _evaluate(self, began: float) -> tuple[list[Phase], float, int]:
         """Return the phases, how long the backlog took (seconds), and how many events it had."""

@@ -80,6 +80,7 @@ RESULT = Result(
     away=60.0,
     caught_up=4.0,
     backlog=12_000,
+    stopped=0.5,
     loop="uvloop",
 )
 
@@ -96,6 +97,7 @@ RESULT = Result(
             {"phases": [phase("start"), phase("end", latency=51)]},
             "latency in ms (p95) grew from 20 to 51: 50 is allowed",
         ),
+        ({"stopped": 5.1}, "the stop took 5.1 s: 5 are allowed"),
         ({"phases": [phase("start"), phase("end", rate=170)]}, "end: 170 of 200 events per second"),
     ],
 )
@@ -107,12 +109,13 @@ def test_good_run_has_no_violation_and_its_figures_are_in_the_table() -> None:
     assert RESULT.violations == []
     lines = table(RESULT).splitlines()
     assert ["latency,", "p95", "(ms)", "20.0", "20.0", "20.0"] in [line.split() for line in lines]
-    assert lines[-1].startswith(
+    assert lines[-2].startswith(
         "The broker was away for 60 s; the 12,000 events of that time were delivered within 4.0 s"
     )
+    assert lines[-1] == "The bridge stopped within 0.5 s."
 
 
 def test_drift_of_a_short_run_is_not_judged() -> None:
-    short = replace(RESULT, seconds=20.0, phases=[phase("start"), phase("end", memory=500, rate=0)])
+    short = replace(RESULT, seconds=20.0, stopped=6.0, phases=[phase("start"), phase("end", memory=500, rate=0)])
     assert short.violations == []
     assert table(short).splitlines()[-1] == "Drift is not judged: the run is shorter than 300 s."
