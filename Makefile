@@ -20,7 +20,7 @@ BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
 
 # One process more than two cores have: many tests wait for another program most of the time.
 PYTEST := $(BIN)/pytest --numprocesses 3 $(if $(LOOP),--loop $(LOOP))
-SLOW := process chaos crash fuzz soak
+SLOW := process slow chaos crash fuzz soak
 # The folders whose tests depend on the event loop.
 LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
 
@@ -28,7 +28,7 @@ LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
 demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
-test: $(VENV)/.dev  ## the fast tests, in about two minutes; PYTHON=python3.13 with another Python, LOOP=uvloop on that event loop
+test: $(VENV)/.dev  ## the fast tests, in two minutes; PYTHON=python3.13 with another Python, LOOP=uvloop on that event loop
 	$(PYTEST) -m "not ($(subst $() , or ,$(SLOW)))" $(PYTEST_ARGS)
 	@echo "Left out: the tests marked $(SLOW); 'make test-all' runs them too, except soak ('make soak')"
 

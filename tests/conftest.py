@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # The markers by which the Makefile selects tests.
-_SELECTED_BY = {"process", "chaos", "crash", "fuzz", "soak"}
+_SELECTED_BY = {"process", "slow", "chaos", "crash", "fuzz", "soak"}
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 

@@ -140,7 +140,7 @@ async def test_changes_of_one_resource_are_far_enough_apart_to_be_told_from_each
     assert min(gaps) >= 1.5
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @SEEDS
 async def test_all_is_quiet_around_a_maintenance(seed: int) -> None:
     stage = await tell_demo(1500, seed)

@@ -185,7 +185,7 @@ def seen_of(old: Json, new: Json) -> tuple[Json, Json]:
     return before, after
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @fuzzed(short=60, long=3000)
 @given(old=players, answer=players)
 def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, answer: Json) -> None:
@@ -226,7 +226,7 @@ def test_over_a_history_with_older_answers_every_level_is_told_once(first: Json,
     check_levels(first, history, history)
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @fuzzed(short=30, long=2000)
 @given(first=players, history=st.lists(players, min_size=1, max_size=5), data=st.data())
 def test_history_with_malformed_and_missing_fields_tells_every_level_once(

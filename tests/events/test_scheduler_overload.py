@@ -149,7 +149,7 @@ def test_the_overload_that_is_said_counts_the_resource_that_shows_it(lines: list
     simulate(scenario())
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_overload_that_comes_back_is_said_again(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         crowd = Crowd({20: 300})
@@ -211,7 +211,7 @@ def test_the_pause_before_it_is_run_again_is_no_overload(lines: list[MutableMapp
     simulate(scenario())
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_overload_that_a_hold_interrupts_is_said_in_the_end(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         crowd = Crowd({20: 300})

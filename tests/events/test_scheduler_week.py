@@ -22,7 +22,7 @@ from tests.events.simulation import running, simulate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR

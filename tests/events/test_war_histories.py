@@ -116,7 +116,7 @@ def test_all_of_a_history_is_told(seed: int) -> None:
     check(tag, history, history)
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @fuzzed(short=20, long=600)
 @given(seed=SEEDS, share=st.floats(0.05, 0.95), choice=st.integers(0, 2**32))
 def test_whatever_is_dropped_every_war_and_every_attack_that_was_seen_is_told_once(
@@ -128,7 +128,7 @@ def test_whatever_is_dropped_every_war_and_every_attack_that_was_seen_is_told_on
     check(tag, history, seen)
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) -> None:
@@ -152,7 +152,7 @@ def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) ->
     assert summary(stale.events) == summary(clean.events)
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_neither_the_order_of_the_entries_nor_the_run_makes_a_difference(seed: int, choice: int) -> None:
@@ -194,7 +194,7 @@ def spoil_fields(rng: random.Random, body: Json, *fields: str) -> Json:
     return spoiled
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
 def test_malformed_and_missing_fields_make_no_difference(seed: int, choice: int) -> None:

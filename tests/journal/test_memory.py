@@ -124,7 +124,7 @@ class Life:
         await asyncio.wait({waiting})
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_happens_memory_and_file_say_the_same(path: Path, seed: int) -> None:
     life = Life(path, seed)

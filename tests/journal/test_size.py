@@ -16,7 +16,7 @@ from tests.journal.damaging import beside
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 NOW = 1_800_000_000.0
 CLAN = Resource(Kind.CLAN, "#2PP")

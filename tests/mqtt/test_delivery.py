@@ -69,7 +69,7 @@ async def test_every_event_is_published_once_on_its_topic_and_not_retained(journ
         assert not message.retain
 
 
-@pytest.mark.process
+@pytest.mark.slow
 async def test_the_events_of_a_tag_keep_their_order_whatever_each_takes(journal: SqliteJournal) -> None:
     for number in range(20):
         for tag in TAGS:

@@ -288,7 +288,7 @@ async def test_packet_above_the_limit_of_a_broker_is_refused_and_the_rest_goes_o
         assert await witness(broker.port, others[-1][0]) == others[-1][1]
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "line"),
     [("3.1.1", "max_packet_size 10240"), ("5", "max_packet_size 10240"), ("5", "message_size_limit 10240")],

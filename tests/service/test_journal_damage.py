@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartMosquitto
     from tests.service.journals import MakeBridge, MakeSettings
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 SAID = (
     "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, every watch "

@@ -156,7 +156,7 @@ class Outage:
         self.last = await self.journal.counts()
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up_for_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

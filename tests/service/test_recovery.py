@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.conftest import StartMosquitto
     from tests.service.journals import MakeBridge, MakeSettings
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 # The third time that the scheduler looks for what is due, it fails; or always.
 ONCE = """
