@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+import structlog
 from blockbuster import blockbuster_ctx
 
 from coc2mqtt.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
@@ -115,6 +117,20 @@ def _slow_tests_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.M
         start(process, command, *arguments, **options)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", start_marked)
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_is() -> Iterator[None]:
+    """Undo what a test configures, such as one that runs a command in this process: others capture what is logged."""
+    root = logging.getLogger()
+    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.captureWarnings(capture=False)
+    sys.excepthook = hook
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
@@ -15,11 +14,6 @@ from coc2mqtt.mqtt.options import TlsOptions
 from coc2mqtt.settings import FixedSettings
 
 SOME_FILE = Path(__file__)
-
-
-@pytest.fixture(autouse=True)
-def _every_level_is_logged() -> None:
-    structlog.reset_defaults()  # other tests run commands, which set a level of their own
 
 
 def settings(**mqtt: Any) -> FixedSettings:

@@ -14,25 +14,12 @@ import structlog
 from coc2mqtt.logs import LogLevel, configure_logging, log_level, set_log_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from coc2mqtt.logs import LogLevelName
 
 SECRET = "secret-that-nobody-may-see"
 LEVELS: tuple[LogLevelName, ...] = ("debug", "info", "warning", "error")
 # As every module has one: made when nothing was configured yet.
 EARLY = structlog.get_logger()
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

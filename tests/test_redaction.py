@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
@@ -19,24 +19,9 @@ from coc2mqtt.logs import configure_logging
 from coc2mqtt.redaction import Redactor, login_of, redact_uncaught, redactor_of
 from coc2mqtt.settings import ApiSettings, FixedSettings, MqttSettings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzUxMiJ9." + "eyJpc3MiOiJzdXBlcmNlbGwi" * 8 + ".c2lnbmF0dXJl-_c2ln"
 PASSWORD = "pä'ss\"wörd <of> the/broker?"
 REDACT = Redactor([TOKEN], logins=[("me", PASSWORD)], public=["me"])
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root, hook = logging.getLogger(), sys.excepthook
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    sys.excepthook = hook
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(
