@@ -275,6 +275,7 @@ def check_levels(first: Json, history: list[Json], seen: list[Json]) -> None:
                 assert max(told[event_type, name, village]) >= level
 
 
+@pytest.mark.slow
 @fuzzed(short=40, long=2000)
 @given(
     old=players, answer=players, fields=st.frozensets(st.sampled_from([*UNIT_FIELDS, *REST, "clan", "name", "labels"]))

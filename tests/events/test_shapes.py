@@ -106,6 +106,7 @@ def accepted(check: Callable[[Json, str], object], body: Json) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "check", "compare"), CASES)
 def test_what_is_accepted_can_be_compared_and_told(
     old: Json,

@@ -96,7 +96,7 @@ json_values = st.recursive(
 json_objects = st.dictionaries(st.text(), json_values, max_size=4)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.none() | json_objects, memo=json_objects, taken_at=st.floats(0, 1e11))
 def test_a_snapshot_comes_back_as_it_was(
     begin: Begin, data: dict[str, Any] | None, memo: dict[str, Any], taken_at: float

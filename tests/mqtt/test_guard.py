@@ -273,6 +273,7 @@ def connection(parts: Parts, port: int, name: str, protocol: Protocol) -> Connec
     return Connection(options, on_session=parts.bridge.serve, last_words=[OFFLINE])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_topics_of_a_real_bridge_are_restored_at_a_real_broker(
     mosquitto: StartMosquitto, protocol: Protocol, log_lines: Lines
@@ -294,6 +295,7 @@ async def test_topics_of_a_real_bridge_are_restored_at_a_real_broker(
     assert len([line for line in log_lines if line["event"] == OVERWRITTEN]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_bridge_stays_online_when_another_one_with_its_base_topic_stops(
     mosquitto: StartMosquitto, protocol: Protocol
