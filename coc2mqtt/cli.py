@@ -207,7 +207,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-")
     except OSError:
-        complain("there is no folder for temporary files: set TMPDIR to one that can be written")
+        complain("cannot create a temporary folder: set TMPDIR to a folder that can be written")
         raise typer.Exit(_FAILED) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -44,10 +45,9 @@ def parse_yaml(text: str) -> Any:
     raises of a value that is none of its type.
     """
     if len(text) >= _LARGE and yaml.__with_libyaml__ and _is_shallow(text):
-        try:
+        # The errors of the slow parser, which then reads the text, are clearer.
+        with contextlib.suppress(yaml.YAMLError, ValueError, LookupError, AttributeError):
             return _load(text, _quick_loader())
-        except (yaml.YAMLError, ValueError, LookupError, AttributeError):
-            pass  # the other one says better what is wrong
     return _load(text, _Loader)
 
 

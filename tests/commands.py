@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from dataclasses import dataclass
 
-from tests.service.bridges import PASSWORD, TOKEN
+from tests.service.bridges import PASSWORD, TOKEN, environment
 from tests.timeouts import LONG_ENOUGH
 
 
@@ -25,13 +24,13 @@ async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process
         *(sys.executable, "-m", "coc2mqtt", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **variables},
+        env=environment(**variables),
     )
 
 
-async def end(process: asyncio.subprocess.Process, *, within: float = LONG_ENOUGH) -> Ended:
+async def end(process: asyncio.subprocess.Process) -> Ended:
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(LONG_ENOUGH):
             out, err = await process.communicate()
     except TimeoutError:
         process.kill()

@@ -120,8 +120,8 @@ def _slow_tests_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.M
 
 
 @pytest.fixture(autouse=True)
-def _logging_stays_as_it_is() -> Iterator[None]:
-    """Undo what a test configures, such as one that runs a command in this process: others capture what is logged."""
+def _restore_logging() -> Iterator[None]:
+    """Restore the logging configuration, which a command run in this process changes; other tests capture log lines."""
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, sys.excepthook
     yield

@@ -146,12 +146,12 @@ class SqliteJournal:
         if kept is None:  # another program did it just before, has logged it, and has started a new one
             self._continued_seq = None
         else:
-            told = "" if self._watches is not None else ", and watches that were made by commands must be made again"
+            lost = "" if self._watches is not None else ", and watches added by commands are lost: add them again"
             _log.error(
-                "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, "
-                f"every watch begins with a first look{told}",
+                "journal is corrupt: moved it and started a new one",
                 found=damage.found,
                 kept_as=str(kept),
+                hint=f"undelivered events stay in the old file; every watch starts from a new baseline{lost}",
             )
         await self._database.open()
         await self._begin()

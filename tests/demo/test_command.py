@@ -15,18 +15,19 @@ from typer.testing import CliRunner
 from coc2mqtt.cli import app
 from tests.brokers import free_port
 from tests.commands import begin, command, end
+from tests.service.bridges import environment
 from tests.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_without_a_folder_for_temporary_files_the_demo_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_without_a_temporary_folder_fails_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/no/folder")
     ended = CliRunner().invoke(app, ["demo"])
     assert ended.exit_code == 1
-    said = "coc2mqtt: there is no folder for temporary files: set TMPDIR to one that can be written\n"
-    assert ended.stderr == said
+    error = "coc2mqtt: cannot create a temporary folder: set TMPDIR to a folder that can be written\n"
+    assert ended.stderr == error
 
 
 @pytest.mark.process
@@ -60,6 +61,7 @@ async def test_a_reader_that_goes_away_ends_the_demo_in_silence(tmp_path: Path) 
             f"{sys.executable} -m coc2mqtt demo --seconds 120 --speed 10 --port {free_port()} | head -n 1",
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
+            env=environment(),
         )
         async with asyncio.timeout(LONG_ENOUGH):
             out, _ = await process.communicate()

@@ -21,10 +21,7 @@ CLAN = Resource(Kind.CLAN, "#2PP")
 SNAPSHOT = Snapshot({"name": "The Order", "members": list(range(5000))}, {"trouble": None}, 7.0)
 EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=NOW, metadata={"note": "x" * 100})
 WATCH, PLAYER = Watch(Kind.CLAN, "#2PP", 60.0), Watch(Kind.PLAYER, "#PYL", 90.0, include_fields=frozenset({"name"}))
-SAID = (
-    "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, every watch "
-    "begins with a first look"
-)
+CORRUPT = "journal is corrupt: moved it and started a new one"
 
 
 def journal_in(path: Path, now: float = NOW) -> SqliteJournal:

@@ -14,10 +14,10 @@ from coc2mqtt.journal.database import Database
 from tests.journal.damaging import (
     ASIDE,
     CLAN,
+    CORRUPT,
     EVENT,
     NOW,
     PAGE,
-    SAID,
     SNAPSHOT,
     begin_journal,
     beside,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-AGAIN = ", and watches that were made by commands must be made again"
+WATCHES_LOST = "watches added by commands are lost: add them again"
 STAY = ": move the file away, together with those beside it that end in -wal and -shm; the next start begins a new one"
 
 
@@ -115,8 +115,9 @@ async def test_a_file_found_damaged_at_the_start_is_kept_and_a_new_one_begun(
     assert content(path.with_name(ASIDE)) == before
     assert set(names(path.parent)) - {f"{ASIDE}-wal"} == {"coc2mqtt.db", ASIDE}
     assert [(line["log_level"], line["event"], line["kept_as"]) for line in log] == [
-        ("error", SAID + AGAIN, str(path.with_name(ASIDE)))
+        ("error", CORRUPT, str(path.with_name(ASIDE)))
     ]
+    assert log[0]["hint"].endswith(WATCHES_LOST)
     assert log[0]["found"]
     with capture_logs() as log:
         async with journal_in(path) as journal:

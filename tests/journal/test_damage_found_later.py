@@ -12,9 +12,9 @@ from coc2mqtt.journal import DamagedError, JournalCounts, SqliteJournal
 from tests.journal.damaging import (
     ASIDE,
     CLAN,
+    CORRUPT,
     EVENT,
     PLAYER,
-    SAID,
     SNAPSHOT,
     ask,
     begin_journal,
@@ -75,7 +75,8 @@ async def test_a_journal_that_turns_out_to_be_damaged_begins_anew_and_keeps_what
             await journal.snapshot(CLAN)
         with capture_logs() as log:
             await journal.start_afresh(caught.value)
-        assert [line["event"] for line in log] == [SAID]
+        assert [line["event"] for line in log] == [CORRUPT]
+        assert "are lost" not in log[0]["hint"]
         assert await journal.snapshot(CLAN) is None
         assert [one.watch for one in await journal.watches()] == [stored[0].watch, PLAYER]
         # Numbers go on, because who sorts events by them would take the new ones for old.

@@ -120,7 +120,7 @@ async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_pl
                 old.minute.set()
                 await old.standing_back.wait()
                 assert old.connection.status.taken_over
-            # Nobody has taken the place from it again.
+            # The old bridge has not disconnected it again.
             assert new.connection.status.connected
             assert new.sessions.empty()
             assert await witness(broker.port, INFO) == info("new")

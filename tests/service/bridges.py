@@ -22,6 +22,14 @@ PASSWORD = "password-that-nobody-may-see"
 _MAIN = "from coc2mqtt.cli import main; main()"
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """Return the environment without settings of the machine that runs the tests, but with ``variables``."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name == LOOP_VARIABLE or not name.startswith("COC2MQTT_")
+    }
+    return inherited | variables
+
+
 class BridgeProcess:
     """``coc2mqtt run``; ``log`` is all that it wrote so far, over all its starts.
 
@@ -50,18 +58,13 @@ class BridgeProcess:
         return self._log.read_text()
 
     async def start(self) -> None:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name == LOOP_VARIABLE or not name.startswith("COC2MQTT_")
-        }
         with self._log.open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._within,
                 *(sys.executable, *self._program, "run", "--config", str(self._config)),
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=environment(),
             )
 
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:

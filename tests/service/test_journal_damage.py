@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-SAID = (
-    "the journal was damaged and is put aside, a new one is begun: events that waited are in the old one, every watch "
-    "begins with a first look"
-)
+CORRUPT = "journal is corrupt: moved it and started a new one"
 # An event of which nobody reads before the bridge is there and delivers it.
 ADD_SPOILED_EVENT = """
     INSERT INTO event (id, kind, timestamp, record, checksum)
@@ -59,7 +56,8 @@ async def test_damage_found_at_the_start_costs_what_was_remembered_and_nothing_e
     assert len(kept(tmp_path)) == 1
     lines = [line for line in running.log.splitlines() if "error" in line]
     assert len(lines) == 1
-    assert f"{SAID}, and watches that were made by commands must be made again" in lines[0]
+    assert CORRUPT in lines[0]
+    assert "watches added by commands are lost: add them again" in lines[0]
     assert f"kept_as={tmp_path / kept(tmp_path)[0]}" in lines[0]
 
 
@@ -80,8 +78,8 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
         await running.start()
         await observer.until(lambda: states(observer) == ["online", "offline"] * 2 + ["online"], "its return")
         assert len(kept(tmp_path)) == 1
-        assert SAID in running.log
-        assert "must be made again" not in running.log
+        assert CORRUPT in running.log
+        assert "watches added by commands are lost" not in running.log
         # Its first look, which is silent, before anything happens.
         returned = max(number for number, one in enumerate(observer.seen) if one.topic == "coc/bridge/state")
         await observer.until(lambda: any(clan[1:] in one.topic for one in observer.seen[returned:]), "a first look")

@@ -10,13 +10,13 @@ from bench.spread import percentile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Shorter runs say nothing about drift, and may share the machine with much else (seconds).
-DRIFT_FROM_S = 300.0
+# Shorter runs are not judged by their figures: they show no drift, and other programs may slow them down.
+LONG_RUN_S = 300.0
 # Memory may grow by this share and so many MB from the start to the end: what the caches and the allocator hold.
 MEMORY_SHARE, MEMORY_MB = 1.15, 16.0
 # The 95th percentile of the latency may grow by this factor and so many ms: other programs use the machine, too.
 LATENCY_FACTOR, LATENCY_MS = 1.5, 20.0
-# A bridge that is told to stop must have ended after so many seconds, under whatever load.
+# The bridge must exit within this time after SIGTERM, under any load.
 STOP_S = 5.0
 # So much of the planned load must have been reached, else the run has shown nothing.
 LOAD_SHARE = 0.9
@@ -67,9 +67,9 @@ class Result:
         """All that is wrong."""
         counted = (("lost", self.lost), ("reordered", self.reordered), ("false", self.false))
         wrong = [f"{count} {name}" for name, count in counted if count]
-        return [*wrong, *self.troubles, *(self._over_time() if self.seconds >= DRIFT_FROM_S else [])]
+        return [*wrong, *self.troubles, *(self._out_of_bounds() if self.seconds >= LONG_RUN_S else [])]
 
-    def _over_time(self) -> list[str]:
+    def _out_of_bounds(self) -> list[str]:
         start, end = self.phases[0], self.phases[-1]
         compared = (
             ("memory in MB", start.memory, end.memory, MEMORY_SHARE * start.memory + MEMORY_MB),
@@ -80,19 +80,19 @@ class Result:
                 LATENCY_FACTOR * start.latency(0.95) + LATENCY_MS,
             ),
         )
-        drift = [
+        wrong = [
             f"{name} grew from {before:.0f} to {after:.0f}: {allowed:.0f} is allowed"
             for name, before, after, allowed in compared
             if after > allowed
         ]
         if self.stopped > STOP_S:
-            drift.append(f"the stop took {self.stopped:.1f} s: {STOP_S:.0f} are allowed")
-        drift += [
+            wrong.append(f"the stop took {self.stopped:.1f} s: {STOP_S:.0f} are allowed")
+        wrong += [
             f"{phase.name}: {phase.events_per_second:.0f} of {self.planned_rate:g} events per second"
             for phase in self.phases
             if phase.events_per_second < LOAD_SHARE * self.planned_rate
         ]
-        return drift
+        return wrong
 
 
 def table(result: Result) -> str:
@@ -126,6 +126,6 @@ def table(result: Result) -> str:
             f"within {result.caught_up:.1f} s after its return."
         )
     lines.append(f"The bridge stopped within {result.stopped:.1f} s.")
-    if result.seconds < DRIFT_FROM_S:
-        lines.append(f"Drift is not judged: the run is shorter than {DRIFT_FROM_S:.0f} s.")
+    if result.seconds < LONG_RUN_S:
+        lines.append(f"Drift, rate and stop are not judged: the run is shorter than {LONG_RUN_S:.0f} s.")
     return "\n".join(lines)

@@ -115,7 +115,7 @@ def test_good_run_has_no_violation_and_its_figures_are_in_the_table() -> None:
     assert lines[-1] == "The bridge stopped within 0.5 s."
 
 
-def test_drift_of_a_short_run_is_not_judged() -> None:
+def test_figures_of_a_short_run_are_not_judged() -> None:
     short = replace(RESULT, seconds=20.0, stopped=6.0, phases=[phase("start"), phase("end", memory=500, rate=0)])
     assert short.violations == []
-    assert table(short).splitlines()[-1] == "Drift is not judged: the run is shorter than 300 s."
+    assert table(short).splitlines()[-1] == "Drift, rate and stop are not judged: the run is shorter than 300 s."
