@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -58,8 +59,17 @@ def tmpfs(folder: Path, *, size: str) -> Iterator[Disk]:
 
 @contextmanager
 def ext4(image: Path, folder: Path) -> Iterator[Disk]:
-    """Mount a disk of 16 MB, which is made if it is not there yet."""
-    if not image.exists():
+    """Mount a disk of 16 MB, which is made if it is not there yet.
+
+    What was mounted from the image before may still live in the mount namespace of another process, such as a test that
+    runs at the same time. A second mount of the same file would share its state, read-only after an error. So the disk
+    is mounted from a new file with the same content.
+    """
+    if image.exists():
+        copy = image.with_suffix(".copy")
+        shutil.copy(image, copy)
+        copy.replace(image)
+    else:
         with image.open("wb") as file:
             file.truncate(16 * 1024 * 1024)
         _run("mkfs.ext4", "-q", "-F", str(image))

@@ -54,6 +54,10 @@ class BridgeProcess:
         return None if self._process is None else self._process.returncode
 
     @property
+    def has_started(self) -> bool:
+        return self._log.exists()
+
+    @property
     def log(self) -> str:
         return self._log.read_text()
 

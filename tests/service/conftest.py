@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,7 +49,10 @@ def settings(world: World, server: DemoServer) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 async def bridge(tmp_path: Path) -> AsyncIterator[Callable[..., BridgeProcess]]:
-    """Make a bridge, which is not started yet and is killed in the end if it still runs."""
+    """Make a bridge, which is not started yet and is killed in the end if it still runs.
+
+    A test that fails shows the log.
+    """
     bridges: list[BridgeProcess] = []
 
     def make(settings: dict[str, Any], **options: Any) -> BridgeProcess:
@@ -58,3 +62,5 @@ async def bridge(tmp_path: Path) -> AsyncIterator[Callable[..., BridgeProcess]]:
     yield make
     for one in bridges:
         await one.kill_if_running()
+    if bridges and bridges[0].has_started:
+        sys.stdout.write(bridges[0].log)
