@@ -146,7 +146,7 @@ class RunningBroker:
         if self._pid_file is not None:
             done = subprocess.run(command, stdout=log, stderr=log, timeout=_START_TIMEOUT_S, check=False)
             if done.returncode:
-                raise MissingBrokerError(f"{self.kind.name} did not start: see {self._folder}/broker.log")
+                raise self._failed("start")
             return
         self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         self._wait_for_port()
@@ -186,8 +186,14 @@ class RunningBroker:
         deadline = time.monotonic() + (_STOP_TIMEOUT_S if closed else _START_TIMEOUT_S)
         while _is_open(self.port) is closed:
             if time.monotonic() > deadline or (not closed and self._process and self._process.poll() is not None):
-                raise MissingBrokerError(f"{self.kind.name} did not start or stop: see {self._folder}/broker.log")
+                raise self._failed("stop" if closed else "start")
             time.sleep(0.05)
+
+    def _failed(self, to: str) -> MissingBrokerError:
+        # The folder is deleted with the run, so the error quotes the log.
+        lines = (self._folder / "broker.log").read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+        return MissingBrokerError(f"{self.kind.name} did not {to}: {last}")
 
 
 def _is_open(port: int) -> bool:
