@@ -1,5 +1,5 @@
 """``python -m coc2mqtt``."""
 
-from coc2mqtt.cli import main
+from coc2mqtt.cli.app import main
 
 main()

@@ -8,11 +8,11 @@ import structlog
 
 from coc2mqtt.clash.client import ClashClient
 from coc2mqtt.mqtt.bridge import OFFLINE
-from coc2mqtt.mqtt.connection import ConnectionOptions, RetainedMessage, TlsOptions
+from coc2mqtt.mqtt.client.connection import ConnectionOptions, RetainedMessage, TlsOptions
 from coc2mqtt.mqtt.topics import Topics
 
 if TYPE_CHECKING:
-    from coc2mqtt.settings import Settings
+    from coc2mqtt.config.settings import Settings
 
 _log = structlog.get_logger()
 

@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
-from coc2mqtt.events.api_state import ApiStatus
-from coc2mqtt.events.clocks import uptime
-from coc2mqtt.events.engine import EngineFigures
-from coc2mqtt.mqtt.delivery import DeliveryFigures
-from coc2mqtt.mqtt.events import last_event
-from coc2mqtt.mqtt.patience import Patience
-from coc2mqtt.mqtt.payloads import HealthPayload, LastEventPayload, iso_time
-from coc2mqtt.mqtt.quarantine import Quarantine
-from coc2mqtt.mqtt.requests import RequestFigures
+from coc2mqtt.events.compare.api_state import ApiStatus
+from coc2mqtt.events.polling.clocks import uptime
+from coc2mqtt.events.polling.engine import EngineFigures
+from coc2mqtt.mqtt.client.poison_messages import Quarantine
+from coc2mqtt.mqtt.client.retrying_publisher import Patience
+from coc2mqtt.mqtt.control.request_queue import RequestFigures
+from coc2mqtt.mqtt.payloads.event import last_event
+from coc2mqtt.mqtt.payloads.models import HealthPayload, LastEventPayload, iso_time
+from coc2mqtt.mqtt.publish.event_delivery import DeliveryFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coc2mqtt.events.engine import Engine
+    from coc2mqtt.events.polling.engine import Engine
     from coc2mqtt.internal_errors import InternalErrors
     from coc2mqtt.journal.protocol import Journal, JournalCounts
-    from coc2mqtt.mqtt.connection import Connection
-    from coc2mqtt.mqtt.delivery import Delivery
-    from coc2mqtt.mqtt.guard import Guard
-    from coc2mqtt.mqtt.retained import RetainedState
+    from coc2mqtt.mqtt.client.connection import Connection
+    from coc2mqtt.mqtt.publish.event_delivery import Delivery
+    from coc2mqtt.mqtt.publish.retained_guard import Guard
+    from coc2mqtt.mqtt.publish.retained_state import RetainedState
 
 _log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from coc2mqtt.redaction import Redactor, redacting
-from coc2mqtt.streams import add_dropped_lines
+from coc2mqtt.util.redaction import Redactor, redacting
+from coc2mqtt.util.standard_streams import add_dropped_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

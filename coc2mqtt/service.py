@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.clients import api_client, connection_options
-from coc2mqtt.containment import keep_running
-from coc2mqtt.events.clocks import uptime
-from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.polling.clocks import uptime
+from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health, Totals
 from coc2mqtt.internal_errors import InternalErrors
@@ -25,31 +24,32 @@ from coc2mqtt.journal.errors import DamagedError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
-from coc2mqtt.mqtt.broker import EmbeddedBroker, EmbeddedBrokerError
-from coc2mqtt.mqtt.commands import Commands
-from coc2mqtt.mqtt.connection import Connection, Session
-from coc2mqtt.mqtt.delivery import Delivery
-from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.errors import MqttError
-from coc2mqtt.mqtt.knock import port_is_open
-from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload, iso_time
-from coc2mqtt.mqtt.replay import Replay
-from coc2mqtt.mqtt.retained import RetainedState
-from coc2mqtt.mqtt.rivals import Rivals
-from coc2mqtt.mqtt.sweep import Announcements, Sweep
+from coc2mqtt.mqtt.client.connection import Connection, Session
+from coc2mqtt.mqtt.client.errors import MqttError
+from coc2mqtt.mqtt.client.port_probe import port_is_open
+from coc2mqtt.mqtt.control.commands import Commands
+from coc2mqtt.mqtt.control.replay import Replay
+from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
+from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, iso_time
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.publish.event_delivery import Delivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.redaction import redactor_of
 from coc2mqtt.supervisor import cause_of, supervise
+from coc2mqtt.util.containment import keep_running
+from coc2mqtt.util.redaction import redactor_of
 from coc2mqtt.watch_list import WatchList
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.config.settings import Settings
     from coc2mqtt.events.resource import Resource
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.journal.protocol import Journal
-    from coc2mqtt.settings import Settings
 
 _log = structlog.get_logger()
 

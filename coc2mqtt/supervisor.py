@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.containment import WINDOW_S, FailureWindow, retry_delay
+from coc2mqtt.util.containment import WINDOW_S, FailureWindow, retry_delay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,14 +9,14 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
-from coc2mqtt.mqtt.commands import CommandError
-from coc2mqtt.mqtt.payloads import WatchPayload, shorten
-from coc2mqtt.turns import in_turns
+from coc2mqtt.mqtt.control.commands import CommandError
+from coc2mqtt.mqtt.payloads.models import WatchPayload, shorten
+from coc2mqtt.util.fair_iteration import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-    from coc2mqtt.events.engine import Engine
+    from coc2mqtt.events.polling.engine import Engine
     from coc2mqtt.journal.protocol import Journal, StoredWatch
 
 T = TypeVar("T")

@@ -157,7 +157,7 @@ def _wait_for(port: int) -> None:
 @contextlib.contextmanager
 def _broker() -> Iterator[int | None]:
     """Run a Mosquitto on the loopback and give its port, None where it is not installed."""
-    from tests.brokers import find_program, free_port  # noqa: PLC0415 - found only with the root on the path
+    from tests.support.broker import find_program, free_port  # noqa: PLC0415 - found only with the root on the path
 
     program = find_program("mosquitto")
     if program is None:

@@ -14,9 +14,9 @@ import pytest
 import structlog
 from blockbuster import blockbuster_ctx
 
-from coc2mqtt.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
-from tests.brokers import Mosquitto, find_program
+from coc2mqtt.util.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
 from tests.fuzz.examples import set_defaults
+from tests.support.broker import Mosquitto, find_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

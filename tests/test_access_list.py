@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 
-from coc2mqtt.mqtt.errors import PublishDeniedError
-from coc2mqtt.mqtt.options import ConnectionOptions
-from tests.mqtt.sessions import connected
-from tests.timeouts import LONG_ENOUGH
+from coc2mqtt.mqtt.client.errors import PublishDeniedError
+from coc2mqtt.mqtt.client.options import ConnectionOptions
+from tests.support.paths import ROOT
+from tests.support.sessions import connected
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from coc2mqtt.mqtt.session import Session
-    from tests.brokers import Mosquitto
+    from coc2mqtt.mqtt.client.session import Session
     from tests.conftest import StartMosquitto
+    from tests.support.broker import Mosquitto
 
-ACL = (Path(__file__).parent.parent / "config" / "coc2mqtt.acl").read_text()
+ACL = (ROOT / "config" / "coc2mqtt.acl").read_text()
 USERS = ("coc2mqtt", "homeassistant", "viewer", "admin")
 EVENT, STATE = "coc/clan/2PP/member_joined", "coc/clan/2PP/state/clan"
 INFO, REQUEST, RESPONSE = "coc/bridge/info", "coc/bridge/request/watch", "coc/bridge/response/watch"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import yaml
 from typer.testing import CliRunner
 
-from coc2mqtt.cli import app
-from coc2mqtt.configuration import load_settings
+from coc2mqtt.cli.app import app
+from coc2mqtt.config.loader import load_settings
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     import pytest
 
-ROOT = Path(__file__).parent.parent
 # Each instruction on one line.
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 FINAL = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]

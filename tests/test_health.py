@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt.events.api_state import ApiStatus
-from coc2mqtt.events.engine import EngineFigures
+from coc2mqtt.events.compare.api_state import ApiStatus
+from coc2mqtt.events.polling.engine import EngineFigures
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.health import Health
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
-from coc2mqtt.mqtt.connection import ConnectionStatus
-from coc2mqtt.mqtt.delivery import DeliveryFigures
-from coc2mqtt.mqtt.requests import RequestFigures
+from coc2mqtt.mqtt.client.connection import ConnectionStatus
+from coc2mqtt.mqtt.control.request_queue import RequestFigures
+from coc2mqtt.mqtt.publish.event_delivery import DeliveryFigures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt.containment import keep_running
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.mqtt.topics import check_topic
+from coc2mqtt.util.containment import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping

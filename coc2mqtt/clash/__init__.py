@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from coc2mqtt.clash.answer import Answer
 from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
 from coc2mqtt.clash.errors import (
     BadAnswerError,
@@ -20,6 +19,7 @@ from coc2mqtt.clash.errors import (
     WrongAddressError,
     WrongTokenError,
 )
+from coc2mqtt.clash.response import Answer
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_path, tag_to_topic
 
 __all__ = [

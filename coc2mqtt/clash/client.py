@@ -21,7 +21,7 @@ from aiohttp import (
 from pydantic import SecretStr
 from yarl import URL
 
-from coc2mqtt.clash.answer import Answer
+from coc2mqtt.clash.error_response import Refusal
 from coc2mqtt.clash.errors import (
     BadAnswerError,
     ClashError,
@@ -29,15 +29,15 @@ from coc2mqtt.clash.errors import (
     WrongAddressError,
     WrongTokenError,
 )
-from coc2mqtt.clash.failure import failure_of
 from coc2mqtt.clash.headers import parse_retry_after, remaining_life
-from coc2mqtt.clash.pace import Pace, RestingError
 from coc2mqtt.clash.proxy import ProxyError, proxy_for
-from coc2mqtt.clash.refusal import Refusal
+from coc2mqtt.clash.rate_limiter import Pace, RestingError
 from coc2mqtt.clash.resolver import SystemResolver
+from coc2mqtt.clash.response import Answer
 from coc2mqtt.clash.retry import retrying
 from coc2mqtt.clash.tags import normalize_tag, tag_to_path
-from coc2mqtt.redaction import Redactor
+from coc2mqtt.clash.transport_errors import failure_of
+from coc2mqtt.util.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from coc2mqtt.clash.answer import Answer
+    from coc2mqtt.clash.response import Answer
 
 
 class ClashApi(Protocol):

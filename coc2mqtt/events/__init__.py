@@ -1,11 +1,11 @@
 """Compares snapshots of clans, wars, players and the API, and says what changed."""
 
-from coc2mqtt.events.diff import diff_dicts, diff_member_tags, diff_named_list
+from coc2mqtt.events.compare.diff import diff_dicts, diff_member_tags, diff_named_list
+from coc2mqtt.events.compare.war_fsm import WarState, WarStateMachine
 from coc2mqtt.events.event import Change, Event, EventType
-from coc2mqtt.events.polling_state import PollingState
-from coc2mqtt.events.stream import EventStream
-from coc2mqtt.events.war_fsm import WarState, WarStateMachine
-from coc2mqtt.events.watchers import BaseWatcher, ClanWatcher, MaintenanceWatcher, PlayerWatcher, WarWatcher
+from coc2mqtt.events.stream.polling_state import PollingState
+from coc2mqtt.events.stream.stream import EventStream
+from coc2mqtt.events.stream.watchers import BaseWatcher, ClanWatcher, MaintenanceWatcher, PlayerWatcher, WarWatcher
 
 __all__ = [
     "BaseWatcher",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from coc2mqtt.events.diff import frozen
+from coc2mqtt.events.compare.diff import frozen
 from coc2mqtt.events.summary import summarize
 
 if TYPE_CHECKING:

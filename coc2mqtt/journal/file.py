@@ -6,10 +6,10 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from coc2mqtt.journal.damage import Identity, check_whole, identify, may_have_been_ours, put_aside
 from coc2mqtt.journal.errors import DamagedError, InUseError, JournalError
 from coc2mqtt.journal.integrity import find_damage
 from coc2mqtt.journal.migrations import check_schema, migrate
+from coc2mqtt.journal.quarantine import Identity, check_whole, identify, may_have_been_ours, put_aside
 from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, Trouble, cannot_open, damaged, is_busy, is_damage
 
 if TYPE_CHECKING:

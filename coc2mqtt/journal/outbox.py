@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from coc2mqtt.journal.age import TOO_OLD, AgeBounds, PendingAge
+from coc2mqtt.journal.expiry import TOO_OLD, AgeBounds, PendingAge
 from coc2mqtt.journal.file import LARGEST_SEQ
+from coc2mqtt.journal.pending_cache import Tail
 from coc2mqtt.journal.rows import EventRow
-from coc2mqtt.journal.tail import Tail
 from coc2mqtt.journal.time_index import TimeIndex
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 
 from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.journal.archive import Archive
 from coc2mqtt.journal.codec import Compressor, encode_snapshot, encode_watch
 from coc2mqtt.journal.database import Database
+from coc2mqtt.journal.delivered import Archive
 from coc2mqtt.journal.errors import DamagedError
+from coc2mqtt.journal.group_commit import Writer
 from coc2mqtt.journal.outbox import Outbox, Waiting
 from coc2mqtt.journal.protocol import EVERYTHING, JournalCounts, JournalEntry, Selection, StoredWatch
-from coc2mqtt.journal.recent import RecentSnapshots
 from coc2mqtt.journal.rows import entry, new_event, snapshot_row, stored_snapshot, stored_watch, watch_row
+from coc2mqtt.journal.snapshot_cache import RecentSnapshots
 from coc2mqtt.journal.sqlite_errors import damaged
 from coc2mqtt.journal.time_index import TimeIndex
-from coc2mqtt.journal.writer import Writer
 
 if TYPE_CHECKING:
     import sqlite3

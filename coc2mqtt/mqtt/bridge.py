@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.containment import keep_running, never_ending, propagate
 from coc2mqtt.events.resource import API, Kind
-from coc2mqtt.mqtt.errors import (
+from coc2mqtt.mqtt.client.errors import (
     MessageTooLargeError,
     MqttError,
     PublishDeferredError,
@@ -20,26 +19,27 @@ from coc2mqtt.mqtt.errors import (
     SubscribeDeniedError,
     SubscribeTimeoutError,
 )
-from coc2mqtt.mqtt.guard import Guard
-from coc2mqtt.mqtt.payloads import OnlinePayload, ResponsePayload
-from coc2mqtt.mqtt.requests import PACE, RequestFigures, RequestQueue
+from coc2mqtt.mqtt.control.request_queue import PACE, RequestFigures, RequestQueue
+from coc2mqtt.mqtt.control.watch_report import watches_payload
+from coc2mqtt.mqtt.payloads.models import OnlinePayload, ResponsePayload
+from coc2mqtt.mqtt.publish.retained_guard import Guard
 from coc2mqtt.mqtt.topics import check_topic
-from coc2mqtt.mqtt.watch_report import watches_payload
-from coc2mqtt.turns import in_turns
+from coc2mqtt.util.containment import keep_running, never_ending, propagate
+from coc2mqtt.util.fair_iteration import in_turns
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable, Iterator
 
-    from coc2mqtt.containment import Contain
-    from coc2mqtt.mqtt.commands import Commands, Watches
-    from coc2mqtt.mqtt.connection import Message, Session
-    from coc2mqtt.mqtt.delivery import Delivery
-    from coc2mqtt.mqtt.payloads import HealthPayload, InfoPayload
-    from coc2mqtt.mqtt.retained import RetainedState
-    from coc2mqtt.mqtt.rivals import Rivals
-    from coc2mqtt.mqtt.sweep import Sweep
+    from coc2mqtt.mqtt.client.connection import Message, Session
+    from coc2mqtt.mqtt.control.commands import Commands, Watches
+    from coc2mqtt.mqtt.duplicate_instance import Rivals
+    from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload
+    from coc2mqtt.mqtt.publish.event_delivery import Delivery
+    from coc2mqtt.mqtt.publish.orphan_cleanup import Sweep
+    from coc2mqtt.mqtt.publish.retained_state import RetainedState
     from coc2mqtt.mqtt.topics import Topics
+    from coc2mqtt.util.containment import Contain
 
 _log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from coc2mqtt.events.summary import _SENTENCES
-from tests.automations.announced import CONFIG, devices, triggers
+from tests.support.announced import CONFIG, devices, triggers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

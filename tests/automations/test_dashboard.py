@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.automations.announced import CONFIG, entity_ids
+from tests.support.announced import CONFIG, entity_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

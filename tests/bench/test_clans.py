@@ -7,8 +7,8 @@ import pytest
 
 from bench.clans import MEMBERS, Clans, clan_tags
 from coc2mqtt.clash.tags import normalize_tag
-from coc2mqtt.events.clan import compare_clan
-from coc2mqtt.events.shapes import check_clan, check_war
+from coc2mqtt.events.compare.clan import compare_clan
+from coc2mqtt.events.compare.validate import check_clan, check_war
 
 CLANS = Clans(40, width=5)
 

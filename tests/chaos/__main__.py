@@ -10,11 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from coc2mqtt.event_loop import run as run_loop
-from tests.brokers import Mosquitto, find_program
+from coc2mqtt.util.event_loop import run as run_loop
 from tests.chaos.plan import LONG, draw_plan
 from tests.chaos.report import keep_evidence, table
 from tests.chaos.run import BROKER_LINES, USERS, run
+from tests.support.broker import Mosquitto, find_program
 
 _PAUSE = (0.05, 0.5)
 

@@ -9,7 +9,7 @@ import struct
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tests.brokers import free_port
+from tests.support.broker import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable

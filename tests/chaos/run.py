@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
-from tests.brokers import free_port
 from tests.chaos.facts import Truth
 from tests.chaos.proxy import proxying
 from tests.chaos.stage import Performed, Stage
 from tests.chaos.story import Story
 from tests.chaos.subscriber import Subscriber
 from tests.chaos.verdict import Verdict, judge
-from tests.service.bridges import PASSWORD, TOKEN, BridgeProcess
+from tests.support.bridge_process import PASSWORD, TOKEN, BridgeProcess
+from tests.support.broker import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.brokers import Mosquitto
     from tests.chaos.plan import Plan
     from tests.chaos.proxy import Proxy
     from tests.chaos.verdict import Receipt
+    from tests.support.broker import Mosquitto
 
 USER = "coc2mqtt"
 USERS = {USER: PASSWORD}

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import DemoServer
     from coc2mqtt.demo.faults import Fault as Ailment
     from coc2mqtt.demo.faults import Handler
-    from tests.brokers import Mosquitto
     from tests.chaos.plan import Fault
     from tests.chaos.proxy import Proxy
     from tests.chaos.story import Story
     from tests.chaos.subscriber import Subscriber
-    from tests.service.bridges import BridgeProcess
+    from tests.support.bridge_process import BridgeProcess
+    from tests.support.broker import Mosquitto
 
 _PATIENCE = 5.0
 

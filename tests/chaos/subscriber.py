@@ -15,7 +15,7 @@ import orjson
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.chaos.verdict import Receipt
-from tests.service.observer import Seen
+from tests.support.observer import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

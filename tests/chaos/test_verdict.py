@@ -9,18 +9,18 @@ import orjson
 import pytest
 
 from coc2mqtt.demo import World
-from coc2mqtt.events.clan import compare_clan
+from coc2mqtt.events.compare.clan import compare_clan
+from coc2mqtt.events.compare.player import compare_player
+from coc2mqtt.events.compare.war_diff import compare_war, first_war
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.player import compare_player
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Snapshot
-from coc2mqtt.events.war_compare import compare_war, first_war
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.events import encode_event
+from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.topics import Topics
 from tests.chaos.facts import Truth
 from tests.chaos.verdict import Pause, Receipt, Verdict, judge
-from tests.service.observer import Seen
+from tests.support.observer import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

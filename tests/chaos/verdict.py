@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.chaos.claims import claims
 from tests.chaos.replay import Replay
-from tests.service.observer import check_payload
+from tests.support.observer import check_payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tests.chaos.facts import Truth
-    from tests.service.observer import Seen
+    from tests.support.observer import Seen
 
 # What is said of the API and not of the game: the first two tell of trouble, the others of its end.
 _TROUBLE = ("poll_error", "maintenance_start")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,13 +20,14 @@ from coc2mqtt.clash import (
     WrongAddressError,
 )
 from coc2mqtt.clash.headers import parse_max_age
+from tests.support.paths import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     Serve = Callable[[Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[str]]
 
-FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
+FIXTURES = SHARED / "fixtures"
 
 pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded answers are not at ../shared/fixtures")
 

@@ -13,14 +13,14 @@ import orjson
 from paho.mqtt.client import topic_matches_sub
 
 from coc2mqtt.clash import Answer, ClashClient, NotFoundError
-from coc2mqtt.mqtt.errors import ConnectionLostError
-from coc2mqtt.mqtt.session import Message
+from coc2mqtt.mqtt.client.errors import ConnectionLostError
+from coc2mqtt.mqtt.client.session import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from coc2mqtt.mqtt.session import Session
+    from coc2mqtt.mqtt.client.session import Session
 
 Json = dict[str, Any]
 # Longer than the journal takes (seconds).

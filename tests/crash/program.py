@@ -7,19 +7,19 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.mqtt.announcer import Announcer
 from coc2mqtt.mqtt.bridge import Bridge
-from coc2mqtt.mqtt.delivery import Delivery
-from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.errors import ConnectionLostError
-from coc2mqtt.mqtt.retained import RetainedState
-from coc2mqtt.mqtt.rivals import Rivals
-from coc2mqtt.mqtt.sweep import Announcements, Sweep
+from coc2mqtt.mqtt.client.errors import ConnectionLostError
+from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.publish.device_announcer import Announcer
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.publish.event_delivery import Delivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
-from tests.mqtt.watched import commands, health, info
+from tests.support.control import commands, health, info
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

@@ -12,8 +12,8 @@ import orjson
 from coc2mqtt.demo import World
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.mqtt.session import Message
-from coc2mqtt.mqtt.states import facets
+from coc2mqtt.mqtt.client.session import Message
+from coc2mqtt.mqtt.payloads.state import facets
 from coc2mqtt.mqtt.topics import Topics
 from tests.crash.outside import Bodies, Line, events, retained
 

@@ -9,14 +9,16 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.crash.stories import STORIES
 from tests.crash.verdict import faults
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def let_die(story: str, folder: Path, places: list[str]) -> str:

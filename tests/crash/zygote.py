@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 import orjson
 import structlog
 
-from coc2mqtt.event_loop import run
 from coc2mqtt.events.resource import API
+from coc2mqtt.util.event_loop import run
 from tests.crash.death import STATUS, Death
 from tests.crash.outside import Broker, Line, ScriptedApi
 from tests.crash.program import Program
 from tests.crash.stories import NOON, STORIES, settled
-from tests.timeouts import LONG_ENOUGH
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

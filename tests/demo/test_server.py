@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from coc2mqtt.demo import DemoServer, World, faults
-from tests.timeouts import LONG_ENOUGH
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from coc2mqtt.demo import World
+from tests.support.paths import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
+FIXTURES = SHARED / "fixtures"
 
 pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded answers are not at ../shared/fixtures")
 

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from coc2mqtt.clash import ClashClient
 from coc2mqtt.demo import DemoServer, World
 from coc2mqtt.events import PollingState
-from coc2mqtt.events.queue_store import QueueStore
-from tests.events.watched import Watched
-from tests.timeouts import LONG_ENOUGH
+from coc2mqtt.events.stream.queue_store import QueueStore
+from tests.support.driven_stream import Watched
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from coc2mqtt.clash import Answer, ClashClient, ClashError
-from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poll_context import PollContext
-from coc2mqtt.events.polling_state import PollingState
+from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.stream.polling_state import PollingState
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
-from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.events import EVENT_LIMIT, encode_event
-from coc2mqtt.mqtt.payloads import (
+from coc2mqtt.mqtt.payloads.event import EVENT_LIMIT, encode_event
+from coc2mqtt.mqtt.payloads.models import (
     BadgePayload,
     ClanPayload,
     EventPayload,
@@ -29,9 +28,10 @@ from coc2mqtt.mqtt.payloads import (
     PlayerPayload,
     WarPayload,
 )
-from coc2mqtt.mqtt.states import facets
+from coc2mqtt.mqtt.payloads.state import facets
+from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics, check_topic
-from tests.events.replay import POLLERS, Remembered
+from tests.support.replay import POLLERS, Remembered
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.clash import Answer, ClashError
+from coc2mqtt.clash.error_response import Refusal
 from coc2mqtt.clash.headers import parse_max_age, parse_retry_after
-from coc2mqtt.clash.refusal import Refusal
 from coc2mqtt.events.resource import Kind
 from tests.fuzz.believer import TROUBLE, Believer, Said, is_bad
 from tests.fuzz.examples import fuzzed

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
-from coc2mqtt.event_loop import loop_factory
-from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.mqtt.payloads import ResponsePayload
+from coc2mqtt.mqtt.payloads.models import ResponsePayload
+from coc2mqtt.util.event_loop import loop_factory
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import NAMES, PAYLOADS
-from tests.mqtt.watched import commands
+from tests.support.control import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -12,20 +11,22 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.configuration import ConfigurationError, load_settings
-from coc2mqtt.settings import Settings
+from coc2mqtt.config.loader import ConfigurationError, load_settings
+from coc2mqtt.config.settings import Settings
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.odd import ANYTHING, spoilt, torn, written
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hypothesis.strategies import DrawFn
 
 pytestmark = pytest.mark.fuzz
 
 SECRET = "nobody-may-read-this"
-EXAMPLE = (Path(__file__).parents[2] / "config" / "coc2mqtt.yaml").read_bytes()
+EXAMPLE = (ROOT / "config" / "coc2mqtt.yaml").read_bytes()
 GOOD: dict[str, Any] = {
     "instance": "home",
     "api": {"base_url": "https://example.org/v1", "tokens": [SECRET], "requests_per_second": 25},

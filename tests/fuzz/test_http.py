@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
-from coc2mqtt.clash.pace import Pace
-from coc2mqtt.event_loop import loop_factory
-from coc2mqtt.events.api_monitor import ApiMonitor
-from coc2mqtt.events.poll_context import PollContext
-from coc2mqtt.events.pollers import ClanPoller
+from coc2mqtt.clash.rate_limiter import Pace
+from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.poll_context import PollContext
+from coc2mqtt.events.polling.pollers import ClanPoller
 from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.util.event_loop import loop_factory
 from tests.fuzz.believer import Believed, check_event, check_states
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.good import NOON, game

@@ -18,31 +18,31 @@ from paho.mqtt.client import topic_matches_sub
 from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
-from coc2mqtt.event_loop import loop_factory
-from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
-from coc2mqtt.mqtt.delivery import Delivery
-from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.payloads import ResponsePayload
-from coc2mqtt.mqtt.retained import RetainedState
-from coc2mqtt.mqtt.rivals import Rivals
-from coc2mqtt.mqtt.session import Message
-from coc2mqtt.mqtt.sweep import Announcements, Sweep
+from coc2mqtt.mqtt.client.session import Message
+from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.payloads.models import ResponsePayload
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.publish.event_delivery import Delivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.util.event_loop import loop_factory
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import COMMANDS, PAYLOADS
-from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.watched import commands, health, info
+from tests.support.control import commands, health, info
+from tests.support.recording_session import RecordingSession, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.mqtt.recording import Published
+    from tests.support.recording_session import Published
 
 pytestmark = pytest.mark.fuzz
 

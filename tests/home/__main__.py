@@ -14,7 +14,6 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.brokers import find_program
 from tests.home.check_automations import check_blueprints
 from tests.home.check_controls import check_controls
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
@@ -24,6 +23,7 @@ from tests.home.dashboard import check_dashboard
 from tests.home.lab import Lab, LabError
 from tests.home.report import Report
 from tests.home.stage import Stage, staging
+from tests.support.broker import find_program
 
 # What Home Assistant says itself when its broker goes away.
 _OF_BROKER_RESTARTS = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from tests.brokers import find_program, free_port
+from tests.support.broker import find_program, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,16 +6,16 @@ import asyncio
 import re
 import shutil
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.home.home_assistant import until
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.home.report import Report
     from tests.home.stage import Stage
 
-BLUEPRINTS = Path(__file__).parents[2] / "config" / "blueprints" / "automation" / "coc2mqtt"
+BLUEPRINTS = ROOT / "config" / "blueprints" / "automation" / "coc2mqtt"
 
 _SOON = 15.0
 # Who acts twice does so at once.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -11,14 +10,17 @@ import yaml
 from tests.home.browser import browsing, has_browser
 from tests.home.home_assistant import until
 from tests.home.stage import INSTANCE
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.home.browser import Browser
     from tests.home.report import Report
     from tests.home.stage import Stage
 
 URL = "clash-of-clans"
-_FILE = Path(__file__).parents[2] / "config" / "dashboard.yaml"
+_FILE = ROOT / "config" / "dashboard.yaml"
 _PATIENCE = 60.0
 # What the front end puts in the place of a card, or on one, that shows something that is not there.
 _ERRORS = ("hui-error-card", "hui-warning", "hui-warning-element", "hui-error-badge", "hui-error-heading-badge")

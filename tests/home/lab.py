@@ -7,7 +7,9 @@ import os
 import subprocess
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
+_ROOT = ROOT
 _PATIENCE = 180
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-FLOWS = Path(__file__).parents[2] / "config" / "node-red" / "flows.json"
+FLOWS = ROOT / "config" / "node-red" / "flows.json"
 BASE = "127.0.0.1:1880"
 
 

@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.brokers import find_program
 from tests.home.browser import Browser, browsing
 from tests.home.check_automations import install_blueprints
 from tests.home.dashboard import load_dashboard, show_dashboard
@@ -17,11 +16,13 @@ from tests.home.home_assistant import until
 from tests.home.lab import Lab
 from tests.home.node_red import BASE, node_red
 from tests.home.stage import staging
+from tests.support.broker import find_program
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.home.stage import Stage
 
-_IMAGES = Path(__file__).parents[2] / "docs" / "images"
+_IMAGES = ROOT / "docs" / "images"
 # The pages have no simple sign of having drawn everything (seconds).
 _DRAWN = 8
 _ROUNDS = 12

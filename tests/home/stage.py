@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
 from coc2mqtt.homeassistant.topics import object_id
-from tests.brokers import Mosquitto, free_port
 from tests.home.home_assistant import Home
-from tests.service.bridges import TOKEN, BridgeProcess
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.broker import Mosquitto, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

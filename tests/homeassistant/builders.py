@@ -7,7 +7,7 @@ import orjson
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.homeassistant import DiscoveryMessage
-from coc2mqtt.mqtt.discovery import Discovery
+from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 
 Json = dict[str, Any]

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.mqtt.states import api_status, facets
+from coc2mqtt.mqtt.payloads.state import api_status, facets
+from coc2mqtt.mqtt.payloads.war_state import player_war
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.mqtt.war_state import player_war
-from tests.events.builders import attack, clan, member, player, war
 from tests.homeassistant.builders import BADGE
+from tests.support.bodies import attack, clan, member, player, war
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from coc2mqtt.mqtt.payloads import Payload
+    from coc2mqtt.mqtt.payloads.models import Payload
 
 Json = dict[str, Any]
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.brokers import find_program, free_port
+from tests.support.broker import find_program, free_port
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = ROOT
 # RabbitMQ and ejabberd are slow to start.
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
 from tests.chaos.proxy import proxying
-from tests.service.bridges import TOKEN, BridgeProcess
-from tests.service.observer import Observer, observing
+from tests.support.bridge_process import TOKEN, BridgeProcess
+from tests.support.observer import Observer, observing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -16,7 +16,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import SqliteJournal
-from tests.timeouts import LONG_ENOUGH
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

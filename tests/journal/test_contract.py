@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coc2mqtt.event_loop import run
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.journal import JournalCounts
-from tests.timeouts import LONG_ENOUGH
+from coc2mqtt.util.event_loop import run
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,7 +11,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.journal import DamagedError, Selection, SqliteJournal
-from tests.timeouts import LONG_ENOUGH
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

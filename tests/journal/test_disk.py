@@ -14,9 +14,9 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import CannotOpenError, SqliteJournal, WriteFailedError
 from coc2mqtt.journal.migrations import MIGRATIONS, migrate
-from tests.journal.damaging import ask, beside, names
-from tests.journal.disks import Disk, ext4, tmpfs
-from tests.journal.holder import holding
+from tests.support.damage import ask, beside, names
+from tests.support.disks import Disk, ext4, tmpfs
+from tests.support.journal_holder import holding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

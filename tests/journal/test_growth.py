@@ -19,7 +19,7 @@ from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal import DamagedError, SqliteJournal
 from coc2mqtt.journal.codec import encode_record
 from coc2mqtt.journal.migrations import MIGRATIONS, migrate
-from tests.journal.damaging import change
+from tests.support.damage import change
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

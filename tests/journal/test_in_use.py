@@ -15,8 +15,8 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import InUseError, SqliteJournal, file
-from coc2mqtt.journal.damage import may_have_been_ours
-from tests.journal.holder import Holder, holding
+from coc2mqtt.journal.quarantine import may_have_been_ours
+from tests.support.journal_holder import Holder, holding
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import DamagedError, JournalError, SqliteJournal
-from coc2mqtt.journal.recent import RecentSnapshots
+from coc2mqtt.journal.pending_cache import Tail
 from coc2mqtt.journal.rows import EventRow, stored_snapshot
-from coc2mqtt.journal.tail import Tail
+from coc2mqtt.journal.snapshot_cache import RecentSnapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -11,7 +11,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import SqliteJournal
-from tests.journal.damaging import beside
+from tests.support.damage import beside
 
 if TYPE_CHECKING:
     from pathlib import Path

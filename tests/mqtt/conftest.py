@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.journal.sqlite import SqliteJournal
-from coc2mqtt.mqtt.broker import EmbeddedBroker
-from tests.brokers import find_program
-from tests.mqtt.house import House
+from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker
+from tests.support.broker import find_program
+from tests.support.retained import House
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping

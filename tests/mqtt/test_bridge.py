@@ -8,13 +8,13 @@ from pydantic import SecretStr
 
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.mqtt.connection import ConnectionOptions
-from coc2mqtt.mqtt.errors import MessageTooLargeError, PublishDeniedError, SubscribeDeniedError
-from coc2mqtt.mqtt.session import Message
-from tests.mqtt.parts import DEVICE, EVENT, STATUS, Moments, Parts
-from tests.mqtt.recording import RecordingSession, running
-from tests.mqtt.sessions import connected
-from tests.service.observer import observing
+from coc2mqtt.mqtt.client.connection import ConnectionOptions
+from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError, SubscribeDeniedError
+from coc2mqtt.mqtt.client.session import Message
+from tests.support.bridge_parts import DEVICE, EVENT, STATUS, Moments, Parts
+from tests.support.observer import observing
+from tests.support.recording_session import RecordingSession, running
+from tests.support.sessions import connected
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -9,12 +9,12 @@ import pytest
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.mqtt.payloads import WatchesPayload
-from coc2mqtt.mqtt.watch_report import watches_payload
-from tests.events.builders import clan
-from tests.mqtt.parts import EVENT, Moments, Parts
-from tests.mqtt.recording import running
-from tests.mqtt.watched import WatchedInMemory
+from coc2mqtt.mqtt.control.watch_report import watches_payload
+from coc2mqtt.mqtt.payloads.models import WatchesPayload
+from tests.support.bodies import clan
+from tests.support.bridge_parts import EVENT, Moments, Parts
+from tests.support.control import WatchedInMemory
+from tests.support.recording_session import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from coc2mqtt.mqtt.inbox import Message
-from tests.mqtt.parts import DEVICE, STATUS, Moments, Parts
-from tests.mqtt.recording import running
+from coc2mqtt.mqtt.client.inbox import Message
+from tests.support.bridge_parts import DEVICE, STATUS, Moments, Parts
+from tests.support.recording_session import running
 
 pytestmark = pytest.mark.looptime
 

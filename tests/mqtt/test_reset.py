@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.mqtt.errors import ConnectionLostError, SessionTakenOverError
-from coc2mqtt.mqtt.options import ConnectionOptions
-from tests.mqtt.sessions import connected
-from tests.timeouts import LONG_ENOUGH
+from coc2mqtt.mqtt.client.errors import ConnectionLostError, SessionTakenOverError
+from coc2mqtt.mqtt.client.options import ConnectionOptions
+from tests.support.sessions import connected
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from coc2mqtt.mqtt.session import Session
+    from coc2mqtt.mqtt.client.session import Session
 
     Run = Callable[[Coroutine[Any, Any, None]], None]
 

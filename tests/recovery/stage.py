@@ -12,26 +12,26 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt import service
+from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.mqtt import dialer
 from coc2mqtt.mqtt.bridge import OFFLINE
-from coc2mqtt.mqtt.errors import ConnectionLostError
-from coc2mqtt.mqtt.session import Message
+from coc2mqtt.mqtt.client import negotiation
+from coc2mqtt.mqtt.client.errors import ConnectionLostError
+from coc2mqtt.mqtt.client.session import Message
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.settings import FixedSettings
 from tests.crash.outside import Line, Published, ScriptedApi, events, retained
 from tests.crash.stories import STORIES, timeless
 from tests.crash.verdict import faults_of
 from tests.recovery.injection import Injection
-from tests.simulated import Loop
+from tests.support.simulated_loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from coc2mqtt.events.watch import Watch
-    from coc2mqtt.mqtt.options import RetainedMessage
+    from coc2mqtt.mqtt.client.options import RetainedMessage
     from tests.crash.outside import Bodies, Broker
     from tests.crash.stories import Story
 
@@ -328,7 +328,7 @@ def run(
         stage = Stage(STORIES[name](), folder, injected(), breaking=name == "breaking")
         stage.injection.walk(monkeypatch)
         monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(stage.api.client))
-        monkeypatch.setattr(dialer, "open_session", stage.open_session)
+        monkeypatch.setattr(negotiation, "open_session", stage.open_session)
         monkeypatch.setattr(service, "port_is_open", nobody_knocks)
         stage.lines = lines
         await play(stage)

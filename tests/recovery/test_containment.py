@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coc2mqtt import service
-from coc2mqtt.events import pollers
-from coc2mqtt.events.engine import Engine
-from coc2mqtt.events.scheduler import Scheduler
+from coc2mqtt.events.polling import pollers
+from coc2mqtt.events.polling.engine import Engine
+from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.health import Health
-from coc2mqtt.mqtt import delivery, retained
-from coc2mqtt.mqtt.delivery import Delivery
-from coc2mqtt.mqtt.discovery import Discovery
-from coc2mqtt.mqtt.events import encode_event
-from coc2mqtt.mqtt.rivals import Rivals
-from coc2mqtt.mqtt.states import facets
-from coc2mqtt.mqtt.sweep import Sweep
+from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.payloads.state import facets
+from coc2mqtt.mqtt.publish import event_delivery, retained_state
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.publish.event_delivery import Delivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Sweep
 from coc2mqtt.supervisor import TooManyFailuresError
 from coc2mqtt.watch_list import WatchList
 from tests.crash.outside import events
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from coc2mqtt.mqtt.quarantine import Quarantine
+    from coc2mqtt.mqtt.client.poison_messages import Quarantine
 
 MINUTES = 300.0
 
@@ -102,13 +102,13 @@ def test_response_that_hits_a_bug_in_comparing_is_ignored_and_reported(
     check_the_rest(stage, part="comparing")
     assert "clan" in told(stage)
     (line,) = (line for line in stage.lines if line["event"] == "internal error")
-    assert line["place"].startswith("events/pollers.py:")
+    assert line["place"].startswith("events/polling/pollers.py:")
     assert line["tag"] == stage.story.watched[0].tag
 
 
 def test_event_that_cannot_be_encoded_is_skipped_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unlucky = buggy_for(encode_event, lambda entry: entry.record.event_type == "member_left")
-    monkeypatch.setattr(delivery, "encode_event", unlucky)
+    monkeypatch.setattr(event_delivery, "encode_event", unlucky)
     stage = live(tmp_path)
     check_the_rest(stage, part="event")
     assert len(told(stage)) == len(stage.story.changes) - 1
@@ -121,7 +121,7 @@ def test_event_that_cannot_be_encoded_is_skipped_and_named(tmp_path: Path, monke
 def test_state_that_cannot_be_built_is_left_out_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retained, "facets", buggy_for(facets, lambda resource, *_: resource.kind == "war"))
+    monkeypatch.setattr(retained_state, "facets", buggy_for(facets, lambda resource, *_: resource.kind == "war"))
     stage = live(tmp_path)
     check_the_rest(stage, part="retained state")
     assert len(told(stage)) == len(stage.story.changes)

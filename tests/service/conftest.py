@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
-from tests.service.bridges import TOKEN, BridgeProcess
+from tests.support.bridge_process import TOKEN, BridgeProcess
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

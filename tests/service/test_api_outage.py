@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coc2mqtt.demo import faults
-from tests.service.bridges import TOKEN
-from tests.service.observer import observing
 from tests.service.test_secrets import refuse_loudly
+from tests.support.bridge_process import TOKEN
+from tests.support.observer import observing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.demo import DemoServer, World
     from tests.conftest import StartMosquitto
-    from tests.service.bridges import BridgeProcess
+    from tests.support.bridge_process import BridgeProcess
 
 pytestmark = pytest.mark.process
 

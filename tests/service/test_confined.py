@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.service.bridges import BridgeProcess
-from tests.service.observer import observing
+from tests.support.bridge_process import BridgeProcess
+from tests.support.observer import observing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def data() -> Iterator[Path]:
         folder = Path(name)
         if os.geteuid() == 0:
             os.chown(folder, USER, USER)
-        tried = run_confined(folder, sys.executable, "-c", "import coc2mqtt.cli")
+        tried = run_confined(folder, sys.executable, "-c", "import coc2mqtt.cli.app")
         if tried.returncode:
             pytest.skip(f"no such place can be made here: {tried.stderr.decode().strip()[-200:]}")
         assert run_confined(folder, "touch", str(folder / "within")).returncode == 0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import aiomqtt
 import pytest
 
-from tests.brokers import free_port
-from tests.service.observer import check_payload, observing
+from tests.support.broker import free_port
+from tests.support.observer import check_payload, observing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.service.bridges import BridgeProcess
-from tests.service.observer import observing
-from tests.timeouts import LONG_ENOUGH
+from tests.support.bridge_process import BridgeProcess
+from tests.support.observer import observing
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.service.bridges import PASSWORD, TOKEN
-from tests.service.observer import Observer, Seen, check_payload, observing
+from tests.support.bridge_process import PASSWORD, TOKEN
+from tests.support.observer import Observer, Seen, check_payload, observing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.demo import DemoServer, ScriptedChange, World
     from tests.conftest import StartMosquitto
-    from tests.service.bridges import BridgeProcess
+    from tests.support.bridge_process import BridgeProcess
 
     MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]

@@ -8,16 +8,16 @@ import pytest
 
 from coc2mqtt.journal import DamagedError, JournalError, WriteFailedError
 from coc2mqtt.supervisor import cause_of
-from tests.journal.damaging import change, names, overwrite
-from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
-from tests.service.observer import observing
+from tests.support.damage import change, names, overwrite
+from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
+from tests.support.observer import observing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from coc2mqtt.demo import World
     from tests.conftest import StartMosquitto
-    from tests.service.journals import MakeBridge, MakeSettings
+    from tests.support.journals import MakeBridge, MakeSettings
 
 pytestmark = pytest.mark.slow
 

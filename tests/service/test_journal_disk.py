@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.journal.damaging import ask
-from tests.journal.disks import ext4, tmpfs
-from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
-from tests.service.observer import observing
+from tests.support.damage import ask
+from tests.support.disks import ext4, tmpfs
+from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
+from tests.support.observer import observing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from coc2mqtt.demo import DemoServer, World
-    from tests.brokers import Mosquitto
     from tests.conftest import StartMosquitto
-    from tests.service.bridges import BridgeProcess
-    from tests.service.journals import MakeBridge, MakeSettings
+    from tests.support.bridge_process import BridgeProcess
+    from tests.support.broker import Mosquitto
+    from tests.support.journals import MakeBridge, MakeSettings
 
     Begin = Callable[[Mosquitto], BridgeProcess]
 

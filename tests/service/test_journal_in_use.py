@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.service.bridges import BridgeProcess
-from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
-from tests.service.observer import observing
+from tests.support.bridge_process import BridgeProcess
+from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
+from tests.support.observer import observing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from coc2mqtt.demo import World
     from tests.conftest import StartMosquitto
-    from tests.service.journals import MakeBridge, MakeSettings
+    from tests.support.journals import MakeBridge, MakeSettings
 
 pytestmark = pytest.mark.process
 

@@ -13,15 +13,15 @@ import pytest
 
 from coc2mqtt import service
 from coc2mqtt.clash import Answer, ClashClient
+from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.health import Totals
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.sqlite import SqliteJournal
-from coc2mqtt.mqtt import dialer
-from coc2mqtt.mqtt.errors import ConnectionLostError, UnreachableBrokerError
-from coc2mqtt.settings import FixedSettings
-from tests.events.builders import clan, member
-from tests.mqtt.recording import RecordingSession
-from tests.simulated import Loop
+from coc2mqtt.mqtt.client import negotiation
+from coc2mqtt.mqtt.client.errors import ConnectionLostError, UnreachableBrokerError
+from tests.support.bodies import clan, member
+from tests.support.recording_session import RecordingSession
+from tests.support.simulated_loop import Loop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,7 +188,7 @@ def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up
 
 async def _observe(loop: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outage:
     network = Network(loop)
-    monkeypatch.setattr(dialer, "open_session", network.open_session)
+    monkeypatch.setattr(negotiation, "open_session", network.open_session)
     monkeypatch.setattr(service, "port_is_open", partial(network.port_is_open))
     outage = Outage(loop, folder / "coc2mqtt.db", network)
     await outage.run()

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.brokers import free_port
-from tests.service.journals import kinds, states, status_of, until_seen, watching_one_clan
-from tests.service.observer import observing
-from tests.timeouts import LONG_ENOUGH
+from tests.support.broker import free_port
+from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
+from tests.support.observer import observing
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from coc2mqtt.demo import World
     from tests.conftest import StartMosquitto
-    from tests.service.journals import MakeBridge, MakeSettings
+    from tests.support.journals import MakeBridge, MakeSettings
 
 pytestmark = pytest.mark.slow
 
 # The third time that the scheduler looks for what is due, it fails; or always.
 ONCE = """
-from coc2mqtt.events.scheduler import Scheduler
+from coc2mqtt.events.polling.scheduler import Scheduler
 start_due, looks = Scheduler._start_due, iter(range(1_000_000))
 def buggy(self, group):
     if next(looks) == 3:
@@ -31,7 +31,7 @@ Scheduler._start_due = buggy
 """
 ALWAYS = """
 from coc2mqtt import supervisor
-from coc2mqtt.events.engine import Engine
+from coc2mqtt.events.polling.engine import Engine
 async def buggy(self):
     raise KeyError("a bug")
 Engine.run = buggy

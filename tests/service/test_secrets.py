@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from coc2mqtt.demo import faults
-from tests.brokers import free_port
-from tests.service.bridges import PASSWORD, TOKEN
-from tests.service.observer import observing
-from tests.timeouts import LONG_ENOUGH
+from tests.support.bridge_process import PASSWORD, TOKEN
+from tests.support.broker import free_port
+from tests.support.observer import observing
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import DemoServer
     from coc2mqtt.demo.faults import Fault, Handler
     from tests.conftest import StartMosquitto
-    from tests.service.bridges import BridgeProcess
-    from tests.service.observer import Observer
+    from tests.support.bridge_process import BridgeProcess
+    from tests.support.observer import Observer
 
     MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]
@@ -156,7 +156,7 @@ async def test_a_crash_report_tells_no_secret(
     config = written(tmp_path, settings(broker.port, mqtt=mqtt, log={"level": "debug", "format": log_format}))
     program = (
         "import asyncio, os, signal, sys\n"
-        "from coc2mqtt import cli\n"
+        "from coc2mqtt.cli import app\n"
         "from coc2mqtt.clash.client import ClashClient\n"
         "async def broken(self, tag):\n"
         "    asyncio.get_running_loop().call_later(1, os.kill, os.getpid(), signal.SIGTERM)\n"
@@ -164,7 +164,7 @@ async def test_a_crash_report_tells_no_secret(
         "    raise KeyError(tag)\n"
         "ClashClient.player = broken\n"
         f"sys.argv = ['coc2mqtt', 'run', '--config', {config!r}]\n"
-        "cli.main()\n"
+        "app.main()\n"
     )
     said = await output_of("-c", program, status=0)
     assert "KeyError" in said

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.service.observer import observing
-from tests.timeouts import LONG_ENOUGH
+from tests.support.observer import observing
+from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
     from coc2mqtt.demo import DemoServer, World
-    from tests.brokers import Mosquitto
     from tests.conftest import StartMosquitto
-    from tests.service.bridges import BridgeProcess
-    from tests.service.observer import Observer
+    from tests.support.bridge_process import BridgeProcess
+    from tests.support.broker import Mosquitto
+    from tests.support.observer import Observer
 
     MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
     MakeSettings = Callable[..., dict[str, Any]]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from coc2mqtt.event_loop import LOOP_VARIABLE
-from tests.brokers import find_program
-
-ROOT = Path(__file__).parents[2]
+from coc2mqtt.util.event_loop import LOOP_VARIABLE
+from tests.support.broker import find_program
+from tests.support.paths import ROOT
 
 
 @pytest.mark.process

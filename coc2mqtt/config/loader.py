@@ -1,0 +1,181 @@
+"""Reading the configuration: one YAML file, the environment, and files for secrets."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from coc2mqtt.config.environment import CONFIG_VARIABLE, find_mistake
+from coc2mqtt.config.errors import sentence, unknown_setting
+from coc2mqtt.config.settings import PREFIX, SECRETS, Settings
+from coc2mqtt.config.yaml_parser import TwiceError, parse_yaml
+from coc2mqtt.util.redaction import TOKEN_PLACEHOLDER
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_HOST_VARIABLE = f"{PREFIX}MQTT__HOST"
+_NOT_UTF_8 = "is not UTF-8 text: save it as UTF-8"
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the text says which key is wrong and what to do."""
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read the configuration from a file (else the one that COC2MQTT_CONFIG names, else none) and the environment.
+
+    Raises ConfigurationError, whose text has one line for each key that is wrong.
+    """
+    if path is None and os.environ.get(CONFIG_VARIABLE):
+        path = Path(os.environ[CONFIG_VARIABLE])
+    if path is not None:
+        path = _expanded(path)
+    where = "the environment" if path is None else str(path)
+    data = {} if path is None else _read_file(path)
+    mistake = find_mistake(os.environ)
+    if mistake is not None:
+        raise ConfigurationError(mistake)
+    _read_secret_files(data)
+    _keep_empty_host(data)
+    try:
+        return Settings(**data)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_sentence(where, item) for item in error.errors())) from None
+
+
+def require_token(settings: Settings) -> None:
+    """Raise ConfigurationError unless there is a token for the Clash of Clans API."""
+    if any(token.get_secret_value() == TOKEN_PLACEHOLDER for token in settings.api.tokens):
+        raise ConfigurationError(
+            f"api.tokens: still has the example's {TOKEN_PLACEHOLDER!r}: replace it with a token from"
+            " https://developer.clashofclans.com"
+        )
+    if not settings.api.tokens:
+        raise ConfigurationError(
+            "api.tokens: is empty: create a token at https://developer.clashofclans.com for your address, and set it"
+            " in the file that --config names, in COC2MQTT_API__TOKENS, or in a file that COC2MQTT_API__TOKENS_FILE"
+            " names"
+        )
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    data = _parse(path, _read_text(path))
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ConfigurationError(f"{path} has no settings: write keys such as 'mqtt:', each followed by its values")
+    for key in data:
+        # The constructor of pydantic's settings has options that begin so, and ignores the case of sections, of which
+        # one would then silently win over another.
+        if key.startswith("_") or (key not in Settings.model_fields and key.lower() in Settings.model_fields):
+            raise ConfigurationError(f"{path}: {unknown_setting([key])}")
+    return data
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} does not exist: name the file with --config or {CONFIG_VARIABLE}") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({_said(error)}): name a file that this user may read"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} {_NOT_UTF_8}") from None
+
+
+def _parse(path: Path, text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = "" if mark is None else f" line {mark.line + 1}"
+        raise ConfigurationError(f"{path}{line} {_yaml_sentence(error)}") from None
+    except yaml.YAMLError:
+        raise ConfigurationError(
+            f"{path} is not valid YAML: remove control characters and other characters that YAML does not allow"
+        ) from None
+    except (ValueError, LookupError, AttributeError):  # PyYAML's own, of a value that does not fit its '!!bool'
+        raise ConfigurationError(
+            f"{path} has a value that looks like a date or a number and is not one: put it in quotes"
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(f"{path} is not a configuration: its brackets are nested too deep") from None
+
+
+def _yaml_sentence(error: yaml.MarkedYAMLError) -> str:
+    match error:
+        case TwiceError():
+            return f"{error.problem}: keep only one of them"
+        case yaml.composer.ComposerError(problem="but found another document"):
+            return "starts a second document: remove the line '---'"
+        case yaml.composer.ComposerError() | yaml.constructor.ConstructorError():
+            # Their own words show the value, which may be a password.
+            return "is not valid YAML: put a value that starts with '!', '*' or '&' in quotes"
+    problem = str(error.problem)
+    if "'\\t'" in problem:
+        return "is not valid YAML (a tab): indent with spaces"
+    if "'@'" in problem or "'`'" in problem or "'%'" in problem:
+        return f"is not valid YAML ({problem}): put the value in quotes"
+    return f"is not valid YAML ({problem}): check indentation, colons, brackets and quotes around this line"
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path  # there is no such user: then there is no such file either
+
+
+def _keep_empty_host(data: dict[str, Any]) -> None:
+    """Let an empty COC2MQTT_MQTT__HOST be an empty host rather than none: its user meant to name a broker."""
+    if os.environ.get(_HOST_VARIABLE) == "":
+        section = data.setdefault("mqtt", {})
+        if isinstance(section, dict):
+            section.setdefault("host", None)
+
+
+def _read_secret_files(data: dict[str, Any]) -> None:
+    """Put the secrets that variables with ``_FILE`` name where the configuration file would have them."""
+    for variable, (section, key) in SECRETS.items():
+        path = os.environ.get(f"{variable}_FILE")
+        if not path:
+            continue
+        if os.environ.get(variable):
+            raise ConfigurationError(f"{variable} and {variable}_FILE are both set: remove one of them")
+        # The path is not repeated below: some put the secret itself there.
+        named = f"{variable}_FILE names a file"
+        try:
+            # Editors end a file with a line break; Windows' begin it with a mark.
+            text = _expanded(Path(path)).read_text(encoding="utf-8-sig").rstrip("\r\n")
+        except OSError as error:
+            raise ConfigurationError(
+                f"{named} that cannot be read ({_said(error)}): check the path and its permissions"
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{named} that {_NOT_UTF_8}") from None
+        if not text.strip():
+            raise ConfigurationError(f"{named} that is empty: write the secret into it")
+        inner = data.setdefault(section, {})
+        if isinstance(inner, dict):
+            inner[key] = text
+
+
+def _sentence(where: str, item: ErrorDetails) -> str:
+    names = itertools.takewhile(lambda part: isinstance(part, str), item["loc"])
+    variable = PREFIX + "__".join(map(str, names)).upper()
+    for name in (variable, f"{variable}_FILE"):
+        if os.environ.get(name):
+            where = name
+    return f"{where}: {sentence(item)}"
+
+
+def _said(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

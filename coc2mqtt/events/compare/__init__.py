@@ -1,0 +1,1 @@
+"""Comparing snapshots: pure functions without a clock or I/O."""

@@ -1,0 +1,1 @@
+"""Polling resources on time and committing their changes."""

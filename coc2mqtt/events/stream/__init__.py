@@ -1,0 +1,1 @@
+"""The library surface: ``EventStream``, watchers and ``PollingState``."""

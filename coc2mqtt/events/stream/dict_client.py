@@ -1,0 +1,121 @@
+"""Lets the engine use a client that returns decoded JSON, such as cocapi's ``CocApi``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import orjson
+
+from coc2mqtt.clash.errors import BadAnswerError, ClashError, DeniedError, NotFoundError, UnreachableError
+from coc2mqtt.clash.response import Answer
+from coc2mqtt.events.stream.dict_errors import error_from_dict, is_error
+
+Json = dict[str, Any]
+
+
+class DictClient(Protocol):
+    """A client whose methods return awaitables of decoded JSON objects; ``{"result": "error", …}`` reports a failure.
+
+    Optional attributes are those of cocapi: ``clan_war_log(tag)``, ``async_mode`` (false: the client is not open)
+    and ``config`` with its rate limit.
+    """
+
+    def clan_tag(self, tag: str, /) -> Any:
+        """Return a clan."""
+
+    def clan_current_war(self, tag: str, /) -> Any:
+        """Return a clan's current war."""
+
+    def players(self, tag: str, /) -> Any:
+        """Return a player."""
+
+
+class DictClientAdapter:
+    """A ClashApi on top of a DictClient.
+
+    Errors that the client reports or raises become a ClashError. cocapi reports a private war log and a refused token
+    the same way (403 without a reason), so the clan itself is then fetched to tell them apart.
+    """
+
+    def __init__(self, client: DictClient) -> None:
+        self._client = client
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client is in async mode; a client that does not tell counts as open."""
+        return bool(getattr(self._client, "async_mode", True))
+
+    @property
+    def requests_per_second(self) -> float:
+        """The client's own rate limit; infinity if it has none."""
+        config = getattr(self._client, "config", None)
+        rate = getattr(config, "requests_per_second", None)
+        limited = getattr(config, "enable_rate_limiting", True) and isinstance(rate, int | float) and rate > 0
+        return float(rate) if limited and rate is not None else math.inf
+
+    async def clan(self, tag: str) -> Answer:
+        """Fetch a clan."""
+        return await self._ask("clan_tag", tag, f"clan {tag}")
+
+    async def current_war(self, tag: str) -> Answer:
+        """Fetch a clan's current war."""
+        return await self._ask_war("clan_current_war", tag)
+
+    async def war_log(self, tag: str) -> Answer:
+        """Fetch a clan's past wars; NotFoundError if the client has no method for them."""
+        if not hasattr(self._client, "clan_war_log"):
+            raise NotFoundError(f"the client cannot fetch the war log of clan {tag}: it has no method clan_war_log")
+        return await self._ask_war("clan_war_log", tag)
+
+    async def player(self, tag: str) -> Answer:
+        """Fetch a player."""
+        return await self._ask("players", tag, f"player {tag}")
+
+    async def _ask_war(self, method: str, tag: str) -> Answer:
+        try:
+            return await self._ask(method, tag, f"clan {tag}", war_log=True)
+        except DeniedError as error:
+            if type(error) is not DeniedError or error.status != HTTPStatus.FORBIDDEN:
+                raise
+        await self.clan(tag)  # raises the same error if the token is refused for everything
+        raise error_from_dict(
+            {"reason": "accessDenied"}, status=HTTPStatus.FORBIDDEN, subject=f"clan {tag}", war_log=True
+        )
+
+    async def _ask(self, method: str, tag: str, subject: str, *, war_log: bool = False) -> Answer:
+        # Looked up for each request: clients are wrapped and patched after the stream was made.
+        result = await self._call(method, tag)
+        if not isinstance(result, dict):
+            raise BadAnswerError(
+                f"{method} returned {type(result).__name__} where a dict was expected: configure the client to return "
+                "decoded JSON (cocapi: use_pydantic_models=False)"
+            )
+        if is_error(result):
+            raise error_from_dict(result, subject=subject, war_log=war_log)
+        return Answer(status=HTTPStatus.OK, body=_encoded(result), max_age=0.0)
+
+    async def _call(self, method: str, tag: str) -> Any:
+        try:
+            result = getattr(self._client, method)(tag)
+            return await result if inspect.isawaitable(result) else result
+        except ClashError:
+            raise
+        except Exception as error:  # the client is the user's and may raise anything; the watch goes on
+            raise UnreachableError(f"{method} of the client raised {type(error).__name__}: {error}") from error
+
+
+def _encoded(data: Json) -> bytes:
+    """Return the JSON of a response: the engine compares digests and must not share the client's own objects."""
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        # For example half of a surrogate pair or a number above 64 bits: the standard library writes them.
+        pass
+    try:
+        return json.dumps(data).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadAnswerError(f"the client returned what is not JSON: {error}") from error

@@ -1,0 +1,282 @@
+"""Watchers: many tags of one kind, polled on one interval, for programs that bring their own queue."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.api_poller import ApiPoller
+from coc2mqtt.events.polling.clocks import uptime
+from coc2mqtt.events.polling.poll_context import PollContext
+from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
+from coc2mqtt.events.polling.scheduler import Again, Scheduler
+from coc2mqtt.events.polling.war_poller import WarPoller
+from coc2mqtt.events.resource import API
+from coc2mqtt.events.stream.library_client import LibraryClient, library_tags
+from coc2mqtt.events.stream.queue_store import QueueStore
+from coc2mqtt.events.watch import MINIMUM_INTERVAL, check_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
+
+    from coc2mqtt.clash.client import ClashClient
+    from coc2mqtt.clash.errors import ClashError
+    from coc2mqtt.events.polling.poll_context import Polled
+    from coc2mqtt.events.polling.poller import Poller
+    from coc2mqtt.events.resource import Resource
+    from coc2mqtt.events.stream.dict_client import DictClient
+    from coc2mqtt.events.stream.polling_state import PollingState
+
+    Poll = Callable[[], Coroutine[Any, Any, Polled]]
+
+_log = structlog.get_logger()
+
+
+class BaseWatcher(ABC):
+    """Calls ``_poll_once`` every ``interval`` seconds and puts the events that it returns on the queue.
+
+    ``api`` is a ClashClient, or a client with the methods of cocapi's ``CocApi``. An error that ``_poll_once`` raises
+    is logged and reported as a ``poll_error`` event; polling goes on.
+    """
+
+    def __init__(
+        self, api: ClashClient | DictClient, state: PollingState, queue: asyncio.Queue[Event], interval: float
+    ) -> None:
+        self._api = api
+        self._state = state
+        self._queue = queue
+        self._interval = interval
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def interval(self) -> float:
+        """The seconds between polls; ValueError if it is set to less than one."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, value: float) -> None:
+        check_interval(value)
+        self._interval = value
+
+    @abstractmethod
+    async def _poll_once(self) -> list[Event]:
+        """Poll everything once and return what changed."""
+
+    def start(self) -> None:
+        """Start polling in the background; a watcher that runs goes on as it is."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run(), name=type(self).__name__)
+
+    async def stop(self) -> None:
+        """Stop polling; returns when nothing is under way any more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        while True:
+            pause = self._interval
+            try:
+                await self._poll()
+            except Exception as error:  # noqa: BLE001 - a user's own watcher or client may raise anything
+                await self._report(error)
+                pause = max(pause, MINIMUM_INTERVAL)
+            await asyncio.sleep(pause)
+
+    async def _poll(self) -> None:
+        for event in await self._poll_once():
+            await self._queue.put(event)
+
+    async def _report(self, error: Exception) -> None:
+        watcher = type(self).__name__
+        _log.error("watcher failed", watcher=watcher, exc_info=error)
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        message = f"{type(error).__name__}: {error}"
+        metadata = {"error": "watcher_failed", "message": message, "watcher": watcher}
+        await self._queue.put(Event(EventType.POLL_ERROR, "", metadata=metadata))
+
+
+class _Watcher(BaseWatcher):
+    """Polls each of its resources on its own time: one that is slow or fails holds up no other.
+
+    Here a poll itself puts its events on the queue, in one step with the snapshot.
+    """
+
+    def __init__(
+        self,
+        api: ClashClient | DictClient,
+        state: PollingState,
+        queue: asyncio.Queue[Event],
+        interval: float,
+        *,
+        members: bool = True,
+    ) -> None:
+        super().__init__(api, state, queue, interval)
+        self._client = LibraryClient(api)
+        # What concerns the API as a whole is the MaintenanceWatcher's to say, once.
+        self._context = PollContext(self._client, QueueStore(state, queue, members=members), _Unmonitored(), time.time)
+        self._polls: dict[Resource, Poll] = {}
+        self._pollers: list[Poller] = []
+        self._scheduler: Scheduler | None = None
+
+    @property
+    def interval(self) -> float:
+        """The seconds between polls; a new interval is used from the next poll on."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, value: float) -> None:
+        check_interval(value)
+        self._interval = value
+        for poller in self._pollers:
+            poller.set_interval(value)
+        if self._scheduler is not None:
+            self._schedule(self._scheduler)
+
+    def _add(self, poller: Poller) -> None:
+        self._pollers.append(poller)
+        self._polls[poller.resource] = poller.poll
+
+    async def _poll_once(self) -> list[Event]:
+        """Poll everything once, all at a time; returns the events, which are on the queue then."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._marked(resource)) for resource in self._polls]
+        return [event for task in tasks for event in task.result().events]
+
+    async def _poll(self) -> None:
+        """Poll until cancelled."""
+        rng = random.Random()  # noqa: S311 - jitter is no secret
+        self._scheduler = Scheduler(rng=rng, rate=self._client.requests_per_second)
+        try:
+            self._schedule(self._scheduler)
+            await self._scheduler.run()
+        finally:
+            self._scheduler = None
+
+    def _schedule(self, scheduler: Scheduler) -> None:
+        # cocapi accepts an interval of 0.
+        interval = self._interval if self._interval > 0 else MINIMUM_INTERVAL
+        for resource in self._polls:
+            scheduler.add(resource, interval, _when_again(partial(self._marked, resource)))
+
+    async def _marked(self, resource: Resource) -> Polled:
+        polled = await self._polls[resource]()
+        self._state.mark_polled(f"{resource.kind}:{resource.tag}")
+        return polled
+
+
+class ClanWatcher(_Watcher):
+    """Polls clans and, with ``track_members``, who is in them."""
+
+    def __init__(
+        self,
+        api: ClashClient | DictClient,
+        state: PollingState,
+        queue: asyncio.Queue[Event],
+        clan_tags: list[str],
+        interval: float = 60.0,
+        track_members: bool = True,
+    ) -> None:
+        super().__init__(api, state, queue, interval, members=track_members)
+        for tag in library_tags(clan_tags):
+            self._add(ClanPoller(self._context, tag, interval=interval, members=track_members))
+
+
+class WarWatcher(_Watcher):
+    """Polls the current wars of clans: their states and attacks."""
+
+    def __init__(
+        self,
+        api: ClashClient | DictClient,
+        state: PollingState,
+        queue: asyncio.Queue[Event],
+        clan_tags: list[str],
+        interval: float = 30.0,
+    ) -> None:
+        super().__init__(api, state, queue, interval)
+        for tag in library_tags(clan_tags):
+            self._add(WarPoller(self._context, tag, interval=interval, alone=True))
+
+
+class PlayerWatcher(_Watcher):
+    """Polls players: upgrades, and any other field that ``include_fields`` and ``exclude_fields`` let through."""
+
+    def __init__(
+        self,
+        api: ClashClient | DictClient,
+        state: PollingState,
+        queue: asyncio.Queue[Event],
+        player_tags: list[str],
+        interval: float = 120.0,
+        include_fields: frozenset[str] | None = None,
+        exclude_fields: frozenset[str] | None = None,
+    ) -> None:
+        super().__init__(api, state, queue, interval)
+        for tag in library_tags(player_tags):
+            self._add(
+                PlayerPoller(
+                    self._context,
+                    tag,
+                    interval=interval,
+                    include_fields=include_fields,
+                    exclude_fields=exclude_fields,
+                )
+            )
+
+
+class MaintenanceWatcher(_Watcher):
+    """Probes the API by a player that is known to exist, and tells when a maintenance starts and ends."""
+
+    def __init__(
+        self,
+        api: ClashClient | DictClient,
+        state: PollingState,
+        queue: asyncio.Queue[Event],
+        interval: float = 30.0,
+        probe_tag: str = "#JY9J2Y99",
+    ) -> None:
+        super().__init__(api, state, queue, interval)
+        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, uptime=uptime, changed=lambda _: None)
+        (tag,) = library_tags([probe_tag])
+        self._probe = ApiPoller(self._client, self._monitor, probe_tag=tag)
+        self._polls[API] = self._poll_api
+
+    async def _poll_api(self) -> Polled:
+        if self._monitor.status is None:
+            await self._monitor.load()
+        return await self._probe.poll()
+
+
+class _Unmonitored:
+    """Stands where an ApiMonitor would, and takes up nothing."""
+
+    status = None
+    in_doubt = False
+
+    async def observe(
+        self,
+        error: ClashError | None,  # noqa: ARG002
+        *,
+        from_probe: bool = False,  # noqa: ARG002
+        source: object = None,  # noqa: ARG002
+    ) -> list[Event]:
+        return []
+
+
+def _when_again(poll: Poll) -> Callable[[], Awaitable[Again]]:
+    async def polled() -> Again:
+        outcome = await poll()
+        return Again(outcome.not_before, outcome.wanted, outcome.backoff)
+
+    return polled

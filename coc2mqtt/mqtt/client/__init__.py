@@ -1,0 +1,1 @@
+"""The MQTT client: connection, session and errors; knows nothing of the bridge."""

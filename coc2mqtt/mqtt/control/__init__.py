@@ -1,0 +1,1 @@
+"""The control topic: commands and their responses."""

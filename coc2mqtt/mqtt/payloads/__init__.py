@@ -1,0 +1,1 @@
+"""The published contract: payload models, metadata and JSON schemas."""

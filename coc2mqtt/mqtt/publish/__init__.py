@@ -1,0 +1,1 @@
+"""Publishing: events, retained state and discovery."""

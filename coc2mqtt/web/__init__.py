@@ -1,1 +1,0 @@
-"""Status page, health and metrics over HTTP."""

@@ -1,0 +1,280 @@
+"""The configuration as its user writes it: a file, the environment, files for secrets, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
+from coc2mqtt.config.settings import FixedSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SOME_FILE = Path(__file__)
+SECRET = "secret-that-nobody-may-see"
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("COC2MQTT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """Load a file with this text and these variables."""
+
+    def do(text: str = "", **variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        path = tmp_path / "coc2mqtt.yaml"
+        path.write_text(text)
+        return load_settings(path)
+
+    return do
+
+
+@pytest.fixture
+def complaint(load: Callable[..., Settings], tmp_path: Path) -> Callable[..., str]:
+    """Return what is said of a file and variables that cannot be used, ``FILE`` standing for the file's path."""
+
+    def do(text: str = "", **variables: str) -> str:
+        with pytest.raises(ConfigurationError) as raised:
+            load(text, **variables)
+        assert SECRET not in str(raised.value)
+        return str(raised.value).replace(str(tmp_path / "coc2mqtt.yaml"), "FILE")
+
+    return do
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"COC2MQTT_MQTT__PORT": "many"}, "COC2MQTT_MQTT__PORT: mqtt.port: must be a whole number, got 'many'"),
+        ({"COC2MQTT_MQTT__TLS__VERIFY": "maybe"}, "COC2MQTT_MQTT__TLS__VERIFY: mqtt.tls.verify: must be true or false"),
+        ({"COC2MQTT_WATCH__CLANS": "#2PP,#XYZ"}, "COC2MQTT_WATCH__CLANS: watch.clans[1].tag: '#XYZ' is not a tag"),
+        ({"COC2MQTT_WATCH__CLANS": "[#2PP]"}, "COC2MQTT_WATCH__CLANS: watch.clans: starts like JSON but is not"),
+        (
+            {"COC2MQTT_WATCH__CLANS": '{"tag":"#2PP","x":1}'},
+            "COC2MQTT_WATCH__CLANS: unknown setting watch.clans[0].x",
+        ),
+        ({"COC2MQTT_API__TOKENS": f'["{SECRET}"'}, "COC2MQTT_API__TOKENS: api.tokens: starts like JSON but is not"),
+        ({"COC2MQTT_API__TOKENS": f"{SECRET}ü"}, "COC2MQTT_API__TOKENS: token 1 of 1 in api.tokens is empty or holds"),
+        ({"COC2MQTT_MQTT__HOTS": "a"}, "unknown environment variable COC2MQTT_MQTT__HOTS: remove it or fix"),
+        ({"COC2MQTT_MQTT_HOST": "a"}, "unknown environment variable COC2MQTT_MQTT_HOST: remove it or fix"),
+        (
+            {"COC2MQTT_MQTT__HOST__NAME": "a"},
+            "unknown environment variable COC2MQTT_MQTT__HOST__NAME: remove",
+        ),
+        ({"COC2MQTT_MQTT__HOST_FILE": "a"}, "unknown environment variable COC2MQTT_MQTT__HOST_FILE: remove it or fix"),
+        ({"coc2mqtt_mqtt__host": "a"}, "unknown environment variable coc2mqtt_mqtt__host: remove it or fix"),
+        ({"COC2MQTT_MQTT": "{}"}, "the environment variable COC2MQTT_MQTT is a whole section: set its keys as"),
+        ({"COC2MQTT_MQTT__TLS": "{}"}, "the environment variable COC2MQTT_MQTT__TLS is a whole section: set its keys"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told_with_its_variable(
+    complaint: Callable[..., str], variables: dict[str, str], said: str
+) -> None:
+    sentence = complaint(**variables)
+    assert sentence.startswith(said)
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("missing", "does not exist: name the file with --config or COC2MQTT_CONFIG"),
+        ("folder", "cannot be read (is a directory): name a file that this user may read"),
+        ("binary", "is not UTF-8 text: save it as UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe" + SECRET.encode())
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(tmp_path / name)
+    assert str(raised.value) == f"{tmp_path / name} {said}"
+
+
+def test_without_a_file_and_variables_everything_has_its_default() -> None:
+    assert load_settings(None).model_dump() == FixedSettings().model_dump()
+
+
+def test_an_empty_file_is_one_without_wishes(load: Callable[..., Settings]) -> None:
+    assert load("# mqtt:\n").model_dump() == FixedSettings().model_dump()
+
+
+def test_the_variable_names_the_file_and_the_argument_wins_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("variable", "argument"):
+        (tmp_path / name).write_text(f"instance: {name}")
+    monkeypatch.setenv("COC2MQTT_CONFIG", str(tmp_path / "variable"))
+    assert load_settings(None).instance == "variable"
+    assert load_settings(tmp_path / "argument").instance == "argument"
+
+
+def test_the_environment_wins_over_the_file_key_by_key(load: Callable[..., Settings]) -> None:
+    settings = load("mqtt: {host: a, port: 1}", COC2MQTT_MQTT__HOST="b")
+    assert (settings.mqtt.host, settings.mqtt.port) == ("b", 1)
+
+
+def test_an_empty_variable_is_one_that_is_not_set(load: Callable[..., Settings]) -> None:
+    empty = dict.fromkeys(("COC2MQTT_MQTT__HOST", "COC2MQTT_MQTT__PORT", "COC2MQTT_API__TOKENS_FILE"), "")
+    settings = load("mqtt: {host: a, port: 1}", **empty)
+    assert (settings.mqtt.host, settings.mqtt.port) == ("a", 1)
+
+
+SAMPLES: dict[str, tuple[str, Any]] = {
+    "COC2MQTT_INSTANCE": ("cabin", "cabin"),
+    "COC2MQTT_API__BASE_URL": ("http://example.org/v1", "http://example.org/v1"),
+    "COC2MQTT_API__TOKENS": ("a, b", [SecretStr("a"), SecretStr("b")]),
+    "COC2MQTT_API__REQUESTS_PER_SECOND": ("2.5", 2.5),
+    "COC2MQTT_MQTT__HOST": (" broker ", "broker"),
+    "COC2MQTT_MQTT__PORT": ("8883", 8883),
+    "COC2MQTT_MQTT__USERNAME": ("007", "007"),
+    "COC2MQTT_MQTT__PASSWORD": ("123", SecretStr("123")),
+    "COC2MQTT_MQTT__BASE_TOPIC": ("games/coc", "games/coc"),
+    "COC2MQTT_MQTT__PROTOCOL": ("5", "5"),
+    "COC2MQTT_MQTT__TRANSPORT": ("websockets", "websockets"),
+    "COC2MQTT_MQTT__PATH": ("/ws?a=b", "/ws?a=b"),
+    "COC2MQTT_MQTT__KEEPALIVE": ("60", 60),
+    "COC2MQTT_MQTT__TLS__ENABLED": ("true", True),
+    "COC2MQTT_MQTT__TLS__CA_FILE": (str(SOME_FILE), SOME_FILE),
+    "COC2MQTT_MQTT__TLS__CERT_FILE": (str(SOME_FILE), SOME_FILE),
+    "COC2MQTT_MQTT__TLS__KEY_FILE": (str(SOME_FILE), SOME_FILE),
+    "COC2MQTT_MQTT__TLS__VERIFY": ("false", False),
+    "COC2MQTT_MQTT__TLS__SERVER_NAME": ("broker.example.org", "broker.example.org"),
+    "COC2MQTT_HOMEASSISTANT__ENABLED": ("false", False),
+    "COC2MQTT_HOMEASSISTANT__DISCOVERY_PREFIX": ("ha", "ha"),
+    "COC2MQTT_HOMEASSISTANT__STATUS_TOPIC": ("ha/status", "ha/status"),
+    "COC2MQTT_WATCH__CLANS": ('["#2PP"]', None),
+    "COC2MQTT_WATCH__PLAYERS": ("#8QQ", None),
+    "COC2MQTT_WATCH__MAXIMUM": ("5", 5),
+    "COC2MQTT_WATCH__MAINTENANCE__ENABLED": ("false", False),
+    "COC2MQTT_WATCH__MAINTENANCE__INTERVAL": ("10", 10.0),
+    "COC2MQTT_WATCH__MAINTENANCE__PROBE_TAG": ("8qq", "#8QQ"),
+    "COC2MQTT_JOURNAL__PATH": ("/data/coc2mqtt.db", Path("/data/coc2mqtt.db")),
+    "COC2MQTT_JOURNAL__KEEP_DELIVERED": ("12h", timedelta(hours=12)),
+    "COC2MQTT_JOURNAL__MAX_PENDING": ("10", 10),
+    "COC2MQTT_JOURNAL__MAX_PENDING_AGE": ("36h", timedelta(hours=36)),
+    "COC2MQTT_LOG__LEVEL": ("debug", "debug"),
+    "COC2MQTT_LOG__FORMAT": ("json", "json"),
+}
+
+
+def variables_of(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from variables_of(kind, f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}"
+
+
+def test_every_key_can_come_from_the_environment(load: Callable[..., Settings]) -> None:
+    assert set(SAMPLES) == set(variables_of(Settings, "COC2MQTT_"))
+    settings = load(**{name: text for name, (text, _) in SAMPLES.items()})
+    for name, (_, expected) in SAMPLES.items():
+        value: Any = settings
+        for level in name.removeprefix("COC2MQTT_").lower().split("__"):
+            value = getattr(value, level)
+        if expected is not None:
+            assert value == expected, name
+    assert [watch.tag for watch in settings.watch.watches()] == ["#2PP", "#8QQ"]
+
+
+@pytest.mark.parametrize(
+    "text", ["#2PP,#8QQ", " 2pp , %238qq ,", "#2PP\n#8QQ\n", '["#2PP", "#8QQ"]', '[{"tag": "#2PP"}, {"tag": "#8QQ"}]']
+)
+def test_a_list_in_the_environment_has_several_spellings(load: Callable[..., Settings], text: str) -> None:
+    assert [watch.tag for watch in load(COC2MQTT_WATCH__CLANS=text).watch.watches()] == ["#2PP", "#8QQ"]
+
+
+def test_a_watch_in_the_environment_can_be_an_object(load: Callable[..., Settings]) -> None:
+    (watch,) = load(COC2MQTT_WATCH__CLANS='{"tag": "#2PP", "interval": 90, "war": false}').watch.watches()
+    assert (watch.tag, watch.interval, watch.war) == ("#2PP", 90, False)
+
+
+def test_secrets_can_come_from_files_and_win_over_the_configuration_file(
+    load: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text("first\nsecond\n")
+    (tmp_path / "password").write_text("\ufeff ends with a space \r\n", encoding="utf-8")
+    settings = load(
+        "api: {tokens: [other]}\nmqtt: {host: a, username: b}",
+        COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"),
+        COC2MQTT_MQTT__PASSWORD_FILE=str(tmp_path / "password"),
+    )
+    assert [token.get_secret_value() for token in settings.api.tokens] == ["first", "second"]
+    assert settings.mqtt.password == SecretStr(" ends with a space ")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (SECRET, "cannot be read (no such file or directory): check the path and its permissions"),
+        ("folder", "cannot be read (is a directory): check the path and its permissions"),
+        ("empty", "is empty: write the secret into it"),
+        ("binary", "is not UTF-8 text: save it as UTF-8"),
+    ],
+)
+def test_a_file_without_its_secret_is_told(complaint: Callable[..., str], tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe" + SECRET.encode())
+    path = str(tmp_path / name)
+    for variable in ("COC2MQTT_API__TOKENS_FILE", "COC2MQTT_MQTT__PASSWORD_FILE"):
+        with pytest.MonkeyPatch.context() as alone:
+            alone.setenv(variable, path)
+            assert complaint() == f"{variable} names a file that {said}"
+
+
+def test_what_is_wrong_in_a_secret_file_is_told_with_its_variable(
+    complaint: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text(f"{SECRET} ü")
+    said = complaint(COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"))
+    assert said.startswith("COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or holds characters")
+
+
+def test_a_secret_and_its_file_are_one_too_many(complaint: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(SECRET)
+    said = complaint(COC2MQTT_API__TOKENS=SECRET, COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"))
+    assert said == "COC2MQTT_API__TOKENS and COC2MQTT_API__TOKENS_FILE are both set: remove one of them"
+
+
+def test_no_secret_shows_in_settings(load: Callable[..., Settings]) -> None:
+    settings = load("mqtt: {host: a, username: b}", COC2MQTT_API__TOKENS=SECRET, COC2MQTT_MQTT__PASSWORD=SECRET)
+    for shown in (repr(settings), str(settings), settings.model_dump_json()):
+        assert SECRET not in shown
+
+
+def test_without_a_token_it_is_told_where_to_get_one(load: Callable[..., Settings]) -> None:
+    with pytest.raises(ConfigurationError, match="create a token at https://developer"):
+        require_token(load())
+    require_token(load(COC2MQTT_API__TOKENS=SECRET))
+
+
+def test_fixed_settings_ignore_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COC2MQTT_INSTANCE", "other")
+    assert FixedSettings().instance == "home"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("1.5h", 5400), ("30 m", 1800), ("45s", 45), ("7d", 604_800), ("0", 0)]
+)
+def test_a_duration_is_seconds_or_has_a_unit(load: Callable[..., Settings], text: str, seconds: int) -> None:
+    assert load(f"journal: {{keep_delivered: {text}}}").journal.keep_delivered == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("text", "protocol"), [("5", "5"), ("'5'", "5"), ("3.1.1", "3.1.1"), ("auto", "auto")])
+def test_the_protocol_needs_no_quotes(load: Callable[..., Settings], text: str, protocol: str) -> None:
+    assert load(f"mqtt: {{protocol: {text}}}").mqtt.protocol == protocol

@@ -1,0 +1,212 @@
+"""A war that is cancelled in preparation, and wars whose opponent is known by half."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from coc2mqtt.clash import PrivateWarLogError, ServerError
+from coc2mqtt.events.compare.war import war_id
+from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.resource import Kind, Snapshot
+from coc2mqtt.mqtt.payloads.metadata import METADATA
+from coc2mqtt.mqtt.payloads.war_state import war_state
+from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, no_war, war
+from tests.support.paths import SHARED
+from tests.support.replay import Replay
+
+CASE = SHARED / "cases" / "d09_opponent_without_name.json"
+START = 1_793_602_800.0
+THEIRS = f"/clans/{OPPONENT_TAG}/currentwar"
+FIRST = attack("#2P2", "#8Q2", 1)
+NEXT = war("preparation", start="20261101T200000.000Z")
+
+
+def preparing(*, now: float = START - 3600, max_age: float = 0.0) -> Replay:
+    replay = Replay(Kind.WAR, CLAN_TAG, now=now)
+    replay.api.max_age = max_age
+    assert replay.see(war("preparation"), after=0.0) == []
+    return replay
+
+
+def settle(replay: Replay, answer: Any, *, looks: int = 5) -> list[str]:
+    return [event for _ in range(looks) for event in replay.see(answer, after=65.0)]
+
+
+def summaries(replay: Replay) -> list[str]:
+    return [EventRecord.of(event).summary for event in replay.events]
+
+
+def test_war_cancelled_in_preparation_ends_without_a_state_that_never_was() -> None:
+    replay = preparing()
+    assert settle(replay, no_war()) == ["war_ended", "war_state_changed"]
+    ended, changed = replay.events
+    METADATA[ended.event_type].model_validate(ended.metadata)
+    assert (ended.metadata["result"], ended.metadata["war_id"]) == ("cancelled", "20261101T080000.000Z-2PP-8QQ")
+    assert (changed.metadata["war_state_from"], changed.metadata["war_state_to"]) == ("preparation", "notInWar")
+    assert summaries(replay) == [
+        f"Name of {CLAN_TAG}'s war against Name of {OPPONENT_TAG} was cancelled before the battle",
+        f"{CLAN_TAG} is not in a war" if changed.name is None else f"{changed.name} is not in a war",
+    ]
+    assert settle(replay, NEXT) == ["war_new", "war_state_changed"]
+
+
+def test_cached_response_without_a_war_cancels_nothing() -> None:
+    replay = preparing(max_age=120.0)
+    for _ in range(5):
+        assert [replay.see(no_war(), after=61.0), replay.see(no_war(), after=61.0)] == [[], []]
+        assert replay.see(war("preparation"), after=61.0) == []
+
+
+def test_war_cancelled_shortly_before_its_start_is_cancelled_although_it_is_confirmed_later() -> None:
+    replay = preparing(now=START - 90)
+    assert settle(replay, no_war()) == ["war_ended", "war_state_changed"]
+    assert replay.events[0].metadata["result"] == "cancelled"
+
+
+def test_war_that_the_opponent_still_shows_is_not_cancelled() -> None:
+    replay = preparing()
+    replay.api.answers[THEIRS] = war("preparation", swapped=True)
+    assert settle(replay, no_war(), looks=20) == []
+    assert replay.see(war("preparation")) == []
+
+
+def test_war_replaced_before_its_start_was_cancelled() -> None:
+    replay = preparing()
+    assert settle(replay, NEXT) == ["war_ended", "war_new"]
+    assert replay.events[0].metadata["result"] == "cancelled"
+
+
+@pytest.mark.parametrize("trouble", [PrivateWarLogError("private"), ServerError("502")])
+def test_opponent_that_cannot_be_asked_hides_no_cancelled_war(trouble: Any) -> None:
+    replay = preparing()
+    replay.api.answers[THEIRS] = trouble
+    assert settle(replay, no_war(), looks=8) == ["war_ended", "war_state_changed"]
+    assert replay.events[0].metadata["result"] == "cancelled"
+
+
+def test_war_that_began_and_ended_unseen_was_not_cancelled() -> None:
+    replay = preparing()
+    replay.restart()
+    assert settle(replay, no_war(), looks=1) == []
+    replay = preparing()
+    replay.restart()
+    replay.now = START + 3 * 86_400
+    assert settle(replay, no_war()) == ["war_ended", "war_state_changed"]
+    assert replay.events[0].metadata["result"] == "unknown"
+
+
+def bare(state: str, *attacks: Json, **opponent: Any) -> Json:
+    body = war(state, *attacks)
+    return {**body, "opponent": {**{key: body["opponent"][key] for key in ("tag", "members")}, **opponent}}
+
+
+@pytest.mark.parametrize(
+    ("opponent", "shown"),
+    [
+        ({"tag": OPPONENT_TAG, "name": None}, OPPONENT_TAG),
+        ({"tag": OPPONENT_TAG, "name": ""}, OPPONENT_TAG),
+        ({"tag": OPPONENT_TAG}, OPPONENT_TAG),
+        ({}, "an unknown clan"),
+        (None, "an unknown clan"),
+        ("Beta", "an unknown clan"),
+    ],
+)
+def test_opponent_without_a_name_is_called_by_its_tag(opponent: Any, shown: str) -> None:
+    replay = Replay(Kind.WAR, CLAN_TAG, now=START - 7200)
+    replay.see(no_war(), after=0.0)
+    for state, now in (("preparation", START - 3600), ("inWar", START + 60), ("warEnded", START + 86_400 + 700)):
+        replay.now = now
+        replay.see({**war(state), "opponent": opponent})
+    assert [event.event_type.value for event in replay.events] == [
+        *("war_new", "war_state_changed", "war_state_changed", "war_state_changed", "war_ended")
+    ]
+    assert summaries(replay)[0] == f"Name of {CLAN_TAG} is at war with {shown}"
+    assert not [one for one in summaries(replay) if "None" in one or "  " in one or one.endswith(" ")]
+    for event in replay.events:
+        METADATA[event.event_type].model_validate(event.metadata)
+    side = war_state(CLAN_TAG, Snapshot(replay.believed)).opponent
+    assert side is not None
+    assert side.name == (OPPONENT_TAG if shown == OPPONENT_TAG else None)
+
+
+def test_opponent_that_becomes_known_later_is_the_same_war() -> None:
+    replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
+    replay.see({**war("preparation"), "opponent": None}, after=0.0)
+    assert replay.see(war("preparation")) == []
+    assert replay.see({**war("preparation"), "opponent": None}) == []
+    assert replay.see(war("inWar", FIRST), after=3600) == ["war_state_changed", "war_attack_new"]
+
+
+def test_war_without_the_start_of_its_preparation_is_followed() -> None:
+    def undated(state: str, *attacks: Json) -> Json:
+        body = war(state, *attacks)
+        return {key: body[key] for key in body if not key.endswith("Time")}
+
+    replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
+    replay.see(no_war(), after=0.0)
+    assert replay.see(undated("preparation")) == ["war_new", "war_state_changed"]
+    assert replay.see(undated("inWar", FIRST)) == ["war_state_changed", "war_attack_new"]
+    assert replay.see(undated("warEnded", FIRST)) == ["war_state_changed"]
+    assert replay.see(undated("warEnded", FIRST)) == ["war_ended"]
+
+
+def test_war_without_sides_is_followed() -> None:
+    replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
+    replay.see({"state": "notInWar"}, after=0.0)
+    assert replay.see({"state": "inWar"}) == ["war_new", "war_state_changed"]
+    assert replay.see({"state": "notInWar"}, after=300.0) == []
+    assert "None" not in " ".join(summaries(replay))
+
+
+def case() -> Json:
+    body: Json = orjson.loads(CASE.read_bytes())
+    return body
+
+
+INLINE = {
+    "state": "preparation",
+    "teamSize": 1,
+    "attacksPerMember": 2,
+    "preparationStartTime": "20991101T000000.000Z",
+    "startTime": "20991102T000000.000Z",
+    "endTime": "20991103T000000.000Z",
+    "clan": {
+        "tag": "#2PP",
+        "name": "Alpha",
+        "clanLevel": 5,
+        "attacks": 0,
+        "stars": 0,
+        "destructionPercentage": 0,
+        "members": [{"tag": "#P0Y", "name": "M0", "townhallLevel": 9, "mapPosition": 1, "opponentAttacks": 0}],
+    },
+    "opponent": {
+        "tag": "#8QQ",
+        "clanLevel": 5,
+        "attacks": 0,
+        "stars": 0,
+        "destructionPercentage": 0,
+        "members": [{"tag": "#QQ0", "townhallLevel": 9, "mapPosition": 1, "opponentAttacks": 0}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(lambda: INLINE, id="inline"),
+        pytest.param(case, id="file", marks=pytest.mark.skipif(not CASE.exists(), reason="no ../shared/cases")),
+    ],
+)
+def test_recorded_war_whose_opponent_has_no_name_is_reported_with_its_tag(body: Any) -> None:
+    replay = Replay(Kind.WAR, "#2PP")
+    replay.see(no_war(), after=0.0)
+    assert replay.see(body()) == ["war_new", "war_state_changed"]
+    assert summaries(replay) == ["Alpha is at war with #8QQ", "Alpha is preparing for war against #8QQ"]
+
+
+def test_war_whose_start_is_not_a_text_is_known_by_its_end() -> None:
+    known = {"state": "inWar", "startTime": 1, "endTime": "20261103T070000.000Z", "clan": {"tag": "#2PP"}}
+    assert war_id(known) == "20261103T070000.000Z--2PP"

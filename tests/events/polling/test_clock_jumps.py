@@ -1,0 +1,153 @@
+"""The wall clock is set, forward or back: nothing that is measured by it is spoilt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.clash import MaintenanceError
+from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.engine import Engine
+from coc2mqtt.events.resource import Kind
+from tests.support.bodies import CLAN_TAG, attack, clan, member, player, war
+from tests.support.replay import Replay
+
+if TYPE_CHECKING:
+    from tests.events.conftest import Bench
+
+DAYS = 2.0 * 86_400
+JUMPS = pytest.mark.parametrize("jump", [DAYS, -DAYS])
+ANN, BOB, CAT = "#2PA", "#2PB", "#2PC"
+END = 1_793_689_200.0
+FIRST, SECOND = attack("#2P2", "#8Q2", 1), attack("#8Q2", "#2P2", 2)
+
+
+@JUMPS
+def test_live_events_after_a_clock_jump_are_not_catch_up(jump: float) -> None:
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.see(clan(member(ANN)), after=0.0)
+    replay.set_clock(jump)
+    assert replay.see(clan(member(ANN), member(BOB))) == ["clan_updated", "member_joined"]
+    assert not any("catch_up" in event.metadata for event in replay.events)
+    assert replay.events[-1].timestamp == replay.now
+
+
+@JUMPS
+def test_age_of_what_nobody_saw_is_measured_without_the_clock(jump: float) -> None:
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.see(clan(member(ANN)), after=0.0)
+    replay.set_clock(jump)
+    replay.see(clan(member(ANN), member(BOB)), after=7200.0)
+    assert {event.metadata["snapshot_age_seconds"] for event in replay.events} == {7200.0}
+
+
+@JUMPS
+def test_clock_jump_confirms_no_stale_response(jump: float) -> None:
+    before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.api.max_age = 120.0
+    for answer in (before, now):
+        replay.see(answer, after=121.0)
+    replay.events.clear()
+    replay.see(before, after=10.0)
+    replay.set_clock(jump)
+    assert [replay.see(before, after=10.0), replay.see(now, after=10.0)] == [[], []]
+
+
+@JUMPS
+def test_clock_jump_makes_nobody_leave_a_short_list(jump: float) -> None:
+    whole = clan(member(ANN), member(BOB))
+    short = {**whole, "memberList": whole["memberList"][:1]}
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.see(whole, after=0.0)
+    replay.see(short)
+    replay.set_clock(jump)
+    assert replay.see(short, after=1.0) == []
+    assert replay.see(short) == ["member_left"]
+
+
+@JUMPS
+def test_clock_jump_in_the_week_of_a_season_reset_makes_no_second_one(jump: float) -> None:
+    members = [member(f"#2P{letter}", donations=500) for letter in "0289PYLQ"]
+    fallen = [{**one, "donations": 40, "donationsReceived": 0} for one in members]
+    again = [{**one, "donations": 0} for one in fallen]
+    replay = Replay(Kind.CLAN, CLAN_TAG)
+    replay.see(clan(*members), after=0.0)
+    assert replay.see(clan(*fallen)) == ["season_reset"]
+    replay.set_clock(5 * jump)
+    assert [replay.see(clan(*again)) for _ in range(3)] == [[]] * 3
+
+
+@JUMPS
+def test_result_of_a_war_waits_for_the_last_attacks_across_a_clock_jump(jump: float) -> None:
+    replay = Replay(Kind.WAR, CLAN_TAG, now=END - 60)
+    replay.see(war("inWar", FIRST), after=0.0)
+    assert replay.see(war("warEnded", FIRST), after=70.0) == ["war_state_changed"]
+    replay.set_clock(-jump / 2)
+    if jump > 0:
+        # By a clock that is behind the end seems not to have come: then a minute without a change will do.
+        assert replay.see(war("warEnded", FIRST), after=20.0) == []
+        assert replay.see(war("warEnded", FIRST), after=40.0) == ["war_ended"]
+    else:
+        assert replay.see(war("warEnded", FIRST, SECOND), after=60.0)[0] == "war_attack_new"
+    assert replay.see(war("warEnded", FIRST, SECOND), after=600.0).count("war_ended") <= 1
+
+
+@JUMPS
+def test_hall_that_was_upgraded_before_a_clock_jump_is_reported_once(jump: float) -> None:
+    replay = Replay(Kind.PLAYER, "#900PUCPV")
+    replay.see(player(), after=0.0)
+    replay.see(player(townHallLevel=16))
+    replay.set_clock(jump)
+    assert [replay.see(player(townHallLevel=16)) for _ in range(3)] == [[]] * 3
+
+
+@JUMPS
+async def test_duration_of_a_maintenance_is_measured_across_a_clock_jump(bench: Bench, jump: float) -> None:
+    now, jumped = bench.clock.now, 0.0
+    monitor = ApiMonitor(
+        bench.store, now=lambda: now + jumped, uptime=lambda: now, changed=lambda _: None, suspected=lambda: None
+    )
+    await monitor.observe(None)
+    (started,) = await monitor.observe(MaintenanceError("down"), from_probe=True)
+    assert started.event_type.value == "maintenance_start"
+    now, jumped = now + 600.0, jump
+    assert await monitor.observe(None, from_probe=True) == []
+    (ended,) = await monitor.observe(None, from_probe=True)
+    assert ended.metadata["duration_seconds"] == 600.0
+
+
+@JUMPS
+async def test_state_that_is_loaded_again_after_a_clock_jump_keeps_its_duration(bench: Bench, jump: float) -> None:
+    now, jumped = bench.clock.now, 0.0
+    monitor = ApiMonitor(bench.store, now=lambda: now + jumped, uptime=lambda: now, changed=lambda _: None)
+    await monitor.observe(None)
+    await monitor.observe(MaintenanceError("down"), from_probe=True)
+    now, jumped = now + 600.0, jump
+    await monitor.observe(MaintenanceError("down"), from_probe=True)
+    await monitor.load()
+    await monitor.observe(None, from_probe=True)
+    (ended,) = await monitor.observe(None, from_probe=True)
+    assert ended.metadata["duration_seconds"] == 600.0
+
+
+async def test_maintenance_that_an_earlier_run_saw_begin_keeps_its_start(bench: Bench) -> None:
+    now, jumped = bench.clock.now, 0.0
+    options = {"now": lambda: now + jumped, "uptime": lambda: now, "changed": lambda _: None}
+    await ApiMonitor(bench.store, **options).observe(MaintenanceError("down"))  # type: ignore[arg-type]
+    monitor = ApiMonitor(bench.store, **options)  # type: ignore[arg-type]
+    await monitor.load()
+    await monitor.observe(MaintenanceError("down"), from_probe=True)
+    now, jumped = now + 60.0, 3600.0
+    await monitor.observe(None, from_probe=True)
+    (ended,) = await monitor.observe(None, from_probe=True)
+    assert ended.metadata["duration_seconds"] == 3660.0, "that clock was behind, and is right now"
+
+
+@JUMPS
+async def test_rate_of_polls_is_measured_across_a_clock_jump(bench: Bench, jump: float) -> None:
+    now, jumped = 1000.0, 0.0
+    engine = Engine(bench.api, bench.store, now=lambda: now + jumped, uptime=lambda: now)
+    now, jumped = now + 60.0, jump
+    assert engine.polls_per_second == 0.0

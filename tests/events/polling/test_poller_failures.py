@@ -1,0 +1,155 @@
+"""What fails, is said once, and is asked less often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.demo import faults
+from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.poll_context import PollContext
+from coc2mqtt.events.polling.pollers import ClanPoller
+
+if TYPE_CHECKING:
+    from coc2mqtt.demo.faults import Fault
+    from coc2mqtt.events.resource import Kind
+    from tests.events.conftest import Bench
+
+from tests.support.pollers import KINDS, answering, poller, told
+
+pytestmark = pytest.mark.usefixtures("at_war")
+
+
+async def test_an_answer_that_nobody_understands_is_the_trouble_of_its_resource_alone(bench: Bench) -> None:
+    deep: Any = {}
+    for _ in range(300):
+        deep = {"deeper": deep}
+    subject = poller(bench)
+    await subject.poll()
+    before = bench.believed(subject.resource)
+    bench.server.faults.add(answering({**(bench.world.clan(bench.clan) or {}), "news": deep}), times=2)
+    assert [await told(subject), await told(subject)] == [["poll_error"], []]
+    assert bench.believed(subject.resource) == before
+    assert await told(subject) == []
+
+
+TROUBLE = [
+    pytest.param(faults.html_page(502), "server_error", id="a proxy's page"),
+    pytest.param(faults.html_page(200), "bad_answer", id="a page with status 200"),
+    pytest.param(faults.not_json(), "bad_answer", id="no JSON"),
+    pytest.param(faults.truncated(), "bad_answer", id="half an answer"),
+    pytest.param(faults.refusal(400, "badRequest"), "bad_request", id="a bad request"),
+    pytest.param(answering([1]), "bad_answer", id="a list"),
+    pytest.param(answering({"reason": "unknown"}), "bad_answer", id="an error with status 200"),
+    pytest.param(
+        answering({"tag": "#2PPPP", "name": "Other", "members": 0, "memberList": []}), "bad_answer", id="another tag"
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("fault", "error"), TROUBLE)
+async def test_a_bad_answer_is_said_once_and_changes_nothing(
+    bench: Bench, kind: Kind, fault: Fault, error: str
+) -> None:
+    subject = poller(bench, kind)
+    await subject.poll()
+    before = bench.believed(subject.resource)
+    for _ in range(2):
+        bench.server.faults.add(fault)
+        polled = await subject.poll()
+        assert [event.event_type.value for event in polled.events] == ["poll_error"]
+        assert polled.events[0].metadata["error"] == error
+        assert polled.events[0].metadata["message"]
+        assert [await told(subject) for _ in range(3)] == [[], [], []]
+        assert await told(poller(bench, kind)) == [], "a restart changes nothing"
+        assert bench.believed(subject.resource) == before
+        bench.server.faults.clear()
+        assert await told(subject) == [], "the good answer is the one of before"
+        assert bench.believed(subject.resource) == before
+
+
+async def test_a_lost_connection_now_and_then_is_nothing(bench: Bench) -> None:
+    subject = poller(bench)
+    await subject.poll()
+    for _ in range(2):
+        bench.server.faults.add(faults.reset())
+        assert await told(subject) == []
+        bench.server.faults.clear()
+        assert await told(subject) == []
+    bench.server.faults.add(faults.html_page(502), times=1)
+    assert await told(subject) == ["poll_error"]
+    bench.server.faults.add(faults.reset())
+    assert [await told(subject), await told(subject)] == [[], []], "other trouble does not count"
+
+
+async def test_three_lost_connections_in_a_row_are_the_resources_where_the_others_answer(bench: Bench) -> None:
+    monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
+    context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
+    lost, other = (ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags)
+    await lost.poll()
+    bench.server.faults.add(faults.reset(), path=bench.world.clan_tags[0])
+    seen = []
+    for _ in range(4):
+        seen.append(await told(lost))
+        await other.poll()
+    assert seen == [[], [], ["poll_error"], []]
+    bench.server.faults.clear()
+    assert await told(lost) == []
+
+
+async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) -> None:
+    monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
+    context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
+    subjects = [ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags]
+    for subject in subjects:
+        await subject.poll()
+    bench.server.faults.add(faults.reset())
+    for _ in range(3):
+        for subject in subjects:
+            assert await told(subject) == []
+    assert bench.told() == ["poll_error"], "that of the API itself"
+    bench.server.faults.add(faults.html_page(502))
+    assert await told(subjects[0]) == []
+
+
+async def test_another_trouble_is_another_error(bench: Bench) -> None:
+    subject = poller(bench)
+    seen = []
+    for fault in (faults.html_page(502), faults.not_json(), faults.not_json(), faults.html_page(500)):
+        bench.server.faults.add(fault, times=1)
+        seen += [event.metadata["error"] for event in (await subject.poll()).events]
+    assert seen == ["server_error", "bad_answer", "server_error"]
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.html_page(502), faults.not_json(), answering({"tag": "#2PP"})], ids=["502", "no JSON", "no clan"]
+)
+async def test_what_fails_is_asked_less_and_less_often_and_what_works_again_is_not(bench: Bench, fault: Fault) -> None:
+    subject = poller(bench)
+    await subject.poll()
+    bench.server.faults.add(fault, times=6)
+    assert [(await subject.poll()).backoff for _ in range(6)] == [120, 240, 480, 600, 600, 600]
+    assert (await subject.poll()).backoff == 0
+    bench.server.faults.add(faults.html_page(502), times=1)
+    assert (await subject.poll()).backoff == 120
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(faults.refusal(503, "inMaintenance"), id="maintenance"),
+        pytest.param(faults.wrong_token(), id="wrong token"),
+        pytest.param(faults.wrong_address(), id="wrong address"),
+    ],
+)
+async def test_what_concerns_the_whole_api_is_not_said_of_each_tag(bench: Bench, kind: Kind, fault: Fault) -> None:
+    subject = poller(bench, kind)
+    await subject.poll()
+    bench.server.faults.add(fault, times=5)
+    for _ in range(5):
+        assert (await subject.poll())[:3] == ([], 0, False)
+    bench.server.faults.add(faults.html_page(502), times=1)
+    assert (await subject.poll()).backoff == 120, "it was no failure of the tag"

@@ -1,0 +1,92 @@
+"""Answers that are older than the one before, or cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.demo import faults
+from coc2mqtt.events.resource import Kind
+
+if TYPE_CHECKING:
+    from tests.events.conftest import Bench
+
+from tests.support.pollers import answering, poller, told
+
+pytestmark = pytest.mark.usefixtures("at_war")
+
+
+async def test_what_is_doubted_is_looked_at_again_in_a_few_seconds_however_often_it_comes(bench: Bench) -> None:
+    subject = poller(bench)
+    older = bench.world.clan(bench.clan)
+    await subject.poll()
+    bench.world.gain_points(bench.clan)
+    await subject.poll()
+    bench.server.faults.add(answering(older))
+    wanted = []
+    for _ in range(3):
+        wanted.append((await subject.poll()).wanted)
+        bench.clock.now += 2
+    assert wanted == [5, 3, 1]
+    assert await told(subject) == ["clan_updated"]
+
+
+async def test_a_doubt_is_over_with_the_next_good_answer(bench: Bench) -> None:
+    subject = poller(bench, Kind.PLAYER)
+    older = bench.world.player(bench.player)
+    bench.world.win_trophies(bench.player)
+    await subject.poll()
+    stale = {**(older or {}), "expLevel": 1, "name": "Old"}
+    for _ in range(3):
+        bench.server.faults.add(answering(stale), times=1)
+        assert [await told(subject), await told(subject)] == [[], []]
+        bench.clock.now += 60
+
+
+async def test_a_war_that_goes_back_is_believed_when_it_is_seen_twice(bench: Bench) -> None:
+    older = bench.world.current_war(bench.clan)
+    bench.world.attack(bench.clan)
+    subject = poller(bench, Kind.WAR)
+    await subject.poll()
+    newest = bench.believed(subject.resource)
+    bench.server.faults.add(answering(older), times=1)
+    assert await told(subject) == []
+    assert bench.believed(subject.resource) == newest
+    assert await told(subject) == []
+    bench.server.faults.add(answering(older), times=3)
+    assert [await told(subject), await told(subject)] == [[], []]
+    assert bench.believed(subject.resource) == newest, "the same at once is no second answer"
+    bench.clock.now += 130
+    assert await told(subject) == []
+    assert bench.believed(subject.resource) == older
+    bench.clock.now += 130
+    assert await told(subject) == [], "the attack was told before"
+
+
+async def test_an_upgrade_is_told_once_whatever_older_answers_follow(bench: Bench) -> None:
+    older = bench.world.player(bench.player)
+    gone = {**(older or {}), "troops": [], "heroes": None}
+    subject = poller(bench, Kind.PLAYER)
+    await subject.poll()
+    bench.world.upgrade_hero(bench.player)
+    bench.world.upgrade_troop(bench.player)
+    assert sorted(await told(subject)) == ["hero_upgraded", "troop_upgraded"]
+    for stale in (older, gone):
+        bench.server.faults.add(answering(stale), times=1)
+        assert [await told(subject), await told(subject)] == [[], []]
+
+
+async def test_a_member_list_that_is_cut_at_first_sight_makes_nobody_join(bench: Bench) -> None:
+    bench.server.faults.add(faults.empty_member_list(), times=2)
+    subject = poller(bench)
+    assert [await told(subject) for _ in range(3)] == [[], [], []]
+    bench.world.join(bench.clan)
+    assert await told(subject) == ["clan_updated", "member_joined"]
+
+
+async def test_a_member_list_that_is_cut_later_makes_nobody_leave(bench: Bench) -> None:
+    subject = poller(bench)
+    await subject.poll()
+    bench.server.faults.add(faults.empty_member_list(), times=1)
+    assert [await told(subject), await told(subject)] == [[], []]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from coc2mqtt.events.polling.rate import Rate
+
+
+def test_within_the_first_minute_the_rate_is_that_since_the_start() -> None:
+    rate = Rate(1000.0)
+    assert rate.per_second(1000.0) == 0
+    for second in range(10):
+        rate.count(1000.5 + second)
+        rate.count(1000.6 + second)
+    assert rate.per_second(1010.0) == pytest.approx(2.0)
+
+
+def test_afterwards_it_is_that_of_the_last_minute() -> None:
+    rate = Rate(0.0)
+    for second in range(600):
+        for _ in range(5 if second < 540 else 3):
+            rate.count(second)
+    assert rate.per_second(599.9) == pytest.approx(3.0)
+    assert rate.per_second(629.9) == pytest.approx(1.5)
+    assert rate.per_second(700.0) == 0
+
+
+def test_a_clock_that_is_set_back_counts_on() -> None:
+    rate = Rate(10_000.0)
+    for second in range(120):
+        rate.count(10_000.0 + second)
+    for second in range(120):
+        rate.count(5_000.0 + second)
+    assert rate.per_second(5_119.9) == pytest.approx(60.0, abs=0.1)  # the start lies ahead: of a second
+
+
+def test_a_long_time_leaves_no_more_behind_than_a_minute() -> None:
+    rate = Rate(0.0)
+    for second in range(10_000):
+        rate.count(float(second))
+    assert len(rate._counts) <= 61

@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from coc2mqtt.demo import faults
+from coc2mqtt.events import Event, EventStream, EventType
+from coc2mqtt.events.resource import API, Kind
+from coc2mqtt.events.stream.state_file import StateFile
+from tests.support.timeouts import LONG_ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.events.conftest import Bench, Until
+    from tests.support.driven_stream import Watched
+
+LONG = 3600.0
+
+
+def who(events: list[Event]) -> list[str]:
+    return [event.metadata["member_tag"] for event in events if event.event_type is EventType.MEMBER_JOINED]
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def next_event(stream: EventStream) -> Event:
+    """The next event, which is not acknowledged."""
+    async with asyncio.timeout(LONG_ENOUGH):
+        async for event in stream:
+            return event
+    raise AssertionError("the stream ended")
+
+
+async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(watched: Callable[..., Watched]) -> None:
+    one = watched()
+    async with one.stream:
+        await one.baseline()
+        await one.join()
+        left = []
+        async with asyncio.timeout(LONG_ENOUGH):
+            async for event in one.stream:
+                left.append(len(one.stream._state.unacknowledged()))
+                if event.event_type is EventType.MEMBER_JOINED:
+                    break
+    assert left == [2, 1]
+
+
+async def test_what_was_not_acknowledged_is_delivered_again_at_the_next_start(watched: Callable[..., Watched]) -> None:
+    one = watched()
+    async with one.stream:
+        await one.baseline()
+        first = await one.join()
+        second = await one.join()
+        event = await next_event(one.stream)
+        assert event.event_type is EventType.CLAN_UPDATED
+    async with one.stream:
+        assert await next_event(one.stream) is event
+    async with one.stream:
+        third = await one.join()
+        events = await one.take(5)
+        assert events[0] is event
+        assert who(events) == [first, second]
+        assert who([*one.stream._state.unacknowledged()]) == [third]
+
+
+async def test_what_was_under_way_when_it_stopped_is_polled_after_the_next_start(
+    bench: Bench, watched: Callable[..., Watched], until: Until
+) -> None:
+    one = watched()
+    bench.server.faults.add(faults.hang())
+    async with one.stream:
+        await until(bench.server.requests.total)
+    bench.server.faults.clear()
+    async with one.stream:
+        await one.baseline()
+
+
+async def test_a_run_that_is_cancelled_stops_polling(watched: Callable[..., Watched], bench: Bench) -> None:
+    one = watched()
+    run = asyncio.create_task(one.stream.run())
+    await one.baseline()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "EventStream"]
+    assert bench.server.requests.total() == 1
+
+
+async def test_a_full_queue_holds_up_polling_and_loses_nothing(
+    watched: Callable[..., Watched], bench: Bench, until: Until
+) -> None:
+    one = watched(queue_size=2)
+    async with one.stream:
+        await one.baseline()
+        tags = [await one.join()]
+        bench.world.join(bench.clan)
+        one.stream._engine.poll_now(Kind.CLAN, bench.clan)
+        await until(lambda: len(one.stream._state.unacknowledged()) == 4)
+        asked = bench.server.requests.total()
+        bench.world.join(bench.clan)
+        one.stream._engine.poll_now(Kind.CLAN, bench.clan)
+        assert one.stream._queue.qsize() == 2
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert bench.server.requests.total() == asked
+        events = await one.take(5)
+        events.append(one.stream._state.unacknowledged()[0])
+    tags += [change.details["member_tag"] for change in bench.world.changes if change.event_type == "member_joined"][1:]
+    assert who(events) == tags
+
+
+async def test_starting_twice_and_stopping_without_a_start_do_no_harm(
+    watched: Callable[..., Watched], bench: Bench, tmp_path: Path
+) -> None:
+    one = watched(persist_path=tmp_path / "state")
+    await one.stream.stop()
+    assert names(tmp_path) == []
+    await asyncio.gather(one.stream.start(), one.stream.start())
+    await one.stream.start()
+    await one.baseline()
+    assert len([task for task in asyncio.all_tasks() if task.get_name() == "EventStream"]) == 1
+    assert bench.server.requests.total() == 1
+    await one.stream.stop()
+    await one.stream.stop()
+
+
+async def test_stopping_ends_the_iteration(watched: Callable[..., Watched]) -> None:
+    one = watched()
+    await one.stream.start()
+    ended = asyncio.create_task(one.take(1))
+    await one.baseline()
+    await one.stream.stop()
+    assert await ended == []
+
+
+async def test_what_ends_the_polling_is_raised_to_the_consumer(watched: Callable[..., Watched]) -> None:
+    one = watched()
+
+    def breaks(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    one.stream._engine._observer = breaks
+    for consume in (one.stream.run, lambda: one.take(1)):
+        await one.stream.start()
+        with pytest.raises(ExceptionGroup) as caught:
+            await consume()
+        assert caught.group_contains(RuntimeError, match="out of order")
+        if one.stream._runner is not None:
+            with pytest.raises(ExceptionGroup):
+                await one.stream.stop()
+
+
+async def test_killed_at_any_moment_no_event_is_lost(
+    watched: Callable[..., Watched], bench: Bench, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state"
+    taken: list[str] = []  # by the consumer, before the file was copied
+    copies: list[tuple[bytes, int]] = []
+    write = StateFile.write
+
+    def copying(self: StateFile, number: int, image: dict[str, object]) -> None:
+        write(self, number, image)
+        copies.append((path.read_bytes(), len(taken)))
+
+    monkeypatch.setattr(StateFile, "write", copying)
+    one = watched(persist_path=path)
+    async with one.stream:
+        await one.baseline()
+        for _ in range(4):
+            await one.join()
+            for _ in range(2):
+                saved = len(copies)
+                taken.append((await next_event(one.stream)).metadata.get("member_tag", ""))
+                one.stream._acknowledge(one.stream._state.unacknowledged()[0])
+                await until(lambda saved=saved: len(copies) > saved)  # type: ignore[misc]  # bound in the loop
+    monkeypatch.undo()
+    joined = [change.details["member_tag"] for change in bench.world.changes if change.event_type == "member_joined"]
+    baseline = next(number for number, (copy, _) in enumerate(copies) if bench.clan.encode() in copy)
+    assert len(copies) - baseline >= 5
+    for number, (copy, before) in enumerate(copies[baseline:]):
+        again = tmp_path / f"again{number}"
+        await asyncio.to_thread(again.write_bytes, copy)
+        two = watched(persist_path=again)
+        async with two.stream:
+            missing = set(joined) - set(taken[:before])
+            found: set[str] = set()
+            async with asyncio.timeout(LONG_ENOUGH):
+                while not missing <= found:
+                    event = await next_event(two.stream)
+                    two.stream._acknowledge(event)
+                    found |= set(who([event]))
+        assert found <= set(joined)
+
+
+async def test_a_restart_tells_what_changed_meanwhile_and_marks_it(
+    watched: Callable[..., Watched], bench: Bench, tmp_path: Path
+) -> None:
+    one = watched(persist_path=str(tmp_path / "state"))
+    async with one.stream:
+        await one.baseline()
+    bench.world.join(bench.clan)
+    two = watched(persist_path=tmp_path / "state")
+    async with two.stream:
+        event = await next_event(two.stream)
+    assert event.event_type is EventType.CLAN_UPDATED
+    assert event.metadata["catch_up"] is True
+
+
+async def test_a_damaged_file_is_refused_and_left_alone(watched: Callable[..., Watched], tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_text('{"version": 1, "snapshots": [')
+    one = watched(persist_path=path)
+    with pytest.raises(ValueError, match="state holds no saved state: move it away, or name another file to persist"):
+        await one.stream.start()
+    await one.stream.stop()
+    assert path.read_text() == '{"version": 1, "snapshots": ['
+
+
+async def test_a_file_that_cannot_be_written_is_known_at_the_start(
+    watched: Callable[..., Watched], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    one = watched(persist_path=tmp_path / "file" / "state")
+    with pytest.raises(NotADirectoryError, match="file"):
+        await one.stream.start()
+
+
+async def test_missing_folders_of_the_file_are_created(watched: Callable[..., Watched], tmp_path: Path) -> None:
+    async with watched(persist_path=tmp_path / "of" / "coc" / "state").stream:
+        assert names(tmp_path / "of" / "coc") == ["state"]
+
+
+@pytest.mark.parametrize("broken", ["replace", "fsync"])
+async def test_a_save_that_fails_leaves_the_old_state_and_is_raised(
+    watched: Callable[..., Watched],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    until: Until,
+    broken: str,
+) -> None:
+    path = tmp_path / "state"
+    one = watched(persist_path=path)
+    bench = one.bench
+    await one.stream.start()
+    await until(lambda: path.exists() and bench.clan.encode() in path.read_bytes())
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, broken, full)
+    bench.world.join(bench.clan)
+    one.stream._engine.poll_now(Kind.CLAN, bench.clan)
+    with pytest.raises(ExceptionGroup) as caught:
+        await one.take(10)
+    assert caught.group_contains(OSError, match="No space left")
+    with pytest.raises(OSError, match="No space left"):
+        await one.stream.stop()
+    monkeypatch.undo()
+    assert names(tmp_path) == ["state"], "nothing is left lying about"
+    assert path.read_bytes() == before
+    two = watched(persist_path=path)
+    async with two.stream:
+        assert (await next_event(two.stream)).event_type is EventType.CLAN_UPDATED
+
+
+async def test_what_is_unwatched_is_told_of_no_more(watched: Callable[..., Watched], bench: Bench) -> None:
+    one = watched()
+    async with one.stream:
+        await one.baseline()
+        assert one.stream.unwatch(Kind.CLAN, bench.clan.lower())
+        assert not one.stream.unwatch(Kind.CLAN, bench.clan)
+        assert not one.stream._engine.poll_now(Kind.CLAN, bench.clan)
+
+
+async def test_wars_players_and_maintenance_are_streamed_as_well(bench: Bench, until: Until) -> None:
+    stream = EventStream(bench.api).watch_wars([bench.clan], LONG).watch_players([bench.player], LONG)
+    stream.watch_maintenance(interval=LONG)
+    async with stream:
+        await until(lambda: stream._engine.figures.polls == 3)
+        bench.world.declare_war(bench.clan)
+        bench.world.upgrade_hero(bench.player)
+        stream._engine.poll_now(Kind.WAR, bench.clan)
+        stream._engine.poll_now(Kind.PLAYER, bench.player)
+        await until(lambda: stream._engine.figures.polls == 5)
+        bench.world.begin_maintenance()
+        stream._engine._scheduler.poll_now(API)
+        await until(lambda: len(stream._state.unacknowledged()) == 4)
+    assert {event.event_type.value for event in stream._state.unacknowledged()} == {
+        "war_new",
+        "war_state_changed",
+        "hero_upgraded",
+        "maintenance_start",
+    }

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import SecretStr
+
+from coc2mqtt.mqtt.client.errors import (
+    BrokerBusyError,
+    BrokerTimeoutError,
+    ClientIdRejectedError,
+    ConnectError,
+    MissingFeatureError,
+    NotAuthorizedError,
+    NotMqttError,
+    SilentBrokerError,
+    TlsError,
+    UnknownHostError,
+    UnreachableBrokerError,
+    UnsupportedProtocolError,
+    WrongCredentialsError,
+)
+from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage
+from coc2mqtt.mqtt.client.session import open_session
+from tests.support.broker import free_port
+from tests.support.sessions import connected, packet
+from tests.support.timeouts import LONG_ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.conftest import StartMosquitto
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
+PASSWORD = "hush-hush-7"
+READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("username", "password", "sentence"),
+    [
+        ("bridge", "wrong-word-3", "does not let the user 'bridge' in: check mqtt.username and mqtt.password"),
+        ("nobody", PASSWORD, "does not let the user 'nobody' in: check mqtt.username and mqtt.password"),
+        (None, None, "does not let a client without a user name in: check mqtt.username and mqtt.password"),
+    ],
+)
+async def test_wrong_credentials_are_said_without_the_password(
+    mosquitto: StartMosquitto, protocol: Protocol, username: str | None, password: str | None, sentence: str
+) -> None:
+    broker = mosquitto(users={"bridge": PASSWORD})
+    secret = None if password is None else SecretStr(password)
+    options = replace(READER, port=broker.port, username=username, password=secret)
+    with pytest.raises(NotAuthorizedError, match=re.escape(sentence)) as refused:
+        await open_session(options, protocol)
+    for text in (str(refused.value), repr(options)):
+        assert "wrong-word-3" not in text
+        assert PASSWORD not in text
+    options = replace(options, username="bridge", password=SecretStr(PASSWORD))
+    async with connected(options, protocol) as session:
+        await session.publish("coc/x", b"")
+
+
+# The reason code of MQTT 5, the return code of 3.1.1 where it has the same.
+REFUSALS: list[tuple[int, int | None, type[ConnectError], str]] = [
+    (0x80, None, ConnectError, r"refuses the connection \(unspecified error\): see its log"),
+    (0x84, 1, UnsupportedProtocolError, "does not speak MQTT 5: set mqtt.protocol to 3.1.1 or to auto"),
+    (0x85, 2, ClientIdRejectedError, "does not accept the client id 'reader': choose another instance name, or allow"),
+    (0x86, 4, WrongCredentialsError, "does not accept the user 'coc': check mqtt.username and mqtt.password"),
+    (0x87, 5, NotAuthorizedError, "does not let the user 'coc' in: check mqtt.username and mqtt.password, and what"),
+    (0x88, 3, BrokerBusyError, "is not available just now: see its log if this stays"),
+    (0x89, None, BrokerBusyError, "is too busy just now: see its load if this stays"),
+    (0x8A, None, NotAuthorizedError, "has banned the user 'coc', or the client id 'reader': have the ban lifted there"),
+    (
+        0x90,
+        None,
+        ConnectError,
+        "does not accept the topic 'coc/bridge/state': choose another mqtt.base_topic, or allow",
+    ),
+    (0x95, None, ConnectError, "finds a mere CONNECT too large: raise the broker's limit"),
+    (0x97, None, BrokerBusyError, r"lets no more clients in \(quota exceeded\): raise its limit for clients, or stop"),
+    (0x9A, None, MissingFeatureError, "does not keep retained messages, which coc2mqtt needs: allow them"),
+    (
+        0x9B,
+        None,
+        MissingFeatureError,
+        "takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow",
+    ),
+    (0x9C, None, ConnectError, r"wants another server to be used for now \('spare'\): set mqtt.host and mqtt.port"),
+    (0x9D, None, ConnectError, r"has moved \('spare'\): set mqtt.host and mqtt.port to the new server"),
+    (0x9F, None, BrokerBusyError, "gets connections too often: see who else connects, or raise its limit for them"),
+]
+
+
+def connack(code: int) -> bytes:
+    server_reference = b"\x1c\x00\x05spare" if code in {0x9C, 0x9D} else b""
+    body = bytes([0, code, len(server_reference)]) + server_reference
+    return bytes([0x20, len(body)]) + body
+
+
+@pytest.mark.parametrize(
+    ("protocol", "answer", "kind", "sentence"),
+    [
+        *(("5", connack(code), kind, sentence) for code, _, kind, sentence in REFUSALS),
+        *(
+            ("3.1.1", bytes([0x20, 2, 0, code]), kind, sentence)
+            for _, code, kind, sentence in REFUSALS
+            # paho takes a 3.1.1 broker's refusal of 3.1.1 for a broken connection
+            if code not in {None, 1}
+        ),
+        ("5", bytes([0x20, 2, 0, 1]), UnsupportedProtocolError, "does not speak MQTT 5: set mqtt.protocol to 3.1.1"),
+        ("5", b"", SilentBrokerError, "closed the connection without an answer: check that mqtt.port"),
+        ("3.1.1", b"", SilentBrokerError, "closed the connection without an answer: check that mqtt.port"),
+        (
+            "5",
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            NotMqttError,
+            "something that is no MQTT: set mqtt.port to the broker's MQTT",
+        ),
+        ("5", b"HTTP/1.1 400 Bad Request\r\n\r\n", NotMqttError, "answers in HTTP: set mqtt.transport to websockets"),
+        ("5", b"\x15\x03\x01\x00\x02\x02\x46", TlsError, "speaks TLS: set mqtt.tls.enabled to true, or mqtt.port"),
+    ],
+)
+async def test_each_refusal_says_what_to_do(
+    serve: Callable[[Any], Awaitable[int]],
+    protocol: Protocol,
+    answer: bytes,
+    kind: type[ConnectError],
+    sentence: str,
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(answer)
+        if answer:  # else it hangs up
+            await reader.read()
+
+    will = RetainedMessage("coc/bridge/state", b"")
+    options = replace(READER, port=await serve(broker), username="coc", will=will)
+    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
+        with pytest.raises(kind, match=sentence) as refused:
+            await open_session(options, protocol)
+    assert type(refused.value) is kind
+
+
+async def test_a_broker_that_accepts_and_stays_silent_is_said(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    broker.pause()
+    with pytest.raises(SilentBrokerError, match=r"accepts the connection but does not answer within 0\.2 s"):
+        await open_session(replace(READER, port=broker.port, timeout=0.2), "5")
+
+
+async def test_a_port_where_nothing_listens_is_said() -> None:
+    port = free_port()
+    with pytest.raises(UnreachableBrokerError, match=f"nothing accepts connections on the broker at 127.0.0.1:{port}"):
+        await open_session(replace(READER, port=port), "5")
+
+
+@pytest.mark.parametrize("host", ["broker.invalid", "broker..local"])
+async def test_an_unknown_host_is_said(host: str) -> None:
+    with pytest.raises(UnknownHostError, match=f"the host name '{host}' cannot be resolved: check mqtt.host"):
+        await open_session(replace(READER, host=host, port=1883), "5")
+
+
+async def test_a_host_that_swallows_the_connect_is_said() -> None:
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        with pytest.raises(
+            BrokerTimeoutError, match=r"does not answer within 0\.2 s: check that the broker is running"
+        ):
+            await open_session(replace(READER, port=full.getsockname()[1], timeout=0.2), "5")

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.mqtt.client.errors import BrokerSilentError, MissingAcknowledgementError
+from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, Transport
+from tests.support.sessions import ACCEPTED, connected, packet, unwatched
+from tests.support.websocket import Websocket, upgraded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+pytestmark = [pytest.mark.usefixtures("no_stray_errors"), pytest.mark.looptime]
+
+PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=60, keepalive=1)
+PINGREQ, PINGRESP = 0xC0, b"\xd0\x00"
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "transport", "messages"),
+    [
+        ("5", "tcp", []),
+        ("3.1.1", "tcp", [b"x" * 100_000] * 200),  # more than all buffers on the way can take
+        ("5", "websockets", [b"x"] * 200),
+    ],
+    ids=["idle", "publishing", "publishing over websockets"],
+)
+async def test_a_broker_that_falls_silent_is_noticed_within_the_keepalive(
+    serve: Callable[[Any], Awaitable[int]], protocol: Protocol, transport: Transport, messages: list[bytes]
+) -> None:
+    over = asyncio.Event()
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED[protocol])
+        await over.wait()
+
+    async def behind_websocket(websocket: Websocket) -> None:
+        await websocket.receive()
+        websocket.send(ACCEPTED[protocol])
+        await over.wait()
+
+    port = await serve(upgraded(behind_websocket) if transport == "websockets" else broker)
+    async with unwatched(replace(OPTIONS, port=port, transport=transport), protocol) as session:
+        await asyncio.sleep(0.1)
+        start = now()
+        publishing = [session.publish("coc/x", payload) for payload in messages]
+        ends = await asyncio.gather(session.receive(), *publishing, return_exceptions=True)
+        over.set()
+        assert now() - start == pytest.approx(1.0, abs=0.05)
+    assert {type(end) for end in ends} == {BrokerSilentError}
+    assert str(ends[0]).endswith("has not answered for 1 s: check that it is well, and the network")
+
+
+async def test_a_connection_on_which_nothing_happens_is_kept_alive(serve: Callable[[Any], Awaitable[int]]) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED["5"])
+        while True:
+            # As the standard has it, a broker gives a client up after one and a half of its keepalive.
+            async with asyncio.timeout(1.5):
+                kind, _ = await packet(reader)
+            assert kind == PINGREQ
+            writer.write(PINGRESP)
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.receive(), 60)
+
+
+async def test_a_broker_that_sends_on_is_asked_for_no_other_sign_of_life(
+    serve: Callable[[Any], Awaitable[int]],
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED["5"])
+        while True:  # No PINGRESP ever: it waits behind everything else.
+            writer.write(b"\x30\x05\x00\x01a\x00x")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.receive(), 10)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(600, 1), (1, 600), (1, 0)])
+async def test_of_both_keepalives_the_shorter_one_counts(
+    serve: Callable[[Any], Awaitable[int]], ours: int, theirs: int
+) -> None:
+    pings: list[float] = []
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, connect = await packet(reader)
+        assert connect[8:10] == ours.to_bytes(2)  # after the protocol's name, its version and the flags
+        writer.write(b"\x20\x06\x00\x00\x03\x13" + theirs.to_bytes(2))  # CONNACK, Server Keep Alive
+        while True:
+            kind, _ = await packet(reader)
+            assert kind == PINGREQ
+            pings.append(now() - start)
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker), keepalive=ours)) as session:
+        start = now()
+        with pytest.raises(BrokerSilentError, match="has not answered for 1 s"):
+            await asyncio.wait_for(session.receive(), 5)
+        assert now() - start == pytest.approx(1.0, abs=0.05)
+    assert pings == [pytest.approx(0.5, abs=0.05)]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
+    serve: Callable[[Any], Awaitable[int]], protocol: Protocol
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED[protocol])
+        acknowledged = 0
+        while True:
+            kind, body = await packet(reader)
+            if kind == PINGREQ:
+                writer.write(PINGRESP)
+            elif acknowledged := acknowledged + 1:
+                # All but the first one: others pass it by.
+                writer.write(b"\x40\x02" + body[5:7] if acknowledged > 1 else b"")
+
+    async def publish_on() -> None:
+        while True:
+            await session.publish("a/b", b"")
+            await asyncio.sleep(0.05)
+
+    async with unwatched(replace(OPTIONS, port=await serve(broker)), protocol) as session:
+        start = now()
+        async with asyncio.timeout(5):
+            ends = await asyncio.gather(
+                session.publish("a/b", b""), publish_on(), session.receive(), return_exceptions=True
+            )
+        assert now() - start == pytest.approx(1.0, abs=0.05)
+    assert {type(end) for end in ends} == {MissingAcknowledgementError}
+    assert "answers, but did not acknowledge a message within 1 s, so it is sent again" in str(ends[0])
+
+
+async def test_the_wait_for_a_slot_and_for_those_before_does_not_count(serve: Callable[[Any], Awaitable[int]]) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x06\x00\x00\x03\x21\x00\x02")  # CONNACK, Receive Maximum 2
+        while True:
+            kind, body = await packet(reader)
+            if kind == PINGREQ:
+                writer.write(PINGRESP)
+            else:
+                await asyncio.sleep(0.35)
+                writer.write(b"\x40\x02" + body[5:7])
+
+    async with connected(replace(OPTIONS, port=await serve(broker))) as session, asyncio.TaskGroup() as group:
+        for _ in range(5):  # the last one is acknowledged after 1.75 seconds
+            group.create_task(session.publish("a/b", b""))

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.mqtt.client.errors import (
+    ConnectionLostError,
+    MessageTooLargeError,
+    MissingFeatureError,
+    PublishDeniedError,
+    SubscribeDeniedError,
+    SubscribeTimeoutError,
+)
+from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage
+from coc2mqtt.mqtt.client.poison_messages import Quarantine, outgoing
+from coc2mqtt.mqtt.client.session import open_session
+from tests.support.sessions import collect, connected, packet
+from tests.support.timeouts import LONG_ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.conftest import StartMosquitto
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
+NEEDS_RETAIN = "does not keep retained messages, which coc2mqtt needs: allow them on the broker"
+NEEDS_QOS_1 = "takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow them on the broker"
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"), [("retain_available false", NEEDS_RETAIN), ("max_qos 0", NEEDS_QOS_1)], ids=["retain", "qos"]
+)
+@pytest.mark.parametrize("will", [True, False], ids=["will", "no will"])
+async def test_a_broker_that_cannot_do_what_is_needed_is_left_at_once(
+    mosquitto: StartMosquitto, line: str, sentence: str, will: bool
+) -> None:
+    options = replace(OPTIONS, port=mosquitto(line).port, will=RetainedMessage("coc/x", b"") if will else None)
+    with pytest.raises(MissingFeatureError, match=sentence):
+        await open_session(options, "5")
+
+
+async def test_a_broker_of_mqtt_5_is_told_what_is_taken(serve: Callable[[Any], Awaitable[int]]) -> None:
+    said: list[bytes] = []
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said.append((await packet(reader))[1])
+        writer.write(b"\x20\x03\x00\x00\x00")
+        await reader.read()
+
+    async with connected(replace(OPTIONS, port=await serve(broker))):
+        maximum_packet_size, receive_maximum = b"\x27" + (256 * 1024).to_bytes(4), b"\x21" + (200).to_bytes(2)
+        assert said[0][11:19] in {maximum_packet_size + receive_maximum, receive_maximum + maximum_packet_size}
+
+
+@pytest.mark.parametrize(("protocol", "lengths"), [("5", [65_537, 65_536, 0]), ("3.1.1", [65_537, 65_537, 65_536, 0])])
+async def test_of_a_huge_message_no_more_than_64_kib_is_kept(
+    mosquitto: StartMosquitto, protocol: Protocol, lengths: list[int]
+) -> None:
+    port = mosquitto().port
+    async with connected(replace(OPTIONS, port=port), protocol) as reader:
+        await reader.subscribe("coc/#")
+        async with connected(replace(OPTIONS, port=port, client_id="writer")) as writer:
+            # With MQTT 5 the first one does not even come.
+            for length in (300_000, 200_000, 65_536, 0):
+                await writer.publish("coc/x", b"x" * length)
+        assert [len(message.payload) for message in await collect(reader, len(lengths))] == lengths
+
+
+async def test_payload_above_message_size_limit_is_refused_and_the_session_goes_on(mosquitto: StartMosquitto) -> None:
+    async with connected(replace(OPTIONS, port=mosquitto("message_size_limit 10240").port)) as session:
+        with pytest.raises(MessageTooLargeError, match=r"a message of 21021 bytes on coc/x .*message_size_limit"):
+            await session.publish("coc/x", bytes(21_000), retain=True)
+        await session.publish("coc/x", bytes(10_000), retain=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(0x8D, "reason code 0x8d"), (0xC8, "reason code 0xc8")], ids=["of a DISCONNECT", "unknown"]
+)
+async def test_reason_code_that_no_puback_may_have_refuses_that_message_alone(
+    serve: Callable[[Any], Awaitable[int]], code: int, reason: str
+) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        for answer in (bytes([code, 0]), b"\x00\x00"):
+            _, body = await packet(reader)
+            writer.write(b"\x40\x04" + body[3 + 2 : 3 + 4] + answer)
+        await reader.read()
+
+    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(PublishDeniedError, match=rf"on a/b \({reason}\)"):
+            await session.publish("a/b", b"")
+        await session.publish("a/b", b"")
+
+
+async def test_unknown_reason_code_of_a_disconnect_is_named(serve: Callable[[Any], Awaitable[int]]) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        await packet(reader)
+        writer.write(b"\xe0\x02\xc8\x00")
+
+    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(ConnectionLostError, match=r"closed the connection \(reason code 0xc8\): see its log"):
+            await session.publish("a/b", b"")
+
+
+async def test_subscription_without_an_answer_does_not_end_the_session(serve: Callable[[Any], Awaitable[int]]) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        _, subscribe = await packet(reader)
+        _, publish = await packet(reader)
+        writer.write(b"\x90\x04" + subscribe[:2] + b"\x00\x01")
+        writer.write(b"\x40\x02" + publish[5:7])
+        writer.write(b"\x30\x06\x00\x03a/b\x00")
+        await reader.read()
+
+    async with connected(replace(OPTIONS, port=await serve(broker), timeout=0.1)) as session:
+        with pytest.raises(SubscribeTimeoutError, match="did not answer a subscription to a/b within"):
+            await session.subscribe("a/b")
+        await session.publish("a/b", b"")
+        assert [message.topic for message in await collect(session, 1)] == ["a/b"]
+
+
+async def test_broker_without_wildcards_is_sent_none(serve: Callable[[Any], Awaitable[int]]) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(b"\x20\x05\x00\x00\x02\x28\x00")
+        kind, publish = await packet(reader)
+        assert kind == 0x32
+        writer.write(b"\x40\x02" + publish[5:7])
+        await reader.read()
+
+    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(SubscribeDeniedError, match=r"takes no subscription with a wildcard, such as coc/\+"):
+            await session.subscribe("coc/+")
+        await session.publish("a/b", b"")
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["together", "alone"])
+async def test_many_messages_pass_a_broker_that_receives_one_at_a_time(mosquitto: StartMosquitto, alone: bool) -> None:
+    port = mosquitto("max_inflight_messages 1").port
+    quarantine = Quarantine()
+    if alone:
+        for _ in range(2):
+            quarantine.connected()
+            quarantine.acknowledged(outgoing("coc/0", b"", 1, retain=True, replaces=False))
+            quarantine.lost([outgoing("coc/1", b"", 1, retain=True, replaces=False)], ConnectionLostError("x"))
+            quarantine.judge(survived=True)
+    session = await open_session(replace(OPTIONS, port=port), "5", quarantine=quarantine)
+    receiving = asyncio.create_task(session.receive())
+    async with asyncio.timeout(LONG_ENOUGH), asyncio.TaskGroup() as group:
+        for number in range(50):
+            group.create_task(session.publish(f"coc/{number}", b"x", retain=True))
+    receiving.cancel()
+    await asyncio.wait([receiving])
+    session.drop()

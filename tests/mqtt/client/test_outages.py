@@ -1,0 +1,117 @@
+"""What a connection does while the broker is away for long, and when it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.mqtt.client import negotiation
+from coc2mqtt.mqtt.client.connection import Connection, Session
+from coc2mqtt.mqtt.client.errors import NotAuthorizedError, SilentBrokerError, UnreachableBrokerError
+from coc2mqtt.mqtt.client.port_probe import port_is_open
+from tests.support.connections import OPTIONS
+from tests.support.timeouts import LONG_ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from tests.conftest import StartMosquitto
+
+    Lines = list[MutableMapping[str, Any]]
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+
+async def test_after_a_long_outage_the_connection_is_back_within_five_seconds_of_the_brokers_return(
+    mosquitto: StartMosquitto,
+) -> None:
+    broker = mosquitto()
+    sessions: asyncio.Queue[Session] = asyncio.Queue()
+    waited = 0.0
+    long_wait = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        """Let fifty seconds pass in one."""
+        nonlocal waited
+        waited += seconds
+        if waited > 100:
+            long_wait.set()
+        await asyncio.sleep(seconds / 50)
+
+    async def talk(session: Session) -> None:
+        sessions.put_nowait(session)
+        await asyncio.Event().wait()
+
+    options = replace(OPTIONS, port=broker.port)
+    knock = partial(port_is_open, options.host, options.port)
+    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, knock=knock).run())
+    async with asyncio.timeout(LONG_ENOUGH):
+        await sessions.get()
+        broker.kill()
+        await long_wait.wait()  # now it waits for a minute each time
+        broker.restart()
+        before = waited
+        await sessions.get()
+        assert waited - before < 4
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_broker_killed_and_restarted_five_times_costs_two_seconds_each(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    sessions: asyncio.Queue[Session] = asyncio.Queue()
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        """Let fifty seconds pass in one."""
+        waits.append(seconds)
+        await asyncio.sleep(seconds / 50)
+
+    async def talk(session: Session) -> None:
+        await session.publish("coc/bridge/state", b"online", retain=True)
+        sessions.put_nowait(session)
+        await asyncio.Event().wait()
+
+    options = replace(OPTIONS, port=broker.port)
+    knock = partial(port_is_open, options.host, options.port)
+    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, knock=knock).run())
+    async with asyncio.timeout(LONG_ENOUGH):
+        await sessions.get()
+        for _ in range(5):
+            waits.clear()
+            # As quickly as a service manager does it: when the bridge looks, the broker is there again.
+            broker.restart()
+            await sessions.get()
+            assert sum(waits) <= 2.0
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_an_outage_whose_reasons_alternate_says_each_of_them_once(
+    monkeypatch: pytest.MonkeyPatch, log_lines: Lines
+) -> None:
+    reasons = itertools.cycle(
+        [UnreachableBrokerError("it is away"), SilentBrokerError("it is silent"), NotAuthorizedError("not you")]
+    )
+    attempts = asyncio.Semaphore(0)
+
+    async def refuse(*_: object, **__: object) -> Session:
+        attempts.release()
+        raise next(reasons)
+
+    async def no_time(_: float) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(negotiation, "open_session", refuse)
+    connection = Connection(replace(OPTIONS, protocol="5"), on_session=lambda _: asyncio.sleep(0), sleep=no_time)
+    task = asyncio.create_task(connection.run())
+    for _ in range(100):
+        await attempts.acquire()
+    task.cancel()
+    await asyncio.wait([task])
+    assert [line["reason"] for line in log_lines] == ["it is away", "it is silent", "not you"]

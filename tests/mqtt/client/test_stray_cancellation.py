@@ -1,0 +1,94 @@
+"""A CancelledError that nobody asked for ends no part in silence: a TaskGroup ignores a child that ends with one."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.mqtt.bridge import Bridge
+from coc2mqtt.mqtt.client import negotiation
+from coc2mqtt.mqtt.client.connection import Connection, Session
+from coc2mqtt.mqtt.publish.device_announcer import Announcer
+from coc2mqtt.mqtt.publish.event_delivery import Delivery
+from coc2mqtt.mqtt.publish.sharded_queue import Lanes
+from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.util.containment import EndedError, never_ending
+from tests.mqtt.client.test_reconnecting import LOST, ScriptedSession
+from tests.support.bridge_parts import JournalInMemory, Parts
+from tests.support.connections import OPTIONS
+from tests.support.recording_session import RecordingSession
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+pytestmark = pytest.mark.looptime
+
+
+async def cancelled(*_: Any) -> None:
+    raise asyncio.CancelledError
+
+
+async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
+    """Return what ends some work within a minute, out of its groups."""
+    try:
+        async with asyncio.timeout(60):
+            await work
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        return error
+    except EndedError as error:
+        return error
+    raise AssertionError("it ended without an error")
+
+
+async def test_lane_that_is_cancelled_by_nobody_ends_all_lanes() -> None:
+    lanes = Lanes()
+    lanes.put(Resource(Kind.CLAN, "#2PP"))
+    assert isinstance(await ended(lanes.run(cancelled)), EndedError)
+    assert Resource(Kind.CLAN, "#2PP") in lanes
+
+
+async def test_delivery_worker_that_is_cancelled_by_nobody_ends_the_delivery() -> None:
+    journal = JournalInMemory()
+    await journal.happen(1)
+    recording = RecordingSession(cancelled)
+    error = await ended(Delivery(journal.journal, Topics()).run(recording.session))
+    assert isinstance(error, EndedError)
+
+
+@pytest.mark.parametrize(
+    ("part", "method"), [(Announcer, "run"), (Delivery, "run"), (Bridge, "_listen"), (Bridge, "_answer_requests")]
+)
+async def test_part_that_is_cancelled_by_nobody_ends_the_session(
+    part: type, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part, method, cancelled)
+    assert isinstance(await ended(Parts().bridge.serve(RecordingSession().session)), EndedError)
+
+
+async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dial(_: object) -> Session:
+        return cast("Session", ScriptedSession(1000.0, LOST))
+
+    monkeypatch.setattr(negotiation.Dialer, "dial", dial)
+    assert isinstance(await ended(Connection(OPTIONS, on_session=cancelled).run()), EndedError)
+
+
+async def test_work_that_returns_although_it_must_not_is_an_error() -> None:
+    with pytest.raises(EndedError, match="the part stopped: it returned"):
+        await never_ending("the part", partial(asyncio.sleep, 1))
+
+
+async def test_work_that_is_cancelled_ends_as_cancelled() -> None:
+    task = asyncio.create_task(never_ending("the part", partial(asyncio.sleep, 10)))
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.mqtt.client.errors import SilentBrokerError, TlsError, UnreachableBrokerError
+from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, TlsOptions
+from coc2mqtt.mqtt.client.session import open_session
+from tests.support.broker import free_port
+from tests.support.sessions import ACCEPTED, collect, connected, packet
+from tests.support.timeouts import LONG_ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from tests.conftest import StartMosquitto
+    from tests.mqtt.conftest import Handler
+
+pytestmark = [
+    pytest.mark.usefixtures("no_stray_errors"),
+    # paho leaves it to the garbage collector to close the socket of a TLS handshake that failed.
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
+]
+
+PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
+OPTIONS = ConnectionOptions("localhost", 0, "reader", timeout=LONG_ENOUGH)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_trusted_certificate_connects(
+    mosquitto: StartMosquitto, certificates: Path, protocol: Protocol
+) -> None:
+    broker = mosquitto(*tls_lines(certificates))
+    options = replace(OPTIONS, port=broker.port, tls=TlsOptions(ca_file=certificates / "ca.crt"))
+    async with connected(options, protocol) as session:
+        await session.publish("coc/x", b"")
+
+
+async def test_without_verification_any_certificate_is_accepted(mosquitto: StartMosquitto, certificates: Path) -> None:
+    broker = mosquitto(*tls_lines(certificates, "expired"))
+    tls = TlsOptions(verify=False)
+    async with connected(replace(OPTIONS, host="127.0.0.1", port=broker.port, tls=tls)) as session:
+        await session.publish("coc/x", b"")
+
+
+async def test_a_broker_that_is_reached_by_its_address_can_be_verified_by_its_name(
+    mosquitto: StartMosquitto, certificates: Path
+) -> None:
+    port = mosquitto(*tls_lines(certificates)).port
+    tls = TlsOptions(ca_file=certificates / "ca.crt", server_name="localhost")
+    async with connected(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)) as session:
+        await session.publish("coc/x", b"")
+
+
+@asynccontextmanager
+async def serving(folder: Path, handler: Handler, sni: Callable[[Any, str | None, Any], None]) -> AsyncIterator[int]:
+    """Serve with the broker's certificate, where no real broker does what is wanted; gives the port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "broker.crt", folder / "broker.key")
+    context.sni_callback = sni
+    async with await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("server_name", ["localhost", None])
+async def test_the_broker_is_asked_for_the_servers_name(certificates: Path, server_name: str | None) -> None:
+    asked: list[str | None] = []
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED["5"])
+        await reader.read()
+        writer.close()
+
+    tls = TlsOptions(verify=False, server_name=server_name)
+    async with (
+        serving(certificates, broker, sni=lambda _socket, name, _context: asked.append(name)) as port,
+        connected(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)),
+    ):
+        assert asked == [server_name]
+
+
+async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(ACCEPTED["5"])
+        writer.write(b"".join(b"\x30\x06\x00\x01a\x00" + number.to_bytes(2) for number in range(3000)))
+        await reader.read()
+        writer.close()
+
+    options = replace(OPTIONS, host="127.0.0.1", tls=TlsOptions(verify=False))
+    async with (
+        serving(certificates, broker, sni=lambda *_: None) as port,
+        connected(replace(options, port=port)) as session,
+    ):
+        payloads = [message.payload for message in await collect(session, 3000)]
+    assert payloads == [number.to_bytes(2) for number in range(3000)]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "tls", "sentence"),
+    [
+        (
+            "alien",
+            {},
+            r"\(unable to get local issuer certificate\): set mqtt.tls.ca_file to the authority that signed it",
+        ),
+        ("broker", {"ca_file": "foreign.crt"}, r"\(.*\): set mqtt.tls.ca_file to the authority that signed it"),
+        (
+            "expired",
+            {"server_name": "localhost"},
+            r"\(certificate has expired\): renew it on the broker, or set the clock of this machine",
+        ),
+        ("broker", {}, r"\(IP address mismatch, .*\): set mqtt.host, or else mqtt.tls.server_name, to a name that it"),
+        ("broker", {"server_name": "x"}, r"\(Hostname mismatch, .*'x'\): set mqtt.host, or else mqtt.tls.server_name"),
+    ],
+)
+async def test_a_certificate_that_is_not_accepted_says_what_is_wrong_with_it(
+    mosquitto: StartMosquitto, certificates: Path, certificate: str, tls: dict[str, str], sentence: str
+) -> None:
+    port = mosquitto(*tls_lines(certificates, certificate)).port
+    wanted = TlsOptions(ca_file=certificates / tls.get("ca_file", "ca.crt"), server_name=tls.get("server_name"))
+    with pytest.raises(TlsError, match=f"the certificate of the broker at 127.0.0.1:{port} is not accepted {sentence}"):
+        await open_session(replace(OPTIONS, host="127.0.0.1", port=port, tls=wanted), "5")
+
+
+async def test_a_certificate_of_our_own_is_shown(mosquitto: StartMosquitto, certificates: Path) -> None:
+    port = mosquitto(*tls_lines(certificates), "require_certificate true").port
+    async with connected(replace(OPTIONS, port=port, tls=with_certificate(certificates, "broker"))) as session:
+        await session.publish("coc/x", b"")
+
+
+NO_CERTIFICATE = "asks for a certificate of this client: set mqtt.tls.cert_file and mqtt.tls.key_file"
+ALIEN = r"does not accept the certificate in mqtt.tls.cert_file \(unknown ca\): renew it, or have it signed by"
+
+
+@pytest.mark.parametrize(("certificate", "sentence"), [(None, NO_CERTIFICATE), ("alien", ALIEN)])
+async def test_a_broker_that_is_not_content_with_our_certificate_says_so(
+    mosquitto: StartMosquitto, certificates: Path, certificate: str | None, sentence: str
+) -> None:
+    port = mosquitto(*tls_lines(certificates), "require_certificate true").port
+    with pytest.raises(TlsError, match=sentence):
+        await open_session(replace(OPTIONS, port=port, tls=with_certificate(certificates, certificate)), "5")
+
+
+@pytest.mark.parametrize(
+    ("certificate", "sentence"),
+    [(None, r"failed \(handshake failure\): .* mqtt.tls.cert_file if the broker asks for"), ("alien", ALIEN)],
+)
+async def test_with_tls_1_2_it_says_so_during_the_handshake(
+    certificates: Path, certificate: str | None, sentence: str
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.crt")
+    context.load_cert_chain(certificates / "broker.crt", certificates / "broker.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def refuse(listener: socket.socket) -> None:  # not with asyncio, which closes without the alert
+        accepted, _ = listener.accept()
+        with pytest.raises(ssl.SSLError), accepted:
+            context.wrap_socket(accepted, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = asyncio.create_task(asyncio.to_thread(refuse, listener))
+        options = replace(OPTIONS, port=listener.getsockname()[1], tls=with_certificate(certificates, certificate))
+        with pytest.raises(TlsError, match=sentence):
+            await open_session(options, "5")
+        await refusing
+
+
+@pytest.mark.parametrize(
+    ("ca_file", "cert_file", "sentence"),
+    [
+        ("absent.crt", None, r"cannot be read \(No such file or directory\): check its path"),
+        ("ca.key", None, r"cannot be used \(.*\): they must be in PEM format"),
+        ("ca.crt", "ca.crt", r"cannot be used \(.*\): they must be in PEM format, .* belonging to the certificate"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_says_so(
+    certificates: Path, ca_file: str, cert_file: str | None, sentence: str
+) -> None:
+    key = (certificates / cert_file, certificates / "broker.key") if cert_file else (None, None)
+    with pytest.raises(TlsError, match=sentence):
+        await open_session(replace(OPTIONS, port=free_port(), tls=TlsOptions(certificates / ca_file, *key)), "5")
+
+
+async def test_a_key_with_a_password_does_not_ask_on_the_terminal(certificates: Path, tmp_path: Path) -> None:
+    key = tmp_path / "locked.key"
+    await run(
+        "openssl", "ec", "-aes128", "-passout", "pass:x", "-in", str(certificates / "broker.key"), "-out", str(key)
+    )
+    tls = TlsOptions(cert_file=certificates / "broker.crt", key_file=key)
+    with pytest.raises(TlsError, match="the key without a password"):
+        await open_session(replace(OPTIONS, port=free_port(), tls=tls), "5")
+
+
+async def test_tls_on_a_port_without_it_is_said(
+    mosquitto: StartMosquitto, serve: Callable[[Any], Awaitable[int]]
+) -> None:
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"no TLS here\r\n")
+
+    sentence = r"failed \(wrong version number\): check that mqtt.port is the broker's TLS port"
+    with pytest.raises(TlsError, match=sentence):
+        await open_session(replace(OPTIONS, host="127.0.0.1", port=await serve(other), tls=TlsOptions()), "5")
+    # Mosquitto 2.0 resets the connection, 2.1 closes it.
+    reset = r"cannot be reached \(.*\): .* mqtt.port is the broker's port for TLS"
+    closed = r"failed \(unexpected eof .*\): check that mqtt.port is the broker's TLS port"
+    with pytest.raises((UnreachableBrokerError, TlsError), match=f"{reset}|{closed}"):
+        await open_session(replace(OPTIONS, port=mosquitto().port, tls=TlsOptions()), "5")
+
+
+async def test_no_tls_on_a_port_with_it_is_said(mosquitto: StartMosquitto, certificates: Path) -> None:
+    with pytest.raises(SilentBrokerError, match=r"closed the connection .* mqtt\.tls if that port speaks TLS"):
+        await open_session(replace(OPTIONS, port=mosquitto(*tls_lines(certificates)).port), "5")
+
+
+def tls_lines(folder: Path, certificate: str = "broker") -> tuple[str, ...]:
+    return (
+        f"cafile {folder / 'ca.crt'}",
+        f"certfile {folder / certificate}.crt",
+        f"keyfile {folder / 'broker.key'}",
+    )
+
+
+def with_certificate(folder: Path, name: str | None) -> TlsOptions:
+    if name is None:
+        return TlsOptions(folder / "ca.crt")
+    return TlsOptions(folder / "ca.crt", folder / f"{name}.crt", folder / "broker.key")
+
+
+async def run(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    assert await process.wait() == 0

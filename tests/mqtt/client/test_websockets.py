@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from coc2mqtt.mqtt.client.errors import ConnectionLostError, NotMqttError, NoWebsocketError, SilentBrokerError
+from coc2mqtt.mqtt.client.options import ConnectionOptions, TlsOptions
+from coc2mqtt.mqtt.client.session import Message, open_session
+from tests.support.sessions import ACCEPTED, collect, connected, listening
+from tests.support.timeouts import LONG_ENOUGH
+from tests.support.websocket import BINARY, CLOSE, PING, PONG, Websocket, frame, upgraded
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.conftest import StartMosquitto
+
+    Serve = Callable[[Any], Awaitable[int]]
+
+pytestmark = [
+    pytest.mark.usefixtures("no_stray_errors"),
+    # paho leaves it to the garbage collector to close the socket of a handshake that failed.
+    pytest.mark.filterwarnings("ignore:unclosed <s.*socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
+]
+
+OPTIONS = ConnectionOptions("127.0.0.1", 0, "bridge", timeout=LONG_ENOUGH, transport="websockets")
+
+
+def publish(number: int) -> bytes:
+    return b"\x30\x0a\x00\x03a/b\x00" + str(number).zfill(4).encode()
+
+
+async def test_over_tls_as_well_many_messages_and_large_ones_come_through(
+    mosquitto: StartMosquitto, certificates: Path
+) -> None:
+    tls_lines = [f"{key}file {certificates / name}" for key, name in (("cert", "broker.crt"), ("key", "broker.key"))]
+    port = mosquitto(*listening("websockets", *tls_lines)).port
+    options = replace(OPTIONS, host="localhost", port=port, tls=TlsOptions(certificates / "ca.crt"))
+    async with connected(options) as reader:
+        await reader.subscribe("coc/#")
+        async with connected(replace(options, client_id="writer")) as writer, asyncio.TaskGroup() as group:
+            reading = group.create_task(collect(reader, 302))
+            group.create_task(writer.publish("coc/large", b"x" * 65_536))
+            for number in range(300):
+                group.create_task(writer.publish("coc/small", str(number).encode()))
+            group.create_task(writer.publish("coc/large", b"y" * 65_536))
+    first, *small, last = reading.result()
+    assert [int(message.payload) for message in small] == list(range(300))
+    assert (first.payload, last.payload) == (b"x" * 65_536, b"y" * 65_536)
+
+
+@pytest.mark.parametrize("dribbling", [False, True], ids=["at once", "byte by byte"])
+async def test_packets_and_frames_need_not_coincide(serve: Serve, dribbling: bool) -> None:
+    async def talk(websocket: Websocket) -> None:
+        assert websocket.path == "/some/where?a=b"
+        await websocket.receive()
+        large = b"\x30\xb1\x01\x00\x03a/b\x00" + b"x" * 171
+        stream = b"".join(
+            [
+                frame(ACCEPTED["5"][:2]) + frame(ACCEPTED["5"][2:]),
+                frame(publish(0) + publish(1) + publish(2)[:3], last=False),
+                frame(b"between"[:0], PING),
+                frame(publish(2)[3:5], 0, last=False) + frame(publish(2)[5:], 0),
+                frame(large),
+                frame(publish(3)),
+            ]
+        )
+        for index in range(0, len(stream), 1 if dribbling else len(stream)):
+            websocket.writer.write(stream[index : index + (1 if dribbling else len(stream))])
+            await asyncio.sleep(0)
+        await websocket.reader.read()
+
+    options = replace(OPTIONS, port=await serve(upgraded(talk)), path="/some/where?a=b")
+    async with connected(options) as session:
+        numbers = [b"0000", b"0001", b"0002", b"x" * 171, b"0003"]
+        assert await collect(session, 5) == [Message("a/b", payload) for payload in numbers]
+
+
+async def test_a_ping_of_the_websocket_is_answered_as_servers_want_it(serve: Serve) -> None:
+    answers = list[tuple[int, bytes]]()
+
+    async def talk(websocket: Websocket) -> None:
+        await websocket.receive()
+        websocket.send(ACCEPTED["5"])
+        for opcode, payload in ((PING, b"are you there?"), (PING, b""), (CLOSE, b"\x03\xe9")):
+            websocket.send(payload, opcode)
+            answers.append(await websocket.receive())
+
+    async with connected(replace(OPTIONS, port=await serve(upgraded(talk)))) as session:
+        with pytest.raises(ConnectionLostError, match="broke off"):
+            await session.receive()
+    assert answers == [(PONG, b"are you there?"), (PONG, b""), (CLOSE, b"\x03\xe9")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept:no\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \xff\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"",
+    ],
+    ids=["not found", "ok", "wrong key", "no space", "no text", "ssh", "hangs up"],
+)
+async def test_what_opens_no_websocket_says_so(serve: Serve, answer: bytes) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    with pytest.raises(NoWebsocketError) as refused:
+        await open_session(replace(OPTIONS, port=await serve(handle), path="/wrong"), "5")
+    assert str(refused.value).endswith(
+        "opens no websocket at /wrong: check mqtt.path (often /mqtt or /), and that mqtt.port is the broker's port for"
+        " websockets, and mqtt.tls if that port speaks TLS; or set mqtt.transport to tcp"
+    )
+
+
+async def test_each_transport_on_the_other_ones_port_is_said(mosquitto: StartMosquitto) -> None:
+    with pytest.raises(NoWebsocketError, match=r"or set mqtt.transport to tcp"):
+        await open_session(replace(OPTIONS, port=mosquitto().port), "5")
+    port = mosquitto(*listening("websockets")).port
+    # Mosquitto 2.0 answers in HTTP, 2.1 closes the connection.
+    answered = "answers in HTTP: set mqtt.transport to websockets if that port is for"
+    closed = "closed the connection without an answer: .*, or set mqtt.transport to websockets if that port is for"
+    with pytest.raises((NotMqttError, SilentBrokerError), match=f"{answered}|{closed}"):
+        await open_session(replace(OPTIONS, port=port, transport="tcp"), "5")
+
+
+@pytest.mark.parametrize("answer", [None, b"\x30\x06\x00\x02\xff\xfe\x00\x00"], ids=["hangs up", "nonsense"])
+async def test_a_websocket_without_mqtt_behind_it_is_said(serve: Serve, answer: bytes | None) -> None:
+    async def talk(websocket: Websocket) -> None:
+        assert (await websocket.receive())[0] == BINARY
+        if answer is not None:
+            websocket.send(answer)
+            await websocket.reader.read()
+
+    options = replace(OPTIONS, port=await serve(upgraded(talk)))
+    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
+        with pytest.raises(SilentBrokerError, match=r"closed the connection without an answer: check mqtt.path"):
+            await open_session(options, "5")

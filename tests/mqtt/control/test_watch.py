@@ -1,0 +1,47 @@
+"""Asking for a watch that there is already: what is not given stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.watch import Watch
+from tests.support.control import WatchedInMemory, commands
+
+CLAN = Watch(Kind.CLAN, "#2PP", 300.0, members=False, war=False, war_interval=90.0)
+PLAYER = Watch(
+    Kind.PLAYER, "#2PP", 600.0, include_fields=frozenset({"name"}), exclude_fields=frozenset({"trophies", "donations"})
+)
+
+
+@pytest.mark.parametrize(
+    ("payload", "before", "after"),
+    [
+        (b"#2PP", CLAN, CLAN),
+        ({"tag": "#2PP"}, CLAN, CLAN),
+        ({"tag": "#2PP", "kind": "player"}, PLAYER, PLAYER),
+        ({"tag": "#2PP", "interval": 30}, CLAN, replace(CLAN, interval=30.0)),
+        ({"tag": "#2PP", "war": True}, CLAN, replace(CLAN, war=True)),
+        ({"tag": "#2PP", "members": True, "war_interval": 30}, CLAN, replace(CLAN, members=True, war_interval=30.0)),
+        ({"tag": "#2PP", "kind": "player", "exclude_fields": []}, PLAYER, replace(PLAYER, exclude_fields=frozenset())),
+        ({"tag": "#2PP", "kind": "player", "include_fields": None}, PLAYER, replace(PLAYER, include_fields=None)),
+        ({"tag": "#2PP", "interval": None}, CLAN, replace(CLAN, interval=60.0)),
+        ({"tag": "#2PP", "kind": "player", "interval": None}, PLAYER, replace(PLAYER, interval=120.0)),
+    ],
+)
+async def test_a_key_that_is_given_wins_and_all_others_stay(payload: Any, before: Watch, after: Watch) -> None:
+    watches = WatchedInMemory([before])
+    payload = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+    response = await commands(watches).answer("watch", payload)
+    assert list(watches.watches.values()) == [after]
+    assert response.data["interval"] == after.interval
+
+
+async def test_a_clan_takes_over_nothing_from_a_player_of_the_same_tag() -> None:
+    watches = WatchedInMemory([PLAYER])
+    await commands(watches).answer("watch", b"#2PP")
+    assert list(watches.watches.values()) == [PLAYER, Watch(Kind.CLAN, "#2PP", 60.0)]

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.mqtt.payloads.models import (
+    BadgePayload,
+    ClanPayload,
+    OnlinePayload,
+    Payload,
+    PlayerPayload,
+    PollPayload,
+    WarPayload,
+)
+from coc2mqtt.mqtt.payloads.state import FACETS, api_status, facets
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.topics import Topics
+from tests.support.bodies import clan, member, no_war, player, war
+
+CLAN, WAR = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
+PLAYER = Resource(Kind.PLAYER, "#900PUCPV")
+AT = 1_795_435_200.123
+MODELS: dict[str, type[Payload]] = {
+    "availability": OnlinePayload,
+    "clan": ClanPayload,
+    "war": WarPayload,
+    "player": PlayerPayload,
+    "poll": PollPayload,
+    "badge": BadgePayload,
+}
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["tag", "name", "stars", "x"]), inner),
+    max_leaves=8,
+)
+
+
+def said(resource: Resource, snapshot: Snapshot) -> dict[str, Any]:
+    return {facet: orjson.loads(payload.encode()) for facet, payload in facets(resource, snapshot).items()}
+
+
+def mangled(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of the fields, some of them with something else in them, a side of a war's, too."""
+
+    def spoilt(value: Any) -> st.SearchStrategy[Any]:
+        choices = [st.just(value), JSON]
+        return st.one_of(*choices, mangled(value)) if isinstance(value, dict) else st.one_of(*choices)
+
+    return st.fixed_dictionaries({}, optional={key: spoilt(value) for key, value in whole.items()})
+
+
+@given(
+    what=st.one_of(
+        st.tuples(
+            st.just(CLAN), mangled(clan(badgeUrls={"large": "https://x"}, capitalLeague={}, isWarLogPublic=True))
+        ),
+        st.tuples(st.just(PLAYER), mangled(player(clan={"tag": "#2PP", "name": "x"}, league={}, role="admin"))),
+        st.tuples(st.just(WAR), mangled(war("inWar"))),
+        st.tuples(st.just(WAR), mangled(no_war())),
+    ),
+    memo=st.sampled_from([{}, {"private": True}, {"unavailable": True, "trouble": "not_found"}]),
+)
+def test_whatever_the_api_said_the_state_is_valid(what: tuple[Resource, dict[str, Any]], memo: dict[str, Any]) -> None:
+    resource, data = what
+    states = facets(resource, Snapshot(data, memo, AT), polled_at=AT)
+    assert states.keys() == set(FACETS[resource.kind])
+    for facet, payload in states.items():
+        assert MODELS[facet].model_validate(orjson.loads(payload.encode())) == payload
+
+
+def test_no_text_of_the_api_is_longer_than_what_is_shown() -> None:
+    long = "x" * 100_000
+    whole = war("inWar", start=long)
+    whole["opponent"] |= {"tag": long, "name": long}
+    for resource, data in (
+        (CLAN, clan(name=long, warLeague={"name": long})),
+        (PLAYER, player(name=long, clan={"tag": long, "name": long})),
+        (WAR, whole),
+    ):
+        for state in said(resource, Snapshot(data, {}, AT)).values():
+            assert len(orjson.dumps(state)) < 2000
+    assert said(CLAN, Snapshot(clan(name=long), {}, AT))["clan"]["name"] == "x" * 254 + "…"
+    watch = Watch(Kind.CLAN, "#2PP", 60.0)
+    device = Discovery(Topics(), instance="home", version="1", prefix="homeassistant").clan(watch, long)
+    assert orjson.loads(device.payload)["device"]["name"] == "x" * 254 + "…"
+
+
+def test_a_clan_is_shown_as_it_is() -> None:
+    data = clan(
+        member("#2P2"),
+        badgeUrls={"small": "https://s", "large": "https://l"},
+        clanBuilderBasePoints=7,
+        clanCapitalPoints=8,
+        capitalLeague={"id": 1, "name": "Master League"},
+        warWinStreak=0,
+        warWins=300,
+        isWarLogPublic=False,
+    )
+    assert said(CLAN, Snapshot(data, {}, AT)) == {
+        "availability": {"state": "online"},
+        "clan": {
+            "tag": "#2PP",
+            "name": "The Order",
+            "level": 19,
+            "points": 2100,
+            "builder_base_points": 7,
+            "capital_points": 8,
+            "members": 1,
+            "war_league": "Crystal League I",
+            "capital_league": "Master League",
+            "war_win_streak": 0,
+            "war_wins": 300,
+            "is_war_log_public": False,
+            "badge_url": "https://l",
+            "updated_at": "2026-11-23T12:00:00.123+00:00",
+        },
+        "badge": {"badge_url": "https://l"},
+    }
+
+
+def test_a_player_is_shown_as_they_are() -> None:
+    data = player(expLevel=200, warStars=900, donations=5, donationsReceived=6, warPreference="in", role="admin")
+    data["clan"] = {"tag": "#2PP", "name": "The Order", "clanLevel": 3}
+    assert said(PLAYER, Snapshot(data, {}, AT))["player"] == {
+        "tag": "#900PUCPV",
+        "name": "Kristen",
+        "town_hall_level": 15,
+        "builder_hall_level": 9,
+        "exp_level": 200,
+        "league_tier": "Golem League 21",
+        "trophies": 4000,
+        "war_stars": 900,
+        "donations": 5,
+        "donations_received": 6,
+        "war_preference": "in",
+        "role": "admin",
+        "clan": {"tag": "#2PP", "name": "The Order"},
+        "war": None,
+        "updated_at": "2026-11-23T12:00:00.123+00:00",
+    }
+
+
+@pytest.mark.parametrize("resource", [CLAN, PLAYER])
+def test_when_the_api_last_answered_is_told_where_it_is_known(resource: Resource) -> None:
+    states = facets(resource, Snapshot({}, {}, AT), polled_at=AT + 60)
+    assert orjson.loads(states["poll"].encode()) == {"polled_at": "2026-11-23T12:01:00.123+00:00"}
+    assert "poll" not in facets(resource, Snapshot({}, {}, AT))
+
+
+@pytest.mark.parametrize("resource", [CLAN, PLAYER])
+@pytest.mark.parametrize(
+    ("data", "memo", "state"),
+    [
+        ({}, {}, "online"),
+        ({}, {"trouble": "server_error"}, "online"),
+        ({}, {"unavailable": True}, "offline"),
+        (None, {"trouble": "server_error"}, "offline"),
+        (None, {"unavailable": True}, "offline"),
+    ],
+)
+def test_it_is_available_when_it_is_known_and_still_there(
+    resource: Resource, data: dict[str, Any] | None, memo: dict[str, Any], state: str
+) -> None:
+    states = said(resource, Snapshot(data, memo, AT))
+    assert states["availability"] == {"state": state}
+    assert (resource.kind.value in states) is (data is not None)
+
+
+def test_the_apis_state_is_shown_with_what_is_wrong() -> None:
+    data = {"status": "denied", "since": AT, "message": "the token is bound to another address", "address": "192.0.2.7"}
+    assert orjson.loads(api_status(Snapshot(data, {}, AT)).encode()) == {
+        "state": "denied",
+        "since": "2026-11-23T12:00:00.123+00:00",
+        "message": "the token is bound to another address",
+        "address": "192.0.2.7",
+    }

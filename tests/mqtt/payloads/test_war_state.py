@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.mqtt.payloads.state import facets
+from coc2mqtt.mqtt.payloads.war_state import api_time, player_war, war_state
+from tests.support.bodies import OPPONENT_TAG, attack, no_war, war
+
+WAR = Resource(Kind.WAR, "#2PP")
+AT = 1_795_435_200.123
+
+
+def said(data: dict[str, Any] | None, memo: dict[str, Any] | None = None) -> dict[str, Any]:
+    shown: dict[str, Any] = orjson.loads(war_state("#2PP", Snapshot(data, memo or {}, AT)).encode())
+    return shown
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_war_is_shown_from_the_clans_own_side(swapped: bool) -> None:
+    data = war("inWar", attack("#2P2", "#8Q2", 1, stars=3), attack("#8Q2", "#2P2", 2, stars=1), swapped=swapped)
+    shown = said(data)
+    assert shown["clan"] == {
+        "tag": "#2PP",
+        "name": "Name of #2PP",
+        "level": 10,
+        "stars": 3,
+        "attacks": 1,
+        "attacks_left": 3,
+        "destruction": 10.0,
+    }
+    assert shown["opponent"]["tag"] == OPPONENT_TAG
+    assert shown["status"] == "winning"
+    assert (shown["state"], shown["war_log"], shown["team_size"], shown["attacks_per_member"]) == (
+        "inWar",
+        "public",
+        2,
+        2,
+    )
+    assert shown["war_id"] == "20261101T080000.000Z-2PP-8QQ"
+    assert shown["preparation_start_time"] == "2026-11-01T08:00:00.000+00:00"
+    assert shown["end_time"] == "2026-11-03T07:00:00.000+00:00"
+
+
+@pytest.mark.parametrize(
+    ("state", "own", "other", "status"),
+    [
+        ("inWar", (3, 10.0), (2, 90.0), "winning"),
+        ("inWar", (2, 10.0), (2, 10.5), "losing"),
+        ("warEnded", (2, 10), (2, 10.0), "tied"),
+        ("warEnded", (3, 10), (2, 10.0), "won"),
+        ("warEnded", (2, 9.5), (2, 10.0), "lost"),
+        ("inWar", (0, 0.0), (0, 0.0), "tied"),
+        ("inWar", (None, None), (0, 0.0), None),
+        ("warEnded", (3, 50.0), (None, 40.0), None),
+        ("preparation", (0, 0), (0, 0), None),
+        ("notInWar", (3, 0), (0, 0), None),
+    ],
+)
+def test_who_leads_is_told_by_stars_and_then_by_destruction(
+    state: str, own: tuple[Any, Any], other: tuple[Any, Any], status: str | None
+) -> None:
+    data = war(state)
+    for side, (stars, destruction) in (("clan", own), ("opponent", other)):
+        data[side] |= {"stars": stars, "destructionPercentage": destruction}
+    assert said(data)["status"] == status
+
+
+def test_a_war_of_the_league_is_one_attack_each() -> None:
+    data = war("inWar")
+    del data["attacksPerMember"]
+    assert said(data)["attacks_per_member"] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "memo", "state", "war_log"),
+    [
+        (no_war(), {}, "notInWar", "public"),
+        (war("inWar"), {"private": True}, None, "private"),
+        (None, {"private": True}, None, "private"),
+    ],
+)
+def test_without_a_war_or_behind_a_private_log_nothing_of_one_is_shown(
+    data: dict[str, Any] | None, memo: dict[str, Any], state: str | None, war_log: str
+) -> None:
+    shown = said(data, memo)
+    assert {key for key, value in shown.items() if value not in (None, [])} == {"war_log", "updated_at"} | (
+        {"state"} if state else set()
+    )
+    assert (shown["state"], shown["war_log"]) == (state, war_log)
+
+
+def test_of_a_war_that_was_never_seen_nothing_is_said() -> None:
+    assert facets(WAR, Snapshot(None, {"trouble": "server_error"})) == {}
+
+
+def test_who_has_attacks_left_is_told_by_the_place_on_the_map() -> None:
+    data = war("inWar", attack("#2P2", "#8Q2", 1), attack("#2P2", "#8Q8", 2), attack("#2P8", "#8Q2", 3))
+    assert said(data)["members_with_attacks_left"] == [
+        {"tag": "#2P8", "name": "Name of #2P8", "position": 2, "attacks_left": 1}
+    ]
+    data["clan"]["members"][0] |= {"attacks": [], "mapPosition": None}
+    assert [member["position"] for member in said(data)["members_with_attacks_left"]] == [2, None]
+
+
+def test_a_war_of_fifty_in_which_nobody_has_attacked_fits_the_attributes_of_an_entity() -> None:
+    data = war("inWar")
+    one = data["clan"]["members"][0]
+    data["clan"]["members"] = [{**one, "name": "🏰" * 15, "mapPosition": number} for number in range(60)]
+    shown = said(data)["members_with_attacks_left"]
+    assert len(shown) == 50
+    assert len(orjson.dumps(shown)) < 16_384
+
+
+@pytest.mark.parametrize(
+    ("data", "left", "pending"),
+    [
+        (war("preparation"), 2, False),
+        (war("inWar", attack("#2P2", "#8Q2", 1)), 1, True),
+        (war("inWar", attack("#2P2", "#8Q2", 1), swapped=True), 1, True),
+        (war("inWar", attack("#2P2", "#8Q2", 1), attack("#2P2", "#8Q8", 2)), 0, False),
+        (war("warEnded"), 0, False),
+        (no_war(), 0, False),
+        ({**war("inWar"), "clan": {"tag": "#2PP"}}, None, None),
+        (None, 0, False),
+    ],
+)
+def test_a_players_attacks_are_pending_while_the_war_is_on_and_one_is_left(
+    data: dict[str, Any] | None, left: int | None, pending: bool | None
+) -> None:
+    shown = player_war("#2P2", "#2PP", Snapshot(data, {}, AT))
+    assert (shown.attacks_left, shown.attack_pending) == (left, pending)
+    assert shown.clan_tag == "#2PP"
+
+
+def test_of_a_war_behind_a_private_log_no_players_part_is_known() -> None:
+    shown = player_war("#2P2", "#2PP", Snapshot(war("inWar"), {"private": True}, AT))
+    assert (shown.state, shown.attacks_left, shown.attack_pending) == (None, None, None)
+
+
+def test_who_does_not_fight_in_the_war_has_no_attack_left() -> None:
+    shown = player_war("#900PUCPV", "#2PP", Snapshot(war("inWar"), {}, AT))
+    assert (shown.state, shown.attacks_left, shown.attack_pending) == ("inWar", 0, False)
+    assert shown.end_time == "2026-11-03T07:00:00.000+00:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("20260417T011933.000Z", "2026-04-17T01:19:33.000+00:00"),
+        ("20260417T011933Z", None),
+        ("20261317T011933.000Z", None),
+        ("2026-04-17", None),
+        ("", None),
+        (None, None),
+        (20260417, None),
+    ],
+)
+def test_a_time_of_the_api_is_turned_into_iso_8601(text: object, expected: str | None) -> None:
+    assert api_time(text) == expected

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from coc2mqtt.mqtt.client.connection import Connection, ConnectionOptions, Message, Session
+from coc2mqtt.mqtt.client.errors import SessionTakenOverError
+from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.topics import Topics
+from tests.support.broker import witness
+from tests.support.connections import OFFLINE, ONLINE, STATE
+from tests.support.recording_session import RecordingSession
+from tests.support.sessions import connected, packet
+from tests.support.timeouts import LONG_ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+
+    from coc2mqtt.mqtt.client.options import Protocol
+    from tests.conftest import StartMosquitto
+
+    Lines = list[MutableMapping[str, Any]]
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+INFO = "coc/bridge/info"
+TAKEN_OVER_BY_NEW = (
+    "another coc2mqtt (version 9.9 on host-new) with the instance name 'home' has taken over the connection: stop one"
+    " of the two, or give each an instance name and a mqtt.base_topic of its own"
+)
+BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+
+
+def info(run_id: str, instance: str = "home") -> bytes:
+    return orjson.dumps({"instance": instance, "run_id": run_id, "host": f"host-{run_id}", "version": "9.9", "more": 1})
+
+
+class Program:
+    """One bridge of the instance ``home``, as far as its connection goes: says that it is there, and who it is.
+
+    A wait of more than ten seconds lasts until ``minute`` is set, shorter ones hardly anything.
+    """
+
+    def __init__(self, run_id: str, port: int, protocol: Protocol) -> None:
+        self.minute = asyncio.Event()
+        self.standing_back = asyncio.Event()
+        self.sessions: asyncio.Queue[Session] = asyncio.Queue()
+        self._run_id = run_id
+        self._rivals = Rivals(Topics(), instance="home", run_id=run_id)
+        options = ConnectionOptions("127.0.0.1", port, "coc2mqtt-home", protocol=protocol, will=OFFLINE)
+        self.connection = Connection(
+            options,
+            on_session=self._serve,
+            last_words=[OFFLINE],
+            rival_is_there=self._rivals.is_there,
+            sleep=self._sleep,
+        )
+
+    async def _serve(self, session: Session) -> None:
+        await self._rivals.look(session)
+        await session.publish(STATE, ONLINE, retain=True)
+        await session.publish(INFO, info(self._run_id), retain=True)
+        self._rivals.introduced()
+        self.sessions.put_nowait(session)
+        # Its health, which is news each time.
+        for number in itertools.count():
+            await session.publish("coc/bridge/health", str(number).encode(), retain=True)
+            await asyncio.sleep(0.02)
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds > 10:
+            self.standing_back.set()
+            await self.minute.wait()
+            self.minute.clear()
+            self.standing_back.clear()
+        else:
+            await asyncio.sleep(0.2)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.connection.run())
+        try:
+            async with asyncio.timeout(LONG_ENOUGH):
+                yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def was_reported(old: Program, new: Program) -> bool:
+    """Return whether the broker reported the take-over, as Mosquitto 2.1 does with MQTT 5.
+
+    If it did not, the old bridge has connected once more to find out, and the new one is connected again after this.
+    """
+    reported = old.connection.status.last_error != TAKEN_OVER_BY_NEW
+    if not reported:
+        await new.sessions.get()
+    return reported
+
+
+@BOTH_VERSIONS
+async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_place_is_free(
+    mosquitto: StartMosquitto, protocol: Protocol, log_lines: Lines
+) -> None:
+    broker = mosquitto()
+    old, new = Program("old", broker.port, protocol), Program("new", broker.port, protocol)
+    async with old.running():
+        await old.sessions.get()
+        async with new.running():
+            await new.sessions.get()
+            await old.standing_back.wait()
+            reported = await was_reported(old, new)
+            for _ in range(5):
+                old.standing_back.clear()
+                old.minute.set()
+                await old.standing_back.wait()
+                assert old.connection.status.taken_over
+            # The old bridge has not disconnected it again.
+            assert new.connection.status.connected
+            assert new.sessions.empty()
+            assert await witness(broker.port, INFO) == info("new")
+            assert await witness(broker.port, STATE) == ONLINE
+        assert await witness(broker.port, STATE) == OFFLINE.payload
+        old.minute.set()
+        await old.sessions.get()
+        assert not old.connection.status.taken_over
+        assert await witness(broker.port, INFO) == info("old")
+    said = [line for line in log_lines if line["log_level"] == "error"]
+    standing_back = "another client is connected in this one's place: standing back"
+    if reported:
+        assert [line["event"] for line in said] == [standing_back, "the other client is a bridge of the same instance"]
+        assert "with the client id 'coc2mqtt-home': stop it, or give each bridge" in said[0]["reason"]
+        assert said[1]["reason"] == TAKEN_OVER_BY_NEW
+    else:
+        assert [(line["event"], line["reason"]) for line in said] == [(standing_back, TAKEN_OVER_BY_NEW)]
+
+
+async def test_a_bridge_that_gives_no_sign_of_life_has_left_the_place(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    old, new = Program("old", broker.port, "5"), Program("new", broker.port, "5")
+    async with old.running():
+        await old.sessions.get()
+        async with new.running():
+            await new.sessions.get()
+            await old.standing_back.wait()
+            await was_reported(old, new)
+        # As after a power cut that takes the new one together with the broker, which remembers it as online.
+        async with connected(ConnectionOptions("127.0.0.1", broker.port, "memory"), "5") as session:
+            await session.publish(STATE, ONLINE, retain=True)
+            await session.publish("coc/bridge/health", b"the last word", retain=True)
+        looks = 0
+        while old.sessions.empty():
+            old.standing_back.clear()
+            old.minute.set()
+            waiting = asyncio.create_task(old.standing_back.wait())
+            back = asyncio.create_task(old.sessions.get())
+            await asyncio.wait({waiting, back}, return_when=asyncio.FIRST_COMPLETED)
+            looks += 1
+            if back.done():
+                break
+            back.cancel()
+        waiting.cancel()
+        assert looks == 4  # the first one hears the last word
+        assert await witness(broker.port, INFO) == info("old")
+
+
+async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_broker_brings_it_up_again() -> None:
+    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    for names in (["earlier"], [], ["earlier"]):
+        session = RecordingSession()
+        for name in names:
+            session.incoming.put_nowait(Message(INFO, info(name), retain=True))
+        await rivals.look(session.session)
+        rivals.introduced()
+    session = RecordingSession()
+    session.incoming.put_nowait(Message(INFO, info("another"), retain=True))
+    with pytest.raises(SessionTakenOverError):
+        await rivals.look(session.session)
+
+
+async def test_what_another_program_says_of_itself_cannot_forge_a_log_line() -> None:
+    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    await rivals.look(RecordingSession().session)
+    session = RecordingSession()
+    other = {"instance": "home", "run_id": "x", "host": "a\nb\x1b[31m" + "c" * 1000, "version": "1"}
+    session.incoming.put_nowait(Message(INFO, orjson.dumps(other), retain=True))
+    with pytest.raises(SessionTakenOverError) as error:
+        await rivals.look(session.session)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 400
+
+
+def test_that_a_take_over_could_not_be_recognised_is_said_once(log_lines: Lines) -> None:
+    deaf, hearing = (Rivals(Topics(), instance="home", run_id="ours") for _ in range(2))
+    hearing.hear(Message(INFO, info("ours"), retain=False))
+    for _ in range(2):
+        hearing.check_hearing()
+        deaf.check_hearing()
+    (line,) = log_lines
+    assert "let this user read bridge/info" in line["event"]
+
+
+@BOTH_VERSIONS
+async def test_the_name_of_an_earlier_run_is_no_rival(mosquitto: StartMosquitto, protocol: Protocol) -> None:
+    broker = mosquitto()
+    async with connected(ConnectionOptions("127.0.0.1", broker.port, "earlier"), protocol) as session:
+        await session.publish(STATE, ONLINE, retain=True)
+        await session.publish(INFO, info("earlier"), retain=True)
+    program = Program("now", broker.port, protocol)
+    async with program.running():
+        await program.sessions.get()
+        assert await witness(broker.port, INFO) == info("now")
+
+
+async def test_the_name_that_was_there_at_the_last_look_is_no_rival_until_ours_has_taken_its_place() -> None:
+    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    for _ in range(2):
+        # The connection breaks off before ours is published, and the next one finds the same as before.
+        session = RecordingSession()
+        session.incoming.put_nowait(Message(INFO, info("earlier"), retain=True))
+        await rivals.look(session.session)
+
+
+@pytest.mark.parametrize("other", [info("other", instance="garden"), b"no info", b"", b'{"instance": 7}'])
+async def test_what_does_not_name_this_instance_is_no_rival(other: bytes) -> None:
+    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    await rivals.look(RecordingSession().session)
+    session = RecordingSession()
+    session.incoming.put_nowait(Message(INFO, other, retain=True))
+    await rivals.look(session.session)
+
+
+async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
+    serve: Callable[[Any], Awaitable[int]], log_lines: Lines
+) -> None:
+    connects: asyncio.Queue[None] = asyncio.Queue()
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        connects.put_nowait(None)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        await packet(reader)
+        writer.write(b"\xe0\x02\x8e\x00")  # DISCONNECT: session taken over
+        await reader.read()
+
+    async def serve_session(session: Session) -> None:
+        await session.publish("coc/x", b"")
+
+    waits: asyncio.Queue[float] = asyncio.Queue()
+
+    async def sleep(seconds: float) -> None:
+        waits.put_nowait(seconds)
+        await asyncio.sleep(0.02)
+
+    options = ConnectionOptions("127.0.0.1", await serve(broker), "coc2mqtt-home", protocol="5")
+    connection = Connection(options, on_session=serve_session, sleep=sleep, draw=lambda: 1.0)
+    task = asyncio.create_task(connection.run())
+    async with asyncio.timeout(LONG_ENOUGH):
+        for _ in range(3):
+            await connects.get()
+            assert await waits.get() == 60.0
+    task.cancel()
+    await asyncio.wait([task])
+    errors = [line for line in log_lines if line["log_level"] == "error"]
+    assert errors[0]["event"] == "another client is connected in this one's place: standing back"
+    assert "connected to the broker at" in errors[0]["reason"]
+    assert "with the client id 'coc2mqtt-home': stop it, or give each bridge an instance name" in errors[0]["reason"]
+
+
+def test_another_bridge_on_the_same_base_topic_is_said_once(log_lines: Lines) -> None:
+    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    for _ in range(2):
+        rivals.hear(Message(INFO, info("ours")))
+        rivals.hear(Message(INFO, info("theirs", instance="garden"), retain=True))
+        rivals.hear(Message("coc/bridge/other", info("theirs", instance="garden")))
+    assert log_lines == []
+    for _ in range(2):
+        rivals.hear(Message(INFO, info("theirs", instance="garden")))
+    (line,) = log_lines
+    assert line["event"] == (
+        "another coc2mqtt (instance 'garden' on host-theirs) publishes below the same base topic: stop one of the two,"
+        " or give each a mqtt.base_topic and an instance of its own"
+    )

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import sys
+
+import pytest
+
+from coc2mqtt.mqtt.client.connection import Connection, ConnectionOptions, RetainedMessage
+from coc2mqtt.mqtt.client.session import Message, Session, open_session
+from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
+from coc2mqtt.util.extras import install_command
+from tests.support.broker import free_port
+from tests.support.sessions import connected
+from tests.support.timeouts import LONG_ENOUGH
+
+pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+STATE = "coc/bridge/state"
+OFFLINE = RetainedMessage(STATE, b'{"state":"offline"}')
+
+
+def options(broker: EmbeddedBroker, client_id: str, will: RetainedMessage | None = None) -> ConnectionOptions:
+    return ConnectionOptions(broker.host, broker.port, client_id, will=will, timeout=LONG_ENOUGH, protocol="3.1.1")
+
+
+async def first(session: Session) -> Message:
+    async with asyncio.timeout(LONG_ENOUGH):
+        return await anext(session.messages())
+
+
+async def test_messages_and_retained_state_reach_a_subscriber(embedded_broker: EmbeddedBroker) -> None:
+    async with connected(options(embedded_broker, "writer"), "3.1.1") as writer:
+        await writer.publish("coc/kept", b"1", retain=True)
+        async with connected(options(embedded_broker, "reader"), "3.1.1") as reader:
+            await reader.subscribe("coc/#")
+            assert await first(reader) == Message("coc/kept", b"1", retain=True)
+            await writer.publish("coc/new", b"2")
+            assert await first(reader) == Message("coc/new", b"2")
+
+
+async def test_the_will_is_published_and_retained_after_an_abrupt_end(embedded_broker: EmbeddedBroker) -> None:
+    async with connected(options(embedded_broker, "reader"), "3.1.1") as reader:
+        await reader.subscribe(STATE)
+        async with connected(options(embedded_broker, "doomed", will=OFFLINE), "3.1.1"):
+            pass  # dropped without a goodbye
+        assert await first(reader) == Message(*OFFLINE)
+    async with connected(options(embedded_broker, "later"), "3.1.1") as later:
+        await later.subscribe(STATE)
+        assert await first(later) == Message(*OFFLINE, retain=True)
+
+
+async def test_there_is_no_will_after_a_goodbye(embedded_broker: EmbeddedBroker) -> None:
+    session = await open_session(options(embedded_broker, "polite", will=RetainedMessage("coc/will", b"!")), "3.1.1")
+    await session.leave([OFFLINE])
+    session.drop()
+    async with connected(options(embedded_broker, "reader"), "3.1.1") as reader:
+        await reader.subscribe("coc/#")
+        assert await first(reader) == Message(*OFFLINE, retain=True)
+        await reader.publish("coc/end", b"")
+        assert (await first(reader)).topic == "coc/end"
+
+
+async def test_a_taken_port_is_said() -> None:
+    async with EmbeddedBroker(port=0) as broker:
+        with pytest.raises(EmbeddedBrokerError, match=f"cannot use 127.0.0.1:{broker.port} .*name it as mqtt.host"):
+            await EmbeddedBroker(port=broker.port).__aenter__()
+
+
+async def test_a_taken_port_gives_way_to_a_free_one_where_that_is_wanted() -> None:
+    async with EmbeddedBroker(port=0) as first_one, EmbeddedBroker(port=first_one.port, fallback=True) as second:
+        assert second.port != first_one.port
+        async with connected(options(second, "x"), "3.1.1") as session:
+            await session.publish("coc/x", b"")
+
+
+async def test_a_free_port_is_used_as_wanted() -> None:
+    port = free_port()
+    async with EmbeddedBroker(port=port, fallback=True) as broker:
+        assert broker.port == port
+
+
+async def test_it_does_not_listen_beyond_this_machine() -> None:
+    with pytest.raises(EmbeddedBrokerError, match=r"so it cannot listen on 0\.0\.0\.0: use 127\.0\.0\.1"):
+        await EmbeddedBroker("0.0.0.0").__aenter__()  # noqa: S104 - what must not be
+
+
+async def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "amqtt.broker", None)
+    command = re.escape(await asyncio.to_thread(install_command, "embedded"))
+    with pytest.raises(EmbeddedBrokerError, match=f"run {command}, or set mqtt.host"):
+        await EmbeddedBroker(port=0).__aenter__()
+
+
+async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_that_misbehaved(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    loop = asyncio.get_running_loop()
+    there, lost = asyncio.Event(), asyncio.Event()
+
+    async def talk(session: Session) -> None:
+        await session.subscribe("coc/#")
+        there.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            lost.set()
+
+    async def wait(_seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    async with EmbeddedBroker(port=0) as broker:
+        connection = Connection(options(broker, "bridge"), on_session=talk, sleep=wait)
+        task = asyncio.create_task(connection.run())
+        await there.wait()
+        async with connected(options(broker, "other"), "3.1.1") as other:
+            await other.subscribe("coc/#")
+            await other.publish("coc/x", b"1")
+        for junk in (b"", b"\x10", b"GET / HTTP/1.1\r\n\r\n", b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x1e\x00\x00\x01x"):
+            _, writer = await asyncio.open_connection(broker.host, broker.port)
+            writer.write(junk)
+            writer.close()
+            await writer.wait_closed()
+        silent, writer = await asyncio.open_connection(broker.host, broker.port)
+        start = loop.time()
+    assert loop.time() - start < LONG_ENOUGH / 2
+    async with asyncio.timeout(LONG_ENOUGH):
+        await lost.wait()
+        assert await silent.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    assert connection.status.last_error is not None
+    assert connection.status.last_error.startswith(f"the connection to the broker at 127.0.0.1:{broker.port} broke off")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [record for record in caplog.records if record.name.split(".")[0] in {"amqtt", "transitions"}] == []
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+async def test_the_port_is_free_again_after_the_end() -> None:
+    async with EmbeddedBroker(port=0) as broker:
+        pass
+    async with EmbeddedBroker(port=broker.port) as again:
+        assert again.port == broker.port

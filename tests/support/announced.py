@@ -1,0 +1,47 @@
+"""What is announced to Home Assistant of a bridge, a clan and a player, as the examples in ``config`` name them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import orjson
+
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.topics import Topics
+from tests.support.paths import ROOT
+
+Json = dict[str, Any]
+
+CONFIG = ROOT / "config"
+
+
+@cache
+def devices() -> dict[str, Json]:
+    """Return the announcements by the device's model: Bridge, Clan and Player."""
+    discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
+    messages = (
+        discovery.bridge(),
+        discovery.clan(Watch(Kind.CLAN, "#2PP", 60.0), "The Order", badge_url="https://example.org/badge.png"),
+        discovery.player(Watch(Kind.PLAYER, "#900PUCPV", 60.0), "Alice"),
+    )
+    payloads = [orjson.loads(message.payload) for message in messages]
+    return {payload["device"]["model"]: payload for payload in payloads}
+
+
+def entity_ids() -> set[str]:
+    """Return every entity id that is announced."""
+    return {
+        component["default_entity_id"]
+        for payload in devices().values()
+        for component in payload["components"].values()
+        if "default_entity_id" in component
+    }
+
+
+def triggers(model: str) -> set[tuple[str, str]]:
+    """Return type and subtype of every trigger of a device."""
+    components = devices()[model]["components"].values()
+    return {(one["type"], one["subtype"]) for one in components if one["platform"] == "device_automation"}

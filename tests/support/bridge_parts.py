@@ -1,0 +1,131 @@
+"""A bridge in memory, over sessions that note what is said when."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, cast
+
+from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
+from coc2mqtt.events.watch import Watch
+from coc2mqtt.journal.protocol import JournalEntry
+from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
+from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.publish.event_delivery import Delivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.retained_state import RetainedState
+from coc2mqtt.mqtt.topics import Topics
+from tests.support.bodies import clan, war
+from tests.support.control import LevelInMemory, WatchedInMemory, commands, health, info
+from tests.support.recording_session import RecordingSession, happened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+
+    from coc2mqtt.journal.protocol import Journal
+
+    Lines = list[MutableMapping[str, Any]]
+
+STATUS = "homeassistant/status"
+WATCH = Watch(Kind.CLAN, "#2PP", 60.0)
+DEVICE = "homeassistant/device/coc2mqtt_home_clan_2PP/config"
+EVENT = "coc/clan/2PP/clan_updated"
+SNAPSHOTS = {
+    API: Snapshot({"status": "ok", "since": 1.0, "message": None, "address": None}),
+    Resource(Kind.CLAN, "#2PP"): Snapshot(clan()),
+    Resource(Kind.WAR, "#2PP"): Snapshot(war("inWar")),
+}
+
+
+class JournalInMemory:
+    """As much of a journal as a bridge reads, without the thread that simulated time would not wait for."""
+
+    def __init__(self) -> None:
+        self.snapshots = dict(SNAPSHOTS)
+        self._entries: dict[int, JournalEntry] = {}
+        self.done: dict[int, JournalEntry] = {}
+        self._arrived = asyncio.Condition()
+
+    @property
+    def journal(self) -> Journal:
+        return cast("Journal", self)
+
+    async def snapshot(self, resource: Resource) -> Snapshot | None:
+        return self.snapshots.get(resource)
+
+    async def forget(self, resource: Resource) -> None:
+        self.snapshots.pop(resource, None)
+
+    async def happen(self, number: int) -> None:
+        async with self._arrived:
+            record = EventRecord.of(happened("#2PP", number))
+            self._entries[number] = JournalEntry(number, f"{number:032x}", Kind.CLAN, record)
+            self._arrived.notify_all()
+
+    async def delivered(self, *, after: int, limit: int, **_: Any) -> list[JournalEntry]:
+        return [entry for seq, entry in self.done.items() if seq > after][:limit]
+
+    async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
+        return [entry for seq, entry in self._entries.items() if seq > after][:limit]
+
+    async def wait_pending(self, after: int) -> None:
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: any(seq > after for seq in self._entries))
+
+    async def acknowledge(self, seqs: Iterable[int]) -> None:
+        for seq in seqs:
+            if (entry := self._entries.pop(seq, None)) is not None:
+                self.done[seq] = entry
+
+
+class Parts:
+    """A bridge that watches one clan, all of which has been polled, and what it is made of."""
+
+    def __init__(self, *, base: str = "coc", home_assistant: bool = True, instance: str = "home") -> None:
+        topics = Topics(base)
+        self.polled_at: float | None = None
+        self.journal = JournalInMemory()
+        self.watches = WatchedInMemory([WATCH])
+        discovery = Discovery(topics, instance=instance, version="1", prefix="homeassistant")
+        self.retained = RetainedState(
+            self.journal.journal,
+            topics,
+            watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
+            polled_at=lambda *_: self.polled_at,
+            discovery=discovery if home_assistant else None,
+        )
+        self.level = LevelInMemory()
+        self.bridge = Bridge(
+            topics,
+            retained=self.retained,
+            sweep=Sweep(
+                topics,
+                announcements=Announcements("homeassistant", instance, home_assistant),
+                retained=self.retained,
+                watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
+            ),
+            delivery=Delivery(self.journal.journal, topics),
+            commands=commands(self.watches, journal=self.journal, level=self.level),
+            watches=self.watches,
+            rivals=Rivals(topics, instance=instance, run_id="1"),
+            info=lambda session: info(session).model_copy(update={"log_level": self.level.name}),
+            health=health,
+            home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,
+            rng=random.Random(7),
+        )
+        self.level.changed = self.bridge.info_changed
+
+
+class Moments(RecordingSession):
+    """Notes when each message was published, in simulated seconds since the first."""
+
+    def __init__(self, takes: float = 0.0) -> None:
+        super().__init__(self._note)
+        self._takes = takes
+        self.at: dict[str, list[float]] = {}
+
+    async def _note(self, topic: str, _payload: bytes) -> None:
+        self.at.setdefault(topic, []).append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self._takes)

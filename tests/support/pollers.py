@@ -1,0 +1,54 @@
+"""Pollers of the bench, and what can be done to what they poll."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from coc2mqtt.events.compare.api_state import ApiState, ApiStatus
+from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.poll_context import PollContext
+from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
+from coc2mqtt.events.polling.war_poller import WarPoller
+from coc2mqtt.events.resource import Kind
+
+if TYPE_CHECKING:
+    from coc2mqtt.demo.faults import Fault, Handler
+    from coc2mqtt.events.polling.poller import Poller
+    from coc2mqtt.events.store import Store
+    from tests.events.conftest import Bench
+
+POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
+KINDS = [Kind.CLAN, Kind.WAR, Kind.PLAYER]
+
+
+def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: Store | None = None) -> Poller:
+    """A poller as in a new run of the program, one of two: its trouble alone is not the API's."""
+    tag = tag or (bench.player if kind is Kind.PLAYER else bench.clan)
+    store = store or bench.store
+    monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None, resources=lambda: 2)
+    monitor._state = ApiState(ApiStatus.OK, bench.clock.now)  # as it is loaded from the run before
+    context = PollContext(bench.api, store, monitor, bench.clock, bench.clock)
+    return POLLERS[kind](context, tag, interval=60)
+
+
+async def told(subject: Poller) -> list[str]:
+    return [event.event_type.value for event in (await subject.poll()).events]
+
+
+def answering(body: Any) -> Fault:
+    async def fault(_: web.Request, __: Handler) -> web.Response:
+        return web.Response(body=orjson.dumps(body), content_type="application/json")
+
+    return fault
+
+
+def happen(bench: Bench, kind: Kind) -> str:
+    """Let something happen; returns the type of its one event."""
+    if kind is Kind.CLAN:
+        return bench.world.gain_points(bench.clan)[0].event_type
+    if kind is Kind.PLAYER:
+        return bench.world.win_trophies(bench.player)[0].event_type
+    return bench.world.attack(bench.clan)[0].event_type

@@ -1,0 +1,74 @@
+"""Sessions for tests, and the wire of brokers that tests play themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from coc2mqtt.mqtt.client.session import open_session
+from tests.support.broker import free_port
+from tests.support.timeouts import LONG_ENOUGH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, Transport
+    from coc2mqtt.mqtt.client.session import Message, Session
+
+
+# CONNACKs that let in and say nothing else.
+ACCEPTED: dict[Protocol, bytes] = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
+
+
+# The versions of MQTT, and websockets for one of them.
+WAYS: list[tuple[Protocol, Transport]] = [("5", "tcp"), ("3.1.1", "tcp"), ("5", "websockets")]
+
+
+def listening(transport: Transport, *lines: str) -> tuple[str, ...]:
+    """Return the lines that have a Mosquitto listen for a transport; ``lines`` are more of its listener."""
+    if transport == "tcp":
+        return lines
+    # Mosquitto 2.0.11 does not start without a listener of the other kind.
+    return "protocol websockets", *lines, f"listener {free_port()} 127.0.0.1"
+
+
+@asynccontextmanager
+async def unwatched(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+    """Open a session for a test that itself waits for its end, and drop it."""
+    session = await open_session(options, protocol)
+    try:
+        yield session
+    finally:
+        session.drop()
+
+
+@asynccontextmanager
+async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+    """Open a session, and drop it in the end without a goodbye."""
+    async with unwatched(options, protocol) as session:
+        receiving = asyncio.create_task(session.receive())
+        try:
+            yield session
+        finally:
+            receiving.cancel()
+            await asyncio.wait([receiving])
+            if not receiving.cancelled():
+                receiving.exception()
+
+
+async def collect(session: Session, count: int, *, within: float = LONG_ENOUGH) -> list[Message]:
+    """Return the next messages that come in, within so many seconds."""
+    async with asyncio.timeout(within):
+        messages: list[Message] = []
+        async for message in session.messages():
+            messages.append(message)
+            if len(messages) == count:
+                break
+        return messages
+
+
+async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Read one MQTT packet of less than 128 bytes."""
+    kind, length = await reader.readexactly(2)
+    return kind, await reader.readexactly(length)

@@ -1,0 +1,47 @@
+"""A war, one response after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.compare.war_diff import compare_war, first_war, war_goes_back
+from coc2mqtt.events.resource import Snapshot
+from tests.support.bodies import CLAN_TAG, Json, attack, war
+
+if TYPE_CHECKING:
+    from coc2mqtt.events.compare.war_result import Outcome
+    from coc2mqtt.events.event import Event
+
+# After the end of the war of the builders (Unix time in seconds).
+BEGIN = 1_794_000_000.0
+END = 1_793_689_200.0  # of that war, 2026-11-03 07:00
+FIRST = attack("#2P2", "#8Q2", 1, stars=2)
+SECOND = attack("#8Q2", "#2P2", 2, stars=3)
+THIRD = attack("#2P8", "#8Q2", 3, stars=3)
+
+
+def play(*answers: Json) -> list[Event]:
+    """Feed the answers a minute apart, the first as the baseline and none that goes back; returns all events."""
+    snapshot = Snapshot(answers[0], first_war(answers[0]))
+    events: list[Event] = []
+    for minute, answer in enumerate(answers[1:], 1):
+        at = BEGIN + 60.0 * minute
+        if not war_goes_back(snapshot, answer, tag=CLAN_TAG, at=at):
+            comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at)
+            snapshot = Snapshot(answer, comparison.memo)
+            events += comparison.events
+    return events
+
+
+def step(snapshot: Snapshot, answer: Json, at: float, outcome: Outcome | None = None) -> tuple[Snapshot, list[Event]]:
+    comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at, outcome=outcome)
+    return Snapshot(answer, comparison.memo), comparison.events
+
+
+def types(events: list[Event]) -> list[str]:
+    return [event.event_type.value for event in events]
+
+
+def in_battle(*attacks: Json) -> Snapshot:
+    answer = war("inWar", *attacks)
+    return Snapshot(answer, first_war(answer))
