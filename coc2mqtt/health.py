@@ -13,13 +13,13 @@ import structlog
 
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.clocks import uptime
-from coc2mqtt.events.polling.engine import EngineFigures
+from coc2mqtt.events.polling.engine import EngineMetrics
 from coc2mqtt.mqtt.client.poison_messages import Quarantine
-from coc2mqtt.mqtt.client.retrying_publisher import Patience
-from coc2mqtt.mqtt.control.request_queue import RequestFigures
+from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
+from coc2mqtt.mqtt.control.request_queue import RequestMetrics
 from coc2mqtt.mqtt.payloads.event import last_event
 from coc2mqtt.mqtt.payloads.models import HealthPayload, LastEventPayload, iso_time
-from coc2mqtt.mqtt.publish.event_delivery import DeliveryFigures
+from coc2mqtt.mqtt.publish.event_delivery import DeliveryMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from coc2mqtt.internal_errors import InternalErrors
     from coc2mqtt.journal.protocol import Journal, JournalCounts
     from coc2mqtt.mqtt.client.connection import Connection
-    from coc2mqtt.mqtt.publish.event_delivery import Delivery
-    from coc2mqtt.mqtt.publish.retained_guard import Guard
+    from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+    from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
     from coc2mqtt.mqtt.publish.retained_state import RetainedState
 
 _log = structlog.get_logger()
@@ -57,10 +57,10 @@ _FIGURES_INTERVAL = 3600.0
 class Totals:
     """What is counted and learned from the start of the program on, and kept when the parts are rebuilt."""
 
-    engine: EngineFigures = field(default_factory=EngineFigures)
-    delivery: DeliveryFigures = field(default_factory=DeliveryFigures)
-    requests: RequestFigures = field(default_factory=RequestFigures)
-    patience: Patience = field(default_factory=Patience)
+    engine: EngineMetrics = field(default_factory=EngineMetrics)
+    delivery: DeliveryMetrics = field(default_factory=DeliveryMetrics)
+    requests: RequestMetrics = field(default_factory=RequestMetrics)
+    patience: RetryingPublisher = field(default_factory=RetryingPublisher)
     states_denied: int = 0
     restored: int = 0
     connections: int = 0
@@ -82,12 +82,12 @@ class Health:
         journal: Journal,
         engine: Engine,
         connection: Connection,
-        delivery: Delivery,
+        delivery: EventDelivery,
         retained: RetainedState,
-        requests: RequestFigures,
-        patience: Patience,
+        requests: RequestMetrics,
+        patience: RetryingPublisher,
         internal_errors: InternalErrors,
-        guard: Guard,
+        guard: RetainedGuard,
         started_at: float,
         redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,

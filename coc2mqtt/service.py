@@ -20,7 +20,7 @@ from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health, Totals
 from coc2mqtt.internal_errors import InternalErrors
-from coc2mqtt.journal.errors import DamagedError, JournalError
+from coc2mqtt.journal.errors import CorruptJournalError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
@@ -29,12 +29,12 @@ from coc2mqtt.mqtt.client.errors import MqttError
 from coc2mqtt.mqtt.client.port_probe import port_is_open
 from coc2mqtt.mqtt.control.commands import Commands
 from coc2mqtt.mqtt.control.replay import Replay
-from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, iso_time
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.event_delivery import Delivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.supervisor import cause_of, supervise
@@ -117,7 +117,7 @@ class Service:
                 await journal.ensure_open()
                 async with api_client(self._settings) as api:
                     await self._run_with(journal, api, port, stop)
-            except DamagedError as error:
+            except CorruptJournalError as error:
                 await journal.start_afresh(error)
             else:
                 return
@@ -168,7 +168,7 @@ class Service:
                 await _drain(parts, journal)
                 speaking.cancel()
         except BaseExceptionGroup as group:
-            raise cause_of(group, DamagedError, JournalError) from None
+            raise cause_of(group, CorruptJournalError, JournalError) from None
         finally:
             parts.note_totals(self._totals)
         _log.info("stopped")
@@ -211,7 +211,7 @@ class _Parts:
         )
         self.watches = WatchList(journal, self.engine, changed=self._watch_changed, maximum=settings.watch.maximum)
         patience = totals.patience
-        self.delivery = delivery = Delivery(
+        self.delivery = delivery = EventDelivery(
             journal,
             topics,
             patience=patience,
@@ -242,8 +242,8 @@ class _Parts:
             log_level=self._log_level,
             contain=contain,
         )
-        rivals = Rivals(topics, instance=settings.instance, run_id=self._run_id)
-        sweep = Sweep(
+        rivals = DuplicateInstanceDetector(topics, instance=settings.instance, run_id=self._run_id)
+        sweep = OrphanCleanup(
             topics,
             announcements=Announcements(hass.discovery_prefix, settings.instance, hass.enabled),
             retained=self._retained,

@@ -11,7 +11,7 @@ from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
 from coc2mqtt.mqtt.control.commands import CommandError
 from coc2mqtt.mqtt.payloads.models import WatchPayload, shorten
-from coc2mqtt.util.fair_iteration import in_turns
+from coc2mqtt.util.fair_iteration import yield_periodically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -53,7 +53,7 @@ class WatchList:
         wanted = _merge(by_key, await self._journal.watches())
         stored = dict.fromkeys(await self._journal.resources())
         stored.pop(API, None)
-        async for watch in in_turns(list(wanted.values())):
+        async for watch in yield_periodically(list(wanted.values())):
             self._engine.watch(watch)
             if Resource(watch.kind, watch.tag) not in stored:
                 self._names[Resource(watch.kind, watch.tag)] = None

@@ -14,15 +14,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.events.compare.api_state import ApiStatus
-from coc2mqtt.events.polling.engine import EngineFigures
+from coc2mqtt.events.polling.engine import EngineMetrics
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.health import Health
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.client.connection import ConnectionStatus
-from coc2mqtt.mqtt.control.request_queue import RequestFigures
-from coc2mqtt.mqtt.publish.event_delivery import DeliveryFigures
+from coc2mqtt.mqtt.control.request_queue import RequestMetrics
+from coc2mqtt.mqtt.publish.event_delivery import DeliveryMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -42,7 +42,7 @@ class Bridge:
             clans=1,
             players=0,
             shortest_interval=30.0,
-            figures=EngineFigures(
+            figures=EngineMetrics(
                 polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll_uptime=START
             ),
             api_status=ApiStatus.OK,
@@ -55,7 +55,7 @@ class Bridge:
             malformed=Counter({"clan.memberList.donations": 2}),
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
-        self.delivery = SimpleNamespace(figures=DeliveryFigures(published=9, resent=1, denied=denied), last=LAST)
+        self.delivery = SimpleNamespace(figures=DeliveryMetrics(published=9, resent=1, denied=denied), last=LAST)
         self.guard = SimpleNamespace(restored=12, problem=None)
         self.refusals = SimpleNamespace(count=6, problem=None)
         self.errors = InternalErrors(uptime=lambda: self.now)
@@ -66,7 +66,7 @@ class Bridge:
             "connection": self.connection,
             "delivery": self.delivery,
             "retained": SimpleNamespace(refusals=self.refusals),
-            "requests": RequestFigures(dropped=8),
+            "requests": RequestMetrics(dropped=8),
             "guard": self.guard,
             "patience": SimpleNamespace(deferred=11),
             "internal_errors": self.errors,

@@ -21,19 +21,19 @@ from aiohttp import (
 from pydantic import SecretStr
 from yarl import URL
 
-from coc2mqtt.clash.error_response import Refusal
+from coc2mqtt.clash.error_response import ErrorResponse
 from coc2mqtt.clash.errors import (
-    BadAnswerError,
     ClashError,
+    InvalidResponseError,
+    IpNotAllowedError,
     ThrottledError,
-    WrongAddressError,
     WrongTokenError,
 )
 from coc2mqtt.clash.headers import parse_retry_after, remaining_life
 from coc2mqtt.clash.proxy import ProxyError, proxy_for
-from coc2mqtt.clash.rate_limiter import Pace, RestingError
+from coc2mqtt.clash.rate_limiter import RateLimitedError, TokenRateLimiter
 from coc2mqtt.clash.resolver import SystemResolver
-from coc2mqtt.clash.response import Answer
+from coc2mqtt.clash.response import ApiResponse
 from coc2mqtt.clash.retry import retrying
 from coc2mqtt.clash.tags import normalize_tag, tag_to_path
 from coc2mqtt.clash.transport_errors import failure_of
@@ -95,7 +95,7 @@ class ClashClient:
     ) -> None:
         self._tokens = _checked_tokens(tokens)
         self._base_url = _checked_base_url(base_url)
-        self._pace = Pace(len(self._tokens), requests_per_second)
+        self._pace = TokenRateLimiter(len(self._tokens), requests_per_second)
         self._rate = len(self._tokens) * requests_per_second
         self._timeout = timeout
         self._max_body = max_body
@@ -161,27 +161,27 @@ class ClashClient:
         if session is not None:
             await session.close()
 
-    async def clan(self, tag: str) -> Answer:
+    async def clan(self, tag: str) -> ApiResponse:
         """Ask for a clan with its ``memberList``."""
         tag = normalize_tag(tag)
         return await self._get(f"/clans/{tag_to_path(tag)}", f"clan {tag}")
 
-    async def current_war(self, tag: str) -> Answer:
+    async def current_war(self, tag: str) -> ApiResponse:
         """Ask for a clan's regular war; PrivateWarLogError when the clan hides it."""
         tag = normalize_tag(tag)
         return await self._get(f"/clans/{tag_to_path(tag)}/currentwar", f"clan {tag}", war_log=True)
 
-    async def war_log(self, tag: str) -> Answer:
+    async def war_log(self, tag: str) -> ApiResponse:
         """Ask for a clan's past wars, the newest first; PrivateWarLogError when the clan hides them."""
         tag = normalize_tag(tag)
         return await self._get(f"/clans/{tag_to_path(tag)}/warlog", f"clan {tag}", war_log=True)
 
-    async def player(self, tag: str) -> Answer:
+    async def player(self, tag: str) -> ApiResponse:
         """Ask for a player."""
         tag = normalize_tag(tag)
         return await self._get(f"/players/{tag_to_path(tag)}", f"player {tag}")
 
-    async def _get(self, path: str, subject: str, *, war_log: bool = False) -> Answer:
+    async def _get(self, path: str, subject: str, *, war_log: bool = False) -> ApiResponse:
         if self._session is None:
             raise RuntimeError("the client is not open: use it inside 'async with ClashClient(...) as api:'")
         # The `%23` of a tag is to arrive as it is, so yarl is told to leave the path alone.
@@ -195,20 +195,22 @@ class ClashClient:
         del failure
         return await self._try_again(failures, partial(self._attempt, self._session, url, subject, war_log=war_log))
 
-    async def _try_again(self, failures: list[ClashError], attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _try_again(
+        self, failures: list[ClashError], attempt: Callable[[], Awaitable[ApiResponse]]
+    ) -> ApiResponse:
         """Go on after a first attempt, which nearly always succeeds and so goes without what trying again costs."""
 
-        async def next_attempt() -> Answer:
+        async def next_attempt() -> ApiResponse:
             if failures:
                 raise failures.pop()
             return await attempt()
 
         return await self._retrying(next_attempt)
 
-    async def _attempt(self, session: ClientSession, url: URL, subject: str, *, war_log: bool) -> Answer:
+    async def _attempt(self, session: ClientSession, url: URL, subject: str, *, war_log: bool) -> ApiResponse:
         try:
             number = await self._pace.permit(self._longest_rest)
-        except RestingError:
+        except RateLimitedError:
             raise self._resting() from None
         token = self._tokens[number].get_secret_value()
         try:
@@ -230,8 +232,8 @@ class ClashClient:
             self._refused.discard(number)
             body = body.removeprefix(_BYTE_ORDER_MARK)
             _check_object(response, body)
-            return Answer(response.status, body, max_age)
-        refusal = Refusal(
+            return ApiResponse(response.status, body, max_age)
+        refusal = ErrorResponse(
             status=response.status,
             # A proxy's error page may show the request's headers.
             body=body.replace(token.encode(), b"***"),
@@ -249,7 +251,7 @@ class ClashClient:
         async for chunk in response.content.iter_chunked(_CHUNK):
             size += len(chunk)
             if size > self._max_body:
-                raise BadAnswerError(
+                raise InvalidResponseError(
                     f"the API's answer is longer than {self._max_body} bytes: check api.base_url",
                     status=response.status,
                 )
@@ -275,7 +277,7 @@ class ClashClient:
             # Of many requests that were under way together the first one counts.
             self._pauses += self._pace.rest > 0 and not rested
             error.passing = self._pace.wait <= self._longest_rest()
-        elif isinstance(error, WrongTokenError | WrongAddressError):
+        elif isinstance(error, WrongTokenError | IpNotAllowedError):
             self._refused.add(number)
             if len(self._refused) < len(self._tokens):
                 _log.warning("a token of several is refused and set aside for a while", reason=str(error))
@@ -289,7 +291,7 @@ def _check_object(response: ClientResponse, body: bytes) -> None:
     text = body.strip()
     if response.content_type == "text/html" or not (text.startswith(b"{") and text.endswith(b"}")):
         found = "an HTML page" if response.content_type == "text/html" else "no JSON object"
-        raise BadAnswerError(
+        raise InvalidResponseError(
             f"the API's answer is {found}: look again later, and check api.base_url if it stays so",
             status=response.status,
         )

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.clash.errors import (
-    BadAnswerError,
     BadRequestError,
     ClashError,
     DeniedError,
+    InvalidResponseError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ServerError,
     ThrottledError,
-    WrongAddressError,
     WrongTokenError,
 )
 
@@ -33,7 +33,7 @@ _FROM_ADDRESS = re.compile(r"\bfrom IP\s+([0-9A-Fa-f:.]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """What the API said instead of a good answer, and to which request.
 
     ``subject`` names what was asked for, such as ``clan #2PP``, and ``token`` the token that asked, such as
@@ -97,9 +97,9 @@ class Refusal:
             status=self.status,
         )
 
-    def _wrong_address(self, address: str | None) -> WrongAddressError:
+    def _wrong_address(self, address: str | None) -> IpNotAllowedError:
         seen = address or "the address that the API sees"
-        return WrongAddressError(
+        return IpNotAllowedError(
             f"{self.token} is bound to another address than this one: create a key for {seen} at {_KEYS}",
             address=address,
             status=self.status,
@@ -113,7 +113,7 @@ class Refusal:
         )
 
     def _page(self) -> ClashError:
-        return BadAnswerError(
+        return InvalidResponseError(
             f"an HTML page answers with status {self.status} instead of the API: check api.base_url, and any proxy or "
             "login page in between",
             status=self.status,
@@ -143,7 +143,7 @@ class Refusal:
         )
 
     def _unexpected(self) -> ClashError:
-        return BadAnswerError(
+        return InvalidResponseError(
             f"the API answers with status {self.status} where only 200 is good, and redirects are not followed "
             "as they would carry the token elsewhere: check api.base_url",
             status=self.status,

@@ -45,7 +45,7 @@ class WrongTokenError(DeniedError):
     kind = "wrong_token"
 
 
-class WrongAddressError(DeniedError):
+class IpNotAllowedError(DeniedError):
     """The token is bound to another address than the one that the API sees.
 
     ``address`` is the one that it sees, None if it did not say.
@@ -101,13 +101,13 @@ class BadRequestError(ClashError):
     kind = "bad_request"
 
 
-class BadAnswerError(ClashError):
+class InvalidResponseError(ClashError):
     """The answer is not what the endpoint gives: not JSON, not an object, an HTML page, or cut off."""
 
     kind = "bad_answer"
 
 
-class CutOffError(BadAnswerError):
+class TruncatedResponseError(InvalidResponseError):
     """The connection ended in the middle of an answer."""
 
     passing = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from coc2mqtt.clash.response import Answer
+    from coc2mqtt.clash.response import ApiResponse
 
 
 class ClashApi(Protocol):
@@ -19,14 +19,14 @@ class ClashApi(Protocol):
     def requests_per_second(self) -> float:
         """The highest rate of requests; infinity without a limit."""
 
-    async def clan(self, tag: str) -> Answer:
+    async def clan(self, tag: str) -> ApiResponse:
         """Fetch a clan with its ``memberList``."""
 
-    async def current_war(self, tag: str) -> Answer:
+    async def current_war(self, tag: str) -> ApiResponse:
         """Fetch a clan's current war; PrivateWarLogError if the clan hides it."""
 
-    async def war_log(self, tag: str) -> Answer:
+    async def war_log(self, tag: str) -> ApiResponse:
         """Fetch a clan's past wars, the newest first; PrivateWarLogError if the clan hides them."""
 
-    async def player(self, tag: str) -> Answer:
+    async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""

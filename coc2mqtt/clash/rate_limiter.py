@@ -19,11 +19,11 @@ def loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-class RestingError(Exception):
+class RateLimitedError(Exception):
     """No token may be used for longer than somebody is ready to wait."""
 
 
-class Pace:
+class TokenRateLimiter:
     """Slots for the requests of some tokens, evenly spaced for each.
 
     No token makes more than ``requests_per_second`` requests in any one second: there is no burst, and idle time is
@@ -50,7 +50,7 @@ class Pace:
         async with self._turn:
             while True:
                 if self.rest > longest_rest():
-                    raise RestingError
+                    raise RateLimitedError
                 slot = min(self._slots)
                 now = self._clock()
                 if slot <= now + _TICK:

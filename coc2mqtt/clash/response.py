@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from coc2mqtt.clash.errors import BadAnswerError
+from coc2mqtt.clash.errors import InvalidResponseError
 
 REPLACEMENT = "\ufffd"
 
@@ -24,7 +24,7 @@ _ESCAPE = re.compile(
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """A good answer of the API.
 
     ``body`` is the JSON as it came, so that an unchanged answer is known by its digest and costs no decoding.
@@ -68,8 +68,8 @@ class Answer:
                 trouble = error
         raise self._bad(f"no JSON ({trouble})") from trouble
 
-    def _bad(self, found: str) -> BadAnswerError:
-        return BadAnswerError(
+    def _bad(self, found: str) -> InvalidResponseError:
+        return InvalidResponseError(
             f"the API's answer is {found}: look again later, and check api.base_url if it stays so",
             status=self.status,
         )

@@ -18,7 +18,13 @@ from aiohttp import (
     ClientSSLError,
 )
 
-from coc2mqtt.clash.errors import BadAnswerError, CertificateError, ClashError, CutOffError, UnreachableError
+from coc2mqtt.clash.errors import (
+    CertificateError,
+    ClashError,
+    InvalidResponseError,
+    TruncatedResponseError,
+    UnreachableError,
+)
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -40,11 +46,13 @@ def failure_of(error: Exception, url: URL, *, proxy: URL | None, timeout: float)
         case TimeoutError():
             return UnreachableError(f"the API at {host} gave no answer within {timeout:g} s{via}: check the network")
         case ClientPayloadError():
-            return CutOffError(f"the connection to {host} ended in the middle of an answer: check the network")
+            return TruncatedResponseError(
+                f"the connection to {host} ended in the middle of an answer: check the network"
+            )
         case ClientHttpProxyError() if proxy is not None:
             return _refused_by(proxy, error.status)
         case ClientResponseError():
-            return BadAnswerError(
+            return InvalidResponseError(
                 f"the response of {host} is not valid HTTP ({_reason(error.message)}){via}: check api.base_url, and "
                 "any proxy in between"
             )

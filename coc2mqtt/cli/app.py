@@ -25,7 +25,7 @@ from coc2mqtt.service import VERSION, Service
 from coc2mqtt.supervisor import TooManyFailuresError
 from coc2mqtt.util.event_loop import EventLoopError
 from coc2mqtt.util.event_loop import run as run_loop
-from coc2mqtt.util.gc_tuning import settle
+from coc2mqtt.util.gc_tuning import freeze
 from coc2mqtt.util.redaction import Redactor, redact_uncaught, redactor_of
 from coc2mqtt.util.standard_streams import complain, prepare_streams, say
 
@@ -77,8 +77,8 @@ def run(config: ConfigOption = None) -> None:
     redact = redactor_of(settings)
     configure_logging(settings.log.level, settings.log.format, redact=redact)
     redact_uncaught(redact)
-    settle()
-    _run(lambda stop: Service(settings, loaded=settle).run(stop))
+    freeze()
+    _run(lambda stop: Service(settings, loaded=freeze).run(stop))
 
 
 @app.command()

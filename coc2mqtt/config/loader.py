@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from coc2mqtt.config.environment import CONFIG_VARIABLE, find_mistake
 from coc2mqtt.config.errors import sentence, unknown_setting
 from coc2mqtt.config.settings import PREFIX, SECRETS, Settings
-from coc2mqtt.config.yaml_parser import TwiceError, parse_yaml
+from coc2mqtt.config.yaml_parser import DuplicateKeyError, parse_yaml
 from coc2mqtt.util.redaction import TOKEN_PLACEHOLDER
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _parse(path: Path, text: str) -> Any:
 
 def _yaml_sentence(error: yaml.MarkedYAMLError) -> str:
     match error:
-        case TwiceError():
+        case DuplicateKeyError():
             return f"{error.problem}: keep only one of them"
         case yaml.composer.ComposerError(problem="but found another document"):
             return "starts a second document: remove the line '---'"

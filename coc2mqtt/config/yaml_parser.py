@@ -17,7 +17,7 @@ _BRACKET = re.compile(r"[\[\]{}]")
 _COMMENT = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 
 
-class TwiceError(yaml.MarkedYAMLError):
+class DuplicateKeyError(yaml.MarkedYAMLError):
     """A key stands twice in the same mapping."""
 
 
@@ -29,7 +29,9 @@ class _Unique(yaml.constructor.SafeConstructor):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise TwiceError(problem=f"has the key '{key.value}' a second time", problem_mark=key.start_mark)
+                    raise DuplicateKeyError(
+                        problem=f"has the key '{key.value}' a second time", problem_mark=key.start_mark
+                    )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

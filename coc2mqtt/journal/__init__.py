@@ -2,7 +2,7 @@
 
 from coc2mqtt.journal.errors import (
     CannotOpenError,
-    DamagedError,
+    CorruptJournalError,
     InUseError,
     JournalError,
     NewerSchemaError,
@@ -14,7 +14,7 @@ from coc2mqtt.journal.sqlite import SqliteJournal
 
 __all__ = [
     "CannotOpenError",
-    "DamagedError",
+    "CorruptJournalError",
     "InUseError",
     "Journal",
     "JournalCounts",

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from coc2mqtt.journal.errors import DamagedError
+from coc2mqtt.journal.errors import CorruptJournalError
 from coc2mqtt.journal.file import JournalFile
 from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, read_failed, write_failed
 
@@ -50,7 +50,7 @@ class Database:
         self._begin_thread()
         try:
             await asyncio.shield(self._run(self._open))
-        except DamagedError:
+        except CorruptJournalError:
             raise  # it is held until it is put aside or closed
         except BaseException:
             await self.close()
@@ -65,7 +65,7 @@ class Database:
             await asyncio.shield(self._closing)
             await asyncio.to_thread(thread.shutdown)
 
-    async def put_aside(self, damage: DamagedError, *, now: float) -> Path | None:
+    async def put_aside(self, damage: CorruptJournalError, *, now: float) -> Path | None:
         """Keep the damaged file under another name, which is returned, and close it if it is open.
 
         Returns None if another program did that just before. Raises DamagedError when it cannot be done, or was done

@@ -36,7 +36,7 @@ _WANTED = """
 _READ = f"SELECT seq, id, kind, record, checksum FROM {_KEPT} AND {_WANTED} ORDER BY seq LIMIT :limit"  # noqa: S608
 
 
-class Archive:
+class DeliveredEventStore:
     """Reads delivered events, stretch by stretch."""
 
     def __init__(self, database: Database, *, at_once: int = _AT_ONCE) -> None:

@@ -19,7 +19,7 @@ class NewerSchemaError(CannotOpenError):
     """A newer version of the program wrote the journal: update this one."""
 
 
-class DamagedError(JournalError):
+class CorruptJournalError(JournalError):
     """The journal holds what nobody wrote: a disk or a copy went wrong. ``found`` says what tells so."""
 
     def __init__(self, message: str, *, found: str) -> None:

@@ -15,7 +15,7 @@ _CLOCK_UNSET = 1_735_689_600.0
 _STEPS = 168
 
 
-class AgeBounds(NamedTuple):
+class ExpiryBounds(NamedTuple):
     """Which events have waited too long; the parameters of ``TOO_OLD``."""
 
     stored_long_ago: int
@@ -30,7 +30,7 @@ class AgeBounds(NamedTuple):
         )
 
 
-class PendingAge:
+class PendingExpiry:
     """Tells which events have been waiting for more than ``limit`` seconds.
 
     A computer without a clock of its own begins in the past and jumps to the present later on, and any clock can be
@@ -65,14 +65,14 @@ class PendingAge:
             marks.pop()
         marks.append((uptime, last_seq))
 
-    def bounds(self, now: float) -> AgeBounds:
+    def bounds(self, now: float) -> ExpiryBounds:
         """Return which events have waited too long at ``now`` (Unix time in seconds)."""
         uptime = self._uptime()
         self._forget(uptime)
         at, seq = self._marks[0] if self._marks else (uptime, 0)
         # A clock that was set back makes nothing older, and one that was set forward neither.
         now = min(now, self._opened_at + (uptime - self._opened_uptime))
-        return AgeBounds(
+        return ExpiryBounds(
             stored_long_ago=seq if uptime - at >= self._limit else 0,
             earlier_run=self._last_seq,
             clock_unset=_CLOCK_UNSET,

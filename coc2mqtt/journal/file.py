@@ -6,10 +6,10 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from coc2mqtt.journal.errors import DamagedError, InUseError, JournalError
+from coc2mqtt.journal.errors import CorruptJournalError, InUseError, JournalError
 from coc2mqtt.journal.integrity import find_damage
 from coc2mqtt.journal.migrations import check_schema, migrate
-from coc2mqtt.journal.quarantine import Identity, check_whole, identify, may_have_been_ours, put_aside
+from coc2mqtt.journal.quarantine import FileIdentity, check_whole, identify, may_have_been_ours, put_aside
 from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, Trouble, cannot_open, damaged, is_busy, is_damage
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class JournalFile:
     def __init__(self, path: Path, rng: random.Random) -> None:
         self._path = path
         self._rng = rng
-        self._identity: Identity | None = None
+        self._identity: FileIdentity | None = None
         self._damaged: sqlite3.Connection | None = None
         self.last_seq = 0
 
@@ -63,7 +63,7 @@ class JournalFile:
             # With chance in it, because two that begin the same new file at once get into each other's way.
             time.sleep(self._rng.uniform(*_PAUSE))
 
-    def put_aside(self, damage: DamagedError, *, now: float) -> Path | None:
+    def put_aside(self, damage: CorruptJournalError, *, now: float) -> Path | None:
         """Keep the damaged file under another name, which is returned: see ``damage.put_aside``.
 
         Before its connection is closed, because whoever waits for the file would else get hold of it, and because
@@ -86,7 +86,7 @@ class JournalFile:
         try:
             self._prepare(connection)
         except BaseException as error:
-            if isinstance(error, DamagedError) or (isinstance(error, SQLITE_TROUBLE) and is_damage(error)):
+            if isinstance(error, CorruptJournalError) or (isinstance(error, SQLITE_TROUBLE) and is_damage(error)):
                 self.last_seq = _last_seq(connection)
                 self._damaged = connection
             else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from coc2mqtt.journal.database import Database
-    from coc2mqtt.journal.outbox import Draft, Outbox
+    from coc2mqtt.journal.outbox import Outbox, OutboxDelta
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 _AT_ONCE = 128
 
 
-class Writer:
+class GroupCommitter:
     """Writes in the order of the calls, as many as have gathered at a time in one transaction, which they share.
 
     A write that may wait for others says so; while a transaction is under way, all wait for the next one. Where SQLite
@@ -35,19 +35,19 @@ class Writer:
         self._database = database
         self._outbox = outbox
         self._now = now
-        self._gathered: list[_Write] = []
+        self._gathered: list[_PendingWrite] = []
         # When the first of them wants to be written, by the loop's time.
         self._due = math.inf
         # When the timer calls, noted here: uvloop gives a plain Handle, without a time, where less than half a
         # millisecond is left.
         self._timer: asyncio.Handle | None = None
         self._timer_due = math.inf
-        self._group: list[_Write] = []
+        self._group: list[_PendingWrite] = []
         self._under_way: asyncio.Future[None] | None = None
 
     async def write(
         self,
-        work: Callable[[sqlite3.Connection, Draft], T],
+        work: Callable[[sqlite3.Connection, OutboxDelta], T],
         *,
         stored: Callable[[], None] = lambda: None,
         within: float = 0.0,
@@ -60,7 +60,7 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
-        write = _Write(work, stored, loop.time() + within, result)
+        write = _PendingWrite(work, stored, loop.time() + within, result)
         self._gathered.append(write)
         self._due = min(self._due, write.due)
         self._go_on()
@@ -109,7 +109,7 @@ class Writer:
         else:
             self._under_way.add_done_callback(partial(self._ended, draft))
 
-    def _ended(self, draft: Draft, under_way: asyncio.Future[None]) -> None:
+    def _ended(self, draft: OutboxDelta, under_way: asyncio.Future[None]) -> None:
         self._under_way = None
         error = under_way.exception()
         try:
@@ -136,8 +136,8 @@ class Writer:
 
 
 @dataclass(slots=True, eq=False)
-class _Write:
-    work: Callable[[sqlite3.Connection, Draft], Any]
+class _PendingWrite:
+    work: Callable[[sqlite3.Connection, OutboxDelta], Any]
     stored: Callable[[], None]
     due: float
     result: asyncio.Future[Any]
@@ -156,7 +156,7 @@ class _Write:
                 self.result.set_exception(error)
 
 
-def _end_all(writes: Iterator[_Write], error: BaseException | None) -> None:
+def _end_all(writes: Iterator[_PendingWrite], error: BaseException | None) -> None:
     try:
         for write in writes:
             write.end_with(error)
@@ -165,7 +165,7 @@ def _end_all(writes: Iterator[_Write], error: BaseException | None) -> None:
         raise
 
 
-def _store(group: list[_Write], draft: Draft, connection: sqlite3.Connection) -> None:
+def _store(group: list[_PendingWrite], draft: OutboxDelta, connection: sqlite3.Connection) -> None:
     for write in group:
         write.returned = write.work(connection, draft)
     draft.hold_bounds(connection)

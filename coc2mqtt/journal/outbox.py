@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from coc2mqtt.journal.expiry import TOO_OLD, AgeBounds, PendingAge
+from coc2mqtt.journal.expiry import TOO_OLD, ExpiryBounds, PendingExpiry
 from coc2mqtt.journal.file import LARGEST_SEQ
-from coc2mqtt.journal.pending_cache import Tail
+from coc2mqtt.journal.pending_cache import PendingCache
 from coc2mqtt.journal.rows import EventRow
 from coc2mqtt.journal.time_index import TimeIndex
 
@@ -61,7 +61,7 @@ class Oldest(NamedTuple):
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingStats:
     """How many events wait, which waits longest (None: none), and the number of the last one that there ever was.
 
     ``time_index`` goes along, because each event that is stored goes into it.
@@ -72,12 +72,12 @@ class Waiting:
     oldest: Oldest | None = None
     time_index: TimeIndex = field(default_factory=TimeIndex)
 
-    def copy(self) -> Waiting:
+    def copy(self) -> PendingStats:
         """Return one that a transaction can change."""
         return replace(self, time_index=replace(self.time_index))
 
     @classmethod
-    def look(cls, connection: sqlite3.Connection) -> Waiting:
+    def look(cls, connection: sqlite3.Connection) -> PendingStats:
         """Find it out from the file."""
         ((ever, kept),) = connection.execute(_LAST_SEQ).fetchall()
         if not isinstance(kept, int) or kept >= LARGEST_SEQ:
@@ -87,13 +87,13 @@ class Waiting:
         return cls(last_seq, count, _oldest(connection), TimeIndex.look(connection))
 
 
-class Draft:
+class OutboxDelta:
     """What a transaction makes of what waits. It counts once that is committed.
 
     Its methods belong into the transaction.
     """
 
-    def __init__(self, waiting: Waiting, bounds: AgeBounds, max_pending: int) -> None:
+    def __init__(self, waiting: PendingStats, bounds: ExpiryBounds, max_pending: int) -> None:
         self.waiting = waiting.copy()
         self._bounds = bounds
         self._max_pending = max_pending
@@ -149,10 +149,10 @@ class Outbox:
     def __init__(self, max_pending: int, max_age: timedelta, *, uptime: Callable[[], float] = time.monotonic) -> None:
         self._max_pending = max_pending
         self._max_age = max_age
-        self._age = PendingAge(max_age.total_seconds(), uptime=uptime)
+        self._age = PendingExpiry(max_age.total_seconds(), uptime=uptime)
         self._said = Dropped()
-        self._tail = Tail()
-        self._waiting = Waiting()
+        self._tail = PendingCache()
+        self._waiting = PendingStats()
 
     @property
     def last_seq(self) -> int:
@@ -169,17 +169,17 @@ class Outbox:
         """The event that waits longest, None if none waits."""
         return self._waiting.oldest
 
-    def begin(self, waiting: Waiting, now: float) -> None:
+    def begin(self, waiting: PendingStats, now: float) -> None:
         """Begin a run at ``now`` (Unix time in seconds) with the events that are there."""
         self._waiting = waiting
         self._tail.begin(waiting.last_seq)
         self._age.begin(now, waiting.last_seq)
 
-    def draft(self, now: float) -> Draft:
+    def draft(self, now: float) -> OutboxDelta:
         """Return what a transaction that begins now shall change."""
-        return Draft(self._waiting, self._age.bounds(now), self._max_pending)
+        return OutboxDelta(self._waiting, self._age.bounds(now), self._max_pending)
 
-    def settle(self, draft: Draft) -> None:
+    def settle(self, draft: OutboxDelta) -> None:
         """Take over what a transaction has changed, the only one since its draft was made."""
         self._waiting = draft.waiting
         self._tail.add(draft.added)

@@ -15,7 +15,7 @@ _MOST = 1000
 _MOST_CHARACTERS = 1_000_000
 
 
-class Tail:
+class PendingCache:
     """Holds the events that wait and have a ``seq`` above ``floor``, and maybe more; these in order of ``seq``."""
 
     def __init__(self, *, most: int = _MOST, most_characters: int = _MOST_CHARACTERS) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from coc2mqtt.journal.errors import DamagedError
+    from coc2mqtt.journal.errors import CorruptJournalError
 
 # What SQLite keeps beside a file. Left there it would be taken for the next file's: so it goes along, and first.
 _COMPANIONS = ("-journal", "-wal", "-shm")
@@ -33,19 +33,19 @@ _APPLICATION_ID = slice(68, 72)
 _SUFFIXES = {".db", ".sqlite", ".sqlite3"}
 
 
-class Identity(NamedTuple):
+class FileIdentity(NamedTuple):
     """Which file a name stands for, as the file system tells them apart."""
 
     device: int
     inode: int
 
 
-def identify(path: Path) -> Identity | None:
+def identify(path: Path) -> FileIdentity | None:
     """Return which file this is, or what SQLite left of it where it is gone; None where there is nothing."""
     for name in (path, _beside(path, _WAL)):
         with contextlib.suppress(OSError):
             found = name.stat()
-            return Identity(found.st_dev, found.st_ino)
+            return FileIdentity(found.st_dev, found.st_ino)
     return None
 
 
@@ -71,7 +71,7 @@ def may_have_been_ours(path: Path) -> bool:
         return False
 
 
-def put_aside(path: Path, identity: Identity | None, damage: DamagedError, *, now: float) -> Path | None:
+def put_aside(path: Path, identity: FileIdentity | None, damage: CorruptJournalError, *, now: float) -> Path | None:
     """Rename a file and what SQLite keeps beside it; returns its new name, None if somebody else did that just before.
 
     ``now`` is Unix time in seconds. Raises DamagedError when it cannot be done, or was done a moment ago already.
@@ -107,7 +107,7 @@ def _put_aside_soon_before(path: Path, now: float) -> Path | None:
 
 
 @contextlib.contextmanager
-def _alone_with(path: Path) -> Iterator[Identity | None]:
+def _alone_with(path: Path) -> Iterator[FileIdentity | None]:
     """Hold off whoever else wants to put the same file aside, and give which file it is now.
 
     Of two programs that found the same damage, the second would else take away what the first has begun anew.
@@ -122,7 +122,7 @@ def _alone_with(path: Path) -> Iterator[Identity | None]:
         with contextlib.suppress(OSError):  # where the file system has no such locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         opened = os.fstat(descriptor)
-        found = Identity(opened.st_dev, opened.st_ino)
+        found = FileIdentity(opened.st_dev, opened.st_ino)
         yield found if identify(path) == found else None
     finally:
         os.close(descriptor)

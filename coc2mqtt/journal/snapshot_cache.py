@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _MOST = 32
 
 
-class RecentSnapshots:
+class SnapshotCache:
     """At most ``most`` snapshots of different resources, which nobody may change: the objects that were committed.
 
     None is put here that was only read: by then there might be a newer one.

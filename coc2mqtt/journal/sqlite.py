@@ -13,13 +13,13 @@ import structlog
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal.codec import Compressor, encode_snapshot, encode_watch
 from coc2mqtt.journal.database import Database
-from coc2mqtt.journal.delivered import Archive
-from coc2mqtt.journal.errors import DamagedError
-from coc2mqtt.journal.group_commit import Writer
-from coc2mqtt.journal.outbox import Outbox, Waiting
+from coc2mqtt.journal.delivered import DeliveredEventStore
+from coc2mqtt.journal.errors import CorruptJournalError
+from coc2mqtt.journal.group_commit import GroupCommitter
+from coc2mqtt.journal.outbox import Outbox, PendingStats
 from coc2mqtt.journal.protocol import EVERYTHING, JournalCounts, JournalEntry, Selection, StoredWatch
 from coc2mqtt.journal.rows import entry, new_event, snapshot_row, stored_snapshot, stored_watch, watch_row
-from coc2mqtt.journal.snapshot_cache import RecentSnapshots
+from coc2mqtt.journal.snapshot_cache import SnapshotCache
 from coc2mqtt.journal.sqlite_errors import damaged
 from coc2mqtt.journal.time_index import TimeIndex
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.resource import Snapshot
     from coc2mqtt.events.watch import Watch
-    from coc2mqtt.journal.outbox import Draft
+    from coc2mqtt.journal.outbox import OutboxDelta
 
 _KEEP_DELIVERED = timedelta(days=7)
 _MAX_PENDING_AGE = timedelta(days=7)
@@ -104,16 +104,16 @@ class SqliteJournal:
         # Nobody has to be unable to guess an id, and the system's own randomness is a call to the kernel for each.
         self._rng = rng or random.Random()  # noqa: S311
         self._database = Database(path, self._rng)
-        self._archive = Archive(self._database)
+        self._archive = DeliveredEventStore(self._database)
         self._path = path
         self._keep_delivered = keep_delivered.total_seconds()
         self._clock = clock
         self._outbox = Outbox(max_pending, max_pending_age, uptime=uptime)
-        self._writer = Writer(self._database, self._outbox, now=clock)
+        self._writer = GroupCommitter(self._database, self._outbox, now=clock)
         self._linger = linger
         self._linger_delivered = linger_delivered
         self._compressor = Compressor()
-        self._recent = RecentSnapshots()
+        self._recent = SnapshotCache()
         self._arrival = asyncio.Event()
         # What is stored of each watch, once it was read: a new file gets it from here when the old one is damaged.
         self._watches: dict[tuple[Kind, str], str | None] | None = None
@@ -132,7 +132,7 @@ class SqliteJournal:
             await self._database.close()
             await self._open()
 
-    async def start_afresh(self, damage: DamagedError) -> None:
+    async def start_afresh(self, damage: CorruptJournalError) -> None:
         """Put the damaged file aside, begin a new one and say so; the journal is open then, whether it was or not.
 
         The new one goes on counting where the old one ended, and knows the watches if they were read before. Raises
@@ -189,7 +189,7 @@ class SqliteJournal:
         body = None if snapshot is None else encode_snapshot(snapshot)
         added = [new_event(resource.kind, event, self._rng) for event in events]
 
-        def store(connection: sqlite3.Connection, draft: Draft) -> None:
+        def store(connection: sqlite3.Connection, draft: OutboxDelta) -> None:
             if snapshot is not None and body is not None:
                 row = snapshot_row(resource, snapshot.taken_at, self._compressor.compress(body))
                 connection.execute(_SAVE_SNAPSHOT, row)
@@ -295,7 +295,7 @@ class SqliteJournal:
         """Delete the events that were delivered long ago, and drop the pending ones that are too old or too many."""
         limit = now - self._keep_delivered
 
-        def delete(connection: sqlite3.Connection, _: Draft) -> int:
+        def delete(connection: sqlite3.Connection, _: OutboxDelta) -> int:
             count = connection.execute(_DELETE_DELIVERED, (limit, _DELETE_AT_ONCE)).rowcount
             TimeIndex.prune(connection)
             return count
@@ -319,7 +319,7 @@ class SqliteJournal:
         )
 
     async def _execute(self, statement: str, rows: Sequence[Sequence[object]], *, stored: Callable[[], None]) -> None:
-        def work(connection: sqlite3.Connection, _: Draft) -> None:
+        def work(connection: sqlite3.Connection, _: OutboxDelta) -> None:
             connection.executemany(statement, rows)
 
         await self._writer.write(work, stored=stored)
@@ -327,7 +327,7 @@ class SqliteJournal:
     async def _open(self) -> None:
         try:
             await self._database.open()
-        except DamagedError as error:
+        except CorruptJournalError as error:
             await self.start_afresh(error)
         else:
             await self._begin()
@@ -336,13 +336,13 @@ class SqliteJournal:
         """Drop what is too old before anybody reads it; begin a new file from what is known."""
         watches, last_seq = self._watches or {}, self._continued_seq
 
-        def begin(connection: sqlite3.Connection) -> Waiting:
+        def begin(connection: sqlite3.Connection) -> PendingStats:
             if last_seq is not None:
                 # Deleted first: this may be the second attempt.
                 connection.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
                 connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_seq,))
                 connection.executemany(_SAVE_WATCH, [watch_row(*key, body) for key, body in watches.items()])
-            return Waiting.look(connection)
+            return PendingStats.look(connection)
 
         try:
             self._outbox.begin(await self._database.transact(begin), self._clock())
@@ -366,7 +366,7 @@ class SqliteJournal:
                 await self._database.shrink(min(spare, _PAGES_AT_ONCE))
 
     async def _store_watch(self, kind: Kind, tag: str, body: str | None, anew: Sequence[Resource] = ()) -> None:
-        def store(connection: sqlite3.Connection, _: Draft) -> None:
+        def store(connection: sqlite3.Connection, _: OutboxDelta) -> None:
             connection.execute(_SAVE_WATCH, watch_row(kind, tag, body))
             connection.executemany(_FORGET, anew)
 

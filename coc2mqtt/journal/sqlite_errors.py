@@ -9,7 +9,13 @@ import sqlite3
 import stat
 from typing import TYPE_CHECKING
 
-from coc2mqtt.journal.errors import CannotOpenError, DamagedError, JournalError, ReadFailedError, WriteFailedError
+from coc2mqtt.journal.errors import (
+    CannotOpenError,
+    CorruptJournalError,
+    JournalError,
+    ReadFailedError,
+    WriteFailedError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,18 +112,18 @@ def _has_become_read_only(path: Path) -> bool:
     return False
 
 
-def damaged(path: Path, found: str, trouble: str = "") -> DamagedError:
+def damaged(path: Path, found: str, trouble: str = "") -> CorruptJournalError:
     """Return the error for content that nobody can have written, and that could not be put aside for ``trouble``."""
-    return DamagedError(
+    return CorruptJournalError(
         f"the journal {path} is damaged ({found}){trouble}: move the file away, together with those beside it that end "
         "in -wal and -shm; the next start begins a new one",
         found=found,
     )
 
 
-def damaged_again(path: Path, found: str, before: str) -> DamagedError:
+def damaged_again(path: Path, found: str, before: str) -> CorruptJournalError:
     """Return the error for damage that comes soon after another, of which the file ``before`` was kept."""
-    return DamagedError(
+    return CorruptJournalError(
         f"the journal {path} is damaged ({found}), for the second time within ten minutes (the first is {before}): "
         "check the disk, or name a file on another one as journal.path",
         found=found,

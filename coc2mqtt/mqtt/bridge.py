@@ -19,13 +19,13 @@ from coc2mqtt.mqtt.client.errors import (
     SubscribeDeniedError,
     SubscribeTimeoutError,
 )
-from coc2mqtt.mqtt.control.request_queue import PACE, RequestFigures, RequestQueue
+from coc2mqtt.mqtt.control.request_queue import PACE, RequestMetrics, RequestQueue
 from coc2mqtt.mqtt.control.watch_report import watches_payload
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, ResponsePayload
-from coc2mqtt.mqtt.publish.retained_guard import Guard
+from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.topics import check_topic
 from coc2mqtt.util.containment import keep_running, never_ending, propagate
-from coc2mqtt.util.fair_iteration import in_turns
+from coc2mqtt.util.fair_iteration import yield_periodically
 
 if TYPE_CHECKING:
     import random
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from coc2mqtt.mqtt.client.connection import Message, Session
     from coc2mqtt.mqtt.control.commands import Commands, Watches
-    from coc2mqtt.mqtt.duplicate_instance import Rivals
+    from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
     from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload
-    from coc2mqtt.mqtt.publish.event_delivery import Delivery
-    from coc2mqtt.mqtt.publish.orphan_cleanup import Sweep
+    from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+    from coc2mqtt.mqtt.publish.orphan_cleanup import OrphanCleanup
     from coc2mqtt.mqtt.publish.retained_state import RetainedState
     from coc2mqtt.mqtt.topics import Topics
     from coc2mqtt.util.containment import Contain
@@ -94,11 +94,11 @@ class Bridge:
         topics: Topics,
         *,
         retained: RetainedState,
-        sweep: Sweep,
-        delivery: Delivery,
+        sweep: OrphanCleanup,
+        delivery: EventDelivery,
         commands: Commands,
         watches: Watches,
-        rivals: Rivals,
+        rivals: DuplicateInstanceDetector,
         info: Callable[[Session], InfoPayload],
         health: Callable[[], Awaitable[HealthPayload]],
         home_assistant: HomeAssistantTopics | None,
@@ -106,7 +106,7 @@ class Bridge:
         pace: float = PACE,
         guarded: bool = True,
         contain: Contain = propagate,
-        figures: RequestFigures | None = None,
+        figures: RequestMetrics | None = None,
     ) -> None:
         self._contain = contain
         self._topics = topics
@@ -117,7 +117,7 @@ class Bridge:
         self._commands = commands
         self._watches = watches
         self._rivals = rivals
-        self.guard = Guard(topics, retained, other=lambda: rivals.other, enabled=guarded, contain=contain)
+        self.guard = RetainedGuard(topics, retained, other=lambda: rivals.other, enabled=guarded, contain=contain)
         self._info = info
         self._health = health
         self._home_assistant = home_assistant
@@ -129,7 +129,7 @@ class Bridge:
         self._unanswerable: set[str] = set()
         # Whether the devices were announced before: then no event has to wait for them any more.
         self._settled = False
-        self.figures = figures or RequestFigures()
+        self.figures = figures or RequestMetrics()
 
     def watches_changed(self) -> None:
         """Have ``bridge/watches`` published again."""
@@ -233,7 +233,7 @@ class Bridge:
         self._retained.mark(API)
         # The clans first: what is said of a player tells of their clan's war.
         for kind in (Kind.CLAN, Kind.PLAYER):
-            async for watch in in_turns(self._watches.watched(None, kind)):
+            async for watch in yield_periodically(self._watches.watched(None, kind)):
                 self._retained.mark_watch(watch)
 
     async def _subscribe(self, session: Session, topic_filter: str) -> None:

@@ -44,7 +44,7 @@ class _Info(BaseModel):
     version: Plain = "unknown"
 
 
-class Rivals:
+class DuplicateInstanceDetector:
     """Recognises by the retained ``bridge/info`` that another bridge publishes where this one does.
 
     Two bridges of the same instance have the same client id, and the broker lets only the later one in: each would

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-async def heeding_cancellation(awaited: Awaitable[Result]) -> Result:
+async def heed_cancellation(awaited: Awaitable[Result]) -> Result:
     """Await, and end with CancelledError wherever the task was cancelled meanwhile.
 
     aiomqtt waits with asyncio.wait_for, which up to Python 3.11 swallows a cancellation that comes in the same moment

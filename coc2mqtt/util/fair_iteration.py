@@ -14,7 +14,7 @@ T = TypeVar("T")
 _AT_ONCE = 100
 
 
-async def in_turns(items: Sequence[T]) -> AsyncIterator[T]:
+async def yield_periodically(items: Sequence[T]) -> AsyncIterator[T]:
     """Yield each item in order, and let others have their turn after every hundred of them."""
     for number, item in enumerate(items, 1):
         yield item

@@ -10,7 +10,7 @@ import gc
 _THRESHOLDS = 3000, 5, 20
 
 
-def settle() -> None:
+def freeze() -> None:
     """Leave alone whatever there is now: the program keeps it until it ends."""
     gc.collect()
     gc.freeze()

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from coc2mqtt.clash import Answer, BadAnswerError, ClashClient, InvalidTagError, WrongTokenError
+from coc2mqtt.clash import ApiResponse, ClashClient, InvalidResponseError, InvalidTagError, WrongTokenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,7 +43,7 @@ def recorder() -> Recorder:
 async def test_a_good_answer_is_the_body_as_it_came_and_how_long_it_holds(serve: Serve, recorder: Recorder) -> None:
     async with client(await serve(recorder)) as api:
         answer = await api.clan("#2PP")
-    assert answer == Answer(status=200, body=b' {"tag": "#2PP"}\n', max_age=91.0)
+    assert answer == ApiResponse(status=200, body=b' {"tag": "#2PP"}\n', max_age=91.0)
     assert answer.data == {"tag": "#2PP"}
 
 
@@ -186,7 +186,7 @@ async def test_an_answer_that_is_too_long_is_refused(serve: Serve, packed: bool)
     async with client(base_url, max_body=len(body)) as api:
         assert len((await api.clan("#2PP")).body) == len(body)
     async with client(base_url, max_body=len(body) - 1) as api:
-        with pytest.raises(BadAnswerError, match=r"longer than 300008 bytes: check api\.base_url"):
+        with pytest.raises(InvalidResponseError, match=r"longer than 300008 bytes: check api\.base_url"):
             await api.clan("#2PP")
 
 

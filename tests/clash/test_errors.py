@@ -12,19 +12,19 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from coc2mqtt.clash import (
-    BadAnswerError,
     BadRequestError,
     ClashClient,
     ClashError,
-    CutOffError,
     DeniedError,
+    InvalidResponseError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ServerError,
     ThrottledError,
+    TruncatedResponseError,
     UnreachableError,
-    WrongAddressError,
     WrongTokenError,
 )
 
@@ -58,7 +58,7 @@ CASES = [
     Case("a clan that is denied", 403, PRIVATE, DeniedError, "check the key"),
     Case("a wrong token", 403, WRONG, WrongTokenError, "create a new key"),
     Case("a wrong token, asked for a war", 403, WRONG, WrongTokenError, "create a new key", "current_war"),
-    Case("a wrong address", 403, ADDRESS % b"203.0.113.7", WrongAddressError, "create a key for 203.0.113.7"),
+    Case("a wrong address", 403, ADDRESS % b"203.0.113.7", IpNotAllowedError, "create a key for 203.0.113.7"),
     Case("a war denied by a page", 403, PAGE, DeniedError, "check the key", "current_war"),
     Case("a war denied otherwise", 403, b'{"reason":"x"}', DeniedError, "check the key", "current_war"),
     Case("a war denied with words", 403, b'{"reason":"accessDenied","message":"No"}', DeniedError, "No", "current_war"),
@@ -66,7 +66,7 @@ CASES = [
     Case("unauthorized", 401, b"", DeniedError, "check the key"),
     Case("a clan not found", 404, b'{"reason":"notFound"}', NotFoundError, "no clan #2PP (any more): check the tag"),
     Case("a player not found", 404, b"", NotFoundError, "no player #2PP", "player"),
-    Case("404 of a web server", 404, b"\n<!doctype html>", BadAnswerError, "HTML page answers with status 404"),
+    Case("404 of a web server", 404, b"\n<!doctype html>", InvalidResponseError, "HTML page answers with status 404"),
     Case("throttled", 429, b'{"reason":"requestThrottled"}', ThrottledError, "lower api.requests_per_second"),
     Case("maintenance", 503, MAINTENANCE, MaintenanceError, "in maintenance"),
     Case("maintenance as a page", 503, b"<h1>Maintenance break</h1>", MaintenanceError, "in maintenance"),
@@ -77,12 +77,12 @@ CASES = [
     Case("a bad request", 400, b'{"message":"Unknown value"}', BadRequestError, 'saying "Unknown value": check'),
     Case("405", 405, b"[1]", BadRequestError, "status 405"),
     Case("an error body of another shape", 410, b'{"message":{"a":1}}', BadRequestError, "status 410"),
-    Case("no content", 204, b"", BadAnswerError, "status 204"),
-    Case("a redirect", 302, b"", BadAnswerError, "redirects are not followed"),
-    Case("a page instead of JSON", 200, PAGE, BadAnswerError, "no JSON object"),
-    Case("no body", 200, b"", BadAnswerError, "no JSON object"),
-    Case("a list", 200, b"[]", BadAnswerError, "no JSON object"),
-    Case("half a body", 200, b'{"tag": "#2P', BadAnswerError, "no JSON object"),
+    Case("no content", 204, b"", InvalidResponseError, "status 204"),
+    Case("a redirect", 302, b"", InvalidResponseError, "redirects are not followed"),
+    Case("a page instead of JSON", 200, PAGE, InvalidResponseError, "no JSON object"),
+    Case("no body", 200, b"", InvalidResponseError, "no JSON object"),
+    Case("a list", 200, b"[]", InvalidResponseError, "no JSON object"),
+    Case("half a body", 200, b'{"tag": "#2P', InvalidResponseError, "no JSON object"),
 ]
 
 
@@ -123,7 +123,7 @@ async def test_an_html_page_is_no_answer_whatever_it_holds(serve: Serve) -> None
 
     async with client(await serve(answer)) as api:
         error = await failure(api)
-    assert type(error) is BadAnswerError
+    assert type(error) is InvalidResponseError
     assert "an HTML page" in str(error)
 
 
@@ -143,7 +143,7 @@ async def test_a_wrong_address_is_named_when_the_api_names_it(serve: Serve, show
 
     async with client(await serve(answer)) as api:
         error = await failure(api, "current_war")
-    assert isinstance(error, WrongAddressError)
+    assert isinstance(error, IpNotAllowedError)
     assert error.address == address
     assert f"create a key for {address or 'the address that the API sees'}" in str(error)
 
@@ -270,12 +270,12 @@ async def test_a_server_that_does_not_speak_tls_is_unreachable(serve: Serve) -> 
     [
         (b"", UnreachableError),
         (b"HTTP/1.1 200 OK\r\nContent-Le", UnreachableError),
-        (b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"tag": "#2PP"}', CutOffError),
-        (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"tag": "#2PP"}', CutOffError),
-        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n<html>", CutOffError),
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nnot packed", CutOffError),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", BadAnswerError),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", BadAnswerError),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"tag": "#2PP"}', TruncatedResponseError),
+        (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"tag": "#2PP"}', TruncatedResponseError),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n<html>", TruncatedResponseError),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 10\r\n\r\nnot packed", TruncatedResponseError),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", InvalidResponseError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", InvalidResponseError),
     ],
     ids=["nothing", "half a head", "half a body", "half a chunk", "half a page", "not packed", "not HTTP", "lengths"],
 )
@@ -299,14 +299,14 @@ async def test_response_with_a_header_that_is_too_long_is_named_so(serve_raw: Se
     head = b"HTTP/1.1 200 OK\r\nX-Trace: %b\r\nContent-Length: 2\r\n\r\n{}" % (b"a" * 70_000)
     async with client(await serve_raw(head)) as api:
         error = await failure(api)
-    assert type(error) is BadAnswerError
+    assert type(error) is InvalidResponseError
     assert "is not valid HTTP (Got more than 65536 bytes" in str(error)
 
 
 async def test_response_with_repeated_content_length_is_named_so(serve_raw: ServeRaw) -> None:
     async with client(await serve_raw(b"HTTP/1.1 200 OK\r\n" + b"Content-Length: 2\r\n" * 2 + b"\r\n{}")) as api:
         error = await failure(api)
-    assert type(error) is BadAnswerError
+    assert type(error) is InvalidResponseError
     assert "Content-Length" in str(error)
     assert "any proxy in between" in str(error)
 

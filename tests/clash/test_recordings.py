@@ -10,14 +10,14 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from coc2mqtt.clash import (
-    Answer,
+    ApiResponse,
     ClashClient,
     ClashError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ThrottledError,
-    WrongAddressError,
 )
 from coc2mqtt.clash.headers import parse_max_age
 from tests.support.paths import SHARED
@@ -59,7 +59,7 @@ UNRECORDED = [
             '{"reason":"accessDenied.invalidIp",'
             '"message":"Invalid authorization: API key does not allow access from IP 203.0.113.7"}'
         ),
-        WrongAddressError,
+        IpNotAllowedError,
     ),
 ]
 
@@ -69,12 +69,12 @@ def recording(file: str) -> dict[str, Any]:
     return wrapped
 
 
-async def ask(serve: Serve, endpoint: str, status: int, body: bytes, headers: dict[str, str]) -> Answer:
+async def ask(serve: Serve, endpoint: str, status: int, body: bytes, headers: dict[str, str]) -> ApiResponse:
     async def replay(_: web.Request) -> web.Response:
         return web.Response(status=status, body=body, headers=headers)
 
     async with ClashClient([SecretStr("token")], base_url=await serve(replay), attempts=1) as api:
-        answer: Answer = await getattr(api, endpoint)("#2PP")
+        answer: ApiResponse = await getattr(api, endpoint)("#2PP")
         return answer
 
 
@@ -83,7 +83,7 @@ async def test_a_recorded_answer_arrives_as_it_was(serve: Serve, endpoint: str, 
     recorded = recording(file)
     body = orjson.dumps(recorded["body"])
     answer = await ask(serve, endpoint, recorded["response_code"], body, recorded["headers"])
-    assert answer == Answer(200, body, max_age)
+    assert answer == ApiResponse(200, body, max_age)
     assert answer.data == recorded["body"]
 
 

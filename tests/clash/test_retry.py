@@ -11,17 +11,17 @@ from pydantic import SecretStr
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from coc2mqtt.clash import (
-    BadAnswerError,
     BadRequestError,
     ClashClient,
     ClashError,
-    CutOffError,
     DeniedError,
+    InvalidResponseError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ServerError,
     ThrottledError,
+    TruncatedResponseError,
     UnreachableError,
 )
 
@@ -87,8 +87,8 @@ async def test_attempts_are_counted_in_all_and_the_last_error_stands(serve: Serv
         (403, b"", DeniedError),
         (404, b"", NotFoundError),
         (400, b"", BadRequestError),
-        (302, b"", BadAnswerError),
-        (200, b"<html>", BadAnswerError),
+        (302, b"", InvalidResponseError),
+        (200, b"<html>", InvalidResponseError),
     ],
 )
 async def test_what_another_attempt_cannot_mend_is_not_tried_again(
@@ -125,9 +125,9 @@ async def test_an_answer_that_was_cut_off_is_asked_for_again(serve: Serve) -> No
 @pytest.mark.usefixtures("no_backoff")
 async def test_an_answer_that_is_always_cut_off_is_a_bad_answer(serve_raw: ServeRaw) -> None:
     async with client(await serve_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")) as api:
-        with pytest.raises(BadAnswerError) as raised:
+        with pytest.raises(InvalidResponseError) as raised:
             await api.clan("#2PP")
-    assert isinstance(raised.value, CutOffError)
+    assert isinstance(raised.value, TruncatedResponseError)
     assert raised.value.kind == "bad_answer"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from coc2mqtt.config.yaml_parser import TwiceError, parse_yaml
+from coc2mqtt.config.yaml_parser import DuplicateKeyError, parse_yaml
 
 # More than enough to be read by the quick parser.
 LARGE = "watch:\n  clans:\n" + "    - {tag: '#2PP', interval: 60}\n" * 1600
@@ -21,7 +21,7 @@ def test_a_large_text_holds_what_a_small_one_would() -> None:
 
 @pytest.mark.parametrize("text", ["instance: a\ninstance: b\n", LARGE + "instance: a\ninstance: b\n"])
 def test_a_key_that_stands_twice_is_an_error_that_says_where(text: str) -> None:
-    with pytest.raises(TwiceError) as caught:
+    with pytest.raises(DuplicateKeyError) as caught:
         parse_yaml(text)
     assert caught.value.problem == "has the key 'instance' a second time"
     assert caught.value.problem_mark is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 from paho.mqtt.client import topic_matches_sub
 
-from coc2mqtt.clash import Answer, ClashClient, NotFoundError
+from coc2mqtt.clash import ApiResponse, ClashClient, NotFoundError
 from coc2mqtt.mqtt.client.errors import ConnectionLostError
 from coc2mqtt.mqtt.client.session import Message
 
@@ -45,24 +45,24 @@ class ScriptedApi:
     def show(self, bodies: Bodies) -> None:
         self._bodies = bodies
 
-    async def clan(self, tag: str) -> Answer:
+    async def clan(self, tag: str) -> ApiResponse:
         return await self._answer(f"/clans/{tag}")
 
-    async def current_war(self, tag: str) -> Answer:
+    async def current_war(self, tag: str) -> ApiResponse:
         return await self._answer(f"/clans/{tag}/currentwar")
 
-    async def war_log(self, tag: str) -> Answer:
+    async def war_log(self, tag: str) -> ApiResponse:
         return await self._answer(f"/clans/{tag}/warlog")
 
-    async def player(self, tag: str) -> Answer:
+    async def player(self, tag: str) -> ApiResponse:
         return await self._answer(f"/players/{tag}")
 
-    async def _answer(self, path: str) -> Answer:
+    async def _answer(self, path: str) -> ApiResponse:
         await asyncio.sleep(0)
         self.asked(path)
         if path not in self._bodies:
             raise NotFoundError("nothing is known of it")
-        return Answer(200, orjson.dumps(self._bodies[path]), 0.0)
+        return ApiResponse(200, orjson.dumps(self._bodies[path]), 0.0)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.bridge import Bridge
 from coc2mqtt.mqtt.client.errors import ConnectionLostError
-from coc2mqtt.mqtt.duplicate_instance import Rivals
-from coc2mqtt.mqtt.publish.device_announcer import Announcer
+from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
+from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.event_delivery import Delivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
@@ -79,21 +79,21 @@ class Program:
             topics,
             watched=self.watches.find,
             discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
-            announcer=partial(Announcer, gap=0.0, pace=0.0),
+            announcer=partial(DeviceAnnouncer, gap=0.0, pace=0.0),
         )
         self._bridge = Bridge(
             topics,
             retained=self._retained,
-            sweep=Sweep(
+            sweep=OrphanCleanup(
                 topics,
                 announcements=Announcements("homeassistant", "home", enabled=True),
                 retained=self._retained,
                 watched=self.watches.find,
             ),
-            delivery=Delivery(self.journal, topics),
+            delivery=EventDelivery(self.journal, topics),
             commands=commands(self.watches, journal=self.journal),
             watches=self.watches,
-            rivals=Rivals(topics, instance="home", run_id="1"),
+            rivals=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
             info=info,
             health=health,
             # Only because a bridge waits for it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from coc2mqtt.clash import Answer, ClashClient, ClashError
+from coc2mqtt.clash import ApiResponse, ClashClient, ClashError
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.record import EventRecord
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
 
 Json = dict[str, Any]
-Said = Answer | ClashError
+Said = ApiResponse | ClashError
 
 # What tells of trouble, and not of a change in the game.
 TROUBLE = {"poll_error", "watch_unavailable", "watch_available", "war_log_private", "war_log_public"}
@@ -138,11 +138,11 @@ class Believer(Remembered):
             check_states(self.resource, snapshot)
         return [entry for entry in new if entry.kind is not Kind.API]
 
-    def _answer(self, path: str) -> Answer:
+    def _answer(self, path: str) -> ApiResponse:
         said = self._said if path == path_of(self.resource) else self._elsewhere[path.rpartition("/")[2]]
-        if isinstance(said, Answer):
+        if isinstance(said, ApiResponse):
             # Decoded anew for each poll.
-            return Answer(said.status, said.body, said.max_age)
+            return ApiResponse(said.status, said.body, said.max_age)
         assert said is not None
         raise said
 
@@ -155,7 +155,7 @@ def path_of(resource: Resource) -> str:
 
 def is_bad(resource: Resource, said: Said) -> bool:
     """Tell whether an answer surely is none about the resource."""
-    if not isinstance(said, Answer):
+    if not isinstance(said, ApiResponse):
         return True
     try:
         data = json.loads(said.body.decode(errors="replace"), parse_constant=_refuse)

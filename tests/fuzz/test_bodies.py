@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.clash import Answer, ClashError
-from coc2mqtt.clash.error_response import Refusal
+from coc2mqtt.clash import ApiResponse, ClashError
+from coc2mqtt.clash.error_response import ErrorResponse
 from coc2mqtt.clash.headers import parse_max_age, parse_retry_after
 from coc2mqtt.events.resource import Kind
 from tests.fuzz.believer import TROUBLE, Believer, Said, is_bad
@@ -42,7 +42,7 @@ STATUS = st.sampled_from([*(201, 204, 206, 301, 304, 400, 401, 403, 404, 418, 42
 
 @st.composite
 def refusals(draw: DrawFn, body: bytes) -> Said:
-    return Refusal(
+    return ErrorResponse(
         status=draw(STATUS),
         body=body,
         subject="clan #2PP",
@@ -58,7 +58,7 @@ def answers(draw: DrawFn, good: dict[str, Any]) -> Said:
     """A spoilt answer: most of them nearly good."""
     how = draw(st.integers(0, 9))
     body = draw(ANYTHING) if how == 0 else draw(torn(orjson.dumps(good))) if how == 1 else written(draw(spoilt(good)))
-    return draw(refusals(body)) if how == 2 else Answer(200, body, 0.0)
+    return draw(refusals(body)) if how == 2 else ApiResponse(200, body, 0.0)
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class History:
         said = [(after, shown(self.kind, one)) for one, after in self.spoilt]
         return f"{self.kind} {self.first} to {self.last}: {said}, elsewhere {self.elsewhere.keys()}"
 
-    def good(self, number: int) -> Answer:
-        return Answer(200, orjson.dumps(game().bodies[self.kind][number]), 0.0)
+    def good(self, number: int) -> ApiResponse:
+        return ApiResponse(200, orjson.dumps(game().bodies[self.kind][number]), 0.0)
 
 
 @st.composite
@@ -103,7 +103,7 @@ def histories(draw: DrawFn, kind: Kind) -> History:
 
 def shown(kind: Kind, said: Said) -> str:
     """Return few words about an answer."""
-    if not isinstance(said, Answer):
+    if not isinstance(said, ApiResponse):
         return said.kind
     try:
         odd = [list(difference(good, said.data)) for good in game().bodies[kind]]
@@ -129,7 +129,7 @@ def told(entries: list[JournalEntry]) -> Counter[bytes]:
     )
 
 
-def settle(believer: Believer, answer: Answer) -> Counter[bytes]:
+def settle(believer: Believer, answer: ApiResponse) -> Counter[bytes]:
     """See the same good answer until it is believed, whatever keeps it back, and return what that told."""
     return told([entry for _ in range(6) for entry in believer.see(answer, after=PATIENCE)])
 

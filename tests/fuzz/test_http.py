@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
-from coc2mqtt.clash.rate_limiter import Pace
+from coc2mqtt.clash.rate_limiter import TokenRateLimiter
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.polling.pollers import ClanPoller
@@ -166,7 +166,7 @@ class Polled:
 
     async def see(self) -> Snapshot:
         # A throttled token rests otherwise.
-        self._api._pace = Pace(1, 1e6)
+        self._api._pace = TokenRateLimiter(1, 1e6)
         start = asyncio.get_running_loop().time()
         await self._poller.poll()
         assert asyncio.get_running_loop().time() - start < 2 * TIMEOUT

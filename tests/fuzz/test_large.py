@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from coc2mqtt.clash import Answer
+from coc2mqtt.clash import ApiResponse
 from coc2mqtt.events.resource import Kind
 from tests.fuzz.believer import Believer
 from tests.fuzz.good import NOON, game
@@ -55,24 +55,24 @@ def test_a_large_answer_is_compared_in_time_and_told_in_few_words(
     kind: Kind, field: str, fill: Callable[[int], Any]
 ) -> None:
     good = next(body for body in game().bodies[kind] if body.get("state", "inWar") == "inWar")
-    nothing = Answer(200, b"{}", 0.0)
+    nothing = ApiResponse(200, b"{}", 0.0)
     believer = Believer(
         kind, game().tags[kind], now=NOON.timestamp(), elsewhere={"currentwar": nothing, "warlog": nothing}
     )
-    believer.see(Answer(200, orjson.dumps(good), 0.0))
+    believer.see(ApiResponse(200, orjson.dumps(good), 0.0))
     for first in (0, 1):
         body = orjson.dumps({**good, field: fill(first)})
         assert SIZE / 5 < len(body) < 512 * 1024
         # Each poll has its time measured, and each event and state its size.
-        believer.see(Answer(200, body, 0.0), after=200)
+        believer.see(ApiResponse(200, body, 0.0), after=200)
     assert len(believer.store.entries) < 20
 
 
 def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
     believer = Believer(Kind.CLAN, game().tags[Kind.CLAN], now=NOON.timestamp(), elsewhere={})
     good = orjson.dumps(game().bodies[Kind.CLAN][0])
-    assert believer.see(Answer(200, good, 0.0)) == []
+    assert believer.see(ApiResponse(200, good, 0.0)) == []
     before = believer.data
-    (entry,) = believer.see(Answer(200, good + b" " * 512 * 1024, 0.0))
+    (entry,) = believer.see(ApiResponse(200, good + b" " * 512 * 1024, 0.0))
     assert entry.record.metadata["message"] == "the answer is longer than 512 kB: the answer is ignored"
     assert believer.data == before

@@ -24,11 +24,11 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.client.session import Message
-from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.models import ResponsePayload
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.event_delivery import Delivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.event_loop import loop_factory
@@ -120,16 +120,16 @@ class House:
         self.bridge = Bridge(
             topics,
             retained=self._retained,
-            sweep=Sweep(
+            sweep=OrphanCleanup(
                 topics,
                 announcements=Announcements("homeassistant", "home", enabled=True),
                 retained=self._retained,
                 watched=self.watches.find,
             ),
-            delivery=Delivery(journal, topics),
+            delivery=EventDelivery(journal, topics),
             commands=commands(self.watches, journal=journal),
             watches=self.watches,
-            rivals=Rivals(topics, instance="home", run_id="1"),
+            rivals=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
             info=info,
             health=health,
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant"),

@@ -10,7 +10,7 @@ import pytest
 
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import API, Kind, Resource
-from coc2mqtt.journal import DamagedError, Selection, SqliteJournal
+from coc2mqtt.journal import CorruptJournalError, Selection, SqliteJournal
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ async def test_damage_is_found_where_it_is_read_whatever_is_asked_for(path: Path
         await stored(journal, delivered=range(11))
         change = f"UPDATE event SET {damage} WHERE seq = 1"  # noqa: S608 - the test's own
         await journal._database.transact(lambda connection: connection.execute(change))
-        with pytest.raises(DamagedError, match="delivered events after 0"):
+        with pytest.raises(CorruptJournalError, match="delivered events after 0"):
             await journal.delivered()
         if damage == "record = '{'":
-            with pytest.raises(DamagedError, match="delivered events after 0"):
+            with pytest.raises(CorruptJournalError, match="delivered events after 0"):
                 await journal.delivered(only=Selection(tag="#8QQ"))
 
 

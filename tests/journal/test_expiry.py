@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.journal.expiry import PendingAge
+from coc2mqtt.journal.expiry import PendingExpiry
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ async def test_each_outage_is_told_once_for_each_reason(path: Path, time: Time) 
 
 def test_no_more_is_remembered_of_a_long_run_than_of_a_short_one() -> None:
     time = Time()
-    age = PendingAge(7 * DAY, uptime=lambda: time.uptime)
+    age = PendingExpiry(7 * DAY, uptime=lambda: time.uptime)
     age.begin(time.clock, 0)
     for number in range(20_000):
         time.go_by(60)

@@ -16,7 +16,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.journal import DamagedError, SqliteJournal
+from coc2mqtt.journal import CorruptJournalError, SqliteJournal
 from coc2mqtt.journal.codec import encode_record
 from coc2mqtt.journal.migrations import MIGRATIONS, migrate
 from tests.support.damage import change
@@ -193,7 +193,7 @@ async def test_pending_event_missing_in_the_index_of_a_large_file_is_found_at_st
             (page, sql),
         )
     journal = SqliteJournal(path, clock=lambda: NOW)
-    with pytest.raises(DamagedError, match=f"{pending + 1} events are pending, but {pending} are in index"):
+    with pytest.raises(CorruptJournalError, match=f"{pending + 1} events are pending, but {pending} are in index"):
         await journal._database.open()
     await journal.close()
 
@@ -206,6 +206,6 @@ async def test_damage_to_another_table_of_a_large_file_is_found_at_start(large_p
         file.seek((page - 1) * 4096)
         file.write(b"\xff" * 4096)
     journal = SqliteJournal(path, clock=lambda: NOW)
-    with pytest.raises(DamagedError):
+    with pytest.raises(CorruptJournalError):
         await journal._database.open()
     await journal.close()

@@ -12,10 +12,10 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.journal import DamagedError, JournalError, SqliteJournal
-from coc2mqtt.journal.pending_cache import Tail
+from coc2mqtt.journal import CorruptJournalError, JournalError, SqliteJournal
+from coc2mqtt.journal.pending_cache import PendingCache
 from coc2mqtt.journal.rows import EventRow, stored_snapshot
-from coc2mqtt.journal.snapshot_cache import RecentSnapshots
+from coc2mqtt.journal.snapshot_cache import SnapshotCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -55,8 +55,8 @@ class Life:
             uptime=lambda: self.now - begun,
             linger=0,
         )
-        journal._outbox._tail = Tail(most=5)
-        journal._recent = RecentSnapshots(most=2)
+        journal._outbox._tail = PendingCache(most=5)
+        journal._recent = SnapshotCache(most=2)
         return journal
 
     async def work(self, journal: SqliteJournal) -> None:
@@ -139,7 +139,7 @@ async def test_whatever_happens_memory_and_file_say_the_same(path: Path, seed: i
 async def test_after_damage_nothing_of_before_is_told(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         await journal.commit(CLAN, Snapshot({"name": "old"}), [EVENT] * 3)
-        await journal.start_afresh(DamagedError("", found="a test"))
+        await journal.start_afresh(CorruptJournalError("", found="a test"))
         assert await journal.snapshot(CLAN) is None
         assert await journal.pending() == []
         await journal.commit(CLAN, None, [EVENT])
@@ -172,7 +172,7 @@ def row(seq: int, size: int) -> EventRow:
 
 @pytest.mark.parametrize(("most", "characters"), [(10, 1_000_000), (1_000_000, 1000)])
 def test_no_more_is_held_than_may_be_however_much_is_added(most: int, characters: int) -> None:
-    tail = Tail(most=most, most_characters=characters)
+    tail = PendingCache(most=most, most_characters=characters)
     for seq in range(1, 1001):
         tail.add([row(seq, 100)])
         tail.delivered([seq] if seq % 3 == 0 else [])
@@ -184,14 +184,14 @@ def test_no_more_is_held_than_may_be_however_much_is_added(most: int, characters
 
 
 def test_one_that_is_too_large_is_not_held() -> None:
-    tail = Tail(most_characters=1000)
+    tail = PendingCache(most_characters=1000)
     tail.add([row(1, 100), row(2, 5000), row(3, 100)])
     assert tail.read(0, 10, waiting=3) is None
     assert tail.read(2, 10, waiting=3) == [row(3, 100)]
 
 
 def test_no_more_snapshots_are_held_than_may_be_and_those_that_were_committed_last() -> None:
-    recent = RecentSnapshots(most=2)
+    recent = SnapshotCache(most=2)
     for number in (0, 1, 0, 2):
         recent.put(RESOURCES[number], Snapshot({"number": number}))
     assert [recent.get(resource) is not None for resource in RESOURCES] == [True, False, True, False]

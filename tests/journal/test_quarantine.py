@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt.journal import CannotOpenError, DamagedError, InUseError, JournalError, SqliteJournal
+from coc2mqtt.journal import CannotOpenError, CorruptJournalError, InUseError, JournalError, SqliteJournal
 from coc2mqtt.journal.database import Database
 from tests.support.damage import (
     ASIDE,
@@ -171,7 +171,7 @@ async def test_a_second_damage_within_ten_minutes_is_an_error_and_everything_sta
     before = {name: content(path.with_name(name)) for name in names(path.parent)}
     # Whatever the clock did meanwhile.
     for later in (0, 599, -599):
-        error = await refusal(path, DamagedError, NOW + later)
+        error = await refusal(path, CorruptJournalError, NOW + later)
         assert str(error) == (
             f"the journal {path} is damaged (file is not a database), for the second time within ten minutes (the "
             f"first is {ASIDE}): check the disk, or name a file on another one as journal.path"
@@ -191,7 +191,7 @@ async def test_a_file_that_cannot_be_put_aside_is_an_error(path: Path, monkeypat
         raise PermissionError(13, "Permission denied", str(self), None, str(target))
 
     monkeypatch.setattr(type(path), "rename", refuse)
-    error = await refusal(path, DamagedError)
+    error = await refusal(path, CorruptJournalError)
     assert str(error) == (
         f"the journal {path} is damaged (file is not a database) and cannot be put aside (permission denied){STAY}"
     )
@@ -259,7 +259,7 @@ async def test_who_comes_too_late_to_put_a_damaged_file_aside_leaves_the_new_one
     await begin_journal(path)
     spoil_header(path)
     late = Database(path, random.Random(1))
-    with pytest.raises(DamagedError) as caught:
+    with pytest.raises(CorruptJournalError) as caught:
         await late.open()
     async with journal_in(path) as journal:
         await journal.commit(CLAN, SNAPSHOT, [EVENT])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt.journal import DamagedError, JournalCounts, SqliteJournal
+from coc2mqtt.journal import CorruptJournalError, JournalCounts, SqliteJournal
 from tests.support.damage import (
     ASIDE,
     CLAN,
@@ -60,7 +60,7 @@ async def test_damaged_content_is_never_believed(path: Path, what: str) -> None:
     statement, read = FLIPS[what]
     change(path, statement)
     async with journal_in(path) as journal:
-        with pytest.raises(DamagedError):
+        with pytest.raises(CorruptJournalError):
             await read(journal)
 
 
@@ -71,7 +71,7 @@ async def test_a_journal_that_turns_out_to_be_damaged_begins_anew_and_keeps_what
         stored = await journal.watches()
         await journal.save_watch(PLAYER)
         await journal.commit(CLAN, None, [EVENT])
-        with pytest.raises(DamagedError, match="snapshot of clan #2PP") as caught:
+        with pytest.raises(CorruptJournalError, match="snapshot of clan #2PP") as caught:
             await journal.snapshot(CLAN)
         with capture_logs() as log:
             await journal.start_afresh(caught.value)
@@ -111,7 +111,7 @@ async def test_bug_while_starting_afresh_leaves_a_journal_that_can_be_opened(
 
         monkeypatch.setattr(journal._database, step, transact if step == "transact" else break_after)
         with pytest.raises(ZeroDivisionError):
-            await journal.start_afresh(DamagedError("", found="a test"))
+            await journal.start_afresh(CorruptJournalError("", found="a test"))
         for _ in range(2):  # the second time it is open
             await journal.ensure_open()
         assert await journal.watches() == stored
@@ -125,8 +125,8 @@ async def test_after_a_second_damage_within_ten_minutes_the_journal_is_closed(pa
     await begin_journal(path)
     spoil_header(path)
     async with journal_in(path) as journal:
-        damage = DamagedError("", found="a test")
-        with pytest.raises(DamagedError, match="for the second time within ten minutes"):
+        damage = CorruptJournalError("", found="a test")
+        with pytest.raises(CorruptJournalError, match="for the second time within ten minutes"):
             await journal.start_afresh(damage)
         with pytest.raises(RuntimeError, match="not open"):
             await journal.counts()

@@ -10,7 +10,7 @@ import pytest
 
 from coc2mqtt.mqtt.client.connection import Connection, ConnectionOptions, Message, Session
 from coc2mqtt.mqtt.client.errors import SessionTakenOverError
-from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.broker import witness
 from tests.support.connections import OFFLINE, ONLINE, STATE
@@ -51,7 +51,7 @@ class Program:
         self.standing_back = asyncio.Event()
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
         self._run_id = run_id
-        self._rivals = Rivals(Topics(), instance="home", run_id=run_id)
+        self._rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id=run_id)
         options = ConnectionOptions("127.0.0.1", port, "coc2mqtt-home", protocol=protocol, will=OFFLINE)
         self.connection = Connection(
             options,
@@ -170,7 +170,7 @@ async def test_a_bridge_that_gives_no_sign_of_life_has_left_the_place(mosquitto:
 
 
 async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_broker_brings_it_up_again() -> None:
-    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for names in (["earlier"], [], ["earlier"]):
         session = RecordingSession()
         for name in names:
@@ -184,7 +184,7 @@ async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_b
 
 
 async def test_what_another_program_says_of_itself_cannot_forge_a_log_line() -> None:
-    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     await rivals.look(RecordingSession().session)
     session = RecordingSession()
     other = {"instance": "home", "run_id": "x", "host": "a\nb\x1b[31m" + "c" * 1000, "version": "1"}
@@ -196,7 +196,7 @@ async def test_what_another_program_says_of_itself_cannot_forge_a_log_line() -> 
 
 
 def test_that_a_take_over_could_not_be_recognised_is_said_once(log_lines: Lines) -> None:
-    deaf, hearing = (Rivals(Topics(), instance="home", run_id="ours") for _ in range(2))
+    deaf, hearing = (DuplicateInstanceDetector(Topics(), instance="home", run_id="ours") for _ in range(2))
     hearing.hear(Message(INFO, info("ours"), retain=False))
     for _ in range(2):
         hearing.check_hearing()
@@ -218,7 +218,7 @@ async def test_the_name_of_an_earlier_run_is_no_rival(mosquitto: StartMosquitto,
 
 
 async def test_the_name_that_was_there_at_the_last_look_is_no_rival_until_ours_has_taken_its_place() -> None:
-    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for _ in range(2):
         # The connection breaks off before ours is published, and the next one finds the same as before.
         session = RecordingSession()
@@ -228,7 +228,7 @@ async def test_the_name_that_was_there_at_the_last_look_is_no_rival_until_ours_h
 
 @pytest.mark.parametrize("other", [info("other", instance="garden"), b"no info", b"", b'{"instance": 7}'])
 async def test_what_does_not_name_this_instance_is_no_rival(other: bytes) -> None:
-    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     await rivals.look(RecordingSession().session)
     session = RecordingSession()
     session.incoming.put_nowait(Message(INFO, other, retain=True))
@@ -273,7 +273,7 @@ async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
 
 
 def test_another_bridge_on_the_same_base_topic_is_said_once(log_lines: Lines) -> None:
-    rivals = Rivals(Topics(), instance="home", run_id="ours")
+    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for _ in range(2):
         rivals.hear(Message(INFO, info("ours")))
         rivals.hear(Message(INFO, info("theirs", instance="garden"), retain=True))

@@ -13,13 +13,13 @@ from coc2mqtt.events.polling import pollers
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.health import Health
-from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.payloads.state import facets
 from coc2mqtt.mqtt.publish import event_delivery, retained_state
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.event_delivery import Delivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Sweep
+from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import OrphanCleanup
 from coc2mqtt.supervisor import TooManyFailuresError
 from coc2mqtt.watch_list import WatchList
 from tests.crash.outside import events
@@ -159,8 +159,8 @@ def test_command_with_a_bug_is_answered_with_an_error(tmp_path: Path, monkeypatc
     [
         (service, "_prune", "pruning"),
         (Health, "watch", "health"),
-        (Sweep, "_look", "sweep"),
-        (Rivals, "hear", "message"),
+        (OrphanCleanup, "_look", "sweep"),
+        (DuplicateInstanceDetector, "hear", "message"),
     ],
 )
 def test_bug_in_a_chore_leaves_the_bridge_alone(
@@ -168,7 +168,7 @@ def test_bug_in_a_chore_leaves_the_bridge_alone(
 ) -> None:
     monkeypatch.setattr(place, name, bug if name == "hear" else late_bug)
     if name == "hear":
-        monkeypatch.setattr(Rivals, "_retained", late_nothing)
+        monkeypatch.setattr(DuplicateInstanceDetector, "_retained", late_nothing)
     stage = live(tmp_path)
     check_the_rest(stage, part=part)
     assert len(told(stage)) == len(stage.story.changes)
@@ -190,7 +190,7 @@ def test_health_report_with_a_bug_leaves_the_bridge_alone(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(Scheduler, "_start_due"), (Engine, "run"), (Delivery, "_acknowledge"), (WatchList, "load")],
+    [(Scheduler, "_start_due"), (Engine, "run"), (EventDelivery, "_acknowledge"), (WatchList, "load")],
     ids=lambda one: getattr(one, "__name__", one),
 )
 def test_bug_that_rebuilding_does_not_help_against_ends_the_bridge(

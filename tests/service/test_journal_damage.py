@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.journal import DamagedError, JournalError, WriteFailedError
+from coc2mqtt.journal import CorruptJournalError, JournalError, WriteFailedError
 from coc2mqtt.supervisor import cause_of
 from tests.support.damage import change, names, overwrite
 from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
@@ -106,9 +106,9 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
 
 
 def test_damage_is_what_ended_the_parts_whatever_else_failed_with_it() -> None:
-    damage, full = DamagedError("damaged", found="a test"), WriteFailedError("the disk is full")
+    damage, full = CorruptJournalError("damaged", found="a test"), WriteFailedError("the disk is full")
     others = [RuntimeError("a consequence"), full]
-    preferred = DamagedError, JournalError
+    preferred = CorruptJournalError, JournalError
     assert cause_of(BaseExceptionGroup("", [*others, ExceptionGroup("", [damage])]), *preferred) is damage
     assert cause_of(BaseExceptionGroup("", others), *preferred) is full
     assert cause_of(BaseExceptionGroup("", [ExceptionGroup("", others[:1])]), *preferred) is others[0]

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from coc2mqtt import service
-from coc2mqtt.clash import Answer, ClashClient
+from coc2mqtt.clash import ApiResponse, ClashClient
 from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.health import Totals
 from coc2mqtt.internal_errors import InternalErrors
@@ -41,10 +41,10 @@ class Game:
     def __init__(self) -> None:
         self.looks = dict.fromkeys(TAGS, 0)
 
-    async def clan(self, tag: str) -> Answer:
+    async def clan(self, tag: str) -> ApiResponse:
         self.looks[tag] += 1
         body = {**clan(member("#2QQ"), clanPoints=self.looks[tag]), "tag": tag}
-        return Answer(200, orjson.dumps(body), 0.0)
+        return ApiResponse(200, orjson.dumps(body), 0.0)
 
 
 class Network:

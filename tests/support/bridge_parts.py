@@ -11,10 +11,10 @@ from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
-from coc2mqtt.mqtt.duplicate_instance import Rivals
+from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.event_delivery import Delivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
@@ -100,16 +100,16 @@ class Parts:
         self.bridge = Bridge(
             topics,
             retained=self.retained,
-            sweep=Sweep(
+            sweep=OrphanCleanup(
                 topics,
                 announcements=Announcements("homeassistant", instance, home_assistant),
                 retained=self.retained,
                 watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
             ),
-            delivery=Delivery(self.journal.journal, topics),
+            delivery=EventDelivery(self.journal.journal, topics),
             commands=commands(self.watches, journal=self.journal, level=self.level),
             watches=self.watches,
-            rivals=Rivals(topics, instance=instance, run_id="1"),
+            rivals=DuplicateInstanceDetector(topics, instance=instance, run_id="1"),
             info=lambda session: info(session).model_copy(update={"log_level": self.level.name}),
             health=health,
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from coc2mqtt.clash import Answer, ClashClient, NotFoundError
+from coc2mqtt.clash import ApiResponse, ClashClient, NotFoundError
 from coc2mqtt.events import PollingState
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash import ClashError
     from coc2mqtt.events import Event
-    from coc2mqtt.events.polling.poll_context import Polled
+    from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.poller import Poller
 
 Json = dict[str, Any]
@@ -39,24 +39,24 @@ class Remembered:
         self.asked: list[str] = []
         self.max_age = 0.0
 
-    async def clan(self, tag: str) -> Answer:
+    async def clan(self, tag: str) -> ApiResponse:
         return self._answer(f"/clans/{tag}")
 
-    async def current_war(self, tag: str) -> Answer:
+    async def current_war(self, tag: str) -> ApiResponse:
         return self._answer(f"/clans/{tag}/currentwar")
 
-    async def war_log(self, tag: str) -> Answer:
+    async def war_log(self, tag: str) -> ApiResponse:
         return self._answer(f"/clans/{tag}/warlog")
 
-    async def player(self, tag: str) -> Answer:
+    async def player(self, tag: str) -> ApiResponse:
         return self._answer(f"/players/{tag}")
 
-    def _answer(self, path: str) -> Answer:
+    def _answer(self, path: str) -> ApiResponse:
         self.asked.append(path)
         answer = self.answers.get(path, NotFoundError("nothing is known of it"))
         if isinstance(answer, Exception):
             raise answer
-        return Answer(200, answer if isinstance(answer, bytes) else orjson.dumps(answer), self.max_age)
+        return ApiResponse(200, answer if isinstance(answer, bytes) else orjson.dumps(answer), self.max_age)
 
 
 class Replay:
@@ -112,12 +112,12 @@ class Replay:
         return polled.events
 
 
-def _finished(poll: Coroutine[Any, Any, Polled]) -> Polled:
+def _finished(poll: Coroutine[Any, Any, PollResult]) -> PollResult:
     """Run a coroutine that has nothing to wait for: an event loop for each poll would take most of the time."""
     try:
         poll.send(None)
     except StopIteration as end:
-        return cast("Polled", end.value)
+        return cast("PollResult", end.value)
     raise AssertionError("a poll of what is in memory has waited for something")
 
 

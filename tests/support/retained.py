@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.mqtt.publish.device_announcer import Announcer
+from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
@@ -48,7 +48,7 @@ class House:
             watched=lambda kind, tag: self.watches.get((kind, tag)),
             reachable=lambda: self.api_reachable,
             discovery=Discovery(Topics(), instance="home", version="1", prefix="homeassistant") if discovery else None,
-            announcer=partial(Announcer, gap=0.0, pace=0.0),
+            announcer=partial(DeviceAnnouncer, gap=0.0, pace=0.0),
         )
 
     async def poll(self, resource: Resource, data: dict[str, Any] | None, **memo: Any) -> None:

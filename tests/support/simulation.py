@@ -7,7 +7,7 @@ import contextlib
 import selectors
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.events.polling.scheduler import Again
+from coc2mqtt.events.polling.scheduler import NextPoll
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.polling.scheduler import Scheduler
     from coc2mqtt.events.resource import Resource
 
-_ANY_TIME = Again(not_before=0.0)
+_ANY_TIME = NextPoll(not_before=0.0)
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
@@ -71,8 +71,10 @@ class Polls:
         self.under_way = 0
         self.most_under_way = 0
 
-    def of(self, resource: Resource, *, takes: float = 0.1, again: Again = _ANY_TIME) -> Callable[[], Awaitable[Again]]:
-        async def poll() -> Again:
+    def of(
+        self, resource: Resource, *, takes: float = 0.1, again: NextPoll = _ANY_TIME
+    ) -> Callable[[], Awaitable[NextPoll]]:
+        async def poll() -> NextPoll:
             self.times.setdefault(resource, []).append(asyncio.get_running_loop().time())
             self.under_way += 1
             self.most_under_way = max(self.most_under_way, self.under_way)

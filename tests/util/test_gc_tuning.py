@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.util.gc_tuning import settle
+from coc2mqtt.util.gc_tuning import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def collector() -> Iterator[None]:
 @pytest.mark.usefixtures("collector")
 def test_what_is_there_is_left_alone_and_no_garbage_is_kept_with_it() -> None:
     kept, before = Knot(), weakref.ref(Knot())
-    settle()
+    freeze()
     assert before() is None
     assert not any(one is kept for one in gc.get_objects())
     after = weakref.ref(Knot())

@@ -9,11 +9,11 @@ from typing import Any
 from coc2mqtt.clash.errors import (
     ClashError,
     DeniedError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     UnreachableError,
-    WrongAddressError,
     WrongTokenError,
 )
 from coc2mqtt.events.event import Event, EventType
@@ -205,7 +205,7 @@ def _status_of(error: ClashError | None, *, from_probe: bool) -> ApiStatus | Non
             return ApiStatus.MAINTENANCE
         case UnreachableError():
             return ApiStatus.UNREACHABLE
-        case WrongTokenError() | WrongAddressError():
+        case WrongTokenError() | IpNotAllowedError():
             return ApiStatus.DENIED
         # Refused for a reason that nobody knows: a firewall may refuse one path and no other.
         case DeniedError() if from_probe:
@@ -216,7 +216,7 @@ def _status_of(error: ClashError | None, *, from_probe: bool) -> ApiStatus | Non
 
 
 def _enter(status: ApiStatus, error: ClashError, at: float) -> ApiState:
-    address = error.address if isinstance(error, WrongAddressError) else None
+    address = error.address if isinstance(error, IpNotAllowedError) else None
     return ApiState(status, at, message=str(error), address=address, error=error.kind)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-class Comparison(NamedTuple):
+class CompareResult(NamedTuple):
     """What a new answer means: the events, what is believed from now on, and what is remembered beside it.
 
     ``settled`` is false where the next answer has to be looked into even if it is the same.

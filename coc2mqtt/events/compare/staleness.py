@@ -26,7 +26,7 @@ _REMEMBERED = 4
 _FALL = "donations that fell"
 
 
-class Look(NamedTuple):
+class Observation(NamedTuple):
     """One response as it was seen: when (Unix time, and seconds of uptime), its digest and its ``max-age``.
 
     ``period`` is how long (seconds) cache entries of its endpoint live, 0.0 where nothing is cached; ``malformed`` are
@@ -50,18 +50,18 @@ class Look(NamedTuple):
 
 
 @dataclass(slots=True)
-class Doubt:
+class StaleSuspicion:
     """A claim that must be seen again before it is believed.
 
     ``first`` is the look at which it was seen first. ``contradicted`` is when (seconds of uptime) the opposite was seen
     last. ``claim`` is what two responses must have in common for the second to confirm the first.
     """
 
-    first: Look
+    first: Observation
     contradicted: float
     claim: object = None
 
-    def is_confirmed(self, look: Look, *, patience: float) -> bool:
+    def is_confirmed(self, look: Observation, *, patience: float) -> bool:
         """Tell whether a later response with the same claim confirms it.
 
         It does if it comes from another cache entry than the first one, ``patience`` seconds later at least, and so
@@ -71,7 +71,7 @@ class Doubt:
         moments = (self._other_entry(patience), self._not_stale(look), self._same_bytes(look) if same_bytes else 0.0)
         return look.uptime >= max(moments) - _TOLERANCE
 
-    def next_look(self, look: Look, *, patience: float) -> float:
+    def next_look(self, look: Observation, *, patience: float) -> float:
         """Return in how many seconds another look may confirm the claim, infinity if the interval decides."""
         moments = (self._other_entry(patience), self._same_bytes(look), self._not_stale(look))
         return min((moment - look.uptime for moment in moments if moment > look.uptime), default=math.inf)
@@ -80,10 +80,10 @@ class Doubt:
         life = self.first.max_age + _ENTRY_MARGIN if self.first.max_age else 0.0
         return self.first.uptime + max(patience, life)
 
-    def _same_bytes(self, look: Look) -> float:
+    def _same_bytes(self, look: Observation) -> float:
         return self.first.uptime + (look.period + _ENTRY_MARGIN if look.period else 0.0)
 
-    def _not_stale(self, look: Look) -> float:
+    def _not_stale(self, look: Observation) -> float:
         return self.contradicted + look.staleness
 
 
@@ -95,7 +95,7 @@ class RecentValues:
     def __init__(self) -> None:
         self._values: dict[tuple[Any, str], list[tuple[float, Any]]] = {}
 
-    def note(self, events: Iterable[Event], look: Look, *, fallen: Iterable[str] = ()) -> None:
+    def note(self, events: Iterable[Event], look: Observation, *, fallen: Iterable[str] = ()) -> None:
         """Remember what the events of a look replaced, and forget what is too old.
 
         ``fallen`` are the tags of members whose donations are less than before.
@@ -113,7 +113,7 @@ class RecentValues:
             for tag in fallen:
                 self._values[tag, _FALL] = [(look.uptime, _FALL)]
 
-    def reverted(self, events: Iterable[Event], look: Look) -> bool:
+    def reverted(self, events: Iterable[Event], look: Observation) -> bool:
         """Tell whether an event would bring back a value that was replaced only recently."""
         since = look.uptime - look.staleness
         if not self._values:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from coc2mqtt.clash.errors import BadAnswerError
+from coc2mqtt.clash.errors import InvalidResponseError
 from coc2mqtt.clash.response import REPLACEMENT
 from coc2mqtt.events.polling.malformed_fields import MalformedField
 
@@ -77,7 +77,7 @@ class Shape:
         """Clean the entries of a list, and leave out those that mean nothing; raises BadAnswerError if it is huge."""
         items = holder[field]
         if len(items) > _MOST_ITEMS:
-            raise BadAnswerError(f"{field} has more than {_MOST_ITEMS} entries: the answer is ignored")
+            raise InvalidResponseError(f"{field} has more than {_MOST_ITEMS} entries: the answer is ignored")
         if not items or self._all_good(items):
             return
         prefix = f"{path}{field}."
@@ -216,7 +216,7 @@ def check_depth(data: Json) -> None:
     try:
         orjson.dumps(wrapped)
     except TypeError as error:
-        raise BadAnswerError("the answer is nested too deeply: it is ignored") from error
+        raise InvalidResponseError("the answer is nested too deeply: it is ignored") from error
 
 
 def check_clan(data: Json, tag: str) -> list[MalformedField]:
@@ -290,4 +290,4 @@ def _checked(shape: Shape, data: Json, tag: str, what: str) -> list[MalformedFie
 
 def _check(good: bool, trouble: str) -> None:
     if not good:
-        raise BadAnswerError(f"{trouble}: the answer is ignored")
+        raise InvalidResponseError(f"{trouble}: the answer is ignored")

@@ -9,7 +9,7 @@ from coc2mqtt.clash.times import parse_unix_time
 from coc2mqtt.events.compare.war import attacks_per_member, is_same_war, war_id, war_sides
 from coc2mqtt.events.compare.war_attack import attack_orders, describe_attacks
 from coc2mqtt.events.compare.war_fsm import WarState, WarStateMachine
-from coc2mqtt.events.compare.war_history import ToldWar, WarMemory
+from coc2mqtt.events.compare.war_history import ReportedWar, WarHistory
 from coc2mqtt.events.compare.war_result import (
     Outcome,
     cancelled_result,
@@ -31,7 +31,7 @@ Json = dict[str, Any]
 _PHASES = {"preparation": 0, "inWar": 1, "warEnded": 2}
 
 
-class WarComparison(NamedTuple):
+class WarCompareResult(NamedTuple):
     """The events, in the order in which they happened, and what to believe and to remember from now on.
 
     ``settled`` is false while the war's result, or its end, is still to be told.
@@ -45,7 +45,7 @@ class WarComparison(NamedTuple):
 
 def first_war(war: Json) -> Json:
     """Return what to remember of a war at first sight: all that it holds is taken as known."""
-    return WarMemory.at_first_sight(war).to_json()
+    return WarHistory.at_first_sight(war).to_json()
 
 
 def war_goes_back(old: Snapshot, new: Json, *, tag: str, at: float) -> bool:
@@ -85,7 +85,7 @@ def may_be_cancelled(old: Snapshot, new: Json, *, at: float) -> bool:
     """
     data = old.data or {}
     began, start = (parse_unix_time(data.get(key)) for key in ("preparationStartTime", "startTime"))
-    if WarMemory.from_json(old.memo, data).state is not WarState.PREPARATION or began is None or start is None:
+    if WarHistory.from_json(old.memo, data).state is not WarState.PREPARATION or began is None or start is None:
         return False
     replaced = parse_unix_time(new.get("preparationStartTime"))
     return began <= (at if replaced is None else replaced) < start
@@ -93,40 +93,40 @@ def may_be_cancelled(old: Snapshot, new: Json, *, at: float) -> bool:
 
 def compare_war(
     old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outcome | None = None, jump: float = 0.0
-) -> WarComparison:
+) -> WarCompareResult:
     """Compare the snapshot of a clan's war, whose data is not None, with a new answer.
 
     ``tag`` is the watched clan's, ``at`` the Unix time in seconds that the events carry, ``outcome`` what was found
     about the war that ``ended_unseen`` names, ``jump`` by how many seconds the wall clock was set since the snapshot.
     ``new`` is as ``completed_war`` returns it. Attacks are known by (war, order), so each is told once. The end
-    of a war is told once its score is final (``ToldWar.settles``), or when it was replaced.
+    of a war is told once its score is final (``ReportedWar.settles``), or when it was replaced.
     """
     if old.data is None:
         raise ValueError("there is nothing to compare with at first sight: use first_war")
     memory = _memory(old, new, tag)
     memory.shift(jump)
-    telling = _Telling(old.data, new, tag, at, memory)
+    telling = _WarDiff(old.data, new, tag, at, memory)
     identity = war_id(new)
     if identity is not None and memory.is_replaced(identity):
         # A younger war has begun since: of this one only attacks that were not seen before are news.
         telling.attacks_of(identity)
-        return WarComparison(telling.events, old.data, memory.to_json(), memory.settled)
+        return WarCompareResult(telling.events, old.data, memory.to_json(), memory.settled)
     if _is_gone(memory, new):
         telling.end_of_old(outcome or Outcome())
     telling.war()
-    return WarComparison(telling.events, new, memory.to_json(), memory.settled)
+    return WarCompareResult(telling.events, new, memory.to_json(), memory.settled)
 
 
-def _memory(old: Snapshot, new: Json, tag: str) -> WarMemory:
+def _memory(old: Snapshot, new: Json, tag: str) -> WarHistory:
     """Return what is remembered, with the identity that ``new`` gives to the same war."""
     data = old.data or {}
-    memory = WarMemory.from_json(old.memo, data)
+    memory = WarHistory.from_json(old.memo, data)
     if memory.war is not None and war_id(new) not in memory.wars and is_same_war(data, new, tag):
         memory.rename(war_id(data), war_id(new))
     return memory
 
 
-def _is_gone(memory: WarMemory, new: Json) -> bool:
+def _is_gone(memory: WarHistory, new: Json) -> bool:
     """Tell whether the present war is not the one of ``new`` any more, and its end is still to be told."""
     identity = war_id(new)
     if memory.war is None or memory.settled or identity == memory.war:
@@ -136,14 +136,14 @@ def _is_gone(memory: WarMemory, new: Json) -> bool:
 
 
 @dataclass(slots=True)
-class _Telling:
+class _WarDiff:
     """One comparison under way; ``memory`` and ``events`` grow with it."""
 
     old: Json
     new: Json
     tag: str
     at: float
-    memory: WarMemory
+    memory: WarHistory
     events: list[Event] = field(default_factory=list)
 
     def end_of_old(self, outcome: Outcome) -> None:
@@ -174,7 +174,7 @@ class _Telling:
         """Tell what the new answer shows of its war."""
         identity = war_id(self.new)
         if identity is not None and identity not in self.memory.wars:
-            self.memory.wars[identity] = ToldWar()
+            self.memory.wars[identity] = ReportedWar()
             self._tell(EventType.WAR_NEW, self.new, metadata=_terms(self.new))
         same = identity is not None and identity == self.memory.war
         self.memory.war = identity
@@ -209,13 +209,13 @@ class _Telling:
             changes=[Change("state", before.value, reached.value)],
         )
 
-    def _attacks(self, war: Json, told: ToldWar) -> None:
+    def _attacks(self, war: Json, told: ReportedWar) -> None:
         for metadata in describe_attacks(war, own=war_sides(war, self.tag)[0]):
             if metadata["order"] not in told.orders:
                 self._tell(EventType.WAR_ATTACK_NEW, war, metadata=metadata)
         told.orders |= attack_orders(war)
 
-    def _settle(self, told: ToldWar) -> None:
+    def _settle(self, told: ReportedWar) -> None:
         end = parse_unix_time(self.new.get("endTime"))
         if told.settles(war_score(self.new, self.tag), end=end, at=self.at):
             told.ended = True

@@ -22,7 +22,7 @@ _REMEMBERED = 4
 
 
 @dataclass(slots=True)
-class ToldWar:
+class ReportedWar:
     """One war: the orders of its attacks that were told, and whether its end was.
 
     ``score`` is the one that the ended war was seen with, None before, and ``since`` the Unix time in seconds from
@@ -51,30 +51,30 @@ class ToldWar:
 
 
 @dataclass(slots=True)
-class WarMemory:
+class WarHistory:
     """The wars of one clan: the identity of the present one (None: none), the last state that was told, and each."""
 
     war: str | None
     state: WarState
-    wars: dict[str, ToldWar]
+    wars: dict[str, ReportedWar]
 
     @classmethod
-    def at_first_sight(cls, war: Json) -> WarMemory:
+    def at_first_sight(cls, war: Json) -> WarHistory:
         """Return what is to be remembered of a war that was never seen before: all that it holds is known."""
         fsm = WarStateMachine()
         fsm.transition(str(war.get("state")))
         identity = war_id(war)
         ended = fsm.state is WarState.WAR_ENDED
-        wars = {} if identity is None else {identity: ToldWar(attack_orders(war), ended=ended)}
+        wars = {} if identity is None else {identity: ReportedWar(attack_orders(war), ended=ended)}
         return cls(identity, fsm.state, wars)
 
     @classmethod
-    def from_json(cls, memo: Json, war: Json) -> WarMemory:
+    def from_json(cls, memo: Json, war: Json) -> WarHistory:
         """Return what ``to_json`` was called on; a memo that holds none is that of a first sight of ``war``."""
         if "wars" not in memo:
             return cls.at_first_sight(war)
         wars = {
-            identity: ToldWar(set(told["orders"]), told["score"], told["since"], told["ended"])
+            identity: ReportedWar(set(told["orders"]), told["score"], told["since"], told["ended"])
             for identity, told in memo["wars"].items()
         }
         return cls(memo["war"], WarState(memo["state"]), wars)
@@ -98,7 +98,7 @@ class WarMemory:
         }
 
     @property
-    def present(self) -> ToldWar | None:
+    def present(self) -> ReportedWar | None:
         """The war that the clan is in."""
         return None if self.war is None else self.wars[self.war]
 

@@ -6,21 +6,21 @@ import math
 from typing import TYPE_CHECKING
 
 from coc2mqtt.clash.errors import (
-    BadAnswerError,
     ClashError,
     DeniedError,
+    InvalidResponseError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
 )
 from coc2mqtt.events.compare.api_state import ApiStatus
-from coc2mqtt.events.polling.poll_context import Polled
+from coc2mqtt.events.polling.poll_context import PollResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.clash.protocol import ClashApi
-    from coc2mqtt.clash.response import Answer
+    from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.polling.api_monitor import ApiMonitor
 
 # A failed probe is repeated after so many seconds until it is decided whether the API is unreachable.
@@ -49,7 +49,7 @@ class ApiPoller:
         self._probe_tag = probe_tag
         self._another = another
 
-    async def poll(self) -> Polled:
+    async def poll(self) -> PollResult:
         """Probe once. Until a good response's cache has run out another probe would learn nothing new."""
         trouble, not_before, wanted = None, 0.0, math.inf
         try:
@@ -65,12 +65,12 @@ class ApiPoller:
             if trouble is not None and self._monitor.status in (None, ApiStatus.OK):
                 wanted = _SECOND_PROBE
         kind = None if trouble is None else trouble.kind
-        return Polled(events, not_before, committed=bool(events), wanted=wanted, error=kind)
+        return PollResult(events, not_before, committed=bool(events), wanted=wanted, error=kind)
 
-    def _check(self, answer: Answer) -> None:
+    def _check(self, answer: ApiResponse) -> None:
         # A captive portal may answer in JSON. What a player must have is for those who compare players to know.
         if not answer.data.keys() & {"tag", "name"}:
-            raise BadAnswerError(
+            raise InvalidResponseError(
                 f"the response to the probe is not player {self._probe_tag}: something else than the Clash of Clans "
                 "API answers, check api.base_url and any proxy in between",
                 status=answer.status,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _OUTDATED = 64
 
 
-class Turn(NamedTuple):
+class DueEntry(NamedTuple):
     """When it is a resource's turn; ``number`` keeps those of the same time in the order in which they came."""
 
     at: float
@@ -22,7 +22,7 @@ class Turn(NamedTuple):
     resource: Resource
 
 
-class Timetable:
+class DueQueue:
     """Resources in the order of their times; each is in it at most once.
 
     Putting and taking cost O(log n), dropping O(1). What is moved or dropped leaves an outdated turn behind; of
@@ -31,8 +31,8 @@ class Timetable:
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._turns: dict[Resource, Turn] = {}
-        self._heap: list[Turn] = []
+        self._turns: dict[Resource, DueEntry] = {}
+        self._heap: list[DueEntry] = []
 
     @property
     def first_at(self) -> float:
@@ -46,7 +46,7 @@ class Timetable:
         present = self._turns.get(resource)
         if present is not None and present.at == at:
             return
-        turn = self._turns[resource] = Turn(at, next(self._numbers), resource)
+        turn = self._turns[resource] = DueEntry(at, next(self._numbers), resource)
         heapq.heappush(self._heap, turn)
         if len(self._heap) > 2 * len(self._turns) + _OUTDATED:
             self._heap = list(self._turns.values())

@@ -21,7 +21,7 @@ from coc2mqtt.events.polling.malformed_fields import MalformedFields
 from coc2mqtt.events.polling.poll_context import PollContext, log_bug
 from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.polling.rate import Rate
-from coc2mqtt.events.polling.scheduler import Again, Scheduler
+from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.util.containment import LONGEST_DELAY_S, propagate, retry_delay
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.polling.poll_context import Polled
+    from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.poller import Poller
     from coc2mqtt.events.store import Store
     from coc2mqtt.events.watch import Watch
@@ -43,7 +43,7 @@ _log = structlog.get_logger()
 _MOST_BUGS_IN_A_ROW = 10
 
 
-class _Counted:
+class _CountedApi:
     """The polls of one resource, each counted; there are tens of thousands of these."""
 
     __slots__ = ("_bugs", "_engine", "_poller", "_resource")
@@ -55,7 +55,7 @@ class _Counted:
         # Polls in a row that hit a bug.
         self._bugs = 0
 
-    async def __call__(self) -> Again:
+    async def __call__(self) -> NextPoll:
         engine, resource = self._engine, self._resource
         try:
             again = engine.count(resource, await self._poller.poll())
@@ -70,11 +70,11 @@ class _Counted:
         await engine.recover(resource)
         delay = retry_delay(self._bugs)
         # Soon, because most bugs need a rare moment; one that stays comes at the interval, at most once a minute.
-        return Again(0.0, wanted=delay if delay < LONGEST_DELAY_S else math.inf, backoff=delay)
+        return NextPoll(0.0, wanted=delay if delay < LONGEST_DELAY_S else math.inf, backoff=delay)
 
 
 @dataclass(slots=True)
-class EngineFigures:
+class EngineMetrics:
     """Counters since the start: polls made, of them those that brought a change, events, failed polls by kind.
 
     ``last_poll`` is the last poll's Unix time in seconds, None before the first, ``last_poll_uptime`` the same in
@@ -113,7 +113,7 @@ class Engine:
         rng: random.Random | None = None,
         contain: Contain = propagate,
         bug: Callable[[Exception, Resource], None] = log_bug,
-        figures: EngineFigures | None = None,
+        figures: EngineMetrics | None = None,
     ) -> None:
         self._observer = observer
         self._monitor = ApiMonitor(
@@ -124,7 +124,7 @@ class Engine:
             suspected=self._api_suspected,
             resources=lambda: self._scheduler.resources,
         )
-        self.figures = figures or EngineFigures()
+        self.figures = figures or EngineMetrics()
         malformed = MalformedFields(self.figures.malformed)
         self._context = PollContext(api, store, self._monitor, now, uptime, malformed=malformed, bug=bug)
         self.contain = contain
@@ -205,7 +205,7 @@ class Engine:
         for resource, interval in watch.resources():
             poller = self._poller(resource.kind, watch, interval)
             pollers.append(poller)
-            self._scheduler.add(resource, interval, _Counted(self, resource, poller))
+            self._scheduler.add(resource, interval, _CountedApi(self, resource, poller))
         self._watched[watch.kind, watch.tag] = watch, tuple(pollers)
         self._kinds[watch.kind] += 1
         if self._running:
@@ -239,7 +239,7 @@ class Engine:
         probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag, another=self._ask_another)
         self._monitor.probing = True
         self.probe_interval = interval
-        self._scheduler.add(API, interval, _Counted(self, API, probe), probe=True)
+        self._scheduler.add(API, interval, _CountedApi(self, API, probe), probe=True)
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return what is watched under a kind and a tag, None where nothing is."""
@@ -291,7 +291,7 @@ class Engine:
         self._asked += 1
         return pollers[self._asked % len(pollers)].ask()
 
-    def count(self, resource: Resource, polled: Polled) -> Again:
+    def count(self, resource: Resource, polled: PollResult) -> NextPoll:
         """Count a poll, publish what it changed, and return when to poll again."""
         self._bugs_in_a_row = 0
         self.figures.polls += 1
@@ -306,7 +306,7 @@ class Engine:
             self._observer(resource)
         if any(_opens_war_log(event) for event in polled.events):
             self._scheduler.look_again(Resource(Kind.WAR, resource.tag))
-        return Again(polled.not_before, polled.wanted, polled.backoff)
+        return NextPoll(polled.not_before, polled.wanted, polled.backoff)
 
     async def recover(self, resource: Resource) -> None:
         """Bring what a bug in a poll may have left half done in line with what was committed.

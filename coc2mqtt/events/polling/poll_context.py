@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 
-class Polled(NamedTuple):
+class PollResult(NamedTuple):
     """The events of one poll, and when to poll again, in seconds.
 
     ``committed`` tells whether a new snapshot was stored, with the events. Before ``not_before`` the API says the same

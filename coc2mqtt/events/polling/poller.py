@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import structlog
 
 from coc2mqtt.clash.errors import (
-    BadAnswerError,
     ClashError,
+    InvalidResponseError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     UnreachableError,
-    WrongAddressError,
     WrongTokenError,
 )
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.compare.missing_fields import keep_names
-from coc2mqtt.events.compare.result import Comparison, caught_up
-from coc2mqtt.events.compare.staleness import LONGEST_ENTRY, Doubt, Look, RecentValues
+from coc2mqtt.events.compare.result import CompareResult, caught_up
+from coc2mqtt.events.compare.staleness import LONGEST_ENTRY, Observation, RecentValues, StaleSuspicion
 from coc2mqtt.events.compare.validate import check_depth, check_size, unreadable_texts
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.polling.clocks import clock_jump
-from coc2mqtt.events.polling.poll_context import PollContext, Polled
+from coc2mqtt.events.polling.poll_context import PollContext, PollResult
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
 if TYPE_CHECKING:
-    from coc2mqtt.clash.response import Answer
+    from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.polling.malformed_fields import MalformedField
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ class Poller(ABC):
     baseline and makes no event; the first one of this run is compared with the snapshot of the run before, and its
     events carry ``catch_up`` and the snapshot's age in their metadata. An answer that seems to be older than the
     snapshot, is the same as one before it, or brings back a value that has just changed, is believed when a later one
-    confirms it (``Doubt``). ``resource`` is what is polled.
+    confirms it (``StaleSuspicion``). ``resource`` is what is polled.
     """
 
     kind: ClassVar[Kind]
@@ -94,7 +94,7 @@ class Poller(ABC):
         self._current: tuple[bytes, ...] = ()
         self._older: tuple[bytes, ...] = ()
         self._failures = self._lost = 0
-        self._doubt: Doubt | None = None
+        self._doubt: StaleSuspicion | None = None
         self._recent: RecentValues | None = None
         # When there was last an answer that was not doubted: in Unix time, and in seconds of uptime.
         self._looked_at: float | None = None
@@ -117,7 +117,7 @@ class Poller(ABC):
         """Commit nothing from now on, whatever is still under way."""
         self._retired = True
 
-    async def poll(self) -> Polled:
+    async def poll(self) -> PollResult:
         """Poll once. Raises what the store raises; the API's failures are taken up, not raised."""
         try:
             polled = await self._take_up(await self._fetch())
@@ -135,7 +135,7 @@ class Poller(ABC):
         self._check((await self._fetch()).data)
 
     @abstractmethod
-    async def _fetch(self) -> Answer:
+    async def _fetch(self) -> ApiResponse:
         """Ask the endpoint."""
 
     @abstractmethod
@@ -143,15 +143,15 @@ class Poller(ABC):
         """Remove malformed fields; raises BadAnswerError where ``data`` is not what the endpoint gives."""
 
     @abstractmethod
-    def _first_sight(self, data: Json, look: Look) -> Comparison:
+    def _first_sight(self, data: Json, look: Observation) -> CompareResult:
         """Return what is believed of the first answer ever; there are no events."""
 
     @abstractmethod
-    def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
         """Tell whether ``data`` seems to be older than the snapshot, which has data."""
 
     @abstractmethod
-    async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison | None:
+    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult | None:
         """Compare an answer with the snapshot, which has data; None where it is to be looked at again before."""
 
     def _wanted(self, at: float) -> float:  # noqa: ARG002 - for those who know more
@@ -166,23 +166,23 @@ class Poller(ABC):
         """Return what two answers must have in common for the second to confirm the first."""
         return None
 
-    def _unwatched(self, old: Snapshot, look: Look) -> float | None:
+    def _unwatched(self, old: Snapshot, look: Observation) -> float | None:
         """Return for how many seconds nobody has looked, None where that was a moment ago."""
         if self.resource not in self._context.seen:
             return max(0.0, look.at - old.taken_at)
         gap = 0.0 if self._seen_at is None else look.uptime - self._seen_at
         return gap if gap > self._interval + LONG_GAP else None
 
-    def _clock_jump(self, look: Look) -> float:
+    def _clock_jump(self, look: Observation) -> float:
         """Return by how many seconds the wall clock was set since this run stored the snapshot."""
         return 0.0 if self._offset is None else clock_jump(self._offset, look.at - look.uptime)
 
-    async def _take_up(self, answer: Answer) -> Polled:
+    async def _take_up(self, answer: ApiResponse) -> PollResult:
         look = self._look(answer)
         if look.digest == self._digest:
             await self._context.monitor.observe(None)
             self._note_sight(look)
-            return Polled([], answer.max_age, committed=False, wanted=self._wanted(look.at))
+            return PollResult([], answer.max_age, committed=False, wanted=self._wanted(look.at))
         old = await self._context.store.snapshot(self.resource)
         comparison = await self._understand(old, answer, look)
         await self._context.monitor.observe(None)
@@ -198,19 +198,19 @@ class Poller(ABC):
             self._context.seen.add(self.resource)
         return polled
 
-    def _look(self, answer: Answer) -> Look:
+    def _look(self, answer: ApiResponse) -> Observation:
         context = self._context
         max_age = min(answer.max_age, LONGEST_ENTRY)
         period = context.periods.get(self.kind, 0.0)
         if max_age > period:
             period = context.periods[self.kind] = max_age
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
-        return Look(context.now(), context.uptime(), digest, max_age, period)
+        return Observation(context.now(), context.uptime(), digest, max_age, period)
 
-    def _note_sight(self, look: Look) -> None:
+    def _note_sight(self, look: Observation) -> None:
         self._looked_at, self._seen_at = look.at, look.uptime
 
-    def _note_recent(self, old: Snapshot | None, comparison: Comparison, look: Look) -> None:
+    def _note_recent(self, old: Snapshot | None, comparison: CompareResult, look: Observation) -> None:
         """Remember what a stale response may bring back."""
         if not (self.reverts and look.period) or old is None or old.data is None:
             return
@@ -228,29 +228,29 @@ class Poller(ABC):
             self._current = ()
         self._current = (*self._current, digest)[-_REMEMBERED:]
 
-    def _put_off(self, old: Snapshot | None, answer: Answer, look: Look) -> Polled:
+    def _put_off(self, old: Snapshot | None, answer: ApiResponse, look: Observation) -> PollResult:
         """Leave an answer that is doubted for a later look."""
         claim = self._claim(answer.data)
         if self._doubt is None or self._doubt.claim != claim:
-            self._doubt = Doubt(look, self._believed_until(old, look), claim)
+            self._doubt = StaleSuspicion(look, self._believed_until(old, look), claim)
         self._digest = None
         wanted = self._doubt.next_look(look, patience=self.patience)
-        return Polled([], answer.max_age, committed=False, wanted=wanted)
+        return PollResult([], answer.max_age, committed=False, wanted=wanted)
 
-    def _believed_until(self, old: Snapshot | None, look: Look) -> float:
+    def _believed_until(self, old: Snapshot | None, look: Observation) -> float:
         """Return when (seconds of uptime) an answer last showed what is believed."""
         if self._seen_at is not None or old is None:
             return look.uptime if self._seen_at is None else self._seen_at
         return look.uptime - max(0.0, look.at - old.taken_at)
 
-    def _confirms(self, data: Json, look: Look) -> bool:
+    def _confirms(self, data: Json, look: Observation) -> bool:
         """Tell whether an answer confirms the one that is doubted."""
         doubt = self._doubt
         return (
             doubt is not None and doubt.claim == self._claim(data) and doubt.is_confirmed(look, patience=self.patience)
         )
 
-    async def _understand(self, old: Snapshot | None, answer: Answer, look: Look) -> Comparison | None:
+    async def _understand(self, old: Snapshot | None, answer: ApiResponse, look: Observation) -> CompareResult | None:
         """Return what an answer means, None where it is doubted.
 
         Raises ClashError where it is nothing that can be understood: one odd answer must not end the watch of
@@ -276,9 +276,9 @@ class Poller(ABC):
             raise
         except Exception as error:
             self._context.bug(error, self.resource)
-            raise BadAnswerError("the answer cannot be compared: it is ignored") from error
+            raise InvalidResponseError("the answer cannot be compared: it is ignored") from error
 
-    def _clean(self, answer: Answer) -> frozenset[str]:
+    def _clean(self, answer: ApiResponse) -> frozenset[str]:
         """Remove the malformed fields of an answer and count them; returns the names of the outermost ones."""
         found = self._check(answer.data)
         if answer.repaired:
@@ -291,12 +291,14 @@ class Poller(ABC):
     def _is_copy(self, digest: bytes) -> bool:
         return digest in self._older and digest not in self._current
 
-    async def _store(self, old: Snapshot | None, comparison: Comparison, look: Look, max_age: float) -> Polled:
+    async def _store(
+        self, old: Snapshot | None, comparison: CompareResult, look: Observation, max_age: float
+    ) -> PollResult:
         events = [*self._back(old), *comparison.events]
         wanted = self._wanted(look.at)
         if old is not None and old.data is not None:
             if not events and (old.data, old.memo) == (comparison.data, comparison.memo):
-                return Polled([], max_age, committed=False, wanted=wanted)
+                return PollResult([], max_age, committed=False, wanted=wanted)
             gap = self._unwatched(old, look)
             if gap is not None:
                 events = [caught_up(event, round(gap, 3)) for event in events]
@@ -310,19 +312,19 @@ class Poller(ABC):
             return []
         return self._said(EventType.WATCH_AVAILABLE, old, {"endpoint": self.endpoint})
 
-    async def _fail(self, error: ClashError, old: Snapshot | None) -> Polled:
+    async def _fail(self, error: ClashError, old: Snapshot | None) -> PollResult:
         """Remember the trouble and say it once; what concerns the API as a whole is the monitor's to say.
 
         How long the error may be cached delays nothing: a proxy may say a year, and the backoff is enough.
         """
-        if isinstance(error, MaintenanceError | WrongTokenError | WrongAddressError):
-            return Polled([], 0.0, committed=False)
+        if isinstance(error, MaintenanceError | WrongTokenError | IpNotAllowedError):
+            return PollResult([], 0.0, committed=False)
         self._failures += 1
         self._lost = self._lost + 1 if isinstance(error, UnreachableError) else 0
         backoff = min(self._interval * 2.0 ** min(self._failures, 10), LONGEST_BACKOFF)
         memo = {} if old is None else dict(old.memo)
         if memo.get("trouble") == error.kind or self._concerns_all(error):
-            return Polled([], 0.0, committed=False, backoff=backoff)
+            return PollResult([], 0.0, committed=False, backoff=backoff)
         memo["trouble"] = error.kind
         metadata = {"error": error.kind, "message": str(error), "endpoint": self.endpoint}
         if isinstance(error, NotFoundError):
@@ -351,14 +353,14 @@ class Poller(ABC):
             return True
         return 0 < self._lost < _LOST_TO_BE_TOLD
 
-    async def _commit(self, snapshot: Snapshot, events: list[Event], not_before: float) -> Polled:
+    async def _commit(self, snapshot: Snapshot, events: list[Event], not_before: float) -> PollResult:
         if self._retired:
-            return Polled([], not_before, committed=False)
+            return PollResult([], not_before, committed=False)
         try:
             await self._context.store.commit(self.resource, snapshot, events)
         except TypeError as error:
-            raise BadAnswerError("the answer cannot be stored: it is ignored") from error
-        return Polled(events, not_before, committed=True)
+            raise InvalidResponseError("the answer cannot be stored: it is ignored") from error
+        return PollResult(events, not_before, committed=True)
 
     def _said(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
         """Return the event that says something of the watch itself."""

@@ -16,16 +16,16 @@ from coc2mqtt.events.compare.player import (
     is_lasting_of_player,
     player_goes_back,
 )
-from coc2mqtt.events.compare.result import Comparison, caught_up
+from coc2mqtt.events.compare.result import CompareResult, caught_up
 from coc2mqtt.events.compare.season import fallen_donations, season_ended_between
-from coc2mqtt.events.compare.staleness import Doubt, Look
+from coc2mqtt.events.compare.staleness import Observation, StaleSuspicion
 from coc2mqtt.events.compare.validate import check_clan, check_player
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.poller import LONG_GAP, Poller
 from coc2mqtt.events.resource import Kind
 
 if TYPE_CHECKING:
-    from coc2mqtt.clash.response import Answer
+    from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.malformed_fields import MalformedField
     from coc2mqtt.events.polling.poll_context import PollContext
@@ -38,7 +38,7 @@ _SHORTEST_SEASON = 7 * 86_400.0
 # In so many cache entries a member list must be the same to be believed although it is too short from the beginning.
 _SIGHTS_OF_SHORT_LIST = 3
 # Never changed: there are tens of thousands of pollers, and hardly any needs a dictionary of its own.
-_NOBODY: dict[str, Doubt] = {}
+_NOBODY: dict[str, StaleSuspicion] = {}
 _ROSTER = frozenset({"memberList"})
 
 _log = structlog.get_logger()
@@ -47,7 +47,7 @@ _log = structlog.get_logger()
 class _ShortList(NamedTuple):
     """A member list that is too short: the last look at it from another cache entry, and how many there were."""
 
-    doubt: Doubt
+    doubt: StaleSuspicion
     seen: int = 1
 
 
@@ -66,23 +66,23 @@ class ClanPoller(Poller):
         # The known members whom the last list failed to name.
         self._unlisted = _NOBODY
 
-    async def _fetch(self) -> Answer:
+    async def _fetch(self) -> ApiResponse:
         return await self._context.api.clan(self._tag)
 
     def _check(self, data: Json) -> list[MalformedField]:
         return check_clan(data, self._tag)
 
-    def _first_sight(self, data: Json, look: Look) -> Comparison:
+    def _first_sight(self, data: Json, look: Observation) -> CompareResult:
         roster = self._roster(None, data, look)
-        return Comparison([], roster.clan, {}, settled=roster.whole)
+        return CompareResult([], roster.clan, {}, settled=roster.whole)
 
-    def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
         return clan_goes_back(old.data or {}, data, malformed=look.malformed)
 
     def _fallen(self, old: Json, new: Json) -> list[str]:
         return fallen_donations(old.get("memberList") or [], new.get("memberList") or [])
 
-    async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison:
+    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
         completed = complete(old, data, lasting=is_lasting, malformed=look.malformed - _ROSTER)
         known = completed.old.get("memberList") is not None
         roster = self._roster(completed.old, completed.new, look)
@@ -106,14 +106,14 @@ class ClanPoller(Poller):
         elif since is not None and look.at - since > self._interval + LONG_GAP:
             events = [_member_caught_up(event, round(look.at - since, 3)) for event in events]
         settled = roster.whole or (known and not roster.missing)
-        return Comparison(events, completed.believed(roster.clan), memo, settled=settled)
+        return CompareResult(events, completed.believed(roster.clan), memo, settled=settled)
 
-    def _unlisted_since(self, old: Snapshot, look: Look) -> float | None:
+    def _unlisted_since(self, old: Snapshot, look: Observation) -> float | None:
         """Return when (Unix time) the members were last seen, None if that was in the last response."""
         since = old.memo.get("unlisted_since")
         return None if since is None else since + self._clock_jump(look)
 
-    def _roster(self, old: Json | None, new: Json, look: Look) -> Roster:
+    def _roster(self, old: Json | None, new: Json, look: Observation) -> Roster:
         roster = complete_members(old, new, missing=self._missing(look))
         if "memberList" in roster.clan or roster.whole:
             self._short_list = None
@@ -121,7 +121,7 @@ class ClanPoller(Poller):
             return complete_members(old, new, believed=True)
         return roster
 
-    def _is_believed(self, data: Json, look: Look) -> bool:
+    def _is_believed(self, data: Json, look: Observation) -> bool:
         """Tell whether a list that was always shorter than the number of members is to be believed.
 
         It is if it names the same members in several cache entries.
@@ -129,10 +129,10 @@ class ClanPoller(Poller):
         tags = frozenset(member["tag"] for member in data.get("memberList") or [])
         short = self._short_list
         if short is None or short.doubt.claim != tags:
-            self._short_list = _ShortList(Doubt(look, -math.inf, tags))
+            self._short_list = _ShortList(StaleSuspicion(look, -math.inf, tags))
             return False
         if short.doubt.is_confirmed(look, patience=self.patience):
-            self._short_list = short = _ShortList(Doubt(look, -math.inf, tags), short.seen + 1)
+            self._short_list = short = _ShortList(StaleSuspicion(look, -math.inf, tags), short.seen + 1)
         if short.seen < _SIGHTS_OF_SHORT_LIST or not tags:
             return False
         self._short_list = None
@@ -145,16 +145,18 @@ class ClanPoller(Poller):
         )
         return True
 
-    def _missing(self, look: Look) -> list[str]:
+    def _missing(self, look: Observation) -> list[str]:
         """Return the known members whom two cache entries have failed to list."""
         return [tag for tag, doubt in self._unlisted.items() if doubt.is_confirmed(look, patience=self.patience)]
 
-    def _note_missing(self, roster: Roster, look: Look) -> None:
+    def _note_missing(self, roster: Roster, look: Observation) -> None:
         if roster.missing or self._unlisted:
             until = look.uptime if self._seen_at is None else self._seen_at
-            self._unlisted = {tag: self._unlisted.get(tag) or Doubt(look, until) for tag in roster.missing} or _NOBODY
+            self._unlisted = {
+                tag: self._unlisted.get(tag) or StaleSuspicion(look, until) for tag in roster.missing
+            } or _NOBODY
 
-    def _season_ended(self, old: Snapshot, reset_at: float | None, look: Look) -> bool | None:
+    def _season_ended(self, old: Snapshot, reset_at: float | None, look: Observation) -> bool | None:
         """Return whether a season has ended since the snapshot, None where the members' donations are to show it."""
         if reset_at is not None and 0 <= look.at - reset_at < _SHORTEST_SEASON:
             return False
@@ -187,19 +189,19 @@ class PlayerPoller(Poller):
         self._include_fields = include_fields
         self._exclude_fields = exclude_fields
 
-    async def _fetch(self) -> Answer:
+    async def _fetch(self) -> ApiResponse:
         return await self._context.api.player(self._tag)
 
     def _check(self, data: Json) -> list[MalformedField]:
         return check_player(data, self._tag)
 
-    def _first_sight(self, data: Json, look: Look) -> Comparison:  # noqa: ARG002 - there is nothing to compare with
-        return Comparison([], data, {})
+    def _first_sight(self, data: Json, look: Observation) -> CompareResult:  # noqa: ARG002 - there is nothing to compare with
+        return CompareResult([], data, {})
 
-    def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
         return player_goes_back(old.data or {}, data, malformed=look.malformed)
 
-    async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison:
+    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
         completed = complete(old, data, lasting=is_lasting_of_player, malformed=look.malformed)
         before, after = align_player(completed.old, completed.new)
         believed = complete_player(before, after)
@@ -210,4 +212,4 @@ class PlayerPoller(Poller):
             include_fields=self._include_fields,
             exclude_fields=self._exclude_fields,
         )
-        return Comparison(events, completed.believed(believed), completed.memo)
+        return CompareResult(events, completed.believed(believed), completed.memo)

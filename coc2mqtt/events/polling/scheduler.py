@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from coc2mqtt.events.polling.due_queue import Timetable
+from coc2mqtt.events.polling.due_queue import DueQueue
 from coc2mqtt.events.polling.start_spread import start_offset, start_window
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _TICK = 1e-3
 _GRACE = 3600.0
 
 
-class Again(NamedTuple):
+class NextPoll(NamedTuple):
     """When to poll again, in seconds from the end of this poll.
 
     Not before ``not_before``, whatever else; and no later than ``wanted`` (inf: the interval alone decides).
@@ -65,7 +65,7 @@ class _Entry:
     interval because it failed. The wishes are those that came up since it is being polled.
     """
 
-    poll: Callable[[], Awaitable[Again]]
+    poll: Callable[[], Awaitable[NextPoll]]
     interval: float
     probe: bool
     due: float
@@ -86,7 +86,7 @@ class _Entry:
             # punctual, now late, in waves.
             self.due = now - self.interval
 
-    def next_due(self, again: Again, now: float) -> float:
+    def next_due(self, again: NextPoll, now: float) -> float:
         """Return when the next poll is due after one that ends ``now``."""
         if self.wished_now:
             return now
@@ -115,8 +115,8 @@ class Scheduler:
         # How many there are of each interval, probes apart.
         self._intervals: Counter[tuple[float, bool]] = Counter()
         # Who waits; those under way are in neither.
-        self._probes = Timetable()
-        self._others = Timetable()
+        self._probes = DueQueue()
+        self._others = DueQueue()
         self._under_way: dict[Resource, _Entry] = {}
         self._changed = asyncio.Event()
         # When the loop looks again by itself: only what is to happen before that has to wake it.
@@ -128,7 +128,7 @@ class Scheduler:
         self._since = self._excused_until = -math.inf
 
     def add(
-        self, resource: Resource, interval: float, poll: Callable[[], Awaitable[Again]], *, probe: bool = False
+        self, resource: Resource, interval: float, poll: Callable[[], Awaitable[NextPoll]], *, probe: bool = False
     ) -> None:
         """Have a resource polled from now on, every ``interval`` seconds; a known one gets the new interval.
 
@@ -333,10 +333,10 @@ class Scheduler:
         if not self._intervals[entry.interval, entry.probe]:
             del self._intervals[entry.interval, entry.probe]
 
-    def _timetable(self, entry: _Entry) -> Timetable:
+    def _timetable(self, entry: _Entry) -> DueQueue:
         return self._probes if entry.probe else self._others
 
-    def _going(self) -> tuple[Timetable, ...]:
+    def _going(self) -> tuple[DueQueue, ...]:
         """Return where polls are started from, the most urgent first."""
         if not self._running:
             return ()

@@ -6,36 +6,36 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from coc2mqtt.clash.errors import (
-    BadAnswerError,
     BadRequestError,
     ClashError,
-    CutOffError,
+    InvalidResponseError,
     NotFoundError,
     PrivateWarLogError,
+    TruncatedResponseError,
 )
 from coc2mqtt.clash.tags import InvalidTagError
-from coc2mqtt.events.compare.result import Comparison
+from coc2mqtt.events.compare.result import CompareResult
 from coc2mqtt.events.compare.validate import check_depth, check_war, check_war_log
 from coc2mqtt.events.compare.war import completed_war, next_look, war_id, war_sides
 from coc2mqtt.events.compare.war_diff import compare_war, ended_unseen, first_war, may_be_cancelled, war_goes_back
 from coc2mqtt.events.compare.war_fsm import WarState
 from coc2mqtt.events.compare.war_result import Outcome, find_in_log
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.polling.poll_context import PollContext, Polled
+from coc2mqtt.events.polling.poll_context import PollContext, PollResult
 from coc2mqtt.events.polling.poller import LONGEST_BACKOFF, Poller
 from coc2mqtt.events.resource import Kind, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from coc2mqtt.clash.response import Answer
-    from coc2mqtt.events.compare.staleness import Look
+    from coc2mqtt.clash.response import ApiResponse
+    from coc2mqtt.events.compare.staleness import Observation
     from coc2mqtt.events.polling.malformed_fields import MalformedField
 
 Json = dict[str, Any]
 
 # What a source has not got it will not have in a minute either; any other trouble may pass.
-_NOT_THERE = (NotFoundError, PrivateWarLogError, BadAnswerError, BadRequestError, InvalidTagError)
+_NOT_THERE = (NotFoundError, PrivateWarLogError, InvalidResponseError, BadRequestError, InvalidTagError)
 # So often passing trouble may keep the end of a war from being found out; then it stays unknown.
 _SEARCHES = 3
 _TIMES = ("state", "startTime", "endTime")
@@ -69,20 +69,20 @@ class WarPoller(Poller):
         # When (seconds of uptime) the war log was first refused, None since it was last public.
         self._private_since: float | None = None
 
-    async def _fetch(self) -> Answer:
+    async def _fetch(self) -> ApiResponse:
         return await self._context.api.current_war(self._tag)
 
     def _check(self, data: Json) -> list[MalformedField]:
         return check_war(data, self._tag)
 
-    def _first_sight(self, data: Json, look: Look) -> Comparison:  # noqa: ARG002 - there is nothing to compare with
-        return self._noted(Comparison([], data, first_war(data)))
+    def _first_sight(self, data: Json, look: Observation) -> CompareResult:  # noqa: ARG002 - there is nothing to compare with
+        return self._noted(CompareResult([], data, first_war(data)))
 
-    def _goes_back(self, old: Snapshot, data: Json, look: Look) -> bool:
+    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
         data = completed_war(old.data or {}, data, self._tag)
         return war_goes_back(old, data, tag=self._tag, at=look.at)
 
-    async def _compare(self, old: Snapshot, data: Json, look: Look) -> Comparison | None:
+    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult | None:
         data = completed_war(old.data or {}, data, self._tag)
         gone, outcome = ended_unseen(old, data, tag=self._tag), None
         if gone is not None:
@@ -93,7 +93,9 @@ class WarPoller(Poller):
             if outcome is None:
                 return None
         jump = self._clock_jump(look)
-        return self._noted(Comparison(*compare_war(old, data, tag=self._tag, at=look.at, outcome=outcome, jump=jump)))
+        return self._noted(
+            CompareResult(*compare_war(old, data, tag=self._tag, at=look.at, outcome=outcome, jump=jump))
+        )
 
     def _is_copy(self, digest: bytes) -> bool:  # noqa: ARG002 - that there is no war always looks the same
         return False
@@ -101,7 +103,7 @@ class WarPoller(Poller):
     def _claim(self, data: Json) -> object:
         return war_id(data), data.get("state")
 
-    def _noted(self, comparison: Comparison) -> Comparison:
+    def _noted(self, comparison: CompareResult) -> CompareResult:
         self._times = {key: comparison.data.get(key) for key in _TIMES}
         self._settled = comparison.settled
         return comparison
@@ -146,7 +148,7 @@ class WarPoller(Poller):
         public = self._said(EventType.WAR_LOG_PUBLIC, old, {}) if old is not None and old.memo.get("private") else []
         return [*super()._back(old), *public]
 
-    async def _fail(self, error: ClashError, old: Snapshot | None) -> Polled:
+    async def _fail(self, error: ClashError, old: Snapshot | None) -> PollResult:
         if not isinstance(error, PrivateWarLogError):
             return await super()._fail(error, old)
         self._failures = 0
@@ -157,7 +159,7 @@ class WarPoller(Poller):
             news = old is not None and old.data is not None and not memo.get("private")
             self._private_since = now if news else -math.inf
         just_private = now - self._private_since < _JUST_PRIVATE
-        polled = Polled([], 0.0, committed=False)
+        polled = PollResult([], 0.0, committed=False)
         if old is None or not memo.get("private") or memo != old.memo:
             data, taken_at = (None, self._context.now()) if old is None else (old.data, old.taken_at)
             # Where nothing was ever seen it is the first sight.
@@ -176,13 +178,13 @@ class WarPoller(Poller):
         return war_sides(data, self._tag)[0].get("name")
 
 
-async def _evidence(asked: Awaitable[Answer], check: Callable[[Json], object]) -> Json | None:
+async def _evidence(asked: Awaitable[ApiResponse], check: Callable[[Json], object]) -> Json | None:
     """Return what another endpoint says, None where it has nothing; raises ClashError for trouble that may pass."""
     try:
         data = (await asked).data
         check_depth(data)
         check(data)
-    except CutOffError:
+    except TruncatedResponseError:
         raise
     except _NOT_THERE:
         return None

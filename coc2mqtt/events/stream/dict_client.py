@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from coc2mqtt.clash.errors import BadAnswerError, ClashError, DeniedError, NotFoundError, UnreachableError
-from coc2mqtt.clash.response import Answer
+from coc2mqtt.clash.errors import ClashError, DeniedError, InvalidResponseError, NotFoundError, UnreachableError
+from coc2mqtt.clash.response import ApiResponse
 from coc2mqtt.events.stream.dict_errors import error_from_dict, is_error
 
 Json = dict[str, Any]
@@ -57,25 +57,25 @@ class DictClientAdapter:
         limited = getattr(config, "enable_rate_limiting", True) and isinstance(rate, int | float) and rate > 0
         return float(rate) if limited and rate is not None else math.inf
 
-    async def clan(self, tag: str) -> Answer:
+    async def clan(self, tag: str) -> ApiResponse:
         """Fetch a clan."""
         return await self._ask("clan_tag", tag, f"clan {tag}")
 
-    async def current_war(self, tag: str) -> Answer:
+    async def current_war(self, tag: str) -> ApiResponse:
         """Fetch a clan's current war."""
         return await self._ask_war("clan_current_war", tag)
 
-    async def war_log(self, tag: str) -> Answer:
+    async def war_log(self, tag: str) -> ApiResponse:
         """Fetch a clan's past wars; NotFoundError if the client has no method for them."""
         if not hasattr(self._client, "clan_war_log"):
             raise NotFoundError(f"the client cannot fetch the war log of clan {tag}: it has no method clan_war_log")
         return await self._ask_war("clan_war_log", tag)
 
-    async def player(self, tag: str) -> Answer:
+    async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
         return await self._ask("players", tag, f"player {tag}")
 
-    async def _ask_war(self, method: str, tag: str) -> Answer:
+    async def _ask_war(self, method: str, tag: str) -> ApiResponse:
         try:
             return await self._ask(method, tag, f"clan {tag}", war_log=True)
         except DeniedError as error:
@@ -86,17 +86,17 @@ class DictClientAdapter:
             {"reason": "accessDenied"}, status=HTTPStatus.FORBIDDEN, subject=f"clan {tag}", war_log=True
         )
 
-    async def _ask(self, method: str, tag: str, subject: str, *, war_log: bool = False) -> Answer:
+    async def _ask(self, method: str, tag: str, subject: str, *, war_log: bool = False) -> ApiResponse:
         # Looked up for each request: clients are wrapped and patched after the stream was made.
         result = await self._call(method, tag)
         if not isinstance(result, dict):
-            raise BadAnswerError(
+            raise InvalidResponseError(
                 f"{method} returned {type(result).__name__} where a dict was expected: configure the client to return "
                 "decoded JSON (cocapi: use_pydantic_models=False)"
             )
         if is_error(result):
             raise error_from_dict(result, subject=subject, war_log=war_log)
-        return Answer(status=HTTPStatus.OK, body=_encoded(result), max_age=0.0)
+        return ApiResponse(status=HTTPStatus.OK, body=_encoded(result), max_age=0.0)
 
     async def _call(self, method: str, tag: str) -> Any:
         try:
@@ -118,4 +118,4 @@ def _encoded(data: Json) -> bytes:
     try:
         return json.dumps(data).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise BadAnswerError(f"the client returned what is not JSON: {error}") from error
+        raise InvalidResponseError(f"the client returned what is not JSON: {error}") from error

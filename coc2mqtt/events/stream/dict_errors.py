@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from coc2mqtt.clash.error_response import Refusal
-from coc2mqtt.clash.errors import BadAnswerError, BadRequestError, ClashError, UnreachableError
+from coc2mqtt.clash.error_response import ErrorResponse
+from coc2mqtt.clash.errors import BadRequestError, ClashError, InvalidResponseError, UnreachableError
 
 Json = dict[str, Any]
 
@@ -52,15 +52,15 @@ def error_from_dict(result: Json, *, subject: str, war_log: bool = False, status
     if kind in _UNREACHABLE:
         return UnreachableError(f"the client cannot reach the API ({message or kind}): check the network")
     if kind == "json":
-        return BadAnswerError("the API's response is not JSON: check the client's base URL if this persists")
+        return InvalidResponseError("the API's response is not JSON: check the client's base URL if this persists")
     status = status or _status(result) or _STATUS_OF_REASON.get(reason) or _status_in(message)
     if status is None:
         if "invalid param" in message.lower():
             return BadRequestError(f'the client does not accept the request for {subject}: "{message}"')
-        return BadAnswerError(f'the client reports an error for {subject}: "{message}"')
+        return InvalidResponseError(f'the client reports an error for {subject}: "{message}"')
     if status == HTTPStatus.SERVICE_UNAVAILABLE and not reason:
         reason = "inMaintenance"
-    return Refusal(
+    return ErrorResponse(
         status=status,
         body=orjson.dumps({"reason": reason, "message": message}),
         subject=subject,

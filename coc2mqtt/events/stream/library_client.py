@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from coc2mqtt.clash.protocol import ClashApi
-    from coc2mqtt.clash.response import Answer
+    from coc2mqtt.clash.response import ApiResponse
 
 _log = structlog.get_logger()
 
@@ -50,19 +50,19 @@ class LibraryClient:
                 f"{trouble}: use the stream inside 'async with {'CocApi' if dicts else 'ClashClient'}(...) as api:'"
             )
 
-    async def clan(self, tag: str) -> Answer:
+    async def clan(self, tag: str) -> ApiResponse:
         """Fetch a clan."""
         return await _ask(self._api.clan, tag)
 
-    async def current_war(self, tag: str) -> Answer:
+    async def current_war(self, tag: str) -> ApiResponse:
         """Fetch a clan's current war."""
         return await _ask(self._api.current_war, tag)
 
-    async def war_log(self, tag: str) -> Answer:
+    async def war_log(self, tag: str) -> ApiResponse:
         """Fetch a clan's past wars."""
         return await _ask(self._api.war_log, tag)
 
-    async def player(self, tag: str) -> Answer:
+    async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
         return await _ask(self._api.player, tag)
 
@@ -107,7 +107,7 @@ def _adapted(api: ClashClient | DictClient) -> ClashApi:
     return DictClientAdapter(api)
 
 
-async def _ask(request: Callable[[str], Awaitable[Answer]], tag: str) -> Answer:
+async def _ask(request: Callable[[str], Awaitable[ApiResponse]], tag: str) -> ApiResponse:
     try:
         return await request(tag)
     except (InvalidTagError, BadRequestError) as error:

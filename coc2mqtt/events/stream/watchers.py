@@ -17,7 +17,7 @@ from coc2mqtt.events.polling.api_poller import ApiPoller
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
-from coc2mqtt.events.polling.scheduler import Again, Scheduler
+from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API
 from coc2mqtt.events.stream.library_client import LibraryClient, library_tags
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.clash.errors import ClashError
-    from coc2mqtt.events.polling.poll_context import Polled
+    from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.poller import Poller
     from coc2mqtt.events.resource import Resource
     from coc2mqtt.events.stream.dict_client import DictClient
     from coc2mqtt.events.stream.polling_state import PollingState
 
-    Poll = Callable[[], Coroutine[Any, Any, Polled]]
+    Poll = Callable[[], Coroutine[Any, Any, PollResult]]
 
 _log = structlog.get_logger()
 
@@ -170,7 +170,7 @@ class _Watcher(BaseWatcher):
         for resource in self._polls:
             scheduler.add(resource, interval, _when_again(partial(self._marked, resource)))
 
-    async def _marked(self, resource: Resource) -> Polled:
+    async def _marked(self, resource: Resource) -> PollResult:
         polled = await self._polls[resource]()
         self._state.mark_polled(f"{resource.kind}:{resource.tag}")
         return polled
@@ -252,7 +252,7 @@ class MaintenanceWatcher(_Watcher):
         self._probe = ApiPoller(self._client, self._monitor, probe_tag=tag)
         self._polls[API] = self._poll_api
 
-    async def _poll_api(self) -> Polled:
+    async def _poll_api(self) -> PollResult:
         if self._monitor.status is None:
             await self._monitor.load()
         return await self._probe.poll()
@@ -274,9 +274,9 @@ class _Unmonitored:
         return []
 
 
-def _when_again(poll: Poll) -> Callable[[], Awaitable[Again]]:
-    async def polled() -> Again:
+def _when_again(poll: Poll) -> Callable[[], Awaitable[NextPoll]]:
+    async def polled() -> NextPoll:
         outcome = await poll()
-        return Again(outcome.not_before, outcome.wanted, outcome.backoff)
+        return NextPoll(outcome.not_before, outcome.wanted, outcome.backoff)
 
     return polled

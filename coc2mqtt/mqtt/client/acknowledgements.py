@@ -21,14 +21,14 @@ _QUOTA_EXCEEDED = 0x97
 _PASSING = {0x80, 0x83, 0x91, _QUOTA_EXCEEDED}
 
 
-class Answer(NamedTuple):
+class BrokerResponse(NamedTuple):
     """A reason code of MQTT 5 (section 2.4) and its name; from 3.1.1 only 0 and the 0x80 of a SUBACK come."""
 
     code: int
     reason: str
 
 
-def check_puback(answer: Answer, topic: str, user: str, *, size: int) -> None:
+def check_puback(answer: BrokerResponse, topic: str, user: str, *, size: int) -> None:
     """Raise an error if a message was not taken; ``size`` is that of its packet in bytes.
 
     PublishDeferredError is for what may pass, MessageTooLargeError and PublishDeniedError for what stays.
@@ -53,7 +53,7 @@ def check_puback(answer: Answer, topic: str, user: str, *, size: int) -> None:
     raise PublishDeniedError(f"the broker does not take messages on {topic} ({reason}): {remedy}")
 
 
-def check_suback(answer: Answer, topic_filter: str, user: str) -> None:
+def check_suback(answer: BrokerResponse, topic_filter: str, user: str) -> None:
     """Raise SubscribeDeniedError where a subscription was not granted."""
     code, reason = answer
     if code < _REFUSED:

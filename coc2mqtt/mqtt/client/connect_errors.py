@@ -10,12 +10,12 @@ from coc2mqtt.mqtt.client.errors import (
     BrokerBusyError,
     BrokerTimeoutError,
     ClientIdRejectedError,
+    ConnackTimeoutError,
     ConnectError,
     MissingFeatureError,
     NotAuthorizedError,
     NotMqttError,
     NoWebsocketError,
-    SilentBrokerError,
     TlsError,
     UnknownHostError,
     UnreachableBrokerError,
@@ -173,12 +173,12 @@ def early_end(options: ConnectionOptions, foreign: bytes, cause: BaseException |
             "check that mqtt.port is the broker's MQTT port, mqtt.tls if that port speaks TLS, or set mqtt.transport to"
             " websockets if that port is for them"
         )
-    return SilentBrokerError(f"{where} closed the connection without an answer: {hint}")
+    return ConnackTimeoutError(f"{where} closed the connection without an answer: {hint}")
 
 
-def silence(options: ConnectionOptions) -> SilentBrokerError:
+def silence(options: ConnectionOptions) -> ConnackTimeoutError:
     """Return the error of a connection on which the broker did not answer the CONNECT in time."""
-    return SilentBrokerError(
+    return ConnackTimeoutError(
         f"{name_of(options)} accepts the connection but does not answer within {options.timeout:g} s: check that the"
         " broker is well, and that mqtt.port is its MQTT port"
     )

@@ -25,10 +25,10 @@ from coc2mqtt.mqtt.client.errors import (
     UnknownHostError,
     UnreachableBrokerError,
 )
-from coc2mqtt.mqtt.client.negotiation import Dialer, first_of, visit
+from coc2mqtt.mqtt.client.negotiation import ProtocolNegotiator, first_of, visit
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage, TlsOptions
 from coc2mqtt.mqtt.client.poison_messages import Quarantine
-from coc2mqtt.mqtt.client.port_probe import Knocking
+from coc2mqtt.mqtt.client.port_probe import PortWatcher
 from coc2mqtt.mqtt.client.session import Message, Session
 from coc2mqtt.util.containment import noticing_cancellation
 
@@ -99,12 +99,12 @@ class Connection:
         self._rival_is_there = rival_is_there
         self._sleep = sleep
         self._knock = knock
-        self._knocking = None if knock is None else Knocking(knock, sleep=sleep, draw=draw)
+        self._knocking = None if knock is None else PortWatcher(knock, sleep=sleep, draw=draw)
         self._backoff = Backoff(draw)
         self._session_backoff = SessionBackoff(draw)
         self._clock = clock
         self._quarantine = quarantine or Quarantine()
-        self._dialer = Dialer(options, clock, self._quarantine)
+        self._dialer = ProtocolNegotiator(options, clock, self._quarantine)
         self.connections = connections
         # What was said since the last connection: an outage of hours is a few lines, whatever it alternates between.
         self._said: set[str] = set()

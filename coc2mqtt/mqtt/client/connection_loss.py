@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from coc2mqtt.mqtt.client.connect_errors import NEEDS_QOS_1, NEEDS_RETAIN, name_of
 from coc2mqtt.mqtt.client.errors import (
     BrokerShutdownError,
-    BrokerSilentError,
     ConnectionLostError,
-    GarbledStreamError,
-    MissingAcknowledgementError,
+    KeepaliveTimeoutError,
+    ProtocolViolationError,
+    PubackTimeoutError,
     SessionTakenOverError,
     SubscribeTimeoutError,
 )
@@ -78,9 +78,9 @@ def break_off(options: ConnectionOptions) -> ConnectionLostError:
     )
 
 
-def garble(options: ConnectionOptions) -> GarbledStreamError:
+def garble(options: ConnectionOptions) -> ProtocolViolationError:
     """Return the error of a connection over which something else than MQTT came."""
-    return GarbledStreamError(
+    return ProtocolViolationError(
         f"{name_of(options)} sent something that is no MQTT: see its log, and what is in between, such as a proxy"
     )
 
@@ -94,16 +94,16 @@ def mishap(options: ConnectionOptions) -> ConnectionLostError:
     return error
 
 
-def standstill(options: ConnectionOptions, seconds: float) -> BrokerSilentError:
+def standstill(options: ConnectionOptions, seconds: float) -> KeepaliveTimeoutError:
     """Return the error of a connection on which nothing is heard any more."""
-    return BrokerSilentError(
+    return KeepaliveTimeoutError(
         f"{name_of(options)} has not answered for {seconds:g} s: check that it is well, and the network"
     )
 
 
-def blockage(options: ConnectionOptions, seconds: float) -> MissingAcknowledgementError:
+def blockage(options: ConnectionOptions, seconds: float) -> PubackTimeoutError:
     """Return the error of a connection on which a message is not acknowledged, though the broker answers."""
-    return MissingAcknowledgementError(
+    return PubackTimeoutError(
         f"{name_of(options)} answers, but did not acknowledge a message within {seconds:g} s, so it is sent again over"
         " a new connection: see the broker's log and its load"
     )

@@ -70,7 +70,7 @@ class UnsupportedProtocolError(ConnectError):
     """The broker says that it does not speak the version of MQTT."""
 
 
-class SilentBrokerError(ConnectError):
+class ConnackTimeoutError(ConnectError):
     """The broker's port is open, but the broker closes the connection or stays silent instead of answering."""
 
     is_refusal = False
@@ -106,17 +106,17 @@ class BrokerShutdownError(ConnectionLostError):
     over_message = False
 
 
-class GarbledStreamError(ConnectionLostError):
+class ProtocolViolationError(ConnectionLostError):
     """What came over the connection is no MQTT."""
 
 
-class BrokerSilentError(ConnectionLostError):
+class KeepaliveTimeoutError(ConnectionLostError):
     """The connection still seems to stand, but nothing at all is heard of the broker."""
 
     over_message = False
 
 
-class MissingAcknowledgementError(ConnectionLostError):
+class PubackTimeoutError(ConnectionLostError):
     """The broker answers, but does not acknowledge a message."""
 
 

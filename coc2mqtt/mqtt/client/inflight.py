@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from coc2mqtt.mqtt.client.acknowledgements import Answer
+    from coc2mqtt.mqtt.client.acknowledgements import BrokerResponse
     from coc2mqtt.mqtt.client.errors import ConnectionLostError
     from coc2mqtt.mqtt.client.poison_messages import Outgoing
 
 _SIZE = 100
 
 
-class Window:
+class InflightWindow:
     """Lets no more messages be on their way at once than the broker receives; each holds its slot until its PUBACK.
 
     ``blocked_since`` is the event loop's time since when the oldest of them waits for no other than its own PUBACK:
@@ -28,7 +28,7 @@ class Window:
         self.blocked_since = math.inf
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(_SIZE)
-        self._waiting: dict[int, tuple[asyncio.Future[Answer], Outgoing]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[BrokerResponse], Outgoing]] = {}
         # Held by a message that is sent alone until it is answered, by others only while they enter.
         self._door = asyncio.Lock()
         self._empty = asyncio.Event()
@@ -60,7 +60,7 @@ class Window:
         """The messages that were sent and not answered, in that order."""
         return [message for _, message in self._waiting.values()]
 
-    def answer(self, packet_id: int, message: Outgoing) -> asyncio.Future[Answer]:
+    def answer(self, packet_id: int, message: Outgoing) -> asyncio.Future[BrokerResponse]:
         """Return what will be the answer to the message that was just sent with this packet identifier.
 
         The slot is free again only with the answer, even where nobody waits for it any more: the broker still counts
@@ -69,11 +69,11 @@ class Window:
         if not self._waiting:
             self.blocked_since = self._loop.time()
             self._empty.clear()
-        future: asyncio.Future[Answer] = self._loop.create_future()
+        future: asyncio.Future[BrokerResponse] = self._loop.create_future()
         self._waiting[packet_id] = future, message
         return future
 
-    def acknowledged(self, packet_id: int, answer: Answer) -> None:
+    def acknowledged(self, packet_id: int, answer: BrokerResponse) -> None:
         """Take in the answer to a message."""
         if packet_id not in self._waiting:
             return

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from coc2mqtt.mqtt.client.errors import SilentBrokerError, UnsupportedProtocolError
+from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, UnsupportedProtocolError
 from coc2mqtt.mqtt.client.session import Session, open_session
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class Dialer:
+class ProtocolNegotiator:
     """Connects with the version of MQTT that the broker speaks, and remembers which. ``clock`` gives Unix time.
 
     ``quarantine`` is shared by all sessions.
@@ -46,8 +46,8 @@ class Dialer:
         first = self._known or "5"
         try:
             session = await self._open(first)
-        except (UnsupportedProtocolError, SilentBrokerError) as error:
-            in_trouble = self._known is not None and isinstance(error, SilentBrokerError)
+        except (UnsupportedProtocolError, ConnackTimeoutError) as error:
+            in_trouble = self._known is not None and isinstance(error, ConnackTimeoutError)
             if self._options.protocol != "auto" or in_trouble:
                 raise
             session = await self._open("3.1.1" if first == "5" else "5")
@@ -62,7 +62,7 @@ async def visit(options: ConnectionOptions, name: str, work: Callable[[Session],
     connection. Raises ConnectError, ConnectionLostError, and what the work raises.
     """
     options = dataclasses.replace(options, client_id=f"{options.client_id}-{name}", will=None)
-    session = await Dialer(options).dial()
+    session = await ProtocolNegotiator(options).dial()
     task = asyncio.current_task()
     cancelled_before = task.cancelling() if task else 0
     try:

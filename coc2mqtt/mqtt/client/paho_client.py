@@ -25,7 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from coc2mqtt.mqtt.client.acknowledgements import Answer
+from coc2mqtt.mqtt.client.acknowledgements import BrokerResponse
 from coc2mqtt.mqtt.client.connect_errors import (
     connect_failure,
     connect_refusal,
@@ -39,7 +39,7 @@ from coc2mqtt.mqtt.client.connection_loss import break_off, farewell, garble, mi
 from coc2mqtt.mqtt.client.inbox import LONGEST_PAYLOAD, Message
 from coc2mqtt.mqtt.client.limits import INCOMING_AT_ONCE, LARGEST_INCOMING_PACKET, Limits
 from coc2mqtt.mqtt.client.reason_codes import name_of_foreign, replace_foreign
-from coc2mqtt.util.cancellation import heeding_cancellation
+from coc2mqtt.util.cancellation import heed_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,12 +55,12 @@ _QUIET.setLevel(logging.CRITICAL + 1)
 
 _VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 _ONLY_OTHERS = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-_TAKEN = Answer(0, "success")
+_TAKEN = BrokerResponse(0, "success")
 _REFUSED = 0x80
 _PROTOCOL_ERROR = 0x82
 
 
-class Wire:
+class PahoClient:
     """One connection, once: what goes over it, without what it means.
 
     ``acknowledged`` is called with the packet identifier of each message that was answered and the answer, ``came_in``
@@ -74,7 +74,7 @@ class Wire:
         protocol: Protocol,
         context: ssl.SSLContext | None,
         *,
-        acknowledged: Callable[[int, Answer], None],
+        acknowledged: Callable[[int, BrokerResponse], None],
         came_in: Callable[[Message], None],
         ended: Callable[[ConnectionLostError], None],
     ) -> None:
@@ -114,7 +114,7 @@ class Wire:
     async def connect(self) -> Limits:
         """Connect; raises ConnectError."""
         try:
-            await heeding_cancellation(self._client.__aenter__())
+            await heed_cancellation(self._client.__aenter__())
         except aiomqtt.MqttCodeError as error:
             if self._closed_early:
                 raise early_end(self._options, self._foreign, self._cause) from None
@@ -145,14 +145,14 @@ class Wire:
         info = self._paho.publish(topic, payload, qos, retain, properties)
         return info.mid if info.rc == MQTT_ERR_SUCCESS else None
 
-    async def subscribe(self, topic_filter: str, qos: int, *, only_others: bool = False) -> Answer | None:
+    async def subscribe(self, topic_filter: str, qos: int, *, only_others: bool = False) -> BrokerResponse | None:
         """Subscribe and return the answer, None where there is none in time or the connection is over.
 
         With ``only_others`` and MQTT 5, neither retained messages nor messages of this client come in.
         """
         options = _ONLY_OTHERS if only_others and self._protocol == "5" else None
         try:
-            reasons = await heeding_cancellation(self._client.subscribe(topic_filter, 0 if options else qos, options))
+            reasons = await heed_cancellation(self._client.subscribe(topic_filter, 0 if options else qos, options))
         except aiomqtt.MqttError:
             return None
         return max((_answer(reason) for reason in reasons if isinstance(reason, ReasonCode)), default=None)
@@ -160,7 +160,7 @@ class Wire:
     async def unsubscribe(self, topic_filter: str) -> None:
         """Unsubscribe and return after the broker's answer, at the latest after the time-out."""
         with contextlib.suppress(aiomqtt.MqttError):
-            await heeding_cancellation(self._client.unsubscribe(topic_filter))
+            await heed_cancellation(self._client.unsubscribe(topic_filter))
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -226,7 +226,7 @@ class Wire:
 
     def _loss(self, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None) -> ConnectionLostError:
         if flags.is_disconnect_packet_from_server:
-            said = self._reason(Answer(reason.value, str(reason).lower()))
+            said = self._reason(BrokerResponse(reason.value, str(reason).lower()))
             return farewell(self._options, *said, getattr(properties, "ServerReference", None))
         return garble(self._options) if reason.value == _PROTOCOL_ERROR else break_off(self._options)
 
@@ -252,9 +252,9 @@ class Wire:
         with self._calling_back():
             self._tell_acknowledged(mid, self._reason(_answer(reason)))
 
-    def _reason(self, answer: Answer) -> Answer:
+    def _reason(self, answer: BrokerResponse) -> BrokerResponse:
         code = self._foreign_code
-        return answer if code is None else Answer(code, name_of_foreign(code))
+        return answer if code is None else BrokerResponse(code, name_of_foreign(code))
 
     def _socket_opened(self, _paho: Paho, _userdata: Any, sock: Any) -> None:
         # paho connects in a thread, which goes on where the waiting for it was cancelled: such a connection would
@@ -396,5 +396,5 @@ def _limits(properties: Properties | None) -> Limits:
     )
 
 
-def _answer(reason: ReasonCode) -> Answer:
-    return _TAKEN if reason.value == _TAKEN.code else Answer(reason.value, str(reason).lower())
+def _answer(reason: ReasonCode) -> BrokerResponse:
+    return _TAKEN if reason.value == _TAKEN.code else BrokerResponse(reason.value, str(reason).lower())

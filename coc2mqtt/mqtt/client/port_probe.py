@@ -26,7 +26,7 @@ async def port_is_open(host: str, port: int) -> bool:
     return True
 
 
-class Knocking:
+class PortWatcher:
     """Waits before the next attempt to connect, and ends the wait early when the broker's port is open.
 
     A connect costs both sides a login and a line in the broker's log, so those are rare during a long outage; a

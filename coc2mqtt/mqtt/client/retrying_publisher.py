@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 _QUIET = 60.0
 
 
-class Patience:
+class RetryingPublisher:
     """Publishes over a session until the broker takes the message, for as long as the connection stands.
 
     A broker with a full queue says so of everything that comes (MQTT 5, "quota exceeded"): what it would not take is

@@ -19,9 +19,9 @@ from coc2mqtt.mqtt.client.errors import (
     SubscribeDeniedError,
 )
 from coc2mqtt.mqtt.client.inbox import Inbox, Message
-from coc2mqtt.mqtt.client.inflight import Window
+from coc2mqtt.mqtt.client.inflight import InflightWindow
 from coc2mqtt.mqtt.client.limits import Limits, check_message
-from coc2mqtt.mqtt.client.paho_client import Wire
+from coc2mqtt.mqtt.client.paho_client import PahoClient
 from coc2mqtt.mqtt.client.poison_messages import Quarantine, outgoing
 from coc2mqtt.mqtt.client.tls import tls_context
 from coc2mqtt.mqtt.topics import fits
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from coc2mqtt.mqtt.client.acknowledgements import Answer
+    from coc2mqtt.mqtt.client.acknowledgements import BrokerResponse
     from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage
     from coc2mqtt.mqtt.client.poison_messages import Outgoing
 
@@ -88,10 +88,10 @@ class Session:
         self._inbox = Inbox()
         self._looks: list[Callable[[Message], bool]] = []
         self._taps: list[Callable[[Message], bool]] = []
-        self._window = Window()
+        self._window = InflightWindow()
         self._ended = asyncio.Event()
         self._lost: ConnectionLostError | None = None
-        self._wire = Wire(
+        self._wire = PahoClient(
             options,
             protocol,
             context,
@@ -148,7 +148,7 @@ class Session:
         self._quarantine.acknowledged(message)
         check_puback(answer, topic, self._user, size=size)
 
-    async def _answer(self, packet_id: int | None, message: Outgoing) -> Answer:
+    async def _answer(self, packet_id: int | None, message: Outgoing) -> BrokerResponse:
         if packet_id is None:
             self._window.leave()
             raise self._loss()

@@ -22,7 +22,7 @@ PACE = 50.0
 
 
 @dataclass(slots=True)
-class RequestFigures:
+class RequestMetrics:
     """Counters since the start: requests that were left out because too many came."""
 
     dropped: int = 0
@@ -35,7 +35,7 @@ class RequestQueue:
     logged once and counted in ``figures``. One queue serves one connection.
     """
 
-    def __init__(self, figures: RequestFigures, *, pace: float = PACE) -> None:
+    def __init__(self, figures: RequestMetrics, *, pace: float = PACE) -> None:
         self._figures = figures
         self._pace = pace
         self._waiting: deque[Message] = deque()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.util.fair_iteration import in_turns
+from coc2mqtt.util.fair_iteration import yield_periodically
 
 if TYPE_CHECKING:
     from coc2mqtt.mqtt.control.commands import Watches
@@ -16,5 +16,7 @@ async def watches_payload(watches: Watches) -> bytes:
     It is put together piece by piece: ten thousand watches in one go would hold up everything else for longer than
     anything may.
     """
-    pieces = [(await watches.describe(watch)).encode() async for watch in in_turns(watches.watched(None, None))]
+    pieces = [
+        (await watches.describe(watch)).encode() async for watch in yield_periodically(watches.watched(None, None))
+    ]
     return b'{"watches":[%b]}' % b",".join(pieces)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, TypeAdapter, create_model
 
 from coc2mqtt.events.event import CLAN_EVENTS, WAR_EVENTS, EventType
-from coc2mqtt.mqtt.payloads import models
-from coc2mqtt.mqtt.payloads import requests
+from coc2mqtt.mqtt.payloads import models, requests
 from coc2mqtt.mqtt.payloads import responses as answers
 from coc2mqtt.mqtt.payloads.metadata import METADATA
 from coc2mqtt.mqtt.payloads.metadata.common import optional

@@ -33,7 +33,7 @@ _NOTHING = b""
 Say: TypeAlias = "Callable[[Session, str, bytes], Awaitable[bool]]"
 
 
-class Wish(Protocol):
+class DesiredDevice(Protocol):
     """A device as it is to be announced; what is equal has an equal payload, which may be costly to ask for."""
 
     @property
@@ -60,7 +60,7 @@ class _Device:
     said_at: float | None = None
 
 
-class Announcer:
+class DeviceAnnouncer:
     """Has the broker retain of each device what was last asked for.
 
     What is asked for is only noted, and said over the next connection if there is none now. A device is published at
@@ -78,24 +78,24 @@ class Announcer:
         self._contain = contain
         # How often in a row a bug kept a device from being announced.
         self._bugs: dict[str, int] = {}
-        self.announced: Callable[[Wish], None] = lambda _: None
+        self.announced: Callable[[DesiredDevice], None] = lambda _: None
         self._gap = gap
         self._pace = pace
         self._devices: dict[str, _Device] = {}
         self._packer = Packer()
-        self._wanted: dict[str, Wish] = {}
+        self._wanted: dict[str, DesiredDevice] = {}
         self._when_done: dict[str, list[tuple[Callable[[Resource], None], Resource]]] = {}
         self._home_assistant_is_there = False
         # Packed: what went, with the time, and what of it is to be shown once more.
         self._buried: dict[str, tuple[bytes, float]] = {}
         self._owed: dict[str, bytes] = {}
         # What the broker did not take.
-        self._refused: dict[str, Wish] = {}
+        self._refused: dict[str, DesiredDevice] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def announce(self, wish: Wish) -> None:
+    def announce(self, wish: DesiredDevice) -> None:
         """Have a device announced as it is now, or removed; nothing happens where just that was said last."""
         topic = wish.topic
         device = self._devices.get(topic)
@@ -222,7 +222,7 @@ class Announcer:
         if topic not in self._wanted and (device := self._devices.get(topic)) and device.retained == _NOTHING:
             del self._devices[topic]
 
-    def _want(self, topic: str, wish: Wish) -> None:
+    def _want(self, topic: str, wish: DesiredDevice) -> None:
         self._wanted[topic] = wish
         self._idle.clear()
         self._wake.set()
@@ -268,5 +268,5 @@ class Announcer:
             self._idle.set()
 
 
-def _is_removal(wish: Wish) -> bool:
+def _is_removal(wish: DesiredDevice) -> bool:
     return isinstance(wish, DiscoveryMessage) and not wish.payload

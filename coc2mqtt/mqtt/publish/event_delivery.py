@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
-from coc2mqtt.mqtt.client.retrying_publisher import Patience
+from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.util.containment import never_ending, propagate
 
@@ -32,7 +32,7 @@ _BATCH = 200
 
 
 @dataclass(slots=True)
-class DeliveryFigures:
+class DeliveryMetrics:
     """Counters since the start: events published and acknowledged by the broker, and events put aside.
 
     ``resent`` counts those published once more, with the same id, because a connection broke before the broker's word,
@@ -45,7 +45,7 @@ class DeliveryFigures:
     skipped: int = 0
 
 
-class Delivery:
+class EventDelivery:
     """Publishes what the journal holds and lets go of an event only after the broker has acknowledged it.
 
     ``published`` is called with the topic and the payload of each event after its PUBACK. ``last`` is the last event
@@ -58,15 +58,15 @@ class Delivery:
         journal: Journal,
         topics: Topics,
         *,
-        patience: Patience | None = None,
+        patience: RetryingPublisher | None = None,
         published: Callable[[str, bytes], None] = lambda *_: None,
         contain: Contain = propagate,
-        figures: DeliveryFigures | None = None,
+        figures: DeliveryMetrics | None = None,
     ) -> None:
         self._journal = journal
         self._topics = topics
         self._published = published
-        self._patience = patience or Patience()
+        self._patience = patience or RetryingPublisher()
         self._contain = contain
         self._refused: set[str] = set()
         self._skipped: set[tuple[str, str]] = set()
@@ -75,7 +75,7 @@ class Delivery:
         # With the broker's word, which the journal has not noted yet.
         self._unnoted: set[int] = set()
         self._progress = asyncio.Event()
-        self.figures = figures or DeliveryFigures()
+        self.figures = figures or DeliveryMetrics()
         self.last: JournalEntry | None = None
 
     async def recall(self) -> None:

@@ -40,7 +40,7 @@ class Announcements:
     enabled: bool
 
 
-class Sweep:
+class OrphanCleanup:
     """Looks through what the broker retains of this instance, and has taken away what no watch stands behind.
 
     The journal tells of what is not watched any more, unless it was lost, or what is retained is older than the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Fighters:
+class PlayersByClan:
     """Knows of each watched player the clan that they are in, and of each clan those players."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ _log = structlog.get_logger()
 _MAX_LOGGED = 20
 
 
-class Refusals:
+class RejectedTopics:
     """Remembers which retained topics the broker refuses, and why.
 
     ``count`` is how many messages were refused since the start.

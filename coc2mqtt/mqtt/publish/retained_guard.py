@@ -49,7 +49,7 @@ class _History:
     at: float
 
 
-class Guard:
+class RetainedGuard:
     """Watches this bridge's retained topics over one connection after another.
 
     Another bridge with the same base topic that stops, or a slip of a hand, leaves ``offline`` or nothing where Home

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
 from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
-from coc2mqtt.mqtt.client.retrying_publisher import Patience
+from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.state import FACETS, api_status, clan_of, facets, is_available
 from coc2mqtt.mqtt.payloads.war_state import player_war
-from coc2mqtt.mqtt.publish.device_announcer import Announcer, Wish
+from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Announcement
-from coc2mqtt.mqtt.publish.players_by_clan import Fighters
+from coc2mqtt.mqtt.publish.players_by_clan import PlayersByClan
 from coc2mqtt.mqtt.publish.published_state import Echoes, PublishedState
-from coc2mqtt.mqtt.publish.rejected_topics import Refusals
-from coc2mqtt.mqtt.publish.sharded_queue import Lanes
+from coc2mqtt.mqtt.publish.rejected_topics import RejectedTopics
+from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.util.containment import propagate, retry_delay
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class RetainedState:
         reachable: Callable[[], bool] = lambda: True,
         discovery: Discovery | None,
         named: Callable[[Resource, str | None], None] = lambda *_: None,
-        patience: Patience | None = None,
-        announcer: Callable[..., Announcer] = Announcer,
+        patience: RetryingPublisher | None = None,
+        announcer: Callable[..., DeviceAnnouncer] = DeviceAnnouncer,
         contain: Contain = propagate,
     ) -> None:
         self._journal = journal
@@ -74,9 +74,9 @@ class RetainedState:
         self._polled_at = polled_at
         self._reachable = reachable
         self._discovery = discovery
-        self._patience = patience or Patience()
+        self._patience = patience or RetryingPublisher()
         self._named = named
-        self._marked = Lanes()
+        self._marked = ShardedQueue()
         self._contain = contain
         # How often in a row a bug kept a resource from being published.
         self._bugs: dict[Resource, int] = {}
@@ -84,14 +84,14 @@ class RetainedState:
         self.announcer.announced = self._announced
         # What is not watched and may yet be retained, although no snapshot tells of it.
         self._ghosts: set[Resource] = set()
-        self._fighters = Fighters()
+        self._fighters = PlayersByClan()
         self._said: dict[Resource, PublishedState] = {}
         # Checksums of what was published of the bridge and the API; these topics alone are in it.
         self._own: dict[str, int | None] = dict.fromkeys(
             [*(topics.bridge(what) for what in ("state", "info", "watches")), topics.api_status]
         )
         self.echoes = Echoes()
-        self.refusals = Refusals()
+        self.refusals = RejectedTopics()
         self._to_repeat: set[Resource] = set()
 
     def mark(self, resource: Resource) -> None:
@@ -312,7 +312,7 @@ class RetainedState:
             if not taken:
                 self._to_repeat.add(resource)
 
-    def _announced(self, wish: Wish) -> None:
+    def _announced(self, wish: DesiredDevice) -> None:
         """Have a badge said again: Home Assistant forgets it with each announcement, and does not ask for it."""
         if isinstance(wish, Announcement):
             asyncio.get_running_loop().call_later(_TAKEN_UP, self._repeat_badge, Resource(Kind.CLAN, wish.tag))

@@ -24,7 +24,7 @@ _AT_ONCE = 8
 Work: TypeAlias = "Callable[[Resource, bool], Awaitable[None]]"
 
 
-class _Lane:
+class _Shard:
     """Who waits, in order, and whether all is wanted of them; ``busy`` is while one of them has its turn."""
 
     __slots__ = ("busy", "waiting", "wake")
@@ -35,14 +35,14 @@ class _Lane:
         self.busy = False
 
 
-class Lanes:
+class ShardedQueue:
     """Has each resource that was put in dealt with once, however often it was put in before its turn.
 
     Resources of the same tag never have their turn at the same time; others may.
     """
 
     def __init__(self) -> None:
-        self._lanes = [_Lane() for _ in range(_LANES)]
+        self._lanes = [_Shard() for _ in range(_LANES)]
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -69,10 +69,10 @@ class Lanes:
         """Wait until all is done."""
         await self._idle.wait()
 
-    def _lane(self, resource: Resource) -> _Lane:
+    def _lane(self, resource: Resource) -> _Shard:
         return self._lanes[zlib.crc32(resource.tag.encode()) % _LANES]
 
-    async def _run(self, lane: _Lane, work: Work) -> None:
+    async def _run(self, lane: _Shard, work: Work) -> None:
         for turn in itertools.count(1):
             if turn % _AT_ONCE == 0:
                 await asyncio.sleep(0)

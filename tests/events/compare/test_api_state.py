@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from coc2mqtt.clash.errors import (
-    BadAnswerError,
     BadRequestError,
     ClashError,
     DeniedError,
+    InvalidResponseError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ServerError,
     ThrottledError,
     UnreachableError,
-    WrongAddressError,
     WrongTokenError,
 )
 from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, first_api_state, observe_api
@@ -67,7 +67,7 @@ def test_a_server_that_goes_on_refusing_after_the_maintenance_begins_none() -> N
 
 
 def test_a_refused_token_is_no_maintenance_for_ever() -> None:
-    moved = WrongAddressError("bound to another address", address="203.0.113.7")
+    moved = IpNotAllowedError("bound to another address", address="203.0.113.7")
     assert names(None, DOWN, moved, moved, DOWN, moved, moved) == ["maintenance_start"]
     state, events = play(None, DOWN, moved, moved, moved, None)
     assert [event.event_type.value for event in events] == [
@@ -78,7 +78,7 @@ def test_a_refused_token_is_no_maintenance_for_ever() -> None:
 
 
 def test_another_address_is_another_denial_and_another_reason_is_taken_up() -> None:
-    first, second = (WrongAddressError(f"bound, not to {ip}", address=ip) for ip in ("203.0.113.7", "198.51.100.9"))
+    first, second = (IpNotAllowedError(f"bound, not to {ip}", address=ip) for ip in ("203.0.113.7", "198.51.100.9"))
     state, events = play(None, first, first, second, second)
     assert [event.metadata["address"] for event in events] == ["203.0.113.7", "198.51.100.9"]
     assert (state.address, state.message, state.since) == ("198.51.100.9", "bound, not to 198.51.100.9", 101.0)
@@ -120,7 +120,7 @@ def test_a_failure_between_two_answers_begins_the_count_to_the_end_anew() -> Non
 
 
 OTHER_FAILURES = pytest.mark.parametrize(
-    "error", [ServerError("HTML 502"), ThrottledError("slow"), BadAnswerError("half"), BadRequestError("400")]
+    "error", [ServerError("HTML 502"), ThrottledError("slow"), InvalidResponseError("half"), BadRequestError("400")]
 )
 
 
@@ -184,7 +184,7 @@ def test_a_wrong_token_denies_at_once_and_an_answer_restores() -> None:
 
 
 def test_a_wrong_address_says_which_one_the_api_sees() -> None:
-    state, events = play(None, WrongAddressError("bound to another address", address="203.0.113.7"))
+    state, events = play(None, IpNotAllowedError("bound to another address", address="203.0.113.7"))
     assert state.address == "203.0.113.7"
     assert events[0].metadata["address"] == "203.0.113.7"
 
@@ -201,7 +201,7 @@ def test_the_first_look_is_the_baseline_and_no_event(error: ClashError, status: 
 
 
 def test_the_state_survives_a_restart() -> None:
-    state = play(None, WrongAddressError("bound", address="203.0.113.7"))[0]
+    state = play(None, IpNotAllowedError("bound", address="203.0.113.7"))[0]
     assert ApiState.from_json(state.to_json()) == state
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from coc2mqtt.clash import BadAnswerError
+from coc2mqtt.clash import InvalidResponseError
 from coc2mqtt.events.compare.clan import clan_goes_back, compare_clan, complete_members
 from coc2mqtt.events.compare.player import compare_player, complete_player, player_goes_back
 from coc2mqtt.events.compare.validate import check_clan, check_depth, check_player, check_size, check_war
@@ -101,7 +101,7 @@ def spoiled(body: Json) -> Iterator[tuple[str, Json]]:
 def accepted(check: Callable[[Json, str], object], body: Json) -> bool:
     try:
         check(body, body["tag"] if body.get("tag") == "#900PUCPV" else CLAN_TAG)
-    except BadAnswerError:
+    except InvalidResponseError:
         return False
     return True
 
@@ -144,7 +144,7 @@ def test_what_is_accepted_can_be_compared_and_told(
 )
 def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str], object], body: Json) -> None:
     tag = "#900PUCPV" if check is check_player else CLAN_TAG
-    with pytest.raises(BadAnswerError, match="the answer is ignored"):
+    with pytest.raises(InvalidResponseError, match="the answer is ignored"):
         check(body, tag)
 
 
@@ -202,7 +202,7 @@ def nested(depth: int) -> Json:
 
 @pytest.mark.parametrize("depth", [244, 254, 1000])
 def test_what_could_not_be_written_down_again_is_refused(depth: int) -> None:
-    with pytest.raises(BadAnswerError, match="nested too deeply"):
+    with pytest.raises(InvalidResponseError, match="nested too deeply"):
         check_depth(nested(depth))
 
 
@@ -212,5 +212,5 @@ def test_what_is_nested_deeper_than_anything_in_the_game_passes() -> None:
 
 def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
     check_size(b"x" * 512 * 1024)
-    with pytest.raises(BadAnswerError, match="the answer is longer than 512 kB: the answer is ignored"):
+    with pytest.raises(InvalidResponseError, match="the answer is longer than 512 kB: the answer is ignored"):
         check_size(b"x" * (512 * 1024 + 1))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.events.polling.due_queue import Timetable
+from coc2mqtt.events.polling.due_queue import DueQueue
 from coc2mqtt.events.resource import Kind, Resource
 
 ONE, TWO, THREE = (Resource(Kind.CLAN, tag) for tag in ("#2PA", "#2PB", "#2PC"))
@@ -19,7 +19,7 @@ STEPS = st.lists(st.tuples(st.sampled_from([ONE, TWO, THREE, None]), st.none() |
 def test_the_earliest_comes_first_whatever_was_put_moved_and_dropped(
     steps: list[tuple[Resource | None, int | None]],
 ) -> None:
-    timetable = Timetable()
+    timetable = DueQueue()
     times: dict[Resource, int] = {}
     for resource, time in steps:
         if resource is None:
@@ -37,14 +37,14 @@ def test_the_earliest_comes_first_whatever_was_put_moved_and_dropped(
 
 
 def test_those_of_the_same_time_come_in_the_order_in_which_they_were_put() -> None:
-    timetable = Timetable()
+    timetable = DueQueue()
     for resource in (THREE, ONE, TWO):
         timetable.put(resource, 7)
     assert [timetable.take() for _ in range(3)] == [THREE, ONE, TWO]
 
 
 def test_nothing_can_be_taken_where_nothing_is() -> None:
-    timetable = Timetable()
+    timetable = DueQueue()
     timetable.put(ONE, 7)
     timetable.drop(ONE)
     with pytest.raises(LookupError):
@@ -52,7 +52,7 @@ def test_nothing_can_be_taken_where_nothing_is() -> None:
 
 
 def test_outdated_turns_do_not_pile_up() -> None:
-    timetable = Timetable()
+    timetable = DueQueue()
     timetable.put(TWO, -1)
     for time in range(10_000):
         timetable.put(ONE, time)

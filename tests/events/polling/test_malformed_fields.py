@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from coc2mqtt.clash import Answer
+from coc2mqtt.clash import ApiResponse
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from tests.support.bodies import CLAN_TAG, Json, attack, clan, member, player, unit, war
@@ -264,7 +264,7 @@ def test_name_that_becomes_unreadable_for_a_while_is_not_changed() -> None:
 def test_any_text_can_be_read_and_encoded_again(text: str, tail: bytes) -> None:
     escaped = "".join(f"\\u{ord(one):04x}" if ord(one) < 0x10000 else one for one in text)
     tail = tail.translate(None, b'"\\' + bytes(range(32)))
-    answer = Answer(200, b'{"a": "' + escaped.encode() + tail + b'"}', 0.0)
+    answer = ApiResponse(200, b'{"a": "' + escaped.encode() + tail + b'"}', 0.0)
     assert orjson.loads(orjson.dumps(answer.data)) == answer.data
     assert answer.repaired is _invalid(text, tail)
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from coc2mqtt.clash import Answer, ClashClient
+from coc2mqtt.clash import ApiResponse, ClashClient
 from coc2mqtt.demo import faults
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.stream.queue_store import QueueStore
@@ -38,10 +38,10 @@ async def test_the_first_sight_is_the_baseline_and_what_follows_is_told(bench: B
 
 
 async def test_the_same_answer_is_neither_decoded_nor_stored(bench: Bench) -> None:
-    answers: list[Answer] = []
+    answers: list[ApiResponse] = []
 
     class Client(ClashClient):
-        async def clan(self, tag: str) -> Answer:
+        async def clan(self, tag: str) -> ApiResponse:
             answers.append(await super().clan(tag))
             return answers[-1]
 

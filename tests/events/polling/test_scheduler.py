@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from coc2mqtt.events.polling.scheduler import Again, Scheduler
+from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.resource import API, Kind, Resource
 from tests.support.simulation import Polls, running
 
@@ -49,7 +49,7 @@ async def test_polls_of_many_clients_do_not_stay_in_step(scheduler: Scheduler) -
 
 async def test_nothing_is_polled_before_its_cache_runs_out(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 10, polls.of(ONE, takes=1, again=Again(60)))
+    scheduler.add(ONE, 10, polls.of(ONE, takes=1, again=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(300)
     times = polls.times[ONE]
@@ -59,7 +59,7 @@ async def test_nothing_is_polled_before_its_cache_runs_out(scheduler: Scheduler)
 
 async def test_an_answer_can_want_the_next_poll_sooner_than_the_interval(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=Again(0, wanted=20)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=NextPoll(0, wanted=20)))
     async with running(scheduler):
         await asyncio.sleep(100)
     assert polls.rounded(ONE)[:2] == [0, 21] or polls.rounded(ONE)[:2] == [0, 22]
@@ -68,7 +68,7 @@ async def test_an_answer_can_want_the_next_poll_sooner_than_the_interval(schedul
 
 async def test_what_an_answer_wants_does_not_come_before_its_cache_runs_out(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=Again(60, wanted=20)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=NextPoll(60, wanted=20)))
     async with running(scheduler):
         await asyncio.sleep(100)
     first, second = polls.times[ONE]
@@ -77,7 +77,7 @@ async def test_what_an_answer_wants_does_not_come_before_its_cache_runs_out(sche
 
 async def test_what_an_answer_wants_later_than_the_interval_changes_nothing(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 10, polls.of(ONE, again=Again(0, wanted=500)))
+    scheduler.add(ONE, 10, polls.of(ONE, again=NextPoll(0, wanted=500)))
     async with running(scheduler):
         await asyncio.sleep(35)
     assert polls.rounded(ONE) == [0, 10, 20, 30]
@@ -125,7 +125,7 @@ async def test_a_poll_that_takes_longer_than_the_interval_is_followed_by_one_and
     polls = Polls()
     takes = iter([35.0])
 
-    async def poll() -> Again:
+    async def poll() -> NextPoll:
         return await polls.of(ONE, takes=next(takes, 0.0))()
 
     scheduler.add(ONE, 10, poll)
@@ -239,7 +239,7 @@ async def test_a_shorter_interval_holds_from_now_on(scheduler: Scheduler) -> Non
 
 async def test_a_new_interval_leaves_the_last_answers_cache_alone(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, again=Again(100)))
+    scheduler.add(ONE, 1000, polls.of(ONE, again=NextPoll(100)))
     async with running(scheduler):
         await asyncio.sleep(1)
         scheduler.add(ONE, 10, polls.of(ONE))
@@ -294,7 +294,7 @@ async def test_run_again_it_polls_what_was_cut_off_and_leaves_the_rest_its_time(
 async def test_run_again_it_polls_what_was_cut_off_before_it_had_begun(scheduler: Scheduler) -> None:
     polls = Polls()
 
-    async def fail() -> Again:
+    async def fail() -> NextPoll:
         await asyncio.sleep(5)
         scheduler.poll_now(TWO)
         raise OSError("the disk is full")
@@ -310,7 +310,7 @@ async def test_run_again_it_polls_what_was_cut_off_before_it_had_begun(scheduler
 
 
 async def test_the_failure_of_a_poll_is_not_hidden(scheduler: Scheduler) -> None:
-    async def poll() -> Again:
+    async def poll() -> NextPoll:
         raise OSError("the disk is full")
 
     scheduler.add(ONE, 10, poll)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from coc2mqtt.events.polling.scheduler import Again, Scheduler
+from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.resource import Kind, Resource
 from tests.support.simulation import Polls, running
 
@@ -26,7 +26,7 @@ def one_by_one() -> Scheduler:
 
 async def test_polling_now_waits_for_neither_the_interval_nor_the_cache(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=Again(500)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(500)))
     async with running(scheduler):
         await asyncio.sleep(50)
         assert scheduler.poll_now(ONE)
@@ -36,7 +36,7 @@ async def test_polling_now_waits_for_neither_the_interval_nor_the_cache(schedule
 
 async def test_polling_now_while_it_is_polled_polls_once_more_right_after(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=Again(500)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(500)))
     async with running(scheduler):
         await asyncio.sleep(1)
         assert scheduler.poll_now(ONE)
@@ -47,7 +47,7 @@ async def test_polling_now_while_it_is_polled_polls_once_more_right_after(schedu
 
 async def test_looking_again_waits_for_the_cache_and_not_for_the_interval(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=Again(60)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(10)
         assert scheduler.look_again(ONE)
@@ -58,7 +58,7 @@ async def test_looking_again_waits_for_the_cache_and_not_for_the_interval(schedu
 
 async def test_looking_again_after_the_cache_has_run_out_polls_at_once(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=Again(60)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(100)
         assert scheduler.look_again(ONE)
@@ -70,7 +70,7 @@ async def test_looking_again_while_it_is_polled_waits_for_the_cache_of_the_answe
     scheduler: Scheduler,
 ) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=Again(60)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(1)
         assert scheduler.look_again(ONE)
@@ -81,7 +81,7 @@ async def test_looking_again_while_it_is_polled_waits_for_the_cache_of_the_answe
 
 async def test_looking_again_makes_no_poll_later_than_it_would_be(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 10, polls.of(ONE, again=Again(100)))
+    scheduler.add(ONE, 10, polls.of(ONE, again=NextPoll(100)))
     async with running(scheduler):
         await asyncio.sleep(5)
         scheduler.poll_now(ONE)
@@ -114,7 +114,7 @@ async def test_one_that_is_overdue_keeps_its_place_when_it_is_wished_for(one_by_
 async def test_wishes_do_not_pile_up(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.of(ONE))
-    scheduler.add(TWO, 1000, polls.of(TWO, takes=0, again=Again(0, wanted=900)))
+    scheduler.add(TWO, 1000, polls.of(TWO, takes=0, again=NextPoll(0, wanted=900)))
     async with running(scheduler):
         await asyncio.sleep(1)
         scheduler.hold()

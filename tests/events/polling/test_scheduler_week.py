@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt.clash.rate_limiter import Pace
-from coc2mqtt.events.polling.scheduler import Again, Scheduler
+from coc2mqtt.clash.rate_limiter import TokenRateLimiter
+from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.start_spread import start_offset, start_window
 from coc2mqtt.events.resource import Kind, Resource
 from tests.support.simulation import running, simulate
@@ -38,7 +38,7 @@ class Poll(NamedTuple):
     started: float
     sent: float
     ended: float
-    again: Again
+    again: NextPoll
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Watched:
 
     number: int
     interval: float
-    answer: Callable[[], tuple[float, Again]]
+    answer: Callable[[], tuple[float, NextPoll]]
     first_due: float = 0.0
     polls: list[Poll] = field(default_factory=list)
 
@@ -84,13 +84,13 @@ class Simulation:
             watch.first_due = start_offset(watch.number, watch.interval, window)
 
     async def run(self, seconds: float) -> None:
-        pace = Pace(TOKENS, self.per_second)
+        pace = TokenRateLimiter(TOKENS, self.per_second)
         for watch in self.watches:
             self.scheduler.add(watch.resource, watch.interval, partial(self._poll, watch, pace))
         async with running(self.scheduler):
             await asyncio.sleep(seconds)
 
-    async def _poll(self, watch: Watched, pace: Pace) -> Again:
+    async def _poll(self, watch: Watched, pace: TokenRateLimiter) -> NextPoll:
         loop = asyncio.get_running_loop()
         started = loop.time()
         token = await pace.permit()
@@ -102,10 +102,10 @@ class Simulation:
         return again
 
 
-def _draw(rng: random.Random, interval: float, longest: float) -> tuple[float, Again]:
+def _draw(rng: random.Random, interval: float, longest: float) -> tuple[float, NextPoll]:
     takes = rng.uniform(5, 9) if rng.random() < 0.01 else rng.uniform(0.05, 0.4)
     wanted = rng.uniform(0, interval) if longest > 1 and rng.random() < 0.1 else math.inf
-    return takes, Again(rng.uniform(0, longest * interval), wanted)
+    return takes, NextPoll(rng.uniform(0, longest * interval), wanted)
 
 
 def assert_on_time(simulation: Simulation, seconds: float) -> None:
@@ -142,7 +142,7 @@ def test_a_week_of_2000_watches_is_polled_on_time_from_the_first_minute_to_the_l
     hours = (1 / 3, 1, 1, 1, 2, 2, 2, 4, 4, 4)
     simulation = Simulation([hours[number % 10] * HOUR for number in range(2000)], per_second=0.3)
     hanging = simulation.watches[700]
-    answers = iter([(math.inf, Again(0.0))])
+    answers = iter([(math.inf, NextPoll(0.0))])
     hanging.answer = lambda: next(answers)
     simulate(simulation.run(WEEK))
     assert next(answers, None) is None, "it was polled"
@@ -165,7 +165,7 @@ def test_half_again_as_much_as_the_pace_lets_through_is_shared_fairly_and_said_o
     simulation = Simulation([(30, 60, 120)[number % 3] for number in range(771)], per_second=5)
     scheduler = simulation.scheduler
     for watch in simulation.watches:
-        watch.answer = lambda: (0.2, Again(0.0))
+        watch.answer = lambda: (0.2, NextPoll(0.0))
     figures = []
 
     async def scenario() -> None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coc2mqtt.clash import (
-    BadAnswerError,
     ClashError,
-    CutOffError,
+    InvalidResponseError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ServerError,
+    TruncatedResponseError,
 )
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.poll_context import PollContext
@@ -72,7 +72,7 @@ async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench
     [
         NotFoundError("gone"),
         PrivateWarLogError("private"),
-        BadAnswerError("half"),
+        InvalidResponseError("half"),
         no_war(),
         war("inWar", FIRST, swapped=True),
         {"state": 7},
@@ -108,7 +108,7 @@ def test_a_passing_trouble_makes_the_whole_answer_wait(replay: Replay) -> None:
     assert ended_in(replay)["result"] == "win"
 
 
-@pytest.mark.parametrize("trouble", [ServerError("502"), CutOffError("cut"), MaintenanceError("down")])
+@pytest.mark.parametrize("trouble", [ServerError("502"), TruncatedResponseError("cut"), MaintenanceError("down")])
 def test_trouble_that_does_not_pass_keeps_the_end_of_a_war_back_no_longer_than_three_looks(
     replay: Replay, trouble: ClashError
 ) -> None:

@@ -11,17 +11,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.clash import (
-    BadAnswerError,
     BadRequestError,
     ClashError,
     DeniedError,
+    InvalidResponseError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ServerError,
     ThrottledError,
     UnreachableError,
-    WrongAddressError,
     WrongTokenError,
 )
 from coc2mqtt.events import ClanWatcher
@@ -52,7 +52,7 @@ ERRORS: list[tuple[object, type[ClashError]]] = [
     (network_error("timeout"), UnreachableError),
     (network_error("connection"), UnreachableError),
     (said(message="Max retries exceeded", error_type="retry_exhausted"), UnreachableError),
-    (said(message="Invalid JSON response from API", error_type="json"), BadAnswerError),
+    (said(message="Invalid JSON response from API", error_type="json"), InvalidResponseError),
     (said(message="Invalid params for method"), BadRequestError),
     (said(message="Service Unavailable", status_code=503), MaintenanceError),
     (said(message="Connection error", status_code=0, error_type="connection"), UnreachableError),
@@ -62,18 +62,18 @@ ERRORS: list[tuple[object, type[ClashError]]] = [
     (said(reason="accessDenied", message="Invalid authorization"), WrongTokenError),
     (
         said(reason="accessDenied.invalidIp", message="API key does not allow access from IP 203.0.113.7"),
-        WrongAddressError,
+        IpNotAllowedError,
     ),
     (said(reason="requestThrottled"), ThrottledError),
     (said(message="Not found"), NotFoundError),
     (said(message="Access denied"), DeniedError),
-    (said(message="Something happened"), BadAnswerError),
-    (said(message=None), BadAnswerError),
-    (said(message="half a pair \ud83d"), BadAnswerError),
-    (said(), BadAnswerError),
-    (None, BadAnswerError),
-    (["a list"], BadAnswerError),
-    ({"tag": {1, 2}}, BadAnswerError),
+    (said(message="Something happened"), InvalidResponseError),
+    (said(message=None), InvalidResponseError),
+    (said(message="half a pair \ud83d"), InvalidResponseError),
+    (said(), InvalidResponseError),
+    (None, InvalidResponseError),
+    (["a list"], InvalidResponseError),
+    ({"tag": {1, 2}}, InvalidResponseError),
     (OSError("no route to host"), UnreachableError),
     (RuntimeError("not in async context"), UnreachableError),
 ]
@@ -89,7 +89,7 @@ async def test_error_of_a_dict_client_becomes_a_typed_error(result: object, expe
 
 async def test_wrong_address_of_a_dict_client_names_the_address() -> None:
     denied = said(reason="accessDenied.invalidIp", message="API key does not allow access from IP 203.0.113.7")
-    with pytest.raises(WrongAddressError) as caught:
+    with pytest.raises(IpNotAllowedError) as caught:
         await LibraryClient(OneAnswer(denied)).clan("#2PP")
     assert caught.value.address == "203.0.113.7"
 

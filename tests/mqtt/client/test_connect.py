@@ -14,11 +14,11 @@ from coc2mqtt.mqtt.client.errors import (
     BrokerBusyError,
     BrokerTimeoutError,
     ClientIdRejectedError,
+    ConnackTimeoutError,
     ConnectError,
     MissingFeatureError,
     NotAuthorizedError,
     NotMqttError,
-    SilentBrokerError,
     TlsError,
     UnknownHostError,
     UnreachableBrokerError,
@@ -116,8 +116,8 @@ def connack(code: int) -> bytes:
             if code not in {None, 1}
         ),
         ("5", bytes([0x20, 2, 0, 1]), UnsupportedProtocolError, "does not speak MQTT 5: set mqtt.protocol to 3.1.1"),
-        ("5", b"", SilentBrokerError, "closed the connection without an answer: check that mqtt.port"),
-        ("3.1.1", b"", SilentBrokerError, "closed the connection without an answer: check that mqtt.port"),
+        ("5", b"", ConnackTimeoutError, "closed the connection without an answer: check that mqtt.port"),
+        ("3.1.1", b"", ConnackTimeoutError, "closed the connection without an answer: check that mqtt.port"),
         (
             "5",
             b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -152,7 +152,7 @@ async def test_each_refusal_says_what_to_do(
 async def test_a_broker_that_accepts_and_stays_silent_is_said(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     broker.pause()
-    with pytest.raises(SilentBrokerError, match=r"accepts the connection but does not answer within 0\.2 s"):
+    with pytest.raises(ConnackTimeoutError, match=r"accepts the connection but does not answer within 0\.2 s"):
         await open_session(replace(READER, port=broker.port, timeout=0.2), "5")
 
 

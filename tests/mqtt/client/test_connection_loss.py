@@ -12,7 +12,7 @@ import pytest
 from coc2mqtt.mqtt.client.errors import (
     BrokerShutdownError,
     ConnectionLostError,
-    GarbledStreamError,
+    ProtocolViolationError,
     SessionTakenOverError,
 )
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, Transport
@@ -129,7 +129,7 @@ async def test_bug_in_a_callback_is_not_taken_for_garbage(
 
 
 BROKEN_OFF = ConnectionLostError, "broke off: check the broker and the network, and that no other client uses"
-GARBLED = GarbledStreamError, "sent something that is no MQTT: see its log, and what is in between, such as a proxy"
+GARBLED = ProtocolViolationError, "sent something that is no MQTT: see its log, and what is in between, such as a proxy"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

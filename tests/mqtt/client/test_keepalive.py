@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.mqtt.client.errors import BrokerSilentError, MissingAcknowledgementError
+from coc2mqtt.mqtt.client.errors import KeepaliveTimeoutError, PubackTimeoutError
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, Transport
 from tests.support.sessions import ACCEPTED, connected, packet, unwatched
 from tests.support.websocket import Websocket, upgraded
@@ -57,7 +57,7 @@ async def test_a_broker_that_falls_silent_is_noticed_within_the_keepalive(
         ends = await asyncio.gather(session.receive(), *publishing, return_exceptions=True)
         over.set()
         assert now() - start == pytest.approx(1.0, abs=0.05)
-    assert {type(end) for end in ends} == {BrokerSilentError}
+    assert {type(end) for end in ends} == {KeepaliveTimeoutError}
     assert str(ends[0]).endswith("has not answered for 1 s: check that it is well, and the network")
 
 
@@ -110,7 +110,7 @@ async def test_of_both_keepalives_the_shorter_one_counts(
 
     async with unwatched(replace(OPTIONS, port=await serve(broker), keepalive=ours)) as session:
         start = now()
-        with pytest.raises(BrokerSilentError, match="has not answered for 1 s"):
+        with pytest.raises(KeepaliveTimeoutError, match="has not answered for 1 s"):
             await asyncio.wait_for(session.receive(), 5)
         assert now() - start == pytest.approx(1.0, abs=0.05)
     assert pings == [pytest.approx(0.5, abs=0.05)]
@@ -144,7 +144,7 @@ async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
                 session.publish("a/b", b""), publish_on(), session.receive(), return_exceptions=True
             )
         assert now() - start == pytest.approx(1.0, abs=0.05)
-    assert {type(end) for end in ends} == {MissingAcknowledgementError}
+    assert {type(end) for end in ends} == {PubackTimeoutError}
     assert "answers, but did not acknowledge a message within 1 s, so it is sent again" in str(ends[0])
 
 

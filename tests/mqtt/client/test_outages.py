@@ -12,7 +12,7 @@ import pytest
 
 from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.connection import Connection, Session
-from coc2mqtt.mqtt.client.errors import NotAuthorizedError, SilentBrokerError, UnreachableBrokerError
+from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, NotAuthorizedError, UnreachableBrokerError
 from coc2mqtt.mqtt.client.port_probe import port_is_open
 from tests.support.connections import OPTIONS
 from tests.support.timeouts import LONG_ENOUGH
@@ -96,7 +96,7 @@ async def test_an_outage_whose_reasons_alternate_says_each_of_them_once(
     monkeypatch: pytest.MonkeyPatch, log_lines: Lines
 ) -> None:
     reasons = itertools.cycle(
-        [UnreachableBrokerError("it is away"), SilentBrokerError("it is silent"), NotAuthorizedError("not you")]
+        [UnreachableBrokerError("it is away"), ConnackTimeoutError("it is silent"), NotAuthorizedError("not you")]
     )
     attempts = asyncio.Semaphore(0)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.mqtt.client.port_probe import Knocking, port_is_open
+from coc2mqtt.mqtt.client.port_probe import PortWatcher, port_is_open
 from tests.support.broker import free_port
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Door:
     def __init__(self, answers: Iterable[bool], *, draw: float = 1.0) -> None:
         self._answers = iter(answers)
         self.slept: list[float] = []
-        self.knocking = Knocking(self._knock, sleep=self._sleep, draw=lambda: draw)
+        self.knocking = PortWatcher(self._knock, sleep=self._sleep, draw=lambda: draw)
 
     async def _knock(self) -> bool:
         return next(self._answers)

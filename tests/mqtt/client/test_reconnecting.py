@@ -14,10 +14,10 @@ from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.client.errors import (
     BrokerShutdownError,
+    ConnackTimeoutError,
     ConnectError,
     ConnectionLostError,
     NotAuthorizedError,
-    SilentBrokerError,
     TlsError,
     UnreachableBrokerError,
     WrongCredentialsError,
@@ -115,7 +115,9 @@ async def test_established_session_ends_the_backoff_of_failed_connects(
     assert attempts.waits == pytest.approx([*backing_off, 1.5, *backing_off, 1.5])
 
 
-@pytest.mark.parametrize("error", [SilentBrokerError("it is silent"), TlsError("no TLS"), UnreachableBrokerError("?")])
+@pytest.mark.parametrize(
+    "error", [ConnackTimeoutError("it is silent"), TlsError("no TLS"), UnreachableBrokerError("?")]
+)
 async def test_open_port_is_connected_to_at_least_every_five_seconds(
     monkeypatch: pytest.MonkeyPatch, error: ConnectError
 ) -> None:

@@ -11,7 +11,7 @@ from coc2mqtt.mqtt.client.errors import (
     PublishDeferredError,
     PublishDeniedError,
 )
-from coc2mqtt.mqtt.client.retrying_publisher import Patience
+from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from tests.support.recording_session import RecordingSession
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Broker:
     def __init__(self, *answers: Exception | None) -> None:
         self._answers = list(answers)
         self.slept: list[float] = []
-        self.patience = Patience(sleep=self._sleep, draw=lambda: 1.0)
+        self.patience = RetryingPublisher(sleep=self._sleep, draw=lambda: 1.0)
         self.recording = RecordingSession(self._answer)
 
     async def _answer(self, _topic: str, _payload: bytes) -> None:

@@ -12,9 +12,9 @@ from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.mqtt.bridge import Bridge
 from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.connection import Connection, Session
-from coc2mqtt.mqtt.publish.device_announcer import Announcer
-from coc2mqtt.mqtt.publish.event_delivery import Delivery
-from coc2mqtt.mqtt.publish.sharded_queue import Lanes
+from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
+from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.containment import EndedError, never_ending
 from tests.mqtt.client.test_reconnecting import LOST, ScriptedSession
@@ -49,7 +49,7 @@ async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
 
 
 async def test_lane_that_is_cancelled_by_nobody_ends_all_lanes() -> None:
-    lanes = Lanes()
+    lanes = ShardedQueue()
     lanes.put(Resource(Kind.CLAN, "#2PP"))
     assert isinstance(await ended(lanes.run(cancelled)), EndedError)
     assert Resource(Kind.CLAN, "#2PP") in lanes
@@ -59,12 +59,13 @@ async def test_delivery_worker_that_is_cancelled_by_nobody_ends_the_delivery() -
     journal = JournalInMemory()
     await journal.happen(1)
     recording = RecordingSession(cancelled)
-    error = await ended(Delivery(journal.journal, Topics()).run(recording.session))
+    error = await ended(EventDelivery(journal.journal, Topics()).run(recording.session))
     assert isinstance(error, EndedError)
 
 
 @pytest.mark.parametrize(
-    ("part", "method"), [(Announcer, "run"), (Delivery, "run"), (Bridge, "_listen"), (Bridge, "_answer_requests")]
+    ("part", "method"),
+    [(DeviceAnnouncer, "run"), (EventDelivery, "run"), (Bridge, "_listen"), (Bridge, "_answer_requests")],
 )
 async def test_part_that_is_cancelled_by_nobody_ends_the_session(
     part: type, method: str, monkeypatch: pytest.MonkeyPatch
@@ -77,7 +78,7 @@ async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypat
     async def dial(_: object) -> Session:
         return cast("Session", ScriptedSession(1000.0, LOST))
 
-    monkeypatch.setattr(negotiation.Dialer, "dial", dial)
+    monkeypatch.setattr(negotiation.ProtocolNegotiator, "dial", dial)
     assert isinstance(await ended(Connection(OPTIONS, on_session=cancelled).run()), EndedError)
 
 

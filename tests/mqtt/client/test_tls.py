@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.mqtt.client.errors import SilentBrokerError, TlsError, UnreachableBrokerError
+from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, TlsError, UnreachableBrokerError
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, TlsOptions
 from coc2mqtt.mqtt.client.session import open_session
 from tests.support.broker import free_port
@@ -219,7 +219,7 @@ async def test_tls_on_a_port_without_it_is_said(
 
 
 async def test_no_tls_on_a_port_with_it_is_said(mosquitto: StartMosquitto, certificates: Path) -> None:
-    with pytest.raises(SilentBrokerError, match=r"closed the connection .* mqtt\.tls if that port speaks TLS"):
+    with pytest.raises(ConnackTimeoutError, match=r"closed the connection .* mqtt\.tls if that port speaks TLS"):
         await open_session(replace(OPTIONS, port=mosquitto(*tls_lines(certificates)).port), "5")
 
 

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from coc2mqtt.mqtt.client.connection import Connection, Session, probe
 from coc2mqtt.mqtt.client.errors import (
+    ConnackTimeoutError,
     NotAuthorizedError,
-    SilentBrokerError,
     UnreachableBrokerError,
     UnsupportedProtocolError,
 )
@@ -117,7 +117,7 @@ async def test_a_probe_raises_what_is_wrong(mosquitto: StartMosquitto) -> None:
     with pytest.raises(NotAuthorizedError, match=r"check mqtt\.username and mqtt\.password"):
         await look(replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3")))
     broker.pause()
-    with pytest.raises(SilentBrokerError, match="does not answer within"):
+    with pytest.raises(ConnackTimeoutError, match="does not answer within"):
         await look(replace(OPTIONS, port=broker.port, timeout=0.1))
     with pytest.raises(UnreachableBrokerError, match="nothing accepts connections"):
         await look(replace(OPTIONS, port=free_port()))

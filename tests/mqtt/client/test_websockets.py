@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.mqtt.client.errors import ConnectionLostError, NotMqttError, NoWebsocketError, SilentBrokerError
+from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, ConnectionLostError, NotMqttError, NoWebsocketError
 from coc2mqtt.mqtt.client.options import ConnectionOptions, TlsOptions
 from coc2mqtt.mqtt.client.session import Message, open_session
 from tests.support.sessions import ACCEPTED, collect, connected, listening
@@ -130,7 +130,7 @@ async def test_each_transport_on_the_other_ones_port_is_said(mosquitto: StartMos
     # Mosquitto 2.0 answers in HTTP, 2.1 closes the connection.
     answered = "answers in HTTP: set mqtt.transport to websockets if that port is for"
     closed = "closed the connection without an answer: .*, or set mqtt.transport to websockets if that port is for"
-    with pytest.raises((NotMqttError, SilentBrokerError), match=f"{answered}|{closed}"):
+    with pytest.raises((NotMqttError, ConnackTimeoutError), match=f"{answered}|{closed}"):
         await open_session(replace(OPTIONS, port=port, transport="tcp"), "5")
 
 
@@ -144,5 +144,5 @@ async def test_a_websocket_without_mqtt_behind_it_is_said(serve: Serve, answer: 
 
     options = replace(OPTIONS, port=await serve(upgraded(talk)))
     async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
-        with pytest.raises(SilentBrokerError, match=r"closed the connection without an answer: check mqtt.path"):
+        with pytest.raises(ConnackTimeoutError, match=r"closed the connection without an answer: check mqtt.path"):
             await open_session(options, "5")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coc2mqtt.mqtt.client.session import Message
-from coc2mqtt.mqtt.control.request_queue import RequestFigures, RequestQueue
+from coc2mqtt.mqtt.control.request_queue import RequestMetrics, RequestQueue
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -24,7 +24,7 @@ async def taken(queue: RequestQueue, count: int) -> list[str]:
 
 @pytest.mark.looptime
 async def test_requests_come_out_in_order_and_no_faster_than_fifty_a_second() -> None:
-    queue = RequestQueue(RequestFigures())
+    queue = RequestQueue(RequestMetrics())
     for number in range(101):
         queue.put(request(number))
     begun = asyncio.get_running_loop().time()
@@ -34,7 +34,7 @@ async def test_requests_come_out_in_order_and_no_faster_than_fifty_a_second() ->
 
 @pytest.mark.looptime
 async def test_a_request_after_a_pause_does_not_wait() -> None:
-    queue = RequestQueue(RequestFigures())
+    queue = RequestQueue(RequestMetrics())
     queue.put(request(0))
     await queue.get()
     await asyncio.sleep(5)
@@ -49,7 +49,7 @@ async def test_a_request_after_a_pause_does_not_wait() -> None:
 async def test_what_comes_too_fast_is_left_out_counted_and_said_once_for_each_flood(
     log_lines: Lines, size: int, fit: int
 ) -> None:
-    figures = RequestFigures()
+    figures = RequestMetrics()
     queue = RequestQueue(figures)
     for flood in (1, 2):
         for number in range(fit + 50):
@@ -65,7 +65,7 @@ async def test_what_comes_too_fast_is_left_out_counted_and_said_once_for_each_fl
 
 
 async def test_topics_and_properties_count_as_well() -> None:
-    figures = RequestFigures()
+    figures = RequestMetrics()
     queue = RequestQueue(figures)
     for _ in range(100):
         queue.put(Message("t" * 60_000, b"", response_topic="r" * 60_000, correlation_data=bytes(60_000)))

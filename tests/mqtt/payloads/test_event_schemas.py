@@ -11,12 +11,12 @@ import pytest
 
 from coc2mqtt.clash import (
     ClashError,
+    IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
     PrivateWarLogError,
     ServerError,
     UnreachableError,
-    WrongAddressError,
 )
 from coc2mqtt.demo import World
 from coc2mqtt.events.compare.api_state import first_api_state, observe_api
@@ -94,7 +94,7 @@ def of_a_watch() -> list[Event]:
 
 def of_the_api() -> Iterator[Event]:
     state, at = first_api_state(None, at=1.0), 1.0
-    maintenance, address = MaintenanceError("later"), WrongAddressError("refused", address="203.0.113.7")
+    maintenance, address = MaintenanceError("later"), IpNotAllowedError("refused", address="203.0.113.7")
     for error in (maintenance, None, None, address, None, *[UnreachableError("away")] * 3, None):
         at += 60
         state, events = observe_api(state, error, at=at, from_probe=True)

@@ -11,7 +11,7 @@ import pytest
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.homeassistant import DiscoveryMessage
 from coc2mqtt.mqtt.client.errors import ConnectionLostError
-from coc2mqtt.mqtt.publish.device_announcer import GAP, PACE, Announcer
+from coc2mqtt.mqtt.publish.device_announcer import GAP, PACE, DeviceAnnouncer
 from tests.support.recording_session import RecordingSession, running
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class House:
         self.recording = RecordingSession(before)
         self.at: list[float] = []
         self.refusing = False
-        self.announcer = Announcer(self._say)
+        self.announcer = DeviceAnnouncer(self._say)
         self.announcer.connected()
 
     async def _say(self, session: Session, topic: str, payload: bytes) -> bool:

@@ -16,8 +16,8 @@ from coc2mqtt.mqtt.client.errors import (
     PublishDeferredError,
     PublishDeniedError,
 )
-from coc2mqtt.mqtt.client.retrying_publisher import Patience
-from coc2mqtt.mqtt.publish.event_delivery import Delivery
+from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
+from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.recording_session import RecordingSession, happened, number_of, running
 from tests.support.timeouts import LONG_ENOUGH
@@ -60,7 +60,7 @@ async def test_every_event_is_published_once_on_its_topic_and_not_retained(journ
     await journal.commit(API, None, [happened("api", 4, EventType.MAINTENANCE_START)])
     recording = RecordingSession()
     entries = {number_of(entry): entry for entry in await journal.pending()}
-    async with running(Delivery(journal, Topics()).run(recording.session)):
+    async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await until_delivered(journal)
     assert sorted((number_of(message), message.topic) for message in recording.published) == [
         (1, "coc/clan/2PP/clan_updated"),
@@ -90,7 +90,7 @@ async def test_the_events_of_a_tag_keep_their_order_whatever_each_takes(journal:
         under_way -= 1
 
     recording = RecordingSession(unevenly)
-    async with running(Delivery(journal, Topics()).run(recording.session)):
+    async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await until_delivered(journal)
     order = defaultdict(list)
     for message in recording.published:
@@ -101,7 +101,7 @@ async def test_the_events_of_a_tag_keep_their_order_whatever_each_takes(journal:
 
 async def test_an_event_that_comes_later_is_published_at_once(journal: SqliteJournal) -> None:
     recording = RecordingSession()
-    async with running(Delivery(journal, Topics()).run(recording.session)):
+    async with running(EventDelivery(journal, Topics()).run(recording.session)):
         for number in range(3):
             await commit(journal, ONE, number)
             await recording.until(lambda: len(recording.published) > number)  # noqa: B023 - awaited in the same turn
@@ -117,7 +117,7 @@ async def test_an_event_is_let_go_of_only_after_its_acknowledgement(journal: Sql
         await acknowledged.wait()
 
     told: list[bytes] = []
-    delivery = Delivery(journal, Topics(), published=lambda _, payload: told.append(payload))
+    delivery = EventDelivery(journal, Topics(), published=lambda _, payload: told.append(payload))
     recording = RecordingSession(hold)
     async with running(delivery.run(recording.session)):
         await asyncio.wait_for(sent.wait(), LONG_ENOUGH)
@@ -146,7 +146,7 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again
             raise ConnectionLostError("the broker died")
 
     first, second = RecordingSession(break_in_the_middle), RecordingSession()
-    delivery = Delivery(journal, Topics())
+    delivery = EventDelivery(journal, Topics())
     with pytest.raises(ExceptionGroup) as raised:
         await delivery.run(first.session)
     assert raised.group_contains(ConnectionLostError)
@@ -188,7 +188,7 @@ async def test_whenever_it_is_cancelled_what_was_published_is_noted_or_sent_agai
             await asyncio.sleep(0)
 
     first, second = RecordingSession(cancel_at_last), RecordingSession()
-    delivery = Delivery(journal, Topics())
+    delivery = EventDelivery(journal, Topics())
     task = asyncio.create_task(delivery.run(first.session))
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.wait_for(task, LONG_ENOUGH)
@@ -212,7 +212,7 @@ async def test_an_event_that_the_broker_refuses_is_put_aside_and_said_once(
         await commit(journal, ONE, number)
         await commit(journal, TWO, number)
     recording = RecordingSession(refuse)
-    delivery = Delivery(journal, Topics())
+    delivery = EventDelivery(journal, Topics())
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
     assert [number_of(message) for message in recording.published] == list(range(30))
@@ -236,7 +236,7 @@ async def test_what_the_broker_does_not_take_just_now_is_kept_in_order_until_it_
     await commit(journal, ONE, *range(10))
     await commit(journal, TWO, *range(10))
     recording = RecordingSession(full)
-    delivery = Delivery(journal, Topics(), patience=Patience(sleep=soon))
+    delivery = EventDelivery(journal, Topics(), patience=RetryingPublisher(sleep=soon))
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
     for tag in ("#2PP", "#8QQ"):
@@ -255,7 +255,7 @@ async def test_what_is_sent_once_more_after_a_broken_connection_is_counted(journ
 
     await commit(journal, ONE, 1, 2, 3)
     await commit(journal, TWO, 1, 2, 3)
-    delivery = Delivery(journal, Topics())
+    delivery = EventDelivery(journal, Topics())
     with contextlib.suppress(BaseExceptionGroup):
         await delivery.run(RecordingSession(break_off).session)
     assert len(on_the_way) == 2  # the first of each tag
@@ -272,7 +272,7 @@ async def test_a_tag_that_is_stuck_holds_up_no_other(journal: SqliteJournal) -> 
             await asyncio.Event().wait()
 
     recording = RecordingSession(stuck)
-    async with running(Delivery(journal, Topics()).run(recording.session)):
+    async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await commit(journal, ONE, *range(10))
         await commit(journal, TWO, *range(10))
         await recording.until(lambda: len(recording.published) == 10)
@@ -284,7 +284,7 @@ async def test_a_backlog_larger_than_everything_in_flight_is_delivered(journal: 
     for tag in TAGS:
         await commit(journal, Resource(Kind.CLAN, tag), *range(40))
     recording = RecordingSession()
-    async with running(Delivery(journal, Topics()).run(recording.session)):
+    async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await until_delivered(journal)
     assert len(recording.published) == 40 * len(TAGS)
     assert len({message.data["id"] for message in recording.published}) == 40 * len(TAGS)
@@ -305,7 +305,7 @@ async def test_what_the_broker_has_acknowledged_can_be_waited_for_until_the_jour
 
     async with Slow(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         recording = RecordingSession()
-        delivery = Delivery(journal, Topics())
+        delivery = EventDelivery(journal, Topics())
         await delivery.noted()  # nothing is under way
         await commit(journal, ONE, 1)
         async with running(delivery.run(recording.session)):
@@ -333,7 +333,7 @@ async def test_nobody_waits_for_what_is_not_noted_because_the_delivery_was_broke
             await asyncio.Event().wait()
 
     async with Stuck(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
-        delivery = Delivery(journal, Topics())
+        delivery = EventDelivery(journal, Topics())
         await commit(journal, ONE, 1)
         run = asyncio.create_task(delivery.run(RecordingSession().session))
         await asked.get()

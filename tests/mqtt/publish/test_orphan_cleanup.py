@@ -12,9 +12,9 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, SubscribeDeniedError
 from coc2mqtt.mqtt.client.inbox import Message
-from coc2mqtt.mqtt.publish.device_announcer import Announcer
+from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, Sweep
+from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.recording_session import RecordingSession, running
@@ -39,9 +39,9 @@ class House:
             topics,
             watched=self._watched,
             discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant") if enabled else None,
-            announcer=partial(Announcer, gap=0.0, pace=0.0),
+            announcer=partial(DeviceAnnouncer, gap=0.0, pace=0.0),
         )
-        self.sweep = Sweep(
+        self.sweep = OrphanCleanup(
             topics,
             announcements=Announcements("homeassistant", "home", enabled),
             retained=self.retained,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.mqtt.publish.sharded_queue import Lanes
+from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from tests.support.recording_session import running
 
 pytestmark = pytest.mark.looptime
@@ -26,7 +26,7 @@ class Slow:
 
 
 async def test_many_are_dealt_with_side_by_side() -> None:
-    lanes, work = Lanes(), Slow()
+    lanes, work = ShardedQueue(), Slow()
     start = asyncio.get_running_loop().time()
     for resource in MANY:
         lanes.put(resource)
@@ -37,7 +37,7 @@ async def test_many_are_dealt_with_side_by_side() -> None:
 
 
 async def test_those_of_one_tag_come_one_after_another_in_order() -> None:
-    lanes, work = Lanes(), Slow()
+    lanes, work = ShardedQueue(), Slow()
     start = asyncio.get_running_loop().time()
     for resource in (WAR, CLAN, WAR):
         lanes.put(resource)
@@ -49,7 +49,7 @@ async def test_those_of_one_tag_come_one_after_another_in_order() -> None:
 
 @pytest.mark.parametrize("order", [(True, False), (False, True)])
 async def test_who_is_to_be_dealt_with_whole_once_is(order: tuple[bool, bool]) -> None:
-    lanes, work = Lanes(), Slow()
+    lanes, work = ShardedQueue(), Slow()
     for whole in order:
         lanes.put(CLAN, whole=whole)
     lanes.put(WAR, whole=False)
@@ -59,7 +59,7 @@ async def test_who_is_to_be_dealt_with_whole_once_is(order: tuple[bool, bool]) -
 
 
 async def test_what_was_not_done_waits_for_the_next_run() -> None:
-    lanes, work = Lanes(), Slow()
+    lanes, work = ShardedQueue(), Slow()
     lanes.put(CLAN, whole=False)
     lanes.put(WAR)
     async with running(lanes.run(work)):
@@ -71,7 +71,7 @@ async def test_what_was_not_done_waits_for_the_next_run() -> None:
 
 
 async def test_one_that_is_put_in_while_it_is_dealt_with_is_dealt_with_again() -> None:
-    lanes, work = Lanes(), Slow()
+    lanes, work = ShardedQueue(), Slow()
     lanes.put(CLAN)
     async with running(lanes.run(work)):
         await asyncio.sleep(0.5)
