@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from coc2mqtt.util.exceptions import first_exception
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
@@ -70,7 +72,7 @@ class InternalErrors:
         """Count and log a bug."""
         self.count += 1
         self._last_at = now = self._uptime()
-        cause = _first_leaf(error)
+        cause = first_exception(error)
         key = name, place = type(cause).__qualname__, _place(cause)
         if key not in self._kinds and len(self._kinds) >= _MOST_KINDS:
             key = _ANY_OTHER
@@ -156,12 +158,6 @@ def _current_task() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:  # no event loop runs
         return None
-
-
-def _first_leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _place(error: BaseException) -> str:

@@ -37,8 +37,9 @@ from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.supervisor import cause_of, supervise
+from coc2mqtt.supervisor import supervise
 from coc2mqtt.util.containment import keep_running
+from coc2mqtt.util.exceptions import first_exception
 from coc2mqtt.util.redaction import redactor_of
 from coc2mqtt.watch_list import WatchList
 
@@ -168,7 +169,7 @@ class Service:
                 await _drain(parts, journal)
                 speaking.cancel()
         except BaseExceptionGroup as group:
-            raise cause_of(group, CorruptJournalError, JournalError) from None
+            raise first_exception(group, CorruptJournalError, JournalError) from None
         finally:
             parts.note_totals(self._totals)
         _log.info("stopped")

@@ -20,17 +20,6 @@ _log = structlog.get_logger()
 _MOST_FAILURES = 10
 
 
-def cause_of(group: BaseExceptionGroup[BaseException], *preferred: type[BaseException]) -> BaseException:
-    """Return the exception that ended a group of tasks: the first of the first preferred kind that is among them."""
-    for kind in (*preferred, BaseException):
-        found: BaseException | None = group.subgroup(kind)
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        if found is not None:
-            return found
-    return group
-
-
 class TooManyFailuresError(Exception):
     """The bridge failed again and again; a supervisor such as systemd or Docker should decide what to do."""
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.demo import DemoServer, World, demo_script, play
 from coc2mqtt.service import Service
+from coc2mqtt.util.exceptions import first_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ async def run_demo(
                 ending.cancel()
         except BaseExceptionGroup as errors:
             # What ends the bridge ends the demo, and is told as the bridge's own.
-            raise errors.exceptions[0] from None
+            raise first_exception(errors) from None
     if failures:
         raise failures[0]
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.journal import CorruptJournalError, JournalError, WriteFailedError
-from coc2mqtt.supervisor import cause_of
 from tests.support.damage import change, names, overwrite
 from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
 from tests.support.observer import observing
@@ -103,12 +101,3 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
         await observer.until(lambda: states(observer) == ["online", "offline"] * 4, "its end")
     assert len(kept(tmp_path)) == 1
     assert "Traceback" not in running.log
-
-
-def test_damage_is_what_ended_the_parts_whatever_else_failed_with_it() -> None:
-    damage, full = CorruptJournalError("damaged", found="a test"), WriteFailedError("the disk is full")
-    others = [RuntimeError("a consequence"), full]
-    preferred = CorruptJournalError, JournalError
-    assert cause_of(BaseExceptionGroup("", [*others, ExceptionGroup("", [damage])]), *preferred) is damage
-    assert cause_of(BaseExceptionGroup("", others), *preferred) is full
-    assert cause_of(BaseExceptionGroup("", [ExceptionGroup("", others[:1])]), *preferred) is others[0]

@@ -12,6 +12,7 @@ from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.util.exceptions import unwrap_single
 from tests.support.bodies import clan, war
 from tests.support.recording_session import RecordingSession
 from tests.support.timeouts import LONG_ENOUGH
@@ -99,13 +100,7 @@ async def until_done(work: Coroutine[Any, Any, None], done: Coroutine[Any, Any, 
     await asyncio.wait(tasks)
     for task in ended:
         if error := task.exception():
-            raise alone(error)
-
-
-def alone(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+            raise unwrap_single(error)
 
 
 def last_said(recording: RecordingSession) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from coc2mqtt.events.resource import API
 from coc2mqtt.events.stream.library_client import LibraryClient, library_tags
 from coc2mqtt.events.stream.queue_store import QueueStore
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, check_interval
+from coc2mqtt.util.exceptions import unwrap_single
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -100,9 +101,8 @@ class BaseWatcher(ABC):
     async def _report(self, error: Exception) -> None:
         watcher = type(self).__name__
         _log.error("watcher failed", watcher=watcher, exc_info=error)
-        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        message = f"{type(error).__name__}: {error}"
+        cause = unwrap_single(error)
+        message = f"{type(cause).__name__}: {cause}"
         metadata = {"error": "watcher_failed", "message": message, "watcher": watcher}
         await self._queue.put(Event(EventType.POLL_ERROR, "", metadata=metadata))
 

@@ -25,12 +25,13 @@ from coc2mqtt.mqtt.client.errors import (
     UnknownHostError,
     UnreachableBrokerError,
 )
-from coc2mqtt.mqtt.client.negotiation import ProtocolNegotiator, first_of, visit
+from coc2mqtt.mqtt.client.negotiation import ProtocolNegotiator, visit
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage, TlsOptions
 from coc2mqtt.mqtt.client.poison_messages import Quarantine
 from coc2mqtt.mqtt.client.port_probe import PortWatcher
 from coc2mqtt.mqtt.client.session import Message, Session
 from coc2mqtt.util.containment import noticing_cancellation
+from coc2mqtt.util.exceptions import first_exception, unwrap_single
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -215,11 +216,11 @@ class Connection:
             lost, others = group.split(ConnectionLostError)
             if others is not None:
                 await session.leave(self._last_words)
-                raise _alone(others) from None
+                raise unwrap_single(others) from None
             # A TaskGroup lets the errors of its tasks win over a cancellation from outside, which must not be lost.
             if task and task.cancelling() > cancelled_before:
                 raise asyncio.CancelledError from None
-            raise first_of(lost or group) from None
+            raise first_exception(lost or group) from None
         except asyncio.CancelledError:
             await session.leave(self._last_words)
             raise
@@ -262,10 +263,3 @@ async def probe(options: ConnectionOptions, *, writes: str, reads: str) -> Proto
         return session.protocol
 
     return await visit(options, "probe", look)
-
-
-def _alone(error: BaseException) -> BaseException:
-    """Take an exception out of the groups that it stands alone in."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, UnsupportedProtocolError
 from coc2mqtt.mqtt.client.session import Session, open_session
+from coc2mqtt.util.exceptions import first_exception
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -75,14 +76,7 @@ async def visit(options: ConnectionOptions, name: str, work: Callable[[Session],
         # A TaskGroup lets the errors of its tasks win over a cancellation from outside, which must not be lost.
         if task and task.cancelling() > cancelled_before:
             raise asyncio.CancelledError from None
-        raise first_of(errors) from None
+        raise first_exception(errors) from None
     finally:
         session.drop()
     return result
-
-
-def first_of(error: BaseException) -> BaseException:
-    """Return one exception of a group whose exceptions all say the same."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -17,6 +17,7 @@ from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.containment import EndedError, never_ending
+from coc2mqtt.util.exceptions import first_exception
 from tests.mqtt.client.test_reconnecting import LOST, ScriptedSession
 from tests.support.bridge_parts import JournalInMemory, Parts
 from tests.support.connections import OPTIONS
@@ -39,10 +40,7 @@ async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
         async with asyncio.timeout(60):
             await work
     except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        return error
+        return first_exception(group)
     except EndedError as error:
         return error
     raise AssertionError("it ended without an error")
