@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from coc2mqtt.clash import ClashClient
 from coc2mqtt.demo import DemoServer, World
 from coc2mqtt.events import PollingState
-from coc2mqtt.events.stream.queue_store import QueueStore
+from coc2mqtt.events.stream.polling_state import QueueStore
 from tests.support.driven_stream import Watched
 from tests.support.timeouts import LONG_ENOUGH
 

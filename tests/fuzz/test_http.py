@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from coc2mqtt.clash import ClashClient
 from coc2mqtt.clash.rate_limiter import TokenRateLimiter
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.pollers import ClanPoller
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.util.event_loop import loop_factory
 from tests.fuzz.believer import Believed, check_event, check_states

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from coc2mqtt import service
-from coc2mqtt.events.polling import pollers
+from coc2mqtt.events.polling import clan_poller
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.health import Health
@@ -85,7 +85,7 @@ def check_the_rest(stage: Stage, *, part: str) -> None:
 def test_poll_with_a_bug_is_left_with_a_backoff_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pollers.ClanPoller, "_fetch", late_bug)
+    monkeypatch.setattr(clan_poller.ClanPoller, "_fetch", late_bug)
     stage = live(tmp_path)
     check_the_rest(stage, part="poll")
     assert set(told(stage)) == {"clan", "player"}, "the war is of the clan, and is told of"
@@ -97,12 +97,12 @@ def test_poll_with_a_bug_is_left_with_a_backoff_and_the_others_go_on(
 def test_response_that_hits_a_bug_in_comparing_is_ignored_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pollers, "compare_clan", bug)
+    monkeypatch.setattr(clan_poller, "compare_clan", bug)
     stage = live(tmp_path)
     check_the_rest(stage, part="comparing")
     assert "clan" in told(stage)
     (line,) = (line for line in stage.lines if line["event"] == "internal error")
-    assert line["place"].startswith("events/polling/pollers.py:")
+    assert line["place"].startswith("events/polling/clan_poller.py:")
     assert line["tag"] == stage.story.watched[0].tag
 
 

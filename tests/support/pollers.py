@@ -9,8 +9,9 @@ from aiohttp import web
 
 from coc2mqtt.events.compare.api_state import ApiState, ApiStatus
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.clan_poller import ClanPoller
+from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import Kind
 

@@ -10,11 +10,12 @@ import orjson
 
 from coc2mqtt.clash import ApiResponse, ClashClient, NotFoundError
 from coc2mqtt.events import PollingState
+from coc2mqtt.events.polling.clan_poller import ClanPoller
+from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.events.stream.queue_store import QueueStore
+from coc2mqtt.events.stream.polling_state import QueueStore
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

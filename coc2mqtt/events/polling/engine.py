@@ -1,4 +1,4 @@
-"""The engine: what is watched, polled on time, compared, committed."""
+"""The engine: polls every watch on time and commits what changed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import structlog
 
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.polling.api_monitor import ApiMonitor
-from coc2mqtt.events.polling.api_poller import ApiPoller
+from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiPoller
+from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.malformed_fields import MalformedFields
+from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext, log_bug
-from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
-from coc2mqtt.events.polling.rate import Rate
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API, Kind, Resource
@@ -41,6 +40,7 @@ _log = structlog.get_logger()
 
 # So many polls in a row that hit a bug, without a good one in between: what they share is broken, such as the client.
 _MOST_BUGS_IN_A_ROW = 10
+_WINDOW = 60
 
 
 class _CountedApi:
@@ -350,3 +350,23 @@ def _opens_war_log(event: Event) -> bool:
     return event.event_type is EventType.CLAN_UPDATED and any(
         change.field == "isWarLogPublic" and change.new_value is True for change in event.changes
     )
+
+
+class Rate:
+    """How many times a second something happened during the last minute. Times are seconds of any one clock."""
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        self._counts: Counter[int] = Counter()
+
+    def count(self, now: float) -> None:
+        """Note that it happened."""
+        self._counts[int(now)] += 1
+        if len(self._counts) > _WINDOW:
+            # A clock that was set back would else leave what lies ahead of it for ever.
+            self._counts = Counter({at: count for at, count in self._counts.items() if 0 <= int(now) - at < _WINDOW})
+
+    def per_second(self, now: float) -> float:
+        """Return the rate, within the first minute that of the time since the start."""
+        happened = sum(count for at, count in self._counts.items() if 0 <= int(now) - at < _WINDOW)
+        return happened / min(_WINDOW, max(1.0, now - self._since))

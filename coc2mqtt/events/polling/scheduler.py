@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from coc2mqtt.events.polling.due_queue import DueQueue
-from coc2mqtt.events.polling.start_spread import start_offset, start_window
+from coc2mqtt.events.polling.due_queue import DueQueue, start_offset, start_window
 
 if TYPE_CHECKING:
     import random

@@ -1,4 +1,4 @@
-"""What a stream believes of every resource, in memory, with a file to survive restarts."""
+"""State of a stream in memory, and the store that the engine commits to."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import orjson
 from coc2mqtt.events.compare.war_fsm import WarStateMachine
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.stream.library_client import library_tag
-from coc2mqtt.events.stream.saved_state import SavedState, event_to_json, read_state
-from coc2mqtt.events.stream.state_file import write_atomically
+from coc2mqtt.events.stream.saved_state import SavedState, event_to_json, read_state, write_atomically
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from coc2mqtt.events.event import Event
@@ -171,3 +171,35 @@ class PollingState:
     def _set_data(self, kind: Kind, tag: str, data: Json) -> None:
         # What was remembered beside the old snapshot does not fit one that was put in by hand.
         self._snapshots[Resource(kind, library_tag(tag))] = Snapshot(data, {}, self._wall_clock())
+
+
+class QueueStore:
+    """Keeps snapshots in memory and hands each event to a queue; a full queue holds up the polls.
+
+    An event stays in the state until it is acknowledged, so one that was never handed over is not lost.
+    ``committed`` is called after each commit. Without ``members`` the state's member lists are left alone.
+    """
+
+    def __init__(
+        self,
+        state: PollingState,
+        queue: asyncio.Queue[Event],
+        *,
+        committed: Callable[[], None] = lambda: None,
+        members: bool = True,
+    ) -> None:
+        self._state = state
+        self._queue = queue
+        self._committed = committed
+        self._members = members
+
+    async def snapshot(self, resource: Resource) -> Snapshot | None:
+        """Return what was last committed of a resource."""
+        return self._state.snapshot(resource)
+
+    async def commit(self, resource: Resource, snapshot: Snapshot, events: Sequence[Event]) -> None:
+        """Take up the snapshot and its events in one step, then queue the events."""
+        self._state.take(resource, snapshot, events, members=self._members)
+        self._committed()
+        for event in events:
+            await self._queue.put(event)

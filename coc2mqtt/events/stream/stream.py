@@ -14,9 +14,8 @@ import structlog
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.stream.library_client import LibraryClient, library_tag, library_tags
-from coc2mqtt.events.stream.polling_state import PollingState
-from coc2mqtt.events.stream.queue_store import QueueStore
-from coc2mqtt.events.stream.state_file import StateFile
+from coc2mqtt.events.stream.polling_state import PollingState, QueueStore
+from coc2mqtt.events.stream.saved_state import StateFile
 from coc2mqtt.events.watch import Watch, check_interval
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.polling.api_monitor import ApiMonitor
-from coc2mqtt.events.polling.api_poller import ApiPoller
+from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiPoller
+from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.clocks import uptime
+from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.pollers import ClanPoller, PlayerPoller
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API
 from coc2mqtt.events.stream.library_client import LibraryClient, library_tags
-from coc2mqtt.events.stream.queue_store import QueueStore
+from coc2mqtt.events.stream.polling_state import QueueStore
 from coc2mqtt.events.watch import MINIMUM_INTERVAL, check_interval
 from coc2mqtt.util.exceptions import unwrap_single
 

@@ -11,7 +11,7 @@ from coc2mqtt.demo import PROBE_TAG
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API
-from coc2mqtt.events.stream.queue_store import QueueStore
+from coc2mqtt.events.stream.polling_state import QueueStore
 from coc2mqtt.internal_errors import InternalErrors
 from tests.events.polling.test_engine import PROBE, SHORT, running
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from coc2mqtt.clash import ApiResponse, ClashClient
 from coc2mqtt.demo import faults
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.stream.queue_store import QueueStore
+from coc2mqtt.events.stream.polling_state import QueueStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

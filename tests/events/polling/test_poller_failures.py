@@ -8,8 +8,8 @@ import pytest
 
 from coc2mqtt.demo import faults
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.pollers import ClanPoller
 
 if TYPE_CHECKING:
     from coc2mqtt.demo.faults import Fault

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from coc2mqtt.events.polling.rate import Rate
+from coc2mqtt.events.polling.engine import Rate
 
 
 def test_within_the_first_minute_the_rate_is_that_since_the_start() -> None:

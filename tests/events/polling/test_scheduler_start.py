@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coc2mqtt.events.polling.due_queue import start_offset, start_window
 from coc2mqtt.events.polling.scheduler import Scheduler
-from coc2mqtt.events.polling.start_spread import start_offset, start_window
 from coc2mqtt.events.resource import API, Kind, Resource
 from tests.support.simulation import Polls, running
 

@@ -14,8 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.clash.rate_limiter import TokenRateLimiter
+from coc2mqtt.events.polling.due_queue import start_offset, start_window
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
-from coc2mqtt.events.polling.start_spread import start_offset, start_window
 from coc2mqtt.events.resource import Kind, Resource
 from tests.support.simulation import running, simulate
 

@@ -8,7 +8,7 @@ import pytest
 
 from coc2mqtt.events import Change, ClanWatcher, Event, EventType, PollingState, WarState, WarWatcher
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
-from coc2mqtt.events.stream.state_file import StateFile
+from coc2mqtt.events.stream.saved_state import StateFile
 from tests.support.bodies import CLAN_TAG, attack, clan, member, player, war
 
 if TYPE_CHECKING:

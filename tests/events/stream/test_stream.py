@@ -10,7 +10,7 @@ import pytest
 from coc2mqtt.demo import faults
 from coc2mqtt.events import Event, EventStream, EventType
 from coc2mqtt.events.resource import API, Kind
-from coc2mqtt.events.stream.state_file import StateFile
+from coc2mqtt.events.stream.saved_state import StateFile
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The pollers of clans and players."""
+"""The poller of clans."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ import structlog
 
 from coc2mqtt.events.compare.clan import Roster, clan_goes_back, compare_clan, complete_members, is_lasting
 from coc2mqtt.events.compare.missing_fields import complete
-from coc2mqtt.events.compare.player import (
-    align_player,
-    compare_player,
-    complete_player,
-    is_lasting_of_player,
-    player_goes_back,
-)
 from coc2mqtt.events.compare.result import CompareResult, caught_up
 from coc2mqtt.events.compare.season import fallen_donations, season_ended_between
 from coc2mqtt.events.compare.staleness import Observation, StaleSuspicion
-from coc2mqtt.events.compare.validate import check_clan, check_player
+from coc2mqtt.events.compare.validate import check_clan
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.poller import LONG_GAP, Poller
 from coc2mqtt.events.resource import Kind
@@ -167,49 +160,3 @@ class ClanPoller(Poller):
 
 def _member_caught_up(event: Event, age: float) -> Event:
     return event if event.event_type is EventType.CLAN_UPDATED else caught_up(event, age)
-
-
-class PlayerPoller(Poller):
-    """Polls a player; ``include_fields`` and ``exclude_fields`` are the API's keys, as ``compare_player`` has them."""
-
-    kind: ClassVar = Kind.PLAYER
-    endpoint: ClassVar = "player"
-    __slots__ = ("_exclude_fields", "_include_fields")
-
-    def __init__(
-        self,
-        context: PollContext,
-        tag: str,
-        *,
-        interval: float,
-        include_fields: frozenset[str] | None = None,
-        exclude_fields: frozenset[str] | None = None,
-    ) -> None:
-        super().__init__(context, tag, interval=interval)
-        self._include_fields = include_fields
-        self._exclude_fields = exclude_fields
-
-    async def _fetch(self) -> ApiResponse:
-        return await self._context.api.player(self._tag)
-
-    def _check(self, data: Json) -> list[MalformedField]:
-        return check_player(data, self._tag)
-
-    def _first_sight(self, data: Json, look: Observation) -> CompareResult:  # noqa: ARG002 - there is nothing to compare with
-        return CompareResult([], data, {})
-
-    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
-        return player_goes_back(old.data or {}, data, malformed=look.malformed)
-
-    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
-        completed = complete(old, data, lasting=is_lasting_of_player, malformed=look.malformed)
-        before, after = align_player(completed.old, completed.new)
-        believed = complete_player(before, after)
-        events = compare_player(
-            before,
-            believed,
-            at=look.at,
-            include_fields=self._include_fields,
-            exclude_fields=self._exclude_fields,
-        )
-        return CompareResult(events, completed.believed(believed), completed.memo)

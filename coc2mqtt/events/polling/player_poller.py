@@ -1,0 +1,74 @@
+"""The poller of players."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from coc2mqtt.events.compare.missing_fields import complete
+from coc2mqtt.events.compare.player import (
+    align_player,
+    compare_player,
+    complete_player,
+    is_lasting_of_player,
+    player_goes_back,
+)
+from coc2mqtt.events.compare.result import CompareResult
+from coc2mqtt.events.compare.validate import check_player
+from coc2mqtt.events.polling.poller import Poller
+from coc2mqtt.events.resource import Kind
+
+if TYPE_CHECKING:
+    from coc2mqtt.clash.response import ApiResponse
+    from coc2mqtt.events.compare.staleness import Observation
+    from coc2mqtt.events.polling.malformed_fields import MalformedField
+    from coc2mqtt.events.polling.poll_context import PollContext
+    from coc2mqtt.events.resource import Snapshot
+
+
+Json = dict[str, Any]
+
+
+class PlayerPoller(Poller):
+    """Polls a player; ``include_fields`` and ``exclude_fields`` are the API's keys, as ``compare_player`` has them."""
+
+    kind: ClassVar = Kind.PLAYER
+    endpoint: ClassVar = "player"
+    __slots__ = ("_exclude_fields", "_include_fields")
+
+    def __init__(
+        self,
+        context: PollContext,
+        tag: str,
+        *,
+        interval: float,
+        include_fields: frozenset[str] | None = None,
+        exclude_fields: frozenset[str] | None = None,
+    ) -> None:
+        super().__init__(context, tag, interval=interval)
+        self._include_fields = include_fields
+        self._exclude_fields = exclude_fields
+
+    async def _fetch(self) -> ApiResponse:
+        return await self._context.api.player(self._tag)
+
+    def _check(self, data: Json) -> list[MalformedField]:
+        return check_player(data, self._tag)
+
+    def _first_sight(self, data: Json, look: Observation) -> CompareResult:  # noqa: ARG002 - there is nothing to compare with
+        return CompareResult([], data, {})
+
+    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
+        return player_goes_back(old.data or {}, data, malformed=look.malformed)
+
+    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
+        completed = complete(old, data, lasting=is_lasting_of_player, malformed=look.malformed)
+        before, after = align_player(completed.old, completed.new)
+        believed = complete_player(before, after)
+        events = compare_player(
+            before,
+            believed,
+            at=look.at,
+            include_fields=self._include_fields,
+            exclude_fields=self._exclude_fields,
+        )
+        return CompareResult(events, completed.believed(believed), completed.memo)
