@@ -38,9 +38,9 @@ def checksum(*parts: str | bytes | float | None) -> int:
     return total
 
 
-def check(stored: int | None, *parts: str | bytes | float | None) -> None:
-    """Raise ValueError where the parts are not those that the checksum was made of; a row without one is believed."""
-    if stored is not None and stored != checksum(*parts):
+def check(stored: int, *parts: str | bytes | float | None) -> None:
+    """Raise ValueError where the parts are not those that the checksum was made of."""
+    if stored != checksum(*parts):
         raise ValueError("the checksum is another one")
 
 

@@ -7,9 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 from coc2mqtt.journal.errors import CorruptJournalError, InUseError, JournalError
-from coc2mqtt.journal.integrity import find_damage
-from coc2mqtt.journal.migrations import check_schema, migrate
-from coc2mqtt.journal.quarantine import FileIdentity, check_whole, identify, may_have_been_ours, put_aside
+from coc2mqtt.journal.quarantine import (
+    FileIdentity,
+    check_whole,
+    find_damage,
+    identify,
+    may_have_been_ours,
+    put_aside,
+)
+from coc2mqtt.journal.schema import check_schema, create_schema
 from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, Trouble, cannot_open, damaged, is_busy, is_damage
 
 if TYPE_CHECKING:
@@ -111,7 +117,7 @@ class JournalFile:
         connection.execute("PRAGMA synchronous = FULL")
         if found := find_damage(connection):
             raise damaged(self._path, found)
-        if migrate(connection):
+        if create_schema(connection):
             # Until now the header says nothing: a damaged file could not be told from another program's.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         # A file that cannot be written is found out now, and not after the first events were published that cannot be

@@ -35,13 +35,13 @@ class NewEvent(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """An event as it is read; a row of an early version has no checksum."""
+    """An event as it is read."""
 
     seq: int
     id: str
     kind: str
     record: str
-    checksum: int | None
+    checksum: int
 
 
 def new_event(kind: Kind, event: Event, rng: random.Random) -> NewEvent:
@@ -51,7 +51,7 @@ def new_event(kind: Kind, event: Event, rng: random.Random) -> NewEvent:
     return NewEvent(id_, kind, record.timestamp, text, checksum(id_, kind, text))
 
 
-def entry(seq: int, id_: str, kind: str, record: str, stored: int | None) -> JournalEntry:
+def entry(seq: int, id_: str, kind: str, record: str, stored: int) -> JournalEntry:
     """Return an event that was read; raises ValueError when the row is damaged."""
     check(stored, id_, kind, record)
     return JournalEntry(seq, id_, Kind(kind), decode_record(record))
@@ -64,7 +64,7 @@ def snapshot_row(resource: Resource, taken_at: float, body: bytes) -> tuple[str,
     return *resource, taken_at, body, checksum(*resource, taken_at, body)
 
 
-def stored_snapshot(resource: Resource, body: bytes, taken_at: float, stored: int | None) -> Snapshot:
+def stored_snapshot(resource: Resource, body: bytes, taken_at: float, stored: int) -> Snapshot:
     """Return a snapshot that was read; raises ValueError when the row is damaged."""
     check(stored, *resource, taken_at, body)
     return decode_snapshot(body, taken_at=taken_at)
@@ -75,7 +75,7 @@ def watch_row(kind: Kind, tag: str, body: str | None) -> tuple[str, str, str | N
     return kind, tag, body, checksum(kind, tag, body)
 
 
-def stored_watch(kind: str, tag: str, body: str | None, stored: int | None) -> StoredWatch:
+def stored_watch(kind: str, tag: str, body: str | None, stored: int) -> StoredWatch:
     """Return a watch that was read; raises ValueError when the row is damaged."""
     check(stored, kind, tag, body)
     return StoredWatch(Kind(kind), tag, None if body is None else decode_watch(body))

@@ -13,7 +13,7 @@ import structlog
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal.codec import Compressor, encode_snapshot, encode_watch
 from coc2mqtt.journal.database import Database
-from coc2mqtt.journal.delivered import DeliveredEventStore
+from coc2mqtt.journal.delivered import DeliveredEventStore, TimeIndex
 from coc2mqtt.journal.errors import CorruptJournalError
 from coc2mqtt.journal.group_commit import GroupCommitter
 from coc2mqtt.journal.outbox import Outbox, PendingStats
@@ -21,7 +21,6 @@ from coc2mqtt.journal.protocol import EVERYTHING, JournalCounts, JournalEntry, S
 from coc2mqtt.journal.rows import entry, new_event, snapshot_row, stored_snapshot, stored_watch, watch_row
 from coc2mqtt.journal.snapshot_cache import SnapshotCache
 from coc2mqtt.journal.sqlite_errors import damaged
-from coc2mqtt.journal.time_index import TimeIndex
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,8 +65,6 @@ _DELETE_DELIVERED = """
         SELECT seq FROM event INDEXED BY event_delivered WHERE delivered_at < ? LIMIT ?
     )
 """
-_UNUSED_PAGES = "SELECT freelist_count, auto_vacuum FROM pragma_freelist_count, pragma_auto_vacuum"
-_INCREMENTAL = 2
 # With a cast, because it has no checksum, and a damaged one must at least be a number.
 _DROPPED = "SELECT cast(dropped AS INTEGER) FROM tally"
 _FORGET = "DELETE FROM snapshot WHERE kind = ? AND tag = ?"
@@ -360,10 +357,9 @@ class SqliteJournal:
 
     async def _shrink(self) -> None:
         """Give back what an outage made the file grow by."""
-        ((unused, mode),) = await self._database.read(_UNUSED_PAGES)
-        if mode == _INCREMENTAL:  # not so a file of an early version, which only uses its space again
-            for spare in range(unused - _SPARE_PAGES, 0, -_PAGES_AT_ONCE):
-                await self._database.shrink(min(spare, _PAGES_AT_ONCE))
+        ((unused,),) = await self._database.read("PRAGMA freelist_count")
+        for spare in range(unused - _SPARE_PAGES, 0, -_PAGES_AT_ONCE):
+            await self._database.shrink(min(spare, _PAGES_AT_ONCE))
 
     async def _store_watch(self, kind: Kind, tag: str, body: str | None, anew: Sequence[Resource] = ()) -> None:
         def store(connection: sqlite3.Connection, _: OutboxDelta) -> None:

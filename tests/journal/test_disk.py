@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
-import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import CannotOpenError, SqliteJournal, WriteFailedError
-from coc2mqtt.journal.migrations import MIGRATIONS, migrate
 from tests.support.damage import ask, beside, names
 from tests.support.disks import Disk, ext4, tmpfs
 from tests.support.journal_holder import holding
@@ -131,26 +128,6 @@ async def test_a_new_file_for_which_there_is_no_room_is_begun_when_there_is(path
     assert "the disk is full" in str(await refusal(path))
     disk.free()
     await is_whole(path, None, 0)
-
-
-def begin_first_version(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        migrate(connection, migrations=MIGRATIONS[:1])
-        connection.execute("INSERT INTO watch (kind, tag, body) VALUES ('clan', '#2PP', NULL)")
-
-
-@pytest.mark.parametrize("room", [0, 4096])
-async def test_a_file_is_as_it_was_when_its_schema_cannot_be_brought_up_to_date(
-    path: Path, disk: Disk, room: int
-) -> None:
-    await asyncio.to_thread(begin_first_version, path)
-    disk.fill(but=room)
-    assert "the disk is full" in str(await refusal(path))
-    assert ask(path, "SELECT count(*) FROM watch") == [(1,)]
-    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
-    disk.free()
-    async with SqliteJournal(path) as journal:
-        assert [one.tag for one in await journal.watches()] == ["#2PP"]
 
 
 async def test_a_disk_that_may_only_be_read_is_told_at_the_start(path: Path, disk: Disk) -> None:

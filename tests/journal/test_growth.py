@@ -17,8 +17,8 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal import CorruptJournalError, SqliteJournal
-from coc2mqtt.journal.codec import encode_record
-from coc2mqtt.journal.migrations import MIGRATIONS, migrate
+from coc2mqtt.journal.codec import checksum, encode_record
+from coc2mqtt.journal.schema import create_schema
 from tests.support.damage import change
 
 if TYPE_CHECKING:
@@ -33,19 +33,22 @@ MB = 1_000_000
 
 _FILL = """
     WITH RECURSIVE number(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM number WHERE seq < :count)
-    INSERT INTO event (seq, id, kind, timestamp, record, delivered_at)
-    SELECT seq, 'id', 'clan', :now + seq, :record, :now + seq FROM number
+    INSERT INTO event (seq, id, kind, timestamp, record, delivered_at, checksum)
+    SELECT seq, 'id', 'clan', :now + seq, :record, :now + seq, :checksum FROM number
 """
+_FILL_INDEX = "INSERT INTO time_index (seq, latest) SELECT seq, timestamp FROM event WHERE seq % 1000 = 0"
 
 
-def fill(path: Path, count: int, *, version: int | None = None) -> None:
-    """Write a journal with so many delivered events, one each second from NOW on; of an earlier version if asked."""
+def fill(path: Path, count: int) -> None:
+    """Create a journal with ``count`` delivered events, one for each second from NOW on."""
+    record = encode_record(EventRecord.of(EVENT))
+    parameters = {"count": count, "now": NOW, "record": record, "checksum": checksum("id", "clan", record)}
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
-        migrate(connection, migrations=MIGRATIONS[:2])
-        parameters = {"count": count, "now": NOW, "record": encode_record(EventRecord.of(EVENT))}
+        create_schema(connection)
         connection.execute(_FILL, parameters)
-        migrate(connection, migrations=MIGRATIONS[:version])
+        connection.execute(_FILL_INDEX)
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +142,20 @@ async def test_prune_deletes_what_is_too_old_and_keeps_searches_by_time_exact(la
         assert [entry.seq for entry in await journal.delivered(since=NOW)] == [MANY + 1]
 
 
+def clock_that_was_set(seq: int) -> float:
+    """Return when an event was seen: by a clock an hour ahead for some events, two hours behind for others."""
+    return NOW + seq + (3600 if 2900 <= seq <= 3100 else -7200 if 6500 <= seq <= 7500 else 0)
+
+
 async def test_search_by_time_finds_the_first_event_wherever_a_clock_was_set(path: Path) -> None:
-    await asyncio.to_thread(fill, path, 10_000, version=2)
-    # An hour ahead for some events, and two hours behind for others.
-    change(
-        path,
-        "UPDATE event SET timestamp = timestamp + 3600 WHERE seq BETWEEN 2900 AND 3100",
-        "UPDATE event SET timestamp = timestamp - 7200 WHERE seq BETWEEN 6500 AND 7500",
-    )
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
+        for first in range(1, 10_001, 250):
+            seqs = range(first, first + 250)
+            await journal.commit(
+                CLAN, None, [Event(EventType.CLAN_UPDATED, "#2PP", timestamp=clock_that_was_set(seq)) for seq in seqs]
+            )
+        await journal.acknowledge(range(1, 10_001))
+        assert await journal._database.read("SELECT count(*) > 5 FROM time_index") == [(1,)]
         for since, first in ((100, 100), (2899, 2899), (2899.5, 2900), (5000, 2900), (6650, 3050), (6701, 7501)):
             assert [entry.seq for entry in await journal.delivered(since=NOW + since, limit=1)] == [first]
         for since, after, first in ((6000, 6499, 7501), (7500.5, 0, 7501), (2000, 2500, 2501)):

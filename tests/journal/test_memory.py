@@ -13,7 +13,7 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import CorruptJournalError, JournalError, SqliteJournal
-from coc2mqtt.journal.pending_cache import PendingCache
+from coc2mqtt.journal.outbox import PendingCache
 from coc2mqtt.journal.rows import EventRow, stored_snapshot
 from coc2mqtt.journal.snapshot_cache import SnapshotCache
 
@@ -167,7 +167,7 @@ async def test_numbers_that_only_a_damaged_file_can_name_are_not_gone_on_with(pa
 
 
 def row(seq: int, size: int) -> EventRow:
-    return EventRow(seq, "", "clan", "x" * size, None)
+    return EventRow(seq, "", "clan", "x" * size, 0)
 
 
 @pytest.mark.parametrize(("most", "characters"), [(10, 1_000_000), (1_000_000, 1000)])
