@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from coc2mqtt.events.resource import API, Kind, Resource
-from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
+from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
 from coc2mqtt.mqtt.control.commands import CommandError
 from coc2mqtt.mqtt.payloads.models import WatchPayload, shorten
 from coc2mqtt.util.fair_iteration import yield_periodically
@@ -61,7 +61,7 @@ class WatchList:
                 stored.pop(resource, None)
         for resource in stored:
             kind = Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN
-            self._changed(Watch(kind, resource.tag, MINIMUM_INTERVAL))
+            self._changed(Watch(kind, resource.tag, MIN_INTERVAL_S))
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return the watch of a clan or a player, None where there is none."""
@@ -135,7 +135,7 @@ class WatchList:
             self._names.pop(Resource(kind, tag), None)
         elif wanted != self.find(kind, tag):
             self._engine.watch(wanted)
-        self._changed(wanted or Watch(kind, tag, MINIMUM_INTERVAL))
+        self._changed(wanted or Watch(kind, tag, MIN_INTERVAL_S))
 
     def poll_now(self, kind: Kind, tag: str) -> None:
         """Make what a watch polls due at once."""

@@ -27,7 +27,7 @@ from yarl import URL
 
 from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
-from coc2mqtt.events.watch import MINIMUM_INTERVAL
+from coc2mqtt.events.watch import MIN_INTERVAL_S
 from coc2mqtt.mqtt.topics import check_topic
 from coc2mqtt.util.durations import DURATION, read_duration
 
@@ -247,7 +247,7 @@ def _read_server_name(value: str) -> str:
 Number = BeforeValidator(_read_number)
 Tag = Annotated[str, BeforeValidator(_read_tag)]
 Topic = Annotated[str, AfterValidator(_read_topic)]
-Seconds = Annotated[float, Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL), BeforeValidator(_read_seconds)]
+Seconds = Annotated[float, Field(ge=MIN_INTERVAL_S, le=_LONGEST_INTERVAL), BeforeValidator(_read_seconds)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(read_duration),

@@ -40,7 +40,7 @@ from coc2mqtt.config.setting_types import (
     unquote,
 )
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import CLAN_INTERVAL, PLAYER_INTERVAL, WAR_INTERVAL, Watch
+from coc2mqtt.events.watch import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
 
 PREFIX = "COC2MQTT_"
 # A secret's variable, and where it stands in the file; with _FILE behind it, it names a file that holds the secret.
@@ -148,10 +148,10 @@ class ClanWatchSettings(_Section):
     """A clan to watch; intervals are seconds."""
 
     tag: Tag
-    interval: Seconds = CLAN_INTERVAL
+    interval: Seconds = CLAN_INTERVAL_S
     members: bool = True
     war: bool = True
-    war_interval: Seconds = WAR_INTERVAL
+    war_interval: Seconds = WAR_INTERVAL_S
 
     def watch(self) -> Watch:
         """Return the watch that is asked for."""
@@ -162,7 +162,7 @@ class PlayerWatchSettings(_Section):
     """A player to watch; the interval is seconds, the fields are the API's keys."""
 
     tag: Tag
-    interval: Seconds = PLAYER_INTERVAL
+    interval: Seconds = PLAYER_INTERVAL_S
     include_fields: Fields = None
     exclude_fields: Fields = None
 

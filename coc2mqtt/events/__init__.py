@@ -1,7 +1,7 @@
 """Compares snapshots of clans, wars, players and the API, and says what changed."""
 
 from coc2mqtt.events.compare.diff import diff_dicts, diff_member_tags, diff_named_list
-from coc2mqtt.events.compare.war_fsm import WarState, WarStateMachine
+from coc2mqtt.events.compare.war import WarState, WarStateMachine
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.stream.polling_state import PollingState
 from coc2mqtt.events.stream.stream import EventStream

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from coc2mqtt.events.compare.diff import frozen
+from coc2mqtt.events.compare.diff import order_free_key
 from coc2mqtt.events.summary import summarize
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _trim_change(change: Change) -> dict[str, Any]:
 
 def _difference(old: list[Any], new: list[Any]) -> tuple[list[Any], list[Any]]:
     """Return the items that are in only one of two lists."""
-    before, after = [frozen(item) for item in old], [frozen(item) for item in new]
+    before, after = [order_free_key(item) for item in old], [order_free_key(item) for item in new]
     known, shown = set(before), set(after)
     return (
         [item for item, key in zip(old, before, strict=True) if key not in shown],

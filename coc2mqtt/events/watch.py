@@ -10,16 +10,16 @@ from coc2mqtt.events.resource import Kind, Resource
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CLAN_INTERVAL = 60.0
-WAR_INTERVAL = 30.0
-PLAYER_INTERVAL = 120.0
-MINIMUM_INTERVAL = 1.0
+CLAN_INTERVAL_S = 60.0
+WAR_INTERVAL_S = 30.0
+PLAYER_INTERVAL_S = 120.0
+MIN_INTERVAL_S = 1.0
 
 
-def check_interval(interval: float) -> None:
+def validate_interval(interval: float) -> None:
     """Raise ValueError if an interval is shorter than a second."""
-    if interval < MINIMUM_INTERVAL:
-        raise ValueError(f"an interval of {interval} s is too short: polls are at least {MINIMUM_INTERVAL:g} s apart")
+    if interval < MIN_INTERVAL_S:
+        raise ValueError(f"an interval of {interval} s is too short: polls are at least {MIN_INTERVAL_S:g} s apart")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Watch:
     interval: float
     members: bool = True
     war: bool = True
-    war_interval: float = WAR_INTERVAL
+    war_interval: float = WAR_INTERVAL_S
     include_fields: frozenset[str] | None = None
     exclude_fields: frozenset[str] | None = None
 

@@ -8,7 +8,7 @@ import pytest
 from bench.clans import MEMBERS, Clans, clan_tags
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.compare.clan import compare_clan
-from coc2mqtt.events.compare.validate import check_clan, check_war
+from coc2mqtt.events.compare.validate import validate_clan, validate_war
 
 CLANS = Clans(40, width=5)
 
@@ -37,8 +37,8 @@ def test_another_tag_is_no_clan(tag: str) -> None:
 
 def test_bodies_have_the_shape_and_the_size_that_the_figures_speak_of() -> None:
     for number, tag in enumerate(clan_tags(20)):
-        check_clan(body(number, 0), tag)
-        check_war(orjson.loads(CLANS.war(number)), tag)
+        validate_clan(body(number, 0), tag)
+        validate_war(orjson.loads(CLANS.war(number)), tag)
         assert 15_000 < len(CLANS.body(number, 0)) < 25_000
 
 

@@ -11,7 +11,7 @@ import pytest
 from coc2mqtt.demo import World
 from coc2mqtt.events.compare.clan import compare_clan
 from coc2mqtt.events.compare.player import compare_player
-from coc2mqtt.events.compare.war_diff import compare_war, first_war
+from coc2mqtt.events.compare.war_diff import compare_war, initial_war_memo
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Snapshot
@@ -47,7 +47,7 @@ class Teller:
             self.truth.look(self.clan, 0.0)
         events = compare_clan(clan, self.world.clan(self.clan) or {}, at=_NOW)
         now = self.world.current_war(self.clan) or {}
-        events += compare_war(Snapshot(war, first_war(war), _NOW), now, tag=self.clan, at=_NOW).events
+        events += compare_war(Snapshot(war, initial_war_memo(war), _NOW), now, tag=self.clan, at=_NOW).events
         return [self.write(Kind.CLAN, event) for event in events]
 
     def live(self, verb: Callable[[World, str], object]) -> list[Seen]:

@@ -74,5 +74,5 @@ def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
     assert believer.see(ApiResponse(200, good, 0.0)) == []
     before = believer.data
     (entry,) = believer.see(ApiResponse(200, good + b" " * 512 * 1024, 0.0))
-    assert entry.record.metadata["message"] == "the answer is longer than 512 kB: the answer is ignored"
+    assert entry.record.metadata["message"] == "the response is larger than 512 kB: the response is ignored"
     assert believer.data == before

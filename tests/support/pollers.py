@@ -18,7 +18,7 @@ from coc2mqtt.events.resource import Kind
 if TYPE_CHECKING:
     from coc2mqtt.demo.faults import Fault, Handler
     from coc2mqtt.events.polling.poller import Poller
-    from coc2mqtt.events.store import Store
+    from coc2mqtt.events.resource import Store
     from tests.events.conftest import Bench
 
 POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}

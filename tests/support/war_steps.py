@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.compare.war_diff import compare_war, first_war, war_goes_back
+from coc2mqtt.events.compare.war_diff import compare_war, initial_war_memo, war_looks_stale
 from coc2mqtt.events.resource import Snapshot
 from tests.support.bodies import CLAN_TAG, Json, attack, war
 
 if TYPE_CHECKING:
-    from coc2mqtt.events.compare.war_result import Outcome
+    from coc2mqtt.events.compare.war_result import WarOutcome
     from coc2mqtt.events.event import Event
 
 # After the end of the war of the builders (Unix time in seconds).
@@ -22,18 +22,20 @@ THIRD = attack("#2P8", "#8Q2", 3, stars=3)
 
 def play(*answers: Json) -> list[Event]:
     """Feed the answers a minute apart, the first as the baseline and none that goes back; returns all events."""
-    snapshot = Snapshot(answers[0], first_war(answers[0]))
+    snapshot = Snapshot(answers[0], initial_war_memo(answers[0]))
     events: list[Event] = []
     for minute, answer in enumerate(answers[1:], 1):
         at = BEGIN + 60.0 * minute
-        if not war_goes_back(snapshot, answer, tag=CLAN_TAG, at=at):
+        if not war_looks_stale(snapshot, answer, tag=CLAN_TAG, at=at):
             comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at)
             snapshot = Snapshot(answer, comparison.memo)
             events += comparison.events
     return events
 
 
-def step(snapshot: Snapshot, answer: Json, at: float, outcome: Outcome | None = None) -> tuple[Snapshot, list[Event]]:
+def step(
+    snapshot: Snapshot, answer: Json, at: float, outcome: WarOutcome | None = None
+) -> tuple[Snapshot, list[Event]]:
     comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at, outcome=outcome)
     return Snapshot(answer, comparison.memo), comparison.events
 
@@ -44,4 +46,4 @@ def types(events: list[Event]) -> list[str]:
 
 def in_battle(*attacks: Json) -> Snapshot:
     answer = war("inWar", *attacks)
-    return Snapshot(answer, first_war(answer))
+    return Snapshot(answer, initial_war_memo(answer))

@@ -20,9 +20,9 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import API
 
 # One failed request is no outage.
-_FAILURES_TO_BE_UNREACHABLE = 3
+_FAILURES_UNTIL_UNREACHABLE = 3
 # A maintenance flaps at its end: the first answer after it may be followed by another refusal.
-_ANSWERS_TO_END_MAINTENANCE = 2
+_RESPONSES_TO_END_MAINTENANCE = 2
 # While the game is down its API refuses in every way. One that goes on refusing the token alone has come back.
 _DENIALS_TO_END_MAINTENANCE = 3
 
@@ -80,7 +80,7 @@ class ApiState:
         return cls(ApiStatus(data["status"]), data["since"], data["message"], data["address"], data.get("error"))
 
 
-def first_api_state(error: ClashError | None, *, at: float) -> ApiState:
+def initial_api_state(error: ClashError | None, *, at: float) -> ApiState:
     """Return the state after the very first response (None) or failure: it is the baseline and no event."""
     return observe_api(ApiState(None, at), error, at=at, from_probe=False)[0]
 
@@ -110,14 +110,14 @@ def observe_api(  # noqa: PLR0911 - one return for each verdict
     if seen is None:
         return state, []
     if seen is ApiStatus.OK or error is None:
-        return _observe_answer(state, at=at, from_probe=from_probe)
+        return _observe_response(state, at=at, from_probe=from_probe)
     if state.status is None and seen is not ApiStatus.UNREACHABLE:
         return _enter(seen, error, at), []
     if seen is ApiStatus.MAINTENANCE:
-        return _observe_word(state, error, at=at, from_probe=from_probe)
+        return _observe_maintenance_report(state, error, at=at, from_probe=from_probe)
     if seen is ApiStatus.DENIED:
         return _observe_denial(state, error, at=at)
-    return _observe_loss(state, error, at=at, from_probe=from_probe, source=source, witnesses=witnesses)
+    return _observe_failure(state, error, at=at, from_probe=from_probe, source=source, witnesses=witnesses)
 
 
 def _observe_in_maintenance(
@@ -133,12 +133,12 @@ def _observe_in_maintenance(
         return replace(state, evidence=0, denials=0), []
     if not from_probe:
         return state, []
-    if state.evidence + 1 < _ANSWERS_TO_END_MAINTENANCE:
+    if state.evidence + 1 < _RESPONSES_TO_END_MAINTENANCE:
         return replace(state, evidence=state.evidence + 1, denials=0), []
     return _restore(state, EventType.MAINTENANCE_END, at)
 
 
-def _observe_answer(state: ApiState, *, at: float, from_probe: bool) -> tuple[ApiState, list[Event]]:
+def _observe_response(state: ApiState, *, at: float, from_probe: bool) -> tuple[ApiState, list[Event]]:
     if state.status is None:
         return ApiState(ApiStatus.OK, at), []
     if state.status is not ApiStatus.OK:
@@ -149,7 +149,9 @@ def _observe_answer(state: ApiState, *, at: float, from_probe: bool) -> tuple[Ap
     return ApiState(ApiStatus.OK, state.since, first_word=first_word), []
 
 
-def _observe_word(state: ApiState, error: ClashError, *, at: float, from_probe: bool) -> tuple[ApiState, list[Event]]:
+def _observe_maintenance_report(
+    state: ApiState, error: ClashError, *, at: float, from_probe: bool
+) -> tuple[ApiState, list[Event]]:
     first = at if state.first_word is None else state.first_word
     if not from_probe:
         return replace(state, first_word=first), []
@@ -169,7 +171,7 @@ def _observe_denial(state: ApiState, error: ClashError, *, at: float) -> tuple[A
     return entered, [_event(EventType.API_DENIED, at, metadata)]
 
 
-def _observe_loss(
+def _observe_failure(
     state: ApiState, error: ClashError, *, at: float, from_probe: bool, source: object, witnesses: int
 ) -> tuple[ApiState, list[Event]]:
     if state.status is ApiStatus.UNREACHABLE:
@@ -184,7 +186,7 @@ def _observe_loss(
         failing=state.failing if len(state.failing) >= witnesses else state.failing | {source},
         judged=state.judged or from_probe,
     )
-    if state.evidence < _FAILURES_TO_BE_UNREACHABLE or not state.judged or len(state.failing) < witnesses:
+    if state.evidence < _FAILURES_UNTIL_UNREACHABLE or not state.judged or len(state.failing) < witnesses:
         return state, []
     metadata = {"error": error.kind, "message": str(error)}
     return _enter(ApiStatus.UNREACHABLE, error, at), [_event(EventType.POLL_ERROR, at, metadata)]

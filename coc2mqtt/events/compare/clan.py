@@ -6,8 +6,15 @@ import operator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.compare.diff import diff_fields, diff_member_tags, diff_paths, falls, is_first_figure, is_part
-from coc2mqtt.events.compare.season import DONATIONS, season_reset
+from coc2mqtt.events.compare.diff import (
+    any_decreased,
+    diff_fields,
+    diff_member_tags,
+    diff_paths,
+    is_first_number,
+    is_subset,
+)
+from coc2mqtt.events.compare.season import DONATIONS, detect_season_reset
 from coc2mqtt.events.event import Change, Event, EventType
 
 if TYPE_CHECKING:
@@ -20,15 +27,15 @@ _ROLE_RANKS = {"member": 0, "admin": 1, "coLeader": 2, "leader": 3}
 # been frozen since `leagueTier` replaced it.
 _MEMBER_FIELDS = frozenset({"name", "townHallLevel", "leagueTier", "builderBaseLeague", "playerHouse"})
 # Any other field an answer leaves out by mistake only: the record of a private war log and a few others come and go.
-_COME_AND_GO = frozenset({"warTies", "warLosses", "chatLanguage", "location", "memberList"})
+_OPTIONAL_FIELDS = frozenset({"warTies", "warLosses", "chatLanguage", "location", "memberList"})
 # The fields of a member that events are about. None of them is ever taken away from a member.
-_LASTING_OF_MEMBERS = (*_MEMBER_FIELDS, "role", *DONATIONS)
+_PERMANENT_MEMBER_FIELDS = (*_MEMBER_FIELDS, "role", *DONATIONS)
 # What only grows, so that an answer with less of it is an older one. Donations fall at a season's end alone, and when
 # somebody leaves and comes back unseen.
-_GROWING = ("clanLevel", "warWins")
-_GROWING_OF_MEMBERS = ("expLevel", "townHallLevel")
+_NON_DECREASING = ("clanLevel", "warWins")
+_NON_DECREASING_OF_MEMBERS = ("expLevel", "townHallLevel")
 # An older answer shows less of a few members' donations. Of so many at a time only a season's end does.
-_CERTAIN_RESET = 5
+_MIN_MEMBERS_OF_CERTAIN_RESET = 5
 
 
 class Roster(NamedTuple):
@@ -42,34 +49,37 @@ class Roster(NamedTuple):
     whole: bool = False
 
 
-def is_lasting(field: str) -> bool:
+def is_permanent_clan_field(field: str) -> bool:
     """Tell whether a clan's field does not come and go."""
-    return field not in _COME_AND_GO
+    return field not in _OPTIONAL_FIELDS
 
 
-def clan_goes_back(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
+def clan_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
     """Tell whether ``new`` may be an older answer than ``old``, or half of one.
 
     So it is where something that only grows is less than before, or something is missing other than what was
     ``malformed``.
     """
-    if falls(old, new, _GROWING) or (old.keys() - new.keys() - _COME_AND_GO).difference(malformed):
+    if any_decreased(old, new, _NON_DECREASING) or (old.keys() - new.keys() - _OPTIONAL_FIELDS).difference(malformed):
         return True
     before, after = old.get("memberList") or [], new.get("memberList") or []
     known = {member["tag"]: member for member in before}
     # Most are the same, which is by far the cheapest to see.
     pairs = [(was, member) for member in after if (was := known.get(member["tag"])) is not None and was != member]
     if any(
-        falls(was, member, _GROWING_OF_MEMBERS) or ("role" in was and "role" not in member) for was, member in pairs
+        any_decreased(was, member, _NON_DECREASING_OF_MEMBERS) or ("role" in was and "role" not in member)
+        for was, member in pairs
     ):
         return True
-    if not any(falls(was, member, DONATIONS) for was, member in pairs):
+    if not any(any_decreased(was, member, DONATIONS) for was, member in pairs):
         return False
-    reset = season_reset(before, after)
-    return reset is None or reset["members"] < _CERTAIN_RESET
+    reset = detect_season_reset(before, after)
+    return reset is None or reset["members"] < _MIN_MEMBERS_OF_CERTAIN_RESET
 
 
-def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = (), believed: bool = False) -> Roster:
+def restore_missing_members(
+    old: Json | None, new: Json, *, missing: Collection[str] = (), believed: bool = False
+) -> Roster:
     """Return the clan of an answer with the members that its list fails to name.
 
     An answer whose ``memberList`` is missing, empty or shorter than its ``members`` is no evidence that anybody left:
@@ -82,7 +92,7 @@ def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = 
     count = new.get("members")
     known: list[Json] | None = None if old is None else old.get("memberList")
     if len(tags) >= count if count is not None else tags:
-        return Roster(_with_known_fields(known, new), [], whole=True)
+        return Roster(_restore_member_fields(known, new), [], whole=True)
     if known is None:
         if believed and listed:
             return Roster(new, [], whole=True)
@@ -91,24 +101,24 @@ def complete_members(old: Json | None, new: Json, *, missing: Collection[str] = 
     if not listed:
         return Roster({**new, "memberList": absent}, [])
     kept = [member for member in absent if member["tag"] not in missing]
-    completed = _with_known_fields(known, {**new, "memberList": listed + kept})
+    completed = _restore_member_fields(known, {**new, "memberList": listed + kept})
     return Roster(completed, [member["tag"] for member in kept])
 
 
-def _with_known_fields(known: list[Json] | None, new: Json) -> Json:
+def _restore_member_fields(known: list[Json] | None, new: Json) -> Json:
     """Return a clan whose members have the last known values of fields that its answer lacks."""
     if not known:
         return new
     by_tag = {member["tag"]: member for member in known}
-    completed = [_with_known(by_tag.get(member["tag"]), member) for member in new.get("memberList") or []]
+    completed = [_restore_fields_of_member(by_tag.get(member["tag"]), member) for member in new.get("memberList") or []]
     return new if all(map(operator.is_, completed, new.get("memberList") or [])) else {**new, "memberList": completed}
 
 
-def _with_known(known: Json | None, member: Json) -> Json:
+def _restore_fields_of_member(known: Json | None, member: Json) -> Json:
     # By far the most members have the same fields as before.
     if known is None or known.keys() == member.keys():
         return member
-    gone = {key: known[key] for key in _LASTING_OF_MEMBERS if key in known and member.get(key) is None}
+    gone = {key: known[key] for key in _PERMANENT_MEMBER_FIELDS if key in known and member.get(key) is None}
     return {**member, **gone} if gone else member
 
 
@@ -117,7 +127,7 @@ def compare_clan(
 ) -> list[Event]:
     """Return the events between two snapshots of a clan, the clan's own first, then its members' in list order.
 
-    ``at`` is the Unix time in seconds that the events carry. Both snapshots are as ``complete_members`` returns
+    ``at`` is the Unix time in seconds that the events carry. Both snapshots are as ``restore_missing_members`` returns
     them. Without ``members`` only the clan's own fields are compared. Where a season has ended between the two, that
     is one event and no member's donations are; ``season_ended`` tells where that is known, None where it shows.
     """
@@ -130,11 +140,11 @@ def compare_clan(
         return events
     before, after = old["memberList"] or [], new["memberList"] or []
     joined, left, updated = diff_member_tags(before, after)
-    reset = None if season_ended is False else season_reset(before, after, ended=season_ended is True)
+    reset = None if season_ended is False else detect_season_reset(before, after, ended=season_ended is True)
     if reset is not None:
         events.append(event(EventType.SEASON_RESET, old_data=old, new_data=new, metadata=reset))
     events += [
-        event(EventType.MEMBER_LEFT, old_data=member, metadata={**_who(member), "role": member.get("role")})
+        event(EventType.MEMBER_LEFT, old_data=member, metadata={**_member_metadata(member), "role": member.get("role")})
         for member in left
     ]
     events += [
@@ -142,7 +152,7 @@ def compare_clan(
             EventType.MEMBER_JOINED,
             new_data=member,
             metadata={
-                **_who(member),
+                **_member_metadata(member),
                 "role": member.get("role"),
                 "town_hall_level": member.get("townHallLevel"),
             },
@@ -150,14 +160,20 @@ def compare_clan(
         for member in joined
     ]
     events += [
-        event(event_type, old_data=was, new_data=member, changes=changes, metadata={**_who(member), **metadata})
+        event(
+            event_type,
+            old_data=was,
+            new_data=member,
+            changes=changes,
+            metadata={**_member_metadata(member), **metadata},
+        )
         for was, member in updated
         for event_type, changes, metadata in _compare_member(was, member, donations=reset is None)
     ]
     return events
 
 
-def _who(member: Json) -> Json:
+def _member_metadata(member: Json) -> Json:
     return {"member_tag": member["tag"], "member_name": member.get("name") or member["tag"]}
 
 
@@ -170,17 +186,17 @@ def _compare_member(old: Json, new: Json, *, donations: bool) -> Iterator[tuple[
     if donations and any(donated.values()):
         changes = tuple(Change(field, old.get(field), new.get(field)) for field, more in donated.items() if more)
         yield EventType.MEMBER_DONATIONS, changes, donated
-    updated = [one for one in diff_fields(old, new, include_fields=_MEMBER_FIELDS) if not _says_nothing(one)]
+    updated = [one for one in diff_fields(old, new, include_fields=_MEMBER_FIELDS) if not _is_insignificant(one)]
     if updated:
         yield EventType.MEMBER_UPDATED, tuple(updated), {}
 
 
-def _says_nothing(change: Change) -> bool:
+def _is_insignificant(change: Change) -> bool:
     """Tell whether a change is a baseline, or only that of how much of an object a response shows."""
     old, new = change.old_value, change.new_value
     if isinstance(old, dict) and isinstance(new, dict):
-        return is_part(old, new) or is_part(new, old)
-    return is_first_figure(change)
+        return is_subset(old, new) or is_subset(new, old)
+    return is_first_number(change)
 
 
 def _direction(old_role: object, new_role: object) -> str | None:

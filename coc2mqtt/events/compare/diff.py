@@ -1,4 +1,4 @@
-"""Differences between two snapshots: pure functions on decoded JSON."""
+"""Compare two snapshots field by field. Pure functions on decoded JSON."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def diff_dicts(
 ) -> list[Change]:
     """Compare the top-level keys of two objects; nested values are compared by equality.
 
-    Returns one Change a key that differs, sorted by key; a missing key counts as None. With ``include_fields`` only
-    these keys are looked at, those of ``exclude_fields`` never.
+    Returns one Change for each key that differs, sorted by key; a missing key counts as None. If ``include_fields`` is
+    given, only these keys are compared. Keys in ``exclude_fields`` are never compared.
     """
-    # What neither has is None in both.
+    # A key that neither object has is None in both.
     fields = old.keys() | new.keys() if include_fields is None else include_fields
     different = [field for field in fields if old.get(field) != new.get(field)]
     if exclude_fields is not None:
@@ -40,16 +40,16 @@ def diff_fields(
     include_fields: frozenset[str] | None = None,
     exclude_fields: frozenset[str] | None = None,
 ) -> list[Change]:
-    """Compare as ``diff_dicts`` does, but pass over a list whose entries only changed places."""
+    """Compare like ``diff_dicts``, but ignore the order of lists."""
     changes = diff_dicts(old, new, include_fields=include_fields, exclude_fields=exclude_fields)
-    return [change for change in changes if not _equivalent(change.old_value, change.new_value)]
+    return [change for change in changes if not _equal_ignoring_order(change.old_value, change.new_value)]
 
 
 def diff_paths(old: Json, new: Json, *, exclude_fields: frozenset[str] = frozenset()) -> list[Change]:
-    """Compare two objects down to their leaves; a nested one is named by its path, such as ``warLeague.name``.
+    """Compare two objects down to their leaves; nested fields are named by their path, such as ``warLeague.name``.
 
-    Lists are leaves, and the same whatever the order of their entries. An object that appears or vanishes as a whole
-    is one change of its own key.
+    Lists are leaves and are compared regardless of their order. An object that appears or vanishes as a whole is one
+    change of its own key.
     """
     changes = []
     for change in diff_fields(old, new, exclude_fields=exclude_fields):
@@ -63,41 +63,40 @@ def diff_paths(old: Json, new: Json, *, exclude_fields: frozenset[str] = frozens
     return changes
 
 
-def is_first_figure(change: Change) -> bool:
-    """Tell whether a change is that of a number that was not known before, which is a baseline."""
+def is_first_number(change: Change) -> bool:
+    """Return whether a change is the first value of a number that was unknown before, which is a baseline."""
     return change.old_value is None and type(change.new_value) in (int, float)
 
 
-def is_part(part: Json, whole: Json) -> bool:
-    """Tell whether an object differs from another one at most by lacking some of its fields; null counts as lacking."""
+def is_subset(part: Json, whole: Json) -> bool:
+    """Return whether ``part`` equals ``whole`` except that it may lack fields, at any depth; null counts as lacking."""
     for key, value in part.items():
         other = whole.get(key)
         if value is None or value == other:
             continue
-        if not (isinstance(value, dict) and isinstance(other, dict) and is_part(value, other)):
+        if not (isinstance(value, dict) and isinstance(other, dict) and is_subset(value, other)):
             return False
     return True
 
 
-def _equivalent(old: Any, new: Any) -> bool:
-    """Tell whether two values are the same but for the order of lists."""
-    return bool(old == new) or frozen(old) == frozen(new)
+def _equal_ignoring_order(old: Any, new: Any) -> bool:
+    return bool(old == new) or order_free_key(old) == order_free_key(new)
 
 
-def frozen(value: Any) -> Hashable:
-    """Return what is equal for values of JSON that are the same but for the order of lists, and for no others.
+def order_free_key(value: Any) -> Hashable:
+    """Return a key that is equal for two JSON values if and only if they are equal apart from the order of lists.
 
-    To compare the entries of two long lists with one another, each with each, would take hours.
+    Hashing the entries avoids comparing each entry of a long list with each entry of another one.
     """
     if isinstance(value, dict):
-        return "object", frozenset((key, frozen(item)) for key, item in value.items())
+        return "object", frozenset((key, order_free_key(item)) for key, item in value.items())
     if isinstance(value, list):
-        return "list", frozenset(Counter(map(frozen, value)).items())
-    return value  # type: ignore[no-any-return]  # what else there is in JSON is hashable
+        return "list", frozenset(Counter(map(order_free_key, value)).items())
+    return value  # type: ignore[no-any-return]  # all other JSON values are hashable
 
 
-def falls(old: Json, new: Json, fields: Iterable[str]) -> bool:
-    """Tell whether one of these fields is a smaller number than before; what is no number says nothing."""
+def any_decreased(old: Json, new: Json, fields: Iterable[str]) -> bool:
+    """Return whether one of these fields is a smaller number than before; values other than numbers are ignored."""
     for field in fields:
         before, after = old.get(field), new.get(field)
         if isinstance(before, int | float) and isinstance(after, int | float) and after < before:
@@ -108,10 +107,10 @@ def falls(old: Json, new: Json, fields: Iterable[str]) -> bool:
 def diff_member_tags(
     old_members: list[Json], new_members: list[Json]
 ) -> tuple[list[Json], list[Json], list[tuple[Json, Json]]]:
-    """Compare two member lists by tag, whatever their order.
+    """Compare two member lists by tag, regardless of their order.
 
     Returns (joined, left, updated): the entries of ``new_members`` that are new, those of ``old_members`` that are
-    gone, and pairs (old, new) of the entries that differ in anything. A list's own order is kept.
+    gone, and pairs (old, new) of the entries that differ in any field. Each list keeps its own order.
     """
     old_by_tag = {member["tag"]: member for member in old_members}
     new_by_tag = {member["tag"]: member for member in new_members}
@@ -128,10 +127,10 @@ def diff_member_tags(
 def diff_named_list(
     old_items: list[Json], new_items: list[Json], key: str = "name", compare_field: str = "level"
 ) -> list[tuple[str, Any, Any]]:
-    """Compare one field of the items of two lists, item by item as ``key`` names them.
+    """Compare one field of the items of two lists; items are matched by ``key``.
 
-    Returns (name, old value, new value) for each item of ``new_items`` whose field differs; a new item has None as
-    its old value, a vanished one is not reported. An item that occurs twice counts with its last entry.
+    Returns (name, old value, new value) for each item of ``new_items`` whose field differs. A new item has None as its
+    old value; a vanished item is not reported. If an item occurs twice, its last entry counts.
     """
     old_values = {item[key]: item.get(compare_field) for item in old_items}
     new_values = {item[key]: item.get(compare_field) for item in new_items}

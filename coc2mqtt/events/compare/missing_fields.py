@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import REPLACEMENT
-from coc2mqtt.events.compare.diff import is_part
+from coc2mqtt.events.compare.diff import is_subset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_MEMO = "absent"
-_NUMBERS = (int, float)
+_MEMO_KEY = "absent"
+_NUMBER_TYPES = (int, float)
 
 
-class Completed(NamedTuple):
+class RestoredFields(NamedTuple):
     """What is compared with each other: ``old`` and ``new`` with the last known values of fields that they lack.
 
     ``absent`` are those of ``new``. A field that vanishes is no change in the game, and when it returns it is compared
@@ -36,10 +36,12 @@ class Completed(NamedTuple):
     @property
     def memo(self) -> Json:
         """What is remembered beside the snapshot."""
-        return {_MEMO: self.absent} if self.absent else {}
+        return {_MEMO_KEY: self.absent} if self.absent else {}
 
 
-def complete(old: Snapshot, new: Json, *, lasting: Callable[[str], bool], malformed: Collection[str]) -> Completed:
+def restore_missing_fields(
+    old: Snapshot, new: Json, *, lasting: Callable[[str], bool], malformed: Collection[str]
+) -> RestoredFields:
     """Return the snapshot's data and the new response with what they lack.
 
     The first value of a lasting number is taken for its value before: it is a baseline. An object that only lost
@@ -47,23 +49,25 @@ def complete(old: Snapshot, new: Json, *, lasting: Callable[[str], bool], malfor
     whether a response can lack it by mistake only; of a ``malformed`` field nothing is known, whatever it is.
     """
     before = old.data or {}
-    remembered = old.memo.get(_MEMO)
+    remembered = old.memo.get(_MEMO_KEY)
     if remembered:
         before = {**before, **remembered}
-    new = _with_known_objects(before, new, malformed)
+    new = _restore_object_fields(before, new, malformed)
     if before.keys() == new.keys():
-        return Completed(before, new, {})
+        return RestoredFields(before, new, {})
     baseline = {
-        field: new[field] for field in new.keys() - before.keys() if type(new[field]) in _NUMBERS and lasting(field)
+        field: new[field]
+        for field in new.keys() - before.keys()
+        if type(new[field]) in _NUMBER_TYPES and lasting(field)
     }
     if baseline:
         before = {**before, **baseline}
     gone = before.keys() - new.keys()
     absent = {field: before[field] for field in gone if field in malformed or lasting(field)}
-    return Completed(before, {**new, **absent} if absent else new, absent)
+    return RestoredFields(before, {**new, **absent} if absent else new, absent)
 
 
-def _with_known_objects(old: Json, new: Json, malformed: Collection[str]) -> Json:
+def _restore_object_fields(old: Json, new: Json, malformed: Collection[str]) -> Json:
     known = {
         field: {**was, **value} if field in malformed else was
         for field, value in new.items()
@@ -71,22 +75,22 @@ def _with_known_objects(old: Json, new: Json, malformed: Collection[str]) -> Jso
         and type(was := old.get(field)) is dict
         and was != value
         # One that is empty may well be so: a clan without a capital.
-        and (field in malformed or (value and is_part(value, was)))
+        and (field in malformed or (value and is_subset(value, was)))
     }
     return {**new, **known} if known else new
 
 
-def keep_names(old: Json, new: Json) -> None:
+def keep_readable_names(old: Json, new: Json) -> None:
     """Keep the known names of a clan and its members, or a player, where ``new`` has them with replaced characters."""
-    _keep_name(old, new)
+    _keep_readable_name(old, new)
     members, known = new.get("memberList"), old.get("memberList")
     if members and known:
         by_tag = {member["tag"]: member for member in known}
         for member in members:
-            _keep_name(by_tag.get(member["tag"], {}), member)
+            _keep_readable_name(by_tag.get(member["tag"], {}), member)
 
 
-def _keep_name(old: Json, new: Json) -> None:
+def _keep_readable_name(old: Json, new: Json) -> None:
     name = old.get("name")
     if name is not None and REPLACEMENT in new.get("name", ""):
         new["name"] = name

@@ -5,15 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.events.compare.achievements import (
+from coc2mqtt.events.compare.diff import any_decreased, diff_fields
+from coc2mqtt.events.compare.player_lists import (
+    UNIT_FIELDS,
+    align_entries,
     completed_achievements,
-    highest_achievements,
-    with_shared_fields,
+    keep_shared_fields,
+    merge_highest_achievements,
+    merge_highest_units,
+    unit_category,
+    unit_key,
     without_completed,
 )
-from coc2mqtt.events.compare.alignment import align
-from coc2mqtt.events.compare.diff import diff_fields, falls
-from coc2mqtt.events.compare.units import UNIT_FIELDS, highest_units, unit_category, unit_key
 from coc2mqtt.events.event import Change, Event, EventType
 
 if TYPE_CHECKING:
@@ -21,35 +24,37 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_UNITS = {
+_UNIT_EVENTS = {
     "troops": EventType.TROOP_UPGRADED,
     "spells": EventType.SPELL_UPGRADED,
     "heroes": EventType.HERO_UPGRADED,
     "heroEquipment": EventType.HERO_EQUIPMENT_UPGRADED,
 }
-_HALLS = {"townHallLevel": EventType.TOWNHALL_UPGRADED, "builderHallLevel": EventType.BUILDERHALL_UPGRADED}
-_WEAPON = "townHallWeaponLevel"
+_HALL_EVENTS = {"townHallLevel": EventType.TOWNHALL_UPGRADED, "builderHallLevel": EventType.BUILDERHALL_UPGRADED}
+_WEAPON_FIELD = "townHallWeaponLevel"
 _LEAGUE_FIELDS = frozenset({"league", "leagueTier"})
 # What `player_updated` leaves to the events of its own.
-_OWN_EVENT = frozenset({*_UNITS, *_HALLS, *_LEAGUE_FIELDS, _WEAPON, "name", "labels", "tag", "warPreference"})
+_FIELDS_WITH_OWN_EVENT = frozenset(
+    {*_UNIT_EVENTS, *_HALL_EVENTS, *_LEAGUE_FIELDS, _WEAPON_FIELD, "name", "labels", "tag", "warPreference"}
+)
 # What only grows (the donations until the season ends), so that an answer with less of it is an older one. Levels are
 # not among them: they are kept at their highest.
-_GROWING = (
+_NON_DECREASING = (
     *("expLevel", "bestTrophies", "bestBuilderBaseTrophies", "warStars", "clanCapitalContributions"),
     *("donations", "donationsReceived", "attackWins", "defenseWins"),
 )
 # What an answer leaves out by mistake only: other fields come and go.
-_ALWAYS_THERE = (
+_PERMANENT_FIELDS = (
     *("expLevel", "bestTrophies", "warStars", "achievements", "labels", "heroes", "spells", "heroEquipment", "troops"),
     *("leagueTier", "warPreference", "builderHallLevel", "name", "townHallLevel", "trophies", "attackWins"),
     *("defenseWins", "donations", "donationsReceived", "clanCapitalContributions"),
 )
 # Of these nothing is ever lost, so that they are kept where an answer lacks them.
-_LISTS = (*UNIT_FIELDS, "achievements")
-_KEPT = frozenset({*_LISTS, "builderHallLevel"})
+_PROGRESS_LISTS = (*UNIT_FIELDS, "achievements")
+_RESTORED_FIELDS = frozenset({*_PROGRESS_LISTS, "builderHallLevel"})
 
 
-class _Finding(NamedTuple):
+class _EventDraft(NamedTuple):
     """What makes one event."""
 
     event_type: EventType
@@ -57,45 +62,45 @@ class _Finding(NamedTuple):
     metadata: Json
 
 
-def is_lasting_of_player(field: str) -> bool:
+def is_permanent_player_field(field: str) -> bool:
     """Tell whether a player's field is one that every player has, and that is not kept anyway."""
-    return field in _ALWAYS_THERE and field not in _KEPT
+    return field in _PERMANENT_FIELDS and field not in _RESTORED_FIELDS
 
 
-def player_goes_back(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
+def player_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
     """Tell whether ``new`` may be an older answer than ``old``, or half of one.
 
     So it is where something that only grows is less than before, or what every player has is missing, other than what
     was ``malformed``.
     """
-    if falls(old, new, _GROWING):
+    if any_decreased(old, new, _NON_DECREASING):
         return True
-    return any(field in old and field not in new and field not in malformed for field in _ALWAYS_THERE)
+    return any(field in old and field not in new and field not in malformed for field in _PERMANENT_FIELDS)
 
 
-def align_player(old: Json, new: Json) -> tuple[Json, Json]:
+def align_player_lists(old: Json, new: Json) -> tuple[Json, Json]:
     """Return both answers with units and achievements that are recognised by a part of their identity alone."""
     sides = dict(old), dict(new)
-    for field in _LISTS:
+    for field in _PROGRESS_LISTS:
         lists = old.get(field), new.get(field)
         if lists[0] and lists[1]:
             identity = ("village", "info") if field == "achievements" else ("village",)
-            for side, aligned in zip(sides, align(lists[0], lists[1], identity=identity), strict=True):
+            for side, aligned in zip(sides, align_entries(lists[0], lists[1], identity=identity), strict=True):
                 side[field] = aligned
     return sides
 
 
-def complete_player(old: Json, new: Json) -> Json:
+def restore_progress(old: Json, new: Json) -> Json:
     """Return ``new`` with each unit, hall and achievement as far as it was ever seen.
 
     None of them is ever lost: what fell or vanished is stale data or a seasonal troop's end. What every player has is
     kept where the answer leaves it out.
     """
-    completed = {**{field: old[field] for field in _ALWAYS_THERE if field in old}, **new}
+    completed = {**{field: old[field] for field in _PERMANENT_FIELDS if field in old}, **new}
     for field in UNIT_FIELDS:
-        if units := highest_units(old.get(field) or [], new.get(field) or []):
+        if units := merge_highest_units(old.get(field) or [], new.get(field) or []):
             completed[field] = units
-    if achievements := highest_achievements(old.get("achievements") or [], new.get("achievements") or []):
+    if achievements := merge_highest_achievements(old.get("achievements") or [], new.get("achievements") or []):
         completed["achievements"] = achievements
     return completed | _highest_halls(old, new)
 
@@ -110,7 +115,7 @@ def compare_player(
 ) -> list[Event]:
     """Return the events between two snapshots of a player, upgrades first, ``player_updated`` last.
 
-    ``at`` is the Unix time in seconds that the events carry. ``new`` is as ``complete_player`` returns it.
+    ``at`` is the Unix time in seconds that the events carry. ``new`` is as ``restore_progress`` returns it.
     ``include_fields`` (None: all) and ``exclude_fields`` are top-level keys of the API's player and hold for every
     event: without ``troops`` there is neither a troop's upgrade nor a super troop.
     """
@@ -125,16 +130,16 @@ def compare_player(
         for event_type, change, metadata in source(old, new, wanted)
     ]
     rest = diff_fields(
-        *_rest(old, new),
+        *_without_reported_changes(old, new),
         include_fields=include_fields,
-        exclude_fields=(exclude_fields or frozenset()) | _OWN_EVENT,
+        exclude_fields=(exclude_fields or frozenset()) | _FIELDS_WITH_OWN_EVENT,
     )
     if rest:
         events.append(event(EventType.PLAYER_UPDATED, changes=tuple(rest)))
     return events
 
 
-def _upgrades(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+def _upgrades(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
     """Yield what rose or is new; where the old answer had no such list at all, nobody knows what is new."""
     for field in filter(wanted, UNIT_FIELDS):
         if old.get(field) is None:
@@ -143,8 +148,8 @@ def _upgrades(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_
         for unit in new.get(field) or []:
             before, after = levels.get(unit_key(unit)), unit.get("level")
             if isinstance(after, int) and (before is None or after > before):
-                yield _Finding(
-                    _UNITS[field],
+                yield _EventDraft(
+                    _UNIT_EVENTS[field],
                     Change(f"{field}.{unit['name']}", before, after),
                     {
                         "name": unit["name"],
@@ -157,26 +162,28 @@ def _upgrades(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_
                 )
 
 
-def _halls(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
-    for field, event_type in _HALLS.items():
+def _halls(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
+    for field, event_type in _HALL_EVENTS.items():
         if wanted(field) and (new.get(field) or 0) > (old.get(field) or 0):
-            yield _valued(event_type, field, old.get(field), new.get(field))
+            yield _value_changed(event_type, field, old.get(field), new.get(field))
     # A new town hall comes with a weapon of its own.
     same_hall = old.get("townHallLevel") == new.get("townHallLevel")
-    before, after = old.get(_WEAPON), new.get(_WEAPON)
-    if wanted(_WEAPON) and same_hall and before is not None and (after or 0) > before:
-        yield _valued(EventType.TOWNHALL_WEAPON_UPGRADED, _WEAPON, before, after)
+    before, after = old.get(_WEAPON_FIELD), new.get(_WEAPON_FIELD)
+    if wanted(_WEAPON_FIELD) and same_hall and before is not None and (after or 0) > before:
+        yield _value_changed(EventType.TOWNHALL_WEAPON_UPGRADED, _WEAPON_FIELD, before, after)
 
 
 def _highest_halls(old: Json, new: Json) -> Json:
-    highest = {field: old[field] for field in _HALLS if (old.get(field) or 0) > (new.get(field) or 0)}
+    highest = {field: old[field] for field in _HALL_EVENTS if (old.get(field) or 0) > (new.get(field) or 0)}
     # The weapon belongs to its town hall: it begins anew with the next one.
     before, after = (side.get("townHallLevel") for side in (old, new))
-    fell = "townHallLevel" in highest or (before == after and (old.get(_WEAPON) or 0) > (new.get(_WEAPON) or 0))
-    return {**highest, _WEAPON: old[_WEAPON]} if fell and _WEAPON in old else highest
+    fell = "townHallLevel" in highest or (
+        before == after and (old.get(_WEAPON_FIELD) or 0) > (new.get(_WEAPON_FIELD) or 0)
+    )
+    return {**highest, _WEAPON_FIELD: old[_WEAPON_FIELD]} if fell and _WEAPON_FIELD in old else highest
 
 
-def _super_troops(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+def _super_troops(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
     if not wanted("troops") or old.get("troops") is None:
         return
     # The API says `superTroopIsActive` only of those that are.
@@ -186,10 +193,12 @@ def _super_troops(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterat
     for name, village in sorted(boosted[0] ^ boosted[1], key=str):
         started = (name, village) in boosted[1]
         event_type = EventType.SUPER_TROOP_STARTED if started else EventType.SUPER_TROOP_ENDED
-        yield _Finding(event_type, Change(f"troops.{name}", not started, started), {"name": name, "village": village})
+        yield _EventDraft(
+            event_type, Change(f"troops.{name}", not started, started), {"name": name, "village": village}
+        )
 
 
-def _equipment(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+def _equipment(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
     """Yield the heroes who wear something else than before."""
     if not wanted("heroes"):
         return
@@ -201,65 +210,67 @@ def _equipment(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[
             continue
         was, now = ([one["name"] for one in side["equipment"]] for side in (before, hero))
         if set(was) != set(now):
-            yield _Finding(
+            yield _EventDraft(
                 EventType.HERO_EQUIPMENT_CHANGED,
                 Change(f"heroes.{hero['name']}.equipment", was, now),
                 {"name": hero["name"], "village": hero.get("village"), **_list_difference(was, now)},
             )
 
 
-def _identity(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+def _identity(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
     """Yield the changes of name, league, labels and war preference."""
     if wanted("name") and None not in (old.get("name"), new.get("name")) and old["name"] != new["name"]:
-        yield _valued(EventType.PLAYER_NAME_CHANGED, "name", old.get("name"), new.get("name"))
+        yield _value_changed(EventType.PLAYER_NAME_CHANGED, "name", old.get("name"), new.get("name"))
     league = "leagueTier" if "leagueTier" in new or "leagueTier" in old else "league"
     before, after = _league(old, league), _league(new, league)
     # An answer of the time before league tiers says nothing of them.
     if wanted(league) and (league in old or "league" not in old) and before.get("name") != after.get("name"):
-        finding = _valued(EventType.PLAYER_LEAGUE_CHANGED, league, before.get("name"), after.get("name"))
+        finding = _value_changed(EventType.PLAYER_LEAGUE_CHANGED, league, before.get("name"), after.get("name"))
         finding.metadata["direction"] = _direction(before.get("id"), after.get("id"))
         yield finding
     was, now = (sorted(label["name"] for label in side.get("labels") or []) for side in (old, new))
     # What was not known before is a baseline.
     if wanted("labels") and was != now and old.get("labels") is not None:
-        finding = _valued(EventType.PLAYER_LABEL_CHANGED, "labels", was, now)
+        finding = _value_changed(EventType.PLAYER_LABEL_CHANGED, "labels", was, now)
         finding.metadata.update(_list_difference(was, now))
         yield finding
     preference = "warPreference"
     # An answer without it says nothing.
     if wanted(preference) and new.get(preference) is not None and old.get(preference) != new.get(preference):
-        yield _valued(EventType.PLAYER_WAR_PREFERENCE_CHANGED, preference, old.get(preference), new.get(preference))
+        yield _value_changed(
+            EventType.PLAYER_WAR_PREFERENCE_CHANGED, preference, old.get(preference), new.get(preference)
+        )
 
 
-def _membership(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+def _membership(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
     was, now = _clan(old), _clan(new)
     if not wanted("clan") or was.get("tag") == now.get("tag"):
         return
     change = Change("clan", was or None, now or None)
     for event_type, clan in ((EventType.PLAYER_CLAN_LEFT, was), (EventType.PLAYER_CLAN_JOINED, now)):
         if clan:
-            yield _Finding(event_type, change, {"clan_tag": clan["tag"], "clan_name": clan.get("name")})
+            yield _EventDraft(event_type, change, {"clan_tag": clan["tag"], "clan_name": clan.get("name")})
 
 
-def _achievements(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Finding]:
+def _achievements(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
     if not wanted("achievements"):
         return
     for before, after in completed_achievements(old.get("achievements") or [], new.get("achievements") or []):
-        yield _Finding(
+        yield _EventDraft(
             EventType.ACHIEVEMENT_COMPLETED,
             Change(f"achievements.{after['name']}", before.get("stars"), after.get("stars")),
             {key: after.get(key) for key in ("name", "village", "info", "stars")},
         )
 
 
-def _rest(old: Json, new: Json) -> tuple[Json, Json]:
+def _without_reported_changes(old: Json, new: Json) -> tuple[Json, Json]:
     """Return both answers without what the events of its own say already of their difference."""
     rests = dict(old), dict(new)
     achievements = [side.get("achievements") or [] for side in (old, new)]
     if achievements[0] != achievements[1]:
         for rest, side in zip(rests, achievements, strict=True):
             rest["achievements"] = without_completed(side, *achievements)
-        rests[0]["achievements"], rests[1]["achievements"] = with_shared_fields(
+        rests[0]["achievements"], rests[1]["achievements"] = keep_shared_fields(
             rests[0]["achievements"], rests[1]["achievements"]
         )
     if _clan(old).get("tag") != _clan(new).get("tag"):
@@ -292,5 +303,5 @@ def _list_difference(old: list[str], new: list[str]) -> Json:
     }
 
 
-def _valued(event_type: EventType, field: str, old: Any, new: Any) -> _Finding:
-    return _Finding(event_type, Change(field, old, new), {"old_value": old, "new_value": new})
+def _value_changed(event_type: EventType, field: str, old: Any, new: Any) -> _EventDraft:
+    return _EventDraft(event_type, Change(field, old, new), {"old_value": old, "new_value": new})

@@ -23,6 +23,6 @@ class CompareResult(NamedTuple):
     settled: bool = True
 
 
-def caught_up(event: Event, age: float) -> Event:
+def mark_catch_up(event: Event, age: float) -> Event:
     """Mark an event as one that happened within the ``age`` seconds in which nobody looked."""
     return replace(event, metadata={**event.metadata, "catch_up": True, "snapshot_age_seconds": age})

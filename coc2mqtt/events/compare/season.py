@@ -5,30 +5,32 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from coc2mqtt.events.compare.diff import falls
+from coc2mqtt.events.compare.diff import any_decreased
 
 Json = dict[str, Any]
 
 DONATIONS = ("donations", "donationsReceived")
 # Seasons end every 28 days, counted from this one on (Unix time in seconds).
-_FIRST_END = datetime(2025, 10, 6, 5, 0, tzinfo=UTC).timestamp()
-_LENGTH = 28 * 86_400.0
+_REFERENCE_END = datetime(2025, 10, 6, 5, 0, tzinfo=UTC).timestamp()
+_SEASON_LENGTH_S = 28 * 86_400.0
 # So long (seconds) after it the API surely shows it.
-_SHOWN = 3600.0
+_MAX_DISPLAY_DELAY_S = 3600.0
 # More (seconds) is no absence but a wall clock that was wrong.
-_LONGEST_ABSENCE = 365 * 86_400.0
+_MAX_ABSENCE_S = 365 * 86_400.0
 # One figure that falls is somebody who left and came back unseen.
-_FEWEST = 2
+_MIN_DECREASED_MEMBERS = 2
 
 
 def season_ended_between(since: float, until: float) -> bool:
     """Tell whether the API shows the end of a season at ``until`` that it did not show at ``since`` (Unix times)."""
-    if until - since > _LONGEST_ABSENCE:
+    if until - since > _MAX_ABSENCE_S:
         return False
-    return (until - _SHOWN - _FIRST_END) // _LENGTH > (since - _FIRST_END) // _LENGTH
+    return (until - _MAX_DISPLAY_DELAY_S - _REFERENCE_END) // _SEASON_LENGTH_S > (
+        since - _REFERENCE_END
+    ) // _SEASON_LENGTH_S
 
 
-def season_reset(old_members: list[Json], new_members: list[Json], *, ended: bool = False) -> Json | None:
+def detect_season_reset(old_members: list[Json], new_members: list[Json], *, ended: bool = False) -> Json | None:
     """Return what the season that ended between two member lists was, None where none did.
 
     Where it is not known that one has ``ended``, it has if the donations of most of those who had any, and of two at
@@ -37,10 +39,10 @@ def season_reset(old_members: list[Json], new_members: list[Json], *, ended: boo
     """
     after = {member["tag"]: member for member in new_members}
     # Cheap, and nearly always the end of it: what follows adds up everybody's figures.
-    if not ended and len(_fallen(old_members, after)) < _FEWEST:
+    if not ended and len(_with_decreased_donations(old_members, after)) < _MIN_DECREASED_MEMBERS:
         return None
-    active = [old for old in old_members if old["tag"] in after and _total(old)]
-    if not active or not (ended or _fell(active, after)):
+    active = [old for old in old_members if old["tag"] in after and _total_donations(old)]
+    if not active or not (ended or _is_reset(active, after)):
         return None
     first = max(active, key=lambda member: _amount(member, "donations"))
     return {
@@ -53,22 +55,24 @@ def season_reset(old_members: list[Json], new_members: list[Json], *, ended: boo
     }
 
 
-def fallen_donations(old_members: list[Json], new_members: list[Json]) -> list[str]:
+def tags_with_decreased_donations(old_members: list[Json], new_members: list[Json]) -> list[str]:
     """Return the tags of the members of both lists whose donations are less than before."""
-    return [old["tag"] for old in _fallen(old_members, {member["tag"]: member for member in new_members})]
+    return [
+        old["tag"] for old in _with_decreased_donations(old_members, {member["tag"]: member for member in new_members})
+    ]
 
 
-def _fell(active: list[Json], after: dict[str, Json]) -> bool:
-    fallen = len(_fallen(active, after))
-    before, now = sum(map(_total, active)), sum(_total(after[old["tag"]]) for old in active)
-    return fallen >= _FEWEST and 2 * fallen > len(active) and 2 * now < before
+def _is_reset(active: list[Json], after: dict[str, Json]) -> bool:
+    fallen = len(_with_decreased_donations(active, after))
+    before, now = sum(map(_total_donations, active)), sum(_total_donations(after[old["tag"]]) for old in active)
+    return fallen >= _MIN_DECREASED_MEMBERS and 2 * fallen > len(active) and 2 * now < before
 
 
-def _fallen(members: list[Json], after: dict[str, Json]) -> list[Json]:
-    return [old for old in members if (new := after.get(old["tag"])) is not None and falls(old, new, DONATIONS)]
+def _with_decreased_donations(members: list[Json], after: dict[str, Json]) -> list[Json]:
+    return [old for old in members if (new := after.get(old["tag"])) is not None and any_decreased(old, new, DONATIONS)]
 
 
-def _total(member: Json) -> int:
+def _total_donations(member: Json) -> int:
     return sum(_amount(member, field) for field in DONATIONS)
 
 

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 # The API's servers round the rest of a cache entry's life down: a response that comes no later than so many seconds
 # after its end may be the same entry.
-_ENTRY_MARGIN = 2.0
+_CACHE_MARGIN_S = 2.0
 # A timer may fire this much (seconds) too early for the clock that counts.
-_TOLERANCE = 0.5
+_TIMER_TOLERANCE_S = 0.5
 # No entry of these endpoints lives longer (seconds). A longer max-age is a mistake of something in between.
-LONGEST_ENTRY = 120.0
+MAX_CACHE_AGE_S = 120.0
 # So many earlier values of a field are remembered.
-_REMEMBERED = 4
+_MAX_VALUES = 4
 # Stands for all figures that were more before a member's donations fell: nobody may have seen the last of them.
-_FALL = "donations that fell"
+_DECREASED_DONATIONS = "donations that fell"
 
 
 class Observation(NamedTuple):
@@ -46,7 +46,7 @@ class Observation(NamedTuple):
 
         One that lags behind by a cache period stores a stale state last when that is over, and shows it for another.
         """
-        return 2 * self.period + _ENTRY_MARGIN if self.period else 0.0
+        return 2 * self.period + _CACHE_MARGIN_S if self.period else 0.0
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class StaleSuspicion:
         """
         same_bytes = look.digest == self.first.digest
         moments = (self._other_entry(patience), self._not_stale(look), self._same_bytes(look) if same_bytes else 0.0)
-        return look.uptime >= max(moments) - _TOLERANCE
+        return look.uptime >= max(moments) - _TIMER_TOLERANCE_S
 
     def next_look(self, look: Observation, *, patience: float) -> float:
         """Return in how many seconds another look may confirm the claim, infinity if the interval decides."""
@@ -77,11 +77,11 @@ class StaleSuspicion:
         return min((moment - look.uptime for moment in moments if moment > look.uptime), default=math.inf)
 
     def _other_entry(self, patience: float) -> float:
-        life = self.first.max_age + _ENTRY_MARGIN if self.first.max_age else 0.0
+        life = self.first.max_age + _CACHE_MARGIN_S if self.first.max_age else 0.0
         return self.first.uptime + max(patience, life)
 
     def _same_bytes(self, look: Observation) -> float:
-        return self.first.uptime + (look.period + _ENTRY_MARGIN if look.period else 0.0)
+        return self.first.uptime + (look.period + _CACHE_MARGIN_S if look.period else 0.0)
 
     def _not_stale(self, look: Observation) -> float:
         return self.contradicted + look.staleness
@@ -105,20 +105,20 @@ class RecentValues:
             if kept[-1][0] < since:
                 del self._values[key]
         if look.staleness:
-            for subject, field, old, _ in _replaced(events):
-                if field == _FALL:
+            for subject, field, old, _ in _replaced_values(events):
+                if field == _DECREASED_DONATIONS:
                     continue
                 kept = self._values.setdefault((subject, field), [])
-                self._values[subject, field] = [*kept, (look.uptime, old)][-_REMEMBERED:]
+                self._values[subject, field] = [*kept, (look.uptime, old)][-_MAX_VALUES:]
             for tag in fallen:
-                self._values[tag, _FALL] = [(look.uptime, _FALL)]
+                self._values[tag, _DECREASED_DONATIONS] = [(look.uptime, _DECREASED_DONATIONS)]
 
     def reverted(self, events: Iterable[Event], look: Observation) -> bool:
         """Tell whether an event would bring back a value that was replaced only recently."""
         since = look.uptime - look.staleness
         if not self._values:
             return False
-        replaced = list(_replaced(events))
+        replaced = list(_replaced_values(events))
         # One joins and another leaves: the old count is back. Of an older response the members are the evidence.
         by_members = any(field == "memberList" for _, field, _, _ in replaced)
         return any(
@@ -129,7 +129,7 @@ class RecentValues:
         )
 
 
-def _replaced(events: Iterable[Event]) -> Iterable[tuple[Any, str, Any, Any]]:
+def _replaced_values(events: Iterable[Event]) -> Iterable[tuple[Any, str, Any, Any]]:
     """Yield (subject, field, old value, new value) for everything that events say of the game."""
     for event in events:
         subject = event.metadata.get("member_tag")
@@ -137,6 +137,6 @@ def _replaced(events: Iterable[Event]) -> Iterable[tuple[Any, str, Any, Any]]:
             joined = event.event_type is EventType.MEMBER_JOINED
             yield subject, "memberList", not joined, joined
         if event.event_type is EventType.MEMBER_DONATIONS:
-            yield subject, _FALL, None, _FALL
+            yield subject, _DECREASED_DONATIONS, None, _DECREASED_DONATIONS
         for change in event.changes:
             yield subject, change.field, change.old_value, change.new_value

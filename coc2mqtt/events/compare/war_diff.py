@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.times import parse_unix_time
-from coc2mqtt.events.compare.war import attacks_per_member, is_same_war, war_id, war_sides
-from coc2mqtt.events.compare.war_attack import attack_orders, describe_attacks
-from coc2mqtt.events.compare.war_fsm import WarState, WarStateMachine
+from coc2mqtt.events.compare.war import (
+    WarState,
+    WarStateMachine,
+    attack_metadata,
+    attack_orders,
+    attacks_per_member,
+    is_same_war,
+    war_id,
+    war_sides,
+)
 from coc2mqtt.events.compare.war_history import ReportedWar, WarHistory
 from coc2mqtt.events.compare.war_result import (
-    Outcome,
+    WarOutcome,
     cancelled_result,
     log_result,
     score_result,
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-_PHASES = {"preparation": 0, "inWar": 1, "warEnded": 2}
+_STATE_ORDER = {"preparation": 0, "inWar": 1, "warEnded": 2}
 
 
 class WarCompareResult(NamedTuple):
@@ -43,42 +50,42 @@ class WarCompareResult(NamedTuple):
     settled: bool
 
 
-def first_war(war: Json) -> Json:
+def initial_war_memo(war: Json) -> Json:
     """Return what to remember of a war at first sight: all that it holds is taken as known."""
     return WarHistory.at_first_sight(war).to_json()
 
 
-def war_goes_back(old: Snapshot, new: Json, *, tag: str, at: float) -> bool:
+def war_looks_stale(old: Snapshot, new: Json, *, tag: str, at: float) -> bool:
     """Tell whether an answer is one of before ``old``, as far as it shows.
 
     Within a war neither its state nor its set of attacks goes back; no war follows a younger one; and none is gone
     before its end, ``at`` being the present Unix time in seconds.
     """
     data = old.data or {}
-    memory = _memory(old, new, tag)
+    memory = _read_history(old, new, tag)
     identity = war_id(new)
     if identity is None:
         end = parse_unix_time(data.get("endTime"))
         return memory.state in (WarState.PREPARATION, WarState.IN_WAR) and (end is None or at < end)
     if identity != memory.war:
         return memory.is_over(identity)
-    phase, before = _PHASES.get(str(new.get("state"))), _PHASES.get(memory.state.value)
+    phase, before = _STATE_ORDER.get(str(new.get("state"))), _STATE_ORDER.get(memory.state.value)
     if phase is not None and before is not None and phase < before:
         return True
     return not attack_orders(new).issuperset(memory.wars[identity].orders)
 
 
-def ended_unseen(old: Snapshot, new: Json, *, tag: str) -> Json | None:
+def war_ended_unobserved(old: Snapshot, new: Json, *, tag: str) -> Json | None:
     """Return the last answer about a war that ``new`` has replaced before its end was seen, None without one."""
     if old.data is None:
         return None
-    memory = _memory(old, new, tag)
+    memory = _read_history(old, new, tag)
     if not _is_gone(memory, new) or memory.present is None or memory.present.score is not None:
         return None
     return old.data
 
 
-def may_be_cancelled(old: Snapshot, new: Json, *, at: float) -> bool:
+def war_may_be_cancelled(old: Snapshot, new: Json, *, at: float) -> bool:
     """Tell whether the war of the snapshot was gone before its battle began, ``at`` (Unix time in seconds).
 
     So it is where there is no war any more before its start, or another one was declared before that.
@@ -92,18 +99,18 @@ def may_be_cancelled(old: Snapshot, new: Json, *, at: float) -> bool:
 
 
 def compare_war(
-    old: Snapshot, new: Json, *, tag: str, at: float, outcome: Outcome | None = None, jump: float = 0.0
+    old: Snapshot, new: Json, *, tag: str, at: float, outcome: WarOutcome | None = None, jump: float = 0.0
 ) -> WarCompareResult:
     """Compare the snapshot of a clan's war, whose data is not None, with a new answer.
 
     ``tag`` is the watched clan's, ``at`` the Unix time in seconds that the events carry, ``outcome`` what was found
-    about the war that ``ended_unseen`` names, ``jump`` by how many seconds the wall clock was set since the snapshot.
+    about the war that ``war_ended_unobserved`` names, ``jump`` the seconds by which the wall clock was set.
     ``new`` is as ``completed_war`` returns it. Attacks are known by (war, order), so each is told once. The end
     of a war is told once its score is final (``ReportedWar.settles``), or when it was replaced.
     """
     if old.data is None:
         raise ValueError("there is nothing to compare with at first sight: use first_war")
-    memory = _memory(old, new, tag)
+    memory = _read_history(old, new, tag)
     memory.shift(jump)
     telling = _WarDiff(old.data, new, tag, at, memory)
     identity = war_id(new)
@@ -112,12 +119,12 @@ def compare_war(
         telling.attacks_of(identity)
         return WarCompareResult(telling.events, old.data, memory.to_json(), memory.settled)
     if _is_gone(memory, new):
-        telling.end_of_old(outcome or Outcome())
+        telling.end_of_old(outcome or WarOutcome())
     telling.war()
     return WarCompareResult(telling.events, new, memory.to_json(), memory.settled)
 
 
-def _memory(old: Snapshot, new: Json, tag: str) -> WarHistory:
+def _read_history(old: Snapshot, new: Json, tag: str) -> WarHistory:
     """Return what is remembered, with the identity that ``new`` gives to the same war."""
     data = old.data or {}
     memory = WarHistory.from_json(old.memo, data)
@@ -146,7 +153,7 @@ class _WarDiff:
     memory: WarHistory
     events: list[Event] = field(default_factory=list)
 
-    def end_of_old(self, outcome: Outcome) -> None:
+    def end_of_old(self, outcome: WarOutcome) -> None:
         """Tell that the war of the old answer has ended, and its last attacks where they were found."""
         told = self.memory.present
         assert told is not None  # noqa: S101 - that is what is over
@@ -175,7 +182,7 @@ class _WarDiff:
         identity = war_id(self.new)
         if identity is not None and identity not in self.memory.wars:
             self.memory.wars[identity] = ReportedWar()
-            self._tell(EventType.WAR_NEW, self.new, metadata=_terms(self.new))
+            self._tell(EventType.WAR_NEW, self.new, metadata=_war_terms(self.new))
         same = identity is not None and identity == self.memory.war
         self.memory.war = identity
         told = self.memory.present
@@ -199,7 +206,7 @@ class _WarDiff:
     def _state(self, *, same: bool) -> None:
         before = self.memory.state
         reached = WarStateMachine(before).transition(str(self.new.get("state")))
-        if reached is None or (same and _PHASES.get(reached.value, 0) < _PHASES.get(before.value, 0)):
+        if reached is None or (same and _STATE_ORDER.get(reached.value, 0) < _STATE_ORDER.get(before.value, 0)):
             return  # a war goes from one state to the next, and never back
         self.memory.state = reached
         self._tell(
@@ -210,7 +217,7 @@ class _WarDiff:
         )
 
     def _attacks(self, war: Json, told: ReportedWar) -> None:
-        for metadata in describe_attacks(war, own=war_sides(war, self.tag)[0]):
+        for metadata in attack_metadata(war, own=war_sides(war, self.tag)[0]):
             if metadata["order"] not in told.orders:
                 self._tell(EventType.WAR_ATTACK_NEW, war, metadata=metadata)
         told.orders |= attack_orders(war)
@@ -238,7 +245,7 @@ class _WarDiff:
         )
 
 
-def _terms(war: Json) -> Json:
+def _war_terms(war: Json) -> Json:
     return {
         "team_size": war.get("teamSize"),
         "attacks_per_member": attacks_per_member(war),

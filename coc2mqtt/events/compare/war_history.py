@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from coc2mqtt.events.compare.war import war_began, war_id
-from coc2mqtt.events.compare.war_attack import attack_orders
-from coc2mqtt.events.compare.war_fsm import WarState, WarStateMachine
+from coc2mqtt.events.compare.war import WarState, WarStateMachine, attack_orders, preparation_start, war_id
 
 Json = dict[str, Any]
 
 # The last attacks register late, behind a cache of 120 s: a score is final when it is the same a minute later, and so
 # long after the end (seconds).
-_SETTLES = 55.0
-_LATEST_ATTACK = 600.0
+_FINAL_SCORE_AGE_S = 55.0
+_LATEST_ATTACK_S = 600.0
 # An attack that began in the last second goes on for three minutes, and is seen behind the cache (seconds).
-_LONGEST_ATTACK = 300.0
+_ATTACK_DURATION_S = 300.0
 # An answer that is older than the newest one is minutes old: of more wars than these nobody will hear again.
-_REMEMBERED = 4
+_MAX_WARS = 4
 
 
 @dataclass(slots=True)
@@ -45,9 +43,9 @@ class ReportedWar:
             self.score, self.since = score, at
         # An end that lies ahead is a clock that is wrong, and tells nothing.
         after = None if end is None or at < end else at - end
-        if after is not None and after >= _LATEST_ATTACK:
+        if after is not None and after >= _LATEST_ATTACK_S:
             return True
-        return at - self.since >= _SETTLES and (after is None or after >= _LONGEST_ATTACK)
+        return at - self.since >= _FINAL_SCORE_AGE_S and (after is None or after >= _ATTACK_DURATION_S)
 
 
 @dataclass(slots=True)
@@ -81,7 +79,7 @@ class WarHistory:
 
     def to_json(self) -> Json:
         """Return what is kept beside the snapshot: of the last few wars."""
-        kept = {*sorted(self.wars)[-_REMEMBERED:], *([] if self.war is None else [self.war])}
+        kept = {*sorted(self.wars)[-_MAX_WARS:], *([] if self.war is None else [self.war])}
         return {
             "war": self.war,
             "state": self.state.value,
@@ -109,8 +107,8 @@ class WarHistory:
 
     def is_replaced(self, identity: str) -> bool:
         """Tell whether a younger war was seen: then this one is over, whatever still shows it."""
-        began = war_began(identity)
-        return bool(began) and any(began < war_began(known) for known in self.wars)
+        began = preparation_start(identity)
+        return bool(began) and any(began < preparation_start(known) for known in self.wars)
 
     def rename(self, before: str | None, after: str | None) -> None:
         """Go on with the present war under another identity: more is known of it than before."""

@@ -10,12 +10,12 @@ from coc2mqtt.events.compare.war import attacks_per_member, war_sides
 Json = dict[str, Any]
 
 # How far (seconds) the end in the war log may lie from the one that was seen last: maintenances shift it.
-_LONGEST_SHIFT = 86_400.0
+_MAX_END_SHIFT_S = 86_400.0
 _RESULTS = ("win", "lose", "tie")
-_SCORE = ("stars", "destructionPercentage", "attacks")
+_SCORE_FIELDS = ("stars", "destructionPercentage", "attacks")
 
 
-class Outcome(NamedTuple):
+class WarOutcome(NamedTuple):
     """What was found about a war whose end was not seen.
 
     It is its last answer, as the opponent's endpoint gives it, else its entry in the war log, else nothing. It was
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
 def war_score(war: Json, tag: str) -> list[Any]:
     """Return what must be the same in two answers for the result to be final."""
-    return [side.get(key) for side in war_sides(war, tag) for key in _SCORE]
+    return [side.get(key) for side in war_sides(war, tag) for key in _SCORE_FIELDS]
 
 
 def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> Json:
@@ -39,31 +39,33 @@ def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> J
     ``members_attacks_left`` names the clan's members who have attacks left over, those with the most first.
     """
     own, other = war_sides(war, tag)
-    return _ending(_winner(own, other), own, other, observed=observed, source=source, left=_attacks_left(war, own))
+    return _result_metadata(
+        _result(own, other), own, other, observed=observed, source=source, left=_attacks_left(war, own)
+    )
 
 
 def score_result(score: list[Any]) -> Json:
     """Return what a ``war_ended`` says where nothing but the score of the end (``war_score``) is still known."""
-    own, other = (dict(zip(_SCORE, side, strict=True)) for side in (score[:3], score[3:]))
-    return _ending(_winner(own, other), own, other, observed=True, source="war")
+    own, other = (dict(zip(_SCORE_FIELDS, side, strict=True)) for side in (score[:3], score[3:]))
+    return _result_metadata(_result(own, other), own, other, observed=True, source="war")
 
 
 def log_result(entry: Json, tag: str) -> Json:
     """Return what a ``war_ended`` says, from the war's entry in the clan's war log: it knows no members."""
-    return _ending(entry["result"], *war_sides(entry, tag), observed=False, source="war_log")
+    return _result_metadata(entry["result"], *war_sides(entry, tag), observed=False, source="war_log")
 
 
 def unknown_result(war: Json, tag: str) -> Json:
     """Return what a ``war_ended`` says where nothing shows the end: the figures are those that were seen last."""
-    return _ending("unknown", *war_sides(war, tag), observed=False, source="last_seen")
+    return _result_metadata("unknown", *war_sides(war, tag), observed=False, source="last_seen")
 
 
 def cancelled_result(war: Json, tag: str) -> Json:
     """Return what a ``war_ended`` says of a war whose battle never began; the figures are those seen last."""
-    return _ending("cancelled", *war_sides(war, tag), observed=True, source="last_seen")
+    return _result_metadata("cancelled", *war_sides(war, tag), observed=True, source="last_seen")
 
 
-def find_in_log(log: Json, war: Json, tag: str) -> Json | None:
+def find_war_log_entry(log: Json, war: Json, tag: str) -> Json | None:
     """Return a war's entry in the clan's war log, None where it has none that says who won.
 
     An entry names the opponent and the end of a war, not its preparation. Wars of the clan war league have no result.
@@ -79,11 +81,11 @@ def find_in_log(log: Json, war: Json, tag: str) -> Json | None:
         and entry["opponent"].get("tag") == other
         and (moment := parse_unix_time(entry.get("endTime"))) is not None
     ]
-    distance, entry = min(fitting, key=lambda pair: pair[0], default=(_LONGEST_SHIFT, None))
-    return entry if distance < _LONGEST_SHIFT else None
+    distance, entry = min(fitting, key=lambda pair: pair[0], default=(_MAX_END_SHIFT_S, None))
+    return entry if distance < _MAX_END_SHIFT_S else None
 
 
-def _winner(own: Json, other: Json) -> str:
+def _result(own: Json, other: Json) -> str:
     for field in ("stars", "destructionPercentage"):
         ours, theirs = own.get(field), other.get(field)
         if ours is None or theirs is None:
@@ -93,7 +95,7 @@ def _winner(own: Json, other: Json) -> str:
     return "tie"
 
 
-def _ending(
+def _result_metadata(
     result: str, own: Json, other: Json, *, observed: bool, source: str, left: list[Json] | None = None
 ) -> Json:
     return {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.store import Store
+    from coc2mqtt.events.resource import Store
 
 _log = structlog.get_logger()
 

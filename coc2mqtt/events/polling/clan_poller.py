@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import structlog
 
-from coc2mqtt.events.compare.clan import Roster, clan_goes_back, compare_clan, complete_members, is_lasting
-from coc2mqtt.events.compare.missing_fields import complete
-from coc2mqtt.events.compare.result import CompareResult, caught_up
-from coc2mqtt.events.compare.season import fallen_donations, season_ended_between
+from coc2mqtt.events.compare.clan import (
+    Roster,
+    clan_looks_stale,
+    compare_clan,
+    is_permanent_clan_field,
+    restore_missing_members,
+)
+from coc2mqtt.events.compare.missing_fields import restore_missing_fields
+from coc2mqtt.events.compare.result import CompareResult, mark_catch_up
+from coc2mqtt.events.compare.season import season_ended_between, tags_with_decreased_donations
 from coc2mqtt.events.compare.staleness import Observation, StaleSuspicion
-from coc2mqtt.events.compare.validate import check_clan
+from coc2mqtt.events.compare.validate import validate_clan
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.poller import LONG_GAP, Poller
 from coc2mqtt.events.resource import Kind
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.response import ApiResponse
+    from coc2mqtt.events.compare.validate import MalformedField
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.polling.malformed_fields import MalformedField
     from coc2mqtt.events.polling.poll_context import PollContext
     from coc2mqtt.events.resource import Snapshot
 
@@ -63,20 +69,22 @@ class ClanPoller(Poller):
         return await self._context.api.clan(self._tag)
 
     def _check(self, data: Json) -> list[MalformedField]:
-        return check_clan(data, self._tag)
+        return validate_clan(data, self._tag)
 
     def _first_sight(self, data: Json, look: Observation) -> CompareResult:
         roster = self._roster(None, data, look)
         return CompareResult([], roster.clan, {}, settled=roster.whole)
 
     def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
-        return clan_goes_back(old.data or {}, data, malformed=look.malformed)
+        return clan_looks_stale(old.data or {}, data, malformed=look.malformed)
 
     def _fallen(self, old: Json, new: Json) -> list[str]:
-        return fallen_donations(old.get("memberList") or [], new.get("memberList") or [])
+        return tags_with_decreased_donations(old.get("memberList") or [], new.get("memberList") or [])
 
     async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
-        completed = complete(old, data, lasting=is_lasting, malformed=look.malformed - _ROSTER)
+        completed = restore_missing_fields(
+            old, data, lasting=is_permanent_clan_field, malformed=look.malformed - _ROSTER
+        )
         known = completed.old.get("memberList") is not None
         roster = self._roster(completed.old, completed.new, look)
         self._note_missing(roster, look)
@@ -107,11 +115,11 @@ class ClanPoller(Poller):
         return None if since is None else since + self._clock_jump(look)
 
     def _roster(self, old: Json | None, new: Json, look: Observation) -> Roster:
-        roster = complete_members(old, new, missing=self._missing(look))
+        roster = restore_missing_members(old, new, missing=self._missing(look))
         if "memberList" in roster.clan or roster.whole:
             self._short_list = None
         elif self._is_believed(new, look):
-            return complete_members(old, new, believed=True)
+            return restore_missing_members(old, new, believed=True)
         return roster
 
     def _is_believed(self, data: Json, look: Observation) -> bool:
@@ -159,4 +167,4 @@ class ClanPoller(Poller):
 
 
 def _member_caught_up(event: Event, age: float) -> Event:
-    return event if event.event_type is EventType.CLAN_UPDATED else caught_up(event, age)
+    return event if event.event_type is EventType.CLAN_UPDATED else mark_catch_up(event, age)

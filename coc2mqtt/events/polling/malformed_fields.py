@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from coc2mqtt.events.compare.validate import MalformedField
     from coc2mqtt.events.resource import Resource
 
 _log = structlog.get_logger()
@@ -18,18 +19,6 @@ _LONGEST_VALUE = 80
 # Field names can be the API's own, so their number must be limited.
 _MOST_FIELDS = 200
 _OTHER = "other"
-
-
-class MalformedField(NamedTuple):
-    """A field that was left out of a response: its path, such as ``memberList.donations``, and its value."""
-
-    path: str
-    value: object
-
-    @property
-    def top(self) -> str:
-        """The field of the response itself."""
-        return self.path.partition(".")[0]
 
 
 class MalformedFields:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from coc2mqtt.events.compare.missing_fields import complete
+from coc2mqtt.events.compare.missing_fields import restore_missing_fields
 from coc2mqtt.events.compare.player import (
-    align_player,
+    align_player_lists,
     compare_player,
-    complete_player,
-    is_lasting_of_player,
-    player_goes_back,
+    is_permanent_player_field,
+    player_looks_stale,
+    restore_progress,
 )
 from coc2mqtt.events.compare.result import CompareResult
-from coc2mqtt.events.compare.validate import check_player
+from coc2mqtt.events.compare.validate import validate_player
 from coc2mqtt.events.polling.poller import Poller
 from coc2mqtt.events.resource import Kind
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.compare.staleness import Observation
-    from coc2mqtt.events.polling.malformed_fields import MalformedField
+    from coc2mqtt.events.compare.validate import MalformedField
     from coc2mqtt.events.polling.poll_context import PollContext
     from coc2mqtt.events.resource import Snapshot
 
@@ -52,18 +52,18 @@ class PlayerPoller(Poller):
         return await self._context.api.player(self._tag)
 
     def _check(self, data: Json) -> list[MalformedField]:
-        return check_player(data, self._tag)
+        return validate_player(data, self._tag)
 
     def _first_sight(self, data: Json, look: Observation) -> CompareResult:  # noqa: ARG002 - there is nothing to compare with
         return CompareResult([], data, {})
 
     def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
-        return player_goes_back(old.data or {}, data, malformed=look.malformed)
+        return player_looks_stale(old.data or {}, data, malformed=look.malformed)
 
     async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
-        completed = complete(old, data, lasting=is_lasting_of_player, malformed=look.malformed)
-        before, after = align_player(completed.old, completed.new)
-        believed = complete_player(before, after)
+        completed = restore_missing_fields(old, data, lasting=is_permanent_player_field, malformed=look.malformed)
+        before, after = align_player_lists(completed.old, completed.new)
+        believed = restore_progress(before, after)
         events = compare_player(
             before,
             believed,

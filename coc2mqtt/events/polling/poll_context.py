@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.compare.api_state import ApiStatus
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.store import Store
+    from coc2mqtt.events.resource import Store
 
 _log = structlog.get_logger()
 

@@ -20,10 +20,10 @@ from coc2mqtt.clash.errors import (
     WrongTokenError,
 )
 from coc2mqtt.events.compare.api_state import ApiStatus
-from coc2mqtt.events.compare.missing_fields import keep_names
-from coc2mqtt.events.compare.result import CompareResult, caught_up
-from coc2mqtt.events.compare.staleness import LONGEST_ENTRY, Observation, RecentValues, StaleSuspicion
-from coc2mqtt.events.compare.validate import check_depth, check_size, unreadable_texts
+from coc2mqtt.events.compare.missing_fields import keep_readable_names
+from coc2mqtt.events.compare.result import CompareResult, mark_catch_up
+from coc2mqtt.events.compare.staleness import MAX_CACHE_AGE_S, Observation, RecentValues, StaleSuspicion
+from coc2mqtt.events.compare.validate import find_unreadable_texts, validate_depth, validate_size
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.polling.clocks import clock_jump
 from coc2mqtt.events.polling.poll_context import PollContext, PollResult
@@ -31,7 +31,7 @@ from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.response import ApiResponse
-    from coc2mqtt.events.polling.malformed_fields import MalformedField
+    from coc2mqtt.events.compare.validate import MalformedField
 
 Json = dict[str, Any]
 
@@ -200,7 +200,7 @@ class Poller(ABC):
 
     def _look(self, answer: ApiResponse) -> Observation:
         context = self._context
-        max_age = min(answer.max_age, LONGEST_ENTRY)
+        max_age = min(answer.max_age, MAX_CACHE_AGE_S)
         period = context.periods.get(self.kind, 0.0)
         if max_age > period:
             period = context.periods[self.kind] = max_age
@@ -257,14 +257,14 @@ class Poller(ABC):
         everything else.
         """
         try:
-            check_size(answer.body)
+            validate_size(answer.body)
             data = answer.data
-            check_depth(data)
+            validate_depth(data)
             look = look._replace(malformed=self._clean(answer))
             if old is None or old.data is None:
                 return self._first_sight(data, look)
             if answer.repaired:
-                keep_names(old.data, data)
+                keep_readable_names(old.data, data)
             certain = self._confirms(data, look)
             if not certain and (self._is_copy(look.digest) or self._goes_back(old, data, look)):
                 return None
@@ -282,11 +282,11 @@ class Poller(ABC):
         """Remove the malformed fields of an answer and count them; returns the names of the outermost ones."""
         found = self._check(answer.data)
         if answer.repaired:
-            found += unreadable_texts(answer.data)
+            found += find_unreadable_texts(answer.data)
         if not found:
             return frozenset()
         self._context.malformed.note(self.resource, found)
-        return frozenset(malformed.top for malformed in found)
+        return frozenset(malformed.top_level for malformed in found)
 
     def _is_copy(self, digest: bytes) -> bool:
         return digest in self._older and digest not in self._current
@@ -301,7 +301,7 @@ class Poller(ABC):
                 return PollResult([], max_age, committed=False, wanted=wanted)
             gap = self._unwatched(old, look)
             if gap is not None:
-                events = [caught_up(event, round(gap, 3)) for event in events]
+                events = [mark_catch_up(event, round(gap, 3)) for event in events]
         polled = await self._commit(Snapshot(comparison.data, comparison.memo, look.at), events, max_age)
         self._offset = look.at - look.uptime
         return polled._replace(wanted=wanted)

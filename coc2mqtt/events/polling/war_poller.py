@@ -15,11 +15,16 @@ from coc2mqtt.clash.errors import (
 )
 from coc2mqtt.clash.tags import InvalidTagError
 from coc2mqtt.events.compare.result import CompareResult
-from coc2mqtt.events.compare.validate import check_depth, check_war, check_war_log
-from coc2mqtt.events.compare.war import completed_war, next_look, war_id, war_sides
-from coc2mqtt.events.compare.war_diff import compare_war, ended_unseen, first_war, may_be_cancelled, war_goes_back
-from coc2mqtt.events.compare.war_fsm import WarState
-from coc2mqtt.events.compare.war_result import Outcome, find_in_log
+from coc2mqtt.events.compare.validate import validate_depth, validate_war, validate_war_log
+from coc2mqtt.events.compare.war import WarState, next_war_poll, restore_missing_war_fields, war_id, war_sides
+from coc2mqtt.events.compare.war_diff import (
+    compare_war,
+    initial_war_memo,
+    war_ended_unobserved,
+    war_looks_stale,
+    war_may_be_cancelled,
+)
+from coc2mqtt.events.compare.war_result import WarOutcome, find_war_log_entry
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.polling.poll_context import PollContext, PollResult
 from coc2mqtt.events.polling.poller import LONGEST_BACKOFF, Poller
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.compare.staleness import Observation
-    from coc2mqtt.events.polling.malformed_fields import MalformedField
+    from coc2mqtt.events.compare.validate import MalformedField
 
 Json = dict[str, Any]
 
@@ -73,22 +78,22 @@ class WarPoller(Poller):
         return await self._context.api.current_war(self._tag)
 
     def _check(self, data: Json) -> list[MalformedField]:
-        return check_war(data, self._tag)
+        return validate_war(data, self._tag)
 
     def _first_sight(self, data: Json, look: Observation) -> CompareResult:  # noqa: ARG002 - there is nothing to compare with
-        return self._noted(CompareResult([], data, first_war(data)))
+        return self._noted(CompareResult([], data, initial_war_memo(data)))
 
     def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
-        data = completed_war(old.data or {}, data, self._tag)
-        return war_goes_back(old, data, tag=self._tag, at=look.at)
+        data = restore_missing_war_fields(old.data or {}, data, self._tag)
+        return war_looks_stale(old, data, tag=self._tag, at=look.at)
 
     async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult | None:
-        data = completed_war(old.data or {}, data, self._tag)
-        gone, outcome = ended_unseen(old, data, tag=self._tag), None
+        data = restore_missing_war_fields(old.data or {}, data, self._tag)
+        gone, outcome = war_ended_unobserved(old, data, tag=self._tag), None
         if gone is not None:
             first = look if self._doubt is None else self._doubt.first
             # By the clock of now: the first look may have been made by one that was wrong.
-            cancelled = may_be_cancelled(old, data, at=look.at - (look.uptime - first.uptime))
+            cancelled = war_may_be_cancelled(old, data, at=look.at - (look.uptime - first.uptime))
             outcome = await self._look_up(gone, replaced=war_id(data) is not None, cancelled=cancelled)
             if outcome is None:
                 return None
@@ -109,24 +114,24 @@ class WarPoller(Poller):
         return comparison
 
     def _wanted(self, at: float) -> float:
-        return next_look(self._times, settled=self._settled, at=at)
+        return next_war_poll(self._times, final=self._settled, at=at)
 
-    async def _look_up(self, war: Json, *, replaced: bool, cancelled: bool) -> Outcome | None:
+    async def _look_up(self, war: Json, *, replaced: bool, cancelled: bool) -> WarOutcome | None:
         """Find out how a war ended; None where it has not, or where trouble that may pass is in the way."""
         try:
             theirs = await self._of_opponent(war)
             if theirs is not None and theirs["state"] == WarState.WAR_ENDED.value:
-                return self._found(Outcome(war=theirs))
+                return self._found(WarOutcome(war=theirs))
             if theirs is not None and not replaced:
                 return None  # it goes on, whatever the clan's own endpoint says
             if cancelled:
-                return self._found(Outcome(cancelled=True))
+                return self._found(WarOutcome(cancelled=True))
             return self._found(await self._in_the_log(war))
         except ClashError:
             self._searches += 1
-            return None if self._searches < _SEARCHES else self._found(Outcome(cancelled=cancelled))
+            return None if self._searches < _SEARCHES else self._found(WarOutcome(cancelled=cancelled))
 
-    def _found(self, outcome: Outcome) -> Outcome:
+    def _found(self, outcome: WarOutcome) -> WarOutcome:
         self._searches = 0
         return outcome
 
@@ -136,12 +141,12 @@ class WarPoller(Poller):
         if opponent is None:
             return None
         asked = self._context.api.current_war(opponent)
-        theirs = await _evidence(asked, lambda data: check_war(data, opponent))
+        theirs = await _evidence(asked, lambda data: validate_war(data, opponent))
         return theirs if theirs is not None and war_id(theirs) == war_id(war) else None
 
-    async def _in_the_log(self, war: Json) -> Outcome:
-        log = await _evidence(self._context.api.war_log(self._tag), check_war_log)
-        return Outcome() if log is None else Outcome(entry=find_in_log(log, war, self._tag))
+    async def _in_the_log(self, war: Json) -> WarOutcome:
+        log = await _evidence(self._context.api.war_log(self._tag), validate_war_log)
+        return WarOutcome() if log is None else WarOutcome(entry=find_war_log_entry(log, war, self._tag))
 
     def _back(self, old: Snapshot | None) -> list[Event]:
         self._private_since = None
@@ -182,7 +187,7 @@ async def _evidence(asked: Awaitable[ApiResponse], check: Callable[[Json], objec
     """Return what another endpoint says, None where it has nothing; raises ClashError for trouble that may pass."""
     try:
         data = (await asked).data
-        check_depth(data)
+        validate_depth(data)
         check(data)
     except TruncatedResponseError:
         raise

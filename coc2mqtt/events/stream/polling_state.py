@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from coc2mqtt.events.compare.war_fsm import WarStateMachine
+from coc2mqtt.events.compare.war import WarStateMachine
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.stream.library_client import library_tag
 from coc2mqtt.events.stream.saved_state import SavedState, event_to_json, read_state, write_atomically

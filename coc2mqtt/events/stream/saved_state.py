@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from coc2mqtt.events.compare.war_fsm import WarState
+from coc2mqtt.events.compare.war import WarState
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.stream.library_client import library_tag

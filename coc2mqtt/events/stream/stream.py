@@ -16,7 +16,7 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.stream.library_client import LibraryClient, library_tag, library_tags
 from coc2mqtt.events.stream.polling_state import PollingState, QueueStore
 from coc2mqtt.events.stream.saved_state import StateFile
-from coc2mqtt.events.watch import Watch, check_interval
+from coc2mqtt.events.watch import Watch, validate_interval
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -100,7 +100,7 @@ class EventStream:
 
     def watch_maintenance(self, interval: float = 30.0, probe_tag: str = "#JY9J2Y99") -> EventStream:
         """Probe the API every ``interval`` seconds by a player that is known to exist."""
-        check_interval(interval)
+        validate_interval(interval)
         (tag,) = library_tags([probe_tag])
         self._engine.watch_api(interval=interval, probe_tag=tag)
         return self
@@ -277,5 +277,5 @@ class EventStream:
             await asyncio.to_thread(self._file.write, next(self._images), self._state.image())
 
     def _watch(self, watch: Watch) -> None:
-        check_interval(watch.interval)
+        validate_interval(watch.interval)
         self._engine.watch(watch)

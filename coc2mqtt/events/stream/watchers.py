@@ -22,7 +22,7 @@ from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API
 from coc2mqtt.events.stream.library_client import LibraryClient, library_tags
 from coc2mqtt.events.stream.polling_state import QueueStore
-from coc2mqtt.events.watch import MINIMUM_INTERVAL, check_interval
+from coc2mqtt.events.watch import MIN_INTERVAL_S, validate_interval
 from coc2mqtt.util.exceptions import unwrap_single
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class BaseWatcher(ABC):
 
     @interval.setter
     def interval(self, value: float) -> None:
-        check_interval(value)
+        validate_interval(value)
         self._interval = value
 
     @abstractmethod
@@ -91,7 +91,7 @@ class BaseWatcher(ABC):
                 await self._poll()
             except Exception as error:  # noqa: BLE001 - a user's own watcher or client may raise anything
                 await self._report(error)
-                pause = max(pause, MINIMUM_INTERVAL)
+                pause = max(pause, MIN_INTERVAL_S)
             await asyncio.sleep(pause)
 
     async def _poll(self) -> None:
@@ -137,7 +137,7 @@ class _Watcher(BaseWatcher):
 
     @interval.setter
     def interval(self, value: float) -> None:
-        check_interval(value)
+        validate_interval(value)
         self._interval = value
         for poller in self._pollers:
             poller.set_interval(value)
@@ -166,7 +166,7 @@ class _Watcher(BaseWatcher):
 
     def _schedule(self, scheduler: Scheduler) -> None:
         # cocapi accepts an interval of 0.
-        interval = self._interval if self._interval > 0 else MINIMUM_INTERVAL
+        interval = self._interval if self._interval > 0 else MIN_INTERVAL_S
         for resource in self._polls:
             scheduler.add(resource, interval, _when_again(partial(self._marked, resource)))
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import CLAN_INTERVAL, MINIMUM_INTERVAL, PLAYER_INTERVAL, WAR_INTERVAL, Watch
+from coc2mqtt.events.watch import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
 from coc2mqtt.journal.protocol import Selection
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 from coc2mqtt.util.durations import read_duration
@@ -70,7 +70,7 @@ Transaction = Annotated[
         {"anyOf": [{"type": "string", "maxLength": _LONGEST_TRANSACTION}, {"type": "integer"}, {"type": "null"}]}
     ),
 ]
-Seconds = Annotated[float, Field(ge=MINIMUM_INTERVAL, le=_LONGEST_INTERVAL)]
+Seconds = Annotated[float, Field(ge=MIN_INTERVAL_S, le=_LONGEST_INTERVAL)]
 Tag = Annotated[str, AfterValidator(normalize_tag)]
 WatchedKind = Literal["clan", "player"]
 Fields = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] | None
@@ -108,7 +108,9 @@ class WatchRequest(Request):
     interval: Seconds | None = Field(default=None, description="Seconds between two polls; null: 60 (player: 120).")
     members: bool = Field(default=True, description="Of a clan: whether its members are compared.")
     war: bool = Field(default=True, description="Of a clan: whether its war is polled.")
-    war_interval: Seconds = Field(default=WAR_INTERVAL, description="Of a clan: seconds between two polls of its war.")
+    war_interval: Seconds = Field(
+        default=WAR_INTERVAL_S, description="Of a clan: seconds between two polls of its war."
+    )
     include_fields: Fields = Field(
         default=None, description="Of a player: the API's keys that are compared; null: all of them."
     )
@@ -124,7 +126,7 @@ class WatchRequest(Request):
         ]
         if wrong := sorted(foreign & self.model_fields_set):
             raise CommandError(f"{wrong[0]} does not concern a {self.kind}: leave it out")
-        default = CLAN_INTERVAL if self.kind == "clan" else PLAYER_INTERVAL
+        default = CLAN_INTERVAL_S if self.kind == "clan" else PLAYER_INTERVAL_S
         before = present or Watch(Kind(self.kind), self.tag, default)
         given = self.model_fields_set
         return Watch(

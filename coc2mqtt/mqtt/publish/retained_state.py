@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.resource import API, Kind, Resource
-from coc2mqtt.events.watch import MINIMUM_INTERVAL, Watch
+from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
 from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
@@ -108,7 +108,7 @@ class RetainedState:
 
     def mark_ghost(self, kind: Kind, tag: str) -> None:
         """Have everything taken away that is retained of a clan or a player who is not watched."""
-        watch = Watch(kind, tag, MINIMUM_INTERVAL)
+        watch = Watch(kind, tag, MIN_INTERVAL_S)
         self._ghosts.update(resource for resource, _ in watch.resources())
         self.mark_watch(watch)
 

@@ -18,7 +18,7 @@ from coc2mqtt.clash.errors import (
     UnreachableError,
     WrongTokenError,
 )
-from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, first_api_state, observe_api
+from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, initial_api_state, observe_api
 
 if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
@@ -30,7 +30,7 @@ WRONG = WrongTokenError("wrong token")
 
 def play(*outcomes: ClashError | None, from_probe: bool = True) -> tuple[ApiState, list[Event]]:
     """Feed outcomes a second apart, the first as the baseline; returns the last state and all events."""
-    state = first_api_state(outcomes[0], at=100.0)
+    state = initial_api_state(outcomes[0], at=100.0)
     told: list[Event] = []
     for second, outcome in enumerate(outcomes[1:], 1):
         state, events = observe_api(state, outcome, at=100.0 + second, from_probe=from_probe)

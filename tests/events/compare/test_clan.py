@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from coc2mqtt.events.compare.clan import clan_goes_back, compare_clan, complete_members
+from coc2mqtt.events.compare.clan import clan_looks_stale, compare_clan, restore_missing_members
 from coc2mqtt.events.compare.season import season_ended_between
 from coc2mqtt.events.event import Change, EventType
 from tests.support.bodies import CLAN_TAG, Json, clan, member
@@ -16,7 +16,7 @@ ANN, BOB, CAT = "#2PA", "#2PB", "#2PC"
 def told(old: Json, new: Json, **options: Any) -> list[tuple[str, Any]]:
     return [
         (event.event_type.value, event.metadata.get("member_tag"))
-        for event in compare_clan(old, complete_members(old, new).clan, at=1.0, **options)
+        for event in compare_clan(old, restore_missing_members(old, new).clan, at=1.0, **options)
     ]
 
 
@@ -54,16 +54,16 @@ def test_a_short_member_list_is_no_evidence_that_anybody_left(listed: list[Json]
     else:
         new["memberList"] = listed
     assert told(old, new) == []
-    assert {entry["tag"] for entry in complete_members(old, new).clan["memberList"]} == {ANN, BOB}
+    assert {entry["tag"] for entry in restore_missing_members(old, new).clan["memberList"]} == {ANN, BOB}
 
 
 def test_who_is_missing_from_a_second_short_list_has_left() -> None:
     old = clan(member(ANN), member(BOB), member(CAT))
     short = {**clan(member(ANN), member(BOB)), "members": 3}
-    first = complete_members(old, short)
+    first = restore_missing_members(old, short)
     assert first.missing == [CAT]
     assert compare_clan(old, first.clan, at=1.0) == []
-    second = complete_members(first.clan, short, missing=first.missing)
+    second = restore_missing_members(first.clan, short, missing=first.missing)
     assert second.missing == []
     assert [event.metadata["member_tag"] for event in compare_clan(first.clan, second.clan, at=1.0)] == [CAT]
 
@@ -71,8 +71,8 @@ def test_who_is_missing_from_a_second_short_list_has_left() -> None:
 def test_an_empty_list_is_no_evidence_however_often_it_comes() -> None:
     old = clan(member(ANN), member(BOB))
     empty = {**clan(), "members": 2}
-    first = complete_members(old, empty)
-    second = complete_members(first.clan, empty, missing=first.missing)
+    first = restore_missing_members(old, empty)
+    second = restore_missing_members(first.clan, empty, missing=first.missing)
     assert (first.missing, second.missing) == ([], [])
     assert compare_clan(old, second.clan, at=1.0) == []
 
@@ -96,7 +96,7 @@ def test_a_season_that_ends_is_one_event_and_no_donation() -> None:
 def test_a_little_less_of_everybodys_donations_is_an_older_answer_and_no_season() -> None:
     newer, older = ([member(f"#2P{letter}", donations=amount) for letter in "0289PYLQ"] for amount in (505, 500))
     assert compare_clan(clan(*newer), clan(*older), at=1.0) == []
-    assert clan_goes_back(clan(*newer), clan(*older))
+    assert clan_looks_stale(clan(*newer), clan(*older))
 
 
 def test_a_few_of_many_members_whose_donations_fell_to_nothing_are_no_season() -> None:
@@ -138,7 +138,7 @@ def test_seasons_end_every_four_weeks(since: str, until: str, ended: bool) -> No
 def test_a_tag_that_is_listed_twice_counts_once() -> None:
     old = clan(member(ANN), member(BOB))
     twice = {**clan(member(ANN), member(ANN)), "members": 2}
-    roster = complete_members(old, twice)
+    roster = restore_missing_members(old, twice)
     assert (roster.missing, roster.whole) == ([BOB], False)
     assert compare_clan(old, roster.clan, at=1.0) == []
 
@@ -162,23 +162,23 @@ def test_one_member_whose_donations_fell_is_no_season() -> None:
 )
 def test_less_of_what_only_grows_is_an_older_answer(older: Json) -> None:
     now = clan(member(ANN, expLevel=10), member(BOB), warWins=7)
-    assert clan_goes_back(now, older)
-    assert not clan_goes_back(older, now)
+    assert clan_looks_stale(now, older)
+    assert not clan_looks_stale(older, now)
 
 
 def test_what_is_missing_makes_half_an_answer_unless_it_comes_and_goes() -> None:
     whole = clan(member(ANN), warLosses=7)
-    assert clan_goes_back(whole, {key: value for key, value in whole.items() if key != "warLeague"})
-    assert not clan_goes_back(whole, {key: value for key, value in whole.items() if key != "warLosses"})
+    assert clan_looks_stale(whole, {key: value for key, value in whole.items() if key != "warLeague"})
+    assert not clan_looks_stale(whole, {key: value for key, value in whole.items() if key != "warLosses"})
     nobody = {key: value for key, value in member(ANN).items() if key != "role"}
-    assert clan_goes_back(whole, clan(nobody, warLosses=7))
+    assert clan_looks_stale(whole, clan(nobody, warLosses=7))
 
 
 def test_a_whole_clans_donations_fall_at_the_end_of_a_season_and_are_no_older_answer() -> None:
     def fallen(letters: str) -> bool:
         before = [member(f"#2P{letter}") for letter in letters]
         after = [{**one, "donations": 0, "donationsReceived": 0} for one in before]
-        return clan_goes_back(clan(*before), clan(*after))
+        return clan_looks_stale(clan(*before), clan(*after))
 
     assert not fallen("0289P")
     assert fallen("0289"), "of so few an older answer might show it, so it has to come twice"

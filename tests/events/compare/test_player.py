@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from coc2mqtt.events.compare.player import compare_player, complete_player, player_goes_back
+from coc2mqtt.events.compare.player import compare_player, player_looks_stale, restore_progress
 from coc2mqtt.events.event import Change, EventType
 from tests.support.bodies import player, unit
 
@@ -97,10 +97,10 @@ def test_the_weapon_of_a_town_hall_rises_and_begins_anew_with_the_next_hall() ->
     assert (event.metadata["old_value"], event.metadata["new_value"]) == (2, 3)
     old = player(townHallWeaponLevel=5)
     new = player(townHallLevel=16, townHallWeaponLevel=1)
-    assert [event.event_type for event in compare_player(old, complete_player(old, new), at=1.0)] == [
+    assert [event.event_type for event in compare_player(old, restore_progress(old, new), at=1.0)] == [
         EventType.TOWNHALL_UPGRADED
     ]
-    assert complete_player(new, old)["townHallWeaponLevel"] == 1, "an older answer has an older weapon"
+    assert restore_progress(new, old)["townHallWeaponLevel"] == 1, "an older answer has an older weapon"
 
 
 def test_the_boost_of_a_super_troop_starts_and_ends() -> None:
@@ -172,10 +172,10 @@ def test_the_goal_that_an_achievement_names_is_no_part_of_what_it_is() -> None:
     old, new = player(achievements=[grab("1000000", 1)]), player(achievements=[grab("100000000", 3)])
     (event,) = compare_player(old, new, at=1.0)
     assert event.event_type is EventType.ACHIEVEMENT_COMPLETED
-    stale = complete_player(new, old)
+    stale = restore_progress(new, old)
     assert stale["achievements"] == new["achievements"], "a star is never lost"
-    gone = complete_player(old, player(achievements=[]))
-    assert [event.event_type for event in compare_player(gone, complete_player(gone, new), at=1.0)] == [
+    gone = restore_progress(old, player(achievements=[]))
+    assert [event.event_type for event in compare_player(gone, restore_progress(gone, new), at=1.0)] == [
         EventType.ACHIEVEMENT_COMPLETED
     ]
 
@@ -184,24 +184,24 @@ def test_what_a_hero_wears_is_kept_where_an_answer_does_not_say_it() -> None:
     def king(**fields: Any) -> dict[str, Any]:
         return player(heroes=[{**unit("Barbarian King", 80), **fields}])
 
-    silent = complete_player(king(equipment=[unit("A", 1)]), king())
-    (event,) = compare_player(silent, complete_player(silent, king(equipment=[unit("B", 1)])), at=1.0)
+    silent = restore_progress(king(equipment=[unit("A", 1)]), king())
+    (event,) = compare_player(silent, restore_progress(silent, king(equipment=[unit("B", 1)])), at=1.0)
     assert (event.metadata["added"], event.metadata["removed"]) == (["B"], ["A"])
 
 
 def test_of_a_unit_whose_level_fell_the_rest_is_the_newest() -> None:
     boosted = {**unit("Super Archer", 2), "superTroopIsActive": True}
-    completed = complete_player(player(troops=[unit("Super Archer", 3)]), player(troops=[boosted]))
+    completed = restore_progress(player(troops=[unit("Super Archer", 3)]), player(troops=[boosted]))
     assert completed["troops"] == [{**boosted, "level": 3}]
 
 
 def test_a_weapon_is_never_lost_while_its_hall_stays() -> None:
     old = player(townHallWeaponLevel=3)
-    assert complete_player(old, player(townHallWeaponLevel=2))["townHallWeaponLevel"] == 3
-    assert complete_player(old, player())["townHallWeaponLevel"] == 3
+    assert restore_progress(old, player(townHallWeaponLevel=2))["townHallWeaponLevel"] == 3
+    assert restore_progress(old, player())["townHallWeaponLevel"] == 3
     next_hall = player(townHallLevel=16, townHallWeaponLevel=4)
     assert EventType.TOWNHALL_WEAPON_UPGRADED not in [
-        event.event_type for event in compare_player(old, complete_player(old, next_hall), at=1.0)
+        event.event_type for event in compare_player(old, restore_progress(old, next_hall), at=1.0)
     ]
 
 
@@ -213,15 +213,15 @@ def test_a_weapon_is_never_lost_while_its_hall_stays() -> None:
     ],
 )
 def test_less_of_what_only_grows_is_an_older_answer(field: str) -> None:
-    assert player_goes_back(player(**{field: 9}), player(**{field: 8}))
-    assert not player_goes_back(player(**{field: 9}), player(**{field: 10}))
+    assert player_looks_stale(player(**{field: 9}), player(**{field: 8}))
+    assert not player_looks_stale(player(**{field: 9}), player(**{field: 10}))
 
 
 def test_what_every_player_has_is_missing_from_half_an_answer() -> None:
     half = player()
     del half["labels"]
-    assert player_goes_back(player(), half)
-    assert not player_goes_back(player(clan={"tag": "#2PP"}, role="member"), player())
+    assert player_looks_stale(player(), half)
+    assert not player_looks_stale(player(clan={"tag": "#2PP"}, role="member"), player())
 
 
 def test_a_league_says_in_which_direction_it_went() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events import Event, EventType
-from coc2mqtt.events.compare.player import compare_player, complete_player
+from coc2mqtt.events.compare.player import compare_player, restore_progress
 from coc2mqtt.events.resource import Kind
 from tests.fuzz.examples import fuzzed
 from tests.support.bodies import player
@@ -189,7 +189,7 @@ def seen_of(old: Json, new: Json) -> tuple[Json, Json]:
 @fuzzed(short=60, long=3000)
 @given(old=players, answer=players)
 def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, answer: Json) -> None:
-    new = complete_player(old, answer)
+    new = restore_progress(old, answer)
     events = compare_player(old, new, at=1.0)
     before, after = seen_of(old, new)
     assert apply(events, before) == after
@@ -199,7 +199,7 @@ def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, answer: Js
 @fuzzed(short=40, long=2000)
 @given(old=players, answer=players)
 def test_what_is_believed_never_loses_a_level(old: Json, answer: Json) -> None:
-    before, after, shown = facts(old), facts(complete_player(old, answer)), facts(answer)
+    before, after, shown = facts(old), facts(restore_progress(old, answer)), facts(answer)
     for field in UNIT_FIELDS:
         highest = {
             unit: max(before[field].get(unit, 0), shown[field].get(unit, 0))
@@ -217,7 +217,7 @@ def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> 
         name: data.draw(st.permutations(value)) if isinstance(value, list) else value for name, value in old.items()
     }
     mixed = dict(data.draw(st.permutations(list(mixed.items()))))
-    assert compare_player(old, complete_player(old, mixed), at=1.0) == []
+    assert compare_player(old, restore_progress(old, mixed), at=1.0) == []
 
 
 @fuzzed(short=20, long=1000)
@@ -281,7 +281,7 @@ def check_levels(first: Json, history: list[Json], seen: list[Json]) -> None:
     old=players, answer=players, fields=st.frozensets(st.sampled_from([*UNIT_FIELDS, *REST, "clan", "name", "labels"]))
 )
 def test_fields_that_are_not_wanted_are_never_told(old: Json, answer: Json, fields: frozenset[str]) -> None:
-    new = complete_player(old, answer)
+    new = restore_progress(old, answer)
     every = compare_player(old, new, at=1.0)
 
     def told(events: list[Event]) -> list[tuple[EventType, Any]]:

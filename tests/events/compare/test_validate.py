@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from coc2mqtt.clash import InvalidResponseError
-from coc2mqtt.events.compare.clan import clan_goes_back, compare_clan, complete_members
-from coc2mqtt.events.compare.player import compare_player, complete_player, player_goes_back
-from coc2mqtt.events.compare.validate import check_clan, check_depth, check_player, check_size, check_war
-from coc2mqtt.events.compare.war import next_look, war_sides
-from coc2mqtt.events.compare.war_diff import compare_war, ended_unseen, first_war, war_goes_back
-from coc2mqtt.events.compare.war_result import Outcome
+from coc2mqtt.events.compare.clan import clan_looks_stale, compare_clan, restore_missing_members
+from coc2mqtt.events.compare.player import compare_player, player_looks_stale, restore_progress
+from coc2mqtt.events.compare.validate import validate_clan, validate_depth, validate_player, validate_size, validate_war
+from coc2mqtt.events.compare.war import next_war_poll, war_sides
+from coc2mqtt.events.compare.war_diff import compare_war, initial_war_memo, war_ended_unobserved, war_looks_stale
+from coc2mqtt.events.compare.war_result import WarOutcome
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Snapshot
 from tests.support.bodies import CLAN_TAG, Json, attack, clan, member, no_war, player, unit, war
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from coc2mqtt.events import Event
-    from coc2mqtt.events.polling.malformed_fields import MalformedField
+    from coc2mqtt.events.compare.validate import MalformedField
 
 JUNK: list[Any] = [None, True, -1, 0.5, "", "x", [], [None], [1], ["x"], [[]], [{}], {}, {"name": 1}, {"tag": "#2PX"}]
 MISSING = object()
@@ -46,32 +46,32 @@ NEXT_WAR = war("warEnded", attack("#2P2", "#8Q2", 1), attack("#8Q2", "#2P2", 2, 
 
 
 def compare_clans(old: Json, new: Json) -> list[Event]:
-    before = complete_members(None, old).clan
-    clan_goes_back(before, new)
-    return compare_clan(before, complete_members(before, new, missing=["#2PB"]).clan, at=1.0)
+    before = restore_missing_members(None, old).clan
+    clan_looks_stale(before, new)
+    return compare_clan(before, restore_missing_members(before, new, missing=["#2PB"]).clan, at=1.0)
 
 
 def compare_players(old: Json, new: Json) -> list[Event]:
-    player_goes_back(old, new)
-    return compare_player(old, complete_player(old, new), at=1.0)
+    player_looks_stale(old, new)
+    return compare_player(old, restore_progress(old, new), at=1.0)
 
 
 def compare_wars(old: Json, new: Json) -> list[Event]:
     war_sides(old, CLAN_TAG)[0].get("name")
-    snapshot = Snapshot(old, first_war(old))
-    next_look(new, settled=False, at=1.0)
-    war_goes_back(snapshot, new, tag=CLAN_TAG, at=1.0)
-    gone = ended_unseen(snapshot, new, tag=CLAN_TAG)
-    outcome = None if gone is None else Outcome(war=gone)
+    snapshot = Snapshot(old, initial_war_memo(old))
+    next_war_poll(new, final=False, at=1.0)
+    war_looks_stale(snapshot, new, tag=CLAN_TAG, at=1.0)
+    gone = war_ended_unobserved(snapshot, new, tag=CLAN_TAG)
+    outcome = None if gone is None else WarOutcome(war=gone)
     first = compare_war(snapshot, new, tag=CLAN_TAG, at=1.0, outcome=outcome)
     return first.events + compare_war(Snapshot(new, first.memo), new, tag=CLAN_TAG, at=61.0).events
 
 
 CASES = [
-    pytest.param(CLAN, NEXT_CLAN, check_clan, compare_clans, id="clan"),
-    pytest.param(PLAYER, NEXT_PLAYER, check_player, compare_players, id="player"),
-    pytest.param(WAR, NEXT_WAR, check_war, compare_wars, id="war"),
-    pytest.param(NEXT_WAR, no_war(), check_war, compare_wars, id="no war"),
+    pytest.param(CLAN, NEXT_CLAN, validate_clan, compare_clans, id="clan"),
+    pytest.param(PLAYER, NEXT_PLAYER, validate_player, compare_players, id="player"),
+    pytest.param(WAR, NEXT_WAR, validate_war, compare_wars, id="war"),
+    pytest.param(NEXT_WAR, no_war(), validate_war, compare_wars, id="no war"),
 ]
 
 
@@ -132,39 +132,39 @@ def test_what_is_accepted_can_be_compared_and_told(
 @pytest.mark.parametrize(
     ("check", "body"),
     [
-        pytest.param(check_clan, {}, id="empty"),
-        pytest.param(check_clan, {**CLAN, "tag": "#2PX"}, id="another clan"),
-        pytest.param(check_clan, {"name": "The Order"}, id="a clan without a tag"),
-        pytest.param(check_player, {**PLAYER, "tag": "#2PX"}, id="another player"),
-        pytest.param(check_player, {**PLAYER, "spells": [unit("Rage Spell", 1)] * 1001}, id="a list without end"),
-        pytest.param(check_war, {**WAR, "state": None}, id="a war without a state"),
-        pytest.param(check_war, {**WAR, "clan": {**WAR["clan"], "tag": "#2PX"}}, id="a war of others"),
-        pytest.param(check_war, {"reason": "notFound"}, id="an error's body"),
+        pytest.param(validate_clan, {}, id="empty"),
+        pytest.param(validate_clan, {**CLAN, "tag": "#2PX"}, id="another clan"),
+        pytest.param(validate_clan, {"name": "The Order"}, id="a clan without a tag"),
+        pytest.param(validate_player, {**PLAYER, "tag": "#2PX"}, id="another player"),
+        pytest.param(validate_player, {**PLAYER, "spells": [unit("Rage Spell", 1)] * 1001}, id="a list without end"),
+        pytest.param(validate_war, {**WAR, "state": None}, id="a war without a state"),
+        pytest.param(validate_war, {**WAR, "clan": {**WAR["clan"], "tag": "#2PX"}}, id="a war of others"),
+        pytest.param(validate_war, {"reason": "notFound"}, id="an error's body"),
     ],
 )
 def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str], object], body: Json) -> None:
-    tag = "#900PUCPV" if check is check_player else CLAN_TAG
-    with pytest.raises(InvalidResponseError, match="the answer is ignored"):
+    tag = "#900PUCPV" if check is validate_player else CLAN_TAG
+    with pytest.raises(InvalidResponseError, match="the response is ignored"):
         check(body, tag)
 
 
 @pytest.mark.parametrize(
     ("check", "body", "malformed"),
     [
-        pytest.param(check_clan, {"tag": CLAN_TAG}, [], id="bare clan"),
-        pytest.param(check_clan, {**CLAN, "name": 7, "clanLevel": 1.5}, ["name", "clanLevel"], id="clan"),
-        pytest.param(check_clan, {**CLAN, "memberList": "x"}, ["memberList"], id="member list"),
-        pytest.param(check_clan, clan(member("#2PA", donations=None)), ["memberList.donations"], id="null"),
-        pytest.param(check_clan, clan(member("#2PA", donations=True)), ["memberList.donations"], id="boolean"),
-        pytest.param(check_clan, clan(member("#2PA"), 7), ["memberList"], id="no member"),  # type: ignore[arg-type]
-        pytest.param(check_player, {"tag": "#900PUCPV"}, [], id="bare player"),
-        pytest.param(check_player, {**PLAYER, "troops": {}}, ["troops"], id="troops"),
-        pytest.param(check_player, player(troops=[{"level": 1}]), ["troops.name"], id="unit without a name"),
-        pytest.param(check_player, player(clan={"tag": None}), ["clan"], id="clan without a tag"),
-        pytest.param(check_war, {"state": "inWar"}, [], id="bare war"),
-        pytest.param(check_war, {**WAR, "opponent": None}, ["opponent"], id="no opponent"),
+        pytest.param(validate_clan, {"tag": CLAN_TAG}, [], id="bare clan"),
+        pytest.param(validate_clan, {**CLAN, "name": 7, "clanLevel": 1.5}, ["name", "clanLevel"], id="clan"),
+        pytest.param(validate_clan, {**CLAN, "memberList": "x"}, ["memberList"], id="member list"),
+        pytest.param(validate_clan, clan(member("#2PA", donations=None)), ["memberList.donations"], id="null"),
+        pytest.param(validate_clan, clan(member("#2PA", donations=True)), ["memberList.donations"], id="boolean"),
+        pytest.param(validate_clan, clan(member("#2PA"), 7), ["memberList"], id="no member"),  # type: ignore[arg-type]
+        pytest.param(validate_player, {"tag": "#900PUCPV"}, [], id="bare player"),
+        pytest.param(validate_player, {**PLAYER, "troops": {}}, ["troops"], id="troops"),
+        pytest.param(validate_player, player(troops=[{"level": 1}]), ["troops.name"], id="unit without a name"),
+        pytest.param(validate_player, player(clan={"tag": None}), ["clan"], id="clan without a tag"),
+        pytest.param(validate_war, {"state": "inWar"}, [], id="bare war"),
+        pytest.param(validate_war, {**WAR, "opponent": None}, ["opponent"], id="no opponent"),
         pytest.param(
-            check_war,
+            validate_war,
             war("inWar", {**attack("#2P2", "#8Q2", 1), "order": "1"}),
             ["clan.members.attacks.order"],
             id="attack",
@@ -175,7 +175,7 @@ def test_malformed_fields_are_removed_and_the_rest_is_kept(
     check: Callable[[Json, str], list[MalformedField]], body: Json, malformed: list[str]
 ) -> None:
     copied = copy.deepcopy(body)
-    tag = "#900PUCPV" if check is check_player else CLAN_TAG
+    tag = "#900PUCPV" if check is validate_player else CLAN_TAG
     assert [found.path for found in check(copied, tag)] == malformed
     assert check(copied, tag) == [], "what is left is well-formed"
     assert all(
@@ -186,10 +186,10 @@ def test_malformed_fields_are_removed_and_the_rest_is_kept(
 @pytest.mark.parametrize(
     ("check", "body"),
     [
-        pytest.param(check_clan, {**CLAN, "type": "wholly new", "somethingNew": {"a": [1]}}, id="clan"),
-        pytest.param(check_player, {**PLAYER, "role": "emperor", "somethingNew": [1]}, id="player"),
-        pytest.param(check_war, {**WAR, "state": "suddenDeath", "battleModifier": "mud"}, id="war"),
-        pytest.param(check_war, {**no_war(), "state": "inMatchmaking"}, id="no war yet"),
+        pytest.param(validate_clan, {**CLAN, "type": "wholly new", "somethingNew": {"a": [1]}}, id="clan"),
+        pytest.param(validate_player, {**PLAYER, "role": "emperor", "somethingNew": [1]}, id="player"),
+        pytest.param(validate_war, {**WAR, "state": "suddenDeath", "battleModifier": "mud"}, id="war"),
+        pytest.param(validate_war, {**no_war(), "state": "inMatchmaking"}, id="no war yet"),
     ],
 )
 def test_unknown_fields_and_values_pass(check: Callable[[Json, str], object], body: Json) -> None:
@@ -203,14 +203,14 @@ def nested(depth: int) -> Json:
 @pytest.mark.parametrize("depth", [244, 254, 1000])
 def test_what_could_not_be_written_down_again_is_refused(depth: int) -> None:
     with pytest.raises(InvalidResponseError, match="nested too deeply"):
-        check_depth(nested(depth))
+        validate_depth(nested(depth))
 
 
 def test_what_is_nested_deeper_than_anything_in_the_game_passes() -> None:
-    check_depth(nested(200))
+    validate_depth(nested(200))
 
 
 def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
-    check_size(b"x" * 512 * 1024)
-    with pytest.raises(InvalidResponseError, match="the answer is longer than 512 kB: the answer is ignored"):
-        check_size(b"x" * (512 * 1024 + 1))
+    validate_size(b"x" * 512 * 1024)
+    with pytest.raises(InvalidResponseError, match="the response is larger than 512 kB: the response is ignored"):
+        validate_size(b"x" * (512 * 1024 + 1))

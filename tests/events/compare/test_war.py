@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from coc2mqtt.events.compare.war import next_look, war_id
-from coc2mqtt.events.compare.war_diff import first_war, war_goes_back
+from coc2mqtt.events.compare.war import next_war_poll, war_id
+from coc2mqtt.events.compare.war_diff import initial_war_memo, war_looks_stale
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Snapshot
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, no_war, war
@@ -202,7 +202,7 @@ def test_an_answer_about_the_war_before_brings_it_not_back() -> None:
 def test_an_ended_war_that_comes_up_again_after_none_is_older() -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 600)
     snapshot, _ = step(snapshot, no_war(), END + 660)
-    assert war_goes_back(snapshot, war("warEnded", FIRST), tag=CLAN_TAG, at=END + 700)
+    assert war_looks_stale(snapshot, war("warEnded", FIRST), tag=CLAN_TAG, at=END + 700)
 
 
 def test_that_a_clan_is_in_no_war_any_more_says_which_one_it_was() -> None:
@@ -213,7 +213,7 @@ def test_that_a_clan_is_in_no_war_any_more_says_which_one_it_was() -> None:
 
 def test_an_older_war_that_is_believed_in_the_end_is_not_told() -> None:
     newer = war("inWar", FIRST, start="20261105T080000.000Z")
-    snapshot = Snapshot(newer, first_war(newer))
+    snapshot = Snapshot(newer, initial_war_memo(newer))
     snapshot, events = step(snapshot, war("inWar", SECOND), END)
     assert events == []
     _, events = step(snapshot, newer, END)
@@ -222,14 +222,14 @@ def test_an_older_war_that_is_believed_in_the_end_is_not_told() -> None:
 
 @pytest.mark.parametrize(("at", "goes_back"), [(END - 1, True), (END, False)])
 def test_no_war_is_gone_before_its_end(at: float, goes_back: bool) -> None:
-    assert war_goes_back(in_battle(FIRST), no_war(), tag=CLAN_TAG, at=at) is goes_back
-    ended = Snapshot(war("warEnded"), first_war(war("warEnded")))
-    assert not war_goes_back(ended, no_war(), tag=CLAN_TAG, at=at)
+    assert war_looks_stale(in_battle(FIRST), no_war(), tag=CLAN_TAG, at=at) is goes_back
+    ended = Snapshot(war("warEnded"), initial_war_memo(war("warEnded")))
+    assert not war_looks_stale(ended, no_war(), tag=CLAN_TAG, at=at)
 
 
 def test_a_few_wars_are_remembered_and_no_more() -> None:
     answers = [war("warEnded", FIRST, start=f"202611{day:02}T080000.000Z") for day in range(1, 29)]
-    snapshot = Snapshot(answers[0], first_war(answers[0]))
+    snapshot = Snapshot(answers[0], initial_war_memo(answers[0]))
     for answer in answers[1:]:
         snapshot, _ = step(snapshot, answer, END)
     assert len(snapshot.memo["wars"]) == 4
@@ -253,4 +253,4 @@ def test_a_few_wars_are_remembered_and_no_more() -> None:
 def test_a_war_wants_to_be_looked_at_right_after_its_boundaries(
     answer: Json, settled: bool, at: float, wait: float
 ) -> None:
-    assert next_look(answer, settled=settled, at=at) == wait
+    assert next_war_poll(answer, final=settled, at=at) == wait

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events import EventType
-from coc2mqtt.events.compare.war import war_id
-from coc2mqtt.events.compare.war_attack import attack_orders
+from coc2mqtt.events.compare.war import attack_orders, war_id
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.summary import summarize
 from tests.fuzz.examples import fuzzed

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from coc2mqtt.events.compare.war_diff import ended_unseen, first_war
-from coc2mqtt.events.compare.war_result import Outcome, find_in_log
+from coc2mqtt.events.compare.war_diff import initial_war_memo, war_ended_unobserved
+from coc2mqtt.events.compare.war_result import WarOutcome, find_war_log_entry
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Snapshot
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, no_war, war
@@ -54,7 +54,7 @@ def test_a_clock_that_is_set_back_only_makes_the_result_wait() -> None:
 @pytest.mark.parametrize("next_answer", [no_war(), war("preparation", start="20261103T070500.000Z")])
 def test_a_war_whose_end_was_seen_ends_when_it_is_replaced(next_answer: Json) -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
-    assert ended_unseen(snapshot, next_answer, tag=CLAN_TAG) is None
+    assert war_ended_unobserved(snapshot, next_answer, tag=CLAN_TAG) is None
     _, events = step(snapshot, next_answer, END + 10)
     assert events[0].event_type is EventType.WAR_ENDED
     assert (events[0].metadata["result"], events[0].metadata["observed"]) == ("win", True)
@@ -75,7 +75,7 @@ def test_in_a_league_war_everybody_has_one_attack() -> None:
     def league(state: str) -> Json:
         return {key: value for key, value in war(state, FIRST).items() if key != "attacksPerMember"}
 
-    _, events = step(Snapshot(league("inWar"), first_war(league("inWar"))), league("warEnded"), END + 600)
+    _, events = step(Snapshot(league("inWar"), initial_war_memo(league("inWar"))), league("warEnded"), END + 600)
     assert [member["tag"] for member in events[-1].metadata["members_attacks_left"]] == ["#2P8"]
 
 
@@ -84,9 +84,9 @@ NEXT = war("preparation", start="20261103T070500.000Z")
 
 def test_what_the_opponent_shows_of_a_war_that_was_replaced_unseen_is_told_as_well() -> None:
     snapshot = in_battle(FIRST)
-    assert ended_unseen(snapshot, NEXT, tag=CLAN_TAG) == war("inWar", FIRST)
+    assert war_ended_unobserved(snapshot, NEXT, tag=CLAN_TAG) == war("inWar", FIRST)
     final = war("warEnded", FIRST, SECOND, THIRD, swapped=True)
-    _, events = step(snapshot, NEXT, END + 900, Outcome(war=final))
+    _, events = step(snapshot, NEXT, END + 900, WarOutcome(war=final))
     assert [event.metadata.get("order") for event in events] == [2, 3, None, None, None]
     assert types(events)[2:] == ["war_ended", "war_new", "war_state_changed"]
     ended = events[2].metadata
@@ -107,7 +107,7 @@ def logged(**fields: Any) -> Json:
 
 
 def test_the_result_of_a_war_that_was_replaced_unseen_comes_from_the_war_log() -> None:
-    _, events = step(in_battle(FIRST), NEXT, END + 900, Outcome(entry=logged()))
+    _, events = step(in_battle(FIRST), NEXT, END + 900, WarOutcome(entry=logged()))
     ended = events[0].metadata
     assert (ended["result"], ended["observed"], ended["source"]) == ("lose", False, "war_log")
     assert (ended["stars"], ended["opponent_stars"], ended["members_attacks_left"]) == (5, 6, None)
@@ -126,5 +126,5 @@ def test_the_result_of_a_war_that_was_replaced_unseen_comes_from_the_war_log() -
     ids=["shifted by a maintenance", "of the league", "another opponent", "weeks later", "odd entries", "empty"],
 )
 def test_a_war_is_found_in_the_log_by_its_opponent_and_about_its_end(items: list[Json], found: bool) -> None:
-    entry = find_in_log({"items": items}, war("inWar"), CLAN_TAG)
+    entry = find_war_log_entry({"items": items}, war("inWar"), CLAN_TAG)
     assert entry == (items[0] if found else None)

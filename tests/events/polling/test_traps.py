@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash import MaintenanceError, PrivateWarLogError, ServerError
-from coc2mqtt.events.compare.api_state import ApiStatus, first_api_state, observe_api
+from coc2mqtt.events.compare.api_state import ApiStatus, initial_api_state, observe_api
 from coc2mqtt.events.resource import Kind
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, clan, member, no_war, player, unit, war
 from tests.support.replay import Replay
@@ -208,7 +208,7 @@ def test_13_the_first_sight_is_silent_and_what_happened_meanwhile_is_told() -> N
 
 def test_14_a_maintenance_hides_behind_cached_answers_and_flaps_at_its_end() -> None:
     down, page = MaintenanceError("in maintenance"), ServerError("HTML")
-    state, told = first_api_state(None, at=0.0), list[str]()
+    state, told = initial_api_state(None, at=0.0), list[str]()
     outcomes: list[tuple[Any, bool]] = [(down, False), (None, False), (down, True), (None, False), (page, True)]
     outcomes += [(None, True), (down, True), (None, True), (None, True), (None, False), (down, False), (None, True)]
     for second, (outcome, from_probe) in enumerate(outcomes, 1):

@@ -19,7 +19,7 @@ from coc2mqtt.clash import (
     UnreachableError,
 )
 from coc2mqtt.demo import World
-from coc2mqtt.events.compare.api_state import first_api_state, observe_api
+from coc2mqtt.events.compare.api_state import initial_api_state, observe_api
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
@@ -93,7 +93,7 @@ def of_a_watch() -> list[Event]:
 
 
 def of_the_api() -> Iterator[Event]:
-    state, at = first_api_state(None, at=1.0), 1.0
+    state, at = initial_api_state(None, at=1.0), 1.0
     maintenance, address = MaintenanceError("later"), IpNotAllowedError("refused", address="203.0.113.7")
     for error in (maintenance, None, None, address, None, *[UnreachableError("away")] * 3, None):
         at += 60
