@@ -1,4 +1,4 @@
-"""How the bridge is doing: for ``bridge/health``, for who asks, and for the log."""
+"""The health of the bridge: for ``bridge/health``, for the ``health_check`` command, and for the log."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import structlog
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.engine import EngineMetrics
-from coc2mqtt.mqtt.client.poison_messages import Quarantine
-from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.control.request_queue import RequestMetrics
 from coc2mqtt.mqtt.payloads.event import last_event
 from coc2mqtt.mqtt.payloads.models import HealthPayload, LastEventPayload, iso_time
@@ -28,52 +26,57 @@ if TYPE_CHECKING:
     from coc2mqtt.internal_errors import InternalErrors
     from coc2mqtt.journal.protocol import Journal, JournalCounts
     from coc2mqtt.mqtt.client.connection import Connection
+    from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
     from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
     from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
     from coc2mqtt.mqtt.publish.retained_state import RetainedState
 
 _log = structlog.get_logger()
 
-# From so many seconds on, silence is a problem: of a poll that is due, of polls at all where none need be due (a
-# resource in trouble is left alone for ten minutes), of one among others, of the broker, and of publishes that could be
-# made. For so many seconds a refusal is one.
-_OVERDUE = 300.0
-_UNPOLLED = 900.0
-_LATE = 3600.0
-_DISCONNECTED = 60.0
-_UNPUBLISHED = 60.0
-_REFUSED = 600.0
-_BROKEN_S = 600.0
-# A connection that is lost this often within so many seconds is one; a broker that is restarted by hand is not.
-_MANY_LOSSES = 10
-_LOSSES_PERIOD = 600.0
-# For so many seconds the API may be unreachable, deny access, or have given no usable response yet: routers restart.
-_API_AWAY = 180.0
-_LOOK_INTERVAL = 30.0
-_FIGURES_INTERVAL = 3600.0
+# No poll for this long although one is due is a problem.
+_MAX_OVERDUE_S = 300.0
+# No poll for this long beyond the shortest interval is a problem even if none is due: after failures, a resource is
+# polled again only ten minutes later.
+_MAX_WITHOUT_POLL_S = 900.0
+# A single poll that is this late is a problem although others are made.
+_MAX_LATE_S = 3600.0
+# Routers restart: the API may be unreachable, deny access, or not have responded yet for this long.
+_MAX_API_OUTAGE_S = 180.0
+_MAX_DISCONNECTED_S = 60.0
+_MAX_UNPUBLISHED_S = 60.0
+# A problem that was counted rather than measured stays reported for this long.
+_REJECTION_REPORTED_S = 600.0
+_INTERNAL_ERROR_REPORTED_S = 600.0
+# More lost connections than restarting a broker by hand causes.
+_MAX_LOST_CONNECTIONS = 10
+_LOST_CONNECTIONS_PERIOD_S = 600.0
+_CHECK_INTERVAL_S = 30.0
+_STATS_INTERVAL_S = 3600.0
 
 
 @dataclass(slots=True)
-class Totals:
-    """What is counted and learned from the start of the program on, and kept when the parts are rebuilt."""
+class Metrics:
+    """Counters since the start of the program. They continue when the parts of the bridge are rebuilt.
+
+    ``states_denied`` counts retained messages that the broker rejected, ``restored`` retained messages that another
+    client had overwritten, ``connections`` connections to the broker.
+    """
 
     engine: EngineMetrics = field(default_factory=EngineMetrics)
     delivery: DeliveryMetrics = field(default_factory=DeliveryMetrics)
     requests: RequestMetrics = field(default_factory=RequestMetrics)
-    patience: RetryingPublisher = field(default_factory=RetryingPublisher)
     states_denied: int = 0
     restored: int = 0
     connections: int = 0
-    quarantine: Quarantine = field(default_factory=Quarantine)
 
 
 class Health:
-    """Collects the figures of all parts and says what is wrong with the bridge itself.
+    """Collects the metrics of all parts and detects problems of the bridge.
 
-    A maintenance of the API is not a problem; an API that stays unreachable or denies access is one after three
-    minutes. ``redact`` takes secrets out of a text. ``uptime`` gives seconds from anywhere, by which all durations are
-    measured: a clock that is set is no trouble of the bridge's. ``started_at`` is when the program began, as ``uptime``
-    gives it; ``clock`` gives Unix time.
+    A maintenance of the API is not a problem. An API that is unreachable or denies access is one after three minutes.
+
+    ``started_at`` is the start of the program by ``uptime``. ``uptime`` is a monotonic clock in seconds: durations must
+    not depend on the wall clock. ``clock`` returns Unix time. ``redact`` removes secrets from a text.
     """
 
     def __init__(
@@ -84,10 +87,10 @@ class Health:
         connection: Connection,
         delivery: EventDelivery,
         retained: RetainedState,
-        requests: RequestMetrics,
-        patience: RetryingPublisher,
-        internal_errors: InternalErrors,
         guard: RetainedGuard,
+        metrics: Metrics,
+        publisher: RetryingPublisher,
+        internal_errors: InternalErrors,
         started_at: float,
         redact: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
@@ -98,27 +101,31 @@ class Health:
         self._connection = connection
         self._delivery = delivery
         self._retained = retained
-        self._requests = requests
-        self._patience = patience
-        self._internal_errors = internal_errors
         self._guard = guard
+        self._metrics = metrics
+        self._publisher = publisher
+        self._internal_errors = internal_errors
+        self._started_at = started_at
         self._redact = redact
         self._clock = clock
         self._uptime = uptime
         self._queue_age = _QueueAge()
-        self._started_at = started_at
-        self._reconnects = _Increase(uptime, over=_LOSSES_PERIOD)
-        self._polls, self._connected, self._oldest, self._api = (_Unchanged(uptime) for _ in range(4))
-        self._denied = _Unchanged(uptime, delivery.figures.denied)
+        self._polls = _Unchanged(uptime)
+        self._connected = _Unchanged(uptime)
+        self._oldest_pending = _Unchanged(uptime)
+        self._api_usable = _Unchanged(uptime)
+        self._denied = _Unchanged(uptime, metrics.delivery.denied)
+        self._reconnects = _Increase(uptime, over=_LOST_CONNECTIONS_PERIOD_S)
 
     async def payload(self) -> HealthPayload:
-        """Return how the bridge is doing now."""
+        """Return the current health."""
         now, uptime = self._clock(), self._uptime()
         counts = await self._journal.counts()
-        engine, status, delivery = self._engine, self._connection.status, self._delivery.figures
-        last = self._last_event()  # first: it can be a problem itself
+        engine, status = self._engine, self._connection.status
+        polling, delivery = self._metrics.engine, self._metrics.delivery
+        last_event = self._last_event()  # before the problems, because it can be one
         problems = self._problems(counts)
-        last_poll = engine.figures.last_poll_uptime
+        last_poll = polling.last_poll_uptime
         return HealthPayload(
             healthy=not problems,
             problems=problems,
@@ -126,11 +133,11 @@ class Health:
             connected_since=iso_time(status.since) if status.connected else None,
             reconnects=status.reconnects,
             api_status=None if engine.api_status is None else engine.api_status.value,
-            polls=engine.figures.polls,
-            polls_changed=engine.figures.changed,
+            polls=polling.polls,
+            polls_changed=polling.changed,
             polls_per_second=round(engine.polls_per_second, 3),
-            errors=dict(sorted(engine.figures.errors.items())),
-            malformed_fields=dict(sorted(engine.malformed.items())),
+            errors=dict(sorted(polling.errors.items())),
+            malformed_fields=dict(sorted(polling.malformed.items())),
             last_poll_age_seconds=None if last_poll is None else round(uptime - last_poll, 1),
             overdue=engine.overdue,
             overdue_seconds=round(engine.overdue_seconds, 1),
@@ -138,133 +145,135 @@ class Health:
             watches=engine.clans + engine.players,
             clans=engine.clans,
             players=engine.players,
-            events=engine.figures.events,
+            events=polling.events,
             published=delivery.published,
             resent=delivery.resent,
             denied=delivery.denied,
             states_denied=self._retained.refusals.count,
-            deferred=self._patience.deferred,
+            deferred=self._publisher.deferred,
             restored=self._guard.restored,
-            requests_dropped=self._requests.dropped,
+            requests_dropped=self._metrics.requests.dropped,
             queue=counts.pending,
             queue_age_seconds=self._queue_age.seconds(counts.oldest_pending, now=now, uptime=uptime),
             dropped=counts.dropped,
             events_skipped=delivery.skipped,
             internal_errors=self._internal_errors.count,
-            last_event=last,
+            last_event=last_event,
         )
 
     def _last_event(self) -> LastEventPayload | None:
         if self._delivery.last is not None:
-            # One that cannot be encoded must not hide all other figures.
+            # An event that cannot be encoded must not hide all other metrics.
             with self._internal_errors.contain("last event", seq=self._delivery.last.seq):
                 return last_event(self._delivery.last)
             self._delivery.last = None
         return None
 
-    async def watch(self) -> Never:
-        """Log every change between well and not well, and the figures once an hour, until cancelled."""
-        before: list[str] = []
+    async def monitor(self) -> Never:
+        """Log every change between healthy and unhealthy, and all metrics once an hour, until cancelled."""
+        previous_problems: list[str] = []
         loop = asyncio.get_running_loop()
-        told_at = loop.time()
+        stats_logged_at = loop.time()
         while True:
-            await asyncio.sleep(_LOOK_INTERVAL)
+            await asyncio.sleep(_CHECK_INTERVAL_S)
             health = await self.payload()
-            if health.problems and not before:
-                _log.warning("the bridge is not well", problems=health.problems)
-            elif before and not health.problems:
-                _log.info("the bridge is well again")
-            before = health.problems
-            if loop.time() - told_at >= _FIGURES_INTERVAL:
-                told_at = loop.time()
-                _log.info("figures", **health.model_dump(exclude={"healthy", "problems"}))
+            if health.problems and not previous_problems:
+                _log.warning("unhealthy", problems=health.problems)
+            elif previous_problems and not health.problems:
+                _log.info("healthy again")
+            previous_problems = health.problems
+            if loop.time() - stats_logged_at >= _STATS_INTERVAL_S:
+                stats_logged_at = loop.time()
+                _log.info("hourly stats", **health.model_dump(exclude={"healthy", "problems"}))
 
     def _problems(self, counts: JournalCounts) -> list[str]:
-        found = (
-            self._failing(),
-            self._polling(),
-            self._answering(),
-            self._speaking(),
-            self._reconnecting(),
-            self._publishing(counts),
-            self._refusing(),
+        problems = (
+            self._internal_error_problem(),
+            self._polling_problem(),
+            self._api_problem(),
+            self._connection_problem(),
+            self._reconnect_problem(),
+            self._delivery_problem(counts),
+            self._rejection_problem(),
             self._retained.refusals.problem,
             self._guard.problem,
         )
-        # Some quote what the API or the broker has sent.
-        return [self._redact(problem) for problem in found if problem]
+        # Some of them quote the API or the broker.
+        return [self._redact(problem) for problem in problems if problem]
 
-    def _failing(self) -> str | None:
-        quiet = self._internal_errors.seconds_since_last
-        if quiet is not None and quiet < _BROKEN_S:
-            return f"internal errors, {self._internal_errors.count} so far: see the log, and report the traceback"
+    def _internal_error_problem(self) -> str | None:
+        age = self._internal_errors.seconds_since_last
+        if age is not None and age < _INTERNAL_ERROR_REPORTED_S:
+            return f"internal errors ({self._internal_errors.count} so far): report the traceback in the log"
         return None
 
-    def _polling(self) -> str | None:
+    def _polling_problem(self) -> str | None:
         engine = self._engine
-        silence = self._polls.seconds(engine.figures.polls)
-        usual = engine.shortest_interval
-        if usual == math.inf:
+        without_poll = self._polls.seconds(self._metrics.engine.polls)
+        expected = engine.shortest_interval
+        if expected == math.inf:
             return None
         if engine.probe_interval is not None and engine.api_status is not ApiStatus.OK:
-            usual = max(usual, engine.probe_interval)  # then only the probe asks
-        if silence > usual + _UNPOLLED or min(silence, engine.overdue_seconds) > _OVERDUE:
-            return f"nothing was polled for {silence:.0f} s: see the log"
-        if engine.overdue_seconds > _LATE:
-            return f"polls come up to {engine.overdue_seconds:.0f} s late: take longer intervals or more tokens"
+            expected = max(expected, engine.probe_interval)  # only the probe is sent then
+        if without_poll > expected + _MAX_WITHOUT_POLL_S or min(without_poll, engine.overdue_seconds) > _MAX_OVERDUE_S:
+            return f"no poll for {without_poll:.0f} s: see the log"
+        if engine.overdue_seconds > _MAX_LATE_S:
+            return (
+                f"polls are up to {engine.overdue_seconds:.0f} s late: use longer intervals, fewer watches or more"
+                " tokens"
+            )
         return None
 
-    def _answering(self) -> str | None:
-        """Return what is wrong where the API has given no usable response for some minutes, though it is asked."""
+    def _api_problem(self) -> str | None:
         engine = self._engine
         usable = engine.api_status in (ApiStatus.OK, ApiStatus.MAINTENANCE)
-        away = self._api.seconds(usable)
-        asked = engine.probe_interval is not None or engine.shortest_interval < math.inf
-        if usable or not asked or away <= _API_AWAY:
+        outage = self._api_usable.seconds(usable)
+        is_polled = engine.probe_interval is not None or engine.shortest_interval < math.inf
+        if usable or not is_polled or outage <= _MAX_API_OUTAGE_S:
             return None
-        state = engine.api_status or "unknown"
-        return f"no usable response from the API for {away:.0f} s ({state}): {engine.api_message or 'see the log'}"
+        status = engine.api_status or "unknown"
+        return f"no usable response from the API for {outage:.0f} s ({status}): {engine.api_message or 'see the log'}"
 
-    def _speaking(self) -> str | None:
+    def _connection_problem(self) -> str | None:
         status = self._connection.status
-        away = self._connected.seconds((status.connected, status.reconnects))
-        if status.taken_over or (not status.connected and away > _DISCONNECTED):
-            return f"no connection to the broker for {away:.0f} s: {status.last_error}"
+        disconnected = self._connected.seconds((status.connected, status.reconnects))
+        if status.taken_over or (not status.connected and disconnected > _MAX_DISCONNECTED_S):
+            return f"no connection to the broker for {disconnected:.0f} s: {status.last_error}"
         return None
 
-    def _reconnecting(self) -> str | None:
+    def _reconnect_problem(self) -> str | None:
         status = self._connection.status
-        losses = self._reconnects.increase(status.reconnects)
-        if losses >= _MANY_LOSSES:
-            return f"the connection to the broker was lost {losses} times in ten minutes: {status.last_error}"
+        lost = self._reconnects.increase(status.reconnects)
+        if lost >= _MAX_LOST_CONNECTIONS:
+            return f"the connection to the broker was lost {lost} times in ten minutes: {status.last_error}"
         return None
 
-    def _publishing(self, counts: JournalCounts) -> str | None:
+    def _delivery_problem(self, counts: JournalCounts) -> str | None:
         status = self._connection.status
-        stuck = self._oldest.seconds((counts.oldest_pending, status.connected, status.reconnects))
-        if status.connected and counts.pending and stuck > _UNPUBLISHED:
-            return f"the oldest of {counts.pending} events that wait was not published for {stuck:.0f} s: see the log"
+        stuck = self._oldest_pending.seconds((counts.oldest_pending, status.connected, status.reconnects))
+        if status.connected and counts.pending and stuck > _MAX_UNPUBLISHED_S:
+            return f"the oldest of {counts.pending} pending events was not published for {stuck:.0f} s: see the log"
         return None
 
-    def _refusing(self) -> str | None:
-        denied = self._delivery.figures.denied
-        quiet = self._denied.seconds(denied)
-        if denied and quiet < _REFUSED:
-            return f"the broker refuses events, {denied} so far, which are not sent again: see the log for the topics"
+    def _rejection_problem(self) -> str | None:
+        denied = self._metrics.delivery.denied
+        age = self._denied.seconds(denied)
+        if denied and age < _REJECTION_REPORTED_S:
+            return f"the broker rejected {denied} events, which are not published again: see the log for the topics"
         return None
 
 
 class _QueueAge:
-    """How long the oldest pending event has been waiting, whatever happens to the wall clock meanwhile."""
+    """How long the oldest event has been pending, unaffected by changes of the wall clock."""
 
     def __init__(self) -> None:
         self._oldest: float | None = None
         self._since = 0.0
-        # When the queue was last found empty: what waits now was stored later.
+        # When the queue was last empty: pending events were stored later.
         self._empty_at = -math.inf
 
     def seconds(self, oldest: float | None, *, now: float, uptime: float) -> float | None:
-        """Return the age; ``oldest`` is the event's timestamp, ``now`` Unix time, None if nothing waits."""
+        """Return the age, None if no event is pending; ``oldest`` is the event's timestamp, ``now`` Unix time."""
         if oldest is None:
             self._empty_at = uptime
         elif oldest != self._oldest:
@@ -274,16 +283,16 @@ class _QueueAge:
 
 
 class _Unchanged:
-    """For how long a value has been the same, as far as was looked at it."""
+    """How long a value has not changed between calls."""
 
-    def __init__(self, uptime: Callable[[], float], *known: object) -> None:
-        """``known`` is a value that it has had for a long time, if there is one."""
+    def __init__(self, uptime: Callable[[], float], *initial: object) -> None:
+        """Start with an ``initial`` value, if any, that has been the same since before the start."""
         self._uptime = uptime
-        self._value: object = known[0] if known else self
+        self._value: object = initial[0] if initial else self
         self._since = -math.inf
 
     def seconds(self, value: object) -> float:
-        """Take a look and return for how many seconds it has been so."""
+        """Update the value and return for how many seconds it has been the same."""
         now = self._uptime()
         if value != self._value:
             self._value, self._since = value, now
@@ -291,18 +300,18 @@ class _Unchanged:
 
 
 class _Increase:
-    """How much a counter grew within the last ``over`` seconds, as far as it was looked at."""
+    """The increase of a counter within the last ``over`` seconds."""
 
     def __init__(self, uptime: Callable[[], float], *, over: float) -> None:
         self._uptime = uptime
         self._over = over
-        self._seen: deque[tuple[float, int]] = deque()
+        self._history: deque[tuple[float, int]] = deque()
 
     def increase(self, value: int) -> int:
-        """Take a look and return by how much it has grown."""
+        """Update the counter and return its increase."""
         now = self._uptime()
-        if not self._seen or value != self._seen[-1][1]:
-            self._seen.append((now, value))
-        while len(self._seen) > 1 and self._seen[1][0] <= now - self._over:
-            self._seen.popleft()
-        return value - self._seen[0][1]
+        if not self._history or value != self._history[-1][1]:
+            self._history.append((now, value))
+        while len(self._history) > 1 and self._history[1][0] <= now - self._over:
+            self._history.popleft()
+        return value - self._history[0][1]

@@ -1,4 +1,4 @@
-"""Exceptions that nobody expected: counted, and logged so that a user can report them."""
+"""Unexpected exceptions: counts them, and logs them so that a user can report them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _PACKAGE = Path(__file__).parent
-# A bug that hits every poll of thousands of clans must not fill the disk (seconds).
-_REPEATED_EVERY_S = 60.0
-# More kinds than that are not told apart: each costs memory for as long as the program runs.
-_MOST_KINDS = 500
-_ANY_OTHER = "", ""
-_LONGEST_TEXT = 500
+# A bug that hits every poll of thousands of clans must not fill the disk.
+_REPEAT_INTERVAL_S = 60.0
+# Each kind uses memory until the program exits. Further kinds are counted as one.
+_MAX_KINDS = 500
+_OTHER_KIND = "", ""
+_MAX_TEXT_CHARS = 500
 _HINT = "this is a bug: please report it with this traceback"
 
 
 class InternalErrors:
     """Counts and logs the exceptions that are bugs of this program.
 
-    The first one of each kind (its type and the place that raised it) is logged with its traceback, the later ones as
-    a short line with their count, at most once a minute. ``expected`` are the exceptions that the program handles
-    elsewhere: they are no bugs. ``uptime`` is a monotonic clock in seconds. ``changed`` is called after each one.
+    The first exception of each kind (its type and the place that raised it) is logged with its traceback. Later ones
+    are logged as a short line with their count, at most once a minute.
+
+    ``expected`` are the exceptions that the program handles elsewhere: they are not bugs. ``uptime`` is a monotonic
+    clock in seconds. ``on_report`` is called after each report.
     """
 
     def __init__(
@@ -44,11 +46,11 @@ class InternalErrors:
         self._kinds: dict[tuple[str, str], _Kind] = {}
         self._last_at: float | None = None
         self.count = 0
-        self.changed: Callable[[], None] = lambda: None
+        self.on_report: Callable[[], None] = lambda: None
 
     @property
     def seconds_since_last(self) -> float | None:
-        """How long ago the last one was, None before the first."""
+        """Seconds since the last report, None before the first."""
         return None if self._last_at is None else self._uptime() - self._last_at
 
     def contain(self, part: str, **context: object) -> _Guard:
@@ -56,10 +58,10 @@ class InternalErrors:
         return _Guard(self, part, context)
 
     def is_bug(self, error: BaseException | None) -> bool:
-        """Return whether an exception is none that the program handles elsewhere.
+        """Return whether an exception is a bug rather than one that the program handles elsewhere.
 
-        A group is a bug where no exception in it is handled elsewhere. A CancelledError is one where nobody cancelled
-        the task: it would end the task in silence.
+        A group is a bug if the program handles none of its exceptions. A CancelledError is a bug if the task was not
+        cancelled: it would end the task silently.
         """
         if isinstance(error, asyncio.CancelledError):
             task = _current_task()
@@ -73,31 +75,37 @@ class InternalErrors:
         self.count += 1
         self._last_at = now = self._uptime()
         cause = first_exception(error)
-        key = name, place = type(cause).__qualname__, _place(cause)
-        if key not in self._kinds and len(self._kinds) >= _MOST_KINDS:
-            key = _ANY_OTHER
+        name, place = type(cause).__qualname__, (_own_places(cause) or ["elsewhere"])[-1]
+        key = name, place
+        if key not in self._kinds and len(self._kinds) >= _MAX_KINDS:
+            key = _OTHER_KIND
         kind = self._kinds.get(key)
-        said: dict[str, Any] = {"part": part, "error": f"{name}: {cause}"[:_LONGEST_TEXT], "place": place, **context}
+        fields: dict[str, Any] = {
+            "part": part,
+            "error": f"{name}: {cause}"[:_MAX_TEXT_CHARS],
+            "place": place,
+            **context,
+        }
         if kind is None:
             self._kinds[key] = _Kind(now)
-            _log.error("internal error", **said, hint=_HINT, exc_info=error)
-        elif kind.is_due(now):
-            _log.error("internal error again", **said, count=kind.count)
-        self.changed()
+            _log.error("internal error", **fields, hint=_HINT, exc_info=error)
+        elif kind.count_repeat(now):
+            _log.error("internal error again", **fields, count=kind.count)
+        self.on_report()
 
     @contextlib.contextmanager
-    def of_callbacks(self) -> Iterator[None]:
-        """Report the bugs in callbacks of the running event loop as well, which no task raises."""
+    def report_callback_errors(self) -> Iterator[None]:
+        """Also report bugs in callbacks of the running event loop, which no task raises."""
         loop = asyncio.get_running_loop()
-        before = loop.get_exception_handler()
+        previous = loop.get_exception_handler()
 
         def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             error = context.get("exception")
-            # What goes wrong in a library alone, such as the embedded broker's tasks, is only logged.
+            # Exceptions that only passed through a library, such as the embedded broker's tasks, are only logged.
             if isinstance(error, Exception) and self.is_bug(error) and _own_places(error):
                 self.report(error, "callback")
-            elif before is not None:
-                before(loop, context)
+            elif previous is not None:
+                previous(loop, context)
             else:
                 loop.default_exception_handler(context)
 
@@ -105,11 +113,11 @@ class InternalErrors:
         try:
             yield
         finally:
-            loop.set_exception_handler(before)
+            loop.set_exception_handler(previous)
 
 
 class _Kind:
-    """How often the same bug was seen, and when that was logged last."""
+    """The number of occurrences of one bug, and when it was last logged."""
 
     __slots__ = ("_logged_at", "count")
 
@@ -117,15 +125,14 @@ class _Kind:
         self.count = 1
         self._logged_at = now
 
-    def is_due(self, now: float) -> bool:
-        """Count one more, and return whether it is to be logged."""
+    def count_repeat(self, now: float) -> bool:
+        """Count an occurrence, and return whether to log it."""
         self.count += 1
-        due = now - self._logged_at >= _REPEATED_EVERY_S
-        # The second one shows at once that it happens again and again.
-        if due or self.count == 2:  # noqa: PLR2004 - the second
+        # The second occurrence is logged at once: it shows that the bug recurs.
+        due = self.count == 2 or now - self._logged_at >= _REPEAT_INTERVAL_S  # noqa: PLR2004 - the second
+        if due:
             self._logged_at = now
-            return True
-        return False
+        return due
 
 
 class _Guard:
@@ -148,7 +155,7 @@ class _Guard:
         self._errors.report(error, self._part, **self._context)
         task = _current_task()
         if task is not None and task.cancelling():
-            # The bug came up while the task was being cancelled: to go on would keep whoever waits for its end waiting.
+            # The bug occurred while the task was being cancelled. If the task continued, it would never end.
             raise asyncio.CancelledError from error
         return True
 
@@ -156,16 +163,12 @@ class _Guard:
 def _current_task() -> asyncio.Task[Any] | None:
     try:
         return asyncio.current_task()
-    except RuntimeError:  # no event loop runs
+    except RuntimeError:  # no event loop is running
         return None
 
 
-def _place(error: BaseException) -> str:
-    """Return the innermost place of this program that an exception passed, such as ``mqtt/delivery.py:120``."""
-    return (_own_places(error) or ["elsewhere"])[-1]
-
-
 def _own_places(error: BaseException) -> list[str]:
+    """Return the places in this program that an exception passed, outermost first, as ``mqtt/bridge.py:120``."""
     places = []
     traceback = error.__traceback__
     while traceback is not None:

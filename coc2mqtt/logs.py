@@ -23,52 +23,51 @@ _LEVELS: tuple[LogLevelName, ...] = ("debug", "info", "warning", "error")
 def configure_logging(
     level: str, style: Literal["console", "json"], *, redact: Callable[[str], str] | None = None
 ) -> None:
-    """Send every log line, the libraries' warnings included, to standard error.
+    """Send every log line, including warnings of libraries, to standard error.
 
-    ``redact`` takes known secrets out of each line; without it only what looks like a credential is taken out.
+    ``redact`` removes known secrets from each line. Without it, only texts that look like credentials are removed.
     """
-    shared: list[Processor] = [
+    processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_dropped_lines,
     ]
     renderer: Processor
+    # Tracebacks never show local variables: those can contain secrets.
     if style == "json":
         renderer = structlog.processors.JSONRenderer()
-        # Without local variables, as below.
         transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-        shared.append(structlog.processors.ExceptionRenderer(transformer))
+        processors.append(structlog.processors.ExceptionRenderer(transformer))
     else:
-        # Plain tracebacks: rich ones print local variables, secrets among them.
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     renderer = redacting(renderer, redact or Redactor())
     structlog.configure(
-        processors=[*shared, renderer],
-        # One write for a line and its end: where a line cannot be written, nothing of it is.
+        processors=[*processors, renderer],
+        # Writes a line and its newline at once, so a line that cannot be written is dropped as a whole.
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        # What every logger of the program asks for at each line, so that another level holds for all of them at once.
+        # Every logger looks up its configuration for each line, so that a new level applies to all of them at once.
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=processors))
     logging.basicConfig(handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     set_log_level(level)
 
 
 def set_log_level(level: str) -> None:
-    """Have lines from this level on logged, from now on and by every logger, until it is set again."""
+    """Set the lowest level that every logger logs, until the next call."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(threshold))
-    # What libraries say below a warning is of use to their authors only.
+    # Messages of libraries below a warning are useful only to their authors.
     logging.getLogger().setLevel(max(threshold, logging.WARNING))
 
 
 def log_level() -> LogLevelName:
-    """Return the level from which on lines are logged."""
+    """Return the lowest level that is logged."""
     log = structlog.get_logger()
     return next(
         (level for level in _LEVELS if log.is_enabled_for(logging.getLevelNamesMapping()[level.upper()])), "error"
@@ -76,19 +75,19 @@ def log_level() -> LogLevelName:
 
 
 class LogLevel:
-    """The level of the running program; ``changed`` is called after it was set to another one."""
+    """The log level of the running program; ``on_change`` is called after it was set to another level."""
 
-    def __init__(self, *, changed: Callable[[], None] = lambda: None) -> None:
-        self._changed = changed
+    def __init__(self, *, on_change: Callable[[], None] = lambda: None) -> None:
+        self._on_change = on_change
 
     @property
     def name(self) -> LogLevelName:
-        """The level from which on lines are logged."""
+        """The lowest level that is logged."""
         return log_level()
 
     def set(self, level: LogLevelName) -> None:
-        """Log from this level on until the program ends."""
-        before = self.name
+        """Set the level until the program exits."""
+        previous = self.name
         set_log_level(level)
-        if level != before:
-            self._changed()
+        if level != previous:
+            self._on_change()

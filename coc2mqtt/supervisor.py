@@ -1,4 +1,4 @@
-"""Rebuilds the bridge after a bug, and gives up where that does not help."""
+"""Restarts the bridge after a bug, and gives up if that does not help."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_MOST_FAILURES = 10
+_MAX_FAILURES = 10
 
 
 class TooManyFailuresError(Exception):
-    """The bridge failed again and again; a supervisor such as systemd or Docker should decide what to do."""
+    """The bridge failed ten times within ten minutes. systemd or Docker should decide whether to start it again."""
 
 
 async def supervise(
@@ -31,11 +31,14 @@ async def supervise(
     *,
     unhandled: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Run ``work`` until it returns; after a bug, run it again.
+    """Run ``work`` until it returns; run it again after a bug.
 
-    The delay before that is 1 s and doubles with each failure within ten minutes, up to 60 s; ``stop`` ends it at
-    once. Raises TooManyFailuresError at the tenth failure within ten minutes, and whatever ``work`` raises that is no
-    bug. ``unhandled`` are exceptions that parts of ``work`` raise and handle: one that leaves it is a bug.
+    The delay before that is 1 s. It doubles with each failure within ten minutes, up to 60 s. Setting ``stop`` ends the
+    delay at once.
+
+    ``unhandled`` are exceptions that the parts of ``work`` are expected to handle: if one propagates out of ``work``,
+    that is a bug. Any other exception that is not a bug is raised. Raises TooManyFailuresError at the tenth failure
+    within ten minutes.
     """
     failures = FailureWindow()
     while True:
@@ -50,10 +53,10 @@ async def supervise(
         if stop.is_set():
             return
         count = failures.add(asyncio.get_running_loop().time())
-        if count >= _MOST_FAILURES:
+        if count >= _MAX_FAILURES:
             raise TooManyFailuresError(
-                f"the bridge failed {count} times within {WINDOW_S / 60:.0f} minutes because of internal errors: see"
-                " the tracebacks in the log, report them, and start it again"
+                f"the bridge failed {count} times within {WINDOW_S / 60:.0f} minutes because of internal errors:"
+                " report the tracebacks in the log, and start the bridge again"
             )
         delay = retry_delay(count)
         _log.warning("bridge failed, rebuilding it", delay_seconds=delay, failures=count)

@@ -1,4 +1,4 @@
-"""What is watched: the configuration's wishes, and what commands made of them."""
+"""The watches: those of the configuration, and the changes that commands made to them."""
 
 from __future__ import annotations
 
@@ -25,87 +25,91 @@ _log = structlog.get_logger()
 
 
 class WatchList:
-    """Keeps the engine polling exactly what is watched.
+    """Adds, replaces and removes watches, and keeps the engine polling exactly these.
 
-    What a command decided is in the journal, holds over restarts, and wins over the configuration, whose file is
-    never written. ``changed`` is called with each watch that was added, replaced or removed; of one that is found
-    removed at start, only the kind and the tag are known. Commands can add watches up to ``maximum`` in all.
+    Changes by commands are stored in the journal. They survive restarts and override the configuration, whose file is
+    never written. Commands can add watches up to a total of ``maximum``.
+
+    ``on_change`` is called with each watch that was added, replaced or removed. For a watch that was removed from the
+    configuration before the start, only the kind and the tag are known.
     """
 
     def __init__(
-        self, journal: Journal, engine: Engine, *, changed: Callable[[Watch], None], maximum: int = 1000
+        self, journal: Journal, engine: Engine, *, on_change: Callable[[Watch], None], maximum: int = 1000
     ) -> None:
         self._journal = journal
         self._engine = engine
-        self._changed = changed
+        self._on_change = on_change
         self._maximum = maximum
         self._configured: dict[tuple[Kind, str], Watch] = {}
-        # So that a list of a thousand is not a thousand snapshots to read.
+        # Caches names: listing a thousand watches must not read a thousand snapshots.
         self._names: dict[Resource, str | None] = {}
 
     async def load(self, configured: Iterable[Watch]) -> None:
-        """Begin to watch what the configuration asks for and what commands made of it.
+        """Start the watches of the configuration, with the changes that commands made to them.
 
-        A snapshot that no watch needs any more is told as changed: what is published of it is to be taken away.
+        Calls ``on_change`` for each stored snapshot that no watch needs any more, so that its topics are emptied.
         """
-        by_key = {(watch.kind, watch.tag): watch for watch in configured}
-        self._configured = by_key
-        wanted = _merge(by_key, await self._journal.watches())
-        stored = dict.fromkeys(await self._journal.resources())
-        stored.pop(API, None)
-        async for watch in yield_periodically(list(wanted.values())):
+        self._configured = {(watch.kind, watch.tag): watch for watch in configured}
+        watches = _merge(self._configured, await self._journal.watches())
+        unused = dict.fromkeys(await self._journal.resources())
+        unused.pop(API, None)
+        async for watch in yield_periodically(list(watches.values())):
             self._engine.watch(watch)
-            if Resource(watch.kind, watch.tag) not in stored:
+            if Resource(watch.kind, watch.tag) not in unused:
                 self._names[Resource(watch.kind, watch.tag)] = None
             for resource, _ in watch.resources():
-                stored.pop(resource, None)
-        for resource in stored:
+                unused.pop(resource, None)
+        for resource in unused:
             kind = Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN
-            self._changed(Watch(kind, resource.tag, MIN_INTERVAL_S))
+            self._on_change(Watch(kind, resource.tag, MIN_INTERVAL_S))
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
-        """Return the watch of a clan or a player, None where there is none."""
+        """Return the watch of a clan or a player, None if it is not watched."""
         return self._engine.find(kind, tag)
 
     def polled_at(self, kind: Kind, tag: str) -> float | None:
-        """Return when the API last answered for a watch (Unix time in seconds), None where it did not yet."""
+        """Return the Unix time in seconds of the last response for a watch, None before the first."""
         return self._engine.polled_at(kind, tag)
 
     def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
-        """Return the watches of a tag and a kind, None being any."""
+        """Return the watches with this tag and kind; None matches any."""
         if tag is not None:
-            found = (self._engine.find(one, tag) for one in ((Kind.CLAN, Kind.PLAYER) if kind is None else (kind,)))
-            return [watch for watch in found if watch is not None]
+            kinds = (Kind.CLAN, Kind.PLAYER) if kind is None else (kind,)
+            return [watch for one in kinds if (watch := self._engine.find(one, tag)) is not None]
         return [watch for watch in self._engine.watches if kind in (None, watch.kind)]
 
     async def watch(self, watch: Watch) -> None:
-        """Watch from now on and after a restart; what was not watched until now begins with a first sight.
+        """Add or replace a watch, permanently. Resources that were not watched before start from a new baseline.
 
-        Raises CommandError where there is no room for one more.
+        Raises CommandError if the maximum number of watches is reached.
         """
-        await _to_the_end(self._watch(watch))
+        await _complete(self._watch(watch))
 
     async def _watch(self, watch: Watch) -> None:
-        before = self.find(watch.kind, watch.tag)
+        previous = self.find(watch.kind, watch.tag)
         count = self._engine.clans + self._engine.players
-        if before is None and count >= self._maximum:
+        if previous is None and count >= self._maximum:
             raise CommandError(
-                f"{count} clans and players are watched already, and watch.maximum is"
-                f" {self._maximum}: stop a watch, or raise it in the configuration"
+                f"{count} clans and players are already watched, and watch.maximum is {self._maximum}: remove a watch,"
+                " or raise the maximum in the configuration"
             )
-        polled = set() if before is None else {resource for resource, _ in before.resources()}
-        anew = [resource for resource, _ in watch.resources() if resource not in polled]
+        polled = set() if previous is None else {resource for resource, _ in previous.resources()}
+        new = [resource for resource, _ in watch.resources() if resource not in polled]
         try:
-            await self._journal.save_watch(watch, anew=anew)
+            await self._journal.save_watch(watch, anew=new)
             self._engine.watch(watch)
-            self._changed(watch)
+            self._on_change(watch)
         except Exception:
-            await self._realign(watch.kind, watch.tag)
+            await self._resync(watch.kind, watch.tag)
             raise
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
-        """Stop watching for good; returns whether it was watched. Whoever hears of it forgets the snapshots."""
-        return await _to_the_end(self._unwatch(kind, tag))
+        """Remove a watch permanently, and return whether it existed.
+
+        Its snapshots stay in the journal until its topics are emptied, which ``on_change`` initiates.
+        """
+        return await _complete(self._unwatch(kind, tag))
 
     async def _unwatch(self, kind: Kind, tag: str) -> bool:
         watch = self.find(kind, tag)
@@ -115,53 +119,52 @@ class WatchList:
             if (kind, tag) in self._configured:
                 await self._journal.remove_watch(kind, tag)
             else:
-                # Nothing would bring it back, and what was ever watched must not pile up.
+                # Without a row it stays removed, and rows of former watches must not accumulate.
                 await self._journal.forget_watch(kind, tag)
             self._engine.unwatch(kind, tag)
             self._names.pop(Resource(kind, tag), None)
-            self._changed(watch)
+            self._on_change(watch)
         except Exception:
-            await self._realign(kind, tag)
+            await self._resync(kind, tag)
             raise
         return True
 
-    async def _realign(self, kind: Kind, tag: str) -> None:
-        """Poll what the journal says of a watch: a bug may have come between storing a change and making it."""
+    async def _resync(self, kind: Kind, tag: str) -> None:
+        """Make the engine match the journal after a bug between storing a change and applying it."""
         stored = {(one.kind, one.tag): one.watch for one in await self._journal.watches()}
         key = kind, tag
-        wanted = stored[key] if key in stored else self._configured.get(key)
-        if wanted is None:
+        watch = stored[key] if key in stored else self._configured.get(key)
+        if watch is None:
             self._engine.unwatch(kind, tag)
             self._names.pop(Resource(kind, tag), None)
-        elif wanted != self.find(kind, tag):
-            self._engine.watch(wanted)
-        self._changed(wanted or Watch(kind, tag, MIN_INTERVAL_S))
+        elif watch != self.find(kind, tag):
+            self._engine.watch(watch)
+        self._on_change(watch or Watch(kind, tag, MIN_INTERVAL_S))
 
     def poll_now(self, kind: Kind, tag: str) -> None:
-        """Make what a watch polls due at once."""
+        """Make all polls of a watch due immediately."""
         self._engine.poll_now(kind, tag)
 
-    def committed(self, resource: Resource) -> bool:
-        """Take note of a new snapshot; returns whether a watch that was described without a name may have one now."""
+    def on_commit(self, resource: Resource) -> bool:
+        """Invalidate the cached name after a commit; return whether the name was unknown and may be known now."""
         return self._names.pop(resource, "") is None
 
-    def named(self, resource: Resource, name: str | None) -> None:
-        """Take note of a name that somebody has read anyway; None is none that is known."""
+    def cache_name(self, resource: Resource, name: str | None) -> None:
+        """Cache a name that another component has just read; None means unknown and is ignored."""
         if name is not None:
             self._names[resource] = shorten(name)
 
     async def describe(self, watch: Watch) -> WatchPayload:
-        """Return a watch as it is published."""
+        """Return the payload of a watch."""
         clan = watch.kind is Kind.CLAN
         resource = Resource(watch.kind, watch.tag)
         if resource not in self._names:
             name = await self._name(resource)
-            self._names.setdefault(resource, name)  # it may have become known meanwhile
-        name = self._names[resource]
+            self._names.setdefault(resource, name)  # another task may have cached it during the read
         return WatchPayload(
             kind="clan" if clan else "player",
             tag=watch.tag,
-            name=name,
+            name=self._names[resource],
             interval=watch.interval,
             members=watch.members if clan else None,
             war=watch.war if clan else None,
@@ -176,37 +179,36 @@ class WatchList:
         return shorten(name) if isinstance(name, str) else None
 
 
-async def _to_the_end(change: Coroutine[Any, Any, T]) -> T:
-    """Carry out a change whole, also where its caller is cancelled meanwhile.
+async def _complete(change: Coroutine[Any, Any, T]) -> T:
+    """Complete a change even if the caller is cancelled meanwhile.
 
-    A command ends with its connection: half a change would be stored and not polled, or polled and not stored.
+    A command is cancelled when its connection is lost. Half a change would be stored but not polled, or the reverse.
     """
-    # A task of its own, and in no TaskGroup, because a group would cancel it together with its caller.
+    # Not in a TaskGroup, which would cancel the task together with the caller.
     task = asyncio.get_running_loop().create_task(change)
     try:
         await asyncio.wait({task})
     except asyncio.CancelledError:
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # else asyncio complains that nobody asked for it
+            task.exception()  # otherwise asyncio logs that the exception was never retrieved
         raise
     return task.result()
 
 
 def _merge(configured: dict[tuple[Kind, str], Watch], stored: Sequence[StoredWatch]) -> dict[tuple[Kind, str], Watch]:
-    """Return what is to be watched; where a command had the last word, say so."""
-    wanted = dict(configured)
+    """Return the watches by kind and tag; log each watch of the configuration that a command changed or removed."""
+    watches = dict(configured)
     for one in stored:
         key = (one.kind, one.tag)
-        before = wanted.pop(key, None)
+        before = watches.pop(key, None)
         if one.watch is not None:
-            wanted[key] = one.watch
-        if before is not None and one.watch != before:
-            _log.info(
-                "a command stopped a watch of the configuration: send 'watch' to have it back"
-                if one.watch is None
-                else "a command changed a watch of the configuration: send 'watch' to change it again",
-                kind=one.kind.value,
-                tag=one.tag,
-            )
-    return wanted
+            watches[key] = one.watch
+        if before is None or one.watch == before:
+            continue
+        if one.watch is None:
+            event, hint = "configured watch was removed by a command", "send 'watch' to restore it"
+        else:
+            event, hint = "configured watch was changed by a command", "send 'watch' to change it again"
+        _log.info(event, kind=one.kind.value, tag=one.tag, hint=hint)
+    return watches

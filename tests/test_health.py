@@ -17,7 +17,7 @@ from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.engine import EngineMetrics
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.health import Health
+from coc2mqtt.health import Health, Metrics
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.client.connection import ConnectionStatus
@@ -42,9 +42,6 @@ class Bridge:
             clans=1,
             players=0,
             shortest_interval=30.0,
-            figures=EngineMetrics(
-                polls=7, changed=3, events=5, errors=Counter(unreachable=2, denied=1), last_poll_uptime=START
-            ),
             api_status=ApiStatus.OK,
             api_message=None,
             overdue=0,
@@ -52,10 +49,21 @@ class Bridge:
             probe_interval=30.0,
             load=0.5,
             polls_per_second=1.25,
-            malformed=Counter({"clan.memberList.donations": 2}),
+        )
+        self.metrics = Metrics(
+            engine=EngineMetrics(
+                polls=7,
+                changed=3,
+                events=5,
+                errors=Counter(unreachable=2, denied=1),
+                last_poll_uptime=START,
+                malformed=Counter({"clan.memberList.donations": 2}),
+            ),
+            delivery=DeliveryMetrics(published=9, resent=1, denied=denied),
+            requests=RequestMetrics(dropped=8),
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
-        self.delivery = SimpleNamespace(figures=DeliveryMetrics(published=9, resent=1, denied=denied), last=LAST)
+        self.delivery = SimpleNamespace(last=LAST)
         self.guard = SimpleNamespace(restored=12, problem=None)
         self.refusals = SimpleNamespace(count=6, problem=None)
         self.errors = InternalErrors(uptime=lambda: self.now)
@@ -66,9 +74,9 @@ class Bridge:
             "connection": self.connection,
             "delivery": self.delivery,
             "retained": SimpleNamespace(refusals=self.refusals),
-            "requests": RequestMetrics(dropped=8),
             "guard": self.guard,
-            "patience": SimpleNamespace(deferred=11),
+            "metrics": self.metrics,
+            "publisher": SimpleNamespace(deferred=11),
             "internal_errors": self.errors,
         }
         self.jumped = 0.0
@@ -98,7 +106,7 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
 async def test_events_denied_before_a_rebuild_are_no_new_problem() -> None:
     bridge = Bridge(denied=7)
     assert await bridge.problems() == []
-    bridge.delivery.figures.denied += 1
+    bridge.metrics.delivery.denied += 1
     assert len(await bridge.problems()) == 1
 
 
@@ -152,15 +160,17 @@ async def test_that_nothing_is_polled_although_it_is_due_is_a_problem_after_five
     bridge.now, bridge.engine.overdue_seconds = START + 300, 299.0
     assert await bridge.problems() == []
     bridge.now, bridge.engine.overdue_seconds = START + 302, 301.0
-    assert await bridge.problems() == ["nothing was polled for 301 s: see the log"]
+    assert await bridge.problems() == ["no poll for 301 s: see the log"]
     # One that waits is no standstill as long as others are polled: that is overload, which `overdue` tells.
-    bridge.engine.figures.polls += 1
+    bridge.metrics.engine.polls += 1
     assert await bridge.problems() == []
 
 
 async def test_that_a_poll_is_an_hour_late_among_others_is_a_problem(bridge: Bridge) -> None:
     bridge.engine.overdue_seconds = 3601.0
-    assert await bridge.problems() == ["polls come up to 3601 s late: take longer intervals or more tokens"]
+    assert await bridge.problems() == [
+        "polls are up to 3601 s late: use longer intervals, fewer watches or more tokens"
+    ]
 
 
 async def test_that_nothing_is_polled_at_all_is_a_problem_even_if_nothing_is_due(bridge: Bridge) -> None:
@@ -168,7 +178,7 @@ async def test_that_nothing_is_polled_at_all_is_a_problem_even_if_nothing_is_due
     bridge.now = START + 931
     assert await bridge.problems() == []
     bridge.now = START + 932
-    assert await bridge.problems() == ["nothing was polled for 931 s: see the log"]
+    assert await bridge.problems() == ["no poll for 931 s: see the log"]
 
 
 async def test_long_intervals_are_no_problem(bridge: Bridge) -> None:
@@ -184,7 +194,7 @@ async def test_a_probe_that_looks_seldom_during_a_maintenance_is_no_problem(brid
     bridge.now = START + 3600
     assert await bridge.problems() == []
     bridge.engine.api_status = ApiStatus.OK
-    assert await bridge.problems() == ["nothing was polled for 3599 s: see the log"]
+    assert await bridge.problems() == ["no poll for 3599 s: see the log"]
 
 
 async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
@@ -200,9 +210,9 @@ async def test_api_without_usable_response_is_a_problem_after_three_minutes(
 ) -> None:
     bridge.engine.api_status, bridge.engine.api_message = status, "an HTML page"
     assert await bridge.problems() == []
-    bridge.now, bridge.engine.figures.polls = START + 181, 8
+    bridge.now, bridge.metrics.engine.polls = START + 181, 8
     assert await bridge.problems() == []
-    bridge.now, bridge.engine.figures.polls = START + 182, 9
+    bridge.now, bridge.metrics.engine.polls = START + 182, 9
     state = status or "unknown"
     assert await bridge.problems() == [f"no usable response from the API for 181 s ({state}): an HTML page"]
     bridge.engine.api_status = ApiStatus.OK
@@ -212,7 +222,7 @@ async def test_api_without_usable_response_is_a_problem_after_three_minutes(
 async def test_api_in_maintenance_for_long_is_not_a_problem(bridge: Bridge) -> None:
     bridge.engine.api_status, bridge.engine.api_message = ApiStatus.MAINTENANCE, "the game is in maintenance"
     assert await bridge.problems() == []
-    bridge.now, bridge.engine.figures.polls = START + 7200, 8
+    bridge.now, bridge.metrics.engine.polls = START + 7200, 8
     assert await bridge.problems() == []
 
 
@@ -270,8 +280,8 @@ async def test_that_an_event_is_not_published_for_a_minute_is_a_problem(bridge: 
     assert await bridge.problems() == []
     bridge.now = START + 62
     # Others are published all the time, but not this one.
-    bridge.delivery.figures.published += 100
-    assert await bridge.problems() == ["the oldest of 3 events that wait was not published for 61 s: see the log"]
+    bridge.metrics.delivery.published += 100
+    assert await bridge.problems() == ["the oldest of 3 pending events was not published for 61 s: see the log"]
     bridge.counts = waiting(START - 7100)
     assert await bridge.problems() == []
     bridge.now = START + 100
@@ -284,18 +294,18 @@ async def test_that_an_event_is_not_published_for_a_minute_is_a_problem(bridge: 
 async def test_an_event_that_came_this_moment_is_no_problem(bridge: Bridge) -> None:
     assert await bridge.problems() == []
     bridge.now = START + 600
-    bridge.engine.figures.polls += 1
+    bridge.metrics.engine.polls += 1
     bridge.counts = JournalCounts(pending=1, oldest_pending=START + 600, dropped=0, last_seq=3)
     assert await bridge.problems() == []
 
 
 async def test_that_the_broker_refuses_events_is_a_problem_for_ten_minutes(bridge: Bridge) -> None:
-    bridge.delivery.figures.denied = 7
-    said = ["the broker refuses events, 7 so far, which are not sent again: see the log for the topics"]
+    bridge.metrics.delivery.denied = 7
+    said = ["the broker rejected 7 events, which are not published again: see the log for the topics"]
     assert await bridge.problems() == said
-    bridge.now, bridge.engine.figures.polls = START + 600, 8
+    bridge.now, bridge.metrics.engine.polls = START + 600, 8
     assert await bridge.problems() == said
-    bridge.now, bridge.engine.figures.polls = START + 602, 9
+    bridge.now, bridge.metrics.engine.polls = START + 602, 9
     assert await bridge.problems() == []
 
 
@@ -313,13 +323,13 @@ async def test_connection_lost_ten_times_in_ten_minutes_is_a_problem(bridge: Bri
             connected=True, since=START, reconnects=reconnects, last_error="it broke off"
         )
         bridge.now += 30
-        bridge.engine.figures.polls += 1
+        bridge.metrics.engine.polls += 1
         problems += await bridge.problems()
     assert problems == [
         f"the connection to the broker was lost {losses} times in ten minutes: it broke off" for losses in range(10, 21)
     ]
     bridge.now += 601
-    bridge.engine.figures.polls += 1
+    bridge.metrics.engine.polls += 1
     assert await bridge.problems() == []
 
 
@@ -334,7 +344,7 @@ async def test_broker_restarted_five_times_in_a_minute_is_no_problem(bridge: Bri
 async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures_are_one_an_hour(
     bridge: Bridge, lines: list[MutableMapping[str, Any]]
 ) -> None:
-    task = asyncio.create_task(bridge.health.watch())
+    task = asyncio.create_task(bridge.health.monitor())
     await asyncio.sleep(610)  # not in the very moment of a look
     assert lines == []
     bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="it is away")
@@ -344,11 +354,11 @@ async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures
     bridge.connection.status = ConnectionStatus(connected=True, since=START, protocol="5")
     await asyncio.sleep(610)  # not in the very moment of a look
     assert [(line["log_level"], line["event"], line.get("problems")) for line in lines] == [
-        ("warning", "the bridge is not well", ["no connection to the broker for 100 s: it is away"]),
-        ("info", "the bridge is well again", None),
+        ("warning", "unhealthy", ["no connection to the broker for 100 s: it is away"]),
+        ("info", "healthy again", None),
     ]
     await asyncio.sleep(2 * 3600)
-    figures = [line for line in lines if line["event"] == "figures"]
+    figures = [line for line in lines if line["event"] == "hourly stats"]
     assert len(figures) == 2
     assert (figures[0]["queue"], figures[0]["dropped"], figures[0]["errors"]) == (0, 4, {"denied": 1, "unreachable": 2})
     task.cancel()
@@ -362,7 +372,7 @@ async def test_internal_error_is_a_problem_for_ten_minutes(
     bridge.errors.report(KeyError("a bug"), "poll")
     bridge.now += 1.0
     bridge.errors.report(KeyError("a bug"), "poll")
-    assert await bridge.problems() == ["internal errors, 2 so far: see the log, and report the traceback"]
+    assert await bridge.problems() == ["internal errors (2 so far): report the traceback in the log"]
     assert (await bridge.health.payload()).internal_errors == 2
     bridge.now += 599.0
     assert await bridge.problems()

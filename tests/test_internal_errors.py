@@ -178,7 +178,7 @@ async def test_timeout_around_contained_work_still_works(errors: InternalErrors)
 async def test_bug_in_a_callback_of_the_loop_is_reported(errors: InternalErrors, lines: Lines) -> None:
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
-    with errors.of_callbacks():
+    with errors.report_callback_errors():
         loop.call_soon(check_topic, None)  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
     assert errors.count == 1
@@ -189,7 +189,7 @@ async def test_bug_in_a_callback_of_the_loop_is_reported(errors: InternalErrors,
 async def test_exception_of_a_library_in_a_callback_is_left_to_the_loop(errors: InternalErrors) -> None:
     loop, complaints = asyncio.get_running_loop(), list[Any]()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
-    with errors.of_callbacks():
+    with errors.report_callback_errors():
         loop.call_soon(int, "not ours")
         await asyncio.sleep(0.01)
     assert errors.count == 0
@@ -198,7 +198,7 @@ async def test_exception_of_a_library_in_a_callback_is_left_to_the_loop(errors: 
 
 def test_change_is_told_with_each_bug(errors: InternalErrors) -> None:
     told: list[int] = []
-    errors.changed = lambda: told.append(errors.count)
+    errors.on_report = lambda: told.append(errors.count)
     fail(errors, KeyError("a bug"))
     fail(errors, KeyError("a bug"))
     assert told == [1, 2]

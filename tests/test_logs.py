@@ -132,7 +132,7 @@ def test_the_level_is_the_configured_one_until_it_is_set(level: LogLevelName) ->
 def test_that_the_level_has_changed_is_told_and_that_it_is_the_same_is_not() -> None:
     configure_logging("info", "json")
     told: list[str] = []
-    level = LogLevel(changed=lambda: told.append(level.name))
+    level = LogLevel(on_change=lambda: told.append(level.name))
     for name in ("info", "debug", "debug", "error"):
         level.set(name)
     assert told == ["debug", "error"]

@@ -41,7 +41,7 @@ class Running:
         # Never run: nothing is polled.
         self.engine = Engine(ClashClient([SecretStr("any")]), journal)
         self.list = WatchList(
-            journal, self.engine, changed=lambda watch: self.changed.append((watch.kind, watch.tag)), maximum=3
+            journal, self.engine, on_change=lambda watch: self.changed.append((watch.kind, watch.tag)), maximum=3
         )
 
     async def remember(self, *resources: Resource) -> None:
@@ -85,9 +85,7 @@ async def test_a_watch_that_a_command_changed_stays_so_and_that_is_told(start: S
     with capture_logs() as log:
         async with start(CLAN) as running:
             assert running.engine.watches == [slower]
-    assert [line["event"] for line in log] == [
-        "a command changed a watch of the configuration: send 'watch' to change it again"
-    ]
+    assert [line["event"] for line in log] == ["configured watch was changed by a command"]
 
 
 async def test_a_watch_that_a_command_made_as_it_is_configured_is_worth_no_word(start: Start) -> None:
@@ -107,9 +105,7 @@ async def test_a_configured_watch_that_a_command_stopped_stays_so_and_that_is_to
         async with start(CLAN, PLAYER) as running:
             assert running.engine.watches == [PLAYER]
             await running.list.watch(CLAN)
-    assert [line["event"] for line in log] == [
-        "a command stopped a watch of the configuration: send 'watch' to have it back"
-    ]
+    assert [line["event"] for line in log] == ["configured watch was removed by a command"]
     async with start(CLAN, PLAYER) as running:
         assert CLAN in running.engine.watches
 
@@ -182,9 +178,9 @@ async def test_watches_are_found_by_tag_and_kind(start: Start) -> None:
 
 async def test_a_name_that_somebody_has_read_anyway_is_not_read_again(start: Start) -> None:
     async with start(CLAN) as running:
-        running.list.named(CLAN_STATE, None)
+        running.list.cache_name(CLAN_STATE, None)
         assert (await running.list.describe(CLAN)).name is None
-        running.list.named(CLAN_STATE, "The Order")
+        running.list.cache_name(CLAN_STATE, "The Order")
         assert (await running.list.describe(CLAN)).name == "The Order"
 
 
@@ -199,7 +195,7 @@ async def test_what_is_watched_is_found_by_its_tag_and_its_kind(start: Start) ->
 async def test_a_watch_is_described_with_what_concerns_its_kind(start: Start) -> None:
     async with start(CLAN, PLAYER) as running:
         await running.remember(CLAN_STATE)
-        running.list.committed(CLAN_STATE)
+        running.list.on_commit(CLAN_STATE)
         clan, player = [await running.list.describe(watch) for watch in (CLAN, PLAYER)]
     assert clan.model_dump(exclude_none=True) == {
         "kind": "clan",
@@ -223,7 +219,7 @@ async def test_commands_cannot_add_more_watches_than_the_maximum(start: Start) -
         await running.list.watch(Watch(Kind.CLAN, "#8QQ", 60.0))
         full = running.engine.watches
         with pytest.raises(
-            CommandError, match=r"3 clans and players are watched already, and watch\.maximum is 3: stop"
+            CommandError, match=r"3 clans and players are already watched, and watch\.maximum is 3: remove"
         ):
             await running.list.watch(Watch(Kind.CLAN, "#9QQ", 60.0))
         assert running.engine.watches == full
@@ -271,9 +267,9 @@ async def test_a_list_is_described_without_reading_it_anew_and_knows_each_new_na
     async with start(CLAN) as running:
         assert (await running.list.describe(CLAN)).name is None
         await running.remember(CLAN_STATE)
-        assert running.list.committed(CLAN_STATE), "a name came where there was none"
+        assert running.list.on_commit(CLAN_STATE), "a name came where there was none"
         assert (await running.list.describe(CLAN)).name == "The Order"
-        assert not running.list.committed(CLAN_STATE)
+        assert not running.list.on_commit(CLAN_STATE)
         await running.list.describe(CLAN)
         await running.list.unwatch(Kind.CLAN, "#2PP")
         assert running.list._names == {}

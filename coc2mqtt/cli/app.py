@@ -21,13 +21,14 @@ from coc2mqtt.config.settings import Settings
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBrokerError
-from coc2mqtt.service import VERSION, Service
+from coc2mqtt.service import Service
 from coc2mqtt.supervisor import TooManyFailuresError
 from coc2mqtt.util.event_loop import EventLoopError
 from coc2mqtt.util.event_loop import run as run_loop
 from coc2mqtt.util.gc_tuning import freeze
 from coc2mqtt.util.redaction import Redactor, redact_uncaught, redactor_of
 from coc2mqtt.util.standard_streams import complain, prepare_streams, say
+from coc2mqtt.wiring import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -78,7 +79,7 @@ def run(config: ConfigOption = None) -> None:
     configure_logging(settings.log.level, settings.log.format, redact=redact)
     redact_uncaught(redact)
     freeze()
-    _run(lambda stop: Service(settings, loaded=freeze).run(stop))
+    _run(lambda stop: Service(settings, on_loaded=freeze).run(stop))
 
 
 @app.command()

@@ -57,8 +57,8 @@ async def run_demo(
     async with DemoServer(world, token=SecretStr(_TOKEN)) as server:
         service = Service(
             _settings(world, server.base_url, port, folder),
-            published=lambda topic, payload: tell(_line(topic, payload)),
-            listening=lambda taken: tell(_introduction(taken, port)),
+            on_published=lambda topic, payload: tell(_line(topic, payload)),
+            on_listening=lambda taken: tell(_introduction(taken, port)),
             any_port=True,
         )
         try:

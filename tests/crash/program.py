@@ -73,7 +73,7 @@ class Program:
             uptime=lambda: now,
             rng=random.Random(1),
         )
-        self.watches = WatchList(self.journal, self.engine, changed=self._watch_changed)
+        self.watches = WatchList(self.journal, self.engine, on_change=self._watch_changed)
         self._retained = RetainedState(
             self.journal,
             topics,

@@ -49,7 +49,7 @@ class Asked:
 
     def _begin(self) -> tuple[Engine, WatchList]:
         engine = Engine(ClashClient([SecretStr("any")]), self.journal)
-        return engine, WatchList(self.journal, engine, changed=self.changed.append)
+        return engine, WatchList(self.journal, engine, on_change=self.changed.append)
 
     async def clear(self) -> None:
         for watch in self._engine.watches:

@@ -109,7 +109,7 @@ class House:
     def __init__(self, journal: SqliteJournal) -> None:
         topics = Topics()
         engine = Engine(ClashClient([SecretStr("any")]), journal)
-        self.watches = WatchList(journal, engine, changed=self._changed)
+        self.watches = WatchList(journal, engine, on_change=self._changed)
         self.recording = RecordingSession()
         self._retained = RetainedState(
             journal,

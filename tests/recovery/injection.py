@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _PACKAGE = str(Path(coc2mqtt.__file__).parent)
 # What supervises cannot be supervised; nor is it a part of the bridge that a bug takes down.
-_REBUILT = "Service._run_once"
+_REBUILT = "Service._run_parts"
 # Only asyncio itself could raise there, and it is not made for that: the next one that waits for a lock would never be
 # woken, and what is left of a group would go on by itself.
 _ASYNCIO = ("Lock.acquire", "TaskGroup.__aexit__")

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt import service
+from coc2mqtt import service, wiring
 from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.journal import SqliteJournal
@@ -329,7 +329,7 @@ def run(
         stage.injection.walk(monkeypatch)
         monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(stage.api.client))
         monkeypatch.setattr(negotiation, "open_session", stage.open_session)
-        monkeypatch.setattr(service, "port_is_open", nobody_knocks)
+        monkeypatch.setattr(wiring, "port_is_open", nobody_knocks)
         stage.lines = lines
         await play(stage)
         return stage

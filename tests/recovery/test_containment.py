@@ -158,7 +158,7 @@ def test_command_with_a_bug_is_answered_with_an_error(tmp_path: Path, monkeypatc
     ("place", "name", "part"),
     [
         (service, "_prune", "pruning"),
-        (Health, "watch", "health"),
+        (Health, "monitor", "health"),
         (OrphanCleanup, "_look", "sweep"),
         (DuplicateInstanceDetector, "hear", "message"),
     ],

@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
 
 CASES = [
-    Case("changing", None, 54, 190, ["Connection", "Delivery", "Engine", "Lanes", "Scheduler", "sqlite"]),
+    Case("changing", None, 54, 190, ["Connection", "Delivery", "Engine", "ShardedQueue", "Scheduler", "sqlite"]),
     Case("breaking", "changing", 6, 300, ["Delivery"]),
     Case("watching", "changing", 11, 210, ["WatchList", "RetainedState._take_away", "sqlite DELETE"]),
 ]

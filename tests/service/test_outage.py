@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Never, cast
 import orjson
 import pytest
 
-from coc2mqtt import service
+from coc2mqtt import wiring
 from coc2mqtt.clash import ApiResponse, ClashClient
 from coc2mqtt.config.settings import FixedSettings
-from coc2mqtt.health import Totals
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client import negotiation
@@ -116,17 +115,12 @@ class Outage:
         )
         await self.journal.open()
         try:
-            parts = service._Parts(
+            parts = wiring.Parts(
                 settings,
                 journal=self.journal,
                 api=cast("ClashClient", self.game),
-                started_at=0.0,
-                started_uptime=0.0,
-                run_id="1",
-                published=lambda *_: None,
-                embedded_port=None,
+                process=wiring.ProcessState(),
                 errors=InternalErrors(),
-                totals=Totals(),
             )
             await parts.watches.load(settings.watch.watches())
             async with asyncio.TaskGroup() as group:
@@ -189,7 +183,7 @@ def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up
 async def _observe(loop: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outage:
     network = Network(loop)
     monkeypatch.setattr(negotiation, "open_session", network.open_session)
-    monkeypatch.setattr(service, "port_is_open", partial(network.port_is_open))
+    monkeypatch.setattr(wiring, "port_is_open", partial(network.port_is_open))
     outage = Outage(loop, folder / "coc2mqtt.db", network)
     await outage.run()
     return outage

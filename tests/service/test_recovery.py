@@ -55,7 +55,7 @@ async def test_bug_is_a_short_absence_after_which_everything_goes_on(
         assert sorted(kinds(observer)) == ["clan_updated", "member_joined"]
         health = (await observer.request("health_check"))["data"]
         assert health["internal_errors"] == 1
-        assert health["problems"] == ["internal errors, 1 so far: see the log, and report the traceback"]
+        assert health["problems"] == ["internal errors (1 so far): report the traceback in the log"]
         assert health["reconnects"] == 1
         assert await running.end() == 0
     assert running.log.count("Traceback") == 1
@@ -69,8 +69,8 @@ async def test_ten_failures_end_the_bridge_with_status_70_and_one_sentence(
     await running.start()
     assert await status_of(running, within=40) == 70
     assert running.log.splitlines()[-1] == (
-        "coc2mqtt: the bridge failed 10 times within 10 minutes because of internal errors: see the tracebacks in the"
-        " log, report them, and start it again"
+        "coc2mqtt: the bridge failed 10 times within 10 minutes because of internal errors: report the tracebacks in"
+        " the log, and start the bridge again"
     )
     assert running.log.count("Traceback") == 1
 
