@@ -1,6 +1,6 @@
-# Two commands for everybody: `make demo` and `make test`. The rest is for work on the project.
+# `make demo` and `make test` are for everybody, the other targets for development.
 PYTHON ?= python3
-# A named Python has an environment of its own, such as .venv-3.13. One of pyenv's is found even if it is not activated.
+# PYTHON=python3.13 uses a separate environment, .venv-3.13. A pyenv version is found even if it is not activated.
 ifeq ($(origin PYTHON),file)
 INTERPRETER := $(PYTHON)
 VENV := .venv
@@ -11,59 +11,59 @@ $(if $(INTERPRETER),,$(error $(PYTHON) cannot be run: name a Python that is inst
 VENV := .venv-$(shell $(INTERPRETER) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 endif
 BIN := $(VENV)/bin
-# Python keeps compiled tests: without them each test process starts 8 s later.
+# Keep compiled tests: without them each test process starts 8 s later.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 SECONDS ?= 900
 BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
 
-# One process more than two cores have: many tests wait for another program most of the time.
+# One process more than two cores: many tests mostly wait for another program.
 PYTEST := $(BIN)/pytest --numprocesses 3 $(if $(LOOP),--loop $(LOOP))
 SLOW := process slow chaos crash fuzz soak
 # The folders whose tests depend on the event loop.
 LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
 
 .PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench switching brokers $(BENCHES)
-demo: $(VENV)/.runtime  ## the scripted API, a broker and the bridge, in one go, until Ctrl-C
+demo: $(VENV)/.runtime  ## a simulated game, a broker and the bridge, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
-test: $(VENV)/.dev  ## the fast tests, in two minutes; PYTHON=python3.13 with another Python, LOOP=uvloop on that event loop
+test: $(VENV)/.dev  ## the fast tests, in two minutes; PYTHON=python3.13, LOOP=uvloop
 	$(PYTEST) -m "not ($(subst $() , or ,$(SLOW)))" $(PYTEST_ARGS)
 	@echo "Left out: the tests marked $(SLOW); 'make test-all' runs them too, except soak ('make soak')"
 
-test-all: $(VENV)/.dev  ## all tests but the soak test
+test-all: $(VENV)/.dev  ## all tests except the soak test
 	$(PYTEST) -m "not soak" $(PYTEST_ARGS)
 
 test-uvloop: $(VENV)/.dev  ## the tests that depend on the event loop, on uvloop
 	$(PYTEST) --loop uvloop -m "not soak" $(LOOP_TESTS) $(PYTEST_ARGS)
 
-chaos: $(VENV)/.dev  ## minutes in which everything around the bridge dies again and again; SEED=… plays one again
+chaos: $(VENV)/.dev  ## kill everything around the bridge for some minutes; SEED=… repeats a run
 	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
-soak: $(VENV)/.dev  ## a quarter of an hour under load, with the broker away in the middle; SECONDS=…, SOAK_ARGS=…
+soak: $(VENV)/.dev  ## 15 minutes under load, with a broker outage in the middle; SECONDS=…, SOAK_ARGS=…
 	$(if $(LOOP),COC2MQTT_LOOP=$(LOOP)) $(BIN)/python -m tests.soak --seconds $(SECONDS) $(SOAK_ARGS)
 
-fuzz: $(VENV)/.dev  ## many thousands of random inputs for every property, other ones each time; FUZZ_SEED=… has them again
+fuzz: $(VENV)/.dev  ## thousands of random inputs for every property; FUZZ_SEED=… repeats a run
 	FUZZ=long FUZZ_SEED=$${FUZZ_SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')} \
 	  $(PYTEST) -m "fuzz or hypothesis" $(PYTEST_ARGS)
 
-crash: $(VENV)/.dev  ## the program dies wherever it can, and meets a bug wherever it can
+crash: $(VENV)/.dev  ## stop the program, and raise an exception, at every await
 	RECOVERY=long $(PYTEST) tests/crash tests/recovery $(PYTEST_ARGS)
 
-bench: $(VENV)/.dev $(VENV)/.bench  ## every figure of docs/performance.md beside the peers, and written there: some minutes on an idle machine
+bench: $(VENV)/.dev $(VENV)/.bench  ## measure the bridge and its peers and write docs/performance.md; needs an idle machine
 	$(BIN)/python -m bench --write $(BENCH_ARGS)
 
-$(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## one figure, printed; BENCH_ARGS="--runs 3" or --quick
+$(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## print one figure; BENCH_ARGS="--runs 3" or --quick
 	$(BIN)/python -m bench $* $(BENCH_ARGS)
 
-switching: $(VENV)/.dev $(VENV)/.bench  ## cocapi's examples with cocapi, with our events and its client, and with ours
+switching: $(VENV)/.dev $(VENV)/.bench  ## cocapi's examples with cocapi and with coc2mqtt
 	$(BIN)/python -m bench.switching --peers $(VENV)/bench
 
-brokers: $(VENV)/.dev  ## a table of the bridge with every kind of broker that is installed; BROKERS="mosquitto amqtt" tries those
+brokers: $(VENV)/.dev  ## try the bridge with every installed broker; BROKERS="mosquitto amqtt"
 	$(BIN)/python -m tests.interop $(BROKERS)
 
-home: $(VENV)/.dev  ## minutes with a real Home Assistant and Node-RED; HOME_ARGS=--quick without the restarts, --old
+home: $(VENV)/.dev  ## try a real Home Assistant and Node-RED; HOME_ARGS=--quick (no restarts), --old
 	$(BIN)/python -m tests.home $(HOME_ARGS)
 
 check: $(VENV)/.dev  ## lint, format and types
@@ -71,18 +71,18 @@ check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-audit: $(VENV)/.audit  ## known vulnerabilities of what is installed, where their data can be had
+audit: $(VENV)/.audit  ## known vulnerabilities of the locked packages
 	$(VENV)/audit/bin/python scripts/audit.py requirements/runtime.lock requirements/build.lock
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schemas: $(VENV)/.dev  ## docs/payloads.md and docs/schemas anew, from the models
+schemas: $(VENV)/.dev  ## write docs/payloads.md and docs/schemas from the models
 	rm -f docs/schemas/*.json
 	$(BIN)/coc2mqtt schema --write docs
 
-lock:  ## the lock files anew, from pyproject.toml (needs uv)
+lock:  ## write the lock files from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra embedded --extra fast -o requirements/runtime.lock
 	$(LOCK) pyproject.toml --extra embedded --extra fast --group dev -o requirements/dev.lock
 	$(LOCK) --group build -o requirements/build.lock

@@ -69,7 +69,7 @@ def test_the_topics_are_those_of_the_bridge() -> None:
 
 
 def test_each_type_of_event_goes_one_way_and_no_way_is_without_types() -> None:
-    (switch,) = (node for node in of_type("switch") if node["name"] == "what happened")
+    (switch,) = (node for node in of_type("switch") if node["name"] == "sort by event type")
     *rules, rest = switch["rules"]
     assert rest == {"t": "else"}
     assert switch["checkall"] == "false"

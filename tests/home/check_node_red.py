@@ -39,7 +39,7 @@ async def _check_events(red: NodeRed, stage: Stage, report: Report) -> None:
     stage.world.join(stage.clan)
     stage.world.upgrade_troop(stage.player)
     stage.world.gain_points(stage.clan)
-    wrong = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "the rest": ["Points"]})
+    wrong = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["Points"]})
     stage.world.begin_maintenance()
     wrong += await _missing(red, {"maintenance": ["Clash of Clans is in maintenance"]})
     stage.world.end_maintenance()
@@ -50,19 +50,19 @@ async def _check_events(red: NodeRed, stage: Stage, report: Report) -> None:
 async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, stage: Stage, report: Report) -> None:
     # Another's request, whose answer is not ours.
     await publish(stage.broker.port, "coc/bridge/request/list", b'{"transaction": "of somebody else"}')
-    await red.press(session, "what is watched?")
-    wrong = await _missing(red, {"answer": [stage.clan]})
+    await red.press(session, "list the watches")
+    wrong = await _missing(red, {"response": [stage.clan]})
     for button, where, words in (
         # These tags are in the flows; the scripted game knows neither, and both can be watched.
-        ("watch the clan #2PP", "answer", "#2PP"),
-        ("watch the player #900PUCPV", "answer", "#900PUCPV"),
-        ("look at #2PP now", "answer", "polled"),
-        ("stop watching #2PP", "answer", "unwatched"),
-        ("look at #2PP now", "refused", "#2PP is not watched"),
+        ("watch the clan #2PP", "response", "#2PP"),
+        ("watch the player #900PUCPV", "response", "#900PUCPV"),
+        ("poll #2PP now", "response", "polled"),
+        ("stop watching #2PP", "response", "unwatched"),
+        ("poll #2PP now", "rejected", "#2PP is not watched"),
     ):
         await red.press(session, button)
         wrong += await _missing(red, {where: [words]})
-    answers = [text for name, text in red.said if name in ("answer", "refused")]
+    answers = [text for name, text in red.said if name in ("response", "rejected")]
     wrong += [] if len(answers) == 6 else [f"{len(answers)} answers to 6 requests"]
     report.check("each request gets its answer", wrong, f"{len(answers)} answers")
     await publish(stage.broker.port, "coc/bridge/request/unwatch", b'{"kind": "player", "tag": "#900PUCPV"}')

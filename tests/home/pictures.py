@@ -59,7 +59,7 @@ async def _run(folder: Path, images: Path) -> None:
                 await asyncio.sleep(2)
                 await _happen(stage)
                 await red.press(session, "watch the clan #2PP")
-                await red.press(session, "what is watched?")
+                await red.press(session, "list the watches")
                 await _node_red(browser, images)
 
 
