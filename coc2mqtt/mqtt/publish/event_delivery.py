@@ -58,7 +58,7 @@ class EventDelivery:
         journal: Journal,
         topics: Topics,
         *,
-        patience: RetryingPublisher | None = None,
+        publisher: RetryingPublisher | None = None,
         published: Callable[[str, bytes], None] = lambda *_: None,
         contain: Contain = propagate,
         figures: DeliveryMetrics | None = None,
@@ -66,7 +66,7 @@ class EventDelivery:
         self._journal = journal
         self._topics = topics
         self._published = published
-        self._patience = patience or RetryingPublisher()
+        self._publisher = publisher or RetryingPublisher()
         self._contain = contain
         self._refused: set[str] = set()
         self._skipped: set[tuple[str, str]] = set()
@@ -138,7 +138,7 @@ class EventDelivery:
             self.figures.resent += 1
         self._unanswered.add(entry.seq)
         try:
-            await self._patience.publish(session, topic, payload)
+            await self._publisher.publish(session, topic, payload)
         except (PublishDeniedError, MessageTooLargeError) as error:
             # It would be refused again and again: put aside, it does not block the others.
             self.figures.denied += 1

@@ -95,7 +95,7 @@ class OrphanCleanup:
                 take(message)
 
         try:
-            await session.look(topic_filter, take_guarded)
+            await session.read_retained(topic_filter, take_guarded)
         except (SubscribeDeniedError, SubscribeTimeoutError) as error:
             _log.info("what was left with the broker earlier is not looked for", topic=topic_filter, reason=str(error))
 

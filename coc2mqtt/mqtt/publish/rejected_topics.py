@@ -33,7 +33,7 @@ class RejectedTopics:
             self._logged += 1
             _log.error("a state was not accepted", topic=topic, reason=str(error))
         # A limit that the broker gave at the connect stays for as long as the connection.
-        self._may_pass[topic] = not (isinstance(error, MessageTooLargeError) and error.is_announced)
+        self._may_pass[topic] = not (isinstance(error, MessageTooLargeError) and error.exceeds_announced_limit)
 
     def accepted(self, topic: str) -> None:
         """Take note that the broker took a message on a topic."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
-from coc2mqtt.mqtt.client.inbox import LONGEST_PAYLOAD
+from coc2mqtt.mqtt.client.inbox import MAX_PAYLOAD_BYTES
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class RetainedGuard:
         """Subscribe to topics of ours; one that the broker does not grant is left unguarded, which is logged once."""
         for topic_filter in filters if self._enabled else ():
             try:
-                await session.subscribe(topic_filter, only_others=True)
+                await session.subscribe(topic_filter, skip_own_and_retained=True)
             except (SubscribeDeniedError, SubscribeTimeoutError) as error:
                 if not self._warned_of_denial:
                     self._warned_of_denial = True
@@ -102,7 +102,7 @@ class RetainedGuard:
         """Take note of a new connection, over which everything is published again anyway."""
         self._due.clear()
         if self._enabled:
-            session.tap(self._take)
+            session.add_interceptor(self._take)
 
     def hear(self, message: Message) -> bool:
         """Take note of a message that came in; returns whether it concerns nobody else."""
@@ -111,7 +111,7 @@ class RetainedGuard:
             return False
         # What was retained before this subscription is older than what is published over this connection. Of a very
         # long payload not enough is kept to recognize it.
-        is_news = not message.retain and len(message.payload) < LONGEST_PAYLOAD
+        is_news = not message.retain and len(message.payload) < MAX_PAYLOAD_BYTES
         known = self._retained.recognizes(topic, message.payload) if is_news else None
         if known is True:
             self._due.pop(topic, None)

@@ -64,7 +64,7 @@ class RetainedState:
         reachable: Callable[[], bool] = lambda: True,
         discovery: Discovery | None,
         named: Callable[[Resource, str | None], None] = lambda *_: None,
-        patience: RetryingPublisher | None = None,
+        publisher: RetryingPublisher | None = None,
         announcer: Callable[..., DeviceAnnouncer] = DeviceAnnouncer,
         contain: Contain = propagate,
     ) -> None:
@@ -74,7 +74,7 @@ class RetainedState:
         self._polled_at = polled_at
         self._reachable = reachable
         self._discovery = discovery
-        self._patience = patience or RetryingPublisher()
+        self._publisher = publisher or RetryingPublisher()
         self._named = named
         self._marked = ShardedQueue()
         self._contain = contain
@@ -183,7 +183,7 @@ class RetainedState:
         if session.protocol != "5":
             self.echoes.expect(topic, payload, asyncio.get_running_loop().time())
         try:
-            await self._patience.publish(session, topic, payload, retain=True)
+            await self._publisher.publish(session, topic, payload, retain=True)
         except (PublishDeniedError, MessageTooLargeError) as error:
             self.refusals.note(topic, error)
             return False

@@ -49,7 +49,7 @@ class House:
             empty=empty,
         )
         self.recording = RecordingSession()
-        self.recording.kept = [Message(topic, b'{"state":"online"}', retain=True) for topic in kept]
+        self.recording.retained = [Message(topic, b'{"state":"online"}', retain=True) for topic in kept]
 
     def _watched(self, kind: Kind, tag: str) -> Watch | None:
         return self.watches.get((kind, tag))
@@ -95,7 +95,7 @@ async def test_a_look_that_breaks_two_connections_is_given_up(tmp_path: Path) ->
     class Breaking(RecordingSession):
         looks = 0
 
-        async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
+        async def read_retained(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
             self.looks += topic_filter.startswith("homeassistant")
             raise ConnectionLostError("the broker did not acknowledge a message")
 
@@ -113,7 +113,7 @@ async def test_what_was_looked_at_once_is_not_looked_at_over_the_next_connection
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
         house = House(journal)
         assert await house.clean() == []
-        house.recording.kept = [Message(config("clan_8QQ"), b"{}", retain=True)]
+        house.recording.retained = [Message(config("clan_8QQ"), b"{}", retain=True)]
         assert await house.clean() == []
 
 
@@ -147,7 +147,7 @@ async def test_at_a_broker_that_has_just_begun_nothing_is_looked_for(tmp_path: P
 
 async def test_where_the_broker_does_not_let_us_look_the_bridge_goes_on(tmp_path: Path) -> None:
     class Closed(RecordingSession):
-        async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
+        async def read_retained(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
             raise SubscribeDeniedError(f"the broker does not grant a subscription to {topic_filter}")
 
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:

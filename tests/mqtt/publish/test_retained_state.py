@@ -155,7 +155,7 @@ async def test_the_device_goes_first_even_where_its_war_was_marked_before(house:
     await house.unwatch(WATCH)
     recording = RecordingSession()
     async with running(house.run(recording.session)):
-        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
+        await recording.wait_until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
     assert recording.topics[0] == DEVICE
     assert last_said(recording) == {}
 
@@ -167,10 +167,10 @@ async def test_a_war_that_is_not_watched_any_more_is_emptied_after_its_sensors_a
     house.watch(WITHOUT_WAR)
     recording = RecordingSession()
     async with running(house.run(recording.session)):
-        await recording.until(lambda: WAR_STATE in recording.topics)
+        await recording.wait_until(lambda: WAR_STATE in recording.topics)
     assert recording.topics == [CLAN_STATE, DEVICE, WAR_STATE]
-    assert recording.said_on(WAR_STATE) == [None]
-    assert recording.said_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
+    assert recording.published_on(WAR_STATE) == [None]
+    assert recording.published_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
 
 
 @pytest.mark.parametrize("at", ALL_OF_A_CLAN)
@@ -183,7 +183,7 @@ async def test_a_clan_that_is_unwatched_while_it_is_published_is_taken_away(hous
 
     recording = RecordingSession(unwatch)
     async with running(house.run(recording.session)):
-        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN} and not last_said(recording))
+        await recording.wait_until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN} and not last_said(recording))
     assert last_said(recording) == {}
 
 
@@ -201,7 +201,7 @@ async def test_a_change_while_the_one_before_is_published_is_published_after_it(
     recording = RecordingSession(change)
     async with running(house.run(recording.session)):
         # Its device may be announced once, if that had not begun when the name changed.
-        await recording.until(lambda: shown(recording)[1:3] == ("Another Name", "Another Name"))
+        await recording.wait_until(lambda: shown(recording)[1:3] == ("Another Name", "Another Name"))
     assert recording.topics.count(CLAN_STATE) == 2
 
 
@@ -221,7 +221,7 @@ async def test_a_clan_that_is_unwatched_and_watched_again_at_once_is_shown(house
 
     recording = RecordingSession(leave_and_return)
     async with running(house.run(recording.session)):
-        await recording.until(lambda: shown(recording) == ("online", "Another Name", "Another Name", "warEnded"))
+        await recording.wait_until(lambda: shown(recording) == ("online", "Another Name", "Another Name", "warEnded"))
 
 
 def shown(recording: RecordingSession) -> tuple[Any, ...]:
