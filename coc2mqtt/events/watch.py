@@ -1,4 +1,4 @@
-"""A watch: somebody's wish to hear of a clan or a player."""
+"""A watch: a clan, a clan's war or a player to be polled."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MIN_INTERVAL_S = 1.0
 
 
 def validate_interval(interval: float) -> None:
-    """Raise ValueError if an interval is shorter than a second."""
+    """Raise ValueError if an interval is shorter than one second."""
     if interval < MIN_INTERVAL_S:
-        raise ValueError(f"an interval of {interval} s is too short: polls are at least {MIN_INTERVAL_S:g} s apart")
+        raise ValueError(f"interval must be at least {MIN_INTERVAL_S:g} s, got {interval} s")
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A clan (with its members and its war, if wanted), a clan's war alone, or a player to be polled.
+    """A clan (optionally with its members and its war), a clan's war alone, or a player to be polled.
 
     ``kind`` is CLAN, WAR or PLAYER, ``tag`` is normalised, intervals are seconds. ``members``, ``war`` and
-    ``war_interval`` concern clans, the fields after them players; None as ``include_fields`` means every field.
+    ``war_interval`` apply to clans, the fields after them to players; None as ``include_fields`` means all fields.
     """
 
     kind: Kind
@@ -40,7 +40,7 @@ class Watch:
     exclude_fields: frozenset[str] | None = None
 
     def resources(self) -> Iterator[tuple[Resource, float]]:
-        """Yield each resource that the watch has polled, with its interval in seconds."""
+        """Yield each resource to poll for this watch, with its interval in seconds."""
         yield Resource(self.kind, self.tag), self.interval
         if self.kind is Kind.CLAN and self.war:
             yield Resource(Kind.WAR, self.tag), self.war_interval

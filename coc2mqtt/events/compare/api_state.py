@@ -1,4 +1,4 @@
-"""What is known of the API itself, from every answer and every failure. Pure: no clock, no I/O."""
+"""Derive the state of the API itself from every response and every failure. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from coc2mqtt.clash.errors import (
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import API
 
-# One failed request is no outage.
+# A single failed request is not an outage.
 _FAILURES_UNTIL_UNREACHABLE = 3
-# A maintenance flaps at its end: the first answer after it may be followed by another refusal.
+# The API flaps at the end of a maintenance: another maintenance error may follow the first response.
 _RESPONSES_TO_END_MAINTENANCE = 2
-# While the game is down its API refuses in every way. One that goes on refusing the token alone has come back.
+# During a maintenance the API returns all kinds of errors. If it keeps rejecting only the token, it is back.
 _DENIALS_TO_END_MAINTENANCE = 3
 
 
 class ApiStatus(StrEnum):
-    """Whether the API can be asked."""
+    """Whether the API can be used."""
 
     OK = "ok"
     MAINTENANCE = "maintenance"
@@ -38,14 +38,16 @@ class ApiStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiState:
-    """The status, since when (Unix time in seconds), and how far the evidence for the next one has grown.
+    """The status of the API, and the observations that may change it.
 
-    ``status`` is None until a usable response, or enough failures, have decided it. ``message`` says what is wrong,
-    None when nothing is, and ``error`` is the kind of that failure. ``address`` is the one that the API sees when it
-    denies the token for it. ``evidence`` counts what speaks for another status than the present one, in a row:
-    responses during a maintenance, failures else. ``failing`` holds the sources of those failures and ``judged`` tells
-    whether the probe's is among them. ``denials`` counts the refusals of the token during a maintenance.
-    ``first_word`` is when a maintenance was first reported that the probe has not confirmed, None without one.
+    ``status`` is None until a usable response, or enough failures, have determined it; it is valid ``since`` a Unix
+    time in seconds. ``message`` and ``error`` describe the failure for people and by its kind, None if there is none.
+    ``address`` is the IP address that the API sees if it rejects the token because of it.
+
+    ``streak`` counts consecutive observations that contradict the status: responses during a maintenance, otherwise
+    failures. ``failing_sources`` are the sources of these failures and ``probe_failed`` is whether the probe is among
+    them. ``denials`` counts consecutive rejections of the token during a maintenance. ``maintenance_reported_at`` is
+    when a maintenance was first reported that the probe has not confirmed yet, else None.
     """
 
     status: ApiStatus | None
@@ -53,19 +55,19 @@ class ApiState:
     message: str | None = None
     address: str | None = None
     error: str | None = None
-    evidence: int = 0
-    failing: frozenset[object] = frozenset()
-    judged: bool = False
+    streak: int = 0
+    failing_sources: frozenset[object] = frozenset()
+    probe_failed: bool = False
     denials: int = 0
-    first_word: float | None = None
+    maintenance_reported_at: float | None = None
 
     @property
-    def suspicious(self) -> bool:
-        """Whether the probe should look at once: a maintenance was spoken of and is not confirmed."""
-        return self.first_word is not None
+    def needs_probe(self) -> bool:
+        """Whether the probe should run immediately: a maintenance was reported and is not confirmed."""
+        return self.maintenance_reported_at is not None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is remembered over restarts."""
+        """Return the part of the state that is kept across restarts."""
         return {
             "status": None if self.status is None else self.status.value,
             "since": self.since,
@@ -76,12 +78,12 @@ class ApiState:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ApiState:
-        """Return the state that ``to_json`` was called on, without its evidence."""
+        """Return the state that ``to_json`` encoded."""
         return cls(ApiStatus(data["status"]), data["since"], data["message"], data["address"], data.get("error"))
 
 
 def initial_api_state(error: ClashError | None, *, at: float) -> ApiState:
-    """Return the state after the very first response (None) or failure: it is the baseline and no event."""
+    """Return the state after the very first response (None) or failure, which is the baseline and causes no event."""
     return observe_api(ApiState(None, at), error, at=at, from_probe=False)[0]
 
 
@@ -92,49 +94,51 @@ def observe_api(  # noqa: PLR0911 - one return for each verdict
     at: float,
     from_probe: bool,
     source: object = None,
-    witnesses: int = 1,
+    min_sources: int = 1,
 ) -> tuple[ApiState, list[Event]]:
-    """Take one response (``error`` None, or one that only concerns its own resource) or failure into account.
+    """Return the new state after one response or failure, and the events that it causes.
 
-    Returns the new state and the events that it causes: none while the status stays, but for a token that is denied
-    for another address. The probe is the judge of a maintenance: other endpoints go on answering from a cache when it
-    has begun, and a server that lags behind goes on refusing when it is over.
+    ``error`` is None for a response, and errors that concern only their own resource count as responses. There are
+    no events while the status stays the same, except if the token is rejected for another address.
 
-    The API becomes unreachable by three failures of any kind with no usable response in between. At least one of them
-    must be the probe's, and beside those only lost connections count: a single endpoint in trouble says nothing of the
-    API. ``source`` names what failed; the failures must come from at least ``witnesses`` different sources.
+    Only the probe decides about a maintenance: after its start other endpoints still return cached responses, and
+    after its end a server that lags behind still returns errors.
+
+    The API becomes unreachable after three consecutive failures of any kind. At least one of them must be the probe's;
+    of the others only lost connections count, because an error of one endpoint does not concern the whole API.
+    ``source`` identifies the failed resource; the failures must come from at least ``min_sources`` different ones.
     """
-    seen = _status_of(error, from_probe=from_probe)
+    observed = _status_of(error, from_probe=from_probe)
     if state.status is ApiStatus.MAINTENANCE:
-        return _observe_in_maintenance(state, seen, error, at=at, from_probe=from_probe)
-    if seen is None:
+        return _observe_in_maintenance(state, observed, error, at=at, from_probe=from_probe)
+    if observed is None:
         return state, []
-    if seen is ApiStatus.OK or error is None:
+    if observed is ApiStatus.OK or error is None:
         return _observe_response(state, at=at, from_probe=from_probe)
-    if state.status is None and seen is not ApiStatus.UNREACHABLE:
-        return _enter(seen, error, at), []
-    if seen is ApiStatus.MAINTENANCE:
+    if state.status is None and observed is not ApiStatus.UNREACHABLE:
+        return _enter(observed, error, at), []
+    if observed is ApiStatus.MAINTENANCE:
         return _observe_maintenance_report(state, error, at=at, from_probe=from_probe)
-    if seen is ApiStatus.DENIED:
+    if observed is ApiStatus.DENIED:
         return _observe_denial(state, error, at=at)
-    return _observe_failure(state, error, at=at, from_probe=from_probe, source=source, witnesses=witnesses)
+    return _observe_failure(state, error, at=at, from_probe=from_probe, source=source, min_sources=min_sources)
 
 
 def _observe_in_maintenance(
-    state: ApiState, seen: ApiStatus | None, error: ClashError | None, *, at: float, from_probe: bool
+    state: ApiState, observed: ApiStatus | None, error: ClashError | None, *, at: float, from_probe: bool
 ) -> tuple[ApiState, list[Event]]:
-    if seen is ApiStatus.DENIED and from_probe and error is not None:
+    if observed is ApiStatus.DENIED and from_probe and error is not None:
         if state.denials + 1 < _DENIALS_TO_END_MAINTENANCE:
-            return replace(state, evidence=0, denials=state.denials + 1), []
+            return replace(state, streak=0, denials=state.denials + 1), []
         over, ended = _restore(state, EventType.MAINTENANCE_END, at)
         denied, events = _observe_denial(over, error, at=at)
         return denied, ended + events
-    if seen is not ApiStatus.OK:
-        return replace(state, evidence=0, denials=0), []
+    if observed is not ApiStatus.OK:
+        return replace(state, streak=0, denials=0), []
     if not from_probe:
         return state, []
-    if state.evidence + 1 < _RESPONSES_TO_END_MAINTENANCE:
-        return replace(state, evidence=state.evidence + 1, denials=0), []
+    if state.streak + 1 < _RESPONSES_TO_END_MAINTENANCE:
+        return replace(state, streak=state.streak + 1, denials=0), []
     return _restore(state, EventType.MAINTENANCE_END, at)
 
 
@@ -143,18 +147,18 @@ def _observe_response(state: ApiState, *, at: float, from_probe: bool) -> tuple[
         return ApiState(ApiStatus.OK, at), []
     if state.status is not ApiStatus.OK:
         return _restore(state, EventType.API_RESTORED, at)
-    first_word = None if from_probe else state.first_word
-    if not state.evidence and first_word is state.first_word:
-        return state, []  # of nearly every response
-    return ApiState(ApiStatus.OK, state.since, first_word=first_word), []
+    reported_at = None if from_probe else state.maintenance_reported_at
+    if not state.streak and reported_at is state.maintenance_reported_at:
+        return state, []  # the case of nearly every response
+    return ApiState(ApiStatus.OK, state.since, maintenance_reported_at=reported_at), []
 
 
 def _observe_maintenance_report(
     state: ApiState, error: ClashError, *, at: float, from_probe: bool
 ) -> tuple[ApiState, list[Event]]:
-    first = at if state.first_word is None else state.first_word
+    first = at if state.maintenance_reported_at is None else state.maintenance_reported_at
     if not from_probe:
-        return replace(state, first_word=first), []
+        return replace(state, maintenance_reported_at=first), []
     metadata = {"error": error.kind, "message": str(error)}
     return _enter(ApiStatus.MAINTENANCE, error, first), [_event(EventType.MAINTENANCE_START, at, metadata)]
 
@@ -162,7 +166,7 @@ def _observe_maintenance_report(
 def _observe_denial(state: ApiState, error: ClashError, *, at: float) -> tuple[ApiState, list[Event]]:
     entered = _enter(ApiStatus.DENIED, error, at)
     if state.status is ApiStatus.DENIED:
-        # Of several tokens each may be refused for a reason of its own: that alone is no news.
+        # Several tokens may be rejected for different reasons; that alone is not an event.
         address = entered.address or state.address
         entered = replace(entered, since=state.since, address=address)
         if address == state.address:
@@ -172,34 +176,35 @@ def _observe_denial(state: ApiState, error: ClashError, *, at: float) -> tuple[A
 
 
 def _observe_failure(
-    state: ApiState, error: ClashError, *, at: float, from_probe: bool, source: object, witnesses: int
+    state: ApiState, error: ClashError, *, at: float, from_probe: bool, source: object, min_sources: int
 ) -> tuple[ApiState, list[Event]]:
     if state.status is ApiStatus.UNREACHABLE:
-        # The reason may change during an outage: a router without a line, then a captive portal.
-        news = from_probe and error.kind != state.error
-        return (replace(state, message=str(error), error=error.kind) if news else state), []
+        # The reason may change during an outage: first a router without a connection, then a captive portal.
+        changed = from_probe and error.kind != state.error
+        return (replace(state, message=str(error), error=error.kind) if changed else state), []
     if state.status is ApiStatus.DENIED:
         return state, []
+    enough_sources = len(state.failing_sources) >= min_sources
     state = replace(
         state,
-        evidence=state.evidence + 1,
-        failing=state.failing if len(state.failing) >= witnesses else state.failing | {source},
-        judged=state.judged or from_probe,
+        streak=state.streak + 1,
+        failing_sources=state.failing_sources if enough_sources else state.failing_sources | {source},
+        probe_failed=state.probe_failed or from_probe,
     )
-    if state.evidence < _FAILURES_UNTIL_UNREACHABLE or not state.judged or len(state.failing) < witnesses:
+    if state.streak < _FAILURES_UNTIL_UNREACHABLE or not state.probe_failed or len(state.failing_sources) < min_sources:
         return state, []
     metadata = {"error": error.kind, "message": str(error)}
     return _enter(ApiStatus.UNREACHABLE, error, at), [_event(EventType.POLL_ERROR, at, metadata)]
 
 
 def _restore(state: ApiState, event_type: EventType, at: float) -> tuple[ApiState, list[Event]]:
-    # A wall clock may have been set back meanwhile.
+    # The wall clock may have been set back in the meantime.
     duration = {"duration_seconds": round(max(0.0, at - state.since), 3)}
     return ApiState(ApiStatus.OK, at), [_event(event_type, at, duration)]
 
 
 def _status_of(error: ClashError | None, *, from_probe: bool) -> ApiStatus | None:
-    """Return what the failure says of the API, None when it says nothing either way."""
+    """Return the status that a response (None) or failure indicates, None if it indicates nothing."""
     match error:
         case None | NotFoundError() | PrivateWarLogError():
             return ApiStatus.OK
@@ -209,10 +214,10 @@ def _status_of(error: ClashError | None, *, from_probe: bool) -> ApiStatus | Non
             return ApiStatus.UNREACHABLE
         case WrongTokenError() | IpNotAllowedError():
             return ApiStatus.DENIED
-        # Refused for a reason that nobody knows: a firewall may refuse one path and no other.
+        # Denied for an unknown reason: a firewall may block a single path.
         case DeniedError() if from_probe:
             return ApiStatus.DENIED
-        # Not what the API gives, or nothing that can be used: of one endpoint alone it says nothing.
+        # An invalid response or another error of one endpoint does not concern the whole API.
         case _:
             return ApiStatus.UNREACHABLE if from_probe else None
 

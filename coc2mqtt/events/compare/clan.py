@@ -1,4 +1,4 @@
-"""What changed between two answers about a clan. Pure: no clock, no I/O."""
+"""Compare two responses about a clan. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -23,48 +23,49 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _ROLE_RANKS = {"member": 0, "admin": 1, "coLeader": 2, "leader": 3}
-# What makes a member_updated. Ranks and trophies change all day and donations have their own event; `league` has
-# been frozen since `leagueTier` replaced it.
+# The fields of member_updated. Ranks and trophies change all day and donations have their own event; `league` has been
+# frozen since `leagueTier` replaced it.
 _MEMBER_FIELDS = frozenset({"name", "townHallLevel", "leagueTier", "builderBaseLeague", "playerHouse"})
-# Any other field an answer leaves out by mistake only: the record of a private war log and a few others come and go.
+# These may be missing, such as the record of a private war log. A response lacks any other field by mistake only.
 _OPTIONAL_FIELDS = frozenset({"warTies", "warLosses", "chatLanguage", "location", "memberList"})
-# The fields of a member that events are about. None of them is ever taken away from a member.
+# The fields of a member that events are about. A member never loses any of them.
 _PERMANENT_MEMBER_FIELDS = (*_MEMBER_FIELDS, "role", *DONATIONS)
-# What only grows, so that an answer with less of it is an older one. Donations fall at a season's end alone, and when
-# somebody leaves and comes back unseen.
+# These only grow, so a response with a lower value is stale. Donations decrease only at the end of a season, and when a
+# member leaves and rejoins unobserved.
 _NON_DECREASING = ("clanLevel", "warWins")
 _NON_DECREASING_OF_MEMBERS = ("expLevel", "townHallLevel")
-# An older answer shows less of a few members' donations. Of so many at a time only a season's end does.
+# A stale response shows lower donations of a few members. Only the end of a season affects this many at once.
 _MIN_MEMBERS_OF_CERTAIN_RESET = 5
 
 
 class Roster(NamedTuple):
-    """A clan with the members that it is believed to have.
+    """A clan with its restored member list.
 
-    ``missing`` are the tags of those whom its answer failed to name, ``whole`` is false where it failed to name any.
+    ``missing`` are the tags of members that the response did not list but that were kept. ``is_complete`` is whether
+    the response listed as many members as it counted.
     """
 
     clan: Json
     missing: list[str]
-    whole: bool = False
+    is_complete: bool = False
 
 
 def is_permanent_clan_field(field: str) -> bool:
-    """Tell whether a clan's field does not come and go."""
+    """Return whether a response lacks this field of a clan by mistake only."""
     return field not in _OPTIONAL_FIELDS
 
 
 def clan_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
-    """Tell whether ``new`` may be an older answer than ``old``, or half of one.
+    """Return whether ``new`` may be older than ``old``, or incomplete.
 
-    So it is where something that only grows is less than before, or something is missing other than what was
-    ``malformed``.
+    It may be if a value that only grows is lower than before, or if a permanent field is missing that was not removed
+    as ``malformed``.
     """
     if any_decreased(old, new, _NON_DECREASING) or (old.keys() - new.keys() - _OPTIONAL_FIELDS).difference(malformed):
         return True
     before, after = old.get("memberList") or [], new.get("memberList") or []
     known = {member["tag"]: member for member in before}
-    # Most are the same, which is by far the cheapest to see.
+    # Most members are unchanged, and the test for equality is by far the cheapest.
     pairs = [(was, member) for member in after if (was := known.get(member["tag"])) is not None and was != member]
     if any(
         any_decreased(was, member, _NON_DECREASING_OF_MEMBERS) or ("role" in was and "role" not in member)
@@ -78,24 +79,24 @@ def clan_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ()) -
 
 
 def restore_missing_members(
-    old: Json | None, new: Json, *, missing: Collection[str] = (), believed: bool = False
+    old: Json | None, new: Json, *, missing: Collection[str] = (), accept_short_list: bool = False
 ) -> Roster:
-    """Return the clan of an answer with the members that its list fails to name.
+    """Return the clan of a response with the members that its list lacks.
 
-    An answer whose ``memberList`` is missing, empty or shorter than its ``members`` is no evidence that anybody left:
-    whom it leaves out is taken over from ``old``, except those who are known to be ``missing`` from an earlier answer
-    as well; an empty list never is evidence. Where nobody knows them, the list is left out altogether, unless it is
-    ``believed``. An answer without ``members`` is taken at its word.
+    A response whose ``memberList`` is missing, empty or shorter than its ``members`` does not prove that anyone left:
+    the unlisted members are taken from ``old``, except those that were already ``missing`` from an earlier response; if
+    the list is empty, all of them are. If the members are not known yet, a short list is dropped unless
+    ``accept_short_list``. A response without ``members`` counts as complete unless its list is empty.
     """
     listed: list[Json] = new.get("memberList") or []
     tags = {member["tag"] for member in listed}
     count = new.get("members")
     known: list[Json] | None = None if old is None else old.get("memberList")
     if len(tags) >= count if count is not None else tags:
-        return Roster(_restore_member_fields(known, new), [], whole=True)
+        return Roster(_restore_member_fields(known, new), [], is_complete=True)
     if known is None:
-        if believed and listed:
-            return Roster(new, [], whole=True)
+        if accept_short_list and listed:
+            return Roster(new, [], is_complete=True)
         return Roster({key: value for key, value in new.items() if key != "memberList"}, [])
     absent = [member for member in known if member["tag"] not in tags]
     if not listed:
@@ -106,7 +107,7 @@ def restore_missing_members(
 
 
 def _restore_member_fields(known: list[Json] | None, new: Json) -> Json:
-    """Return a clan whose members have the last known values of fields that its answer lacks."""
+    """Return a clan whose members have the last known values of the fields that the response lacks."""
     if not known:
         return new
     by_tag = {member["tag"]: member for member in known}
@@ -115,7 +116,7 @@ def _restore_member_fields(known: list[Json] | None, new: Json) -> Json:
 
 
 def _restore_fields_of_member(known: Json | None, member: Json) -> Json:
-    # By far the most members have the same fields as before.
+    # Nearly all members have the same fields as before.
     if known is None or known.keys() == member.keys():
         return member
     gone = {key: known[key] for key in _PERMANENT_MEMBER_FIELDS if key in known and member.get(key) is None}
@@ -127,9 +128,9 @@ def compare_clan(
 ) -> list[Event]:
     """Return the events between two snapshots of a clan, the clan's own first, then its members' in list order.
 
-    ``at`` is the Unix time in seconds that the events carry. Both snapshots are as ``restore_missing_members`` returns
-    them. Without ``members`` only the clan's own fields are compared. Where a season has ended between the two, that
-    is one event and no member's donations are; ``season_ended`` tells where that is known, None where it shows.
+    Both snapshots are results of ``restore_missing_members``. ``at`` is the Unix time in seconds of the events. Without
+    ``members``, only the clan's own fields are compared. The end of a season is one event and replaces the members'
+    donations; ``season_ended`` is whether one has ended in between, None if the donations decide.
     """
     event = partial(Event, tag=new["tag"], timestamp=at, name=new.get("name"))
     events = []
@@ -182,17 +183,17 @@ def _compare_member(old: Json, new: Json, *, donations: bool) -> Iterator[tuple[
     if old_role != new_role and old_role is not None and new_role is not None:
         metadata = {"old_role": old_role, "new_role": new_role, "direction": _direction(old_role, new_role)}
         yield EventType.MEMBER_ROLE_CHANGED, (Change("role", old_role, new_role),), metadata
-    donated = {field: _increase(old, new, field) for field in DONATIONS}
-    if donations and any(donated.values()):
-        changes = tuple(Change(field, old.get(field), new.get(field)) for field, more in donated.items() if more)
-        yield EventType.MEMBER_DONATIONS, changes, donated
+    increases = {field: _increase(old, new, field) for field in DONATIONS}
+    if donations and any(increases.values()):
+        changes = tuple(Change(field, old.get(field), new.get(field)) for field, more in increases.items() if more)
+        yield EventType.MEMBER_DONATIONS, changes, increases
     updated = [one for one in diff_fields(old, new, include_fields=_MEMBER_FIELDS) if not _is_insignificant(one)]
     if updated:
         yield EventType.MEMBER_UPDATED, tuple(updated), {}
 
 
 def _is_insignificant(change: Change) -> bool:
-    """Tell whether a change is a baseline, or only that of how much of an object a response shows."""
+    """Return whether a change is a baseline, or only shows more or less of the same object."""
     old, new = change.old_value, change.new_value
     if isinstance(old, dict) and isinstance(new, dict):
         return is_subset(old, new) or is_subset(new, old)
@@ -200,7 +201,7 @@ def _is_insignificant(change: Change) -> bool:
 
 
 def _direction(old_role: object, new_role: object) -> str | None:
-    """Return which way a role went, None where one of the two is not known: the API may grow roles."""
+    """Return promoted or demoted, None if one of the roles is unknown: the API may add roles."""
     old_rank, new_rank = _ROLE_RANKS.get(str(old_role)), _ROLE_RANKS.get(str(new_role))
     if old_rank is None or new_rank is None:
         return None
@@ -208,6 +209,6 @@ def _direction(old_role: object, new_role: object) -> str | None:
 
 
 def _increase(old: Json, new: Json, field: str) -> int:
-    """Count what was donated: where the figure is less than before, or not known, nothing was."""
+    """Return the increase of a number, 0 if it decreased or is unknown."""
     before, after = old.get(field), new.get(field)
     return 0 if before is None or after is None else max(0, after - before)

@@ -1,4 +1,4 @@
-"""Fields that a response lacks: their last known values serve for comparing. Pure: no clock, no I/O."""
+"""Restore the last known values of fields that a response lacks. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ _NUMBER_TYPES = (int, float)
 
 
 class RestoredFields(NamedTuple):
-    """What is compared with each other: ``old`` and ``new`` with the last known values of fields that they lack.
+    """The two snapshots to compare: ``old`` and ``new``, each with the last known values of the fields it lacks.
 
-    ``absent`` are those of ``new``. A field that vanishes is no change in the game, and when it returns it is compared
-    with what it was before.
+    ``absent`` holds the restored fields of ``new``. A field that vanishes is not a change in the game; when it returns,
+    it is compared with its last known value.
     """
 
     old: Json
     new: Json
     absent: Json
 
-    def believed(self, data: Json) -> Json:
-        """Return ``data``, which is what is believed of ``new``, without what the response lacks."""
+    def without_absent(self, data: Json) -> Json:
+        """Return ``data``, which is based on ``new``, without the fields that the response lacks."""
         return {key: value for key, value in data.items() if key not in self.absent} if self.absent else data
 
     @property
     def memo(self) -> Json:
-        """What is remembered beside the snapshot."""
+        """The part of the snapshot's memo that keeps the absent fields."""
         return {_MEMO_KEY: self.absent} if self.absent else {}
 
 
 def restore_missing_fields(
-    old: Snapshot, new: Json, *, lasting: Callable[[str], bool], malformed: Collection[str]
+    old: Snapshot, new: Json, *, is_permanent: Callable[[str], bool], malformed: Collection[str]
 ) -> RestoredFields:
-    """Return the snapshot's data and the new response with what they lack.
+    """Return the snapshot's data and the new response with the fields they lack.
 
-    The first value of a lasting number is taken for its value before: it is a baseline. An object that only lost
-    fields, or in which some were ``malformed``, keeps the last known ones. ``lasting`` tells of a field
-    whether a response can lack it by mistake only; of a ``malformed`` field nothing is known, whatever it is.
+    ``is_permanent`` returns whether a response lacks a field by mistake only; ``malformed`` are the fields that were
+    removed from the response. The first value of a permanent number also counts as its old value: it is a baseline. An
+    object that only lost fields, or had malformed ones, keeps the last known values.
     """
     before = old.data or {}
     remembered = old.memo.get(_MEMO_KEY)
@@ -58,30 +58,33 @@ def restore_missing_fields(
     baseline = {
         field: new[field]
         for field in new.keys() - before.keys()
-        if type(new[field]) in _NUMBER_TYPES and lasting(field)
+        if type(new[field]) in _NUMBER_TYPES and is_permanent(field)
     }
     if baseline:
         before = {**before, **baseline}
     gone = before.keys() - new.keys()
-    absent = {field: before[field] for field in gone if field in malformed or lasting(field)}
+    absent = {field: before[field] for field in gone if field in malformed or is_permanent(field)}
     return RestoredFields(before, {**new, **absent} if absent else new, absent)
 
 
 def _restore_object_fields(old: Json, new: Json, malformed: Collection[str]) -> Json:
-    known = {
+    restored = {
         field: {**was, **value} if field in malformed else was
         for field, value in new.items()
         if type(value) is dict
         and type(was := old.get(field)) is dict
         and was != value
-        # One that is empty may well be so: a clan without a capital.
+        # An empty object can be correct: a clan without a capital.
         and (field in malformed or (value and is_subset(value, was)))
     }
-    return {**new, **known} if known else new
+    return {**new, **restored} if restored else new
 
 
 def keep_readable_names(old: Json, new: Json) -> None:
-    """Keep the known names of a clan and its members, or a player, where ``new`` has them with replaced characters."""
+    """Replace names with replacement characters in ``new`` by the known names of the player, the clan or its members.
+
+    This changes ``new`` in place.
+    """
     _keep_readable_name(old, new)
     members, known = new.get("memberList"), old.get("memberList")
     if members and known:

@@ -1,4 +1,4 @@
-"""What changed between two answers about a player. Pure: no clock, no I/O."""
+"""Compare two responses about a player. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ _UNIT_EVENTS = {
 _HALL_EVENTS = {"townHallLevel": EventType.TOWNHALL_UPGRADED, "builderHallLevel": EventType.BUILDERHALL_UPGRADED}
 _WEAPON_FIELD = "townHallWeaponLevel"
 _LEAGUE_FIELDS = frozenset({"league", "leagueTier"})
-# What `player_updated` leaves to the events of its own.
+# The fields that `player_updated` does not report, because they have events of their own.
 _FIELDS_WITH_OWN_EVENT = frozenset(
     {*_UNIT_EVENTS, *_HALL_EVENTS, *_LEAGUE_FIELDS, _WEAPON_FIELD, "name", "labels", "tag", "warPreference"}
 )
-# What only grows (the donations until the season ends), so that an answer with less of it is an older one. Levels are
-# not among them: they are kept at their highest.
+# These only grow (donations until the end of the season), so a response with a lower value is stale. Levels are not
+# among them, because the highest known level is kept anyway.
 _NON_DECREASING = (
     *("expLevel", "bestTrophies", "bestBuilderBaseTrophies", "warStars", "clanCapitalContributions"),
     *("donations", "donationsReceived", "attackWins", "defenseWins"),
 )
-# What an answer leaves out by mistake only: other fields come and go.
+# A response lacks these by mistake only; other fields are optional.
 _PERMANENT_FIELDS = (
     *("expLevel", "bestTrophies", "warStars", "achievements", "labels", "heroes", "spells", "heroEquipment", "troops"),
     *("leagueTier", "warPreference", "builderHallLevel", "name", "townHallLevel", "trophies", "attackWins"),
     *("defenseWins", "donations", "donationsReceived", "clanCapitalContributions"),
 )
-# Of these nothing is ever lost, so that they are kept where an answer lacks them.
+# Nothing in these is ever lost, so `restore_progress` keeps it if a response lacks it.
 _PROGRESS_LISTS = (*UNIT_FIELDS, "achievements")
 _RESTORED_FIELDS = frozenset({*_PROGRESS_LISTS, "builderHallLevel"})
 
 
 class _EventDraft(NamedTuple):
-    """What makes one event."""
+    """The contents of one event of a player."""
 
     event_type: EventType
     change: Change
@@ -63,15 +63,15 @@ class _EventDraft(NamedTuple):
 
 
 def is_permanent_player_field(field: str) -> bool:
-    """Tell whether a player's field is one that every player has, and that is not kept anyway."""
+    """Return whether every player has this field, and ``restore_progress`` does not keep it anyway."""
     return field in _PERMANENT_FIELDS and field not in _RESTORED_FIELDS
 
 
 def player_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ()) -> bool:
-    """Tell whether ``new`` may be an older answer than ``old``, or half of one.
+    """Return whether ``new`` may be older than ``old``, or incomplete.
 
-    So it is where something that only grows is less than before, or what every player has is missing, other than what
-    was ``malformed``.
+    It may be if a value that only grows is lower than before, or if a field of every player is missing that was not
+    removed as ``malformed``.
     """
     if any_decreased(old, new, _NON_DECREASING):
         return True
@@ -79,7 +79,7 @@ def player_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ())
 
 
 def align_player_lists(old: Json, new: Json) -> tuple[Json, Json]:
-    """Return both answers with units and achievements that are recognised by a part of their identity alone."""
+    """Return both responses with the missing identity fields of units and achievements filled in from each other."""
     sides = dict(old), dict(new)
     for field in _PROGRESS_LISTS:
         lists = old.get(field), new.get(field)
@@ -91,10 +91,10 @@ def align_player_lists(old: Json, new: Json) -> tuple[Json, Json]:
 
 
 def restore_progress(old: Json, new: Json) -> Json:
-    """Return ``new`` with each unit, hall and achievement as far as it was ever seen.
+    """Return ``new`` with the highest known level of each unit and hall and the most stars of each achievement.
 
-    None of them is ever lost: what fell or vanished is stale data or a seasonal troop's end. What every player has is
-    kept where the answer leaves it out.
+    None of these is ever lost: a lower or missing value comes from a stale response or the end of a seasonal troop.
+    Fields that every player has are kept if the response lacks them.
     """
     completed = {**{field: old[field] for field in _PERMANENT_FIELDS if field in old}, **new}
     for field in UNIT_FIELDS:
@@ -115,9 +115,9 @@ def compare_player(
 ) -> list[Event]:
     """Return the events between two snapshots of a player, upgrades first, ``player_updated`` last.
 
-    ``at`` is the Unix time in seconds that the events carry. ``new`` is as ``restore_progress`` returns it.
-    ``include_fields`` (None: all) and ``exclude_fields`` are top-level keys of the API's player and hold for every
-    event: without ``troops`` there is neither a troop's upgrade nor a super troop.
+    ``new`` is the result of ``restore_progress``. ``at`` is the Unix time in seconds of the events.
+    ``include_fields`` (None: all) and ``exclude_fields`` are top-level keys of the API's player and apply to every
+    event: without ``troops`` there are neither troop upgrades nor super troops.
     """
     event = partial(Event, tag=new["tag"], timestamp=at, old_data=old, new_data=new, name=new.get("name"))
 
@@ -129,18 +129,18 @@ def compare_player(
         for source in (_upgrades, _halls, _super_troops, _equipment, _identity, _membership, _achievements)
         for event_type, change, metadata in source(old, new, wanted)
     ]
-    rest = diff_fields(
+    changes = diff_fields(
         *_without_reported_changes(old, new),
         include_fields=include_fields,
         exclude_fields=(exclude_fields or frozenset()) | _FIELDS_WITH_OWN_EVENT,
     )
-    if rest:
-        events.append(event(EventType.PLAYER_UPDATED, changes=tuple(rest)))
+    if changes:
+        events.append(event(EventType.PLAYER_UPDATED, changes=tuple(changes)))
     return events
 
 
 def _upgrades(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
-    """Yield what rose or is new; where the old answer had no such list at all, nobody knows what is new."""
+    """Yield the upgraded and unlocked units; a list that the old response lacks is a baseline."""
     for field in filter(wanted, UNIT_FIELDS):
         if old.get(field) is None:
             continue
@@ -166,7 +166,7 @@ def _halls(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Eve
     for field, event_type in _HALL_EVENTS.items():
         if wanted(field) and (new.get(field) or 0) > (old.get(field) or 0):
             yield _value_changed(event_type, field, old.get(field), new.get(field))
-    # A new town hall comes with a weapon of its own.
+    # A new town hall comes with a new weapon.
     same_hall = old.get("townHallLevel") == new.get("townHallLevel")
     before, after = old.get(_WEAPON_FIELD), new.get(_WEAPON_FIELD)
     if wanted(_WEAPON_FIELD) and same_hall and before is not None and (after or 0) > before:
@@ -175,18 +175,18 @@ def _halls(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_Eve
 
 def _highest_halls(old: Json, new: Json) -> Json:
     highest = {field: old[field] for field in _HALL_EVENTS if (old.get(field) or 0) > (new.get(field) or 0)}
-    # The weapon belongs to its town hall: it begins anew with the next one.
+    # The weapon belongs to its town hall: it starts at level 1 with the next one.
     before, after = (side.get("townHallLevel") for side in (old, new))
-    fell = "townHallLevel" in highest or (
+    decreased = "townHallLevel" in highest or (
         before == after and (old.get(_WEAPON_FIELD) or 0) > (new.get(_WEAPON_FIELD) or 0)
     )
-    return {**highest, _WEAPON_FIELD: old[_WEAPON_FIELD]} if fell and _WEAPON_FIELD in old else highest
+    return {**highest, _WEAPON_FIELD: old[_WEAPON_FIELD]} if decreased and _WEAPON_FIELD in old else highest
 
 
 def _super_troops(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
     if not wanted("troops") or old.get("troops") is None:
         return
-    # The API says `superTroopIsActive` only of those that are.
+    # Only boosted troops have `superTroopIsActive`.
     boosted = [
         {unit_key(unit) for unit in side.get("troops") or [] if unit.get("superTroopIsActive")} for side in (old, new)
     ]
@@ -199,13 +199,13 @@ def _super_troops(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterat
 
 
 def _equipment(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
-    """Yield the heroes who wear something else than before."""
+    """Yield the heroes whose equipment changed."""
     if not wanted("heroes"):
         return
     known = {unit_key(hero): hero for hero in old.get("heroes") or []}
     for hero in new.get("heroes") or []:
         before = known.get(unit_key(hero))
-        # A hero who was not there before, or of whom nothing was said, has put nothing on.
+        # For a new hero, or one without the field, the equipment is a baseline.
         if before is None or before.get("equipment") is None or hero.get("equipment") is None:
             continue
         was, now = ([one["name"] for one in side["equipment"]] for side in (before, hero))
@@ -223,19 +223,19 @@ def _identity(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_
         yield _value_changed(EventType.PLAYER_NAME_CHANGED, "name", old.get("name"), new.get("name"))
     league = "leagueTier" if "leagueTier" in new or "leagueTier" in old else "league"
     before, after = _league(old, league), _league(new, league)
-    # An answer of the time before league tiers says nothing of them.
+    # A snapshot from before league tiers has none to compare with.
     if wanted(league) and (league in old or "league" not in old) and before.get("name") != after.get("name"):
-        finding = _value_changed(EventType.PLAYER_LEAGUE_CHANGED, league, before.get("name"), after.get("name"))
-        finding.metadata["direction"] = _direction(before.get("id"), after.get("id"))
-        yield finding
+        draft = _value_changed(EventType.PLAYER_LEAGUE_CHANGED, league, before.get("name"), after.get("name"))
+        draft.metadata["direction"] = _direction(before.get("id"), after.get("id"))
+        yield draft
     was, now = (sorted(label["name"] for label in side.get("labels") or []) for side in (old, new))
-    # What was not known before is a baseline.
+    # Labels that were unknown before are a baseline.
     if wanted("labels") and was != now and old.get("labels") is not None:
-        finding = _value_changed(EventType.PLAYER_LABEL_CHANGED, "labels", was, now)
-        finding.metadata.update(_list_difference(was, now))
-        yield finding
+        draft = _value_changed(EventType.PLAYER_LABEL_CHANGED, "labels", was, now)
+        draft.metadata.update(_list_difference(was, now))
+        yield draft
     preference = "warPreference"
-    # An answer without it says nothing.
+    # A response without it is not a change.
     if wanted(preference) and new.get(preference) is not None and old.get(preference) != new.get(preference):
         yield _value_changed(
             EventType.PLAYER_WAR_PREFERENCE_CHANGED, preference, old.get(preference), new.get(preference)
@@ -264,19 +264,19 @@ def _achievements(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterat
 
 
 def _without_reported_changes(old: Json, new: Json) -> tuple[Json, Json]:
-    """Return both answers without what the events of its own say already of their difference."""
-    rests = dict(old), dict(new)
+    """Return both responses without the changes that other events have already reported."""
+    sides = dict(old), dict(new)
     achievements = [side.get("achievements") or [] for side in (old, new)]
     if achievements[0] != achievements[1]:
-        for rest, side in zip(rests, achievements, strict=True):
-            rest["achievements"] = without_completed(side, *achievements)
-        rests[0]["achievements"], rests[1]["achievements"] = keep_shared_fields(
-            rests[0]["achievements"], rests[1]["achievements"]
+        for side, own in zip(sides, achievements, strict=True):
+            side["achievements"] = without_completed(own, *achievements)
+        sides[0]["achievements"], sides[1]["achievements"] = keep_shared_fields(
+            sides[0]["achievements"], sides[1]["achievements"]
         )
     if _clan(old).get("tag") != _clan(new).get("tag"):
-        for rest in rests:
-            rest.pop("clan", None)
-    return rests
+        for side in sides:
+            side.pop("clan", None)
+    return sides
 
 
 def _clan(player: Json) -> Json:
@@ -290,7 +290,7 @@ def _league(player: Json, field: str) -> Json:
 
 
 def _direction(old: object, new: object) -> str | None:
-    """Return which way a league went, None where it cannot be told; the API numbers them from the lowest up."""
+    """Return promoted or demoted, None if an id is unknown; the API numbers leagues from the lowest up."""
     if not isinstance(old, int) or not isinstance(new, int):
         return None
     return "promoted" if new > old else "demoted"

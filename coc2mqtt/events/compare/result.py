@@ -1,4 +1,4 @@
-"""What comes of comparing a response with a snapshot."""
+"""The result of comparing a response with a snapshot."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Json = dict[str, Any]
 
 
 class CompareResult(NamedTuple):
-    """What a new answer means: the events, what is believed from now on, and what is remembered beside it.
+    """The events in order, and the ``data`` and ``memo`` of the new snapshot.
 
-    ``settled`` is false where the next answer has to be looked into even if it is the same.
+    If ``final`` is false, the next response must be compared even if it has the same bytes.
     """
 
     events: list[Event]
     data: Json
     memo: Json
-    settled: bool = True
+    final: bool = True
 
 
 def mark_catch_up(event: Event, age: float) -> Event:
-    """Mark an event as one that happened within the ``age`` seconds in which nobody looked."""
+    """Return the event marked as one that happened at some time within the last ``age`` seconds, unobserved."""
     return replace(event, metadata={**event.metadata, "catch_up": True, "snapshot_age_seconds": age})

@@ -1,4 +1,4 @@
-"""The end of a season: every member's donations begin again at nothing. Pure: no clock, no I/O."""
+"""Detect the end of a season, which resets every member's donations. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from coc2mqtt.events.compare.diff import any_decreased
 Json = dict[str, Any]
 
 DONATIONS = ("donations", "donationsReceived")
-# Seasons end every 28 days, counted from this one on (Unix time in seconds).
+# Seasons end every 28 days, counted from this end (Unix time in seconds).
 _REFERENCE_END = datetime(2025, 10, 6, 5, 0, tzinfo=UTC).timestamp()
 _SEASON_LENGTH_S = 28 * 86_400.0
-# So long (seconds) after it the API surely shows it.
+# The API shows the end of a season after this time at the latest.
 _MAX_DISPLAY_DELAY_S = 3600.0
-# More (seconds) is no absence but a wall clock that was wrong.
+# A longer absence means that the wall clock was wrong.
 _MAX_ABSENCE_S = 365 * 86_400.0
-# One figure that falls is somebody who left and came back unseen.
+# A single member whose donations decreased has left and rejoined unobserved.
 _MIN_DECREASED_MEMBERS = 2
 
 
 def season_ended_between(since: float, until: float) -> bool:
-    """Tell whether the API shows the end of a season at ``until`` that it did not show at ``since`` (Unix times)."""
+    """Return whether the API shows a season's end at ``until`` that it did not show at ``since`` (Unix times)."""
     if until - since > _MAX_ABSENCE_S:
         return False
-    return (until - _MAX_DISPLAY_DELAY_S - _REFERENCE_END) // _SEASON_LENGTH_S > (
-        since - _REFERENCE_END
-    ) // _SEASON_LENGTH_S
+    ends_until, ends_since = (
+        (time - _REFERENCE_END) // _SEASON_LENGTH_S for time in (until - _MAX_DISPLAY_DELAY_S, since)
+    )
+    return ends_until > ends_since
 
 
 def detect_season_reset(old_members: list[Json], new_members: list[Json], *, ended: bool = False) -> Json | None:
-    """Return what the season that ended between two member lists was, None where none did.
+    """Return the metadata of the season that ended between two member lists, None if none did.
 
-    Where it is not known that one has ``ended``, it has if the donations of most of those who had any, and of two at
-    least, are less than before, and all together less than half: an older answer shows a little less. The result says
-    how many had any, the season's sums, and who had donated most.
+    Unless a season is known to have ``ended``, it has if the donations decreased for most of the members who had any,
+    for two at least, and all donations together are less than half; a stale response shows slightly lower donations.
+    The metadata holds the number of members who had any donations, the season's sums, and the top donor.
     """
     after = {member["tag"]: member for member in new_members}
-    # Cheap, and nearly always the end of it: what follows adds up everybody's figures.
+    # This cheap check settles nearly every comparison; the code below sums up all members' donations.
     if not ended and len(_with_decreased_donations(old_members, after)) < _MIN_DECREASED_MEMBERS:
         return None
     active = [old for old in old_members if old["tag"] in after and _total_donations(old)]
@@ -56,16 +57,16 @@ def detect_season_reset(old_members: list[Json], new_members: list[Json], *, end
 
 
 def tags_with_decreased_donations(old_members: list[Json], new_members: list[Json]) -> list[str]:
-    """Return the tags of the members of both lists whose donations are less than before."""
-    return [
-        old["tag"] for old in _with_decreased_donations(old_members, {member["tag"]: member for member in new_members})
-    ]
+    """Return the tags of the members in both lists whose donations decreased."""
+    after = {member["tag"]: member for member in new_members}
+    return [old["tag"] for old in _with_decreased_donations(old_members, after)]
 
 
 def _is_reset(active: list[Json], after: dict[str, Json]) -> bool:
-    fallen = len(_with_decreased_donations(active, after))
-    before, now = sum(map(_total_donations, active)), sum(_total_donations(after[old["tag"]]) for old in active)
-    return fallen >= _MIN_DECREASED_MEMBERS and 2 * fallen > len(active) and 2 * now < before
+    decreased = len(_with_decreased_donations(active, after))
+    before = sum(_total_donations(old) for old in active)
+    now = sum(_total_donations(after[old["tag"]]) for old in active)
+    return decreased >= _MIN_DECREASED_MEMBERS and 2 * decreased > len(active) and 2 * now < before
 
 
 def _with_decreased_donations(members: list[Json], after: dict[str, Json]) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Doubts: responses that look stale or incomplete, and what confirms them. Pure: no clock, no I/O."""
+"""Suspected stale or incomplete responses, and their confirmation by a later response. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
     from coc2mqtt.events.event import Event
 
-# The API's servers round the rest of a cache entry's life down: a response that comes no later than so many seconds
-# after its end may be the same entry.
+# The API's servers round down the remaining lifetime of a cache entry: a response up to this long after its end may
+# still come from the same entry.
 _CACHE_MARGIN_S = 2.0
-# A timer may fire this much (seconds) too early for the clock that counts.
+# A timer may fire this early, measured by the clock used here.
 _TIMER_TOLERANCE_S = 0.5
-# No entry of these endpoints lives longer (seconds). A longer max-age is a mistake of something in between.
+# No cache entry of these endpoints lives longer. A proxy in between may send a longer max-age by mistake.
 MAX_CACHE_AGE_S = 120.0
-# So many earlier values of a field are remembered.
+# Number of earlier values kept for each field.
 _MAX_VALUES = 4
-# Stands for all figures that were more before a member's donations fell: nobody may have seen the last of them.
-_DECREASED_DONATIONS = "donations that fell"
+# Stands for every value that a member's donations had before they decreased, because the last one may be unobserved.
+_DECREASED_DONATIONS = "decreased donations"
 
 
 class Observation(NamedTuple):
-    """One response as it was seen: when (Unix time, and seconds of uptime), its digest and its ``max-age``.
+    """One response: its time (Unix time ``at``, and seconds of ``uptime``), its digest and its ``max-age``.
 
-    ``period`` is how long (seconds) cache entries of its endpoint live, 0.0 where nothing is cached; ``malformed`` are
+    ``period`` is the lifetime in seconds of cache entries of its endpoint, 0.0 if nothing is cached. ``malformed`` are
     the fields that were removed from it.
     """
 
@@ -41,85 +41,95 @@ class Observation(NamedTuple):
     malformed: frozenset[str] = frozenset()
 
     @property
-    def staleness(self) -> float:
-        """For how many seconds servers may go on showing a state that has changed.
+    def max_staleness(self) -> float:
+        """The number of seconds for which servers may still return a state that has changed.
 
-        One that lags behind by a cache period stores a stale state last when that is over, and shows it for another.
+        A server that lags behind by one cache period may store the old state at the end of that period, and then
+        returns it for another period.
         """
         return 2 * self.period + _CACHE_MARGIN_S if self.period else 0.0
 
 
 @dataclass(slots=True)
 class StaleSuspicion:
-    """A claim that must be seen again before it is believed.
+    """A claim that a later response must confirm before it is accepted.
 
-    ``first`` is the look at which it was seen first. ``contradicted`` is when (seconds of uptime) the opposite was seen
-    last. ``claim`` is what two responses must have in common for the second to confirm the first.
+    ``first`` is the first response that made it. ``contradicted_at`` is when (seconds of uptime) a response last showed
+    the opposite. Two responses must have the same ``claim`` for the second to confirm the first.
     """
 
     first: Observation
-    contradicted: float
+    contradicted_at: float
     claim: object = None
 
-    def is_confirmed(self, look: Observation, *, patience: float) -> bool:
-        """Tell whether a later response with the same claim confirms it.
+    def is_confirmed(self, observation: Observation, *, min_delay: float) -> bool:
+        """Return whether a later response with the same claim confirms it.
 
-        It does if it comes from another cache entry than the first one, ``patience`` seconds later at least, and so
-        late that no server can still show what was there before the opposite was seen.
+        It does if it comes from another cache entry than the first one, at least ``min_delay`` seconds later, and so
+        late that no server can still return the state from before the contradiction.
         """
-        same_bytes = look.digest == self.first.digest
-        moments = (self._other_entry(patience), self._not_stale(look), self._same_bytes(look) if same_bytes else 0.0)
-        return look.uptime >= max(moments) - _TIMER_TOLERANCE_S
+        same_bytes = observation.digest == self.first.digest
+        earliest = max(
+            self._other_entry_at(min_delay),
+            self._not_stale_at(observation),
+            self._same_bytes_at(observation) if same_bytes else 0.0,
+        )
+        return observation.uptime >= earliest - _TIMER_TOLERANCE_S
 
-    def next_look(self, look: Observation, *, patience: float) -> float:
-        """Return in how many seconds another look may confirm the claim, infinity if the interval decides."""
-        moments = (self._other_entry(patience), self._same_bytes(look), self._not_stale(look))
-        return min((moment - look.uptime for moment in moments if moment > look.uptime), default=math.inf)
+    def next_check(self, observation: Observation, *, min_delay: float) -> float:
+        """Return in how many seconds another response may confirm the claim, infinity if the interval is sufficient."""
+        times = (
+            self._other_entry_at(min_delay),
+            self._same_bytes_at(observation),
+            self._not_stale_at(observation),
+        )
+        return min((time - observation.uptime for time in times if time > observation.uptime), default=math.inf)
 
-    def _other_entry(self, patience: float) -> float:
-        life = self.first.max_age + _CACHE_MARGIN_S if self.first.max_age else 0.0
-        return self.first.uptime + max(patience, life)
+    def _other_entry_at(self, min_delay: float) -> float:
+        lifetime = self.first.max_age + _CACHE_MARGIN_S if self.first.max_age else 0.0
+        return self.first.uptime + max(min_delay, lifetime)
 
-    def _same_bytes(self, look: Observation) -> float:
-        return self.first.uptime + (look.period + _CACHE_MARGIN_S if look.period else 0.0)
+    def _same_bytes_at(self, observation: Observation) -> float:
+        return self.first.uptime + (observation.period + _CACHE_MARGIN_S if observation.period else 0.0)
 
-    def _not_stale(self, look: Observation) -> float:
-        return self.contradicted + look.staleness
+    def _not_stale_at(self, observation: Observation) -> float:
+        return self.contradicted_at + observation.max_staleness
 
 
 class RecentValues:
-    """The values that fields had before they changed, as long as a stale server may show them again."""
+    """The values that fields had before they changed, kept as long as a stale server may return them again."""
 
     __slots__ = ("_values",)
 
     def __init__(self) -> None:
         self._values: dict[tuple[Any, str], list[tuple[float, Any]]] = {}
 
-    def note(self, events: Iterable[Event], look: Observation, *, fallen: Iterable[str] = ()) -> None:
-        """Remember what the events of a look replaced, and forget what is too old.
+    def add(self, events: Iterable[Event], observation: Observation, *, decreased: Iterable[str] = ()) -> None:
+        """Add the old values of the changes in these events, and drop expired ones.
 
-        ``fallen`` are the tags of members whose donations are less than before.
+        ``decreased`` are the tags of members whose donations decreased.
         """
-        since = look.uptime - look.staleness
+        since = observation.uptime - observation.max_staleness
         for key, kept in list(self._values.items()):
             if kept[-1][0] < since:
                 del self._values[key]
-        if look.staleness:
+        if observation.max_staleness:
             for subject, field, old, _ in _replaced_values(events):
                 if field == _DECREASED_DONATIONS:
                     continue
                 kept = self._values.setdefault((subject, field), [])
-                self._values[subject, field] = [*kept, (look.uptime, old)][-_MAX_VALUES:]
-            for tag in fallen:
-                self._values[tag, _DECREASED_DONATIONS] = [(look.uptime, _DECREASED_DONATIONS)]
+                self._values[subject, field] = [*kept, (observation.uptime, old)][-_MAX_VALUES:]
+            for tag in decreased:
+                self._values[tag, _DECREASED_DONATIONS] = [(observation.uptime, _DECREASED_DONATIONS)]
 
-    def reverted(self, events: Iterable[Event], look: Observation) -> bool:
-        """Tell whether an event would bring back a value that was replaced only recently."""
-        since = look.uptime - look.staleness
+    def is_reverted_by(self, events: Iterable[Event], observation: Observation) -> bool:
+        """Return whether one of these events brings back a value that was replaced only recently."""
+        since = observation.uptime - observation.max_staleness
         if not self._values:
             return False
         replaced = list(_replaced_values(events))
-        # One joins and another leaves: the old count is back. Of an older response the members are the evidence.
+        # If one member joins and another one leaves, the member count has its old value again. In a stale response the
+        # members themselves are the evidence.
         by_members = any(field == "memberList" for _, field, _, _ in replaced)
         return any(
             at >= since and new == value
@@ -130,7 +140,7 @@ class RecentValues:
 
 
 def _replaced_values(events: Iterable[Event]) -> Iterable[tuple[Any, str, Any, Any]]:
-    """Yield (subject, field, old value, new value) for everything that events say of the game."""
+    """Yield (subject, field, old value, new value) for every change in the game that these events report."""
     for event in events:
         subject = event.metadata.get("member_tag")
         if event.event_type in (EventType.MEMBER_JOINED, EventType.MEMBER_LEFT):

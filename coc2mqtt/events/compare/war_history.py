@@ -1,4 +1,4 @@
-"""What was told of a clan's wars, so that it is told once whatever the API forgets in between."""
+"""The reported events of a clan's wars, so that each is reported once. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from coc2mqtt.events.compare.war import WarState, WarStateMachine, attack_orders
 
 Json = dict[str, Any]
 
-# The last attacks register late, behind a cache of 120 s: a score is final when it is the same a minute later, and so
-# long after the end (seconds).
+# The last attacks are counted late, and responses are cached for 120 s: a score is final once it is unchanged a minute
+# later and the last attacks are in it, or in any case ten minutes after the end.
 _FINAL_SCORE_AGE_S = 55.0
-_LATEST_ATTACK_S = 600.0
-# An attack that began in the last second goes on for three minutes, and is seen behind the cache (seconds).
-_ATTACK_DURATION_S = 300.0
-# An answer that is older than the newest one is minutes old: of more wars than these nobody will hear again.
+_MAX_FINAL_DELAY_S = 600.0
+# An attack started in the last second takes three minutes, and shows up once the cache has expired.
+_LAST_ATTACK_DELAY_S = 300.0
+# A stale response is at most minutes old, so it cannot be about a war older than these.
 _MAX_WARS = 4
 
 
 @dataclass(slots=True)
 class ReportedWar:
-    """One war: the orders of its attacks that were told, and whether its end was.
+    """One war: the orders of its reported attacks, and whether its end was reported.
 
-    ``score`` is the one that the ended war was seen with, None before, and ``since`` the Unix time in seconds from
-    which on it was the same.
+    ``score`` is the last score of the ended war, None before its end; ``since`` is the Unix time in seconds since when
+    it has been unchanged.
     """
 
     orders: set[int] = field(default_factory=set)
@@ -32,95 +32,99 @@ class ReportedWar:
     since: float = 0.0
     ended: bool = False
 
-    def settles(self, score: list[Any], *, end: float | None, at: float) -> bool:
-        """Take up the score of the ended war; returns whether it is final.
+    def record_score(self, score: list[Any], *, end: float | None, at: float) -> bool:
+        """Record the score of the ended war and return whether it is final.
 
-        It is where it has stayed the same for a minute and the last attacks can be in it, and long after the ``end``.
-        The times are Unix times in seconds; the end is None where it is not known.
+        It is final once it has been unchanged for a minute and includes the last attacks, or ten minutes after the
+        ``end``. Times are Unix times in seconds; ``end`` is None if unknown.
         """
-        # A wall clock that was set back begins anew.
+        # After a wall clock was set back, the minute starts again.
         if score != self.score or at < self.since:
             self.score, self.since = score, at
-        # An end that lies ahead is a clock that is wrong, and tells nothing.
+        # An end in the future comes from a wrong clock and is ignored.
         after = None if end is None or at < end else at - end
-        if after is not None and after >= _LATEST_ATTACK_S:
+        if after is not None and after >= _MAX_FINAL_DELAY_S:
             return True
-        return at - self.since >= _FINAL_SCORE_AGE_S and (after is None or after >= _ATTACK_DURATION_S)
+        return at - self.since >= _FINAL_SCORE_AGE_S and (after is None or after >= _LAST_ATTACK_DELAY_S)
 
 
 @dataclass(slots=True)
 class WarHistory:
-    """The wars of one clan: the identity of the present one (None: none), the last state that was told, and each."""
+    """The last wars of one clan.
+
+    ``war`` is the identity of the current war, None if there is none; ``state`` is the last reported state; ``wars``
+    are the known wars by identity.
+    """
 
     war: str | None
     state: WarState
     wars: dict[str, ReportedWar]
 
     @classmethod
-    def at_first_sight(cls, war: Json) -> WarHistory:
-        """Return what is to be remembered of a war that was never seen before: all that it holds is known."""
-        fsm = WarStateMachine()
-        fsm.transition(str(war.get("state")))
+    def from_first_response(cls, war: Json) -> WarHistory:
+        """Return the history after the first response about a war: everything in it counts as reported."""
+        state_machine = WarStateMachine()
+        state_machine.transition(str(war.get("state")))
         identity = war_id(war)
-        ended = fsm.state is WarState.WAR_ENDED
+        ended = state_machine.state is WarState.WAR_ENDED
         wars = {} if identity is None else {identity: ReportedWar(attack_orders(war), ended=ended)}
-        return cls(identity, fsm.state, wars)
+        return cls(identity, state_machine.state, wars)
 
     @classmethod
     def from_json(cls, memo: Json, war: Json) -> WarHistory:
-        """Return what ``to_json`` was called on; a memo that holds none is that of a first sight of ``war``."""
+        """Return the history that ``to_json`` encoded; without one, that of the first response ``war``."""
         if "wars" not in memo:
-            return cls.at_first_sight(war)
+            return cls.from_first_response(war)
         wars = {
-            identity: ReportedWar(set(told["orders"]), told["score"], told["since"], told["ended"])
-            for identity, told in memo["wars"].items()
+            identity: ReportedWar(set(reported["orders"]), reported["score"], reported["since"], reported["ended"])
+            for identity, reported in memo["wars"].items()
         }
         return cls(memo["war"], WarState(memo["state"]), wars)
 
     def to_json(self) -> Json:
-        """Return what is kept beside the snapshot: of the last few wars."""
+        """Return the snapshot's memo: the current war and the four latest ones."""
         kept = {*sorted(self.wars)[-_MAX_WARS:], *([] if self.war is None else [self.war])}
         return {
             "war": self.war,
             "state": self.state.value,
             "wars": {
                 identity: {
-                    "orders": sorted(told.orders),
-                    "score": told.score,
-                    "since": told.since,
-                    "ended": told.ended,
+                    "orders": sorted(reported.orders),
+                    "score": reported.score,
+                    "since": reported.since,
+                    "ended": reported.ended,
                 }
-                for identity, told in self.wars.items()
+                for identity, reported in self.wars.items()
                 if identity in kept
             },
         }
 
     @property
-    def present(self) -> ReportedWar | None:
-        """The war that the clan is in."""
+    def current(self) -> ReportedWar | None:
+        """The clan's current war."""
         return None if self.war is None else self.wars[self.war]
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing is left to be told of the end of the present war."""
-        return self.present is None or self.present.ended
+    def final(self) -> bool:
+        """Whether there is no current war or its end was reported."""
+        return self.current is None or self.current.ended
 
-    def is_replaced(self, identity: str) -> bool:
-        """Tell whether a younger war was seen: then this one is over, whatever still shows it."""
-        began = preparation_start(identity)
-        return bool(began) and any(began < preparation_start(known) for known in self.wars)
+    def is_superseded(self, identity: str) -> bool:
+        """Return whether a later war is known: then this one is over, even if a response still shows it."""
+        start = preparation_start(identity)
+        return bool(start) and any(start < preparation_start(known) for known in self.wars)
+
+    def is_over(self, identity: str) -> bool:
+        """Return whether a war was superseded, or was the current war once and no longer is."""
+        return self.is_superseded(identity) or (identity in self.wars and identity != self.war)
 
     def rename(self, before: str | None, after: str | None) -> None:
-        """Go on with the present war under another identity: more is known of it than before."""
+        """Continue the current war under another identity, because more of it is known now."""
         if before is not None and after is not None and before == self.war and before != after:
             self.wars[after] = self.wars.pop(before)
             self.war = after
 
-    def shift(self, jump: float) -> None:
-        """Move the remembered times by the seconds by which the wall clock was set since."""
-        for told in self.wars.values():
-            told.since += jump
-
-    def is_over(self, identity: str) -> bool:
-        """Tell whether a war cannot follow what was seen: it was replaced, or it was there and is not any more."""
-        return self.is_replaced(identity) or (identity in self.wars and identity != self.war)
+    def shift_times(self, jump: float) -> None:
+        """Shift the stored times by the seconds by which the wall clock was set."""
+        for reported in self.wars.values():
+            reported.since += jump

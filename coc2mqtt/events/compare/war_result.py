@@ -1,4 +1,4 @@
-"""How a war ended, from whatever shows it. Pure: no clock, no I/O."""
+"""The result of a war, from whichever source shows it. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -9,80 +9,79 @@ from coc2mqtt.events.compare.war import attacks_per_member, war_sides
 
 Json = dict[str, Any]
 
-# How far (seconds) the end in the war log may lie from the one that was seen last: maintenances shift it.
+# Maintenances shift the end of a war: its end in the war log may differ this much from the last known one.
 _MAX_END_SHIFT_S = 86_400.0
 _RESULTS = ("win", "lose", "tie")
 _SCORE_FIELDS = ("stars", "destructionPercentage", "attacks")
 
 
 class WarOutcome(NamedTuple):
-    """What was found about a war whose end was not seen.
+    """The outcome of a war whose end was not observed.
 
-    It is its last answer, as the opponent's endpoint gives it, else its entry in the war log, else nothing. It was
-    ``cancelled`` where it was gone before its battle began.
+    It is the war's last response from the opponent's endpoint, or its entry in the war log, or neither. ``cancelled``
+    means that the war disappeared before its battle started.
     """
 
     war: Json | None = None
-    entry: Json | None = None
+    log_entry: Json | None = None
     cancelled: bool = False
 
 
 def war_score(war: Json, tag: str) -> list[Any]:
-    """Return what must be the same in two answers for the result to be final."""
+    """Return the values that must be equal in two responses for the result to be final."""
     return [side.get(key) for side in war_sides(war, tag) for key in _SCORE_FIELDS]
 
 
 def war_result(war: Json, tag: str, *, observed: bool, source: str = "war") -> Json:
-    """Return what a ``war_ended`` says, from an answer about the war after its end.
+    """Return the metadata of ``war_ended`` from a response about the war after its end.
 
-    ``result`` is win, lose or tie, by stars, then by destruction, and unknown where a figure is missing.
-    ``members_attacks_left`` names the clan's members who have attacks left over, those with the most first.
+    ``result`` is win, lose or tie, by stars, then by destruction, and unknown if a value is missing.
+    ``members_attacks_left`` lists the clan's members with unused attacks, those with the most first.
     """
     own, other = war_sides(war, tag)
-    return _result_metadata(
-        _result(own, other), own, other, observed=observed, source=source, left=_attacks_left(war, own)
-    )
+    left = _members_with_attacks_left(war, own)
+    return _result_metadata(_result(own, other), own, other, observed=observed, source=source, left=left)
 
 
 def score_result(score: list[Any]) -> Json:
-    """Return what a ``war_ended`` says where nothing but the score of the end (``war_score``) is still known."""
+    """Return the metadata of ``war_ended`` if only the final score (``war_score``) is known."""
     own, other = (dict(zip(_SCORE_FIELDS, side, strict=True)) for side in (score[:3], score[3:]))
     return _result_metadata(_result(own, other), own, other, observed=True, source="war")
 
 
 def log_result(entry: Json, tag: str) -> Json:
-    """Return what a ``war_ended`` says, from the war's entry in the clan's war log: it knows no members."""
+    """Return the metadata of ``war_ended`` from the war's entry in the clan's war log, which has no members."""
     return _result_metadata(entry["result"], *war_sides(entry, tag), observed=False, source="war_log")
 
 
 def unknown_result(war: Json, tag: str) -> Json:
-    """Return what a ``war_ended`` says where nothing shows the end: the figures are those that were seen last."""
+    """Return the metadata of ``war_ended`` if no source shows the end, with the last known score."""
     return _result_metadata("unknown", *war_sides(war, tag), observed=False, source="last_seen")
 
 
 def cancelled_result(war: Json, tag: str) -> Json:
-    """Return what a ``war_ended`` says of a war whose battle never began; the figures are those seen last."""
+    """Return the metadata of ``war_ended`` for a war whose battle never started, with the last known score."""
     return _result_metadata("cancelled", *war_sides(war, tag), observed=True, source="last_seen")
 
 
 def find_war_log_entry(log: Json, war: Json, tag: str) -> Json | None:
-    """Return a war's entry in the clan's war log, None where it has none that says who won.
+    """Return a war's entry in the clan's war log, None if there is no entry with a result.
 
-    An entry names the opponent and the end of a war, not its preparation. Wars of the clan war league have no result.
+    An entry has the opponent and the end of a war, but not its preparation. Clan war league wars have no result.
     """
     other, end = war_sides(war, tag)[1].get("tag"), parse_unix_time(war.get("endTime"))
     if other is None or end is None:
         return None
-    fitting = [
-        (abs(moment - end), entry)
+    matches = [
+        (abs(entry_end - end), entry)
         for entry in log["items"]
         if entry.get("result") in _RESULTS
         and all(isinstance(entry.get(side), dict) for side in ("clan", "opponent"))
         and entry["opponent"].get("tag") == other
-        and (moment := parse_unix_time(entry.get("endTime"))) is not None
+        and (entry_end := parse_unix_time(entry.get("endTime"))) is not None
     ]
-    distance, entry = min(fitting, key=lambda pair: pair[0], default=(_MAX_END_SHIFT_S, None))
-    return entry if distance < _MAX_END_SHIFT_S else None
+    shift, entry = min(matches, key=lambda match: match[0], default=(_MAX_END_SHIFT_S, None))
+    return entry if shift < _MAX_END_SHIFT_S else None
 
 
 def _result(own: Json, other: Json) -> str:
@@ -113,11 +112,11 @@ def _result_metadata(
     }
 
 
-def _attacks_left(war: Json, own: Json) -> list[Json]:
+def _members_with_attacks_left(war: Json, own: Json) -> list[Json]:
     each = attacks_per_member(war)
     members = sorted(own.get("members") or [], key=lambda member: (len(member.get("attacks") or []), member["tag"]))
     return [
-        {"tag": member["tag"], "name": member.get("name"), "attacks_left": each - made}
+        {"tag": member["tag"], "name": member.get("name"), "attacks_left": each - used}
         for member in members
-        if (made := len(member.get("attacks") or [])) < each
+        if (used := len(member.get("attacks") or [])) < each
     ]

@@ -133,7 +133,7 @@ class ApiMonitor:
                 at=at,
                 from_probe=from_probe or not self.probing,
                 source=source,
-                witnesses=1 if self.probing else min(_SOURCES_TO_DOUBT, self._resources()),
+                min_sources=1 if self.probing else min(_SOURCES_TO_DOUBT, self._resources()),
             )
             if self._state is None or state.since != before.since:
                 self._offset = at - self._uptime()
@@ -143,7 +143,7 @@ class ApiMonitor:
                 self._log_change(before, state)
                 self._changed(state.status)
             self._state = state
-        if not from_probe and (state.suspicious or self._is_suspicious(state)):
+        if not from_probe and (state.needs_probe or self._is_suspicious(state)):
             self._suspect(at)
         return events
 
@@ -154,8 +154,9 @@ class ApiMonitor:
         if state is None or not jump:
             return state
         self._offset = offset
-        first_word = None if state.first_word is None else state.first_word + jump
-        return replace(state, since=state.since + jump, first_word=first_word)
+        reported_at = state.maintenance_reported_at
+        reported_at = None if reported_at is None else reported_at + jump
+        return replace(state, since=state.since + jump, maintenance_reported_at=reported_at)
 
     def _note(self, error: ClashError | None, source: object) -> None:
         if isinstance(error, NotFoundError | PrivateWarLogError) or error is None:

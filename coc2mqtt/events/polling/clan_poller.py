@@ -73,7 +73,7 @@ class ClanPoller(Poller):
 
     def _first_sight(self, data: Json, look: Observation) -> CompareResult:
         roster = self._roster(None, data, look)
-        return CompareResult([], roster.clan, {}, settled=roster.whole)
+        return CompareResult([], roster.clan, {}, final=roster.is_complete)
 
     def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
         return clan_looks_stale(old.data or {}, data, malformed=look.malformed)
@@ -83,7 +83,7 @@ class ClanPoller(Poller):
 
     async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
         completed = restore_missing_fields(
-            old, data, lasting=is_permanent_clan_field, malformed=look.malformed - _ROSTER
+            old, data, is_permanent=is_permanent_clan_field, malformed=look.malformed - _ROSTER
         )
         known = completed.old.get("memberList") is not None
         roster = self._roster(completed.old, completed.new, look)
@@ -106,8 +106,8 @@ class ClanPoller(Poller):
             memo = {**memo, "unlisted_since": since or self._looked_at or old.taken_at}
         elif since is not None and look.at - since > self._interval + LONG_GAP:
             events = [_member_caught_up(event, round(look.at - since, 3)) for event in events]
-        settled = roster.whole or (known and not roster.missing)
-        return CompareResult(events, completed.believed(roster.clan), memo, settled=settled)
+        settled = roster.is_complete or (known and not roster.missing)
+        return CompareResult(events, completed.without_absent(roster.clan), memo, final=settled)
 
     def _unlisted_since(self, old: Snapshot, look: Observation) -> float | None:
         """Return when (Unix time) the members were last seen, None if that was in the last response."""
@@ -116,10 +116,10 @@ class ClanPoller(Poller):
 
     def _roster(self, old: Json | None, new: Json, look: Observation) -> Roster:
         roster = restore_missing_members(old, new, missing=self._missing(look))
-        if "memberList" in roster.clan or roster.whole:
+        if "memberList" in roster.clan or roster.is_complete:
             self._short_list = None
         elif self._is_believed(new, look):
-            return restore_missing_members(old, new, believed=True)
+            return restore_missing_members(old, new, accept_short_list=True)
         return roster
 
     def _is_believed(self, data: Json, look: Observation) -> bool:
@@ -132,7 +132,7 @@ class ClanPoller(Poller):
         if short is None or short.doubt.claim != tags:
             self._short_list = _ShortList(StaleSuspicion(look, -math.inf, tags))
             return False
-        if short.doubt.is_confirmed(look, patience=self.patience):
+        if short.doubt.is_confirmed(look, min_delay=self.patience):
             self._short_list = short = _ShortList(StaleSuspicion(look, -math.inf, tags), short.seen + 1)
         if short.seen < _SIGHTS_OF_SHORT_LIST or not tags:
             return False
@@ -148,7 +148,7 @@ class ClanPoller(Poller):
 
     def _missing(self, look: Observation) -> list[str]:
         """Return the known members whom two cache entries have failed to list."""
-        return [tag for tag, doubt in self._unlisted.items() if doubt.is_confirmed(look, patience=self.patience)]
+        return [tag for tag, doubt in self._unlisted.items() if doubt.is_confirmed(look, min_delay=self.patience)]
 
     def _note_missing(self, roster: Roster, look: Observation) -> None:
         if roster.missing or self._unlisted:

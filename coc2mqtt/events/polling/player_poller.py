@@ -61,7 +61,7 @@ class PlayerPoller(Poller):
         return player_looks_stale(old.data or {}, data, malformed=look.malformed)
 
     async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
-        completed = restore_missing_fields(old, data, lasting=is_permanent_player_field, malformed=look.malformed)
+        completed = restore_missing_fields(old, data, is_permanent=is_permanent_player_field, malformed=look.malformed)
         before, after = align_player_lists(completed.old, completed.new)
         believed = restore_progress(before, after)
         events = compare_player(
@@ -71,4 +71,4 @@ class PlayerPoller(Poller):
             include_fields=self._include_fields,
             exclude_fields=self._exclude_fields,
         )
-        return CompareResult(events, completed.believed(believed), completed.memo)
+        return CompareResult(events, completed.without_absent(believed), completed.memo)

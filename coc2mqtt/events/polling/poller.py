@@ -192,7 +192,7 @@ class Poller(ABC):
         self._note_sight(look)
         self._note_recent(old, comparison, look)
         self._doubt = None
-        self._digest = look.digest if comparison.settled else None
+        self._digest = look.digest if comparison.final else None
         self._remember(look.digest, news=bool(comparison.events))
         if not self._retired:
             self._context.seen.add(self.resource)
@@ -220,7 +220,7 @@ class Poller(ABC):
             fallen = self._fallen(old.data, comparison.data)
         if comparison.events or fallen:
             self._recent = self._recent or RecentValues()
-            self._recent.note(comparison.events, look, fallen=fallen)
+            self._recent.add(comparison.events, look, decreased=fallen)
 
     def _remember(self, digest: bytes, *, news: bool) -> None:
         if news:
@@ -234,7 +234,7 @@ class Poller(ABC):
         if self._doubt is None or self._doubt.claim != claim:
             self._doubt = StaleSuspicion(look, self._believed_until(old, look), claim)
         self._digest = None
-        wanted = self._doubt.next_look(look, patience=self.patience)
+        wanted = self._doubt.next_check(look, min_delay=self.patience)
         return PollResult([], answer.max_age, committed=False, wanted=wanted)
 
     def _believed_until(self, old: Snapshot | None, look: Observation) -> float:
@@ -247,7 +247,7 @@ class Poller(ABC):
         """Tell whether an answer confirms the one that is doubted."""
         doubt = self._doubt
         return (
-            doubt is not None and doubt.claim == self._claim(data) and doubt.is_confirmed(look, patience=self.patience)
+            doubt is not None and doubt.claim == self._claim(data) and doubt.is_confirmed(look, min_delay=self.patience)
         )
 
     async def _understand(self, old: Snapshot | None, answer: ApiResponse, look: Observation) -> CompareResult | None:
@@ -271,7 +271,7 @@ class Poller(ABC):
             comparison = await self._compare(old, data, look)
             if certain or comparison is None or self._recent is None:
                 return comparison
-            return None if self._recent.reverted(comparison.events, look) else comparison
+            return None if self._recent.is_reverted_by(comparison.events, look) else comparison
         except ClashError:
             raise
         except Exception as error:

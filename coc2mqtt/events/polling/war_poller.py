@@ -98,9 +98,7 @@ class WarPoller(Poller):
             if outcome is None:
                 return None
         jump = self._clock_jump(look)
-        return self._noted(
-            CompareResult(*compare_war(old, data, tag=self._tag, at=look.at, outcome=outcome, jump=jump))
-        )
+        return self._noted(compare_war(old, data, tag=self._tag, at=look.at, outcome=outcome, clock_jump=jump))
 
     def _is_copy(self, digest: bytes) -> bool:  # noqa: ARG002 - that there is no war always looks the same
         return False
@@ -110,7 +108,7 @@ class WarPoller(Poller):
 
     def _noted(self, comparison: CompareResult) -> CompareResult:
         self._times = {key: comparison.data.get(key) for key in _TIMES}
-        self._settled = comparison.settled
+        self._settled = comparison.final
         return comparison
 
     def _wanted(self, at: float) -> float:
@@ -146,7 +144,7 @@ class WarPoller(Poller):
 
     async def _in_the_log(self, war: Json) -> WarOutcome:
         log = await _evidence(self._context.api.war_log(self._tag), validate_war_log)
-        return WarOutcome() if log is None else WarOutcome(entry=find_war_log_entry(log, war, self._tag))
+        return WarOutcome() if log is None else WarOutcome(log_entry=find_war_log_entry(log, war, self._tag))
 
     def _back(self, old: Snapshot | None) -> list[Event]:
         self._private_since = None

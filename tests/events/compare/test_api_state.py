@@ -63,7 +63,7 @@ def test_answers_from_the_cache_of_other_endpoints_end_no_maintenance() -> None:
 
 def test_a_server_that_goes_on_refusing_after_the_maintenance_begins_none() -> None:
     state, events = play(None, DOWN, None, DOWN, DOWN, None, from_probe=False)
-    assert (state.status, state.suspicious, events) == (ApiStatus.OK, True, [])
+    assert (state.status, state.needs_probe, events) == (ApiStatus.OK, True, [])
 
 
 def test_a_refused_token_is_no_maintenance_for_ever() -> None:
@@ -102,9 +102,9 @@ def test_a_clock_that_is_set_back_makes_no_negative_duration() -> None:
 
 def test_one_word_of_maintenance_is_for_the_probe_to_confirm_or_to_deny() -> None:
     state, events = play(None, DOWN, from_probe=False)
-    assert (state.status, state.suspicious, events) == (ApiStatus.OK, True, [])
+    assert (state.status, state.needs_probe, events) == (ApiStatus.OK, True, [])
     denied, _ = observe_api(state, None, at=102.0, from_probe=True)
-    assert not denied.suspicious
+    assert not denied.needs_probe
     confirmed, (event,) = observe_api(state, DOWN, at=102.0, from_probe=True)
     assert (confirmed.status, event.event_type.value) == (ApiStatus.MAINTENANCE, "maintenance_start")
     assert (confirmed.since, event.timestamp) == (101.0, 102.0)
@@ -149,9 +149,9 @@ def test_lost_connections_count_only_beside_a_failed_probe() -> None:
 def test_failures_of_one_source_are_not_enough_where_two_are_needed() -> None:
     state = ApiState(ApiStatus.OK, 0.0)
     for second, source in enumerate("aaaa"):
-        state, _ = observe_api(state, LOST, at=float(second), from_probe=True, source=source, witnesses=2)
+        state, _ = observe_api(state, LOST, at=float(second), from_probe=True, source=source, min_sources=2)
         assert state.status is ApiStatus.OK
-    state, _ = observe_api(state, LOST, at=9.0, from_probe=True, source="b", witnesses=2)
+    state, _ = observe_api(state, LOST, at=9.0, from_probe=True, source="b", min_sources=2)
     assert state.status is ApiStatus.UNREACHABLE
 
 

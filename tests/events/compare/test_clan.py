@@ -139,7 +139,7 @@ def test_a_tag_that_is_listed_twice_counts_once() -> None:
     old = clan(member(ANN), member(BOB))
     twice = {**clan(member(ANN), member(ANN)), "members": 2}
     roster = restore_missing_members(old, twice)
-    assert (roster.missing, roster.whole) == ([BOB], False)
+    assert (roster.missing, roster.is_complete) == ([BOB], False)
     assert compare_clan(old, roster.clan, at=1.0) == []
 
 

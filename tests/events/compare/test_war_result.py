@@ -107,7 +107,7 @@ def logged(**fields: Any) -> Json:
 
 
 def test_the_result_of_a_war_that_was_replaced_unseen_comes_from_the_war_log() -> None:
-    _, events = step(in_battle(FIRST), NEXT, END + 900, WarOutcome(entry=logged()))
+    _, events = step(in_battle(FIRST), NEXT, END + 900, WarOutcome(log_entry=logged()))
     ended = events[0].metadata
     assert (ended["result"], ended["observed"], ended["source"]) == ("lose", False, "war_log")
     assert (ended["stars"], ended["opponent_stars"], ended["members_attacks_left"]) == (5, 6, None)
