@@ -149,7 +149,7 @@ class Health:
             published=delivery.published,
             resent=delivery.resent,
             denied=delivery.denied,
-            states_denied=self._retained.refusals.count,
+            states_denied=self._retained.publisher.rejected_topics.count,
             deferred=self._publisher.deferred,
             restored=self._guard.restored,
             requests_dropped=self._metrics.requests.dropped,
@@ -162,11 +162,11 @@ class Health:
         )
 
     def _last_event(self) -> LastEventPayload | None:
-        if self._delivery.last is not None:
+        if self._delivery.last_event is not None:
             # An event that cannot be encoded must not hide all other metrics.
-            with self._internal_errors.contain("last event", seq=self._delivery.last.seq):
-                return last_event(self._delivery.last)
-            self._delivery.last = None
+            with self._internal_errors.contain("last event", seq=self._delivery.last_event.seq):
+                return last_event(self._delivery.last_event)
+            self._delivery.last_event = None
         return None
 
     async def monitor(self) -> Never:
@@ -195,7 +195,7 @@ class Health:
             self._reconnect_problem(),
             self._delivery_problem(counts),
             self._rejection_problem(),
-            self._retained.refusals.problem,
+            self._retained.publisher.rejected_topics.problem,
             self._guard.problem,
         )
         # Some of them quote the API or the broker.

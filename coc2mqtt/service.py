@@ -118,7 +118,7 @@ class Service:
         """Load what the parts need before they run: the watches and the last delivered event."""
         await parts.watches.load(self._settings.watch.watches())
         self._on_loaded()
-        await parts.delivery.recall()
+        await parts.delivery.load_last_event()
         maintenance = self._settings.watch.maintenance
         if maintenance.enabled:
             parts.engine.watch_api(interval=maintenance.interval, probe_tag=maintenance.probe_tag)

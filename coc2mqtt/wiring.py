@@ -21,7 +21,7 @@ from coc2mqtt.health import Health, Metrics
 from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.client.connection import Connection, Session
-from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
+from coc2mqtt.mqtt.client.poison_messages import Quarantine
 from coc2mqtt.mqtt.client.port_probe import port_is_open
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.control.commands import Commands
@@ -30,7 +30,7 @@ from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, iso_time
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
+from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.redaction import redactor_of
@@ -63,7 +63,7 @@ class ProcessState:
     started_uptime: float = field(default_factory=uptime)
     metrics: Metrics = field(default_factory=Metrics)
     publisher: RetryingPublisher = field(default_factory=RetryingPublisher)
-    poison_filter: PoisonMessageFilter = field(default_factory=PoisonMessageFilter)
+    quarantine: Quarantine = field(default_factory=Quarantine)
 
 
 class Parts:
@@ -107,29 +107,28 @@ class Parts:
             journal,
             topics,
             publisher=process.publisher,
-            published=callbacks.on_published,
+            on_published=callbacks.on_published,
             contain=contain,
-            figures=metrics.delivery,
+            metrics=metrics.delivery,
         )
         self._retained = RetainedState(
             journal,
             topics,
-            watched=watches.find,
-            polled_at=watches.polled_at,
-            reachable=lambda: engine.api_reachable,
-            named=watches.cache_name,
+            watches=watches,
+            api_reachable=lambda: engine.api_reachable,
+            on_name=watches.cache_name,
             discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
             if hass.enabled
             else None,
             publisher=process.publisher,
             contain=contain,
         )
-        self._retained.refusals.count = metrics.states_denied
+        self._retained.publisher.rejected_topics.count = metrics.states_denied
         log_level = LogLevel(on_change=callbacks.on_log_level_change)
         commands = Commands(
             watches,
             health=callbacks.health_payload,
-            replay=Replay(journal, noted=self.delivery.noted, contain=contain),
+            replay=Replay(journal, noted=self.delivery.flush_acks, contain=contain),
             log_level=log_level,
             contain=contain,
         )
@@ -139,11 +138,11 @@ class Parts:
             retained=self._retained,
             sweep=OrphanCleanup(
                 topics,
-                announcements=Announcements(hass.discovery_prefix, settings.instance, hass.enabled),
+                discovery=DiscoveryOptions(hass.discovery_prefix, settings.instance, hass.enabled),
                 retained=self._retained,
-                watched=watches.find,
+                watches=watches,
                 # amqtt sends every client all retained messages of every filter that any client ever subscribed to.
-                empty=embedded_port is not None,
+                broker_starts_empty=embedded_port is not None,
                 contain=contain,
             ),
             delivery=self.delivery,
@@ -164,11 +163,11 @@ class Parts:
         self.connection = Connection(
             options,
             on_session=self._bridge.serve,
-            offline_messages=() if options.will is None else (options.will,),
-            other_instance_is_alive=duplicates.is_there,
-            port_probe=partial(port_is_open, options.host, options.port),
+            last_words=() if options.will is None else (options.will,),
+            rival_is_there=duplicates.is_there,
+            knock=partial(port_is_open, options.host, options.port),
             connections=metrics.connections,
-            poison_filter=process.poison_filter,
+            quarantine=process.quarantine,
         )
         self.health = Health(
             journal=journal,
@@ -188,7 +187,7 @@ class Parts:
 
     def save_metrics(self) -> None:
         """Store the counters that the parts keep themselves, so that the next parts continue from them."""
-        self._metrics.states_denied = self._retained.refusals.count
+        self._metrics.states_denied = self._retained.publisher.rejected_topics.count
         self._metrics.connections = self.connection.connections
         self._metrics.restored = self._bridge.guard.restored
 

@@ -63,9 +63,9 @@ class Bridge:
             requests=RequestMetrics(dropped=8),
         )
         self.connection = SimpleNamespace(status=ConnectionStatus(connected=True, since=START, protocol="5"))
-        self.delivery = SimpleNamespace(last=LAST)
+        self.delivery = SimpleNamespace(last_event=LAST)
         self.guard = SimpleNamespace(restored=12, problem=None)
-        self.refusals = SimpleNamespace(count=6, problem=None)
+        self.rejected_topics = SimpleNamespace(count=6, problem=None)
         self.errors = InternalErrors(uptime=lambda: self.now)
         self.counts = JournalCounts(pending=0, oldest_pending=None, dropped=4, last_seq=13)
         parts: Any = {
@@ -73,7 +73,7 @@ class Bridge:
             "engine": self.engine,
             "connection": self.connection,
             "delivery": self.delivery,
-            "retained": SimpleNamespace(refusals=self.refusals),
+            "retained": SimpleNamespace(publisher=SimpleNamespace(rejected_topics=self.rejected_topics)),
             "guard": self.guard,
             "metrics": self.metrics,
             "publisher": SimpleNamespace(deferred=11),
@@ -310,9 +310,9 @@ async def test_that_the_broker_refuses_events_is_a_problem_for_ten_minutes(bridg
 
 
 async def test_retained_message_that_the_broker_refuses_is_a_problem_while_it_does(bridge: Bridge) -> None:
-    bridge.refusals.problem = "the broker refuses 1 retained messages"
-    assert await bridge.problems() == ["the broker refuses 1 retained messages"]
-    bridge.refusals.problem = None
+    bridge.rejected_topics.problem = "the broker rejects 1 retained messages"
+    assert await bridge.problems() == ["the broker rejects 1 retained messages"]
+    bridge.rejected_topics.problem = None
     assert await bridge.problems() == []
 
 
@@ -386,7 +386,7 @@ async def test_last_event_that_cannot_be_encoded_hides_no_other_figure(
     bridge: Bridge, lines: list[MutableMapping[str, Any]]
 ) -> None:
     record = replace(LAST.record, timestamp="no time")  # type: ignore[arg-type]
-    bridge.delivery.last = replace(LAST, record=record)
+    bridge.delivery.last_event = replace(LAST, record=record)
     for _ in range(3):
         payload = await bridge.health.payload()
         assert (payload.last_event, payload.internal_errors, payload.published) == (None, 1, 9)

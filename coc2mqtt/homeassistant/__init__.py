@@ -8,7 +8,7 @@ from coc2mqtt.homeassistant.controls import ControlTopics
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, removal
 from coc2mqtt.homeassistant.player import PlayerTopics, player_device
 from coc2mqtt.homeassistant.topics import AnnouncedDevice, DeviceKind, discovery_topic, parse_discovery_topic
-from coc2mqtt.homeassistant.transition import next_step
+from coc2mqtt.homeassistant.transition import live_components, removal_step
 
 __all__ = [
     "AnnouncedDevice",
@@ -21,8 +21,9 @@ __all__ = [
     "bridge_device",
     "clan_device",
     "discovery_topic",
-    "next_step",
+    "live_components",
     "parse_discovery_topic",
     "player_device",
     "removal",
+    "removal_step",
 ]

@@ -19,11 +19,11 @@ from coc2mqtt.mqtt.client.errors import (
     SubscribeDeniedError,
     SubscribeTimeoutError,
 )
-from coc2mqtt.mqtt.client.topic_filters import check_topic
 from coc2mqtt.mqtt.control.request_queue import PACE, RequestMetrics, RequestQueue
 from coc2mqtt.mqtt.control.watch_report import watches_payload
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, ResponsePayload
 from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
+from coc2mqtt.mqtt.topics import check_topic
 from coc2mqtt.util.containment import keep_running, never_ending, propagate
 from coc2mqtt.util.fair_iteration import yield_periodically
 
@@ -111,13 +111,16 @@ class Bridge:
         self._contain = contain
         self._topics = topics
         self._retained = retained
+        self._publisher = retained.publisher
         self._announcer = retained.announcer
         self._sweep = sweep
         self._delivery = delivery
         self._commands = commands
         self._watches = watches
         self._rivals = rivals
-        self.guard = RetainedGuard(topics, retained, other=lambda: rivals.other, enabled=guarded, contain=contain)
+        self.guard = RetainedGuard(
+            topics, retained, other_bridge=lambda: rivals.other, enabled=guarded, contain=contain
+        )
         self._info = info
         self._health = health
         self._home_assistant = home_assistant
@@ -146,18 +149,18 @@ class Bridge:
 
     async def serve(self, session: Session) -> None:
         """Speak over one connection until it is lost."""
-        self.guard.connected(session)
+        self.guard.on_connected(session)
         await self._rivals.look(session)
         await self._subscribe(session, self._topics.requests)
         if self._home_assistant is not None:
             await self._subscribe(session, self._home_assistant.status)
-        self._retained.connected()
+        self._retained.on_connected()
         # First of all: until it is introduced, a bridge whose place this one has taken cannot know by whom.
         await self._introduce(session)
-        await self.guard.watch(session, [self._topics.bridge("state"), self._topics.api_status])
+        await self.guard.subscribe(session, [self._topics.bridge("state"), self._topics.api_status])
         # By itself: behind a house full of devices no acknowledgement would come in time.
         await self._sweep.run(session, shared=self._rivals.is_shared)
-        await self.guard.watch(session, self._guarded(session))
+        await self.guard.subscribe(session, self._guarded(session))
         await self._mark_everything()
         self._watches_changed.set()
         async with asyncio.TaskGroup() as group:
@@ -192,7 +195,7 @@ class Bridge:
     async def _restore(self, session: Session, topic: str) -> None:
         """Publish again what another client has overwritten."""
         if topic == self._topics.bridge("state"):
-            await self._retained.say(session, topic, ONLINE)
+            await self._publisher.publish(session, topic, ONLINE)
         elif topic == self._topics.bridge("info"):
             self._info_changed.set()
         elif topic == self._topics.bridge("watches"):
@@ -201,7 +204,7 @@ class Bridge:
             self._retained.restore(topic)
 
     async def _restore_all(self, session: Session) -> None:
-        self._retained.distrust()
+        self._retained.invalidate()
         await self._introduce(session)
         self._watches_changed.set()
         await self._mark_everything()
@@ -211,20 +214,20 @@ class Bridge:
 
         Where there are thousands, events wait for none of them.
         """
-        if self._retained.waiting > _SOON:
+        if self._retained.marked_count > _SOON:
             self._settled = True
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANNOUNCING):
-                await self._retained.idle()
+                await self._retained.wait_idle()
                 if self._home_assistant is not None and not self._settled:
-                    await self._announcer.idle()
+                    await self._announcer.wait_idle()
         self._settled = True
         if self._home_assistant is not None:
             await asyncio.sleep(_SETTLE)
 
     async def _introduce(self, session: Session) -> None:
-        await self._retained.say(session, self._topics.bridge("state"), ONLINE)
+        await self._publisher.publish(session, self._topics.bridge("state"), ONLINE)
         self._info_changed.clear()
         if await self._say_info(session):
             self._rivals.introduced()
@@ -250,13 +253,13 @@ class Bridge:
         # What is published now tells the names: thousands of snapshots need not be read twice.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await self._retained.idle()
+                await self._retained.wait_idle()
         while True:
             await self._watches_changed.wait()
             self._watches_changed.clear()
             with _set_on_failure(self._watches_changed):
                 payload = await watches_payload(self._watches)
-                await self._retained.say(session, self._topics.bridge("watches"), payload)
+                await self._publisher.publish(session, self._topics.bridge("watches"), payload)
             # During the first round of polls, thousands of names come one by one.
             await asyncio.sleep(len(self._watches.watched(None, None)) / _LISTED_PER_SECOND)
 
@@ -268,23 +271,23 @@ class Bridge:
                 await self._say_info(session)
 
     async def _say_info(self, session: Session) -> bool:
-        return await self._retained.say(session, self._topics.bridge("info"), self._info(session).encode())
+        return await self._publisher.publish(session, self._topics.bridge("info"), self._info(session).encode())
 
     async def _report_health(self, session: Session) -> None:
         loop = asyncio.get_running_loop()
         heard_by, retry_at = loop.time() + _HEALTH_INTERVAL, loop.time() + _RETRY_AFTER
         while True:
             health = await self._health()
-            await self._retained.say(session, self._topics.bridge("health"), health.encode())
+            await self._publisher.publish(session, self._topics.bridge("health"), health.encode())
             if loop.time() >= heard_by:
                 self._rivals.check_hearing()
-            if loop.time() >= retry_at and self._retained.refusals.any_may_pass:
+            if loop.time() >= retry_at and self._publisher.rejected_topics.any_retryable:
                 # Whoever mends the broker need not know that something has to be restarted.
                 retry_at = loop.time() + _RETRY_AFTER
                 await self._introduce(session)
-                if self._retained.refusals.may_pass(self._topics.bridge("watches")):
+                if self._publisher.rejected_topics.is_retryable(self._topics.bridge("watches")):
                     self._watches_changed.set()
-                self._retained.say_refused_again()
+                self._retained.retry_rejected()
             await self._next_report()
 
     async def _report_polls(self) -> None:
@@ -317,7 +320,7 @@ class Bridge:
                 elif message.payload == b"offline":
                     if birth is not None:
                         birth.cancel()
-                    self._announcer.died()
+                    self._announcer.on_ha_offline()
             elif message.topic.startswith(self._topics.request("")):
                 requests.put(message)
             else:
@@ -332,12 +335,12 @@ class Bridge:
 
     async def _greet_home_assistant(self) -> None:
         await asyncio.sleep(self._rng.uniform(*_BIRTH_WAIT))
-        self._announcer.born()
+        self._announcer.on_ha_online()
         await self._mark_everything()
 
     async def _answer(self, session: Session, message: Message) -> None:
         command = self._topics.command(message.topic)
-        room = session.max_packet_size - _AROUND_ANSWER - len(message.correlation_data or b"")
+        room = session.largest_packet - _AROUND_ANSWER - len(message.correlation_data or b"")
         response = await self._commands.answer(command, message.payload, retained=message.retain, room=room)
         _log.debug("a request is answered", command=command, status=response.status, error=response.error)
         wished, usual = message.response_topic, self._topics.response(command or "unknown")
@@ -359,7 +362,7 @@ class Bridge:
         self, session: Session, topic: str, response: ResponsePayload, correlation_data: bytes | None
     ) -> None:
         try:
-            await session.publish(topic, response.encode(), correlation_data=correlation_data, replaceable=True)
+            await session.publish(topic, response.encode(), correlation_data=correlation_data, replaces=True)
         except MessageTooLargeError as error:
             excuse = ResponsePayload(
                 status="error",
@@ -367,7 +370,7 @@ class Bridge:
                 error=f"it was done, but the answer is too large: {error}",
                 transaction=response.transaction,
             )
-            await session.publish(topic, excuse.encode(), correlation_data=correlation_data, replaceable=True)
+            await session.publish(topic, excuse.encode(), correlation_data=correlation_data, replaces=True)
 
     def _may_answer_on(self, topic: str) -> bool:
         """Refuse a response topic on which an answer could be taken for an event, a state or a device of ours."""

@@ -15,7 +15,7 @@ from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
+from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
@@ -77,18 +77,18 @@ class Program:
         self._retained = RetainedState(
             self.journal,
             topics,
-            watched=self.watches.find,
+            watches=self.watches,
             discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
-            announcer=partial(DeviceAnnouncer, gap=0.0, pace=0.0),
+            announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
         )
         self._bridge = Bridge(
             topics,
             retained=self._retained,
             sweep=OrphanCleanup(
                 topics,
-                announcements=Announcements("homeassistant", "home", enabled=True),
+                discovery=DiscoveryOptions("homeassistant", "home", enabled=True),
                 retained=self._retained,
-                watched=self.watches.find,
+                watches=self.watches,
             ),
             delivery=EventDelivery(self.journal, topics),
             commands=commands(self.watches, journal=self.journal),

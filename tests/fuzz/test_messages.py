@@ -28,7 +28,7 @@ from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.models import ResponsePayload
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
+from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.event_loop import loop_factory
@@ -114,7 +114,7 @@ class House:
         self._retained = RetainedState(
             journal,
             topics,
-            watched=self.watches.find,
+            watches=self.watches,
             discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
         )
         self.bridge = Bridge(
@@ -122,9 +122,9 @@ class House:
             retained=self._retained,
             sweep=OrphanCleanup(
                 topics,
-                announcements=Announcements("homeassistant", "home", enabled=True),
+                discovery=DiscoveryOptions("homeassistant", "home", enabled=True),
                 retained=self._retained,
-                watched=self.watches.find,
+                watches=self.watches,
             ),
             delivery=EventDelivery(journal, topics),
             commands=commands(self.watches, journal=journal),
@@ -153,7 +153,7 @@ class House:
         def is_last(published: Published) -> bool:
             return published.topic == "reply/last" and published.data.get("transaction") == last
 
-        await self.recording.wait_until(lambda: any(map(is_last, self.recording.published)))
+        await self.recording.until(lambda: any(map(is_last, self.recording.published)))
         return [published for published in self.recording.published if not is_last(published)]
 
 

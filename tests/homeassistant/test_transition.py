@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from coc2mqtt.homeassistant import next_step
+from coc2mqtt.homeassistant import live_components, removal_step
 
 LEVEL, POINTS = {"platform": "sensor", "unique_id": "level"}, {"platform": "sensor", "unique_id": "points"}
 
@@ -14,33 +14,36 @@ def payload(**components: Any) -> bytes:
     return orjson.dumps({"device": {"name": "The Order"}, "components": components})
 
 
-def test_what_stays_is_announced_as_it_is() -> None:
-    assert next_step(payload(level=POINTS), payload(level=LEVEL)) == payload(level=LEVEL)
+def next_payload(before: bytes, wanted: bytes) -> bytes:
+    return removal_step(live_components(before), wanted)
 
 
-def test_what_goes_is_named_with_its_platform_alone_and_then_left_out() -> None:
+def test_payload_that_keeps_every_component_is_published_unchanged() -> None:
+    assert next_payload(payload(level=POINTS), payload(level=LEVEL)) == payload(level=LEVEL)
+
+
+def test_removed_component_is_named_by_its_platform_alone_and_then_left_out() -> None:
     wanted = payload(level=LEVEL)
-    step = next_step(payload(level=LEVEL, points=POINTS), wanted)
+    step = next_payload(payload(level=LEVEL, points=POINTS), wanted)
     assert orjson.loads(step) == orjson.loads(payload(level=LEVEL, points={"platform": "sensor"}))
-    assert next_step(step, wanted) == wanted
+    assert next_payload(step, wanted) == wanted
 
 
-def test_what_becomes_something_else_is_taken_back_first() -> None:
+def test_component_with_another_platform_is_removed_first() -> None:
     wanted = payload(level={"platform": "number", "unique_id": "level"})
-    step = next_step(payload(level=LEVEL), wanted)
+    step = next_payload(payload(level=LEVEL), wanted)
     assert orjson.loads(step)["components"] == {"level": {"platform": "sensor"}}
-    assert next_step(step, wanted) == wanted
+    assert next_payload(step, wanted) == wanted
 
 
-@pytest.mark.parametrize("before", [None, b"", payload()])
-def test_a_device_is_removed_in_one_step(before: bytes | None) -> None:
-    assert next_step(before, b"") == b""
+@pytest.mark.parametrize("before", [b"", payload()])
+def test_device_is_removed_in_one_step(before: bytes) -> None:
+    assert next_payload(before, b"") == b""
 
 
 @pytest.mark.parametrize(
     "before",
     [
-        None,
         b"",
         b"{",
         b"[]",
@@ -54,5 +57,5 @@ def test_a_device_is_removed_in_one_step(before: bytes | None) -> None:
         payload(points={"platform": "sensor"}),
     ],
 )
-def test_what_is_no_announcement_of_ours_is_simply_replaced(before: bytes | None) -> None:
-    assert next_step(before, payload(level=LEVEL)) == payload(level=LEVEL)
+def test_invalid_payload_is_replaced_at_once(before: bytes) -> None:
+    assert next_payload(before, payload(level=LEVEL)) == payload(level=LEVEL)

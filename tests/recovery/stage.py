@@ -80,17 +80,17 @@ class _Session(Line):
         self._memory = broker
         self._said_goodbye = False
 
-    async def monitor(self) -> Never:
+    async def receive(self) -> Never:
         await asyncio.wait({self._broken})
         raise ConnectionLostError("the line is broken")
 
-    async def disconnect(self, offline_messages: Iterable[RetainedMessage] = ()) -> None:
-        for topic, payload in offline_messages:
+    async def leave(self, last_words: Iterable[RetainedMessage] = ()) -> None:
+        for topic, payload in last_words:
             self._memory.take(topic, payload, retain=True)
         self._said_goodbye = True
         self._break()
 
-    def abort(self) -> None:
+    def drop(self) -> None:
         if not self._said_goodbye:
             self._memory.take(_STATE, OFFLINE, retain=True)
         self._break()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
+    from coc2mqtt.mqtt.client.poison_messages import Quarantine
 
 MINUTES = 300.0
 
@@ -113,7 +113,7 @@ def test_event_that_cannot_be_encoded_is_skipped_and_named(tmp_path: Path, monke
     check_the_rest(stage, part="event")
     assert len(told(stage)) == len(stage.story.changes) - 1
     assert stage.health["events_skipped"] == 1
-    (line,) = (line for line in stage.lines if line["event"] == "event skipped: it cannot be encoded")
+    (line,) = (line for line in stage.lines if line["event"] == "event cannot be encoded; skipping it")
     assert (line["event_type"], line["tag"]) == ("member_left", stage.story.watched[0].tag)
     assert line["seq"] > 0
 
@@ -135,7 +135,7 @@ def test_state_that_cannot_be_built_is_left_out_and_tried_again(
 def test_device_that_cannot_be_announced_waits_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Discovery, "_player", bug)
+    monkeypatch.setattr(Discovery, "_player_payload", bug)
     stage = live(tmp_path)
     check_the_rest(stage, part="announcement")
     devices = [topic for topic in retained_by(stage.broker.published) if topic.startswith("homeassistant/")]
@@ -159,7 +159,7 @@ def test_command_with_a_bug_is_answered_with_an_error(tmp_path: Path, monkeypatc
     [
         (service, "_prune", "pruning"),
         (Health, "monitor", "health"),
-        (OrphanCleanup, "_look", "sweep"),
+        (OrphanCleanup, "_read", "orphan cleanup"),
         (DuplicateInstanceDetector, "hear", "message"),
     ],
 )
@@ -210,13 +210,13 @@ def test_bug_in_every_poll_rebuilds_all_and_ends_the_bridge(tmp_path: Path, monk
 def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison_filters: list[PoisonMessageFilter] = []
+    quarantines: list[Quarantine] = []
     engines: list[Engine] = []
     looks = itertools.count()
     open_session, start_due, count = Stage.open_session, Scheduler._start_due, Engine.__init__
 
-    async def open_noted(stage: Stage, *args: object, poison_filter: PoisonMessageFilter, **_: object) -> Any:
-        poison_filters.append(poison_filter)
+    async def open_noted(stage: Stage, *args: object, quarantine: Quarantine, **_: object) -> Any:
+        quarantines.append(quarantine)
         return await open_session(stage, *args)
 
     def build(engine: Engine, *args: Any, **kwargs: Any) -> None:
@@ -235,8 +235,8 @@ def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
     stage = live(tmp_path)
     assert stage.health["internal_errors"] == 1
     assert stage.health["malformed_fields"] == {"clan.name": 3}
-    assert len(poison_filters) == 2
-    assert poison_filters[0] is poison_filters[1]
+    assert len(quarantines) == 2
+    assert quarantines[0] is quarantines[1]
 
 
 def test_device_with_a_bug_in_building_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,13 +83,13 @@ class _Session(RecordingSession):
     async def _takes(self, _topic: str, _payload: bytes) -> None:
         await asyncio.sleep(0.002)
 
-    async def monitor(self) -> Never:
+    async def receive(self) -> Never:
         await self._lost.wait()
         raise ConnectionLostError("it is gone")
 
-    async def disconnect(self, _messages: object = ()) -> None: ...
+    async def leave(self, _words: object = ()) -> None: ...
 
-    def abort(self) -> None: ...
+    def drop(self) -> None: ...
 
     @property
     def events(self) -> list[Any]:

@@ -14,12 +14,12 @@ from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
+from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
 from tests.support.control import LevelInMemory, WatchedInMemory, commands, health, info
-from tests.support.recording_session import RecordingSession, make_event
+from tests.support.recording_session import RecordingSession, happened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -60,7 +60,7 @@ class JournalInMemory:
 
     async def happen(self, number: int) -> None:
         async with self._arrived:
-            record = EventRecord.of(make_event("#2PP", number))
+            record = EventRecord.of(happened("#2PP", number))
             self._entries[number] = JournalEntry(number, f"{number:032x}", Kind.CLAN, record)
             self._arrived.notify_all()
 
@@ -85,15 +85,13 @@ class Parts:
 
     def __init__(self, *, base: str = "coc", home_assistant: bool = True, instance: str = "home") -> None:
         topics = Topics(base)
-        self.polled_at: float | None = None
         self.journal = JournalInMemory()
         self.watches = WatchedInMemory([WATCH])
         discovery = Discovery(topics, instance=instance, version="1", prefix="homeassistant")
         self.retained = RetainedState(
             self.journal.journal,
             topics,
-            watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
-            polled_at=lambda *_: self.polled_at,
+            watches=self.watches,
             discovery=discovery if home_assistant else None,
         )
         self.level = LevelInMemory()
@@ -102,9 +100,9 @@ class Parts:
             retained=self.retained,
             sweep=OrphanCleanup(
                 topics,
-                announcements=Announcements("homeassistant", instance, home_assistant),
+                discovery=DiscoveryOptions("homeassistant", instance, home_assistant),
                 retained=self.retained,
-                watched=lambda kind, tag: self.watches.watches.get((kind, tag)),
+                watches=self.watches,
             ),
             delivery=EventDelivery(self.journal.journal, topics),
             commands=commands(self.watches, journal=self.journal, level=self.level),

@@ -21,7 +21,7 @@ OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt_home", timeout=LONG_ENOUGH
 Item = TypeVar("Item")
 
 
-class RecordedWaits:
+class Waits:
     """In place of the waits between attempts: hardly any, noted."""
 
     def __init__(self) -> None:
@@ -32,21 +32,19 @@ class RecordedWaits:
         await asyncio.sleep(0.01)
 
 
-class RecordingConnection:
+class Bridge:
     """Runs a connection and tells of its sessions."""
 
-    def __init__(
-        self, options: ConnectionOptions, *, offline_messages: tuple[RetainedMessage, ...] = (OFFLINE,)
-    ) -> None:
+    def __init__(self, options: ConnectionOptions, *, last_words: tuple[RetainedMessage, ...] = (OFFLINE,)) -> None:
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
         self.ended: asyncio.Queue[float] = asyncio.Queue()
-        self.waits = RecordedWaits()
+        self.waits = Waits()
         self.connection = Connection(
             options,
             on_session=self.talk,
-            offline_messages=offline_messages,
+            last_words=last_words,
             sleep=self.waits,
-            rng=lambda: 1.0,
+            draw=lambda: 1.0,
             clock=itertools.count(1000.0).__next__,
         )
         self.task: asyncio.Task[NoReturn] | None = None
@@ -70,7 +68,7 @@ class RecordingConnection:
 
 
 @asynccontextmanager
-async def running_connection(bridge: RecordingConnection) -> AsyncIterator[RecordingConnection]:
+async def running(bridge: Bridge) -> AsyncIterator[Bridge]:
     bridge.task = asyncio.create_task(bridge.connection.run())
     try:
         async with asyncio.timeout(LONG_ENOUGH):
@@ -79,5 +77,5 @@ async def running_connection(bridge: RecordingConnection) -> AsyncIterator[Recor
         await bridge.stop()
 
 
-async def get_items(count: int, queue: asyncio.Queue[Item]) -> list[Item]:
+async def take(count: int, queue: asyncio.Queue[Item]) -> list[Item]:
     return [await queue.get() for _ in range(count)]

@@ -113,7 +113,14 @@ class WatchedInMemory:
     def __init__(self, watches: Iterable[Watch] = (), *, full: bool = False) -> None:
         self.watches = {(watch.kind, watch.tag): watch for watch in watches}
         self.done: list[tuple[str, Kind, str]] = []
+        self.last_poll: float | None = None
         self._full = full
+
+    def find(self, kind: Kind, tag: str) -> Watch | None:
+        return self.watches.get((kind, tag))
+
+    def polled_at(self, kind: Kind, tag: str) -> float | None:  # noqa: ARG002 - the same for all
+        return self.last_poll
 
     async def watch(self, watch: Watch) -> None:
         if self._full:

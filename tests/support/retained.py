@@ -14,6 +14,7 @@ from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.exceptions import unwrap_single
 from tests.support.bodies import clan, war
+from tests.support.control import WatchedInMemory
 from tests.support.recording_session import RecordingSession
 from tests.support.timeouts import LONG_ENOUGH
 
@@ -41,15 +42,15 @@ class House:
 
     def __init__(self, journal: SqliteJournal, *, discovery: bool = True) -> None:
         self.journal = journal
-        self.watches: dict[tuple[Kind, str], Watch] = {}
+        self.watches = WatchedInMemory()
         self.api_reachable = True
         self.state = RetainedState(
             journal,
             Topics(),
-            watched=lambda kind, tag: self.watches.get((kind, tag)),
-            reachable=lambda: self.api_reachable,
+            watches=self.watches,
+            api_reachable=lambda: self.api_reachable,
             discovery=Discovery(Topics(), instance="home", version="1", prefix="homeassistant") if discovery else None,
-            announcer=partial(DeviceAnnouncer, gap=0.0, pace=0.0),
+            announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
         )
 
     async def poll(self, resource: Resource, data: dict[str, Any] | None, **memo: Any) -> None:
@@ -57,11 +58,11 @@ class House:
         self.state.mark(resource)
 
     def watch(self, watch: Watch) -> None:
-        self.watches[watch.kind, watch.tag] = watch
+        self.watches.watches[watch.kind, watch.tag] = watch
         self.state.mark_watch(watch)
 
     async def unwatch(self, watch: Watch) -> None:
-        del self.watches[watch.kind, watch.tag]
+        del self.watches.watches[watch.kind, watch.tag]
         self.state.mark_watch(watch)
 
     async def move_in(self) -> None:
@@ -78,9 +79,9 @@ class House:
     async def say_over(self, session: Session) -> None:
         """Publish what is marked; raises what the session raises."""
         for work, done in (
-            (self.state.run, self.state.idle),
-            (self.state.announcer.run, self.state.announcer.idle),
-            (self.state.run, self.state.idle),  # what waited for a device to be removed
+            (self.state.run, self.state.wait_idle),
+            (self.state.announcer.run, self.state.announcer.wait_idle),
+            (self.state.run, self.state.wait_idle),  # what waited for a device to be removed
         ):
             await until_done(work(session), done())
 

@@ -1,4 +1,4 @@
-"""The errors of the MQTT client, one tree."""
+"""The one tree of errors that speaking with the broker can end in."""
 
 from __future__ import annotations
 
@@ -6,146 +6,144 @@ from typing import ClassVar
 
 
 class MqttError(Exception):
-    """Base class; the message states what went wrong and what to do about it."""
+    """Something between the bridge and the broker went wrong; the text says what, and what to do about it."""
 
 
 class ConnectError(MqttError):
-    """Connecting to the broker failed.
+    """No connection to the broker came about.
 
-    ``is_rejection`` is True if the broker itself rejected the connection. It will do so again until its configuration
-    or ours changes.
+    ``is_refusal`` tells that the broker itself said no, which it will say again until somebody changes something.
     """
 
-    is_rejection: ClassVar[bool] = True
+    is_refusal: ClassVar[bool] = True
 
 
 class UnknownHostError(ConnectError):
-    """The broker's host name cannot be resolved."""
+    """The name of the broker's host cannot be resolved."""
 
-    is_rejection = False
+    is_refusal = False
 
 
 class UnreachableBrokerError(ConnectError):
-    """Nothing listens on the port, or the host cannot be reached."""
+    """The host answers that nothing listens on the port, or cannot be reached at all."""
 
-    is_rejection = False
+    is_refusal = False
 
 
 class BrokerTimeoutError(ConnectError):
-    """The host did not accept the TCP connection in time."""
+    """The host did not accept the connection in time."""
 
-    is_rejection = False
+    is_refusal = False
 
 
 class TlsError(ConnectError):
-    """TLS failed because of a certificate, a local file, or a port that does not support it."""
+    """TLS failed: a certificate, a file of ours, or a port that does not speak it."""
 
-    is_rejection = False
+    is_refusal = False
 
 
 class NotMqttError(ConnectError):
-    """The port speaks another protocol, such as HTTP."""
+    """What answers on the port speaks something else, such as HTTP."""
 
-    is_rejection = False
+    is_refusal = False
 
 
 class NoWebsocketError(ConnectError):
-    """The port, or the path on it, does not accept websockets."""
+    """The port, or the path on it, does not take websockets."""
 
-    is_rejection = False
+    is_refusal = False
 
 
 class WrongCredentialsError(ConnectError):
-    """The broker rejected the user name or the password."""
+    """The broker does not accept the user name or the password."""
 
 
 class NotAuthorizedError(ConnectError):
-    """The broker does not authorize this client. Some brokers, including Mosquitto, report a wrong password so."""
+    """The broker does not let this client in. Some brokers, Mosquitto too, say so of a wrong password."""
 
 
 class ClientIdRejectedError(ConnectError):
-    """The broker rejected the client ID."""
+    """The broker does not accept the client id."""
 
 
 class UnsupportedProtocolError(ConnectError):
-    """The broker does not support this version of MQTT."""
+    """The broker says that it does not speak the version of MQTT."""
 
 
 class ConnackTimeoutError(ConnectError):
-    """The broker accepted the TCP connection, but closed it or sent nothing instead of a CONNACK."""
+    """The broker's port is open, but the broker closes the connection or stays silent instead of answering."""
 
-    is_rejection = False
+    is_refusal = False
 
 
 class BrokerBusyError(ConnectError):
-    """The broker accepts no more connections at the moment."""
+    """The broker takes no more connections just now."""
 
 
 class MissingFeatureError(ConnectError):
-    """The broker lacks a required feature: retained messages or QoS 1."""
+    """The broker cannot do what is needed: retained messages, or QoS 1."""
 
 
 class ConnectionLostError(MqttError):
-    """An established connection was lost.
+    """A connection that stood broke off.
 
-    ``caused_by_message`` is True if the broker reported a message in flight as the reason, False if the reason is
-    another one, and None if it is unknown.
+    ``over_message`` is True where the broker said that a message in flight was the reason, False where it was none,
+    and None where nobody knows.
     """
 
-    caused_by_message: bool | None = None
+    over_message: bool | None = None
 
 
 class SessionTakenOverError(ConnectionLostError):
-    """Another client connected with the same client ID."""
+    """Another client connected with the same client id."""
 
-    caused_by_message = False
+    over_message = False
 
 
 class BrokerShutdownError(ConnectionLostError):
-    """The broker reported that it is shutting down."""
+    """The broker is shutting down, and has said so."""
 
-    caused_by_message = False
+    over_message = False
 
 
 class ProtocolViolationError(ConnectionLostError):
-    """The broker sent data that is not valid MQTT."""
+    """What came over the connection is no MQTT."""
 
 
 class KeepaliveTimeoutError(ConnectionLostError):
-    """The connection is still open, but the broker sent nothing for the keepalive interval."""
+    """The connection still seems to stand, but nothing at all is heard of the broker."""
 
-    caused_by_message = False
+    over_message = False
 
 
 class PubackTimeoutError(ConnectionLostError):
-    """The broker responds, but did not acknowledge a message in time."""
+    """The broker answers, but does not acknowledge a message."""
 
 
 class SubscribeDeniedError(MqttError):
-    """The broker rejected a subscription."""
+    """The broker does not grant a subscription."""
 
 
 class SubscribeTimeoutError(MqttError):
-    """The broker did not answer a SUBSCRIBE in time; it may still grant the subscription."""
+    """The broker has not answered a subscription in time; it may still grant it."""
 
 
 class PublishDeniedError(MqttError):
-    """The broker rejected a message, or its topic is invalid. Other messages are not affected."""
+    """The broker did not take a message, or its topic is none to publish on. Others are not concerned."""
 
 
-class PoisonMessageError(PublishDeniedError):
-    """A message is not sent for now because the broker closed the connection each time that it was."""
+class QuarantinedError(PublishDeniedError):
+    """A message is not sent for now: the broker closed the connection each time that it was."""
 
 
 class PublishDeferredError(MqttError):
-    """The broker rejected a message for now; a retry may succeed. Other messages are not affected."""
+    """The broker does not take a message just now; the same one may be taken later. Others are not concerned."""
 
 
 class MessageTooLargeError(MqttError):
-    """A message exceeds the broker's size limit. Other messages are not affected.
+    """A message is larger than the broker takes. Others are not concerned.
 
-    ``exceeds_announced_limit`` is True if the broker announced the limit in its CONNACK, so that it holds until the
-    next connect.
+    ``is_announced`` tells that the broker gave its limit at the connect, so that it stays until the next one.
     """
 
-    exceeds_announced_limit = False
+    is_announced = False

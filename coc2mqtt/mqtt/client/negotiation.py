@@ -1,4 +1,4 @@
-"""Connecting with the version of MQTT that the broker supports."""
+"""Connecting with the version of MQTT that the broker speaks."""
 
 from __future__ import annotations
 
@@ -16,69 +16,67 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol
-    from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
+    from coc2mqtt.mqtt.client.poison_messages import Quarantine
 
 Result = TypeVar("Result")
 
 
 class ProtocolNegotiator:
-    """Opens sessions with the version of MQTT that the broker supports, and remembers that version.
+    """Connects with the version of MQTT that the broker speaks, and remembers which. ``clock`` gives Unix time.
 
-    ``clock`` returns Unix time. ``poison_filter`` is shared by all sessions.
+    ``quarantine`` is shared by all sessions.
     """
 
     def __init__(
         self,
         options: ConnectionOptions,
         clock: Callable[[], float] = time.time,
-        poison_filter: PoisonMessageFilter | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self._options = options
-        self._open = partial(open_session, options, clock=clock, poison_filter=poison_filter)
-        self._supported: Protocol | None = None if options.protocol == "auto" else options.protocol
+        self._open = partial(open_session, options, clock=clock, quarantine=quarantine)
+        self._known: Protocol | None = None if options.protocol == "auto" else options.protocol
 
-    async def connect(self) -> Session:
-        """Connect with the last version that worked, otherwise with 5 and then with 3.1.1. Raises ConnectError.
+    async def dial(self) -> Session:
+        """Connect with the known version, else with 5 and then with 3.1.1; raises ConnectError.
 
-        The version is remembered until the program stops or the broker reports that it does not support it. A broker
-        that does not answer a CONNECT of version 5 would otherwise cost a timeout at every reconnect. A broker that
-        supported 5 before and does not answer now is unhealthy, not old, so 3.1.1 is not tried.
+        What worked is kept until the program ends or the broker says that it does not speak it: a broker that is
+        silent on version 5 would cost a time-out at every reconnect, and one that once spoke 5 and is silent now is
+        in trouble, not old.
         """
-        first = self._supported or "5"
+        first = self._known or "5"
         try:
             session = await self._open(first)
         except (UnsupportedProtocolError, ConnackTimeoutError) as error:
-            is_unhealthy = self._supported is not None and isinstance(error, ConnackTimeoutError)
-            if self._options.protocol != "auto" or is_unhealthy:
+            in_trouble = self._known is not None and isinstance(error, ConnackTimeoutError)
+            if self._options.protocol != "auto" or in_trouble:
                 raise
             session = await self._open("3.1.1" if first == "5" else "5")
-        self._supported = session.protocol
+        self._known = session.protocol
         return session
 
 
-async def run_temporary_session(
-    options: ConnectionOptions, suffix: str, work: Callable[[Session], Awaitable[Result]]
-) -> Result:
-    """Connect once, call ``work`` with the session, disconnect, and return the result.
+async def visit(options: ConnectionOptions, name: str, work: Callable[[Session], Awaitable[Result]]) -> Result:
+    """Connect once beside the bridge, do some work over the session, leave, and return what the work returns.
 
-    The client ID ends in ``suffix`` and there is no will, so a bridge that runs with the same options keeps its
-    connection. Raises ConnectError, ConnectionLostError, and the errors of ``work``.
+    The client id ends in ``name`` and there is no will: a bridge that runs with the same options keeps its
+    connection. Raises ConnectError, ConnectionLostError, and what the work raises.
     """
-    options = dataclasses.replace(options, client_id=f"{options.client_id}-{suffix}", will=None)
-    session = await ProtocolNegotiator(options).connect()
+    options = dataclasses.replace(options, client_id=f"{options.client_id}-{name}", will=None)
+    session = await ProtocolNegotiator(options).dial()
     task = asyncio.current_task()
     cancelled_before = task.cancelling() if task else 0
     try:
         async with asyncio.TaskGroup() as group:
-            monitoring = group.create_task(session.monitor())
+            receiving = group.create_task(session.receive())
             result = await work(session)
-            monitoring.cancel()  # before the disconnect, which it would report as a lost connection
-        await session.disconnect()
+            receiving.cancel()  # before the goodbye, which would be a loss of the connection to it
+        await session.leave()
     except BaseExceptionGroup as errors:
         # A TaskGroup lets the errors of its tasks win over a cancellation from outside, which must not be lost.
         if task and task.cancelling() > cancelled_before:
             raise asyncio.CancelledError from None
         raise first_exception(errors) from None
     finally:
-        session.abort()
+        session.drop()
     return result

@@ -1,1 +1,1 @@
-"""Publishing: events, retained state and discovery."""
+"""Publishing to the broker: events, retained state and discovery."""

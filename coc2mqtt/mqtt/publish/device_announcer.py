@@ -1,14 +1,13 @@
-"""Announcing devices to Home Assistant: one after another, and none twice in a moment."""
+"""Announcing devices to Home Assistant by retained discovery payloads, at a rate that it can follow."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Never, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Never, Protocol, TypeAlias
 
-from coc2mqtt.homeassistant import DiscoveryMessage, next_step
-from coc2mqtt.mqtt.publish.packing import Packer
+from coc2mqtt.homeassistant import DiscoveryMessage, live_components, removal, removal_step
 from coc2mqtt.util.containment import propagate, retry_delay
 
 if TYPE_CHECKING:
@@ -18,255 +17,294 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.client.connection import Session
     from coc2mqtt.util.containment import Contain
 
-# Home Assistant can skip components of a device that is announced twice within a second.
-GAP = 2.0
-# So that dozens of devices do not come upon it all at once: seconds from one to the next.
-PACE = 0.1
-# So many devices that went while Home Assistant may have been away are remembered.
-_BURIED = 200
-# So long (seconds) it takes Home Assistant at most from the last message that it heeds to its last will.
-_CLOSING = 60.0
+# Between two announcements of the same device: Home Assistant can skip components of a device that is announced twice
+# within a second.
+MIN_REPEAT_S = 2.0
+# Between announcements of different devices, so that Home Assistant does not receive dozens of devices at once.
+SPACING_S = 0.1
+# Removed devices and components that are remembered while Home Assistant may be offline.
+_MAX_REMOVED = 200
+# Home Assistant stops handling messages up to this long before the broker publishes its last will.
+_HA_SHUTDOWN_S = 60.0
 
-_NOTHING = b""
-
-# Publishes a retained message over a session, and returns whether it was taken.
-Say: TypeAlias = "Callable[[Session, str, bytes], Awaitable[bool]]"
+# Publishes a retained message over a session, and returns whether the broker accepted it.
+PublishRetained: TypeAlias = "Callable[[Session, str, bytes], Awaitable[bool]]"
 
 
 class DesiredDevice(Protocol):
-    """A device as it is to be announced; what is equal has an equal payload, which may be costly to ask for."""
+    """The device to announce on a topic. Equal ones have equal payloads; building the payload may be expensive."""
 
     @property
     def topic(self) -> str:
-        """Where it is retained."""
+        """The discovery topic."""
 
     @property
     def payload(self) -> bytes:
-        """What is retained; empty removes the device."""
+        """The discovery payload; an empty one removes the device."""
 
     def __hash__(self) -> int: ...
 
 
-@dataclass(slots=True)
-class _Device:
-    """What was said of a device; None is unknown, empty is no device.
+class _RetainedPayload(NamedTuple):
+    """A payload that the broker retains, without its 20 kB.
 
-    ``told`` is a checksum of the wish that Home Assistant was told since its birth, ``retained`` what the broker
-    retains, packed, ``said_at`` the event loop's time.
+    ``components`` are its live components by key and platform; devices of the same kind share them. ``source`` rebuilds
+    the payload; it is None if the payload was found on the broker and not kept.
     """
 
-    told: int | None = None
-    retained: bytes | None = None
-    said_at: float | None = None
+    checksum: int
+    components: tuple[tuple[str, str], ...]
+    source: DesiredDevice | None
+
+
+_NO_DEVICE = _RetainedPayload(hash(b""), (), None)
+
+
+@dataclass(slots=True)
+class _Device:
+    """The announcements of one device.
+
+    ``published_hash`` is the hash of the last DesiredDevice that was published completely since Home Assistant started,
+    None if it has to be published. ``retained`` is None while it is unknown. ``published_at`` is the event loop's time.
+    """
+
+    published_hash: int | None = None
+    retained: _RetainedPayload | None = None
+    published_at: float | None = None
 
 
 class DeviceAnnouncer:
-    """Has the broker retain of each device what was last asked for.
+    """Keeps the retained discovery payload of each device equal to the one last asked for.
 
-    What is asked for is only noted, and said over the next connection if there is none now. A device is published at
-    most every ``gap`` seconds, one device ``pace`` seconds after the other. ``announced`` is called with what was said
-    last of a device, when all of it is said.
+    Requests are only stored, and published over the next connection if there is none now. A device is published at most
+    every ``min_repeat`` seconds, and different devices ``spacing`` seconds apart. ``on_announced`` is called with each
+    device once it is published completely.
 
-    What Home Assistant is not there to see removed it keeps in its registry for ever, unless it sees it once more and
-    then removed: so what went while it may have been away is announced and removed again when it is born.
+    Home Assistant never deletes a device or component from its registry if it was offline when that was removed, unless
+    it receives it again and then its removal. So everything that was removed while Home Assistant may have been offline
+    is announced and removed again when it starts.
 
-    ``contain`` guards each announcement: after a bug, that device waits for 1 to 60 s and the others go on.
+    ``contain`` guards each announcement: after a bug, that device is retried after 1 to 60 s and the others go on.
     """
 
-    def __init__(self, say: Say, *, gap: float = GAP, pace: float = PACE, contain: Contain = propagate) -> None:
-        self._say = say
+    def __init__(
+        self,
+        publish: PublishRetained,
+        *,
+        min_repeat: float = MIN_REPEAT_S,
+        spacing: float = SPACING_S,
+        contain: Contain = propagate,
+    ) -> None:
+        self._publish = publish
         self._contain = contain
-        # How often in a row a bug kept a device from being announced.
-        self._bugs: dict[str, int] = {}
-        self.announced: Callable[[DesiredDevice], None] = lambda _: None
-        self._gap = gap
-        self._pace = pace
+        # Consecutive bugs per topic.
+        self._failures: dict[str, int] = {}
+        self.on_announced: Callable[[DesiredDevice], None] = lambda _: None
+        self._min_repeat = min_repeat
+        self._spacing = spacing
         self._devices: dict[str, _Device] = {}
-        self._packer = Packer()
-        self._wanted: dict[str, DesiredDevice] = {}
-        self._when_done: dict[str, list[tuple[Callable[[Resource], None], Resource]]] = {}
-        self._home_assistant_is_there = False
-        # Packed: what went, with the time, and what of it is to be shown once more.
-        self._buried: dict[str, tuple[bytes, float]] = {}
-        self._owed: dict[str, bytes] = {}
-        # What the broker did not take.
-        self._refused: dict[str, DesiredDevice] = {}
+        # Component lists that devices share.
+        self._components: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
+        self._found_payloads_kept = 0
+        self._pending: dict[str, DesiredDevice] = {}
+        self._on_done: dict[str, list[tuple[Callable[[Resource], None], Resource]]] = {}
+        self._ha_is_online = False
+        # By topic: devices as they were before they or some of their components were removed, with the time of that.
+        self._removed: dict[str, tuple[DesiredDevice, float]] = {}
+        # Those of them that are to be announced and removed again.
+        self._pending_removals: dict[str, DesiredDevice] = {}
+        self._rejected: dict[str, DesiredDevice] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def announce(self, wish: DesiredDevice) -> None:
-        """Have a device announced as it is now, or removed; nothing happens where just that was said last."""
-        topic = wish.topic
-        device = self._devices.get(topic)
-        if device is None:
-            device = self._devices[topic] = _Device()
-        is_said = device.told == hash(wish) or (device.retained == _NOTHING and _is_removal(wish))
-        if not is_said or self._wanted.get(topic, wish) != wish:
-            self._want(topic, wish)
+    def announce(self, device: DesiredDevice) -> None:
+        """Announce a device, or remove it; do nothing if exactly that was published last."""
+        topic = device.topic
+        state = self._devices.get(topic)
+        if state is None:
+            state = self._devices[topic] = _Device()
+        is_published = state.published_hash == hash(device) or (state.retained is _NO_DEVICE and _is_removal(device))
+        if not is_published or self._pending.get(topic, device) != device:
+            self._add_pending(topic, device)
 
-    def is_busy(self, topic: str) -> bool:
-        """Return whether there is something left to say of a device."""
-        return topic in self._wanted
+    def is_pending(self, topic: str) -> bool:
+        """Return whether a device still has to be published."""
+        return topic in self._pending
 
-    def when_done(self, topic: str, callback: Callable[[Resource], None], resource: Resource) -> None:
-        """Call back with a resource once all is said of a device that is busy; the same callback comes once."""
-        waiting = self._when_done.setdefault(topic, [])
-        if (callback, resource) not in waiting:
-            waiting.append((callback, resource))
+    def call_when_done(self, topic: str, callback: Callable[[Resource], None], resource: Resource) -> None:
+        """Call back with a resource when a pending device is published completely; duplicates are ignored."""
+        callbacks = self._on_done.setdefault(topic, [])
+        if (callback, resource) not in callbacks:
+            callbacks.append((callback, resource))
 
     def forget(self, topic: str) -> None:
-        """Forget a device that was removed, after the time that it would have to wait if it came back."""
-        asyncio.get_running_loop().call_later(self._gap, self._drop, topic)
+        """Forget a removed device, but not before it could be announced again."""
+        asyncio.get_running_loop().call_later(self._min_repeat, self._drop_removed, topic)
 
-    def connected(self) -> None:
-        """Take note of a new connection: all is to be said again, and whether Home Assistant is there is unknown."""
-        self._forget_what_was_seen()
-        self._home_assistant_is_there = False
-        self._refused.clear()
-        self._again()
+    def on_connected(self) -> None:
+        """Handle a new connection: everything has to be announced again, and Home Assistant may be offline."""
+        self._on_ha_seen()
+        self._ha_is_online = False
+        self._rejected.clear()
+        self.invalidate()
 
-    def found(self, topic: str, payload: bytes) -> None:
-        """Take note of what the broker retains of a device of ours; what was said meanwhile is newer."""
-        device = self._devices.setdefault(topic, _Device())
-        if device.retained is None:
-            device.retained = self._packer.pack(payload)
+    def on_found(self, topic: str, payload: bytes, *, keep_payload: bool = False) -> None:
+        """Handle a discovery payload that the broker retains from an earlier run; payloads published since are newer.
 
-    def recognizes(self, topic: str, payload: bytes) -> bool | None:
-        """Return whether a payload is what was published of a device, None where none was announced."""
-        device = self._devices.get(topic)
-        if device is None or not device.retained:
+        The payload is needed again only if the device or some of its components are removed. ``keep_payload`` means
+        that the device is about to be removed. Of all others only some are kept, to limit the memory.
+        """
+        state = self._devices.setdefault(topic, _Device())
+        if state.retained is not None:
+            return
+        source = None
+        if self._found_payloads_kept < (_MAX_REMOVED if keep_payload else _MAX_REMOVED // 2):
+            self._found_payloads_kept += 1
+            source = DiscoveryMessage(topic, payload)
+        state.retained = self._describe(payload, source)
+
+    def matches_published(self, topic: str, payload: bytes) -> bool | None:
+        """Return whether a payload is the one that was published for a device; None if no device was announced."""
+        state = self._devices.get(topic)
+        if state is None or state.retained is None or state.retained is _NO_DEVICE:
             return None
-        return self._packer.unpack(device.retained) == payload
+        return state.retained.checksum == hash(payload)
 
-    def distrust(self, topic: str | None = None) -> None:
-        """Have a device, or every one, published again when it is next announced as it is."""
-        for device in self._devices.values() if topic is None else filter(None, [self._devices.get(topic)]):
-            device.told = None
+    def invalidate(self, topic: str | None = None) -> None:
+        """Publish a device, or all devices, again when next announced, even if nothing changed."""
+        for state in self._devices.values() if topic is None else filter(None, [self._devices.get(topic)]):
+            state.published_hash = None
 
-    def born(self) -> None:
-        """Take note that Home Assistant has just started: it wants to be told everything again."""
-        self._forget_what_was_seen()
-        self._home_assistant_is_there = True
-        self._again()
-        self._owed |= {topic: packed for topic, (packed, _) in self._buried.items()}
-        self._buried.clear()
-        for topic in self._owed:
-            device = self._devices.setdefault(topic, _Device(retained=_NOTHING))
-            retained = self._packer.unpack(device.retained or _NOTHING)
-            self._want(topic, self._wanted.get(topic, DiscoveryMessage(topic, retained)))
+    def on_ha_online(self) -> None:
+        """Handle the birth message of Home Assistant: it needs all devices again, and the removals that it missed."""
+        self._on_ha_seen()
+        self._ha_is_online = True
+        self.invalidate()
+        self._pending_removals |= {topic: device for topic, (device, _) in self._removed.items()}
+        self._removed.clear()
+        for topic in self._pending_removals:
+            state = self._devices.setdefault(topic, _Device(retained=_NO_DEVICE))
+            current = (state.retained or _NO_DEVICE).source or removal(topic)
+            self._add_pending(topic, self._pending.get(topic, current))
 
-    def died(self) -> None:
-        """Take note that Home Assistant has gone."""
-        self._forget_what_was_seen()
-        self._home_assistant_is_there = False
+    def on_ha_offline(self) -> None:
+        """Handle the last will of Home Assistant."""
+        self._on_ha_seen()
+        self._ha_is_online = False
 
-    def say_refused_again(self) -> None:
-        """Have all announced once more that the broker did not take."""
-        refused, self._refused = self._refused, {}
-        for topic, wish in refused.items():
-            if topic in self._devices and topic not in self._wanted:
-                self._want(topic, wish)
+    def retry_rejected(self) -> None:
+        """Announce all devices again whose last payload the broker rejected."""
+        rejected, self._rejected = self._rejected, {}
+        for topic, device in rejected.items():
+            if topic in self._devices and topic not in self._pending:
+                self._add_pending(topic, device)
 
-    async def idle(self) -> None:
-        """Wait until all is said."""
+    async def wait_idle(self) -> None:
+        """Wait until nothing is pending."""
         await self._idle.wait()
 
     async def run(self, session: Session) -> Never:
-        """Say over one connection what is asked for, until cancelled."""
+        """Publish pending devices over one connection until cancelled."""
         while True:
-            topic = await self._due()
+            topic = await self._next_due()
             with self._contain("announcement", topic=topic):
                 await self._announce(session, topic)
-                self._bugs.pop(topic, None)
+                self._failures.pop(topic, None)
                 continue
-            self._put_off(topic)
+            self._postpone(topic)
 
     async def _announce(self, session: Session, topic: str) -> None:
-        device, wanted = self._devices[topic], self._wanted[topic]
-        goal, old = wanted.payload, self._owed.pop(topic, None)
-        payload = self._step(topic, device, goal) if old is None else self._packer.unpack(old)
-        before, is_all = device.retained, payload in (None, goal)
-        # Noted before it is said: what is to be announced again meanwhile must not be taken for done.
-        device.told = hash(wanted) if is_all else None
-        device.retained = self._packer.pack(payload or _NOTHING)
+        state, device = self._devices[topic], self._pending[topic]
+        goal = device.payload
+        removed = self._pending_removals.pop(topic, None)
+        payload = self._next_payload(topic, state, goal) if removed is None else removed.payload
+        before, is_final = state.retained, payload in (None, goal)
+        # Before publishing: a request during the publish must not be mistaken for a published one.
+        state.published_hash = hash(device) if is_final else None
+        source = device if is_final else removed or DiscoveryMessage(topic, payload or b"")
+        state.retained = self._describe(payload or b"", source)
         if payload is not None:
-            device.said_at = asyncio.get_running_loop().time()
+            state.published_at = asyncio.get_running_loop().time()
             try:
-                if await self._say(session, topic, payload):
-                    self._refused.pop(topic, None)
+                if await self._publish(session, topic, payload):
+                    self._rejected.pop(topic, None)
                 else:
-                    device.told = None  # the next time that it is asked for, it is tried again
-                    self._refused[topic] = wanted
+                    state.published_hash = None  # so that the next request tries again
+                    self._rejected[topic] = device
             except BaseException:
-                device.told, device.retained = None, before
-                if old is not None:
-                    self._owed[topic] = old
+                state.published_hash, state.retained = None, before
+                if removed is not None:
+                    self._pending_removals[topic] = removed
                 raise
-        if self._wanted[topic] is wanted and is_all and topic not in self._owed:
-            self._done(topic)
+        if self._pending[topic] is device and is_final and topic not in self._pending_removals:
+            self._finish(topic)
         if payload is not None:
-            await asyncio.sleep(self._pace)
+            await asyncio.sleep(self._spacing)
 
-    def _put_off(self, topic: str) -> None:
-        self._bugs[topic] = failures = self._bugs.get(topic, 0) + 1
-        if (device := self._devices.get(topic)) is not None:
-            # As if it had been announced so that it may be again after the delay.
-            device.said_at = asyncio.get_running_loop().time() + retry_delay(failures) - self._gap
+    def _describe(self, payload: bytes, source: DesiredDevice | None) -> _RetainedPayload:
+        if not payload:
+            return _NO_DEVICE
+        components = live_components(payload)
+        return _RetainedPayload(hash(payload), self._components.setdefault(components, components), source)
 
-    def _again(self) -> None:
-        for device in self._devices.values():
-            device.told = None
+    def _postpone(self, topic: str) -> None:
+        self._failures[topic] = failures = self._failures.get(topic, 0) + 1
+        if (state := self._devices.get(topic)) is not None:
+            # Such that it is due again after the delay.
+            state.published_at = asyncio.get_running_loop().time() + retry_delay(failures) - self._min_repeat
 
-    def _drop(self, topic: str) -> None:
-        if topic not in self._wanted and (device := self._devices.get(topic)) and device.retained == _NOTHING:
+    def _drop_removed(self, topic: str) -> None:
+        state = self._devices.get(topic)
+        if topic not in self._pending and state is not None and state.retained is _NO_DEVICE:
             del self._devices[topic]
 
-    def _want(self, topic: str, wish: DesiredDevice) -> None:
-        self._wanted[topic] = wish
+    def _add_pending(self, topic: str, device: DesiredDevice) -> None:
+        self._pending[topic] = device
         self._idle.clear()
         self._wake.set()
 
-    async def _due(self) -> str:
-        """Wait for the first device that may be announced now."""
+    async def _next_due(self) -> str:
+        """Wait for the first device that may be published now, and return its topic."""
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
             now, soonest = loop.time(), None
-            for topic in self._wanted:
-                said_at = self._devices[topic].said_at
-                if said_at is None or said_at + self._gap <= now:
+            for topic in self._pending:
+                published_at = self._devices[topic].published_at
+                if published_at is None or published_at + self._min_repeat <= now:
                     return topic
-                soonest = min(said_at + self._gap, soonest or said_at + self._gap)
+                soonest = min(published_at + self._min_repeat, soonest or published_at + self._min_repeat)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(soonest):
                     await self._wake.wait()
 
-    def _step(self, topic: str, device: _Device, wanted: bytes) -> bytes | None:
-        """Return what to say next of a device, None where there is nothing to say."""
-        if wanted == device.retained == _NOTHING:
-            return None  # Home Assistant warns of the removal of a device that it does not know
-        step = next_step(None if device.retained is None else self._packer.unpack(device.retained), wanted)
-        if device.retained and (not wanted or step != wanted):
-            before, _ = self._buried.pop(topic, (device.retained, None))
-            self._buried[topic] = before, asyncio.get_running_loop().time()
-            if len(self._buried) > _BURIED:
-                del self._buried[next(iter(self._buried))]
-        return step
+    def _next_payload(self, topic: str, state: _Device, goal: bytes) -> bytes | None:
+        """Return the payload to publish next for a device, None if there is nothing to publish."""
+        retained = state.retained
+        if not goal and retained is _NO_DEVICE:
+            return None  # Home Assistant warns about the removal of an unknown device
+        payload = removal_step(() if retained is None else retained.components, goal)
+        if retained is not None and retained.source is not None and (not goal or payload != goal):
+            first, _ = self._removed.pop(topic, (retained.source, None))
+            self._removed[topic] = first, asyncio.get_running_loop().time()
+            if len(self._removed) > _MAX_REMOVED:
+                del self._removed[next(iter(self._removed))]
+        return payload
 
-    def _forget_what_was_seen(self) -> None:
-        """Forget what went while Home Assistant was there; the last of it may have come when it was closing down."""
-        if self._home_assistant_is_there:
-            long_ago = asyncio.get_running_loop().time() - _CLOSING
-            self._buried = {topic: (packed, at) for topic, (packed, at) in self._buried.items() if at > long_ago}
+    def _on_ha_seen(self) -> None:
+        """Forget the removals that Home Assistant received, except those while it may have been shutting down."""
+        if self._ha_is_online:
+            earliest = asyncio.get_running_loop().time() - _HA_SHUTDOWN_S
+            self._removed = {topic: (device, at) for topic, (device, at) in self._removed.items() if at > earliest}
 
-    def _done(self, topic: str) -> None:
-        self.announced(self._wanted.pop(topic))
-        for callback, resource in self._when_done.pop(topic, []):
+    def _finish(self, topic: str) -> None:
+        self.on_announced(self._pending.pop(topic))
+        for callback, resource in self._on_done.pop(topic, []):
             callback(resource)
-        if not self._wanted:
+        if not self._pending:
             self._idle.set()
 
 
-def _is_removal(wish: DesiredDevice) -> bool:
-    return isinstance(wish, DiscoveryMessage) and not wish.payload
+def _is_removal(device: DesiredDevice) -> bool:
+    return isinstance(device, DiscoveryMessage) and not device.payload

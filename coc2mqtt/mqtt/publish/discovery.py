@@ -1,9 +1,9 @@
-"""Discovery for Home Assistant, over our topics."""
+"""The Home Assistant devices of a bridge: which topics they use and when their discovery payloads differ."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
 from coc2mqtt.events.resource import API, Kind, Resource
@@ -11,7 +11,6 @@ from coc2mqtt.homeassistant import (
     BridgeTopics,
     ClanTopics,
     ControlTopics,
-    DeviceKind,
     DiscoveryMessage,
     PlayerTopics,
     bridge_device,
@@ -24,7 +23,7 @@ from coc2mqtt.homeassistant import (
 from coc2mqtt.mqtt.payloads.models import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from coc2mqtt.events.event import EventType
     from coc2mqtt.events.watch import Watch
@@ -33,38 +32,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """The announcement of a clan or a player, as far as two of them can differ.
+    """A clan or player device to announce: everything that its discovery payload depends on.
 
-    It is some 20 kB and takes half a millisecond to build, so that is done only where it is to be published. What is
-    equal has an equal ``payload``.
+    The payload has about 20 kB and takes half a millisecond to build, so it is built only to be published. Equal
+    announcements have equal payloads.
     """
 
-    topic: str
+    discovery: Discovery
+    kind: Literal["clan", "player"]
     tag: str
     name: str | None
-    war: bool
-    badge_url: str | None
-    build: Callable[[Announcement], bytes]
+    war: bool = False
+    badge_url: str | None = None
+
+    @property
+    def topic(self) -> str:
+        """The discovery topic."""
+        return self.discovery.topic(self.kind, self.tag)
 
     @property
     def payload(self) -> bytes:
-        """The payload to be retained, built anew each time."""
-        return self.build(self)
+        """The discovery payload, built on each access."""
+        return self.discovery.payload(self)
 
 
 class Discovery:
-    """Builds the announcement of each device of one bridge."""
+    """Builds the discovery payloads of the devices of one bridge."""
 
     def __init__(self, topics: Topics, *, instance: str, version: str, prefix: str) -> None:
         self._topics = topics
         self._instance = instance
         self._version = version
         self._prefix = prefix
-        # One of each for all announcements.
-        self._build_clan, self._build_player = self._clan, self._player
+
+    def topic(self, kind: Literal["clan", "player"], tag: str) -> str:
+        """Return the discovery topic of a clan or player."""
+        return discovery_topic(self._prefix, self._instance, kind, tag)
 
     def device(self, topic: str) -> Resource | None:
-        """Return the resource whose device is announced on a topic (the API's: the bridge), None for another one."""
+        """Return the resource whose device is announced on a topic, None for any other topic.
+
+        The bridge's device belongs to the API.
+        """
         device = parse_discovery_topic(self._prefix, self._instance, topic)
         if device is None:
             return None
@@ -73,7 +82,7 @@ class Discovery:
         return Resource(Kind.PLAYER if device.kind == "player" else Kind.CLAN, device.tag)
 
     def bridge(self) -> DiscoveryMessage:
-        """Return the announcement of the bridge."""
+        """Return the discovery message of the bridge."""
         topics = self._topics
         return bridge_device(
             instance=self._instance,
@@ -92,21 +101,27 @@ class Discovery:
                     log_level=topics.request("log_level"),
                 ),
             ),
-            event_types=_words(API_EVENTS),
+            event_types=_values(API_EVENTS),
             discovery_prefix=self._prefix,
         )
 
     def clan(self, watch: Watch, name: str | None, *, badge_url: str | None = None) -> Announcement:
-        """Return the announcement of a clan; its name and its badge are None until they are known."""
-        topic = discovery_topic(self._prefix, self._instance, "clan", watch.tag)
-        return Announcement(topic, watch.tag, name, watch.war, badge_url, self._build_clan)
+        """Return the announcement of a clan; ``name`` and ``badge_url`` are None until they are known."""
+        return Announcement(self, "clan", watch.tag, name, watch.war, badge_url)
 
     def player(self, watch: Watch, name: str | None) -> Announcement:
         """Return the announcement of a player; ``name`` is None until it is known."""
-        topic = discovery_topic(self._prefix, self._instance, "player", watch.tag)
-        return Announcement(topic, watch.tag, name, False, None, self._build_player)
+        return Announcement(self, "player", watch.tag, name)
 
-    def _clan(self, clan: Announcement) -> bytes:
+    def removal(self, kind: Kind, tag: str) -> DiscoveryMessage:
+        """Return the message that removes the device of a clan or player."""
+        return removal(self.topic("player" if kind is Kind.PLAYER else "clan", tag))
+
+    def payload(self, announcement: Announcement) -> bytes:
+        """Return the discovery payload of a clan or player."""
+        return self._clan_payload(announcement) if announcement.kind == "clan" else self._player_payload(announcement)
+
+    def _clan_payload(self, clan: Announcement) -> bytes:
         tag, name = clan.tag, clan.name
         topics = ClanTopics(
             bridge_state=self._topics.bridge("state"),
@@ -124,14 +139,14 @@ class Discovery:
             tag=tag,
             name=None if name is None else shorten(name),
             topics=topics,
-            event_types=_words(CLAN_EVENTS),
-            war_event_types=_words(WAR_EVENTS),
+            event_types=_values(CLAN_EVENTS),
+            war_event_types=_values(WAR_EVENTS),
             war=clan.war,
             badge_url=clan.badge_url,
             discovery_prefix=self._prefix,
         ).payload
 
-    def _player(self, player: Announcement) -> bytes:
+    def _player_payload(self, player: Announcement) -> bytes:
         tag, name = player.tag, player.name
         topics = PlayerTopics(
             bridge_state=self._topics.bridge("state"),
@@ -147,15 +162,10 @@ class Discovery:
             tag=tag,
             name=None if name is None else shorten(name),
             topics=topics,
-            event_types=_words(PLAYER_EVENTS),
+            event_types=_values(PLAYER_EVENTS),
             discovery_prefix=self._prefix,
         ).payload
 
-    def removal(self, kind: Kind, tag: str) -> DiscoveryMessage:
-        """Return what takes the device of a clan or a player away."""
-        noun: DeviceKind = "player" if kind is Kind.PLAYER else "clan"
-        return removal(discovery_topic(self._prefix, self._instance, noun, tag))
 
-
-def _words(event_types: Iterable[EventType]) -> list[str]:
+def _values(event_types: Iterable[EventType]) -> list[str]:
     return [event_type.value for event_type in event_types]

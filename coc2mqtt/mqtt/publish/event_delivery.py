@@ -1,9 +1,8 @@
-"""From the journal to the broker: each event at least once, in order for each tag."""
+"""Delivery of events from the journal to the broker: each event at least once, in order for each tag."""
 
 from __future__ import annotations
 
 import asyncio
-import zlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import structlog
 from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.util.containment import never_ending, propagate
 
 if TYPE_CHECKING:
@@ -25,18 +25,24 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-# Enough in flight that a broker's round trip does not hold up the rest.
-_WORKERS = 12
-_QUEUED_PER_WORKER = 16
-_BATCH = 200
+# Events in flight: enough that the round trip to the broker does not limit the throughput.
+_SHARDS = 12
+_MAX_QUEUED_PER_SHARD = 16
+_BATCH_SIZE = 200
+
+_EVENTS_REJECTED = "broker rejected events on this topic; skipping them"
+_EVENTS_REJECTED_HINT = "after fixing the cause, send the 'replay' command to get the skipped events"
+_EVENT_SKIPPED = "event cannot be encoded; skipping it"
+_EVENT_SKIPPED_HINT = "please report the internal error that was logged for it"
 
 
 @dataclass(slots=True)
 class DeliveryMetrics:
-    """Counters since the start: events published and acknowledged by the broker, and events put aside.
+    """Counters since the program started.
 
-    ``resent`` counts those published once more, with the same id, because a connection broke before the broker's word,
-    ``skipped`` those that a bug kept from being encoded.
+    ``published`` counts the events that the broker acknowledged, ``denied`` those that it rejected, ``resent`` those
+    that were published again with the same ``id`` because the connection was lost before the PUBACK, and ``skipped``
+    those that a bug kept from being encoded.
     """
 
     published: int = 0
@@ -46,11 +52,12 @@ class DeliveryMetrics:
 
 
 class EventDelivery:
-    """Publishes what the journal holds and lets go of an event only after the broker has acknowledged it.
+    """Publishes the pending events of the journal and acknowledges each one there after its PUBACK.
 
-    ``published`` is called with the topic and the payload of each event after its PUBACK. ``last`` is the last event
-    that was acknowledged or put aside, in the run before as well, None before any. ``contain`` guards the encoding of
-    each event: one that cannot be encoded because of a bug is skipped. ``figures`` go on from an earlier delivery's.
+    ``on_published`` is called with the topic and the payload of each event after its PUBACK. ``last_event`` is the last
+    event that was acknowledged or rejected, including by an earlier run of the program; None if there was none.
+    ``contain`` guards the encoding of each event: one that cannot be encoded because of a bug is skipped. ``metrics``
+    can be those of an earlier delivery.
     """
 
     def __init__(
@@ -59,119 +66,118 @@ class EventDelivery:
         topics: Topics,
         *,
         publisher: RetryingPublisher | None = None,
-        published: Callable[[str, bytes], None] = lambda *_: None,
+        on_published: Callable[[str, bytes], None] = lambda *_: None,
         contain: Contain = propagate,
-        figures: DeliveryMetrics | None = None,
+        metrics: DeliveryMetrics | None = None,
     ) -> None:
         self._journal = journal
         self._topics = topics
-        self._published = published
+        self._on_published = on_published
         self._publisher = publisher or RetryingPublisher()
         self._contain = contain
-        self._refused: set[str] = set()
+        self._rejected_topics: set[str] = set()
         self._skipped: set[tuple[str, str]] = set()
-        # Published without the broker's word so far: as many as there are workers.
-        self._unanswered: set[int] = set()
-        # With the broker's word, which the journal has not noted yet.
-        self._unnoted: set[int] = set()
-        self._progress = asyncio.Event()
-        self.figures = figures or DeliveryMetrics()
-        self.last: JournalEntry | None = None
+        # Published, but no PUBACK yet: at most one per shard.
+        self._unacknowledged: set[int] = set()
+        # Acknowledged by the broker, but not yet stored as such in the journal.
+        self._unstored_acks: set[int] = set()
+        self._acks_stored = asyncio.Event()
+        self.metrics = metrics or DeliveryMetrics()
+        self.last_event: JournalEntry | None = None
 
-    async def recall(self) -> None:
-        """Look up the last event of the run before."""
-        self.last = await self._journal.last_delivered()
+    async def load_last_event(self) -> None:
+        """Load the last event of an earlier run from the journal."""
+        self.last_event = await self._journal.last_delivered()
 
-    async def noted(self) -> None:
-        """Return when the journal has noted what the broker has acknowledged up to now, or it is to be sent again."""
-        waited_for = set(self._unnoted)
-        while waited_for & self._unnoted:
-            await self._progress.wait()
+    async def flush_acks(self) -> None:
+        """Wait until every PUBACK received so far is stored in the journal, or its event is to be published again."""
+        waiting_for = set(self._unstored_acks)
+        while waiting_for & self._unstored_acks:
+            await self._acks_stored.wait()
 
     async def run(self, session: Session) -> None:
         """Deliver over one connection until it is lost or this is cancelled.
 
-        What was published but not noted as such is published again over the next connection, with the same ``id``.
+        Events whose acknowledgement was not stored are published again over the next connection, with the same ``id``.
         """
-        # Bounded by what the journal holds. A worker must not wait here: cancelled, it would forget what it has done.
+        # Unbounded, but never larger than the journal. A worker that waited here could be cancelled and lose a PUBACK.
         acknowledged: asyncio.Queue[int] = asyncio.Queue()
-        queues: list[asyncio.Queue[JournalEntry]] = [asyncio.Queue(_QUEUED_PER_WORKER) for _ in range(_WORKERS)]
+        queue: ShardedQueue[JournalEntry] = ShardedQueue(
+            _SHARDS, tag_of=lambda entry: entry.record.tag, max_per_shard=_MAX_QUEUED_PER_SHARD
+        )
+        deliver = partial(self._deliver, session, acknowledged)
         try:
             async with asyncio.TaskGroup() as group:
-                for queue in queues:
-                    group.create_task(
-                        never_ending("delivery worker", partial(self._publish, session, queue, acknowledged))
-                    )
-                group.create_task(never_ending("acknowledging", partial(self._note, acknowledged)))
-                await self._read(queues)
+                group.create_task(never_ending("delivery queue", partial(queue.run, deliver)))
+                group.create_task(never_ending("acknowledging", partial(self._store_acks, acknowledged)))
+                await self._queue_pending(queue)
         finally:
-            # A connection that broke takes the workers with it, not what they have achieved.
+            # A lost connection stops the workers, but the PUBACKs that they received still count.
             try:
                 await self._acknowledge(_drain(acknowledged))
             finally:
-                # What is not noted even so is published again, and nobody has to wait for it.
-                self._have_noted(set(self._unnoted))
+                # Events that could not be acknowledged even now are published again; nothing has to wait for them.
+                self._mark_stored(set(self._unstored_acks))
 
-    async def _read(self, queues: list[asyncio.Queue[JournalEntry]]) -> None:
+    async def _queue_pending(self, queue: ShardedQueue[JournalEntry]) -> None:
         seq = 0
         while True:
             await self._journal.wait_pending(seq)
-            for entry in await self._journal.pending(after=seq, limit=_BATCH):
+            for entry in await self._journal.pending(after=seq, limit=_BATCH_SIZE):
                 seq = entry.seq
-                # All events of a tag go through one worker, which keeps their order.
-                worker = zlib.crc32(entry.record.tag.encode()) % len(queues)
-                await queues[worker].put(entry)
+                await queue.put(entry)
 
-    async def _publish(
-        self, session: Session, queue: asyncio.Queue[JournalEntry], acknowledged: asyncio.Queue[int]
-    ) -> None:
-        while True:
-            await self._deliver(session, await queue.get(), acknowledged)
-
-    async def _deliver(self, session: Session, entry: JournalEntry, acknowledged: asyncio.Queue[int]) -> None:
+    async def _deliver(self, session: Session, acknowledged: asyncio.Queue[int], entry: JournalEntry) -> None:
         message = self._encode(entry)
         if message is None:
             self._skip(entry, acknowledged)
             return
         topic, payload = message
-        if entry.seq in self._unanswered:
-            self.figures.resent += 1
-        self._unanswered.add(entry.seq)
+        if entry.seq in self._unacknowledged:
+            self.metrics.resent += 1
+        self._unacknowledged.add(entry.seq)
         try:
             await self._publisher.publish(session, topic, payload)
         except (PublishDeniedError, MessageTooLargeError) as error:
-            # It would be refused again and again: put aside, it does not block the others.
-            self.figures.denied += 1
-            if topic not in self._refused:  # once for its topic: afterwards the figures tell
-                self._refused.add(topic)
-                _log.error("events are not accepted and put aside", topic=topic, id=entry.id, reason=str(error))
+            # The broker would reject it every time: it must not block the events after it.
+            self.metrics.denied += 1
+            if topic not in self._rejected_topics:  # log once per topic; the metrics count the rest
+                self._rejected_topics.add(topic)
+                _log.error(_EVENTS_REJECTED, topic=topic, id=entry.id, reason=str(error), hint=_EVENTS_REJECTED_HINT)
         else:
-            self.figures.published += 1
-            self._published(topic, payload)
-        self._unanswered.discard(entry.seq)
-        if self.last is None or entry.seq > self.last.seq:
-            self.last = entry
-        self._unnoted.add(entry.seq)
+            self.metrics.published += 1
+            self._on_published(topic, payload)
+        self._unacknowledged.discard(entry.seq)
+        if self.last_event is None or entry.seq > self.last_event.seq:
+            self.last_event = entry
+        self._unstored_acks.add(entry.seq)
         acknowledged.put_nowait(entry.seq)
 
     def _encode(self, entry: JournalEntry) -> tuple[str, bytes] | None:
-        """Return the topic and the payload of an event, None where a bug keeps it from being encoded."""
+        """Return the topic and the payload of an event, None if a bug keeps it from being encoded."""
         record = entry.record
         with self._contain("event", id=entry.id, seq=entry.seq, tag=record.tag, event_type=record.event_type):
             return self._topics.event(entry.kind, record.tag, record.event_type), encode_event(entry)
         return None
 
     def _skip(self, entry: JournalEntry, acknowledged: asyncio.Queue[int]) -> None:
-        """Set an event aside as if the broker had refused it: it would block its tag for ever."""
-        self.figures.skipped += 1
+        """Acknowledge an event that cannot be published; otherwise it would block its tag."""
+        self.metrics.skipped += 1
         key = entry.record.tag, entry.record.event_type
-        if key not in self._skipped:  # once for its tag and type: afterwards the figures tell
+        if key not in self._skipped:  # log once per tag and type; the metrics count the rest
             self._skipped.add(key)
-            _log.error("event skipped: it cannot be encoded", id=entry.id, seq=entry.seq, tag=key[0], event_type=key[1])
-        self._unnoted.add(entry.seq)
+            _log.error(
+                _EVENT_SKIPPED,
+                id=entry.id,
+                seq=entry.seq,
+                tag=key[0],
+                event_type=key[1],
+                hint=_EVENT_SKIPPED_HINT,
+            )
+        self._unstored_acks.add(entry.seq)
         acknowledged.put_nowait(entry.seq)
 
-    async def _note(self, acknowledged: asyncio.Queue[int]) -> None:
+    async def _store_acks(self, acknowledged: asyncio.Queue[int]) -> None:
         while True:
             first = await acknowledged.get()
             seqs = [first, *_drain(acknowledged)]
@@ -184,12 +190,12 @@ class EventDelivery:
 
     async def _acknowledge(self, seqs: list[int]) -> None:
         await self._journal.acknowledge(seqs)
-        self._have_noted(seqs)
+        self._mark_stored(seqs)
 
-    def _have_noted(self, seqs: Iterable[int]) -> None:
-        self._unnoted.difference_update(seqs)
-        self._progress.set()
-        self._progress = asyncio.Event()
+    def _mark_stored(self, seqs: Iterable[int]) -> None:
+        self._unstored_acks.difference_update(seqs)
+        self._acks_stored.set()
+        self._acks_stored = asyncio.Event()
 
 
 def _drain(queue: asyncio.Queue[int]) -> list[int]:

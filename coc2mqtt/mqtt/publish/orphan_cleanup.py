@@ -1,4 +1,4 @@
-"""What an earlier run, version or configuration has left with the broker."""
+"""Removing retained messages that an earlier run, version or configuration left on the broker."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.homeassistant import DiscoveryMessage, parse_discovery_topic
+from coc2mqtt.homeassistant import parse_discovery_topic, removal
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coc2mqtt.events.watch import Watch
-    from coc2mqtt.homeassistant import AnnouncedDevice
     from coc2mqtt.mqtt.client.inbox import Message
     from coc2mqtt.mqtt.client.session import Session
-    from coc2mqtt.mqtt.publish.retained_state import RetainedState
+    from coc2mqtt.mqtt.publish.retained_state import PolledWatches, RetainedState
     from coc2mqtt.mqtt.topics import Topics
     from coc2mqtt.util.containment import Contain
 
 _log = structlog.get_logger()
 
-# Not more: a house full of devices on a slow link must not break every connection anew.
-_ATTEMPTS = 2
+# Not more: thousands of devices on a slow link must not break every connection again.
+_MAX_ATTEMPTS = 2
 _KINDS = {"clan": Kind.CLAN, "player": Kind.PLAYER}
+_CLEANUP_SKIPPED = "cannot read retained topics, skipping cleanup"
+_CLEANUP_SKIPPED_HINT = "let this user read them on the broker, as in config/coc2mqtt.acl"
 
 
 @dataclass(frozen=True, slots=True)
-class Announcements:
-    """Where the devices of an instance are announced, and whether they are to be at all."""
+class DiscoveryOptions:
+    """The discovery prefix and the instance name of the devices, and whether devices are announced at all."""
 
     prefix: str
     instance: str
@@ -41,82 +41,81 @@ class Announcements:
 
 
 class OrphanCleanup:
-    """Looks through what the broker retains of this instance, and has taken away what no watch stands behind.
+    """Reads the retained messages of this instance once, and removes those of clans and players without a watch.
 
-    The journal tells of what is not watched any more, unless it was lost, or what is retained is older than the
-    journal: a broker that was restored from a backup, say. And it does not tell what a device was announced with by
-    an earlier version. ``watched`` finds the watch of a clan or a player; ``empty`` tells that the broker has
-    begun with nothing, as the embedded one does. ``contain`` guards the look: nothing depends on it.
+    The journal knows most of them. This finds those that it does not know: the journal was deleted, or is newer than
+    the retained messages because the broker was restored from a backup. It also finds the discovery payloads of earlier
+    versions, whose components may have to be removed. ``broker_starts_empty`` disables it, for the embedded broker.
+    ``contain`` guards each step, because nothing depends on the cleanup.
     """
 
     def __init__(
         self,
         topics: Topics,
         *,
-        announcements: Announcements,
+        discovery: DiscoveryOptions,
         retained: RetainedState,
-        watched: Callable[[Kind, str], Watch | None],
-        empty: bool = False,
+        watches: PolledWatches,
+        broker_starts_empty: bool = False,
         contain: Contain = propagate,
     ) -> None:
         self._contain = contain
         self._topics = topics
-        self._announcements = announcements
+        self._discovery = discovery
         self._retained = retained
-        self._watched = watched
-        self._looks_left = 0 if empty else _ATTEMPTS
+        self._watches = watches
+        self._attempts_left = 0 if broker_starts_empty else _MAX_ATTEMPTS
 
     async def run(self, session: Session, *, shared: bool) -> None:
-        """Look once in the life of the program; ``shared`` tells that another instance has the same base topic.
+        """Clean up over a connection, unless that was done over an earlier one.
 
-        Where the broker does not let us look, nothing is taken away that the journal does not tell of.
+        ``shared`` means that another instance uses the same base topic: its states must not be removed. If the broker
+        denies the subscription, only the topics that the journal knows are removed.
         """
-        if self._looks_left == 0:
+        if self._attempts_left == 0:
             return
-        self._looks_left -= 1
+        self._attempts_left -= 1
         async with asyncio.TaskGroup() as group:
-            devices = f"{self._announcements.prefix}/device/+/config"
-            group.create_task(self._look_again(session, devices, self._take_device))
-            # What another instance retains there is not ours to take away.
+            devices = f"{self._discovery.prefix}/device/+/config"
+            group.create_task(self._read_contained(session, devices, self._on_device))
             for kind in () if shared else _KINDS.values():
                 states = self._topics.states(kind, "availability")
-                group.create_task(self._look_again(session, states, self._take_state))
-        self._looks_left = 0
+                group.create_task(self._read_contained(session, states, self._on_state))
+        self._attempts_left = 0
 
-    async def _look_again(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
-        for _ in range(_ATTEMPTS):
-            with self._contain("sweep", topic=topic_filter):
-                await self._look(session, topic_filter, take)
+    async def _read_contained(self, session: Session, topic_filter: str, on_message: Callable[[Message], None]) -> None:
+        for _ in range(_MAX_ATTEMPTS):
+            with self._contain("orphan cleanup", topic=topic_filter):
+                await self._read(session, topic_filter, on_message)
                 return
 
-    async def _look(self, session: Session, topic_filter: str, take: Callable[[Message], None]) -> None:
-        def take_guarded(message: Message) -> None:
-            with self._contain("sweep", topic=message.topic):
-                take(message)
+    async def _read(self, session: Session, topic_filter: str, on_message: Callable[[Message], None]) -> None:
+        def on_message_contained(message: Message) -> None:
+            with self._contain("orphan cleanup", topic=message.topic):
+                on_message(message)
 
         try:
-            await session.read_retained(topic_filter, take_guarded)
+            await session.look(topic_filter, on_message_contained)
         except (SubscribeDeniedError, SubscribeTimeoutError) as error:
-            _log.info("what was left with the broker earlier is not looked for", topic=topic_filter, reason=str(error))
+            _log.info(_CLEANUP_SKIPPED, topic=topic_filter, reason=str(error), hint=_CLEANUP_SKIPPED_HINT)
 
-    def _take_device(self, message: Message) -> None:
-        where = self._announcements
-        device = parse_discovery_topic(where.prefix, where.instance, message.topic)
+    def _on_device(self, message: Message) -> None:
+        discovery, announcer = self._discovery, self._retained.announcer
+        device = parse_discovery_topic(discovery.prefix, discovery.instance, message.topic)
         if device is None:
             return
-        self._retained.announcer.found(message.topic, message.payload)
-        if not where.enabled:
-            self._retained.announcer.announce(DiscoveryMessage(message.topic, b""))
-        elif device.tag is not None:
-            self._check(device)
+        orphan = None
+        if device.tag is not None and self._watches.find(_KINDS[device.kind], device.tag) is None:
+            orphan = _KINDS[device.kind], device.tag
+        is_removed = orphan is not None or not discovery.enabled
+        announcer.on_found(message.topic, message.payload, keep_payload=is_removed)
+        if not discovery.enabled:
+            announcer.announce(removal(message.topic))
+        elif orphan is not None:
+            self._retained.mark_orphan(*orphan)
 
-    def _check(self, device: AnnouncedDevice) -> None:
-        kind, tag = _KINDS[device.kind], str(device.tag)
-        if self._watched(kind, tag) is None:
-            self._retained.mark_ghost(kind, tag)
-
-    def _take_state(self, message: Message) -> None:
+    def _on_state(self, message: Message) -> None:
         tag = self._topics.tag(message.topic)
         kind = Kind.PLAYER if message.topic.startswith(f"{self._topics.base}/player/") else Kind.CLAN
-        if tag is not None and self._watched(kind, tag) is None:
-            self._retained.mark_ghost(kind, tag)
+        if tag is not None and self._watches.find(kind, tag) is None:
+            self._retained.mark_orphan(kind, tag)

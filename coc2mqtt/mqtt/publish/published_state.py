@@ -1,22 +1,19 @@
-"""What was published over this connection, as checksums."""
+"""What the bridge remembers about the clans and players that it published."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-# How long (seconds) a published message may take to come back from a broker that has a lot to send.
-_LATEST_ECHO_S = 30.0
-_MAX_ECHOES = 4000
+_FACETS = frozenset({"availability", "badge", "clan", "player", "poll", "war"})
 
 
 @dataclass(slots=True)
 class PublishedState:
-    """Checksums of the states of a clan (with its war) or a player, None for what was not published.
+    """Checksums of the published states of a clan (with its war) or a player, None for an unpublished state.
 
-    ``polled_at`` is the poll that was last published (Unix time in seconds), ``found`` whether the API knew the clan or
-    the player when it last answered, None before anything was published. A checksum per facet, and no topic, keeps
-    this small for ten thousand watches.
+    ``polled_at`` is the last published poll time (Unix time in seconds). ``found`` is whether the API knew the clan or
+    player in its last response, None before anything was published. Checksums instead of payloads, and facets instead
+    of topics, keep this small for 10,000 watches.
     """
 
     polled_at: float | None = None
@@ -29,48 +26,46 @@ class PublishedState:
     war: int | None = None
 
     def checksum(self, facet: str) -> int | None:
-        """Return the checksum of what was published of a facet; None also for an unknown facet."""
+        """Return the checksum of a facet, None for an unpublished or unknown one."""
         return getattr(self, facet) if facet in _FACETS else None
 
     def matches(self, facet: str, payload: bytes) -> bool:
-        """Return whether a facet was published like that."""
+        """Return whether a facet was last published with this payload."""
         return self.checksum(facet) == hash(payload)
 
-    def note(self, facet: str, payload: bytes) -> None:
-        """Take note of what is published."""
+    def store(self, facet: str, payload: bytes) -> None:
+        """Store the checksum of a facet."""
         setattr(self, facet, hash(payload))
 
     def forget(self, facet: str) -> None:
-        """Forget what was published of a facet."""
+        """Forget the checksum of a facet."""
         if facet in _FACETS:
             setattr(self, facet, None)
 
     def forget_all(self) -> None:
-        """Forget what was published of every facet."""
+        """Forget the checksums of all facets."""
         for facet in _FACETS:
             setattr(self, facet, None)
 
 
-class Echoes:
-    """The retained messages that an MQTT 3.1.1 broker may still send back, after newer ones were published.
-
-    Times are the event loop's, in seconds.
-    """
+class PlayersByClan:
+    """The clan of each watched player, and the watched players of each clan."""
 
     def __init__(self) -> None:
-        self._published_at: dict[int, float] = {}
+        self._clans: dict[str, str] = {}
+        self._players: dict[str, set[str]] = {}
 
-    def expect(self, topic: str, payload: bytes, now: float) -> None:
-        """Note a message that is published now."""
-        key = hash((topic, payload))
-        self._published_at.pop(key, None)
-        self._published_at[key] = now
-        if len(self._published_at) > _MAX_ECHOES:
-            del self._published_at[next(iter(self._published_at))]
+    def set_clan(self, player_tag: str, clan_tag: str | None) -> None:
+        """Store the clan of a player; None if they are in none or are not watched any more."""
+        before = self._clans.pop(player_tag, None)
+        if before is not None:
+            self._players[before].discard(player_tag)
+            if not self._players[before]:
+                del self._players[before]
+        if clan_tag is not None:
+            self._clans[player_tag] = clan_tag
+            self._players.setdefault(clan_tag, set()).add(player_tag)
 
-    def until(self, topic: str, payload: bytes) -> float:
-        """Return until when a message may be an echo; minus infinity if it was not published."""
-        return self._published_at.get(hash((topic, payload)), -math.inf) + _LATEST_ECHO_S
-
-
-_FACETS = frozenset({"availability", "badge", "clan", "player", "poll", "war"})
+    def in_clan(self, clan_tag: str) -> list[str]:
+        """Return the tags of a clan's watched players, sorted."""
+        return sorted(self._players.get(clan_tag, ()))

@@ -1,4 +1,4 @@
-"""Resources that something is to be said of: side by side, and one after another for each tag."""
+"""A work queue sharded by tag: items of different tags run concurrently, items of one tag in order."""
 
 from __future__ import annotations
 
@@ -6,91 +6,72 @@ import asyncio
 import itertools
 import zlib
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from coc2mqtt.util.containment import never_ending
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from coc2mqtt.events.resource import Resource
+T = TypeVar("T")
 
-# Enough that a broker's round trip does not hold up the rest.
-_LANES = 8
-# What is known already, and need not be said again, waits for nothing: after so many turns others have theirs.
-_AT_ONCE = 8
-
-# Says something of a resource: all there is, or only when it was polled.
-Work: TypeAlias = "Callable[[Resource, bool], Awaitable[None]]"
+# Work that never waits for anything would keep the event loop from other tasks: yield after this many items.
+_YIELD_EVERY = 8
 
 
-class _Shard:
-    """Who waits, in order, and whether all is wanted of them; ``busy`` is while one of them has its turn."""
+class ShardedQueue(Generic[T]):
+    """A first-in, first-out queue with one worker per shard.
 
-    __slots__ = ("busy", "waiting", "wake")
-
-    def __init__(self) -> None:
-        self.waiting: dict[Resource, bool] = {}
-        self.wake = asyncio.Event()
-        self.busy = False
-
-
-class ShardedQueue:
-    """Has each resource that was put in dealt with once, however often it was put in before its turn.
-
-    Resources of the same tag never have their turn at the same time; others may.
+    ``tag_of`` returns the tag of an item. All items of a tag belong to the same shard, which keeps their order.
+    ``max_per_shard`` limits the items that wait in a shard; 0 is unlimited.
     """
 
-    def __init__(self) -> None:
-        self._lanes = [_Shard() for _ in range(_LANES)]
+    def __init__(self, shards: int, *, tag_of: Callable[[T], str], max_per_shard: int = 0) -> None:
+        self._tag_of = tag_of
+        self._shards: list[asyncio.Queue[T]] = [asyncio.Queue(max_per_shard) for _ in range(shards)]
+        self._unfinished = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def __contains__(self, resource: Resource) -> bool:
-        return resource in self._lane(resource).waiting
+    def put_nowait(self, item: T) -> None:
+        """Add an item; raise asyncio.QueueFull if its shard is full."""
+        self._shard(item).put_nowait(item)
+        self._count_added()
 
-    def __len__(self) -> int:
-        return sum(len(lane.waiting) for lane in self._lanes)
+    async def put(self, item: T) -> None:
+        """Add an item as soon as its shard has room."""
+        await self._shard(item).put(item)
+        self._count_added()
 
-    def put(self, resource: Resource, *, whole: bool = True) -> None:
-        """Have a resource dealt with; one that waits keeps its place, and whole stays whole."""
-        lane = self._lane(resource)
-        lane.waiting[resource] = whole or lane.waiting.get(resource, False)
-        lane.wake.set()
-        self._idle.clear()
+    async def run(self, work: Callable[[T], Awaitable[None]]) -> None:
+        """Call ``work`` for each item until cancelled or until a call fails.
 
-    async def run(self, work: Work) -> None:
-        """Deal with what is put in, until cancelled; what was not done then, or failed, waits for the next run."""
+        Waiting items stay for the next run. An item whose work was cancelled or failed does not: ``work`` has to add it
+        again if it must not be lost.
+        """
         async with asyncio.TaskGroup() as group:
-            for lane in self._lanes:
-                group.create_task(never_ending("lane", partial(self._run, lane, work)))
+            for shard in self._shards:
+                group.create_task(never_ending("queue worker", partial(self._run_shard, shard, work)))
 
-    async def idle(self) -> None:
-        """Wait until all is done."""
+    async def wait_idle(self) -> None:
+        """Wait until no item is waiting or being worked on."""
         await self._idle.wait()
 
-    def _lane(self, resource: Resource) -> _Shard:
-        return self._lanes[zlib.crc32(resource.tag.encode()) % _LANES]
+    def _shard(self, item: T) -> asyncio.Queue[T]:
+        return self._shards[zlib.crc32(self._tag_of(item).encode()) % len(self._shards)]
 
-    async def _run(self, lane: _Shard, work: Work) -> None:
-        for turn in itertools.count(1):
-            if turn % _AT_ONCE == 0:
+    def _count_added(self) -> None:
+        self._unfinished += 1
+        self._idle.clear()
+
+    async def _run_shard(self, shard: asyncio.Queue[T], work: Callable[[T], Awaitable[None]]) -> None:
+        for number in itertools.count(1):
+            if number % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            if not lane.waiting:
-                lane.wake.clear()
-                self._note_idle()
-                await lane.wake.wait()
-            resource = next(iter(lane.waiting))
-            whole = lane.waiting.pop(resource)
-            lane.busy = True
+            item = await shard.get()
             try:
-                await work(resource, whole)
-            except BaseException:
-                self.put(resource, whole=whole)
-                raise
+                await work(item)
             finally:
-                lane.busy = False
-
-    def _note_idle(self) -> None:
-        if not any(lane.busy or lane.waiting for lane in self._lanes):
-            self._idle.set()
+                self._unfinished -= 1
+                if not self._unfinished:
+                    self._idle.set()

@@ -14,7 +14,6 @@ from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
-from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.containment import EndedError, never_ending
 from coc2mqtt.util.exceptions import first_exception
@@ -46,11 +45,11 @@ async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
     raise AssertionError("it ended without an error")
 
 
-async def test_lane_that_is_cancelled_by_nobody_ends_all_lanes() -> None:
-    lanes = ShardedQueue()
-    lanes.put(Resource(Kind.CLAN, "#2PP"))
-    assert isinstance(await ended(lanes.run(cancelled)), EndedError)
-    assert Resource(Kind.CLAN, "#2PP") in lanes
+async def test_unrequested_cancellation_of_a_publish_ends_the_retained_state() -> None:
+    retained = Parts().retained
+    retained.mark(Resource(Kind.CLAN, "#2PP"))
+    assert isinstance(await ended(retained.run(RecordingSession(cancelled).session)), EndedError)
+    assert retained.marked_count == 1
 
 
 async def test_delivery_worker_that_is_cancelled_by_nobody_ends_the_delivery() -> None:
@@ -73,10 +72,10 @@ async def test_part_that_is_cancelled_by_nobody_ends_the_session(
 
 
 async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def connect(_: object) -> Session:
+    async def dial(_: object) -> Session:
         return cast("Session", ScriptedSession(1000.0, LOST))
 
-    monkeypatch.setattr(negotiation.ProtocolNegotiator, "connect", connect)
+    monkeypatch.setattr(negotiation.ProtocolNegotiator, "dial", dial)
     assert isinstance(await ended(Connection(OPTIONS, on_session=cancelled).run()), EndedError)
 
 

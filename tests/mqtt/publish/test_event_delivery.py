@@ -19,7 +19,7 @@ from coc2mqtt.mqtt.client.errors import (
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.topics import Topics
-from tests.support.recording_session import RecordingSession, event_number, make_event, running
+from tests.support.recording_session import RecordingSession, happened, number_of, running
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 
 
 async def commit(journal: SqliteJournal, resource: Resource, *numbers: int) -> None:
-    await journal.commit(resource, None, [make_event(resource.tag, number) for number in numbers])
+    await journal.commit(resource, None, [happened(resource.tag, number) for number in numbers])
 
 
 async def until_delivered(journal: SqliteJournal) -> None:
@@ -50,26 +50,26 @@ async def until_delivered(journal: SqliteJournal) -> None:
 
 
 async def numbers_pending(journal: SqliteJournal) -> list[int]:
-    return [event_number(entry) for entry in await journal.pending(limit=10_000)]
+    return [number_of(entry) for entry in await journal.pending(limit=10_000)]
 
 
 async def test_every_event_is_published_once_on_its_topic_and_not_retained(journal: SqliteJournal) -> None:
     await commit(journal, ONE, 1)
-    await journal.commit(Resource(Kind.WAR, "#2PP"), None, [make_event("#2PP", 2, EventType.WAR_LOG_PUBLIC)])
-    await journal.commit(Resource(Kind.PLAYER, "#8QQ"), None, [make_event("#8QQ", 3, EventType.HERO_UPGRADED)])
-    await journal.commit(API, None, [make_event("api", 4, EventType.MAINTENANCE_START)])
+    await journal.commit(Resource(Kind.WAR, "#2PP"), None, [happened("#2PP", 2, EventType.WAR_LOG_PUBLIC)])
+    await journal.commit(Resource(Kind.PLAYER, "#8QQ"), None, [happened("#8QQ", 3, EventType.HERO_UPGRADED)])
+    await journal.commit(API, None, [happened("api", 4, EventType.MAINTENANCE_START)])
     recording = RecordingSession()
-    entries = {event_number(entry): entry for entry in await journal.pending()}
+    entries = {number_of(entry): entry for entry in await journal.pending()}
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await until_delivered(journal)
-    assert sorted((event_number(message), message.topic) for message in recording.published) == [
+    assert sorted((number_of(message), message.topic) for message in recording.published) == [
         (1, "coc/clan/2PP/clan_updated"),
         (2, "coc/clan/2PP/war_log_public"),
         (3, "coc/player/8QQ/hero_upgraded"),
         (4, "coc/api/maintenance_start"),
     ]
     for message in recording.published:
-        entry = entries[event_number(message)]
+        entry = entries[number_of(message)]
         assert (message.data["id"], message.data["seq"]) == (entry.id, entry.seq)
         assert not message.retain
 
@@ -94,7 +94,7 @@ async def test_the_events_of_a_tag_keep_their_order_whatever_each_takes(journal:
         await until_delivered(journal)
     order = defaultdict(list)
     for message in recording.published:
-        order[message.data["tag"]].append(event_number(message))
+        order[message.data["tag"]].append(number_of(message))
     assert order == {tag: list(range(20)) for tag in TAGS}
     assert most_under_way > 1
 
@@ -104,8 +104,8 @@ async def test_an_event_that_comes_later_is_published_at_once(journal: SqliteJou
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         for number in range(3):
             await commit(journal, ONE, number)
-            await recording.wait_until(lambda: len(recording.published) > number)  # noqa: B023 - awaited in the same turn
-    assert [event_number(message) for message in recording.published] == [0, 1, 2]
+            await recording.until(lambda: len(recording.published) > number)  # noqa: B023 - awaited in the same turn
+    assert [number_of(message) for message in recording.published] == [0, 1, 2]
 
 
 async def test_an_event_is_let_go_of_only_after_its_acknowledgement(journal: SqliteJournal) -> None:
@@ -117,16 +117,16 @@ async def test_an_event_is_let_go_of_only_after_its_acknowledgement(journal: Sql
         await acknowledged.wait()
 
     told: list[bytes] = []
-    delivery = EventDelivery(journal, Topics(), published=lambda _, payload: told.append(payload))
+    delivery = EventDelivery(journal, Topics(), on_published=lambda _, payload: told.append(payload))
     recording = RecordingSession(hold)
     async with running(delivery.run(recording.session)):
         await asyncio.wait_for(sent.wait(), LONG_ENOUGH)
         assert await numbers_pending(journal) == [1, 2]
-        assert (told, delivery.figures.published) == ([], 0)
+        assert (told, delivery.metrics.published) == ([], 0)
         acknowledged.set()
         await until_delivered(journal)
     assert told == [message.payload for message in recording.published]
-    assert delivery.figures.published == 2
+    assert delivery.metrics.published == 2
 
 
 async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again_and_is_the_same(
@@ -166,7 +166,7 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again
     assert {payload for payload in sent if payload not in acknowledged} <= again
     order = defaultdict(list)
     for message in [*first.published, *second.published]:
-        order[message.data["tag"]].append(event_number(message))
+        order[message.data["tag"]].append(number_of(message))
     assert order == {tag: list(range(5)) for tag in TAGS}
 
 
@@ -215,9 +215,9 @@ async def test_an_event_that_the_broker_refuses_is_put_aside_and_said_once(
     delivery = EventDelivery(journal, Topics())
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
-    assert [event_number(message) for message in recording.published] == list(range(30))
+    assert [number_of(message) for message in recording.published] == list(range(30))
     assert {message.data["tag"] for message in recording.published} == {"#8QQ"}
-    assert (delivery.figures.published, delivery.figures.denied) == (30, 30)
+    assert (delivery.metrics.published, delivery.metrics.denied) == (30, 30)
     assert [(line["log_level"], line["topic"], line["reason"]) for line in log_lines] == [
         ("error", "coc/clan/2PP/clan_updated", str(error))
     ]
@@ -240,8 +240,8 @@ async def test_what_the_broker_does_not_take_just_now_is_kept_in_order_until_it_
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
     for tag in ("#2PP", "#8QQ"):
-        assert [event_number(one) for one in recording.published if one.data["tag"] == tag] == list(range(10))
-    assert (delivery.figures.published, delivery.figures.denied, delivery.figures.resent) == (20, 0, 0)
+        assert [number_of(one) for one in recording.published if one.data["tag"] == tag] == list(range(10))
+    assert (delivery.metrics.published, delivery.metrics.denied, delivery.metrics.resent) == (20, 0, 0)
 
 
 async def test_what_is_sent_once_more_after_a_broken_connection_is_counted(journal: SqliteJournal) -> None:
@@ -262,7 +262,7 @@ async def test_what_is_sent_once_more_after_a_broken_connection_is_counted(journ
     second = RecordingSession()
     async with running(delivery.run(second.session)):
         await until_delivered(journal)
-    assert (delivery.figures.published, delivery.figures.resent) == (6, 2)
+    assert (delivery.metrics.published, delivery.metrics.resent) == (6, 2)
     assert set(on_the_way) < {message.payload for message in second.published}
 
 
@@ -275,7 +275,7 @@ async def test_a_tag_that_is_stuck_holds_up_no_other(journal: SqliteJournal) -> 
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await commit(journal, ONE, *range(10))
         await commit(journal, TWO, *range(10))
-        await recording.wait_until(lambda: len(recording.published) == 10)
+        await recording.until(lambda: len(recording.published) == 10)
     assert {message.data["tag"] for message in recording.published} == {"#8QQ"}
     assert await numbers_pending(journal) == list(range(10))
 
@@ -306,21 +306,21 @@ async def test_what_the_broker_has_acknowledged_can_be_waited_for_until_the_jour
     async with Slow(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         recording = RecordingSession()
         delivery = EventDelivery(journal, Topics())
-        await delivery.noted()  # nothing is under way
+        await delivery.flush_acks()  # nothing is under way
         await commit(journal, ONE, 1)
         async with running(delivery.run(recording.session)):
             await acknowledging.wait()
             await commit(journal, ONE, 2)
-            await recording.wait_until(lambda: len(recording.published) == 2)
-            waiting = asyncio.create_task(delivery.noted())
+            await recording.until(lambda: len(recording.published) == 2)
+            waiting = asyncio.create_task(delivery.flush_acks())
             await journal.counts()
             assert not waiting.done()
             if not loses_connection:
                 may_go_on.set()
                 await waiting
-                assert [event_number(entry) for entry in await journal.delivered()] == [1, 2]
+                assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
         await waiting
-        assert [event_number(entry) for entry in await journal.delivered()] == [1, 2]
+        assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
 
 
 async def test_nobody_waits_for_what_is_not_noted_because_the_delivery_was_broken_off(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ async def test_nobody_waits_for_what_is_not_noted_because_the_delivery_was_broke
         await commit(journal, ONE, 1)
         run = asyncio.create_task(delivery.run(RecordingSession().session))
         await asked.get()
-        waiting = asyncio.create_task(delivery.noted())
+        waiting = asyncio.create_task(delivery.flush_acks())
         run.cancel()
         await asked.get()  # the last try, which is broken off as well
         assert not waiting.done()

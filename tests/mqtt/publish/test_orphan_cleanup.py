@@ -14,9 +14,10 @@ from coc2mqtt.mqtt.client.errors import ConnectionLostError, SubscribeDeniedErro
 from coc2mqtt.mqtt.client.inbox import Message
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.orphan_cleanup import Announcements, OrphanCleanup
+from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
+from tests.support.control import WatchedInMemory
 from tests.support.recording_session import RecordingSession, running
 
 if TYPE_CHECKING:
@@ -33,26 +34,23 @@ class House:
 
     def __init__(self, journal: SqliteJournal, *kept: str, enabled: bool = True, empty: bool = False) -> None:
         topics = Topics()
-        self.watches = {(Kind.CLAN, "#2PP"): Watch(Kind.CLAN, "#2PP", 60.0)}
+        self.watches = WatchedInMemory([Watch(Kind.CLAN, "#2PP", 60.0)])
         self.retained = RetainedState(
             journal,
             topics,
-            watched=self._watched,
+            watches=self.watches,
             discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant") if enabled else None,
-            announcer=partial(DeviceAnnouncer, gap=0.0, pace=0.0),
+            announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
         )
         self.sweep = OrphanCleanup(
             topics,
-            announcements=Announcements("homeassistant", "home", enabled),
+            discovery=DiscoveryOptions("homeassistant", "home", enabled),
             retained=self.retained,
-            watched=self._watched,
-            empty=empty,
+            watches=self.watches,
+            broker_starts_empty=empty,
         )
         self.recording = RecordingSession()
-        self.recording.retained = [Message(topic, b'{"state":"online"}', retain=True) for topic in kept]
-
-    def _watched(self, kind: Kind, tag: str) -> Watch | None:
-        return self.watches.get((kind, tag))
+        self.recording.kept = [Message(topic, b'{"state":"online"}', retain=True) for topic in kept]
 
     async def clean(self, *, shared: bool = False) -> list[str]:
         """Sweep, and return what was emptied, in order."""
@@ -60,9 +58,9 @@ class House:
         await self.sweep.run(session, shared=shared)
         for _ in range(2):
             async with running(self.retained.run(session)):
-                await self.retained.idle()
+                await self.retained.wait_idle()
             async with running(self.retained.announcer.run(session)):
-                await self.retained.announcer.idle()
+                await self.retained.announcer.wait_idle()
         assert all(message.payload == b"" and message.retain for message in self.recording.published)
         return self.recording.topics
 
@@ -95,7 +93,7 @@ async def test_a_look_that_breaks_two_connections_is_given_up(tmp_path: Path) ->
     class Breaking(RecordingSession):
         looks = 0
 
-        async def read_retained(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
+        async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
             self.looks += topic_filter.startswith("homeassistant")
             raise ConnectionLostError("the broker did not acknowledge a message")
 
@@ -113,7 +111,7 @@ async def test_what_was_looked_at_once_is_not_looked_at_over_the_next_connection
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
         house = House(journal)
         assert await house.clean() == []
-        house.recording.retained = [Message(config("clan_8QQ"), b"{}", retain=True)]
+        house.recording.kept = [Message(config("clan_8QQ"), b"{}", retain=True)]
         assert await house.clean() == []
 
 
@@ -147,7 +145,7 @@ async def test_at_a_broker_that_has_just_begun_nothing_is_looked_for(tmp_path: P
 
 async def test_where_the_broker_does_not_let_us_look_the_bridge_goes_on(tmp_path: Path) -> None:
     class Closed(RecordingSession):
-        async def read_retained(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
+        async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
             raise SubscribeDeniedError(f"the broker does not grant a subscription to {topic_filter}")
 
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:

@@ -35,17 +35,19 @@ async def test_a_state_that_was_refused_arrives_within_minutes_of_the_mend_and_t
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(600)
         assert refused not in recording.topics
-        assert [line["event"] for line in log_lines if line.get("topic") == refused] == ["a state was not accepted"]
+        assert [line["event"] for line in log_lines if line.get("topic") == refused] == [
+            "broker rejected a retained message"
+        ]
         mended = True
         await asyncio.sleep(125)
         assert recording.topics.count(refused) == 1
         assert [line["event"] for line in log_lines if line.get("topic") == refused][1:] == [
-            "a state is accepted again"
+            "broker accepts retained messages on this topic again"
         ]
-        before = len(recording.published_on("coc/bridge/info"))
+        before = len(recording.said_on("coc/bridge/info"))
         await asyncio.sleep(600)
         assert recording.topics.count(refused) == 1
-        assert len(recording.published_on("coc/bridge/info")) == before
+        assert len(recording.said_on("coc/bridge/info")) == before
 
 
 @pytest.mark.looptime
@@ -59,7 +61,7 @@ async def test_while_something_is_refused_the_rest_is_not_said_again_more_often_
         for _ in range(600):
             parts.bridge.report()
             await asyncio.sleep(1)
-    assert 4 <= len(recording.published_on("coc/bridge/info")) <= 6
+    assert 4 <= len(recording.said_on("coc/bridge/info")) <= 6
     assert recording.topics.count(DEVICE) == 1
 
 
@@ -76,4 +78,4 @@ async def test_what_was_refused_of_a_clan_that_is_not_watched_any_more_is_forgot
         parts.watches.watches.clear()
         parts.retained.mark_watch(watch)
         await asyncio.sleep(600)
-    assert len(recording.published_on("coc/bridge/info")) <= 2
+    assert len(recording.said_on("coc/bridge/info")) <= 2

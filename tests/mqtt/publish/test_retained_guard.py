@@ -16,7 +16,7 @@ from tests.support.bodies import clan
 from tests.support.bridge_parts import DEVICE, Moments, Parts
 from tests.support.connections import OFFLINE, ONLINE, STATE
 from tests.support.recording_session import RecordingSession, running
-from tests.support.sessions import connected_session
+from tests.support.sessions import connected
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ async def test_foreign_value_on_an_own_topic_is_replaced_within_seconds(
     parts, recording = Parts(), Moments()
     async with settled(parts, recording):
         await asyncio.sleep(100)
-        before = recording.published_on(topic)
+        before = recording.said_on(topic)
         assert before
         recording.incoming.put_nowait(Message(topic, payload))
         await asyncio.sleep(5)
-        assert recording.published_on(topic) == [*before, before[-1]]
+        assert recording.said_on(topic) == [*before, before[-1]]
         await asyncio.sleep(600)
-        assert len(recording.published_on(topic)) == len(before) + 1
+        assert len(recording.said_on(topic)) == len(before) + 1
         assert parts.bridge.guard.restored == 1
         assert parts.bridge.guard.problem is None
     (line,) = [line for line in log_lines if line["event"] == OVERWRITTEN]
@@ -146,14 +146,14 @@ async def test_foreign_value_like_an_older_one_of_ours_is_replaced_within_a_minu
     async with settled(parts, recording):
         await asyncio.sleep(100)
         first = recording.published[recording.topics.index(CLAN_STATE)].payload
-        parts.retained.echoes.expect(CLAN_STATE, first, asyncio.get_running_loop().time())
+        parts.retained.publisher.echoes.add(CLAN_STATE, first, asyncio.get_running_loop().time())
         parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=7))
         parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0))
         await asyncio.sleep(5)
         recording.incoming.put_nowait(Message(CLAN_STATE, first))
         await asyncio.sleep(40)
         assert parts.bridge.guard.restored == 1
-        assert recording.published_on(CLAN_STATE)[-1] == recording.published_on(CLAN_STATE)[-2]
+        assert recording.said_on(CLAN_STATE)[-1] == recording.said_on(CLAN_STATE)[-2]
 
 
 @pytest.mark.looptime
@@ -164,7 +164,7 @@ async def test_foreign_value_that_ours_has_followed_is_left_alone() -> None:
         recording.incoming.put_nowait(Message(STATE, OFFLINE.payload))
         recording.incoming.put_nowait(Message(STATE, ONLINE))
         await asyncio.sleep(20)
-    assert recording.published_on(STATE) == [{"state": "online"}]
+    assert recording.said_on(STATE) == [{"state": "online"}]
 
 
 @pytest.mark.looptime
@@ -187,7 +187,7 @@ async def test_client_that_insists_is_answered_less_and_less_and_reported(log_li
         )
         await asyncio.sleep(1)
         assert "another coc2mqtt (instance 'garden' on nas) keeps publishing" in (parts.bridge.guard.problem or "")
-    assert 8 <= len(recording.published_on(STATE)) <= 18
+    assert 8 <= len(recording.said_on(STATE)) <= 18
     assert len([line for line in log_lines if line["event"] == OVERWRITTEN]) == 1
 
 
@@ -215,8 +215,8 @@ async def test_everything_cleared_is_published_again(log_lines: Lines) -> None:
 @pytest.mark.looptime
 async def test_denied_subscriptions_are_one_warning_and_nothing_else_changes(log_lines: Lines) -> None:
     class Denying(Moments):
-        async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:
-            if skip_own_and_retained:
+        async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:
+            if only_others:
                 raise SubscribeDeniedError(f"allow {topic_filter}")
             await super().subscribe(topic_filter, qos)
 
@@ -262,7 +262,7 @@ class Observer:
 
 @asynccontextmanager
 async def observing(port: int) -> AsyncIterator[Observer]:
-    async with connected_session(ConnectionOptions("127.0.0.1", port, "other"), "5") as session:
+    async with connected(ConnectionOptions("127.0.0.1", port, "other"), "5") as session:
         observer = Observer(session)
         async with running(observer.listen()):
             yield observer
@@ -270,7 +270,7 @@ async def observing(port: int) -> AsyncIterator[Observer]:
 
 def connection(parts: Parts, port: int, name: str, protocol: Protocol) -> Connection:
     options = ConnectionOptions("127.0.0.1", port, f"coc2mqtt-{name}", protocol=protocol, will=OFFLINE)
-    return Connection(options, on_session=parts.bridge.serve, offline_messages=[OFFLINE])
+    return Connection(options, on_session=parts.bridge.serve, last_words=[OFFLINE])
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ async def test_only_what_is_marked_is_published_and_no_announcement_twice(house:
     assert (await house.say()).topics == [CLAN_STATE]
     await house.poll(CLAN, clan(name="Another Name"))
     assert (await house.say()).topics == [CLAN_STATE, DEVICE]
-    house.state.connected()
+    house.state.on_connected()
     house.state.mark_watch(WATCH)
     assert (await house.say()).topics == ALL_OF_A_CLAN
 
@@ -121,10 +121,12 @@ async def test_refused_topics_of_a_removed_device_are_no_problem_any_more(house:
 
     await house.move_in()
     await house.say_over(RecordingSession(deny).session)
-    assert (house.state.refusals.problem or "").startswith("the broker refuses 2 of the retained messages")
+    assert (house.state.publisher.rejected_topics.problem or "").startswith(
+        "the broker rejects 2 of the retained messages"
+    )
     await house.unwatch(WATCH)
     await house.say_over(RecordingSession(deny).session)
-    assert house.state.refusals.problem is None
+    assert house.state.publisher.rejected_topics.problem is None
 
 
 @pytest.mark.looptime
@@ -155,7 +157,7 @@ async def test_the_device_goes_first_even_where_its_war_was_marked_before(house:
     await house.unwatch(WATCH)
     recording = RecordingSession()
     async with running(house.run(recording.session)):
-        await recording.wait_until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
+        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN})
     assert recording.topics[0] == DEVICE
     assert last_said(recording) == {}
 
@@ -167,10 +169,10 @@ async def test_a_war_that_is_not_watched_any_more_is_emptied_after_its_sensors_a
     house.watch(WITHOUT_WAR)
     recording = RecordingSession()
     async with running(house.run(recording.session)):
-        await recording.wait_until(lambda: WAR_STATE in recording.topics)
+        await recording.until(lambda: WAR_STATE in recording.topics)
     assert recording.topics == [CLAN_STATE, DEVICE, WAR_STATE]
-    assert recording.published_on(WAR_STATE) == [None]
-    assert recording.published_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
+    assert recording.said_on(WAR_STATE) == [None]
+    assert recording.said_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
 
 
 @pytest.mark.parametrize("at", ALL_OF_A_CLAN)
@@ -178,12 +180,12 @@ async def test_a_clan_that_is_unwatched_while_it_is_published_is_taken_away(hous
     await house.move_in()
 
     async def unwatch(topic: str, _payload: bytes) -> None:
-        if topic == at and house.watches:
+        if topic == at and house.watches.watches:
             await house.unwatch(WATCH)
 
     recording = RecordingSession(unwatch)
     async with running(house.run(recording.session)):
-        await recording.wait_until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN} and not last_said(recording))
+        await recording.until(lambda: {*recording.topics} >= {*ALL_OF_A_CLAN} and not last_said(recording))
     assert last_said(recording) == {}
 
 
@@ -201,7 +203,7 @@ async def test_a_change_while_the_one_before_is_published_is_published_after_it(
     recording = RecordingSession(change)
     async with running(house.run(recording.session)):
         # Its device may be announced once, if that had not begun when the name changed.
-        await recording.wait_until(lambda: shown(recording)[1:3] == ("Another Name", "Another Name"))
+        await recording.until(lambda: shown(recording)[1:3] == ("Another Name", "Another Name"))
     assert recording.topics.count(CLAN_STATE) == 2
 
 
@@ -221,7 +223,19 @@ async def test_a_clan_that_is_unwatched_and_watched_again_at_once_is_shown(house
 
     recording = RecordingSession(leave_and_return)
     async with running(house.run(recording.session)):
-        await recording.wait_until(lambda: shown(recording) == ("online", "Another Name", "Another Name", "warEnded"))
+        await recording.until(lambda: shown(recording) == ("online", "Another Name", "Another Name", "warEnded"))
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True)], ids=["full first", "poll time first"])
+async def test_clan_marked_in_full_and_for_its_poll_time_is_published_in_full_once(
+    house: House, order: tuple[bool, bool]
+) -> None:
+    await house.move_in()
+    await house.say()
+    for full in order:
+        house.state.mark(CLAN, full=full)
+    house.state.mark(WAR, full=False)
+    assert (await house.say()).topics == [CLAN_STATE]
 
 
 def shown(recording: RecordingSession) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.client.connection import ConnectionOptions
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, MessageTooLargeError, PublishDeniedError
 from tests.support.bodies import clan
-from tests.support.broker import subscribe_once
+from tests.support.broker import witness
 from tests.support.recording_session import RecordingSession, running
 from tests.support.retained import (
     ALL_OF_A_CLAN,
@@ -29,7 +29,7 @@ from tests.support.retained import (
     House,
     last_said,
 )
-from tests.support.sessions import connected_session
+from tests.support.sessions import connected
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def test_what_was_not_published_when_the_connection_broke_is_published_ove
     else:
         with pytest.raises(ConnectionLostError):
             await house.say_over(broken.session)
-    house.state.connected()
+    house.state.on_connected()
     rest = await house.say()
     assert {*broken.topics, *rest.topics} == set(ALL_OF_A_CLAN)
 
@@ -70,10 +70,10 @@ async def test_a_removal_that_the_connection_broke_off_is_done_over_the_next(hou
 
     with pytest.raises(ConnectionLostError):
         await house.say_over(RecordingSession(break_off).session)
-    house.state.connected()
+    house.state.on_connected()
     recording = RecordingSession()
     async with running(house.run(recording.session)):
-        await recording.wait_until(lambda: {*recording.topics} >= {*EMPTIED})
+        await recording.until(lambda: {*recording.topics} >= {*EMPTIED})
     assert DEVICE not in recording.topics, "that the broker had acknowledged"
     assert last_said(recording) == {}
 
@@ -106,7 +106,7 @@ async def test_what_is_marked_faster_than_it_is_published_holds_up_nothing_else(
         for watch in others:
             house.watch(watch)
             await house.poll(Resource(Kind.CLAN, watch.tag), clan())
-        await recording.wait_until(
+        await recording.until(
             lambda: {*recording.topics} >= {f"coc/clan/{watch.tag[1:]}/state/clan" for watch in others}
         )
 
@@ -119,7 +119,7 @@ async def test_a_device_that_is_to_be_announced_again_while_it_is_announced_is(h
         nonlocal born
         if topic == DEVICE and not born:
             born = True
-            house.state.announcer.born()
+            house.state.announcer.on_ha_online()
             house.state.mark_watch(WATCH)
 
     recording = RecordingSession(birth)
@@ -132,7 +132,7 @@ async def test_a_birth_of_home_assistant_while_a_device_is_removed_harms_nothing
     await house.move_in()
     await house.say()
 
-    births = iter([house.state.announcer.born])
+    births = iter([house.state.announcer.on_ha_online])
 
     async def birth(topic: str, _payload: bytes) -> None:
         if topic == DEVICE:
@@ -156,7 +156,7 @@ async def test_a_removal_that_the_broker_did_not_acknowledge_is_said_again(house
 
     with pytest.raises(ConnectionLostError):
         await house.say_over(RecordingSession(break_off).session)
-    house.state.connected()
+    house.state.on_connected()
     assert (await house.say()).topics == [DEVICE, *EMPTIED]
 
 
@@ -169,9 +169,9 @@ async def test_a_clan_that_is_watched_again_while_it_is_emptied_is_shown_whole(h
 
     recording = RecordingSession(return_at_once)
     async with running(house.run(recording.session)):
-        await recording.wait_until(lambda: DEVICE in recording.topics)
+        await recording.until(lambda: DEVICE in recording.topics)
         await house.unwatch(WATCH)
-        await recording.wait_until(lambda: recording.published_on(AVAILABILITY)[-2:] == [None, {"state": "online"}])
+        await recording.until(lambda: recording.said_on(AVAILABILITY)[-2:] == [None, {"state": "online"}])
 
 
 @pytest.mark.parametrize("error", [PublishDeniedError("allow the topic"), MessageTooLargeError("raise the limit")])
@@ -192,7 +192,7 @@ async def test_what_the_broker_refuses_is_said_once_and_holds_up_nothing(
 
 async def retained_at(port: int, topic: str) -> Any:
     """Return what a client that comes now is given as retained, None where there is nothing."""
-    said = await subscribe_once(port, topic, "--retained-only")
+    said = await witness(port, topic, "--retained-only")
     return None if said is None else orjson.loads(said)
 
 
@@ -201,7 +201,7 @@ async def test_a_real_broker_retains_a_watched_clan_and_forgets_an_unwatched_one
 ) -> None:
     port = mosquitto().port
     await house.move_in()
-    async with connected_session(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
+    async with connected(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
         await house.say_over(session)
         found = await asyncio.gather(*(retained_at(port, topic) for topic in ALL_OF_A_CLAN))
         assert [data is not None for data in found] == [True] * 5
