@@ -110,7 +110,7 @@ class Service:
                     await self._startup(parts)
                     await self._serve(parts, journal, stop)
             except CorruptJournalError as error:
-                await journal.start_afresh(error)
+                await journal.recreate(error)
             else:
                 return
 

@@ -97,7 +97,7 @@ class WatchList:
         polled = set() if previous is None else {resource for resource, _ in previous.resources()}
         new = [resource for resource, _ in watch.resources() if resource not in polled]
         try:
-            await self._journal.save_watch(watch, anew=new)
+            await self._journal.save_watch(watch, reset_snapshots=new)
             self._engine.watch(watch)
             self._on_change(watch)
         except Exception:
@@ -117,10 +117,10 @@ class WatchList:
             return False
         try:
             if (kind, tag) in self._configured:
-                await self._journal.remove_watch(kind, tag)
+                await self._journal.mark_watch_removed(kind, tag)
             else:
                 # Without a row it stays removed, and rows of former watches must not accumulate.
-                await self._journal.forget_watch(kind, tag)
+                await self._journal.delete_watch(kind, tag)
             self._engine.unwatch(kind, tag)
             self._names.pop(Resource(kind, tag), None)
             self._on_change(watch)

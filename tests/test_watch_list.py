@@ -288,7 +288,7 @@ async def test_change_that_hits_a_bug_leaves_polling_and_journal_in_line(
         return changed
 
     async with start(CLAN) as running:
-        for name in ("save_watch", "remove_watch"):
+        for name in ("save_watch", "mark_watch_removed"):
             monkeypatch.setattr(running.journal, name, with_a_bug(getattr(running.journal, name)))
         with pytest.raises(KeyError):
             await running.list.watch(PLAYER)

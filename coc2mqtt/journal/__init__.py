@@ -1,4 +1,4 @@
-"""Remembers snapshots, events that are not yet delivered, and watches: each change in one transaction."""
+"""Stores snapshots, undelivered events and watches, each change in one transaction."""
 
 from coc2mqtt.journal.errors import (
     CannotOpenError,

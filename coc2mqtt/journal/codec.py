@@ -1,4 +1,4 @@
-"""How snapshots, records and watches are written into the journal."""
+"""Encoding of snapshots, event records and watches for storage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Of JSON of this size the first level makes no more bytes than the usual third, in two thirds of the time.
+# For JSON of this size, level 1 compresses as well as the default level 3 and takes two thirds of the time.
 _COMPRESSION: dict[int, int] = {
     zstd.CompressionParameter.checksum_flag: 1,
     zstd.CompressionParameter.compression_level: 1,
@@ -30,72 +30,72 @@ _COMPRESSION: dict[int, int] = {
 _FIELD_SETS = ("include_fields", "exclude_fields")
 
 
-def checksum(*parts: str | bytes | float | None) -> int:
-    """Return a checksum over what is stored in a row, in this order."""
+def checksum(*columns: str | bytes | float | None) -> int:
+    """Return a checksum of the columns of a row, in this order."""
     total = 0
-    for part in parts:
-        total = zlib.crc32(part if isinstance(part, bytes) else f"{part}\0".encode(), total)
+    for column in columns:
+        total = zlib.crc32(column if isinstance(column, bytes) else f"{column}\0".encode(), total)
     return total
 
 
-def check(stored: int, *parts: str | bytes | float | None) -> None:
-    """Raise ValueError where the parts are not those that the checksum was made of."""
-    if stored != checksum(*parts):
-        raise ValueError("the checksum is another one")
+def verify_checksum(stored: int, *columns: str | bytes | float | None) -> None:
+    """Raise ValueError unless ``stored`` is the checksum of the columns."""
+    if stored != checksum(*columns):
+        raise ValueError("checksum mismatch")
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """Return a snapshot's data and memo as JSON; raises TypeError when something in them is no JSON."""
+    """Return the data and the memo of a snapshot as JSON. Raises TypeError if they cannot be encoded."""
     return orjson.dumps({"data": snapshot.data, "memo": snapshot.memo})
 
 
 class Compressor:
-    """Compresses one body after the other, in one thread at a time."""
+    """Compresses encoded snapshots, in one thread at a time."""
 
     def __init__(self) -> None:
-        # One for all of them, because the tables that it needs cost as much as the compressing.
+        # Reused, because creating its tables takes as long as compressing a snapshot.
         self._zstd = zstd.ZstdCompressor(options=_COMPRESSION)
 
     def compress(self, body: bytes) -> bytes:
-        """Return a body that ``decode_snapshot`` can read."""
+        """Return the compressed body, for ``decode_snapshot``."""
         return self._zstd.compress(body, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def decode_snapshot(body: bytes, *, taken_at: float) -> Snapshot:
-    """Return the snapshot that was encoded and compressed; raises ValueError when the bytes are damaged."""
-    with _damage():
+    """Return the snapshot of an encoded and compressed body. Raises ValueError if the body is corrupt."""
+    with _corruption_as_value_error():
         fields = orjson.loads(zstd.decompress(body))
         return Snapshot(fields["data"], fields["memo"], taken_at)
 
 
 def encode_record(record: EventRecord) -> str:
-    """Return a record as JSON; raises TypeError when something in it is no JSON."""
+    """Return a record as JSON. Raises TypeError if it cannot be encoded."""
     return orjson.dumps(record).decode()
 
 
 def decode_record(text: str) -> EventRecord:
-    """Return the record that was encoded; raises ValueError when the text is damaged."""
-    with _damage():
+    """Return the record of an encoded text. Raises ValueError if the text is corrupt."""
+    with _corruption_as_value_error():
         fields = orjson.loads(text)
         return EventRecord(**{**fields, "changes": tuple(fields["changes"])})
 
 
 def encode_watch(watch: Watch) -> str:
-    """Return a watch as JSON, its sets of fields sorted."""
+    """Return a watch as JSON, with its field sets sorted."""
     return orjson.dumps({**asdict(watch), **{name: _sorted(getattr(watch, name)) for name in _FIELD_SETS}}).decode()
 
 
 def decode_watch(text: str) -> Watch:
-    """Return the watch that was encoded; raises ValueError when the text is damaged."""
-    with _damage():
+    """Return the watch of an encoded text. Raises ValueError if the text is corrupt."""
+    with _corruption_as_value_error():
         fields: dict[str, Any] = orjson.loads(text)
         sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
         return Watch(**{**fields, **sets, "kind": Kind(fields["kind"])})
 
 
 @contextlib.contextmanager
-def _damage() -> Iterator[None]:
-    """Let whatever damaged bytes lead to be a ValueError: a key with another letter in it, say, is a KeyError."""
+def _corruption_as_value_error() -> Iterator[None]:
+    """Convert every exception that corrupt bytes can cause to ValueError: a changed letter in a key raises KeyError."""
     try:
         yield
     except (zstd.ZstdError, KeyError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""The journal's SQLite file, used from the event loop: one thread does one thing after the other."""
+"""Asynchronous access to the journal's SQLite file, through one thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from coc2mqtt.journal.errors import CorruptJournalError
 from coc2mqtt.journal.file import JournalFile
-from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, read_failed, write_failed
+from coc2mqtt.journal.sqlite_errors import SQLITE_ERRORS, read_failed, write_failed
 
 if TYPE_CHECKING:
     import random
@@ -23,11 +23,10 @@ _NOT_OPEN = "the journal is not open: use it inside 'async with SqliteJournal(..
 
 
 class Database:
-    """One SQLite file behind one connection, in a thread of its own: each call is one way there and back.
+    """One SQLite file with one connection, which only its own thread uses.
 
-    What is called first is done first, and a transaction is done whole or not at all, with nothing in between. While
-    it is open no other program can open the file. Errors of SQLite come out as JournalErrors. RuntimeError when it is
-    not open.
+    Calls are executed one at a time, in their order. No other program can open the file while it is open. SQLite's
+    exceptions are converted to JournalErrors. The methods raise RuntimeError if the file is not open.
     """
 
     def __init__(self, path: Path, rng: random.Random) -> None:
@@ -35,69 +34,69 @@ class Database:
         self._file = JournalFile(path, rng)
         self._thread: ThreadPoolExecutor | None = None
         self._closing: asyncio.Future[None] | None = None
-        # For the thread alone.
+        # Used by the thread only.
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open the file, create it if there is none, check it, and bring its schema up to date.
+        """Open and check the file, and create it if there is none.
 
-        Raises InUseError after two seconds in which another program held it, DamagedError and CannotOpenError.
+        Raises InUseError if another program has the file open for two seconds, CorruptJournalError and CannotOpenError.
         """
-        if self._closing is not None and not self._closing.done():  # whoever closed it was cancelled meanwhile
+        if self._closing is not None and not self._closing.done():  # close() was cancelled and continues in the thread
             await asyncio.wait({self._closing})
         if self._connection is not None:
-            raise RuntimeError("the journal is open already")
-        self._begin_thread()
+            raise RuntimeError("the journal is already open")
+        self._start_thread()
         try:
             await asyncio.shield(self._run(self._open))
         except CorruptJournalError:
-            raise  # it is held until it is put aside or closed
+            raise  # the file stays locked until quarantine() or close()
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
-        """Close the file after what was begun; a file that is closed stays so."""
+        """Finish the calls that were made before, and close the file. Closing it twice has no effect."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._closing = asyncio.get_running_loop().run_in_executor(thread, self._close)
-            thread.shutdown(wait=False)  # it ends after that
+            thread.shutdown(wait=False)  # stops after _close
             await asyncio.shield(self._closing)
             await asyncio.to_thread(thread.shutdown)
 
-    async def put_aside(self, damage: CorruptJournalError, *, now: float) -> Path | None:
-        """Keep the damaged file under another name, which is returned, and close it if it is open.
+    async def quarantine(self, corruption: CorruptJournalError, *, now: float) -> Path | None:
+        """Rename the corrupt file, close it, and return its new path. ``now`` is Unix time in seconds.
 
-        Returns None if another program did that just before. Raises DamagedError when it cannot be done, or was done
-        within the last ten minutes already.
+        Returns None if another program has just quarantined it. Raises CorruptJournalError if the file cannot be
+        renamed or if a file was already quarantined within the last ten minutes.
         """
-        self._begin_thread()
+        self._start_thread()
         try:
-            return await self._run(partial(self._file.put_aside, damage, now=now))
+            return await self._run(partial(self._file.quarantine, corruption, now=now))
         finally:
             await self.close()
 
     @property
-    def last_seq_of_damaged(self) -> int:
-        """The number of the last event that a file which could not be opened speaks of, 0 where it does not."""
-        return self._file.last_seq
+    def recovered_last_seq(self) -> int:
+        """The number of the last event in a corrupt file that could not be opened, 0 if it could not be read."""
+        return self._file.recovered_last_seq
 
     async def read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
-        """Return the rows of one query, which sees what was committed and nothing else."""
+        """Return the rows of a query. It sees committed data only."""
         return await self._run(self._read, query, parameters)
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Do the work in one transaction, in the thread; the future has what it returns.
+        """Run ``work`` in a transaction, in the thread, and return a future with its result.
 
-        Whatever it raises undoes it. Cancelling the future does not.
+        An exception in ``work`` rolls the transaction back. Cancelling the future does not.
         """
         return self._run(self._transact, work)
 
     async def shrink(self, pages: int) -> None:
-        """Give so many unused pages at the end of the file back to the file system."""
+        """Return up to ``pages`` unused pages of the file to the file system."""
         await self._run(self._shrink, pages)
 
-    def _begin_thread(self) -> None:
+    def _start_thread(self) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
 
@@ -117,12 +116,12 @@ class Database:
 
     def _read(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         try:
-            return self._opened().execute(query, parameters).fetchall()
-        except SQLITE_TROUBLE as error:
+            return self._open_connection().execute(query, parameters).fetchall()
+        except SQLITE_ERRORS as error:
             raise read_failed(self._path, error) from error
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._opened()
+        connection = self._open_connection()
         try:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -131,19 +130,21 @@ class Database:
             except BaseException:
                 connection.rollback()
                 raise
-        except SQLITE_TROUBLE as error:
+        except SQLITE_ERRORS as error:
             raise write_failed(self._path, error) from error
         return result
 
     def _shrink(self, pages: int) -> None:
         try:
-            # Not as a statement: Python would take one step of it, which is one page. Written back at once, because
-            # only that makes the file smaller.
-            self._opened().executescript(f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(TRUNCATE)")
-        except SQLITE_TROUBLE as error:
+            # As a script, because execute() would do only one step of the pragma, which is one page. The file itself
+            # becomes smaller only at a checkpoint.
+            self._open_connection().executescript(
+                f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(TRUNCATE)"
+            )
+        except SQLITE_ERRORS as error:
             raise write_failed(self._path, error) from error
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise RuntimeError(_NOT_OPEN)
         return self._connection

@@ -1,14 +1,14 @@
-"""The one tree of errors that a journal can raise."""
+"""Errors of the journal."""
 
 from __future__ import annotations
 
 
 class JournalError(Exception):
-    """The journal cannot do what it was asked to; the text says why, and what to do about it."""
+    """A journal operation failed. The message gives the cause and the remedy."""
 
 
 class CannotOpenError(JournalError):
-    """The journal is not where it should be, may not be used, or is something else."""
+    """The journal file is missing, not accessible, or not a journal."""
 
 
 class InUseError(CannotOpenError):
@@ -20,16 +20,19 @@ class NewerSchemaError(CannotOpenError):
 
 
 class CorruptJournalError(JournalError):
-    """The journal holds what nobody wrote: a disk or a copy went wrong. ``found`` says what tells so."""
+    """The journal contains data that the program did not write, because of a disk error or a bad copy.
 
-    def __init__(self, message: str, *, found: str) -> None:
+    ``reason`` is what was detected, without the path and the remedy.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
-        self.found = found
+        self.reason = reason
 
 
 class ReadFailedError(JournalError):
-    """Nothing could be read; the same may succeed when what the text names is mended."""
+    """A read failed. It may succeed once the cause in the message is removed."""
 
 
 class WriteFailedError(JournalError):
-    """Nothing was stored; the same may succeed when what the text names is mended."""
+    """A write failed and nothing was stored. It may succeed once the cause in the message is removed."""

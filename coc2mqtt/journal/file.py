@@ -1,4 +1,4 @@
-"""The journal's file: claimed for this program alone, checked, and brought up to date."""
+"""The journal's SQLite file: locking, checking and creating it."""
 
 from __future__ import annotations
 
@@ -6,95 +6,89 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
+from coc2mqtt.journal import quarantine
 from coc2mqtt.journal.errors import CorruptJournalError, InUseError, JournalError
-from coc2mqtt.journal.quarantine import (
-    FileIdentity,
-    check_whole,
-    find_damage,
-    identify,
-    may_have_been_ours,
-    put_aside,
-)
+from coc2mqtt.journal.quarantine import FileIdentity, identify
 from coc2mqtt.journal.schema import check_schema, create_schema
-from coc2mqtt.journal.sqlite_errors import SQLITE_TROUBLE, Trouble, cannot_open, damaged, is_busy, is_damage
+from coc2mqtt.journal.sqlite_errors import SQLITE_ERRORS, SqliteError, cannot_open, corrupt, is_busy, is_corruption
 
 if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-# How long a program that is about to end may still hold the file, and how often to look (seconds).
-_PATIENCE = 2.0
-_PAUSE = (0.02, 0.08)
-# What the file that SQLite writes ahead into keeps after it had to grow (bytes): as much as it always needs.
-_WAL_SIZE = 4 * 1024 * 1024
-# What JSON can carry; a damaged file may hold anything.
-LARGEST_SEQ = 2**53
+# How long to wait for a program that is about to exit and still holds the file.
+LOCK_TIMEOUT_S = 2.0
+_RETRY_DELAY_S = (0.02, 0.08)
+# The -wal file is truncated to this size after a large transaction; less would only be allocated again.
+_MAX_WAL_BYTES = 4 * 1024 * 1024
+# The limit of integers in JSON. A corrupt file may contain any number.
+MAX_SEQ = 2**53
 
 
 class JournalFile:
-    """The SQLite file at ``path``. Everything here blocks.
+    """The SQLite file at ``path``. All methods block.
 
-    It is held from ``open`` until the connection is closed or the program dies, whatever else knows it by whatever
-    name. ``last_seq`` is the number of the last event that a damaged file speaks of, 0 where it does not.
+    From ``open`` until the connection is closed or the program dies, no other program can open the file, even by
+    another name. ``recovered_last_seq`` is the number of the last event in a corrupt file, 0 if it cannot be read.
     """
 
     def __init__(self, path: Path, rng: random.Random) -> None:
         self._path = path
         self._rng = rng
         self._identity: FileIdentity | None = None
-        self._damaged: sqlite3.Connection | None = None
-        self.last_seq = 0
+        self._corrupt_connection: sqlite3.Connection | None = None
+        self.recovered_last_seq = 0
 
     def open(self) -> sqlite3.Connection:
-        """Open the file, create it if there is none, check it, and bring its schema up to date.
+        """Open and check the file, and create it if there is none.
 
-        Waits two seconds for another program to let go of it, and raises InUseError then. Raises CannotOpenError when
-        it is another program's or cannot be had, and DamagedError when it is damaged: then it is held until it was
-        put aside or closed.
+        Raises InUseError if another program holds the file for two seconds, CannotOpenError if the file is not
+        accessible or belongs to another program, and CorruptJournalError if it is corrupt. A corrupt file stays locked
+        until it is quarantined or closed.
         """
-        until = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
         while True:
             try:
                 return self._open()
-            except SQLITE_TROUBLE as error:
-                trouble = None if is_busy(error) else self._trouble(error)
-                # Another program may have put a damaged file aside meanwhile: what was found out is about two files.
-                if trouble is not None and not (self._is_replaced() and time.monotonic() <= until):
-                    raise trouble from error
-                if time.monotonic() > until:
+            except SQLITE_ERRORS as error:
+                failure = None if is_busy(error) else self._failure(error)
+                # If another program has just quarantined the file, the error is about a file that is gone.
+                if failure is not None and not (self._is_replaced() and time.monotonic() <= deadline):
+                    raise failure from error
+                if time.monotonic() > deadline:
                     raise InUseError(
-                        f"another program, most likely another coc2mqtt, uses the journal {self._path}: stop that one, "
-                        "or name another file as journal.path"
+                        f"the journal {self._path} is used by another program, probably another coc2mqtt: stop that "
+                        "program, or set journal.path to another file"
                     ) from error
-            # With chance in it, because two that begin the same new file at once get into each other's way.
-            time.sleep(self._rng.uniform(*_PAUSE))
+            # Random, because two programs that create the same file at the same time would block each other again.
+            time.sleep(self._rng.uniform(*_RETRY_DELAY_S))
 
-    def put_aside(self, damage: CorruptJournalError, *, now: float) -> Path | None:
-        """Keep the damaged file under another name, which is returned: see ``damage.put_aside``.
+    def quarantine(self, corruption: CorruptJournalError, *, now: float) -> Path | None:
+        """Rename the corrupt file and return its new path: see ``quarantine.quarantine``.
 
-        Before its connection is closed, because whoever waits for the file would else get hold of it, and because
-        SQLite deletes what it wrote ahead when it closes a file, but not when the file has another name.
+        Call this before ``close``: otherwise a waiting program would get hold of the file, and SQLite would delete the
+        -wal file, which it does not do after the file was renamed.
         """
-        return put_aside(self._path, self._identity, damage, now=now)
+        return quarantine.quarantine(self._path, self._identity, corruption, now=now)
 
     def close(self) -> None:
-        """Close a damaged file."""
-        connection, self._damaged = self._damaged, None
+        """Close the connection to a corrupt file."""
+        connection, self._corrupt_connection = self._corrupt_connection, None
         if connection is not None:
             connection.close()
 
     def _open(self) -> sqlite3.Connection:
         self._identity = identify(self._path)
-        check_whole(self._path)
-        # No waiting within SQLite: two that wait for each other would wait in vain. Without an isolation level Python
-        # begins no transactions of its own.
+        quarantine.check_not_truncated(self._path)
+        # timeout=0: SQLite must not wait for a lock itself, because two waiting programs would wait for each other.
+        # isolation_level=None: Python must not start transactions.
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         try:
             self._prepare(connection)
         except BaseException as error:
-            if isinstance(error, CorruptJournalError) or (isinstance(error, SQLITE_TROUBLE) and is_damage(error)):
-                self.last_seq = _last_seq(connection)
-                self._damaged = connection
+            if isinstance(error, CorruptJournalError) or (isinstance(error, SQLITE_ERRORS) and is_corruption(error)):
+                self.recovered_last_seq = _read_last_seq(connection)
+                self._corrupt_connection = connection
             else:
                 connection.close()
             raise
@@ -102,49 +96,49 @@ class JournalFile:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        # Before anything is read: from the first look into a file with WAL on, it is locked until it is closed, and
-        # nothing of the lock is left when the program dies.
+        # Before the first read: in WAL mode the file is then locked until it is closed, and the operating system
+        # releases the lock when the program dies.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        # First, because what follows writes into the file.
+        # Before the first write.
         check_schema(connection, self._path)
         if connection.execute("PRAGMA page_count").fetchall() == [(0,)]:
-            # In a new file, where alone it has an effect: what an outage makes it grow by can be given back.
+            # Lets Database.shrink reduce the file after an outage. It has an effect only in a new file.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE}").fetchall()
-        # With NORMAL, which is the custom with WAL, a power cut undoes the last commits (SQLite's documentation of the
-        # pragma): events that were published would come again under other ids, and a watch that was confirmed be gone.
+        connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}").fetchall()
+        # With NORMAL, the usual setting for WAL, a power cut can undo the last commits (see SQLite's documentation of
+        # the pragma): published events would be published again with other ids, and confirmed watches would be lost.
         connection.execute("PRAGMA synchronous = FULL")
-        if found := find_damage(connection):
-            raise damaged(self._path, found)
+        if reason := quarantine.find_corruption(connection):
+            raise corrupt(self._path, reason)
         if create_schema(connection):
-            # Until now the header says nothing: a damaged file could not be told from another program's.
+            # Writes the header, which distinguishes a journal from another program's file if it is corrupt later.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        # A file that cannot be written is found out now, and not after the first events were published that cannot be
-        # noted as delivered. In two steps, because SQLite does not write what stays the same.
+        # Detects a file that is not writable now, and not after events were published that then cannot be marked as
+        # delivered. Two updates, because SQLite does not write unchanged pages.
         connection.execute("BEGIN IMMEDIATE")
         for change in (1, -1):
             connection.execute("UPDATE tally SET dropped = dropped + ?", (change,))
         connection.execute("COMMIT")
 
     def _is_replaced(self) -> bool:
-        """Tell whether another file has the name of the one that was opened; that one is closed then."""
+        """Return whether the path now names another file than the one that was opened, and close that one if so."""
         if self._identity is None or identify(self._path) == self._identity:
             return False
         self.close()
         return True
 
-    def _trouble(self, error: Trouble) -> JournalError:
-        if is_damage(error) and may_have_been_ours(self._path):
-            return damaged(self._path, str(error))
+    def _failure(self, error: SqliteError) -> JournalError:
+        if is_corruption(error) and quarantine.was_probably_journal(self._path):
+            return corrupt(self._path, str(error))
         self.close()
         return cannot_open(self._path, error)
 
 
-def _last_seq(connection: sqlite3.Connection) -> int:
-    """Return the number of the last event, as far as it can be read: it shall not be given again."""
+def _read_last_seq(connection: sqlite3.Connection) -> int:
+    """Return the number of the last event, so that a new file does not reuse numbers. Returns 0 if it is unreadable."""
     try:
         ((seq,),) = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchall()
     except (sqlite3.Error, ValueError):
         return 0
-    return seq if isinstance(seq, int) and 0 < seq < LARGEST_SEQ else 0
+    return seq if isinstance(seq, int) and 0 < seq < MAX_SEQ else 0

@@ -1,4 +1,4 @@
-"""What is to be written at about the same time goes into one transaction."""
+"""Group commit: writes that arrive at about the same time share one transaction."""
 
 from __future__ import annotations
 
@@ -11,144 +11,146 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from coc2mqtt.journal.database import Database
     from coc2mqtt.journal.outbox import Outbox, OutboxDelta
 
 T = TypeVar("T")
 
-# So many at most are written in one transaction: the first of them waits no longer than the others take, some ten
-# milliseconds.
-_AT_ONCE = 128
+# The first write of a batch waits for the others of the batch, which take some ten milliseconds.
+_MAX_BATCH_SIZE = 128
 
 
 class GroupCommitter:
-    """Writes in the order of the calls, as many as have gathered at a time in one transaction, which they share.
+    """Executes writes in the order of the calls, batched into transactions.
 
-    A write that may wait for others says so; while a transaction is under way, all wait for the next one. Where SQLite
-    fails, all that are in it fail with the same JournalError, and nothing of any of them is stored. ``now`` gives Unix
-    time in seconds.
+    A write can wait for other writes for a given time. While a transaction is running, all writes wait for the next
+    one. If a transaction fails, nothing of it is stored, and all of its writes raise the same JournalError. ``now``
+    returns Unix time in seconds.
     """
 
     def __init__(self, database: Database, outbox: Outbox, *, now: Callable[[], float]) -> None:
         self._database = database
         self._outbox = outbox
         self._now = now
-        self._gathered: list[_PendingWrite] = []
-        # When the first of them wants to be written, by the loop's time.
-        self._due = math.inf
-        # When the timer calls, noted here: uvloop gives a plain Handle, without a time, where less than half a
-        # millisecond is left.
+        self._queue: list[_PendingWrite] = []
+        # The earliest deadline in the queue (loop time).
+        self._deadline = math.inf
+        # The deadline of the timer is stored separately: uvloop returns a Handle without a time if it is less than
+        # half a millisecond away.
         self._timer: asyncio.Handle | None = None
-        self._timer_due = math.inf
-        self._group: list[_PendingWrite] = []
-        self._under_way: asyncio.Future[None] | None = None
+        self._timer_deadline = math.inf
+        # The running transaction and its writes.
+        self._transaction: asyncio.Future[None] | None = None
+        self._batch: list[_PendingWrite] = []
 
     async def write(
         self,
         work: Callable[[sqlite3.Connection, OutboxDelta], T],
         *,
-        stored: Callable[[], None] = lambda: None,
-        within: float = 0.0,
+        on_stored: Callable[[], None] = lambda: None,
+        window: float = 0.0,
     ) -> T:
-        """Do the work in a transaction that begins within so many seconds, and return what it returned.
+        """Execute ``work`` in a transaction that starts within ``window`` seconds, and return its result.
 
-        The work runs in the database's thread; ``stored`` is called in the loop once it is stored, whatever became of
-        the caller. Cancelled before the transaction has begun, it does nothing; cancelled later, however often, it ends
-        in one of the two ways before CancelledError is raised.
+        ``work`` is called in the thread of the database. ``on_stored`` is called in the event loop after the commit,
+        even if the caller was cancelled. A write that is cancelled before its transaction starts has no effect. If it
+        is cancelled later, even repeatedly, CancelledError is raised after the transaction was committed or rolled
+        back.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
-        write = _PendingWrite(work, stored, loop.time() + within, result)
-        self._gathered.append(write)
-        self._due = min(self._due, write.due)
-        self._go_on()
+        write = _PendingWrite(work, on_stored, loop.time() + window, result)
+        self._queue.append(write)
+        self._deadline = min(self._deadline, write.deadline)
+        self._schedule()
         try:
             return await result
         except asyncio.CancelledError:
-            if write in self._gathered:
-                self._gathered.remove(write)
-            while write in self._group and self._under_way is not None:
+            if write in self._queue:
+                self._queue.remove(write)
+            while write in self._batch and self._transaction is not None:
                 with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait({self._under_way})
+                    await asyncio.wait({self._transaction})
             raise
 
     async def flush(self) -> None:
-        """Return when all that was called for before is written or has failed."""
-        while self._gathered or self._under_way is not None:
-            self._due = -math.inf
-            self._go_on()
-            if self._under_way is not None:
-                await asyncio.wait({self._under_way})
+        """Wait until all earlier writes are stored or have failed."""
+        while self._queue or self._transaction is not None:
+            self._deadline = -math.inf
+            self._schedule()
+            if self._transaction is not None:
+                await asyncio.wait({self._transaction})
 
-    def _go_on(self) -> None:
-        """Begin the next transaction, or have it begin when it is due."""
-        if self._under_way is not None or not self._gathered:
+    def _schedule(self) -> None:
+        """Start the next transaction if it is due or full, or set a timer for it."""
+        if self._transaction is not None or not self._queue:
             return
         loop = asyncio.get_running_loop()
-        if self._due <= loop.time() or len(self._gathered) >= _AT_ONCE:
-            self._begin()
-        elif self._due < self._timer_due:
-            self._stop_timer()
-            self._timer, self._timer_due = loop.call_at(self._due, self._begin), self._due
+        if self._deadline <= loop.time() or len(self._queue) >= _MAX_BATCH_SIZE:
+            self._start_transaction()
+        elif self._deadline < self._timer_deadline:
+            self._cancel_timer()
+            self._timer, self._timer_deadline = loop.call_at(self._deadline, self._start_transaction), self._deadline
 
-    def _begin(self) -> None:
-        self._stop_timer()
-        # Whoever was cancelled a moment ago may not have had the time to withdraw.
-        gathered = [write for write in self._gathered if not write.result.cancelled()]
-        self._group, self._gathered = gathered[:_AT_ONCE], gathered[_AT_ONCE:]
-        self._due = min((write.due for write in self._gathered), default=math.inf)
-        if not self._group:
-            return  # all of them were cancelled
+    def _start_transaction(self) -> None:
+        self._cancel_timer()
+        # A write that was cancelled in this iteration of the loop has not left the queue yet.
+        queue = [write for write in self._queue if not write.result.cancelled()]
+        self._batch, self._queue = queue[:_MAX_BATCH_SIZE], queue[_MAX_BATCH_SIZE:]
+        self._deadline = min((write.deadline for write in self._queue), default=math.inf)
+        if not self._batch:
+            return  # all writes were cancelled
         try:
-            draft = self._outbox.draft(self._now())
-            self._under_way = self._database.transact(partial(_store, self._group, draft))
-        except Exception as error:  # noqa: BLE001 - every caller of the group raises it: nobody may be left waiting
-            self._end_with(error)
+            delta = self._outbox.new_delta(self._now())
+            self._transaction = self._database.transact(partial(_execute, self._batch, delta))
+        except Exception as error:  # noqa: BLE001 - raised by each write of the batch
+            self._finish_batch(error)
         else:
-            self._under_way.add_done_callback(partial(self._ended, draft))
+            self._transaction.add_done_callback(partial(self._on_transaction_done, delta))
 
-    def _ended(self, draft: OutboxDelta, under_way: asyncio.Future[None]) -> None:
-        self._under_way = None
-        error = under_way.exception()
+    def _on_transaction_done(self, delta: OutboxDelta, transaction: asyncio.Future[None]) -> None:
+        self._transaction = None
+        error = transaction.exception()
         try:
             if error is None:
-                self._outbox.settle(draft)
+                self._outbox.apply(delta)
         finally:
-            self._end_with(error)
+            self._finish_batch(error)
 
-    def _end_with(self, error: BaseException | None) -> None:
-        """Report the outcome to every write of the group, then start the next transaction.
+    def _finish_batch(self, error: BaseException | None) -> None:
+        """Report the outcome to each write of the batch, in order, then schedule the next transaction.
 
-        An exception of one ``stored`` callback reaches the event loop's exception handler only after all of that.
+        ExitStack calls all of its callbacks, last in first out, even if one raises. The exception of an ``on_stored``
+        callback then reaches the exception handler of the event loop.
         """
-        group, self._group = self._group, []
-        try:
-            _end_all(iter(group), error)
-        finally:
-            self._go_on()
+        batch, self._batch = self._batch, []
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._schedule)
+            for write in reversed(batch):
+                stack.callback(write.finish, error)
 
-    def _stop_timer(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._timer_due = None, math.inf
+        self._timer, self._timer_deadline = None, math.inf
 
 
 @dataclass(slots=True, eq=False)
 class _PendingWrite:
     work: Callable[[sqlite3.Connection, OutboxDelta], Any]
-    stored: Callable[[], None]
-    due: float
+    on_stored: Callable[[], None]
+    deadline: float
     result: asyncio.Future[Any]
     returned: Any = None
 
-    def end_with(self, error: BaseException | None) -> None:
+    def finish(self, error: BaseException | None) -> None:
         try:
             if error is None:
-                self.stored()
+                self.on_stored()
         finally:
-            if self.result.done():  # its caller was cancelled
+            if self.result.done():  # the caller was cancelled
                 pass
             elif error is None:
                 self.result.set_result(self.returned)
@@ -156,16 +158,7 @@ class _PendingWrite:
                 self.result.set_exception(error)
 
 
-def _end_all(writes: Iterator[_PendingWrite], error: BaseException | None) -> None:
-    try:
-        for write in writes:
-            write.end_with(error)
-    except BaseException:
-        _end_all(writes, error)  # those after the one that raised
-        raise
-
-
-def _store(group: list[_PendingWrite], draft: OutboxDelta, connection: sqlite3.Connection) -> None:
-    for write in group:
-        write.returned = write.work(connection, draft)
-    draft.hold_bounds(connection)
+def _execute(batch: list[_PendingWrite], delta: OutboxDelta, connection: sqlite3.Connection) -> None:
+    for write in batch:
+        write.returned = write.work(connection, delta)
+    delta.enforce_limits(connection)

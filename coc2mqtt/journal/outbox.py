@@ -1,4 +1,4 @@
-"""What waits for delivery: its bounds, by count and by age, and what of it is known without a look into the file."""
+"""The pending events: their limits by count and by age, and what is known about them without reading the file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 from coc2mqtt.journal.delivered import TimeIndex
-from coc2mqtt.journal.expiry import TOO_OLD, ExpiryBounds, PendingExpiry
-from coc2mqtt.journal.file import LARGEST_SEQ
+from coc2mqtt.journal.expiry import EXPIRED, ExpiryBounds, PendingExpiry
+from coc2mqtt.journal.file import MAX_SEQ
 from coc2mqtt.journal.rows import EventRow
 
 if TYPE_CHECKING:
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 _ADD = "INSERT INTO event (seq, id, kind, timestamp, record, checksum) VALUES (?, ?, ?, ?, ?, ?)"
 _MARK_DELIVERED = "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL"
-# INDEXED BY in what follows, because the planner may else walk over every delivered event to find the pending ones.
+# INDEXED BY, because the query planner may otherwise scan all delivered events to find the pending ones.
 _PENDING = "event INDEXED BY event_pending WHERE delivered_at IS NULL"
-# Up to the first that is not too old: what was stored after it cannot be older, whatever its timestamp says.
-_DROP_OLD = f"""
+# Stops at the first event that is not expired: later events are younger, whatever their timestamps are.
+_DROP_EXPIRED = f"""
     DELETE FROM {_PENDING} AND seq < coalesce(
-        (SELECT seq FROM {_PENDING} AND NOT {TOO_OLD} ORDER BY seq LIMIT 1), 1 + :last_seq
+        (SELECT seq FROM {_PENDING} AND NOT {EXPIRED} ORDER BY seq LIMIT 1), 1 + :last_seq
     )
-"""  # noqa: S608 - put together from what stands here
-_DROP_MANY = f"""
+"""  # noqa: S608 - built from constants
+_DROP_EXCESS = f"""
     DELETE FROM {_PENDING} AND seq <= (SELECT seq FROM {_PENDING} ORDER BY seq DESC LIMIT 1 OFFSET ?)
 """  # noqa: S608
 _COUNT = f"SELECT count(*) FROM {_PENDING}"  # noqa: S608
-# With casts, because these have no checksum, and a damaged one must at least be a number.
+# These columns have no checksum: the casts turn corrupt ones into numbers.
 _OLDEST = f"SELECT seq, coalesce(cast(timestamp AS REAL), 0.0) FROM {_PENDING} ORDER BY seq LIMIT 1"  # noqa: S608
 _LAST_SEQ = """
     SELECT
@@ -43,22 +43,22 @@ _LAST_SEQ = """
         coalesce((SELECT max(seq) FROM event), 0)
 """
 
-# Far more than are on their way to a broker at a time; in an outage the file has the others.
-_MOST = 1000
-_MOST_CHARACTERS = 1_000_000
+# Far more events than are in flight to a broker. During a longer outage, the others are read from the file.
+_MAX_CACHED_EVENTS = 1000
+_MAX_CACHED_CHARACTERS = 1_000_000
 
 _log = structlog.get_logger()
 
 
 class Dropped(NamedTuple):
-    """How many events were dropped because they had waited for too long, and because too many waited."""
+    """The number of events dropped because they were pending for too long, and because there were too many."""
 
-    old: int = 0
-    many: int = 0
+    expired: int = 0
+    excess: int = 0
 
 
-class Oldest(NamedTuple):
-    """The event that waits longest; ``timestamp`` is Unix time in seconds."""
+class OldestPending(NamedTuple):
+    """The oldest pending event. ``timestamp`` is Unix time in seconds."""
 
     seq: int
     timestamp: float
@@ -66,39 +66,41 @@ class Oldest(NamedTuple):
 
 @dataclass(slots=True)
 class PendingStats:
-    """How many events wait, which waits longest (None: none), and the number of the last one that there ever was.
+    """The number of pending events, the oldest of them, and the number of the last event ever stored.
 
-    ``time_index`` goes along, because each event that is stored goes into it.
+    It includes the state of the time index, which every new event updates.
     """
 
     last_seq: int = 0
     count: int = 0
-    oldest: Oldest | None = None
+    oldest: OldestPending | None = None
     time_index: TimeIndex = field(default_factory=TimeIndex)
 
     def copy(self) -> PendingStats:
-        """Return one that a transaction can change."""
+        """Return a copy that a transaction can modify."""
         return replace(self, time_index=replace(self.time_index))
 
     @classmethod
-    def look(cls, connection: sqlite3.Connection) -> PendingStats:
-        """Find it out from the file."""
-        ((ever, kept),) = connection.execute(_LAST_SEQ).fetchall()
-        if not isinstance(kept, int) or kept >= LARGEST_SEQ:
-            raise _damage(f"an event has the number {kept}")
-        last_seq = max(ever if ever < LARGEST_SEQ else 0, kept)
+    def read(cls, connection: sqlite3.Connection) -> PendingStats:
+        """Read the statistics from the file."""
+        ((last_given, last_stored),) = connection.execute(_LAST_SEQ).fetchall()
+        if not isinstance(last_stored, int) or last_stored >= MAX_SEQ:
+            error = sqlite3.DatabaseError(f"invalid event number {last_stored!r}")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        last_seq = max(last_given if last_given < MAX_SEQ else 0, last_stored)
         ((count,),) = connection.execute(_COUNT).fetchall()
-        return cls(last_seq, count, _oldest(connection), TimeIndex.look(connection))
+        return cls(last_seq, count, _read_oldest(connection), TimeIndex.read(connection))
 
 
 class OutboxDelta:
-    """What a transaction makes of what waits. It counts once that is committed.
+    """The changes of one transaction. ``Outbox.apply`` makes them effective after the transaction was committed.
 
-    Its methods belong into the transaction.
+    The methods execute statements and must be called inside the transaction.
     """
 
-    def __init__(self, waiting: PendingStats, bounds: ExpiryBounds, max_pending: int) -> None:
-        self.waiting = waiting.copy()
+    def __init__(self, stats: PendingStats, bounds: ExpiryBounds, max_pending: int) -> None:
+        self.stats = stats.copy()
         self._bounds = bounds
         self._max_pending = max_pending
         self.added: list[EventRow] = []
@@ -106,83 +108,86 @@ class OutboxDelta:
         self.dropped = Dropped()
 
     def add(self, connection: sqlite3.Connection, events: Sequence[NewEvent]) -> None:
-        """Store events, with the next numbers."""
-        waiting = self.waiting
-        waiting.time_index.extend(connection, waiting.last_seq, [event.timestamp for event in events])
-        numbered = list(enumerate(events, waiting.last_seq + 1))
-        # Numbered here and not by SQLite, which would not say what the numbers are.
+        """Store events with the next numbers."""
+        stats = self.stats
+        stats.time_index.extend(connection, stats.last_seq, [event.timestamp for event in events])
+        # Numbered here, because SQLite does not return the numbers of several rows.
+        numbered = list(enumerate(events, stats.last_seq + 1))
         connection.executemany(_ADD, [(seq, *event) for seq, event in numbered])
-        self.added += [EventRow(seq, one.id, one.kind, one.record, one.checksum) for seq, one in numbered]
-        if waiting.count == 0 and numbered:
+        self.added += [EventRow(seq, event.id, event.kind, event.record, event.checksum) for seq, event in numbered]
+        if stats.count == 0 and numbered:
             seq, first = numbered[0]
-            waiting.oldest = Oldest(seq, first.timestamp)
-        waiting.last_seq += len(numbered)
-        waiting.count += len(numbered)
+            stats.oldest = OldestPending(seq, first.timestamp)
+        stats.last_seq += len(numbered)
+        stats.count += len(numbered)
 
-    def acknowledge(self, connection: sqlite3.Connection, seqs: Iterable[int], at: float) -> None:
+    def acknowledge(self, connection: sqlite3.Connection, seqs: Iterable[int], delivered_at: float) -> None:
         """Mark events as delivered at a Unix time in seconds."""
         delivered = set(seqs)
-        waiting = self.waiting
-        waiting.count -= connection.executemany(_MARK_DELIVERED, [(at, seq) for seq in delivered]).rowcount
+        stats = self.stats
+        stats.count -= connection.executemany(_MARK_DELIVERED, [(delivered_at, seq) for seq in delivered]).rowcount
         self.delivered |= delivered
-        if waiting.oldest is not None and waiting.oldest.seq in delivered:
-            waiting.oldest = _oldest(connection) if waiting.count else None
+        if stats.oldest is not None and stats.oldest.seq in delivered:
+            stats.oldest = _read_oldest(connection) if stats.count else None
 
-    def hold_bounds(self, connection: sqlite3.Connection) -> None:
-        """Drop and count what is too old, then the oldest of what is too many."""
-        waiting, old, many = self.waiting, 0, 0
-        if waiting.oldest is not None and self._bounds.exceeds(*waiting.oldest):
-            bounds = {**self._bounds._asdict(), "last_seq": waiting.last_seq}
-            old = connection.execute(_DROP_OLD, bounds).rowcount
-        if waiting.count - old > self._max_pending:
-            many = connection.execute(_DROP_MANY, (self._max_pending,)).rowcount
-        if old or many:
-            connection.execute("UPDATE tally SET dropped = dropped + ?", (old + many,))
-            waiting.count -= old + many
-            waiting.oldest = _oldest(connection)
-            self.dropped = Dropped(old, many)
+    def enforce_limits(self, connection: sqlite3.Connection) -> None:
+        """Drop and count the expired events, then the oldest ones if there are still too many."""
+        stats, expired, excess = self.stats, 0, 0
+        if stats.oldest is not None and self._bounds.include(*stats.oldest):
+            parameters = {**self._bounds._asdict(), "last_seq": stats.last_seq}
+            expired = connection.execute(_DROP_EXPIRED, parameters).rowcount
+        if stats.count - expired > self._max_pending:
+            excess = connection.execute(_DROP_EXCESS, (self._max_pending,)).rowcount
+        if expired or excess:
+            connection.execute("UPDATE tally SET dropped = dropped + ?", (expired + excess,))
+            stats.count -= expired + excess
+            stats.oldest = _read_oldest(connection)
+            self.dropped = Dropped(expired, excess)
 
 
 class PendingCache:
-    """Holds the events that wait and have a ``seq`` above ``floor``, and maybe more; these in order of ``seq``."""
+    """The newest pending events in memory, so that delivering them does not read the file.
 
-    def __init__(self, *, most: int = _MOST, most_characters: int = _MOST_CHARACTERS) -> None:
-        self._most = most
-        self._most_characters = most_characters
+    It contains all pending events with a ``seq`` above a minimum, which rises when the cache is full, sorted by seq.
+    """
+
+    def __init__(self, *, max_events: int = _MAX_CACHED_EVENTS, max_characters: int = _MAX_CACHED_CHARACTERS) -> None:
+        self._max_events = max_events
+        self._max_characters = max_characters
         self._rows: dict[int, EventRow] = {}
         self._characters = 0
-        self._floor = 0
+        self._complete_after = 0
 
-    def begin(self, last_seq: int) -> None:
-        """Begin anew after the event ``last_seq``."""
+    def clear(self, last_seq: int) -> None:
+        """Remove all events. From now on, the cache contains the events after ``last_seq``."""
         self._rows.clear()
-        self._characters, self._floor = 0, last_seq
+        self._characters, self._complete_after = 0, last_seq
 
     def add(self, rows: Iterable[EventRow]) -> None:
-        """Add the events that were stored last."""
+        """Add new events, and evict the oldest ones if the cache is full."""
         for row in rows:
             self._rows[row.seq] = row
             self._characters += len(row.record)
-        while len(self._rows) > self._most or self._characters > self._most_characters:
-            self._floor = next(iter(self._rows))
-            self._remove(self._floor)
+        while len(self._rows) > self._max_events or self._characters > self._max_characters:
+            self._complete_after = next(iter(self._rows))
+            self._remove(self._complete_after)
 
-    def delivered(self, seqs: Iterable[int]) -> None:
-        """Leave out events that wait no more."""
+    def remove(self, seqs: Iterable[int]) -> None:
+        """Remove events that are not pending any more. Events that are not cached are ignored."""
         for seq in seqs:
             if seq in self._rows:
                 self._remove(seq)
 
-    def begins_with(self, seq: int | None) -> None:
-        """Leave out all events before this one, None: all of them."""
-        self.delivered([other for other in self._rows if seq is None or other < seq])
+    def remove_before(self, seq: int | None) -> None:
+        """Remove the events before ``seq``, or all events if it is None."""
+        self.remove([cached for cached in self._rows if seq is None or cached < seq])
 
-    def read(self, after: int, limit: int, *, waiting: int) -> list[EventRow] | None:
-        """Return the first events that wait after this one; None where only the file knows them all.
+    def read(self, after: int, limit: int, *, pending: int) -> list[EventRow] | None:
+        """Return the first ``limit`` pending events with ``seq > after``, None if some of them may not be cached.
 
-        ``waiting`` is how many wait in all.
+        ``pending`` is the number of all pending events.
         """
-        if after < self._floor and len(self._rows) < waiting:
+        if after < self._complete_after and len(self._rows) < pending:
             return None
         return list(islice((row for seq, row in self._rows.items() if seq > after), limit))
 
@@ -191,87 +196,84 @@ class PendingCache:
 
 
 class Outbox:
-    """Keeps at most ``max_pending`` events waiting, and each for at most ``max_age``, and says it once of each outage.
+    """Limits the pending events to ``max_pending``, and their age to ``max_age``.
 
-    ``uptime`` gives seconds from anywhere.
+    The first drop of each kind in an outage is logged. ``uptime`` is a monotonic clock in seconds.
     """
 
     def __init__(self, max_pending: int, max_age: timedelta, *, uptime: Callable[[], float] = time.monotonic) -> None:
         self._max_pending = max_pending
         self._max_age = max_age
-        self._age = PendingExpiry(max_age.total_seconds(), uptime=uptime)
-        self._said = Dropped()
-        self._tail = PendingCache()
-        self._waiting = PendingStats()
+        self._expiry = PendingExpiry(max_age.total_seconds(), uptime=uptime)
+        self._dropped_in_outage = Dropped()
+        self._cache = PendingCache()
+        self._stats = PendingStats()
 
     @property
     def last_seq(self) -> int:
-        """The number of the last event that there ever was, 0 before the first."""
-        return self._waiting.last_seq
+        """The number of the last event ever stored, 0 before the first."""
+        return self._stats.last_seq
 
     @property
     def count(self) -> int:
-        """How many events wait."""
-        return self._waiting.count
+        """The number of pending events."""
+        return self._stats.count
 
     @property
-    def oldest(self) -> Oldest | None:
-        """The event that waits longest, None if none waits."""
-        return self._waiting.oldest
+    def oldest(self) -> OldestPending | None:
+        """The oldest pending event, None if there is none."""
+        return self._stats.oldest
 
-    def begin(self, waiting: PendingStats, now: float) -> None:
-        """Begin a run at ``now`` (Unix time in seconds) with the events that are there."""
-        self._waiting = waiting
-        self._tail.begin(waiting.last_seq)
-        self._age.begin(now, waiting.last_seq)
+    def start_run(self, stats: PendingStats, now: float) -> None:
+        """Start a run at ``now`` (Unix time in seconds) with the events that are already stored."""
+        self._stats = stats
+        self._cache.clear(stats.last_seq)
+        self._expiry.start_run(now, stats.last_seq)
 
-    def draft(self, now: float) -> OutboxDelta:
-        """Return what a transaction that begins now shall change."""
-        return OutboxDelta(self._waiting, self._age.bounds(now), self._max_pending)
+    def new_delta(self, now: float) -> OutboxDelta:
+        """Return the delta for a transaction at ``now``. Apply it before the next one is created."""
+        return OutboxDelta(self._stats, self._expiry.bounds(now), self._max_pending)
 
-    def settle(self, draft: OutboxDelta) -> None:
-        """Take over what a transaction has changed, the only one since its draft was made."""
-        self._waiting = draft.waiting
-        self._tail.add(draft.added)
-        self._tail.delivered(draft.delivered)
-        if any(draft.dropped):
-            self._tail.begins_with(None if draft.waiting.oldest is None else draft.waiting.oldest.seq)
-        if draft.added:
-            self._age.note(draft.waiting.last_seq)
-        dropped, said = draft.dropped, self._said
-        over = draft.delivered and not draft.waiting.count  # when nothing waits any more, the outage is over
-        self._said = Dropped() if over else Dropped(said.old + dropped.old, said.many + dropped.many)
-        self._say(dropped, said)  # last, because a log that cannot be written raises
+    def apply(self, delta: OutboxDelta) -> None:
+        """Apply the changes of a committed transaction."""
+        self._stats = delta.stats
+        self._cache.add(delta.added)
+        self._cache.remove(delta.delivered)
+        if any(delta.dropped):
+            self._cache.remove_before(None if delta.stats.oldest is None else delta.stats.oldest.seq)
+        if delta.added:
+            self._expiry.record_commit(delta.stats.last_seq)
+        dropped, earlier = delta.dropped, self._dropped_in_outage
+        outage_over = delta.delivered and not delta.stats.count
+        self._dropped_in_outage = (
+            Dropped() if outage_over else Dropped(earlier.expired + dropped.expired, earlier.excess + dropped.excess)
+        )
+        self._log_first_drop(dropped, earlier)  # last, because a log that cannot be written raises
 
-    def exceeds_age(self, now: float) -> bool:
-        """Tell whether an event waits that has waited for too long."""
-        oldest = self._waiting.oldest
-        return oldest is not None and self._age.bounds(now).exceeds(*oldest)
+    def has_expired(self, now: float) -> bool:
+        """Return whether an event has been pending for too long at ``now`` (Unix time in seconds)."""
+        oldest = self._stats.oldest
+        return oldest is not None and self._expiry.bounds(now).include(*oldest)
 
     def read(self, after: int, limit: int) -> list[EventRow] | None:
-        """Return the first ``limit`` events that wait and have ``seq > after``, None where only the file knows."""
-        return self._tail.read(after, limit, waiting=self._waiting.count)
+        """Return the first ``limit`` pending events with ``seq > after``, None if they must be read from the file."""
+        return self._cache.read(after, limit, pending=self._stats.count)
 
-    def _say(self, dropped: Dropped, said: Dropped) -> None:
-        """Log what was dropped, unless it was said before: ``counts`` reports the rest."""
-        if dropped.old and not said.old:
+    def _log_first_drop(self, dropped: Dropped, earlier: Dropped) -> None:
+        if dropped.expired and not earlier.expired:
             _log.warning(
-                "events are dropped that have waited too long for delivery: see whether the broker is there",
+                "undelivered events expired and were dropped",
                 max_pending_age=str(self._max_age),
+                hint="check the connection to the broker",
             )
-        if dropped.many and not said.many:
+        if dropped.excess and not earlier.excess:
             _log.warning(
-                "the oldest events are dropped: too many wait for delivery, see whether the broker is there",
+                "too many undelivered events: dropped the oldest ones",
                 max_pending=self._max_pending,
+                hint="check the connection to the broker",
             )
 
 
-def _damage(found: str) -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError(found)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT  # as SQLite would say it
-    return error
-
-
-def _oldest(connection: sqlite3.Connection) -> Oldest | None:
+def _read_oldest(connection: sqlite3.Connection) -> OldestPending | None:
     rows = connection.execute(_OLDEST).fetchall()
-    return Oldest(*rows[0]) if rows else None
+    return OldestPending(*rows[0]) if rows else None

@@ -1,4 +1,4 @@
-"""What every journal does, whatever it is kept in."""
+"""The interface of every journal, independent of its storage."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 class JournalEntry:
     """One event in the journal.
 
-    ``seq`` grows from event to event of a journal, with gaps where events were dropped, and no number is ever given
-    twice. ``id`` is the event's own, unique everywhere: 32 hexadecimal digits. ``kind`` is that of the resource that
-    the event was seen in.
+    ``seq`` increases from event to event of a journal and is never reused. There are gaps where events were dropped.
+    ``id`` is globally unique: 32 hexadecimal digits. ``kind`` is the kind of the resource that caused the event.
     """
 
     seq: int
@@ -32,19 +31,19 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events are wanted; None is any. ``kinds`` are those of the resources that the events were seen in."""
+    """A filter for events. None matches everything; ``kinds`` are the kinds of the resources that caused the events."""
 
     kinds: frozenset[Kind] | None = None
     tag: str | None = None
     event_type: str | None = None
 
 
-EVERYTHING = Selection()
+ALL_EVENTS = Selection()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredWatch:
-    """What was last decided about a clan, a war or a player at run time: a watch, or None to stop watching it."""
+    """The last run-time decision about a clan, a war or a player: a watch, or None if its watch was removed."""
 
     kind: Kind
     tag: str
@@ -53,10 +52,10 @@ class StoredWatch:
 
 @dataclass(frozen=True, slots=True)
 class JournalCounts:
-    """How many events wait for delivery, and how many were ever dropped: too many waited, or for too long.
+    """The number of pending events, and the number of all events that were ever dropped.
 
-    ``oldest_pending`` is the timestamp of the event that waits longest (Unix time in seconds), None if none waits.
-    ``last_seq`` is the number of the last event that was ever committed, 0 before the first.
+    ``oldest_pending`` is the timestamp of the oldest pending event (Unix time in seconds), None if there is none.
+    ``last_seq`` is the number of the last committed event, 0 before the first.
     """
 
     pending: int
@@ -66,18 +65,18 @@ class JournalCounts:
 
 
 class Journal(Protocol):
-    """Snapshots, events not yet delivered, and watches, over any crash.
+    """Durable storage for snapshots, events and watches. Events are pending until they are acknowledged.
 
-    Each method that changes something does so whole or not at all, whatever dies or is cancelled meanwhile, and what
-    it has changed when it returns stands. All of them may be called from many tasks at the same time. They raise
-    JournalError when the storage fails, and RuntimeError when the journal is not open.
+    Each method that changes something is atomic, even if the program crashes or the caller is cancelled, and its change
+    is durable when it returns. Many tasks may call all methods concurrently. They raise JournalError if the storage
+    fails, and RuntimeError if the journal is not open.
     """
 
     async def open(self) -> None:
-        """Open the journal, and begin one if there is none; raises CannotOpenError when that is impossible."""
+        """Open the journal, and create it if there is none. Raises CannotOpenError."""
 
     async def close(self) -> None:
-        """Close the journal after what is under way; a second time does nothing."""
+        """Finish the pending operations and close the journal. Closing it twice has no effect."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -86,66 +85,65 @@ class Journal(Protocol):
     ) -> None: ...
 
     async def snapshot(self, resource: Resource) -> Snapshot | None:
-        """Return what was last committed of a resource, None if nothing was or if it was forgotten."""
+        """Return the last committed snapshot of a resource, None if there is none."""
 
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
-        """Store the new snapshot (None: leave the stored one as it is) together with the events that it caused.
+        """Store a new snapshot together with the events that it caused; None keeps the stored snapshot.
 
-        The events are pending then, in their order, each with its ``seq`` and ``id``, and whoever waits for them is
-        woken. If more are pending than the journal may hold, the oldest are dropped and counted, and so are those that
-        have waited for longer than they may. Raises TypeError when
-        something in the snapshot or in an event is no JSON.
+        The events become pending in their order, each with a new ``seq`` and ``id``, and ``wait_pending`` returns. The
+        oldest pending events are dropped and counted if there are more than the journal may hold, and so are those
+        that have been pending for too long. Raises TypeError if the snapshot or an event cannot be encoded as JSON.
         """
 
-    async def forget(self, resource: Resource) -> None:
-        """Drop the snapshot of a resource; its events stay."""
+    async def delete_snapshot(self, resource: Resource) -> None:
+        """Delete the snapshot of a resource. Its events are kept."""
 
     async def resources(self) -> list[Resource]:
-        """Return every resource of which there is a snapshot, in order of kind and tag."""
+        """Return all resources that have a snapshot, sorted by kind and tag."""
 
     async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
-        """Return the first ``limit`` events that are not yet delivered and have ``seq > after``, in order of seq.
+        """Return the first ``limit`` pending events with ``seq > after``, sorted by seq.
 
-        None that has waited for longer than it may is among them: it is dropped and counted before.
+        Events that have been pending for too long are dropped and counted first.
         """
 
     async def last_delivered(self) -> JournalEntry | None:
-        """Return the event with the highest ``seq`` that is delivered and still kept, None if there is none."""
+        """Return the delivered event with the highest ``seq`` that is still stored, None if there is none."""
 
     async def wait_pending(self, after: int) -> None:
-        """Return as soon as there is an event that is not yet delivered and has ``seq > after``."""
+        """Wait until there is a pending event with ``seq > after``."""
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
-        """Mark events as delivered; they are kept for a while. What is delivered already or unknown is passed over."""
+        """Mark events as delivered. Unknown events and events that are already delivered are ignored."""
 
     async def delivered(
-        self, *, after: int = 0, since: float | None = None, only: Selection = EVERYTHING, limit: int = 100
+        self, *, after: int = 0, since: float | None = None, selection: Selection = ALL_EVENTS, limit: int = 100
     ) -> list[JournalEntry]:
-        """Return the first ``limit`` events that are delivered, still kept, and have ``seq > after``, in order of seq.
+        """Return the first ``limit`` stored delivered events with ``seq > after`` that match, sorted by seq.
 
-        With ``since`` (Unix time in seconds) they begin with the first one of that time or later: of what follows, one
-        may be older by its timestamp where the clock was set back. ``only`` leaves out what is not asked for. It holds
-        up nobody, however much is kept: others take their turns in between.
+        With ``since`` (Unix time in seconds) the result starts with the first event that has this timestamp or a later
+        one. If the clock was set back, some of the following events can have an earlier timestamp. The search does not
+        block other calls, however many events are stored.
         """
 
-    async def save_watch(self, watch: Watch, *, anew: Sequence[Resource] = ()) -> None:
-        """Store a watch, in place of what was stored for the same kind and tag, and drop the snapshots of ``anew``."""
+    async def save_watch(self, watch: Watch, *, reset_snapshots: Sequence[Resource] = ()) -> None:
+        """Store a watch, replacing what was stored for its kind and tag, and delete the snapshots of some resources."""
 
-    async def remove_watch(self, kind: Kind, tag: str) -> None:
-        """Leave word that something is not watched, so that a watch of the configuration stays stopped as well."""
+    async def mark_watch_removed(self, kind: Kind, tag: str) -> None:
+        """Store that a watch was removed, so that a watch in the configuration file stays removed after a restart."""
 
-    async def forget_watch(self, kind: Kind, tag: str) -> None:
-        """Store nothing of a watch any more, as if nothing had ever been decided about it."""
+    async def delete_watch(self, kind: Kind, tag: str) -> None:
+        """Delete what was stored for a watch, as if it had never been saved or removed at run time."""
 
     async def watches(self) -> list[StoredWatch]:
-        """Return what is stored for every kind and tag, in the order in which each was first stored."""
+        """Return what is stored for each kind and tag, in the order in which each was first stored."""
 
     async def prune(self, now: float) -> int:
-        """Delete the events that were delivered longer than ``keep_delivered`` before ``now`` (Unix time in seconds).
+        """Delete the events that were delivered more than ``keep_delivered`` before ``now`` (Unix time in seconds).
 
-        Returns how many. Drops pending ones, too, if there are more than the journal may hold or if they have waited
-        for longer than they may. A cancelled one has done a part of it.
+        Returns the number of deleted events. Also drops pending events if there are too many or if they have been
+        pending for too long. If it is cancelled, some of the events are already deleted.
         """
 
     async def counts(self) -> JournalCounts:
-        """Return how many events there are of each sort."""
+        """Return the number of pending and dropped events."""

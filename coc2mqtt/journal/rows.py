@@ -1,4 +1,4 @@
-"""What a row holds, with its checksum, and what it means."""
+"""Conversion between table rows, with their checksums, and the objects that they store."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.codec import (
-    check,
     checksum,
     decode_record,
     decode_snapshot,
     decode_watch,
     encode_record,
+    verify_checksum,
 )
 from coc2mqtt.journal.protocol import JournalEntry, StoredWatch
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class NewEvent(NamedTuple):
-    """An event that has no number yet; ``timestamp`` is Unix time in seconds, ``record`` JSON."""
+    """An encoded event without a number. ``timestamp`` is Unix time in seconds, ``record`` is JSON."""
 
     id: str
     kind: str
@@ -35,7 +35,7 @@ class NewEvent(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """An event as it is read."""
+    """The columns that are read of an event."""
 
     seq: int
     id: str
@@ -44,38 +44,38 @@ class EventRow(NamedTuple):
     checksum: int
 
 
-def new_event(kind: Kind, event: Event, rng: random.Random) -> NewEvent:
-    """Return what is stored of an event, with an id of its own; raises TypeError when something in it is no JSON."""
+def encode_new_event(kind: Kind, event: Event, rng: random.Random) -> NewEvent:
+    """Return the columns of a new event, with a new id. Raises TypeError if the event cannot be encoded."""
     record = EventRecord.of(event)
     id_, text = uuid.UUID(int=rng.getrandbits(128), version=4).hex, encode_record(record)
     return NewEvent(id_, kind, record.timestamp, text, checksum(id_, kind, text))
 
 
-def entry(seq: int, id_: str, kind: str, record: str, stored: int) -> JournalEntry:
-    """Return an event that was read; raises ValueError when the row is damaged."""
-    check(stored, id_, kind, record)
+def decode_event_row(seq: int, id_: str, kind: str, record: str, stored_checksum: int) -> JournalEntry:
+    """Return the event of a row. Raises ValueError if the row is corrupt."""
+    verify_checksum(stored_checksum, id_, kind, record)
     return JournalEntry(seq, id_, Kind(kind), decode_record(record))
 
 
-def snapshot_row(resource: Resource, taken_at: float, body: bytes) -> tuple[str, str, float, bytes, int]:
-    """Return what is stored of a snapshot, with its body compressed."""
-    # As a float, because that is how SQLite gives it back.
+def encode_snapshot_row(resource: Resource, taken_at: float, body: bytes) -> tuple[str, str, float, bytes, int]:
+    """Return the columns of a snapshot with an encoded and compressed body."""
+    # SQLite returns a float, and the checksum of 7 differs from that of 7.0.
     taken_at = float(taken_at)
     return *resource, taken_at, body, checksum(*resource, taken_at, body)
 
 
-def stored_snapshot(resource: Resource, body: bytes, taken_at: float, stored: int) -> Snapshot:
-    """Return a snapshot that was read; raises ValueError when the row is damaged."""
-    check(stored, *resource, taken_at, body)
+def decode_snapshot_row(resource: Resource, body: bytes, taken_at: float, stored_checksum: int) -> Snapshot:
+    """Return the snapshot of a row. Raises ValueError if the row is corrupt."""
+    verify_checksum(stored_checksum, *resource, taken_at, body)
     return decode_snapshot(body, taken_at=taken_at)
 
 
-def watch_row(kind: Kind, tag: str, body: str | None) -> tuple[str, str, str | None, int]:
-    """Return what is stored of a watch."""
+def encode_watch_row(kind: Kind, tag: str, body: str | None) -> tuple[str, str, str | None, int]:
+    """Return the columns of an encoded watch, or of a removed watch (None)."""
     return kind, tag, body, checksum(kind, tag, body)
 
 
-def stored_watch(kind: str, tag: str, body: str | None, stored: int) -> StoredWatch:
-    """Return a watch that was read; raises ValueError when the row is damaged."""
-    check(stored, kind, tag, body)
+def decode_watch_row(kind: str, tag: str, body: str | None, stored_checksum: int) -> StoredWatch:
+    """Return the watch of a row. Raises ValueError if the row is corrupt."""
+    verify_checksum(stored_checksum, kind, tag, body)
     return StoredWatch(Kind(kind), tag, None if body is None else decode_watch(body))

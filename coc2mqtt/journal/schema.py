@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coc2mqtt.journal.errors import CannotOpenError, NewerSchemaError
+from coc2mqtt.journal.sqlite_errors import OTHER_FILE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -69,13 +70,14 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
     tables = _number(connection, "SELECT count(*) FROM sqlite_master")
     if tables and _number(connection, "PRAGMA application_id") != APPLICATION_ID:
         raise CannotOpenError(
-            f"the journal {path} cannot be opened, it is another program's database: name another file as journal.path"
+            f"cannot open the journal {path} because it is the database of another program: set journal.path to "
+            "another file"
         )
     version = _number(connection, "PRAGMA user_version")
     if version > SCHEMA_VERSION:
         raise NewerSchemaError(
-            f"the journal {path} cannot be opened, a newer coc2mqtt wrote it (schema {version}, "
-            f"this one knows {SCHEMA_VERSION}): update coc2mqtt, or name another file as journal.path"
+            f"cannot open the journal {path} because a newer version of coc2mqtt wrote it (schema {version}, this "
+            f"version supports {SCHEMA_VERSION}): update coc2mqtt, {OTHER_FILE}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What SQLite's error codes mean for whoever runs the program."""
+"""Conversion of SQLite's errors to JournalErrors that name the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -20,90 +20,90 @@ from coc2mqtt.journal.errors import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-_EFFECTIVE_IDS = os.access in os.supports_effective_ids
+_HAS_EFFECTIVE_IDS = os.access in os.supports_effective_ids
 
-_OTHER_FILE = "or name another file as journal.path"
-_NO_RIGHTS = f"this user may not write it: give the user the right to write the file and its folder, {_OTHER_FILE}"
-_READ_ONLY = "its file system is read-only: see what made it so, and make it writable"
+OTHER_FILE = "or set journal.path to another file"
+_NO_ACCESS = f"this user may not write it: give the user write access to the file and its folder, {OTHER_FILE}"
+_READ_ONLY = "its file system is read-only: find out why, and make it writable"
 _REASONS = {
-    sqlite3.SQLITE_CANTOPEN: f"the file cannot be had: let this user write it and its folder, {_OTHER_FILE}",
-    sqlite3.SQLITE_PERM: _NO_RIGHTS,
-    sqlite3.SQLITE_READONLY: _NO_RIGHTS,
+    sqlite3.SQLITE_CANTOPEN: f"the file is not accessible: give this user write access to it and its folder, "
+    f"{OTHER_FILE}",
+    sqlite3.SQLITE_PERM: _NO_ACCESS,
+    sqlite3.SQLITE_READONLY: _NO_ACCESS,
     sqlite3.SQLITE_FULL: "the disk is full: free some space",
-    sqlite3.SQLITE_IOERR: "the disk reports an error: look at the space that is left, and at its health",
-    sqlite3.SQLITE_NOTADB: f"it is no SQLite database: move it away, {_OTHER_FILE}",
-    sqlite3.SQLITE_CORRUPT: f"it is damaged, and may be another program's: move it away, {_OTHER_FILE}",
+    sqlite3.SQLITE_IOERR: "the disk reports an error: check its free space and its health",
+    sqlite3.SQLITE_NOTADB: f"it is not a SQLite database: move it away, {OTHER_FILE}",
+    sqlite3.SQLITE_CORRUPT: f"it is corrupt and may belong to another program: move it away, {OTHER_FILE}",
 }
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# Python's own words for a text that is no UTF-8, for which there is no code.
-_NO_TEXT = "Could not decode to UTF-8"
-# What SQLite raises in Python. The second where its message quotes a damaged schema that is no UTF-8.
-SQLITE_TROUBLE = (sqlite3.Error, UnicodeDecodeError)
-Trouble = sqlite3.Error | UnicodeDecodeError
+_CORRUPTION_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# Python's message for a text that is not UTF-8. There is no error code for it.
+_NOT_UTF_8 = "Could not decode to UTF-8"
+# The exceptions that SQLite raises in Python. UnicodeDecodeError if its message quotes a schema that is not UTF-8.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+SqliteError = sqlite3.Error | UnicodeDecodeError
 
 
-def is_busy(error: Trouble) -> bool:
-    """Tell whether another program holds the file."""
+def is_busy(error: SqliteError) -> bool:
+    """Return whether another program has locked the file."""
     return _code(error) == sqlite3.SQLITE_BUSY
 
 
-def is_damage(error: Trouble) -> bool:
-    """Tell whether the file holds what nobody wrote."""
-    return isinstance(error, UnicodeDecodeError) or _code(error) in _DAMAGE or str(error).startswith(_NO_TEXT)
+def is_corruption(error: SqliteError) -> bool:
+    """Return whether the file is corrupt or is not a database."""
+    return (
+        isinstance(error, UnicodeDecodeError) or _code(error) in _CORRUPTION_CODES or str(error).startswith(_NOT_UTF_8)
+    )
 
 
-def cannot_open(path: Path, error: Trouble) -> JournalError:
-    """Return the error for a file that could not be opened; looks at the file system to find out why."""
+def cannot_open(path: Path, error: SqliteError) -> JournalError:
+    """Return the error for a file that could not be opened. Examines the file system to find the cause."""
     if reason := _reason_in_file_system(path):
-        return CannotOpenError(f"the journal {path} cannot be opened, {reason} ({error})")
-    return CannotOpenError(_sentence(path, "opened", error))
+        return CannotOpenError(f"cannot open the journal {path} because {reason} ({error})")
+    return CannotOpenError(_message("open", path, error))
 
 
 def _reason_in_file_system(path: Path) -> str | None:
     try:
         if not is_folder(path.parent):
-            return f"there is no folder {path.parent}: create it, {_OTHER_FILE}"
+            return f"the folder {path.parent} does not exist: create it, {OTHER_FILE}"
         if is_folder(path):
-            return f"it is a folder: name a file as journal.path, such as {path / 'coc2mqtt.db'}"
+            return f"it is a folder: set journal.path to a file, such as {path / 'coc2mqtt.db'}"
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
-            return f"{_READ_ONLY}, {_OTHER_FILE}"
-        return _NO_RIGHTS if path.exists() and not _may_write(path) else None
+            return f"{_READ_ONLY}, {OTHER_FILE}"
+        return _NO_ACCESS if path.exists() and not _is_writable(path) else None
     except PermissionError:
-        return _NO_RIGHTS
+        return _NO_ACCESS
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; raises PermissionError where that cannot be found out.
-
-    Path.is_dir does not raise it from Python 3.14 on.
-    """
+    """Return whether a path is a folder. Raises PermissionError, which Path.is_dir does not since Python 3.14."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _may_write(path: Path) -> bool:
-    return os.access(path, os.R_OK | os.W_OK, effective_ids=_EFFECTIVE_IDS)
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK, effective_ids=_HAS_EFFECTIVE_IDS)
 
 
-def read_failed(path: Path, error: Trouble) -> JournalError:
-    """Return the error for a statement that did not change anything."""
-    return damaged(path, str(error)) if is_damage(error) else ReadFailedError(_sentence(path, "read", error))
+def read_failed(path: Path, error: SqliteError) -> JournalError:
+    """Return the error for a query that failed."""
+    return corrupt(path, str(error)) if is_corruption(error) else ReadFailedError(_message("read", path, error))
 
 
-def write_failed(path: Path, error: Trouble) -> JournalError:
-    """Return the error for a transaction that was rolled back; may ask the file system for the reason."""
-    if is_damage(error):
-        return damaged(path, str(error))
+def write_failed(path: Path, error: SqliteError) -> JournalError:
+    """Return the error for a transaction that was rolled back. Examines the file system after an I/O error."""
+    if is_corruption(error):
+        return corrupt(path, str(error))
     if _code(error) == sqlite3.SQLITE_IOERR and _has_become_read_only(path):
-        return WriteFailedError(f"the journal {path} cannot be written, {_READ_ONLY} ({error})")
-    return WriteFailedError(_sentence(path, "written", error))
+        return WriteFailedError(f"cannot write the journal {path} because {_READ_ONLY} ({error})")
+    return WriteFailedError(_message("write", path, error))
 
 
 def _has_become_read_only(path: Path) -> bool:
-    """Tell what SQLite does not: whether the kernel has given up writing, as it does when a disk fails."""
-    # Not by opening the file: closing it again would give up the lock on it (see sqlite.org/howtocorrupt.html, 2.2).
+    """Return whether the kernel has made the file system read-only, as it does when a disk fails."""
+    # Opening and closing the file would release SQLite's lock on it (see sqlite.org/howtocorrupt.html, 2.2).
     with contextlib.suppress(OSError):
         try:
             os.utime(path)
@@ -112,29 +112,29 @@ def _has_become_read_only(path: Path) -> bool:
     return False
 
 
-def damaged(path: Path, found: str, trouble: str = "") -> CorruptJournalError:
-    """Return the error for content that nobody can have written, and that could not be put aside for ``trouble``."""
+def corrupt(path: Path, reason: str, failed_remedy: str = "") -> CorruptJournalError:
+    """Return the error for corrupt content. ``failed_remedy`` tells why the file could not be quarantined."""
     return CorruptJournalError(
-        f"the journal {path} is damaged ({found}){trouble}: move the file away, together with those beside it that end "
-        "in -wal and -shm; the next start begins a new one",
-        found=found,
+        f"the journal {path} is corrupt ({reason}){failed_remedy}: move the file away, together with its -wal and -shm "
+        "files; the next start creates a new journal",
+        reason=reason,
     )
 
 
-def damaged_again(path: Path, found: str, before: str) -> CorruptJournalError:
-    """Return the error for damage that comes soon after another, of which the file ``before`` was kept."""
+def corrupt_again(path: Path, reason: str, previous: str) -> CorruptJournalError:
+    """Return the error for a corruption soon after another one, whose file was renamed to ``previous``."""
     return CorruptJournalError(
-        f"the journal {path} is damaged ({found}), for the second time within ten minutes (the first is {before}): "
-        "check the disk, or name a file on another one as journal.path",
-        found=found,
+        f"the journal {path} is corrupt ({reason}), for the second time within ten minutes (the first file is now "
+        f"{previous}): check the disk, or set journal.path to a file on another disk",
+        reason=reason,
     )
 
 
-def _sentence(path: Path, wanted: str, error: Trouble) -> str:
+def _message(action: str, path: Path, error: SqliteError) -> str:
     reason = _REASONS.get(_code(error))
-    return f"the journal {path} cannot be {wanted}, {f'{reason} ({error})' if reason else error}"
+    return f"cannot {action} the journal {path}" + (f" because {reason} ({error})" if reason else f": {error}")
 
 
-def _code(error: Trouble) -> int:
-    """Return the primary result code, which is the low byte (sqlite.org/rescode.html), 0 when Python raised it."""
+def _code(error: SqliteError) -> int:
+    """Return the primary result code, the low byte (sqlite.org/rescode.html). 0 if the error is Python's."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

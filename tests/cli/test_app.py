@@ -111,7 +111,9 @@ async def test_a_journal_that_cannot_be_had_is_one_sentence(write: Write, tmp_pa
     settings = {"api": {"tokens": [TOKEN]}, "mqtt": {"host": "127.0.0.1"}, "journal": {"path": str(path)}}
     ended = await command("run", "--config", write(settings))
     assert ended.status == 1
-    assert ended.err.startswith(f"coc2mqtt: the journal {path} cannot be opened, there is no folder {path.parent}")
+    assert ended.err.startswith(
+        f"coc2mqtt: cannot open the journal {path} because the folder {path.parent} does not exist"
+    )
     assert ended.err.count("\n") == 1
 
 

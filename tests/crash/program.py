@@ -42,18 +42,18 @@ class _Journal(SqliteJournal):
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         await super().commit(resource, snapshot, events)
 
-    async def save_watch(self, watch: Watch, *, anew: Sequence[Resource] = ()) -> None:
-        await super().save_watch(watch, anew=anew)
+    async def save_watch(self, watch: Watch, *, reset_snapshots: Sequence[Resource] = ()) -> None:
+        await super().save_watch(watch, reset_snapshots=reset_snapshots)
 
-    async def remove_watch(self, kind: Kind, tag: str) -> None:
-        await super().remove_watch(kind, tag)
+    async def mark_watch_removed(self, kind: Kind, tag: str) -> None:
+        await super().mark_watch_removed(kind, tag)
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         await super().acknowledge(seqs)
         self.changed()
 
-    async def forget(self, resource: Resource) -> None:
-        await super().forget(resource)
+    async def delete_snapshot(self, resource: Resource) -> None:
+        await super().delete_snapshot(resource)
         self.changed()
 
 

@@ -52,7 +52,7 @@ def every_task_as_a_loop_that_ends(task: Task, others: set[Task]) -> None:
 def on_each_statement(journal: SqliteJournal, call: Callable[[str], None] | None) -> None:
     """Have it called from here on: what the journal is asked for later comes later in its thread as well."""
     database = journal._database
-    database._run(lambda: database._opened().set_trace_callback(call))
+    database._run(lambda: database._open_connection().set_trace_callback(call))
 
 
 def cancel_at_statement(
@@ -138,7 +138,7 @@ async def test_a_commit_that_fails_after_it_was_cancelled_leaves_no_complaint_be
 async def test_a_commit_cancelled_while_it_waits_for_its_turn_stores_nothing(path: Path) -> None:
     async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         await journal.commit(CLAN, OLD, [EVENT])
-        first = asyncio.create_task(journal.forget(Resource(Kind.PLAYER, "#PYL")))
+        first = asyncio.create_task(journal.delete_snapshot(Resource(Kind.PLAYER, "#PYL")))
         second = asyncio.create_task(journal.commit(CLAN, NEW, [EVENT, EVENT]))
         await asyncio.sleep(0)
         second.cancel()

@@ -116,7 +116,7 @@ def test_a_snapshot_comes_back_as_it_was(
 async def test_a_forgotten_resource_keeps_its_events(begin: Begin) -> None:
     async with begin() as journal:
         await journal.commit(CLAN, NEW, [happened(1)])
-        await journal.forget(CLAN)
+        await journal.delete_snapshot(CLAN)
         assert await journal.snapshot(CLAN) is None
         assert await journal.resources() == []
         assert await pending_numbers(journal) == [1]
@@ -340,7 +340,7 @@ async def test_a_journal_that_is_not_open_says_so(begin: Begin) -> None:
     with pytest.raises(RuntimeError, match="the journal is not open"):
         await journal.snapshot(CLAN)
     async with journal:
-        with pytest.raises(RuntimeError, match="open already"):
+        with pytest.raises(RuntimeError, match="already open"):
             await journal.open()
     with pytest.raises(RuntimeError, match="the journal is not open"):
         await journal.commit(CLAN, NEW, [])

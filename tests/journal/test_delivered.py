@@ -81,8 +81,8 @@ async def test_it_goes_on_after_a_seq_and_ends_at_a_limit(
 async def test_only_what_is_asked_for_is_given(begin: Begin, only: Selection, seqs: list[int]) -> None:
     async with begin() as journal:
         await stored(journal, delivered=range(11))
-        assert [entry.seq for entry in await journal.delivered(only=only)] == seqs
-        assert [entry.seq for entry in await journal.delivered(only=only, limit=2)] == seqs[:2]
+        assert [entry.seq for entry in await journal.delivered(selection=only)] == seqs
+        assert [entry.seq for entry in await journal.delivered(selection=only, limit=2)] == seqs[:2]
 
 
 async def test_since_a_time_it_begins_with_the_first_event_of_that_time_or_later(begin: Begin) -> None:
@@ -110,10 +110,10 @@ async def test_however_short_the_stretches_are_in_which_it_is_looked_through_all
         await stored(journal, delivered=range(11))
         await journal._database.transact(lambda connection: connection.execute("DELETE FROM event WHERE seq IN (3, 4)"))
         for at_once in (1, 2, 3, 100):
-            journal._archive._at_once = at_once
+            journal._delivered_events._chunk_size = at_once
             assert [entry.seq for entry in await journal.delivered()] == [1, 2, 5, 6, 7, 8, 9, 10]
             assert [entry.seq for entry in await journal.delivered(since=NOW + 3)] == [5, 6, 7, 8, 9, 10]
-            wars = await journal.delivered(only=Selection(event_type="war_log_private"), limit=2)
+            wars = await journal.delivered(selection=Selection(event_type="war_log_private"), limit=2)
             assert [entry.seq for entry in wars] == [2, 6]
 
 
@@ -127,7 +127,7 @@ async def test_damage_is_found_where_it_is_read_whatever_is_asked_for(path: Path
             await journal.delivered()
         if damage == "record = '{'":
             with pytest.raises(CorruptJournalError, match="delivered events after 0"):
-                await journal.delivered(only=Selection(tag="#8QQ"))
+                await journal.delivered(selection=Selection(tag="#8QQ"))
 
 
 async def test_others_take_their_turns_while_very_much_is_looked_through(path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_others_take_their_turns_while_very_much_is_looked_through(path: P
         for _ in range(4):
             await journal.commit(CLAN, None, [happened(1)] * 5000)
         await journal.acknowledge(range(20_001))
-        looking = asyncio.create_task(journal.delivered(only=Selection(tag="#9CC")))
+        looking = asyncio.create_task(journal.delivered(selection=Selection(tag="#9CC")))
         await asyncio.sleep(0)
         await journal.commit(CLAN, None, [happened(2)])
         assert not looking.done()
@@ -146,7 +146,7 @@ async def test_others_take_their_turns_while_very_much_is_looked_through(path: P
 async def test_when_it_is_cancelled_the_journal_stays_usable(path: Path, delay: float) -> None:
     async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
         await stored(journal, delivered=range(11))
-        journal._archive._at_once = 1
+        journal._delivered_events._chunk_size = 1
         reads = [asyncio.create_task(journal.delivered(since=NOW)) for _ in range(20)]
         asyncio.get_running_loop().call_later(delay, lambda: [read.cancel() for read in reads])
         await asyncio.wait(reads)

@@ -23,8 +23,8 @@ CLAN = Resource(Kind.CLAN, "#2PP")
 OLD, NEW = Snapshot({"name": "old"}), Snapshot({"name": "new", "much": [f"{number:040}" for number in range(50_000)]})
 EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0, metadata={"note": "x" * 500})
 FULL = "the disk is full: free some space (database or disk is full)"
-READ_ONLY = "its file system is read-only: see what made it so, and make it writable"
-OTHER_FILE = "or name another file as journal.path"
+READ_ONLY = "its file system is read-only: find out why, and make it writable"
+OTHER_FILE = "or set journal.path to another file"
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_a_commit_that_fills_the_disk_in_the_middle_stores_nothing(path: P
         disk.fill(but=40_000)
         with pytest.raises(WriteFailedError) as caught:
             await journal.commit(CLAN, NEW, [EVENT] * 100)
-        assert str(caught.value) == f"the journal {path} cannot be written, {FULL}"
+        assert str(caught.value) == f"cannot write the journal {path} because {FULL}"
         assert await journal.snapshot(CLAN) == OLD
         assert len(await journal.pending()) == 1
         disk.free()
@@ -117,7 +117,7 @@ async def test_a_full_disk_is_told_at_the_start_and_harms_nothing(path: Path, di
     for _ in range(2):
         disk.fill()  # again, because closing the file made some room
         error = await refusal(path)
-        assert str(error) == f"the journal {path} cannot be opened, {FULL}"
+        assert str(error) == f"cannot open the journal {path} because {FULL}"
     disk.free()
     await is_whole(path, Snapshot({"name": "The Order"}), 1)
 
@@ -136,7 +136,7 @@ async def test_a_disk_that_may_only_be_read_is_told_at_the_start(path: Path, dis
     disk.set_read_only()
     for which in (path, path.with_name("new.db")):
         error = await refusal(which)
-        assert str(error).startswith(f"the journal {which} cannot be opened, {READ_ONLY}, {OTHER_FILE} (")
+        assert str(error).startswith(f"cannot open the journal {which} because {READ_ONLY}, {OTHER_FILE} (")
     disk.set_writable()
     await is_whole(path, OLD, 1)
 
@@ -150,7 +150,7 @@ async def test_a_disk_on_which_the_kernel_gives_up_writing_loses_nothing(tmp_pat
             for write in (journal.commit(CLAN, NEW, [EVENT]), journal.acknowledge([1])):
                 with pytest.raises(WriteFailedError) as caught:
                     await write
-                assert str(caught.value) == f"the journal {path} cannot be written, {READ_ONLY} (disk I/O error)"
+                assert str(caught.value) == f"cannot write the journal {path} because {READ_ONLY} (disk I/O error)"
             assert await journal.snapshot(CLAN) == OLD
     with ext4(image, path.parent):
         await is_whole(path, OLD, 1)
@@ -170,5 +170,5 @@ async def test_a_file_that_may_not_grow_any_more_loses_nothing(tmp_path: Path) -
     path = tmp_path / "coc2mqtt.db"
     async with SqliteJournal(path) as journal:
         with no_file_larger_than(300_000):
-            stored = await commit_until_it_fails(journal, "the disk reports an error: look at the space that is left")
+            stored = await commit_until_it_fails(journal, "the disk reports an error: check its free space")
     await is_whole(path, OLD, stored)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 CLAN = Resource(Kind.CLAN, "#2PP")
 SNAPSHOT = Snapshot({"name": "The Order"})
 EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
-RIGHTS = "this user may not write it: give the user the right to write the file and its folder"
+RIGHTS = "this user may not write it: give the user write access to the file and its folder"
 SETTINGS = b"watch:\n  clans: []\n" * 100
-OTHER = "or name another file as journal.path"
+OTHER = "or set journal.path to another file"
 
 
 async def refusal(path: Path) -> JournalError:
@@ -83,7 +83,7 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     error = await refusal(path)
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
-        f"the journal {path} cannot be opened, there is no folder {path.parent}: create it, {OTHER} "
+        f"cannot open the journal {path} because the folder {path.parent} does not exist: create it, {OTHER} "
         "(unable to open database file)"
     )
 
@@ -92,7 +92,7 @@ async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     error = await refusal(tmp_path)
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
-        f"the journal {tmp_path} cannot be opened, it is a folder: name a file as journal.path, such as "
+        f"cannot open the journal {tmp_path} because it is a folder: set journal.path to a file, such as "
         f"{tmp_path}/coc2mqtt.db (unable to open database file)"
     )
 
@@ -103,8 +103,8 @@ async def test_a_folder_that_may_not_be_written_is_said(folder: Path) -> None:
         error = await refusal(folder / "coc2mqtt.db")
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
-        f"the journal {folder}/coc2mqtt.db cannot be opened, the file cannot be had: let this user write it and its "
-        f"folder, {OTHER} (unable to open database file)"
+        f"cannot open the journal {folder}/coc2mqtt.db because the file is not accessible: give this user write access "
+        f"to it and its folder, {OTHER} (unable to open database file)"
     )
 
 
@@ -113,7 +113,7 @@ async def test_a_folder_that_may_not_be_entered_is_said(folder: Path) -> None:
     with as_nobody():
         error = await refusal(folder / "inner" / "coc2mqtt.db")
     assert isinstance(error, CannotOpenError)
-    assert f"cannot be opened, {RIGHTS}" in str(error)
+    assert f"because {RIGHTS}" in str(error)
 
 
 async def test_a_file_that_may_not_be_written_is_said(folder: Path) -> None:
@@ -124,7 +124,7 @@ async def test_a_file_that_may_not_be_written_is_said(folder: Path) -> None:
     with as_nobody():
         error = await refusal(path)
     assert isinstance(error, CannotOpenError)
-    assert f"the journal {path} cannot be opened, {RIGHTS}, {OTHER} (" in str(error)
+    assert f"cannot open the journal {path} because {RIGHTS}, {OTHER} (" in str(error)
 
 
 async def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path: Path) -> None:
@@ -133,7 +133,8 @@ async def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path: Path)
     error = await refusal(path)
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
-        f"the journal {path} cannot be opened, it is no SQLite database: move it away, {OTHER} (file is not a database)"
+        f"cannot open the journal {path} because it is not a SQLite database: move it away, {OTHER} "
+        "(file is not a database)"
     )
     assert content(path) == SETTINGS
 
@@ -151,7 +152,7 @@ async def test_what_cannot_be_written_is_not_stored_and_later_can(path: Path, li
         await journal._database.read(limit)
         with pytest.raises(WriteFailedError) as caught:
             await journal.commit(CLAN, large, [EVENT])
-        assert str(caught.value) == f"the journal {path} cannot be written, {sentence}"
+        assert str(caught.value) == f"cannot write the journal {path} because {sentence}"
         assert await journal.snapshot(CLAN) is None
         assert await journal.pending() == []
 
@@ -167,6 +168,6 @@ async def test_a_reason_that_is_not_known_is_passed_on(path: Path) -> None:
         with pytest.raises(ReadFailedError) as read:
             await journal.watches()
         with pytest.raises(WriteFailedError) as written:
-            await journal.remove_watch(Kind.CLAN, "#2PP")
-    assert str(read.value) == f"the journal {path} cannot be read, no such table: watch"
-    assert str(written.value) == f"the journal {path} cannot be written, no such table: watch"
+            await journal.mark_watch_removed(Kind.CLAN, "#2PP")
+    assert str(read.value) == f"cannot read the journal {path}: no such table: watch"
+    assert str(written.value) == f"cannot write the journal {path}: no such table: watch"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 NOW = 1_800_000_000.0
 DAY = 86400.0
 CLAN = Resource(Kind.CLAN, "#2PP")
-MANY = "the oldest events are dropped: too many wait for delivery, see whether the broker is there"
-LATE = "events are dropped that have waited too long for delivery: see whether the broker is there"
+MANY = "too many undelivered events: dropped the oldest ones"
+LATE = "undelivered events expired and were dropped"
 
 
 class Time:
@@ -187,9 +187,9 @@ async def test_each_outage_is_told_once_for_each_reason(path: Path, time: Time) 
 def test_no_more_is_remembered_of_a_long_run_than_of_a_short_one() -> None:
     time = Time()
     age = PendingExpiry(7 * DAY, uptime=lambda: time.uptime)
-    age.begin(time.clock, 0)
+    age.start_run(time.clock, 0)
     for number in range(20_000):
         time.go_by(60)
-        age.note(number)
+        age.record_commit(number)
         age.bounds(time.clock)
-    assert len(age._marks) <= 7 * 24 + 2
+    assert len(age._commits) <= 7 * 24 + 2

@@ -42,7 +42,7 @@ def note_transactions(journal: SqliteJournal) -> list[str]:
             seen.append(statement)
 
     database = journal._database
-    database._run(lambda: database._opened().set_trace_callback(take))
+    database._run(lambda: database._open_connection().set_trace_callback(take))
     return seen
 
 
@@ -61,12 +61,12 @@ async def begun(*tasks: asyncio.Task[None]) -> None:
 
 def waiting_journal(path: Path) -> SqliteJournal:
     """Return a journal in which writes wait, however busy the machine is, until ``start_transaction``."""
-    return SqliteJournal(path, linger=3600.0, linger_delivered=3600.0)
+    return SqliteJournal(path, batch_window=3600.0, acknowledge_window=3600.0)
 
 
 async def start_transaction(journal: SqliteJournal) -> None:
     """Start the transaction of all the writes that were called for before, and wait for it."""
-    await journal.forget(ABSENT)
+    await journal.delete_snapshot(ABSENT)
 
 
 @pytest.mark.parametrize(("commits", "transactions"), [(128, 1), (384, 3)])
@@ -84,7 +84,7 @@ async def test_commits_of_the_same_moment_share_few_transactions(path: Path, com
 async def test_what_is_called_for_while_a_transaction_is_under_way_shares_the_next_one(
     path: Path, commits: int, transactions: int
 ) -> None:
-    async with SqliteJournal(path, linger=0) as journal:
+    async with SqliteJournal(path, batch_window=0) as journal:
         seen = note_transactions(journal)
         gate = hold_up(journal)
         tasks = [asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(n)])) for n in range(commits)]
@@ -133,12 +133,12 @@ async def test_everything_is_done_in_the_order_in_which_it_was_called_for(path: 
     async with SqliteJournal(path) as journal:
         await asyncio.gather(
             journal.commit(CLAN, SNAPSHOT, [happened(1)]),
-            journal.forget(CLAN),
+            journal.delete_snapshot(CLAN),
             journal.commit(OTHERS[0], SNAPSHOT, []),
-            journal.save_watch(watch, anew=[OTHERS[0]]),
+            journal.save_watch(watch, reset_snapshots=[OTHERS[0]]),
             journal.commit(OTHERS[1], SNAPSHOT, [happened(2)]),
-            journal.forget_watch(Kind.CLAN, "#2PP"),
-            journal.forget(OTHERS[2]),
+            journal.delete_watch(Kind.CLAN, "#2PP"),
+            journal.delete_snapshot(OTHERS[2]),
             journal.commit(OTHERS[2], SNAPSHOT, [happened(3)]),
             journal.acknowledge([2]),
         )
@@ -170,13 +170,13 @@ async def test_where_all_are_cancelled_nothing_happens(path: Path) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await journal._writer.flush()
+        await journal._committer.flush()
         await journal.counts()
         assert seen == []
 
 
 async def test_one_that_is_cancelled_in_the_transaction_is_over_with_it(path: Path) -> None:
-    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(LONG_ENOUGH):
+    async with SqliteJournal(path, batch_window=0) as journal, asyncio.timeout(LONG_ENOUGH):
         waiting = asyncio.create_task(journal.wait_pending(0))
         gate = hold_up(journal)
         task = asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(1)]))
@@ -196,14 +196,14 @@ async def test_one_that_is_cancelled_in_the_transaction_is_over_with_it(path: Pa
 async def test_a_caller_who_is_cancelled_hears_nothing_of_a_failure_and_nor_does_anybody(path: Path, when: str) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
-    async with SqliteJournal(path, linger=0) as journal, asyncio.timeout(LONG_ENOUGH):
+    async with SqliteJournal(path, batch_window=0) as journal, asyncio.timeout(LONG_ENOUGH):
         await journal._database.read("DROP TABLE event")
         gate = hold_up(journal)
         task = asyncio.create_task(journal.commit(CLAN, SNAPSHOT, [happened(1)]))
         await begun(task)
         if when == "as it fails":
-            assert journal._writer._under_way is not None
-            journal._writer._under_way.add_done_callback(partial(lambda task, _: task.cancel(), task))
+            assert journal._committer._transaction is not None
+            journal._committer._transaction.add_done_callback(partial(lambda task, _: task.cancel(), task))
         else:
             task.cancel()
         gate.set()

@@ -59,7 +59,7 @@ async def ask(writer: GroupCommitter, slow: Slow, *wishes: tuple[float, str, flo
 
     async def one(at: float, name: str, within: float) -> None:
         await asyncio.sleep(at - loop.time())
-        await writer.write(lambda *_: slow.written.append(name), within=within)
+        await writer.write(lambda *_: slow.written.append(name), window=within)
 
     await asyncio.gather(*(one(*wish) for wish in wishes))
 
@@ -122,7 +122,7 @@ async def test_who_cannot_be_told_that_it_is_stored_leaves_nobody_waiting(writer
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))
     async with asyncio.timeout(LONG_ENOUGH):
-        await writer.write(lambda *_: slow.written.append("a"), stored=fail)
+        await writer.write(lambda *_: slow.written.append("a"), on_stored=fail)
         await writer.write(lambda *_: slow.written.append("b"))
     assert [str(one) for one in complaints] == ["the log is gone"]
 
@@ -134,7 +134,7 @@ async def test_stored_callback_that_raises_leaves_no_other_write_waiting(writer:
         raise BrokenPipeError("the log is gone")
 
     async def one(stored: Callable[[], None]) -> None:
-        await writer.write(lambda *_: None, stored=stored, within=0.1)
+        await writer.write(lambda *_: None, on_stored=stored, window=0.1)
 
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["exception"]))

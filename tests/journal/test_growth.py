@@ -77,7 +77,7 @@ class Steps:
         return 0
 
     async def of(self, call: Callable[[], Awaitable[Any]]) -> int:
-        await self._database._run(lambda: self._database._opened().set_progress_handler(self._one_more, 100))
+        await self._database._run(lambda: self._database._open_connection().set_progress_handler(self._one_more, 100))
         before = self._count
         await call()
         return self._count - before
@@ -201,7 +201,9 @@ async def test_pending_event_missing_in_the_index_of_a_large_file_is_found_at_st
             (page, sql),
         )
     journal = SqliteJournal(path, clock=lambda: NOW)
-    with pytest.raises(CorruptJournalError, match=f"{pending + 1} events are pending, but {pending} are in index"):
+    with pytest.raises(
+        CorruptJournalError, match=f"{pending + 1} events are pending, but index event_pending has {pending}"
+    ):
         await journal._database.open()
     await journal.close()
 

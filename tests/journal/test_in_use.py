@@ -14,8 +14,7 @@ import pytest
 
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.journal import InUseError, SqliteJournal, file
-from coc2mqtt.journal.quarantine import may_have_been_ours
+from coc2mqtt.journal import InUseError, SqliteJournal, file, quarantine
 from tests.support.journal_holder import Holder, holding
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def relative(path: Path) -> Path:
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "_PATIENCE", 0.0)
+    monkeypatch.setattr(file, "LOCK_TIMEOUT_S", 0.0)
 
 
 async def refused(path: Path) -> InUseError:
@@ -82,8 +81,8 @@ async def test_a_second_program_is_refused_in_one_sentence_after_two_seconds(
         error = await refused(path)
         assert 1002.0 <= clock.now < 1002.1
     assert str(error) == (
-        f"another program, most likely another coc2mqtt, uses the journal {path}: stop that one, or name another file "
-        "as journal.path"
+        f"the journal {path} is used by another program, probably another coc2mqtt: stop that program, or set "
+        "journal.path to another file"
     )
 
 
@@ -140,7 +139,7 @@ async def test_a_program_that_starts_while_another_one_ends_waits_for_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # On a busy machine a program takes longer than two seconds to end.
-    monkeypatch.setattr(file, "_PATIENCE", 120.0)
+    monkeypatch.setattr(file, "LOCK_TIMEOUT_S", 120.0)
     async with holding(path, "commit") as holder:
         assert await holder.said() == "open"
         loop = asyncio.get_running_loop()
@@ -180,12 +179,14 @@ async def test_damaged_file_that_another_program_has_just_put_aside_is_no_error(
     damaged = b"damaged" * 1000
     await asyncio.to_thread(path.write_bytes, damaged)
 
-    def replace_and_judge(judged: Path) -> bool:
-        monkeypatch.setattr(file, "may_have_been_ours", may_have_been_ours)
-        path.rename(path.with_name("kept.db"))
-        return may_have_been_ours(judged)
+    was_probably_journal = quarantine.was_probably_journal
 
-    monkeypatch.setattr(file, "may_have_been_ours", replace_and_judge)
+    def replace_and_judge(judged: Path) -> bool:
+        monkeypatch.setattr(quarantine, "was_probably_journal", was_probably_journal)
+        path.rename(path.with_name("kept.db"))
+        return was_probably_journal(judged)
+
+    monkeypatch.setattr(quarantine, "was_probably_journal", replace_and_judge)
     async with SqliteJournal(path) as journal:
         assert await journal.pending() == []
     assert await asyncio.to_thread(path.with_name("kept.db").read_bytes) == damaged

@@ -14,7 +14,7 @@ from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import CorruptJournalError, JournalError, SqliteJournal
 from coc2mqtt.journal.outbox import PendingCache
-from coc2mqtt.journal.rows import EventRow, stored_snapshot
+from coc2mqtt.journal.rows import EventRow, decode_snapshot_row
 from coc2mqtt.journal.snapshot_cache import SnapshotCache
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Life:
             max_pending_age=timedelta(days=7),
             clock=lambda: self.now,
             uptime=lambda: self.now - begun,
-            linger=0,
+            batch_window=0,
         )
-        journal._outbox._tail = PendingCache(most=5)
-        journal._recent = SnapshotCache(most=2)
+        journal._outbox._cache = PendingCache(max_events=5)
+        journal._snapshot_cache = SnapshotCache(max_size=2)
         return journal
 
     async def work(self, journal: SqliteJournal) -> None:
@@ -78,8 +78,8 @@ class Life:
             (6, lambda: journal.commit(resource, Snapshot({"n": rng.random()}, taken_at=self.now), events)),
             (3, lambda: journal.commit(resource, None, events)),
             (6, lambda: self._acknowledge(journal)),
-            (1, lambda: journal.forget(resource)),
-            (1, lambda: journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0), anew=[resource])),
+            (1, lambda: journal.delete_snapshot(resource)),
+            (1, lambda: journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0), reset_snapshots=[resource])),
             (1, lambda: journal.prune(self.now)),
             (1, self._wait),
         ]
@@ -108,7 +108,7 @@ class Life:
             rows = await journal._database.read(
                 "SELECT body, taken_at, checksum FROM snapshot WHERE kind = ? AND tag = ?", resource
             )
-            stored = stored_snapshot(resource, *rows[0]) if rows else None
+            stored = decode_snapshot_row(resource, *rows[0]) if rows else None
             assert await journal.snapshot(resource) == stored
 
     async def _ever(self, journal: SqliteJournal) -> list[int]:
@@ -139,7 +139,7 @@ async def test_whatever_happens_memory_and_file_say_the_same(path: Path, seed: i
 async def test_after_damage_nothing_of_before_is_told(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         await journal.commit(CLAN, Snapshot({"name": "old"}), [EVENT] * 3)
-        await journal.start_afresh(CorruptJournalError("", found="a test"))
+        await journal.recreate(CorruptJournalError("", reason="a test"))
         assert await journal.snapshot(CLAN) is None
         assert await journal.pending() == []
         await journal.commit(CLAN, None, [EVENT])
@@ -172,26 +172,26 @@ def row(seq: int, size: int) -> EventRow:
 
 @pytest.mark.parametrize(("most", "characters"), [(10, 1_000_000), (1_000_000, 1000)])
 def test_no_more_is_held_than_may_be_however_much_is_added(most: int, characters: int) -> None:
-    tail = PendingCache(most=most, most_characters=characters)
+    tail = PendingCache(max_events=most, max_characters=characters)
     for seq in range(1, 1001):
         tail.add([row(seq, 100)])
-        tail.delivered([seq] if seq % 3 == 0 else [])
-        assert len(tail.read(0, 1000, waiting=0) or []) <= 10
-    assert tail.read(0, 5, waiting=667) is None
-    held = tail.read(0, 100, waiting=0)
+        tail.remove([seq] if seq % 3 == 0 else [])
+        assert len(tail.read(0, 1000, pending=0) or []) <= 10
+    assert tail.read(0, 5, pending=667) is None
+    held = tail.read(0, 100, pending=0)
     assert held is not None
     assert [one.seq for one in held] == [seq for seq in range(held[0].seq, 1001) if seq % 3]
 
 
 def test_one_that_is_too_large_is_not_held() -> None:
-    tail = PendingCache(most_characters=1000)
+    tail = PendingCache(max_characters=1000)
     tail.add([row(1, 100), row(2, 5000), row(3, 100)])
-    assert tail.read(0, 10, waiting=3) is None
-    assert tail.read(2, 10, waiting=3) == [row(3, 100)]
+    assert tail.read(0, 10, pending=3) is None
+    assert tail.read(2, 10, pending=3) == [row(3, 100)]
 
 
 def test_no_more_snapshots_are_held_than_may_be_and_those_that_were_committed_last() -> None:
-    recent = SnapshotCache(most=2)
+    recent = SnapshotCache(max_size=2)
     for number in (0, 1, 0, 2):
         recent.put(RESOURCES[number], Snapshot({"number": number}))
     assert [recent.get(resource) is not None for resource in RESOURCES] == [True, False, True, False]

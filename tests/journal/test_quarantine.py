@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WATCHES_LOST = "watches added by commands are lost: add them again"
-STAY = ": move the file away, together with those beside it that end in -wal and -shm; the next start begins a new one"
+STAY = ": move the file away, together with its -wal and -shm files; the next start creates a new journal"
 
 
 async def kill_with_journal(path: Path) -> None:
@@ -114,11 +114,11 @@ async def test_a_file_found_damaged_at_the_start_is_kept_and_a_new_one_begun(
             assert await is_new(journal)
     assert content(path.with_name(ASIDE)) == before
     assert set(names(path.parent)) - {f"{ASIDE}-wal"} == {"coc2mqtt.db", ASIDE}
-    assert [(line["log_level"], line["event"], line["kept_as"]) for line in log] == [
+    assert [(line["log_level"], line["event"], line["path"]) for line in log] == [
         ("error", CORRUPT, str(path.with_name(ASIDE)))
     ]
     assert log[0]["hint"].endswith(WATCHES_LOST)
-    assert log[0]["found"]
+    assert log[0]["reason"]
     with capture_logs() as log:
         async with journal_in(path) as journal:
             assert len(await journal.pending()) == 1
@@ -137,7 +137,7 @@ async def test_what_is_beside_a_lost_file_is_kept_and_not_deleted_in_silence(
         async with journal_in(path) as journal:
             assert await is_new(journal)
     assert content(path.with_name(f"{ASIDE}-wal")) == wal
-    assert log[0]["found"] == f"it is empty, but the {len(wal)} bytes beside it in -wal are not"
+    assert log[0]["reason"] == f"the file is missing or empty, but its -wal file has {len(wal)} bytes"
 
 
 @pytest.mark.process
@@ -173,8 +173,8 @@ async def test_a_second_damage_within_ten_minutes_is_an_error_and_everything_sta
     for later in (0, 599, -599):
         error = await refusal(path, CorruptJournalError, NOW + later)
         assert str(error) == (
-            f"the journal {path} is damaged (file is not a database), for the second time within ten minutes (the "
-            f"first is {ASIDE}): check the disk, or name a file on another one as journal.path"
+            f"the journal {path} is corrupt (file is not a database), for the second time within ten minutes (the "
+            f"first file is now {ASIDE}): check the disk, or set journal.path to a file on another disk"
         )
         assert {name: content(path.with_name(name)) for name in names(path.parent)} == before
     async with journal_in(path, NOW + 600) as journal:
@@ -193,7 +193,7 @@ async def test_a_file_that_cannot_be_put_aside_is_an_error(path: Path, monkeypat
     monkeypatch.setattr(type(path), "rename", refuse)
     error = await refusal(path, CorruptJournalError)
     assert str(error) == (
-        f"the journal {path} is damaged (file is not a database) and cannot be put aside (permission denied){STAY}"
+        f"the journal {path} is corrupt (file is not a database) and cannot be renamed (permission denied){STAY}"
     )
     assert content(path) == before
 
@@ -215,11 +215,11 @@ def spoil_first_page_but_the_header(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "reason"),
     [
-        ("coc2mqtt.yaml", swap_for_text, "it is no SQLite database: move it away"),
-        ("journal", swap_for_text, "it is no SQLite database: move it away"),
-        ("photo.jpg", lambda path: write(path, b"\xff\xd8\0" * 1000), "it is no SQLite database: move it away"),
-        ("home-assistant_v2.db", another_programs, "it is damaged, and may be another program's: move it away"),
-        ("old.db", nobodys, "it is damaged, and may be another program's: move it away"),
+        ("coc2mqtt.yaml", swap_for_text, "it is not a SQLite database: move it away"),
+        ("journal", swap_for_text, "it is not a SQLite database: move it away"),
+        ("photo.jpg", lambda path: write(path, b"\xff\xd8\0" * 1000), "it is not a SQLite database: move it away"),
+        ("home-assistant_v2.db", another_programs, "it is corrupt and may belong to another program: move it away"),
+        ("old.db", nobodys, "it is corrupt and may belong to another program: move it away"),
     ],
 )
 async def test_what_may_be_another_programs_is_refused_and_left_alone(
@@ -229,7 +229,9 @@ async def test_what_may_be_another_programs_is_refused_and_left_alone(
     make(path)
     before = content(path)
     error = await refusal(path, CannotOpenError)
-    assert str(error).startswith(f"the journal {path} cannot be opened, {reason}, or name another file as")
+    assert str(error).startswith(
+        f"cannot open the journal {path} because {reason}, or set journal.path to another file"
+    )
     assert (content(path), names(tmp_path)) == (before, [name])
 
 
@@ -263,7 +265,7 @@ async def test_who_comes_too_late_to_put_a_damaged_file_aside_leaves_the_new_one
         await late.open()
     async with journal_in(path) as journal:
         await journal.commit(CLAN, SNAPSHOT, [EVENT])
-        assert await late.put_aside(caught.value, now=NOW + 3600) is None
+        assert await late.quarantine(caught.value, now=NOW + 3600) is None
         with pytest.raises(InUseError):
             await late.open()
         assert len(await journal.pending()) == 1

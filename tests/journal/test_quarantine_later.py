@@ -74,7 +74,7 @@ async def test_a_journal_that_turns_out_to_be_damaged_begins_anew_and_keeps_what
         with pytest.raises(CorruptJournalError, match="snapshot of clan #2PP") as caught:
             await journal.snapshot(CLAN)
         with capture_logs() as log:
-            await journal.start_afresh(caught.value)
+            await journal.recreate(caught.value)
         assert [line["event"] for line in log] == [CORRUPT]
         assert "are lost" not in log[0]["hint"]
         assert await journal.snapshot(CLAN) is None
@@ -89,7 +89,7 @@ async def test_a_journal_that_turns_out_to_be_damaged_begins_anew_and_keeps_what
     assert ask(path.with_name(ASIDE), "SELECT count(*), max(seq) FROM event") == [(101, 101)]
 
 
-@pytest.mark.parametrize("step", ["put_aside", "open", "transact"])
+@pytest.mark.parametrize("step", ["quarantine", "open", "transact"])
 async def test_bug_while_starting_afresh_leaves_a_journal_that_can_be_opened(
     path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +111,7 @@ async def test_bug_while_starting_afresh_leaves_a_journal_that_can_be_opened(
 
         monkeypatch.setattr(journal._database, step, transact if step == "transact" else break_after)
         with pytest.raises(ZeroDivisionError):
-            await journal.start_afresh(CorruptJournalError("", found="a test"))
+            await journal.recreate(CorruptJournalError("", reason="a test"))
         for _ in range(2):  # the second time it is open
             await journal.ensure_open()
         assert await journal.watches() == stored
@@ -125,8 +125,8 @@ async def test_after_a_second_damage_within_ten_minutes_the_journal_is_closed(pa
     await begin_journal(path)
     spoil_header(path)
     async with journal_in(path) as journal:
-        damage = CorruptJournalError("", found="a test")
+        damage = CorruptJournalError("", reason="a test")
         with pytest.raises(CorruptJournalError, match="for the second time within ten minutes"):
-            await journal.start_afresh(damage)
+            await journal.recreate(damage)
         with pytest.raises(RuntimeError, match="not open"):
             await journal.counts()

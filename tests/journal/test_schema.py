@@ -10,6 +10,7 @@ import pytest
 
 from coc2mqtt.journal import CannotOpenError, NewerSchemaError, SqliteJournal
 from coc2mqtt.journal.schema import APPLICATION_ID, SCHEMA_VERSION
+from coc2mqtt.journal.sqlite_errors import OTHER_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +49,8 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
         async with SqliteJournal(path):
             pass
     assert str(caught.value) == (
-        f"the journal {path} cannot be opened, a newer coc2mqtt wrote it (schema 99, this one knows "
-        f"{SCHEMA_VERSION}): update coc2mqtt, or name another file as journal.path"
+        f"cannot open the journal {path} because a newer version of coc2mqtt wrote it (schema 99, this version "
+        f"supports {SCHEMA_VERSION}): update coc2mqtt, {OTHER_FILE}"
     )
     assert ask(path, "PRAGMA user_version") == [(99,)]
 
@@ -61,6 +62,7 @@ async def test_the_database_of_another_program_is_refused_and_left_alone(path: P
         async with SqliteJournal(path):
             pass
     assert str(caught.value) == (
-        f"the journal {path} cannot be opened, it is another program's database: name another file as journal.path"
+        f"cannot open the journal {path} because it is the database of another program: set journal.path to "
+        "another file"
     )
     assert content(path) == before

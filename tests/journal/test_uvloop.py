@@ -28,7 +28,7 @@ def run(main: Coroutine[None, None, None]) -> None:
 @pytest.mark.parametrize("window", [0.0001, 0.0004, 0.0006, 0.002])
 def test_writes_of_one_iteration_succeed_however_short_the_window(path: Path, window: float) -> None:
     async def main() -> None:
-        async with SqliteJournal(path, linger=window, linger_delivered=window) as journal:
+        async with SqliteJournal(path, batch_window=window, acknowledge_window=window) as journal:
             await asyncio.gather(*(journal.commit(CLAN, Snapshot({}), [EVENT]) for _ in range(3)))
             await asyncio.gather(journal.commit(CLAN, None, [EVENT]), journal.acknowledge([1, 2]))
             assert [entry.seq for entry in await journal.pending()] == [3, 4]
@@ -39,7 +39,7 @@ def test_writes_of_one_iteration_succeed_however_short_the_window(path: Path, wi
 @pytest.mark.parametrize("left", [0.0001, 0.0004])
 def test_write_that_joins_just_before_the_window_ends_succeeds(path: Path, left: float) -> None:
     async def main() -> None:
-        async with SqliteJournal(path, linger=0.03, linger_delivered=left) as journal:
+        async with SqliteJournal(path, batch_window=0.03, acknowledge_window=left) as journal:
             await journal.commit(CLAN, None, [EVENT])
             commit = asyncio.create_task(journal.commit(CLAN, None, [EVENT]))
             await asyncio.gather(journal.acknowledge([1]), journal.acknowledge([1]), commit)

@@ -37,8 +37,8 @@ async def test_a_removed_watch_leaves_a_tombstone_until_it_is_saved_again(begin:
     watch = Watch(Kind.CLAN, "#2PP", 60.0)
     async with begin() as journal:
         await journal.save_watch(watch)
-        await journal.remove_watch(Kind.CLAN, "#2PP")
-        await journal.remove_watch(Kind.PLAYER, "#PYL")  # of the user's file: never saved here
+        await journal.mark_watch_removed(Kind.CLAN, "#2PP")
+        await journal.mark_watch_removed(Kind.PLAYER, "#PYL")  # of the user's file: never saved here
     async with begin() as journal:
         assert await journal.watches() == [
             StoredWatch(Kind.CLAN, "#2PP", None),
@@ -52,8 +52,8 @@ async def test_a_watch_that_is_forgotten_leaves_nothing(begin: Begin) -> None:
     async with begin() as journal:
         await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0))
         await journal.save_watch(Watch(Kind.PLAYER, "#2PP", 60.0))
-        await journal.forget_watch(Kind.CLAN, "#2PP")
-        await journal.forget_watch(Kind.CLAN, "#8QQ")
+        await journal.delete_watch(Kind.CLAN, "#2PP")
+        await journal.delete_watch(Kind.CLAN, "#8QQ")
     async with begin() as journal:
         assert [(stored.kind, stored.tag) for stored in await journal.watches()] == [(Kind.PLAYER, "#2PP")]
 
@@ -62,7 +62,7 @@ async def test_a_watch_and_the_first_sight_that_it_begins_with_are_stored_in_one
     async with begin() as journal:
         for resource in (CLAN, WAR, OTHER):
             await journal.commit(resource, Snapshot({"name": "The Order"}), [])
-        await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0), anew=[CLAN, WAR])
+        await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0), reset_snapshots=[CLAN, WAR])
         assert await journal.resources() == [OTHER]
     async with begin() as journal:
         assert await journal.resources() == [OTHER]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CORRUPT = "journal is corrupt: moved it and started a new one"
+CORRUPT = "journal is corrupt: moved the file and started a new one"
 # An event of which nobody reads before the bridge is there and delivers it.
 ADD_SPOILED_EVENT = """
     INSERT INTO event (id, kind, timestamp, record, checksum)
@@ -56,7 +56,7 @@ async def test_damage_found_at_the_start_costs_what_was_remembered_and_nothing_e
     assert len(lines) == 1
     assert CORRUPT in lines[0]
     assert "watches added by commands are lost: add them again" in lines[0]
-    assert f"kept_as={tmp_path / kept(tmp_path)[0]}" in lines[0]
+    assert f"path={tmp_path / kept(tmp_path)[0]}" in lines[0]
 
 
 async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time_the_end(
@@ -94,9 +94,9 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
         await running.start()
         assert await status_of(running) == 1
         assert running.log.splitlines()[-1] == (
-            f"coc2mqtt: the journal {path} is damaged (events after 0: the checksum is another one), for the second "
-            f"time within ten minutes (the first is {kept(tmp_path)[0]}): check the disk, or name a file on another "
-            "one as journal.path"
+            f"coc2mqtt: the journal {path} is corrupt (events after 0: checksum mismatch), for the second time "
+            f"within ten minutes (the first file is now {kept(tmp_path)[0]}): check the disk, or set journal.path to "
+            "a file on another disk"
         )
         await observer.until(lambda: states(observer) == ["online", "offline"] * 4, "its end")
     assert len(kept(tmp_path)) == 1

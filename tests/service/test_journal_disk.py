@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.process
 
-READ_ONLY = "its file system is read-only: see what made it so, and make it writable"
+READ_ONLY = "its file system is read-only: find out why, and make it writable"
 
 
 @pytest.fixture
@@ -60,11 +60,11 @@ async def test_a_full_disk_ends_the_bridge_and_nothing_is_lost(
         world.join(clan)
         assert await status_of(running) == 1
         full = "the disk is full: free some space (database or disk is full)"
-        assert running.log.splitlines()[-1] == f"coc2mqtt: the journal {path} cannot be written, {full}"
+        assert running.log.splitlines()[-1] == f"coc2mqtt: cannot write the journal {path} because {full}"
         await running.start()
         disk.fill()
         assert await status_of(running) == 1
-        assert running.log.splitlines()[-1] == f"coc2mqtt: the journal {path} cannot be opened, {full}"
+        assert running.log.splitlines()[-1] == f"coc2mqtt: cannot open the journal {path} because {full}"
 
         disk.free()
         broker.start()
@@ -90,7 +90,7 @@ async def test_a_disk_that_fails_while_the_bridge_runs_ends_it_and_nothing_is_lo
             disk.fail()
             world.join(world.clan_tags[0])
             assert await status_of(running) == 1
-            said = f"coc2mqtt: the journal {path} cannot be written, {READ_ONLY} (disk I/O error)"
+            said = f"coc2mqtt: cannot write the journal {path} because {READ_ONLY} (disk I/O error)"
             assert running.log.splitlines()[-1] == said
             await observer.until(lambda: states(observer) == ["online", "offline"], "the goodbye")
             assert observer.events == []
@@ -111,5 +111,5 @@ async def test_a_disk_that_may_only_be_read_is_told_at_the_start(
         disk.set_read_only()
         await running.start()
         assert await status_of(running) == 1
-    assert running.log.startswith(f"coc2mqtt: the journal {path} cannot be opened, {READ_ONLY}, or name another file")
+    assert running.log.startswith(f"coc2mqtt: cannot open the journal {path} because {READ_ONLY}, or set ")
     assert running.log.count("\n") == 1

@@ -39,8 +39,8 @@ async def test_a_second_bridge_with_the_same_journal_ends_at_once_and_the_first_
         assert await status_of(second) == 1
         assert time.monotonic() - begun < 10  # two seconds of waiting, the rest is Python's start on a busy machine
         assert second.log == (
-            f"coc2mqtt: another program, most likely another coc2mqtt, uses the journal {path}: stop that one, or name "
-            "another file as journal.path\n"
+            f"coc2mqtt: the journal {path} is used by another program, probably another coc2mqtt: stop that program, "
+            "or set journal.path to another file\n"
         )
         world.join(world.clan_tags[0])
         await observer.until(lambda: "member_joined" in kinds(observer), "a join")

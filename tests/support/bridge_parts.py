@@ -55,7 +55,7 @@ class JournalInMemory:
     async def snapshot(self, resource: Resource) -> Snapshot | None:
         return self.snapshots.get(resource)
 
-    async def forget(self, resource: Resource) -> None:
+    async def delete_snapshot(self, resource: Resource) -> None:
         self.snapshots.pop(resource, None)
 
     async def happen(self, number: int) -> None:

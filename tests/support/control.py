@@ -80,8 +80,10 @@ class DeliveredInMemory:
         self.entries = list(entries)
         self.asked: list[tuple[float | None, Selection]] = []
 
-    async def delivered(self, *, after: int, since: float | None, only: Selection, limit: int) -> list[JournalEntry]:
-        self.asked.append((since, only))
+    async def delivered(
+        self, *, after: int, since: float | None, selection: Selection, limit: int
+    ) -> list[JournalEntry]:
+        self.asked.append((since, selection))
         return [entry for entry in self.entries if entry.seq > after][:limit]
 
 

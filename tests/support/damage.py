@@ -21,7 +21,7 @@ CLAN = Resource(Kind.CLAN, "#2PP")
 SNAPSHOT = Snapshot({"name": "The Order", "members": list(range(5000))}, {"trouble": None}, 7.0)
 EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=NOW, metadata={"note": "x" * 100})
 WATCH, PLAYER = Watch(Kind.CLAN, "#2PP", 60.0), Watch(Kind.PLAYER, "#PYL", 90.0, include_fields=frozenset({"name"}))
-CORRUPT = "journal is corrupt: moved it and started a new one"
+CORRUPT = "journal is corrupt: moved the file and started a new one"
 
 
 def journal_in(path: Path, now: float = NOW) -> SqliteJournal:
@@ -33,7 +33,7 @@ async def begin_journal(path: Path) -> None:
         await journal.commit(CLAN, SNAPSHOT, [EVENT] * 100)
         await journal.acknowledge([2])
         await journal.save_watch(WATCH)
-        await journal.remove_watch(Kind.PLAYER, "#PYL")
+        await journal.mark_watch_removed(Kind.PLAYER, "#PYL")
 
 
 def spoil_header(path: Path) -> None:

@@ -26,7 +26,9 @@ _AROUND = 2048
 class DeliveredEvents(Protocol):
     """What a replay reads of a journal."""
 
-    async def delivered(self, *, after: int, since: float | None, only: Selection, limit: int) -> list[JournalEntry]:
+    async def delivered(
+        self, *, after: int, since: float | None, selection: Selection, limit: int
+    ) -> list[JournalEntry]:
         """Return the first events that are delivered; see ``Journal``."""
 
 
@@ -57,10 +59,10 @@ class Replay:
         Raises CommandError where the request does not say where to begin.
         """
         after, since = request.begin(self._clock())
-        only = request.selection()
+        selection = request.selection()
         await self._noted()
         # One more than asked for tells whether there is more.
-        entries = await self._journal.delivered(after=after, since=since, only=only, limit=request.limit + 1)
+        entries = await self._journal.delivered(after=after, since=since, selection=selection, limit=request.limit + 1)
         events: list[EventPayload] = []
         left = min(room, LARGEST_ANSWER) - _AROUND
         last: JournalEntry | None = None

@@ -347,7 +347,7 @@ class RetainedState:
             self._players.set_clan(resource.tag, None)
         self._orphans.discard(resource)
         self._rejected.discard(resource)
-        await self._journal.forget(resource)
+        await self._journal.delete_snapshot(resource)
         if removal is not None and resource.kind is not Kind.WAR:
             self.announcer.forget(removal.topic)
             self.publisher.rejected_topics.forget(removal.topic)
