@@ -94,11 +94,11 @@ class Parts:
         self.engine = engine = Engine(
             api,
             journal,
-            observer=callbacks.on_commit,
+            on_commit=callbacks.on_commit,
             rng=rng,
             contain=contain,
-            bug=callbacks.on_compare_bug,
-            figures=metrics.engine,
+            on_bug=callbacks.on_compare_bug,
+            metrics=metrics.engine,
         )
         self.watches = watches = WatchList(
             journal, engine, on_change=callbacks.on_watch_change, maximum=settings.watch.maximum

@@ -68,7 +68,7 @@ class Program:
         self.engine = Engine(
             api.client,
             self.journal,
-            observer=self._committed,
+            on_commit=self._committed,
             now=lambda: now,
             uptime=lambda: now,
             rng=random.Random(1),

@@ -121,7 +121,7 @@ async def delivered(program: Program, story: Story) -> bool:
 async def settled(program: Program, story: Story) -> bool:
     """Tell whether all is as it should be in the end, and everything was looked at in this run."""
     polled = {resource for watch in program.engine.watches for resource, _ in watch.resources()}
-    if program.engine.figures.polls < len(polled) or not await _known(program, story, story.after):
+    if program.engine.metrics.polls < len(polled) or not await _known(program, story, story.after):
         return False
     return not (await program.journal.counts()).pending and not set(await program.journal.resources()) - polled - {API}
 

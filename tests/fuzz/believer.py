@@ -77,9 +77,9 @@ class Believed:
         return self.now(resource)
 
     async def commit(self, resource: Resource, snapshot: Snapshot, events: Sequence[Event]) -> None:
-        self._stream.take(resource, snapshot, events)
+        self._stream.commit(resource, snapshot, events)
         try:
-            orjson.dumps(self._stream.image())
+            orjson.dumps(self._stream.to_json())
         except TypeError as error:
             raise AssertionError("a stream cannot be saved any more") from error
         for event in events:
@@ -112,7 +112,7 @@ class Believer(Remembered):
 
     def restart(self) -> None:
         """Forget what is not in the store."""
-        monitor = ApiMonitor(self.store, now=lambda: self.now, changed=lambda _: None)
+        monitor = ApiMonitor(self.store, now=lambda: self.now, on_change=lambda _: None)
         context = PollContext(cast("ClashClient", self), self.store, monitor, lambda: self.now, lambda: self.now)
         self._poller = POLLERS[self.resource.kind](context, self.resource.tag, interval=60)
 

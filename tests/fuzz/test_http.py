@@ -159,7 +159,7 @@ class Polled:
 
     def __init__(self, api: ClashClient) -> None:
         self.store = Believed()
-        monitor = ApiMonitor(self.store, now=NOON.timestamp, changed=lambda _: None)
+        monitor = ApiMonitor(self.store, now=NOON.timestamp, on_change=lambda _: None)
         context = PollContext(api, self.store, monitor, NOON.timestamp, NOON.timestamp)
         self._poller = ClanPoller(context, CLAN.tag, interval=60)
         self._api = api

@@ -190,13 +190,13 @@ def test_health_report_with_a_bug_leaves_the_bridge_alone(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(Scheduler, "_start_due"), (Engine, "run"), (EventDelivery, "_acknowledge"), (WatchList, "load")],
+    [(Scheduler, "_start_due_polls"), (Engine, "run"), (EventDelivery, "_acknowledge"), (WatchList, "load")],
     ids=lambda one: getattr(one, "__name__", one),
 )
 def test_bug_that_rebuilding_does_not_help_against_ends_the_bridge(
     place: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, name, bug if name == "_start_due" else late_bug)
+    monkeypatch.setattr(place, name, bug if name == "_start_due_polls" else late_bug)
     with pytest.raises(TooManyFailuresError, match="10 times within 10 minutes"):
         live(tmp_path, 2 * MINUTES)
 
@@ -213,7 +213,7 @@ def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
     quarantines: list[Quarantine] = []
     engines: list[Engine] = []
     looks = itertools.count()
-    open_session, start_due, count = Stage.open_session, Scheduler._start_due, Engine.__init__
+    open_session, start_due, count = Stage.open_session, Scheduler._start_due_polls, Engine.__init__
 
     async def open_noted(stage: Stage, *args: object, quarantine: Quarantine, **_: object) -> Any:
         quarantines.append(quarantine)
@@ -225,12 +225,12 @@ def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
 
     def fail_once(*args: Any) -> float:
         if next(looks) == 5:
-            engines[0].malformed["clan.name"] += 3
+            engines[0].metrics.malformed["clan.name"] += 3
             bug()
         return start_due(*args)
 
     monkeypatch.setattr(Stage, "open_session", open_noted)
-    monkeypatch.setattr(Scheduler, "_start_due", fail_once)
+    monkeypatch.setattr(Scheduler, "_start_due_polls", fail_once)
     monkeypatch.setattr(Engine, "__init__", build)
     stage = live(tmp_path)
     assert stage.health["internal_errors"] == 1

@@ -59,5 +59,5 @@ async def test_outage_from_the_start_and_later_is_shown_and_restored(
         assert told == ["poll_error", "api_restored"] * 2
         assert not any(TOKEN.encode() in message.payload for message in observer.seen)
     await running.end()
-    assert running.log.count("api unreachable") == 2
+    assert running.log.count("API unavailable") == 2
     assert TOKEN not in running.log

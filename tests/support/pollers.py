@@ -29,7 +29,7 @@ def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: 
     """A poller as in a new run of the program, one of two: its trouble alone is not the API's."""
     tag = tag or (bench.player if kind is Kind.PLAYER else bench.clan)
     store = store or bench.store
-    monitor = ApiMonitor(store, now=bench.clock, changed=lambda _: None, resources=lambda: 2)
+    monitor = ApiMonitor(store, now=bench.clock, on_change=lambda _: None, resource_count=lambda: 2)
     monitor._state = ApiState(ApiStatus.OK, bench.clock.now)  # as it is loaded from the run before
     context = PollContext(bench.api, store, monitor, bench.clock, bench.clock)
     return POLLERS[kind](context, tag, interval=60)

@@ -71,7 +71,7 @@ class Replay:
         self.api = Remembered()
         self.now = now
         self.events: list[Event] = []
-        self.wanted = math.inf
+        self.latest = math.inf
         self.backoff = 0.0
         self.jumped = 0.0
         self._kind, self._tag, self._options = kind, tag, options
@@ -108,7 +108,7 @@ class Replay:
     def poll(self) -> Sequence[Event]:
         """Poll once, now."""
         polled = _finished(self._poller.poll())
-        self.wanted, self.backoff = polled.wanted, polled.backoff
+        self.latest, self.backoff = polled.latest, polled.backoff
         self.events += polled.events
         return polled.events
 
@@ -124,7 +124,7 @@ def _finished(poll: Coroutine[Any, Any, PollResult]) -> PollResult:
 
 class _Silent:
     status = None
-    in_doubt = False
+    may_be_down = False
 
     async def observe(self, error: ClashError | None, **_: object) -> list[Event]:  # noqa: ARG002
         return []

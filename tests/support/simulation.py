@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.polling.scheduler import Scheduler
     from coc2mqtt.events.resource import Resource
 
-_ANY_TIME = NextPoll(not_before=0.0)
+_ANY_TIME = NextPoll(earliest=0.0)
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):

@@ -1,18 +1,18 @@
-"""Time that nobody sets, and how far the wall clock was set."""
+"""A clock that nobody can set, and the detection of changes of the wall clock."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-# A smaller difference (seconds) is drift, or a clock that is being adjusted slowly.
-_SMALLEST_JUMP = 2.0
+# Smaller differences are drift or a clock that is being slewed.
+_MIN_JUMP_S = 2.0
 
 
 def uptime() -> float:
-    """Return seconds from an arbitrary start that no change of the wall clock affects.
+    """Return seconds since an arbitrary start, independent of the wall clock.
 
-    Time that the machine spends suspended counts where the system offers such a clock.
+    The time that the machine spends suspended is included if the system has such a clock.
     """
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -20,9 +20,9 @@ def uptime() -> float:
 
 
 def clock_jump(before: float, after: float) -> float:
-    """Return by how many seconds the wall clock was set between two looks, 0.0 if it was not.
+    """Return by how many seconds the wall clock was set between two moments, 0.0 if it was not.
 
-    ``before`` and ``after`` are the difference between the wall clock and ``uptime`` at each look.
+    ``before`` and ``after`` are the difference between the wall clock and ``uptime`` at each moment.
     """
     jump = after - before
-    return jump if abs(jump) >= _SMALLEST_JUMP else 0.0
+    return jump if abs(jump) >= _MIN_JUMP_S else 0.0

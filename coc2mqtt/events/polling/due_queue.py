@@ -1,4 +1,4 @@
-"""Queue of due times, and how the first polls are spread. Pure: no clock, no I/O."""
+"""Queue of due times, and the spreading of the first polls. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -12,76 +12,77 @@ if TYPE_CHECKING:
 
     from coc2mqtt.events.resource import Resource
 
-# So many outdated turns (and as many as there are valid ones) are left where they are: sweeping costs O(n).
-_OUTDATED = 64
-# Multiples of it, without their whole parts, fill the span from 0 to 1 evenly however many there are, and so does
-# every run of consecutive ones.
+# The heap may hold this many outdated entries, plus one for each valid entry, because removing them costs O(n).
+_MAX_OUTDATED_ENTRIES = 64
+# The fractional parts of its multiples fill the range from 0 to 1 evenly, whatever their number. So does any run of
+# consecutive multiples.
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 class DueEntry(NamedTuple):
-    """When it is a resource's turn; ``number`` keeps those of the same time in the order in which they came."""
+    """The due time of a resource; ``number`` keeps entries with the same time in insertion order."""
 
-    at: float
+    due: float
     number: int
     resource: Resource
 
 
 class DueQueue:
-    """Resources in the order of their times; each is in it at most once.
+    """Resources ordered by due time, each at most once.
 
-    Putting and taking cost O(log n), dropping O(1). What is moved or dropped leaves an outdated turn behind; of
-    those there are never many more than valid ones.
+    ``put`` and ``pop`` cost O(log n), ``remove`` O(1). Moving or removing a resource leaves an outdated entry in the
+    heap; these never outnumber the valid entries by much.
     """
 
     def __init__(self) -> None:
         self._numbers = itertools.count()
-        self._turns: dict[Resource, DueEntry] = {}
+        self._entries: dict[Resource, DueEntry] = {}
         self._heap: list[DueEntry] = []
 
     @property
-    def first_at(self) -> float:
-        """The earliest time, inf if there is none."""
-        while self._heap and self._turns.get(self._heap[0].resource) is not self._heap[0]:
+    def next_due(self) -> float:
+        """The earliest due time, inf if the queue is empty."""
+        while self._heap and self._entries.get(self._heap[0].resource) is not self._heap[0]:
             heapq.heappop(self._heap)
-        return self._heap[0].at if self._heap else math.inf
+        return self._heap[0].due if self._heap else math.inf
 
-    def put(self, resource: Resource, at: float) -> None:
-        """Give a resource its time; one that has another time is moved."""
-        present = self._turns.get(resource)
-        if present is not None and present.at == at:
+    def put(self, resource: Resource, due: float) -> None:
+        """Add a resource, or move it to another due time."""
+        current = self._entries.get(resource)
+        if current is not None and current.due == due:
             return
-        turn = self._turns[resource] = DueEntry(at, next(self._numbers), resource)
-        heapq.heappush(self._heap, turn)
-        if len(self._heap) > 2 * len(self._turns) + _OUTDATED:
-            self._heap = list(self._turns.values())
+        entry = self._entries[resource] = DueEntry(due, next(self._numbers), resource)
+        heapq.heappush(self._heap, entry)
+        if len(self._heap) > 2 * len(self._entries) + _MAX_OUTDATED_ENTRIES:
+            self._heap = list(self._entries.values())
             heapq.heapify(self._heap)
 
-    def drop(self, resource: Resource) -> None:
-        """Take a resource out, if it is in."""
-        self._turns.pop(resource, None)
+    def remove(self, resource: Resource) -> None:
+        """Remove a resource if the queue has it."""
+        self._entries.pop(resource, None)
 
-    def take(self) -> Resource:
-        """Take out the first one; LookupError where there is none."""
-        if self.first_at == math.inf:
-            raise LookupError("the timetable is empty")
+    def pop(self) -> Resource:
+        """Remove and return the resource with the earliest due time; LookupError if the queue is empty."""
+        if self.next_due == math.inf:
+            raise LookupError("the queue is empty")
         resource = heapq.heappop(self._heap).resource
-        del self._turns[resource]
+        del self._entries[resource]
         return resource
 
     def count_before(self, time: float) -> int:
-        """Return how many have an earlier time; costs O(n), which is a millisecond or two for 20,000."""
-        return sum(turn.at < time for turn in self._turns.values())
+        """Return the number of resources due before ``time``; costs O(n), 1 or 2 ms for 20,000 resources."""
+        return sum(entry.due < time for entry in self._entries.values())
 
 
 def start_window(intervals: Iterable[float], rate: float) -> float:
-    """Return the shortest window, in seconds, in which all can be polled first without ever asking too much.
+    """Return the shortest window, in seconds, over which the first polls can be spread without exceeding ``rate``.
 
-    Spread over min(own interval, window), polls come in waves of the window's length; even where all waves meet they
-    are at most ``rate`` polls per second. It is inf where the intervals alone ask for more than that.
+    Each resource is first polled within the smaller of its interval and the window, so polls come in waves as long as
+    the window. Even if all waves coincide there are at most ``rate`` polls per second. The window is inf if the
+    intervals alone require a higher rate.
     """
     ordered = sorted(intervals)
-    steady = 0.0  # polls per second of those whose interval is shorter than the window
+    steady = 0.0  # polls per second of the resources whose interval is shorter than the window
     for number, interval in enumerate(ordered):
         waves = len(ordered) - number
         if steady < rate and waves / (rate - steady) <= interval:
@@ -91,5 +92,5 @@ def start_window(intervals: Iterable[float], rate: float) -> float:
 
 
 def start_offset(number: int, interval: float, window: float) -> float:
-    """Return how many seconds after the start the resource of this number, counted from 0, is polled first."""
+    """Return the seconds between the start and the first poll of a resource; ``number`` counts resources from 0."""
     return (number * _GOLDEN_RATIO) % 1 * min(interval, window)

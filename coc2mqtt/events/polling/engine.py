@@ -14,7 +14,7 @@ import structlog
 
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiPoller
+from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.malformed_fields import MalformedFields
@@ -38,47 +38,48 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-# So many polls in a row that hit a bug, without a good one in between: what they share is broken, such as the client.
-_MOST_BUGS_IN_A_ROW = 10
-_WINDOW = 60
+# After this many polls in a row that hit a bug, a shared part such as the client must be broken.
+_MAX_BUGS_IN_A_ROW = 10
+_RATE_WINDOW_S = 60
 
 
-class _CountedApi:
-    """The polls of one resource, each counted; there are tens of thousands of these."""
+class _ResourcePoll:
+    """The poll function of one resource: counts each poll and contains bugs. There are tens of thousands of these."""
 
-    __slots__ = ("_bugs", "_engine", "_poller", "_resource")
+    __slots__ = ("_bugs_in_a_row", "_engine", "_poller", "_resource")
 
-    def __init__(self, engine: Engine, resource: Resource, poller: Poller | ApiPoller) -> None:
+    def __init__(self, engine: Engine, resource: Resource, poller: Poller | ApiProbe) -> None:
         self._engine = engine
         self._resource = resource
         self._poller = poller
-        # Polls in a row that hit a bug.
-        self._bugs = 0
+        self._bugs_in_a_row = 0
 
     async def __call__(self) -> NextPoll:
         engine, resource = self._engine, self._resource
         try:
-            again = engine.count(resource, await self._poller.poll())
+            next_poll = engine.process_result(resource, await self._poller.poll())
         except (Exception, asyncio.CancelledError):
-            # Only here, because the guard would cost every poll some microseconds.
+            # The guard is entered only here, because it would cost every poll some microseconds.
             with engine.contain("poll", kind=resource.kind.value, tag=resource.tag):
                 raise
         else:
-            self._bugs = 0
-            return again
-        self._bugs += 1
-        await engine.recover(resource)
-        delay = retry_delay(self._bugs)
-        # Soon, because most bugs need a rare moment; one that stays comes at the interval, at most once a minute.
-        return NextPoll(0.0, wanted=delay if delay < LONGEST_DELAY_S else math.inf, backoff=delay)
+            self._bugs_in_a_row = 0
+            return next_poll
+        self._bugs_in_a_row += 1
+        await engine.recover_from_bug(resource)
+        delay = retry_delay(self._bugs_in_a_row)
+        # Retry soon, because most bugs depend on timing. If the bug persists, retry at the interval, but at most once a
+        # minute.
+        return NextPoll(0.0, latest=delay if delay < LONGEST_DELAY_S else math.inf, backoff=delay)
 
 
 @dataclass(slots=True)
 class EngineMetrics:
-    """Counters since the start: polls made, of them those that brought a change, events, failed polls by kind.
+    """Counters since the start: polls, polls that stored a change, events, and failed polls by kind of failure.
 
-    ``last_poll`` is the last poll's Unix time in seconds, None before the first, ``last_poll_uptime`` the same in
-    seconds of uptime. ``malformed`` is how often each field, such as ``clan.memberList.donations``, was left out.
+    ``last_poll`` is the last poll's Unix time in seconds, None before the first; ``last_poll_uptime`` is the same in
+    seconds of uptime. ``malformed`` counts how often each field, such as ``clan.memberList.donations``, was removed
+    from a response.
     """
 
     polls: int = 0
@@ -93,13 +94,13 @@ class EngineMetrics:
 class Engine:
     """Polls every watch and commits each new snapshot with its events to the store.
 
-    ``observer`` is called with each resource of which a new snapshot was committed. ``now`` gives Unix time in seconds,
-    ``uptime`` seconds that no change of the wall clock affects. Watches can be added and removed
-    at any time within a running event loop. While the API is in maintenance, unreachable or denies the token, only
-    the probe asks it, if ``watch_api`` set one up.
+    ``on_commit`` is called with each resource whose new snapshot was committed. ``now`` returns Unix time in seconds,
+    ``uptime`` seconds that do not depend on the wall clock. Watches can be added and removed at any time within a
+    running event loop. While the API is in maintenance, is unreachable or denies the token, only the probe sends
+    requests, if ``watch_api`` has set one up.
 
-    ``contain`` guards each poll: after a bug, that resource alone is left for 1 to 60 s. ``bug`` is called with a bug
-    in comparing, whose response is ignored. ``figures`` go on from an earlier engine's.
+    ``contain`` guards each poll: after a bug, only that resource is delayed, by 1 to 60 s. ``on_bug`` is called with a
+    bug in comparing; the response is ignored. ``metrics`` continue those of an earlier engine.
     """
 
     def __init__(
@@ -107,162 +108,164 @@ class Engine:
         api: ClashApi,
         store: Store,
         *,
-        observer: Callable[[Resource], None] = lambda _: None,
+        on_commit: Callable[[Resource], None] = lambda _: None,
         now: Callable[[], float] = time.time,
         uptime: Callable[[], float] = uptime,
         rng: random.Random | None = None,
         contain: Contain = propagate,
-        bug: Callable[[Exception, Resource], None] = log_bug,
-        figures: EngineMetrics | None = None,
+        on_bug: Callable[[Exception, Resource], None] = log_bug,
+        metrics: EngineMetrics | None = None,
     ) -> None:
-        self._observer = observer
+        self._on_commit = on_commit
         self._monitor = ApiMonitor(
             store,
             now=now,
             uptime=uptime,
-            changed=self._api_changed,
-            suspected=self._api_suspected,
-            resources=lambda: self._scheduler.resources,
+            on_change=self._on_api_change,
+            on_suspicion=lambda: self._scheduler.poll_now(API),
+            resource_count=lambda: self._scheduler.resource_count,
         )
-        self.figures = figures or EngineMetrics()
-        malformed = MalformedFields(self.figures.malformed)
-        self._context = PollContext(api, store, self._monitor, now, uptime, malformed=malformed, bug=bug)
+        self.metrics = metrics or EngineMetrics()
+        malformed_fields = MalformedFields(self.metrics.malformed)
+        self._context = PollContext(
+            api, store, self._monitor, now, uptime, malformed_fields=malformed_fields, on_bug=on_bug
+        )
         self.contain = contain
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
-        self._watched: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
-        self._kinds: Counter[Kind] = Counter()
+        self._watches: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
+        self._watch_counts: Counter[Kind] = Counter()
         self._bugs_in_a_row = 0
-        self._running = self._too_much = False
-        self._asked = 0
+        self._running = self._over_rate = False
+        self._endpoint_checks = 0
         self._last_status: ApiStatus | None = None
-        self._rate = Rate(uptime())
+        self._poll_rate = RateMeter(uptime())
         self.probe_interval: float | None = None
 
     @property
     def watches(self) -> list[Watch]:
-        """What is watched, in the order in which it was asked for."""
-        return [watch for watch, _ in self._watched.values()]
+        """The watches in the order in which they were added."""
+        return [watch for watch, _ in self._watches.values()]
 
     @property
     def clans(self) -> int:
-        """How many clans are watched."""
-        return self._kinds[Kind.CLAN]
+        """The number of watched clans."""
+        return self._watch_counts[Kind.CLAN]
 
     @property
     def players(self) -> int:
-        """How many players are watched."""
-        return self._kinds[Kind.PLAYER]
+        """The number of watched players."""
+        return self._watch_counts[Kind.PLAYER]
 
     @property
     def shortest_interval(self) -> float:
-        """The shortest interval of all that is polled (seconds), infinity where nothing is."""
+        """The shortest interval of all polled resources (seconds), infinity if there is none."""
         return self._scheduler.shortest_interval
 
     @property
     def api_status(self) -> ApiStatus | None:
-        """The API's status, None until a usable response, or enough failures, have decided it."""
+        """The API's status, None until a usable response or enough failures have decided it."""
         return self._monitor.status
 
     @property
     def api_message(self) -> str | None:
-        """What is wrong with the API and what to do, None while nothing is."""
+        """What is wrong with the API and what to do, None if nothing is wrong."""
         return self._monitor.message
 
     @property
     def api_reachable(self) -> bool:
-        """Whether the API gives usable responses, as far as known; a maintenance passes by itself and counts as yes."""
+        """Whether the API gives usable responses, as far as known; true during a maintenance, which ends by itself."""
         return self._monitor.status not in (ApiStatus.UNREACHABLE, ApiStatus.DENIED)
 
     @property
-    def malformed(self) -> Counter[str]:
-        """How often each field, such as ``clan.memberList.donations``, was malformed and left out of a response."""
-        return self.figures.malformed
-
-    @property
     def overdue(self) -> int:
-        """How many resources wait for a poll that should have been made."""
+        """The number of resources that wait for a poll although it is due."""
         return self._scheduler.overdue
 
     @property
     def overdue_seconds(self) -> float:
-        """How long the one that waits longest of them should have been polled already."""
+        """For how many seconds the longest overdue resource has been waiting."""
         return self._scheduler.overdue_seconds
 
     @property
     def load(self) -> float:
-        """How much of the tokens' pace the intervals ask for, as a share: above 1 polls come late."""
+        """The polls per second that the intervals require, as a share of the rate limit: above 1 polls are late."""
         return self._scheduler.load
 
     @property
     def polls_per_second(self) -> float:
-        """How many polls a second were made during the last minute."""
-        return self._rate.per_second(self._context.uptime())
+        """The polls per second during the last minute."""
+        return self._poll_rate.per_second(self._context.uptime())
 
     def watch(self, watch: Watch) -> None:
-        """Watch a clan or a player from now on; a watch of the same one is replaced and keeps its snapshot."""
+        """Add a watch; a watch with the same kind and tag is replaced and keeps its snapshot."""
         self._retire(watch.kind, watch.tag)
         pollers = []
         for resource, interval in watch.resources():
-            poller = self._poller(resource.kind, watch, interval)
+            poller = self._create_poller(resource.kind, watch, interval)
             pollers.append(poller)
-            self._scheduler.add(resource, interval, _CountedApi(self, resource, poller))
-        self._watched[watch.kind, watch.tag] = watch, tuple(pollers)
-        self._kinds[watch.kind] += 1
+            self._scheduler.add(resource, interval, _ResourcePoll(self, resource, poller))
+        self._watches[watch.kind, watch.tag] = watch, tuple(pollers)
+        self._watch_counts[watch.kind] += 1
         if self._running:
             self._check_load()
 
     def unwatch(self, kind: Kind, tag: str) -> bool:
-        """Stop watching; returns whether it was watched. A poll that is under way is not committed any more."""
+        """Remove a watch; return whether there was one. A poll in progress is not committed."""
         pollers = self._retire(kind, tag)
-        gone = {poller.resource for poller in pollers}
-        # A clan's war may be watched twice, by itself and with the clan.
-        for watch in [self._watched[other, tag][0] for other in (Kind.CLAN, Kind.WAR) if (other, tag) in self._watched]:
-            shared = gone & {resource for resource, _ in watch.resources()}
+        removed = {poller.resource for poller in pollers}
+        # A clan's war may be watched twice: on its own and with the clan.
+        for watch in [self._watches[other, tag][0] for other in (Kind.CLAN, Kind.WAR) if (other, tag) in self._watches]:
+            shared = removed & {resource for resource, _ in watch.resources()}
             if shared:
                 self.watch(watch)
-                gone -= shared
-        self._context.seen.difference_update(gone)
+                removed -= shared
+        self._context.polled.difference_update(removed)
         return bool(pollers)
 
     def _retire(self, kind: Kind, tag: str) -> tuple[Poller, ...]:
-        watched = self._watched.pop((kind, tag), None)
-        if watched is None:
+        found = self._watches.pop((kind, tag), None)
+        if found is None:
             return ()
-        self._kinds[kind] -= 1
-        for poller in watched[1]:
+        self._watch_counts[kind] -= 1
+        for poller in found[1]:
             poller.retire()
             self._scheduler.remove(poller.resource)
-        return watched[1]
+        return found[1]
 
     def watch_api(self, *, interval: float, probe_tag: str) -> None:
-        """Probe the API every ``interval`` seconds by a player that is known to exist."""
-        probe = ApiPoller(self._context.api, self._monitor, probe_tag=probe_tag, another=self._ask_another)
+        """Probe the API every ``interval`` seconds with a player that is known to exist."""
+        probe = ApiProbe(
+            self._context.api,
+            self._monitor,
+            probe_tag=probe_tag,
+            check_other_endpoint=self._check_other_endpoint,
+        )
         self._monitor.probing = True
         self.probe_interval = interval
-        self._scheduler.add(API, interval, _CountedApi(self, API, probe), probe=True)
+        self._scheduler.add(API, interval, _ResourcePoll(self, API, probe), probe=True)
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
-        """Return what is watched under a kind and a tag, None where nothing is."""
-        return self._watched.get((kind, tag), (None,))[0]
+        """Return the watch with this kind and tag, None if there is none."""
+        return self._watches.get((kind, tag), (None,))[0]
 
     def polled_at(self, kind: Kind, tag: str) -> float | None:
-        """Return when the API last answered for a watch itself (Unix time in seconds), None where it did not yet."""
-        watched = self._watched.get((kind, tag))
-        return watched[1][0].polled_at if watched else None
+        """Return the Unix time of the last valid response to a watch's own resource, None before the first."""
+        found = self._watches.get((kind, tag))
+        return found[1][0].polled_at if found else None
 
     def poll_now(self, kind: Kind, tag: str) -> bool:
-        """Make all that belongs to a watch due at once; returns whether it is watched."""
-        watched = self._watched.get((kind, tag))
-        if watched is None:
+        """Make all resources of a watch due immediately; return whether there is such a watch."""
+        found = self._watches.get((kind, tag))
+        if found is None:
             return False
-        for poller in watched[1]:
+        for poller in found[1]:
             self._scheduler.poll_now(poller.resource)
         return True
 
     async def run(self) -> None:
-        """Poll until cancelled; raises what the store raises."""
+        """Poll until cancelled; raises the store's errors."""
         await self._monitor.load()
-        self._context.seen.clear()
+        self._context.polled.clear()
         self._running = True
         try:
             self._check_load()
@@ -270,11 +273,11 @@ class Engine:
         finally:
             self._running = False
 
-    def _poller(self, kind: Kind, watch: Watch, interval: float) -> Poller:
+    def _create_poller(self, kind: Kind, watch: Watch, interval: float) -> Poller:
         if kind is Kind.CLAN:
-            return ClanPoller(self._context, watch.tag, interval=interval, members=watch.members)
+            return ClanPoller(self._context, watch.tag, interval=interval, track_members=watch.members)
         if kind is Kind.WAR:
-            return WarPoller(self._context, watch.tag, interval=interval, alone=watch.kind is Kind.WAR)
+            return WarPoller(self._context, watch.tag, interval=interval, standalone=watch.kind is Kind.WAR)
         return PlayerPoller(
             self._context,
             watch.tag,
@@ -283,90 +286,90 @@ class Engine:
             exclude_fields=watch.exclude_fields,
         )
 
-    def _ask_another(self) -> Awaitable[None] | None:
-        """Ask the endpoint of one watch, each time of another one; None without watches."""
-        pollers = [poller for _, pollers in self._watched.values() for poller in pollers]
+    def _check_other_endpoint(self) -> Awaitable[None] | None:
+        """Check the endpoint of one watched resource, a different one each time; None without watches."""
+        pollers = [poller for _, pollers in self._watches.values() for poller in pollers]
         if not pollers:
             return None
-        self._asked += 1
-        return pollers[self._asked % len(pollers)].ask()
+        self._endpoint_checks += 1
+        return pollers[self._endpoint_checks % len(pollers)].check_endpoint()
 
-    def count(self, resource: Resource, polled: PollResult) -> NextPoll:
-        """Count a poll, publish what it changed, and return when to poll again."""
+    def process_result(self, resource: Resource, result: PollResult) -> NextPoll:
+        """Count a poll, notify of its changes, and return when to poll again."""
         self._bugs_in_a_row = 0
-        self.figures.polls += 1
-        self.figures.events += len(polled.events)
-        self.figures.last_poll = self._context.now()
-        self.figures.last_poll_uptime = at = self._context.uptime()
-        self._rate.count(at)
-        if polled.error is not None:
-            self.figures.errors[polled.error] += 1
-        if polled.committed:
-            self.figures.changed += 1
-            self._observer(resource)
-        if any(_opens_war_log(event) for event in polled.events):
-            self._scheduler.look_again(Resource(Kind.WAR, resource.tag))
-        return NextPoll(polled.not_before, polled.wanted, polled.backoff)
+        self.metrics.polls += 1
+        self.metrics.events += len(result.events)
+        self.metrics.last_poll = self._context.now()
+        self.metrics.last_poll_uptime = now = self._context.uptime()
+        self._poll_rate.count(now)
+        if result.error is not None:
+            self.metrics.errors[result.error] += 1
+        if result.committed:
+            self.metrics.changed += 1
+            self._on_commit(resource)
+        if any(_makes_war_log_public(event) for event in result.events):
+            self._scheduler.poll_when_fresh(Resource(Kind.WAR, resource.tag))
+        return result.next_poll
 
-    async def recover(self, resource: Resource) -> None:
-        """Bring what a bug in a poll may have left half done in line with what was committed.
+    async def recover_from_bug(self, resource: Resource) -> None:
+        """Restore a consistent state from the store after a bug interrupted a poll.
 
-        Raises RuntimeError where no poll succeeds any more.
+        Raises RuntimeError if too many polls in a row have failed.
         """
-        self.figures.errors["internal"] += 1
+        self.metrics.errors["internal"] += 1
         self._bugs_in_a_row += 1
-        if self._bugs_in_a_row >= _MOST_BUGS_IN_A_ROW:
+        if self._bugs_in_a_row >= _MAX_BUGS_IN_A_ROW:
             raise RuntimeError(f"{self._bugs_in_a_row} polls in a row failed because of internal errors")
         await self._monitor.load()
-        self._observer(resource)
+        self._on_commit(resource)
 
     def _check_load(self) -> None:
-        """Say once that the watches ask for more than the tokens allow; polls come late then, and fairly so."""
+        """Log once that the intervals require more polls than the rate limit allows."""
         load = self.load
-        if load > 1 and not self._too_much:
+        if load > 1 and not self._over_rate:
             _log.warning(
-                "the watches ask for more polls than the tokens allow: take longer intervals or more tokens",
+                "intervals exceed the rate limit",
                 load=round(load, 2),
+                hint="polls will be late; use longer intervals, fewer watches or more tokens",
             )
-        self._too_much = load > 1
+        self._over_rate = load > 1
 
-    def _api_changed(self, status: ApiStatus) -> None:
-        # Without a probe nobody would notice that the API is back: then everything goes on asking.
+    def _on_api_change(self, status: ApiStatus) -> None:
+        # Without a probe the other polls have to continue, or nothing would notice that the API is back.
         if status is ApiStatus.OK or not self._monitor.probing:
-            self._scheduler.release()
+            self._scheduler.resume()
             if status is ApiStatus.OK and self._last_status is not ApiStatus.OK:
-                # What failed before it was known to be the API's fault.
+                # These resources failed before the failure was attributed to the API.
                 self._scheduler.retry_failed()
         else:
-            self._scheduler.hold()
+            self._scheduler.pause()
         self._last_status = status
-        self._observer(API)
-
-    def _api_suspected(self) -> None:
-        self._scheduler.poll_now(API)
+        self._on_commit(API)
 
 
-def _opens_war_log(event: Event) -> bool:
+def _makes_war_log_public(event: Event) -> bool:
     return event.event_type is EventType.CLAN_UPDATED and any(
         change.field == "isWarLogPublic" and change.new_value is True for change in event.changes
     )
 
 
-class Rate:
-    """How many times a second something happened during the last minute. Times are seconds of any one clock."""
+class RateMeter:
+    """Measures occurrences per second during the last minute. Times are seconds of any one clock."""
 
     def __init__(self, since: float) -> None:
         self._since = since
         self._counts: Counter[int] = Counter()
 
     def count(self, now: float) -> None:
-        """Note that it happened."""
+        """Count one occurrence."""
         self._counts[int(now)] += 1
-        if len(self._counts) > _WINDOW:
-            # A clock that was set back would else leave what lies ahead of it for ever.
-            self._counts = Counter({at: count for at, count in self._counts.items() if 0 <= int(now) - at < _WINDOW})
+        if len(self._counts) > _RATE_WINDOW_S:
+            # Entries ahead of now are removed too: they would stay forever if the clock was set back.
+            self._counts = Counter(
+                {at: count for at, count in self._counts.items() if 0 <= int(now) - at < _RATE_WINDOW_S}
+            )
 
     def per_second(self, now: float) -> float:
-        """Return the rate, within the first minute that of the time since the start."""
-        happened = sum(count for at, count in self._counts.items() if 0 <= int(now) - at < _WINDOW)
-        return happened / min(_WINDOW, max(1.0, now - self._since))
+        """Return the rate; within the first minute it is measured since the start."""
+        count = sum(count for at, count in self._counts.items() if 0 <= int(now) - at < _RATE_WINDOW_S)
+        return count / min(_RATE_WINDOW_S, max(1.0, now - self._since))

@@ -1,4 +1,4 @@
-"""Fields of responses that are not of the type that the API documents: counted, and each kind logged once."""
+"""Malformed response fields: counted, and the first of each logged."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_LONGEST_VALUE = 80
-# Field names can be the API's own, so their number must be limited.
-_MOST_FIELDS = 200
-_OTHER = "other"
+_MAX_LOGGED_CHARS = 80
+# A field's name may come from the API, so the number of names must be limited.
+_MAX_FIELDS = 200
+_OTHER_FIELDS = "other"
 
 
 class MalformedFields:
-    """Counts malformed fields, as ``clan.memberList.donations``, from ``counts`` on, and logs the first of each."""
+    """Counts the fields that do not have their documented type, and logs the first of each.
+
+    The keys of ``counts`` are paths such as ``clan.memberList.donations``. Counting continues from ``counts``.
+    """
 
     def __init__(self, counts: Counter[str] | None = None) -> None:
         self.counts = Counter[str]() if counts is None else counts
 
-    def note(self, resource: Resource, found: Iterable[MalformedField]) -> None:
+    def record(self, resource: Resource, fields: Iterable[MalformedField]) -> None:
         """Count the malformed fields of one response."""
-        for path, value in found:
+        for path, value in fields:
             field = f"{resource.kind.value}.{path}"
             if field not in self.counts:
-                if len(self.counts) >= _MOST_FIELDS:
-                    self.counts[_OTHER] += 1
+                if len(self.counts) >= _MAX_FIELDS:
+                    self.counts[_OTHER_FIELDS] += 1
                     continue
                 _log.warning(
                     "response field is malformed",
                     field=field,
                     tag=resource.tag,
-                    value=ascii(value)[:_LONGEST_VALUE],
+                    value=ascii(value)[:_MAX_LOGGED_CHARS],
                     hint="only this field is ignored; if it stays malformed, the API has changed: please report it",
                 )
             self.counts[field] += 1

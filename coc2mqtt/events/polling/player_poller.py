@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from coc2mqtt.events.polling.poll_context import PollContext
     from coc2mqtt.events.resource import Snapshot
 
-
 Json = dict[str, Any]
 
 
 class PlayerPoller(Poller):
-    """Polls a player; ``include_fields`` and ``exclude_fields`` are the API's keys, as ``compare_player`` has them."""
+    """Polls a player; ``include_fields`` and ``exclude_fields`` are the API's keys, as in ``compare_player``."""
 
     kind: ClassVar = Kind.PLAYER
     endpoint: ClassVar = "player"
@@ -51,24 +50,24 @@ class PlayerPoller(Poller):
     async def _fetch(self) -> ApiResponse:
         return await self._context.api.player(self._tag)
 
-    def _check(self, data: Json) -> list[MalformedField]:
+    def _validate(self, data: Json) -> list[MalformedField]:
         return validate_player(data, self._tag)
 
-    def _first_sight(self, data: Json, look: Observation) -> CompareResult:  # noqa: ARG002 - there is nothing to compare with
+    def _baseline(self, data: Json, seen: Observation) -> CompareResult:  # noqa: ARG002 - a player needs no more
         return CompareResult([], data, {})
 
-    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
-        return player_looks_stale(old.data or {}, data, malformed=look.malformed)
+    def _looks_stale(self, old: Snapshot, data: Json, seen: Observation) -> bool:
+        return player_looks_stale(old.data or {}, data, malformed=seen.malformed)
 
-    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult:
-        completed = restore_missing_fields(old, data, is_permanent=is_permanent_player_field, malformed=look.malformed)
-        before, after = align_player_lists(completed.old, completed.new)
-        believed = restore_progress(before, after)
+    async def _compare(self, old: Snapshot, data: Json, seen: Observation) -> CompareResult:
+        restored = restore_missing_fields(old, data, is_permanent=is_permanent_player_field, malformed=seen.malformed)
+        before, after = align_player_lists(restored.old, restored.new)
+        accepted = restore_progress(before, after)
         events = compare_player(
             before,
-            believed,
-            at=look.at,
+            accepted,
+            at=seen.at,
             include_fields=self._include_fields,
             exclude_fields=self._exclude_fields,
         )
-        return CompareResult(events, completed.without_absent(believed), completed.memo)
+        return CompareResult(events, restored.without_absent(accepted), restored.memo)

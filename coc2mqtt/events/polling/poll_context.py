@@ -1,4 +1,4 @@
-"""What the pollers of one engine share, and what a poll returns."""
+"""What the pollers of one engine share, and the result of a poll."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import structlog
 
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.malformed_fields import MalformedFields
+from coc2mqtt.events.polling.scheduler import NextPoll
 from coc2mqtt.events.resource import API, Kind, Resource
 
 if TYPE_CHECKING:
@@ -25,50 +26,59 @@ _log = structlog.get_logger()
 
 
 class PollResult(NamedTuple):
-    """The events of one poll, and when to poll again, in seconds.
+    """The events of one poll, and when to poll again.
 
-    ``committed`` tells whether a new snapshot was stored, with the events. Before ``not_before`` the API says the same
-    again. ``wanted`` is when a poll is wanted even before its interval is over, infinity where it is not; ``backoff``
-    how long a resource is left alone that fails or cannot be seen, unless something speaks for a look at it.
-    ``error`` is the kind of the failure, None after a good answer.
+    ``committed`` is true if a new snapshot was stored, together with the events. ``earliest``, ``latest`` and
+    ``backoff`` are seconds from the end of the poll, as in ``NextPoll``. ``error`` is the kind of the failure, None
+    after a valid response.
     """
 
     events: list[Event]
-    not_before: float
+    earliest: float
     committed: bool
-    wanted: float = math.inf
+    latest: float = math.inf
     backoff: float = 0.0
     error: str | None = None
 
+    @property
+    def next_poll(self) -> NextPoll:
+        """When to poll again."""
+        return NextPoll(self.earliest, self.latest, self.backoff)
+
 
 def log_bug(_error: Exception, resource: Resource) -> None:
-    """Log a bug that is being handled."""
-    _log.exception("an answer cannot be compared: please report it", kind=resource.kind.value, tag=resource.tag)
+    """Log the exception that is being handled, a bug in comparing."""
+    _log.exception(
+        "cannot compare response",
+        kind=resource.kind.value,
+        tag=resource.tag,
+        hint="the response is ignored; this is a bug, please report it",
+    )
 
 
 class Monitor(Protocol):
-    """Takes up what each request says of the API as a whole."""
+    """Tracks the state of the API as a whole from the outcome of each request."""
 
     @property
     def status(self) -> ApiStatus | None:
-        """The present status, None where it is not known."""
+        """The present status, None while it is unknown."""
 
     @property
-    def in_doubt(self) -> bool:
-        """Whether a failure may be the API's own: others fail as well, or there was no usable response yet."""
+    def may_be_down(self) -> bool:
+        """Whether a failure may be the API's: other resources fail too, or no response has been usable yet."""
 
     async def observe(self, error: ClashError | None, *, from_probe: bool = False, source: object = API) -> list[Event]:
-        """Take up one answer (None) or failure; returns the events that it caused, which are committed then."""
+        """Process one response (None) or failure; return the events it caused, which are already committed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollContext:
-    """What every poller of one engine works with.
+    """The dependencies and the shared state of all pollers of one engine.
 
-    ``now`` gives Unix time in seconds, ``uptime`` seconds that no change of the wall clock affects. ``seen`` holds what
-    was looked at since the engine began, ``periods`` how long (seconds) cache entries of each kind were seen to live,
-    ``malformed`` counts the fields that were left out of responses. ``bug`` is called with a bug in comparing while it
-    is handled.
+    ``now`` returns Unix time in seconds, ``uptime`` seconds that do not depend on the wall clock. ``polled`` holds the
+    resources that gave a valid response since the engine started. ``cache_periods`` is the longest ``max-age``
+    (seconds) seen for each kind. ``malformed_fields`` counts the fields that were removed from responses. ``on_bug`` is
+    called with a bug in comparing while the exception is being handled.
     """
 
     api: ClashApi
@@ -76,7 +86,7 @@ class PollContext:
     monitor: Monitor
     now: Callable[[], float]
     uptime: Callable[[], float] = uptime
-    seen: set[Resource] = field(default_factory=set)
-    periods: dict[Kind, float] = field(default_factory=dict)
-    malformed: MalformedFields = field(default_factory=MalformedFields)
-    bug: Callable[[Exception, Resource], None] = log_bug
+    polled: set[Resource] = field(default_factory=set)
+    cache_periods: dict[Kind, float] = field(default_factory=dict)
+    malformed_fields: MalformedFields = field(default_factory=MalformedFields)
+    on_bug: Callable[[Exception, Resource], None] = log_bug

@@ -1,4 +1,4 @@
-"""One poll of one resource: fetch, compare with the snapshot, commit what changed."""
+"""One poll of one resource: fetch, validate, compare with the snapshot, commit the changes."""
 
 from __future__ import annotations
 
@@ -37,50 +37,49 @@ Json = dict[str, Any]
 
 _log = structlog.get_logger()
 
-# A resource that fails is asked less and less often, but never less than this (seconds); the API itself says
-# `max-age=600` where there is nothing.
-LONGEST_BACKOFF = 600.0
-# So many connections in a row must be lost before the one resource whose polls it hit is to blame: as many as make the
-# API itself unreachable, if it is the only resource.
-_LOST_TO_BE_TOLD = 3
-# Who has not looked for so long (seconds) beyond the interval has to catch up.
-LONG_GAP = 3600.0
-# An answer that is byte for byte one of the last few is a copy of it.
-_REMEMBERED = 3
+# The backoff of a failing resource doubles up to this. The API itself sends `max-age=600` for a missing resource.
+MAX_BACKOFF_S = 600.0
+# A resource that is polled this much later than its interval has to catch up.
+LONG_GAP_S = 3600.0
+# Connections lost in a row before a poll error is reported for the resource: as many as make the API unreachable if it
+# is the only resource.
+_LOST_CONNECTIONS_UNTIL_ERROR = 3
+# A response with the digest of one of the last few responses is a copy of it.
+_KEPT_DIGESTS = 3
 
 
 class Poller(ABC):
-    """Polls one resource, never twice at a time.
+    """Polls one resource; two polls of it must not overlap.
 
-    An answer with the same bytes as the one before is neither parsed nor stored. The first answer ever is the
-    baseline and makes no event; the first one of this run is compared with the snapshot of the run before, and its
-    events carry ``catch_up`` and the snapshot's age in their metadata. An answer that seems to be older than the
-    snapshot, is the same as one before it, or brings back a value that has just changed, is believed when a later one
-    confirms it (``StaleSuspicion``). ``resource`` is what is polled.
+    A response with the same bytes as the previous one is neither parsed nor stored. The first response ever is the
+    baseline and causes no event. The first response of a run is compared with the snapshot of the previous run; its
+    events carry ``catch_up`` and the snapshot's age in their metadata. A response that looks older than the snapshot,
+    repeats an earlier response, or reverts a recent change is ignored unless a later response confirms it
+    (``StaleSuspicion``). ``resource`` is the polled resource.
     """
 
     kind: ClassVar[Kind]
     endpoint: ClassVar[str]
-    # In so many seconds an answer that seems to be old is looked at again: time enough for another server to answer.
-    patience: ClassVar = 5.0
-    # Whether an event that brings back the value of a moment ago may come from a stale response.
-    reverts: ClassVar = True
+    # Seconds after which a suspicious response is checked again: enough for another server to respond.
+    recheck_delay_s: ClassVar = 5.0
+    # Whether a response that repeats an earlier one, or restores a value that has just changed, is suspicious.
+    suspects_repetition: ClassVar = True
 
-    # There are tens of thousands of them.
+    # There are tens of thousands of pollers.
     __slots__ = (
+        "_clock_offset",
         "_context",
-        "_current",
-        "_digest",
-        "_doubt",
+        "_current_digests",
+        "_earlier_digests",
         "_failures",
         "_interval",
-        "_looked_at",
-        "_lost",
-        "_offset",
-        "_older",
-        "_recent",
+        "_last_digest",
+        "_lost_connections",
+        "_polled_at",
+        "_polled_uptime",
+        "_recent_values",
         "_retired",
-        "_seen_at",
+        "_suspicion",
         "_tag",
         "resource",
     )
@@ -89,281 +88,282 @@ class Poller(ABC):
         self._context = context
         self._tag = tag
         self._interval = interval
-        self._digest: bytes | None = None
-        # Of what is believed now, and of what was believed before.
-        self._current: tuple[bytes, ...] = ()
-        self._older: tuple[bytes, ...] = ()
-        self._failures = self._lost = 0
-        self._doubt: StaleSuspicion | None = None
-        self._recent: RecentValues | None = None
-        # When there was last an answer that was not doubted: in Unix time, and in seconds of uptime.
-        self._looked_at: float | None = None
-        self._seen_at: float | None = None
-        # The difference between the two clocks when this run stored the snapshot, None where an earlier one did.
-        self._offset: float | None = None
+        self._last_digest: bytes | None = None
+        # Digests of responses that show the accepted state, and of those that showed earlier ones.
+        self._current_digests: tuple[bytes, ...] = ()
+        self._earlier_digests: tuple[bytes, ...] = ()
+        self._failures = self._lost_connections = 0
+        self._suspicion: StaleSuspicion | None = None
+        self._recent_values: RecentValues | None = None
+        # The time of the last accepted response: Unix time and uptime.
+        self._polled_at: float | None = None
+        self._polled_uptime: float | None = None
+        # The difference between the clocks when this run stored the snapshot, None if a previous run stored it.
+        self._clock_offset: float | None = None
         self._retired = False
         self.resource = Resource(self.kind, tag)
 
     @property
     def polled_at(self) -> float | None:
-        """When there was last an answer that was not doubted (Unix time in seconds), None where there was none yet."""
-        return self._looked_at
+        """The Unix time in seconds of the last accepted response, None before the first."""
+        return self._polled_at
 
     def set_interval(self, interval: float) -> None:
         """Change the seconds between polls."""
         self._interval = interval
 
     def retire(self) -> None:
-        """Commit nothing from now on, whatever is still under way."""
+        """Commit nothing from now on, not even the result of a poll in progress."""
         self._retired = True
 
     async def poll(self) -> PollResult:
-        """Poll once. Raises what the store raises; the API's failures are taken up, not raised."""
+        """Poll once. Errors of the store are raised; errors of the API are handled."""
         try:
-            polled = await self._take_up(await self._fetch())
+            result = await self._handle_response(await self._fetch())
         except ClashError as error:
             await self._context.monitor.observe(error, source=self.resource)
-            self._digest = self._doubt = None
-            failed = await self._fail(error, await self._context.store.snapshot(self.resource))
-            # A private war log is a wish of the clan's and no failure.
-            return failed._replace(error=None if isinstance(error, PrivateWarLogError) else error.kind)
-        self._failures = self._lost = 0
-        return polled
+            self._last_digest = self._suspicion = None
+            result = await self._handle_failure(error, await self._context.store.snapshot(self.resource))
+            # A private war log is the clan's choice, not a failure.
+            return result._replace(error=None if isinstance(error, PrivateWarLogError) else error.kind)
+        self._failures = self._lost_connections = 0
+        return result
 
-    async def ask(self) -> None:
-        """Ask the endpoint only to learn whether it gives a usable response; raises ClashError."""
-        self._check((await self._fetch()).data)
+    async def check_endpoint(self) -> None:
+        """Fetch the resource only to see whether the response is valid; raises ClashError if it is not."""
+        self._validate((await self._fetch()).data)
 
     @abstractmethod
     async def _fetch(self) -> ApiResponse:
-        """Ask the endpoint."""
+        """Fetch the resource."""
 
     @abstractmethod
-    def _check(self, data: Json) -> list[MalformedField]:
-        """Remove malformed fields; raises BadAnswerError where ``data`` is not what the endpoint gives."""
+    def _validate(self, data: Json) -> list[MalformedField]:
+        """Remove malformed fields and return them; InvalidResponseError if ``data`` is not this resource."""
 
     @abstractmethod
-    def _first_sight(self, data: Json, look: Observation) -> CompareResult:
-        """Return what is believed of the first answer ever; there are no events."""
+    def _baseline(self, data: Json, seen: Observation) -> CompareResult:
+        """Return the state to accept from the first response ever; it has no events."""
 
     @abstractmethod
-    def _goes_back(self, old: Snapshot, data: Json, look: Observation) -> bool:
-        """Tell whether ``data`` seems to be older than the snapshot, which has data."""
+    def _looks_stale(self, old: Snapshot, data: Json, seen: Observation) -> bool:
+        """Return whether ``data`` looks older than the snapshot, which has data."""
 
     @abstractmethod
-    async def _compare(self, old: Snapshot, data: Json, look: Observation) -> CompareResult | None:
-        """Compare an answer with the snapshot, which has data; None where it is to be looked at again before."""
+    async def _compare(self, old: Snapshot, data: Json, seen: Observation) -> CompareResult | None:
+        """Compare a response with the snapshot, which has data; None if it has to be polled again first."""
 
-    def _wanted(self, at: float) -> float:  # noqa: ARG002 - for those who know more
-        """Return in how many seconds the next poll is wanted, infinity where the interval will do."""
+    def _latest_next_poll(self, at: float) -> float:  # noqa: ARG002 - used by subclasses
+        """Return in how many seconds the next poll is needed at the latest, infinity if the interval decides."""
         return math.inf
 
-    def _fallen(self, old: Json, new: Json) -> list[str]:  # noqa: ARG002 - for those who have members
-        """Return the tags of the members whose donations are less than before."""
+    def _decreased_donations(self, old: Json, new: Json) -> list[str]:  # noqa: ARG002 - used by subclasses
+        """Return the tags of members whose donations decreased."""
         return []
 
-    def _claim(self, data: Json) -> object:  # noqa: ARG002 - for those who can tell
-        """Return what two answers must have in common for the second to confirm the first."""
+    def _claim(self, data: Json) -> object:  # noqa: ARG002 - used by subclasses
+        """Return what two responses must have in common for the second to confirm the first."""
         return None
 
-    def _unwatched(self, old: Snapshot, look: Observation) -> float | None:
-        """Return for how many seconds nobody has looked, None where that was a moment ago."""
-        if self.resource not in self._context.seen:
-            return max(0.0, look.at - old.taken_at)
-        gap = 0.0 if self._seen_at is None else look.uptime - self._seen_at
-        return gap if gap > self._interval + LONG_GAP else None
+    def _unobserved_seconds(self, old: Snapshot, seen: Observation) -> float | None:
+        """Return for how long the resource was not polled, None if it was polled recently."""
+        if self.resource not in self._context.polled:
+            return max(0.0, seen.at - old.taken_at)
+        gap = 0.0 if self._polled_uptime is None else seen.uptime - self._polled_uptime
+        return gap if gap > self._interval + LONG_GAP_S else None
 
-    def _clock_jump(self, look: Observation) -> float:
+    def _clock_jump(self, seen: Observation) -> float:
         """Return by how many seconds the wall clock was set since this run stored the snapshot."""
-        return 0.0 if self._offset is None else clock_jump(self._offset, look.at - look.uptime)
+        return 0.0 if self._clock_offset is None else clock_jump(self._clock_offset, seen.at - seen.uptime)
 
-    async def _take_up(self, answer: ApiResponse) -> PollResult:
-        look = self._look(answer)
-        if look.digest == self._digest:
+    async def _handle_response(self, response: ApiResponse) -> PollResult:
+        seen = self._observe(response)
+        if seen.digest == self._last_digest:
             await self._context.monitor.observe(None)
-            self._note_sight(look)
-            return PollResult([], answer.max_age, committed=False, wanted=self._wanted(look.at))
+            self._polled_at, self._polled_uptime = seen.at, seen.uptime
+            return PollResult([], response.max_age, committed=False, latest=self._latest_next_poll(seen.at))
         old = await self._context.store.snapshot(self.resource)
-        comparison = await self._understand(old, answer, look)
+        comparison = await self._evaluate(old, response, seen)
         await self._context.monitor.observe(None)
         if comparison is None:
-            return self._put_off(old, answer, look)
-        polled = await self._store(old, comparison, look, answer.max_age)
-        self._note_sight(look)
-        self._note_recent(old, comparison, look)
-        self._doubt = None
-        self._digest = look.digest if comparison.final else None
-        self._remember(look.digest, news=bool(comparison.events))
+            return self._defer(old, response, seen)
+        result = await self._commit_changes(old, comparison, seen, response.max_age)
+        self._polled_at, self._polled_uptime = seen.at, seen.uptime
+        self._remember_replaced_values(old, comparison, seen)
+        self._suspicion = None
+        self._last_digest = seen.digest if comparison.final else None
+        self._remember_digest(seen.digest, changed=bool(comparison.events))
         if not self._retired:
-            self._context.seen.add(self.resource)
-        return polled
+            self._context.polled.add(self.resource)
+        return result
 
-    def _look(self, answer: ApiResponse) -> Observation:
+    def _observe(self, response: ApiResponse) -> Observation:
         context = self._context
-        max_age = min(answer.max_age, MAX_CACHE_AGE_S)
-        period = context.periods.get(self.kind, 0.0)
+        max_age = min(response.max_age, MAX_CACHE_AGE_S)
+        period = context.cache_periods.get(self.kind, 0.0)
         if max_age > period:
-            period = context.periods[self.kind] = max_age
-        digest = hashlib.blake2b(answer.body, digest_size=16).digest()
+            period = context.cache_periods[self.kind] = max_age
+        digest = hashlib.blake2b(response.body, digest_size=16).digest()
         return Observation(context.now(), context.uptime(), digest, max_age, period)
 
-    def _note_sight(self, look: Observation) -> None:
-        self._looked_at, self._seen_at = look.at, look.uptime
-
-    def _note_recent(self, old: Snapshot | None, comparison: CompareResult, look: Observation) -> None:
-        """Remember what a stale response may bring back."""
-        if not (self.reverts and look.period) or old is None or old.data is None:
+    def _remember_replaced_values(self, old: Snapshot | None, comparison: CompareResult, seen: Observation) -> None:
+        """Remember the values that a stale response may restore."""
+        if not (self.suspects_repetition and seen.period) or old is None or old.data is None:
             return
-        fallen: list[str] = []
-        # Where donations fall there was a doubt, unless a season has ended.
-        if self._doubt is not None or any(one.event_type is EventType.SEASON_RESET for one in comparison.events):
-            fallen = self._fallen(old.data, comparison.data)
-        if comparison.events or fallen:
-            self._recent = self._recent or RecentValues()
-            self._recent.add(comparison.events, look, decreased=fallen)
+        decreased: list[str] = []
+        # Decreased donations are always suspicious, unless a season has ended.
+        if self._suspicion is not None or any(one.event_type is EventType.SEASON_RESET for one in comparison.events):
+            decreased = self._decreased_donations(old.data, comparison.data)
+        if comparison.events or decreased:
+            self._recent_values = self._recent_values or RecentValues()
+            self._recent_values.add(comparison.events, seen, decreased=decreased)
 
-    def _remember(self, digest: bytes, *, news: bool) -> None:
-        if news:
-            self._older = (*self._older, *self._current)[-_REMEMBERED:]
-            self._current = ()
-        self._current = (*self._current, digest)[-_REMEMBERED:]
+    def _remember_digest(self, digest: bytes, *, changed: bool) -> None:
+        if changed:
+            self._earlier_digests = (*self._earlier_digests, *self._current_digests)[-_KEPT_DIGESTS:]
+            self._current_digests = ()
+        self._current_digests = (*self._current_digests, digest)[-_KEPT_DIGESTS:]
 
-    def _put_off(self, old: Snapshot | None, answer: ApiResponse, look: Observation) -> PollResult:
-        """Leave an answer that is doubted for a later look."""
-        claim = self._claim(answer.data)
-        if self._doubt is None or self._doubt.claim != claim:
-            self._doubt = StaleSuspicion(look, self._believed_until(old, look), claim)
-        self._digest = None
-        wanted = self._doubt.next_check(look, min_delay=self.patience)
-        return PollResult([], answer.max_age, committed=False, wanted=wanted)
+    def _defer(self, old: Snapshot | None, response: ApiResponse, seen: Observation) -> PollResult:
+        """Ignore a suspicious response until a later one confirms it."""
+        claim = self._claim(response.data)
+        if self._suspicion is None or self._suspicion.claim != claim:
+            self._suspicion = StaleSuspicion(seen, self._accepted_until(old, seen), claim)
+        self._last_digest = None
+        latest = self._suspicion.next_check(seen, min_delay=self.recheck_delay_s)
+        return PollResult([], response.max_age, committed=False, latest=latest)
 
-    def _believed_until(self, old: Snapshot | None, look: Observation) -> float:
-        """Return when (seconds of uptime) an answer last showed what is believed."""
-        if self._seen_at is not None or old is None:
-            return look.uptime if self._seen_at is None else self._seen_at
-        return look.uptime - max(0.0, look.at - old.taken_at)
+    def _accepted_until(self, old: Snapshot | None, seen: Observation) -> float:
+        """Return when (uptime in seconds) a response last showed the accepted state."""
+        if self._polled_uptime is not None or old is None:
+            return seen.uptime if self._polled_uptime is None else self._polled_uptime
+        return seen.uptime - max(0.0, seen.at - old.taken_at)
 
-    def _confirms(self, data: Json, look: Observation) -> bool:
-        """Tell whether an answer confirms the one that is doubted."""
-        doubt = self._doubt
+    def _confirms_suspicion(self, data: Json, seen: Observation) -> bool:
+        """Return whether a response confirms an earlier suspicious one."""
+        suspicion = self._suspicion
         return (
-            doubt is not None and doubt.claim == self._claim(data) and doubt.is_confirmed(look, min_delay=self.patience)
+            suspicion is not None
+            and suspicion.claim == self._claim(data)
+            and suspicion.is_confirmed(seen, min_delay=self.recheck_delay_s)
         )
 
-    async def _understand(self, old: Snapshot | None, answer: ApiResponse, look: Observation) -> CompareResult | None:
-        """Return what an answer means, None where it is doubted.
+    def _needs_confirmation(self, old: Snapshot, data: Json, seen: Observation) -> bool:
+        copied = seen.digest in self._earlier_digests and seen.digest not in self._current_digests
+        return (copied and self.suspects_repetition) or self._looks_stale(old, data, seen)
 
-        Raises ClashError where it is nothing that can be understood: one odd answer must not end the watch of
-        everything else.
+    async def _evaluate(self, old: Snapshot | None, response: ApiResponse, seen: Observation) -> CompareResult | None:
+        """Validate a response and compare it with the snapshot; None if it has to be confirmed first.
+
+        Raises ClashError if the response is invalid or a bug prevents comparing it: one bad response must not stop the
+        polling of other resources.
         """
         try:
-            validate_size(answer.body)
-            data = answer.data
+            validate_size(response.body)
+            data = response.data
             validate_depth(data)
-            look = look._replace(malformed=self._clean(answer))
+            seen = seen._replace(malformed=self._remove_malformed(response))
             if old is None or old.data is None:
-                return self._first_sight(data, look)
-            if answer.repaired:
+                return self._baseline(data, seen)
+            if response.repaired:
                 keep_readable_names(old.data, data)
-            certain = self._confirms(data, look)
-            if not certain and (self._is_copy(look.digest) or self._goes_back(old, data, look)):
+            confirmed = self._confirms_suspicion(data, seen)
+            if not confirmed and self._needs_confirmation(old, data, seen):
                 return None
-            comparison = await self._compare(old, data, look)
-            if certain or comparison is None or self._recent is None:
+            comparison = await self._compare(old, data, seen)
+            if confirmed or comparison is None or self._recent_values is None:
                 return comparison
-            return None if self._recent.is_reverted_by(comparison.events, look) else comparison
+            return None if self._recent_values.is_reverted_by(comparison.events, seen) else comparison
         except ClashError:
             raise
         except Exception as error:
-            self._context.bug(error, self.resource)
-            raise InvalidResponseError("the answer cannot be compared: it is ignored") from error
+            self._context.on_bug(error, self.resource)
+            raise InvalidResponseError("cannot compare the response: it is ignored") from error
 
-    def _clean(self, answer: ApiResponse) -> frozenset[str]:
-        """Remove the malformed fields of an answer and count them; returns the names of the outermost ones."""
-        found = self._check(answer.data)
-        if answer.repaired:
-            found += find_unreadable_texts(answer.data)
+    def _remove_malformed(self, response: ApiResponse) -> frozenset[str]:
+        """Remove and count the malformed fields of a response; return the names of the top-level fields affected."""
+        found = self._validate(response.data)
+        if response.repaired:
+            found += find_unreadable_texts(response.data)
         if not found:
             return frozenset()
-        self._context.malformed.note(self.resource, found)
+        self._context.malformed_fields.record(self.resource, found)
         return frozenset(malformed.top_level for malformed in found)
 
-    def _is_copy(self, digest: bytes) -> bool:
-        return digest in self._older and digest not in self._current
-
-    async def _store(
-        self, old: Snapshot | None, comparison: CompareResult, look: Observation, max_age: float
+    async def _commit_changes(
+        self, old: Snapshot | None, comparison: CompareResult, seen: Observation, max_age: float
     ) -> PollResult:
-        events = [*self._back(old), *comparison.events]
-        wanted = self._wanted(look.at)
+        events = [*self._recovery_events(old), *comparison.events]
+        latest = self._latest_next_poll(seen.at)
         if old is not None and old.data is not None:
             if not events and (old.data, old.memo) == (comparison.data, comparison.memo):
-                return PollResult([], max_age, committed=False, wanted=wanted)
-            gap = self._unwatched(old, look)
+                return PollResult([], max_age, committed=False, latest=latest)
+            gap = self._unobserved_seconds(old, seen)
             if gap is not None:
                 events = [mark_catch_up(event, round(gap, 3)) for event in events]
-        polled = await self._commit(Snapshot(comparison.data, comparison.memo, look.at), events, max_age)
-        self._offset = look.at - look.uptime
-        return polled._replace(wanted=wanted)
+        result = await self._commit(Snapshot(comparison.data, comparison.memo, seen.at), events, max_age)
+        self._clock_offset = seen.at - seen.uptime
+        return result._replace(latest=latest)
 
-    def _back(self, old: Snapshot | None) -> list[Event]:
-        """Return the events of a good answer after what the snapshot remembers."""
+    def _recovery_events(self, old: Snapshot | None) -> list[Event]:
+        """Return the events of a valid response that ends a failure which the snapshot remembers."""
         if old is None or not old.memo.get("unavailable"):
             return []
-        return self._said(EventType.WATCH_AVAILABLE, old, {"endpoint": self.endpoint})
+        return self._watch_events(EventType.WATCH_AVAILABLE, old, {"endpoint": self.endpoint})
 
-    async def _fail(self, error: ClashError, old: Snapshot | None) -> PollResult:
-        """Remember the trouble and say it once; what concerns the API as a whole is the monitor's to say.
+    async def _handle_failure(self, error: ClashError, old: Snapshot | None) -> PollResult:
+        """Store the failure and report it once; failures of the whole API are left to the monitor.
 
-        How long the error may be cached delays nothing: a proxy may say a year, and the backoff is enough.
+        The error's ``max-age`` delays nothing: a proxy may send a year, and the backoff is sufficient.
         """
         if isinstance(error, MaintenanceError | WrongTokenError | IpNotAllowedError):
             return PollResult([], 0.0, committed=False)
         self._failures += 1
-        self._lost = self._lost + 1 if isinstance(error, UnreachableError) else 0
-        backoff = min(self._interval * 2.0 ** min(self._failures, 10), LONGEST_BACKOFF)
+        self._lost_connections = self._lost_connections + 1 if isinstance(error, UnreachableError) else 0
+        backoff = min(self._interval * 2.0 ** min(self._failures, 10), MAX_BACKOFF_S)
         memo = {} if old is None else dict(old.memo)
-        if memo.get("trouble") == error.kind or self._concerns_all(error):
+        if memo.get("trouble") == error.kind or self._may_be_api_failure(error):
             return PollResult([], 0.0, committed=False, backoff=backoff)
         memo["trouble"] = error.kind
         metadata = {"error": error.kind, "message": str(error), "endpoint": self.endpoint}
         if isinstance(error, NotFoundError):
-            # Other trouble in between does not make it available.
+            # Other failures in between do not make it available.
             known = memo.get("unavailable")
             memo["unavailable"] = True
-            events = [] if known else self._said(EventType.WATCH_UNAVAILABLE, old, metadata)
+            events = [] if known else self._watch_events(EventType.WATCH_UNAVAILABLE, old, metadata)
             if events:
                 _log.warning(
-                    "the API knows nothing of what is watched: check the tag, and that api.base_url ends in /v1",
+                    "watched resource not found",
                     kind=self.kind.value,
                     tag=self._tag,
+                    hint="check the tag, and that api.base_url ends in /v1",
                 )
         else:
-            events = self._said(EventType.POLL_ERROR, old, metadata)
+            events = self._watch_events(EventType.POLL_ERROR, old, metadata)
         data, taken_at = (None, 0.0) if old is None else (old.data, old.taken_at)
-        polled = await self._commit(Snapshot(data, memo, taken_at), events, 0.0)
-        return polled._replace(backoff=backoff)
+        result = await self._commit(Snapshot(data, memo, taken_at), events, 0.0)
+        return result._replace(backoff=backoff)
 
-    def _concerns_all(self, error: ClashError) -> bool:
-        """Tell whether a failure is the API's and not the resource's: when the others fail as well, as far as known."""
+    def _may_be_api_failure(self, error: ClashError) -> bool:
+        """Return whether a failure may be the API's and not the resource's, because other resources may fail too."""
         if isinstance(error, NotFoundError):
             return False
         monitor = self._context.monitor
-        if monitor.status not in (None, ApiStatus.OK) or monitor.in_doubt:
+        if monitor.status not in (None, ApiStatus.OK) or monitor.may_be_down:
             return True
-        return 0 < self._lost < _LOST_TO_BE_TOLD
+        return 0 < self._lost_connections < _LOST_CONNECTIONS_UNTIL_ERROR
 
-    async def _commit(self, snapshot: Snapshot, events: list[Event], not_before: float) -> PollResult:
+    async def _commit(self, snapshot: Snapshot, events: list[Event], earliest: float) -> PollResult:
         if self._retired:
-            return PollResult([], not_before, committed=False)
+            return PollResult([], earliest, committed=False)
         try:
             await self._context.store.commit(self.resource, snapshot, events)
         except TypeError as error:
-            raise InvalidResponseError("the answer cannot be stored: it is ignored") from error
-        return PollResult(events, not_before, committed=True)
+            raise InvalidResponseError("cannot store the response: it is ignored") from error
+        return PollResult(events, earliest, committed=True)
 
-    def _said(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
-        """Return the event that says something of the watch itself."""
+    def _watch_events(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
+        """Return the event about the watch itself, in a list that subclasses may leave empty."""
         name = self._name(old.data) if old is not None and old.data is not None else None
         return [Event(event_type, self._tag, timestamp=self._context.now(), metadata=metadata, name=name)]
 

@@ -1,4 +1,4 @@
-"""When each resource is polled."""
+"""The scheduler: polls every resource when it is due."""
 
 from __future__ import annotations
 
@@ -20,48 +20,47 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-# A poll comes up to this much of its interval late, and at most so many seconds: enough to keep many clients from
-# asking in step, not enough to be noticed.
+# Each poll is delayed by up to 2 % of its interval, at most one second: enough to keep many clients from polling in
+# step, too little to be noticed.
 _JITTER_SHARE = 0.02
-_LONGEST_JITTER = 1.0
-# Thousands of resources may be due at once; so many are under way together. The client keeps each token's pace.
-CONCURRENT_POLLS = 100
-# The share of the pace that the first polls take, so that some is left for what comes between; without a pace they
-# are so many per second.
-_START_SHARE = 0.9
-_UNPACED = 50.0
-# So many get their time before others have a turn: of tens of thousands it takes a while.
-_AT_ONCE = 1000
-# The clock is looked at this often (seconds) even if nothing is due. If it shows so much more than was waited for,
-# the machine was suspended or the loop was blocked.
-_HEARTBEAT = 10.0
-_STALL = 5.0
-# A loop's timers may fire early by its clock's resolution (uvloop's count milliseconds); those set so much later
-# (seconds) do not, and nothing spins until it is time.
-_TICK = 1e-3
-# What a hold has left behind is worked off in this time (seconds); what is late then has other reasons.
-_GRACE = 3600.0
+_MAX_JITTER_S = 1.0
+# Thousands of resources may be due at the same time. The client enforces the rate limit of each token.
+MAX_CONCURRENT_POLLS = 100
+# The first polls use this share of the rate limit, which leaves room for polls that are requested meanwhile.
+_START_SHARE_OF_RATE = 0.9
+# Polls per second at the start if there is no rate limit.
+_START_RATE_WITHOUT_LIMIT = 50.0
+# Scheduling tens of thousands of resources takes a while: after each batch of this size other tasks run.
+_START_BATCH_SIZE = 1000
+# The clock is checked this often even if nothing is due. If it is ahead of the expected time by more than _STALL_S, the
+# machine was suspended or the loop was blocked.
+_HEARTBEAT_S = 10.0
+_STALL_S = 5.0
+# A loop's timers may fire early by its clock's resolution (1 ms in uvloop). This delay avoids busy waiting until then.
+_TICK_S = 1e-3
+# The backlog of a pause is cleared within this time; polls that are late after it have another cause.
+_OVERLOAD_GRACE_S = 3600.0
 
 
 class NextPoll(NamedTuple):
     """When to poll again, in seconds from the end of this poll.
 
-    Not before ``not_before``, whatever else; and no later than ``wanted`` (inf: the interval alone decides).
-    ``backoff`` is how long a resource is left alone for whose sake nothing speaks.
+    The poll is made no earlier than ``earliest`` and no later than ``latest`` (inf: the interval decides). After a
+    failure it is delayed by ``backoff`` unless another component requests a poll.
     """
 
-    not_before: float
-    wanted: float = math.inf
+    earliest: float
+    latest: float = math.inf
     backoff: float = 0.0
 
 
 @dataclass(slots=True)
 class _Entry:
-    """What is known of a resource.
+    """The schedule of one resource.
 
-    ``due`` is its next due time without jitter, or while it is polled the one that was kept. ``cached_until`` is when
-    the last answer's ``not_before`` has run out. ``backed_off`` tells whether it is left alone for longer than its
-    interval because it failed. The wishes are those that came up since it is being polled.
+    ``due`` is its next due time without jitter; during a poll it is the due time of that poll. ``cached_until`` is
+    when the last response's cache entry expires. ``backed_off`` is true after a failure with a backoff.
+    ``requested_now`` and ``requested_after_cache`` are polls that were requested during the present poll.
     """
 
     poll: Callable[[], Awaitable[NextPoll]]
@@ -71,189 +70,192 @@ class _Entry:
     cached_until: float = -math.inf
     polled: bool = False
     backed_off: bool = False
-    wished_now: bool = False
-    wished_soon: bool = False
+    requested_now: bool = False
+    requested_after_cache: bool = False
 
-    def start_anew(self, now: float, since: float) -> None:
-        """Move a ``due`` that is more than an interval ago; what was missed before ``since`` is not made up for."""
-        if self.due < since:
-            # Back into the old rhythm, in which all resources are spread out: after a hold they come in one wave.
+    def skip_missed_polls(self, now: float, resumed_at: float) -> None:
+        """Move ``due``, which is more than an interval ago, forward; polls missed before ``resumed_at`` are dropped."""
+        if self.due < resumed_at:
+            # Keep the old rhythm, in which the resources are spread out: after a pause all of them are due at once.
             # The next poll is at least half an interval away.
             self.due += math.ceil((now - self.due) / self.interval - 0.5) * self.interval
         else:
-            # In overload one missed poll is made up for. Without that, resources of the same interval would be now
-            # punctual, now late, in waves.
+            # Under overload one missed poll is made up for. Otherwise resources with the same interval would alternate
+            # between on time and late, in waves.
             self.due = now - self.interval
 
-    def next_due(self, again: NextPoll, now: float) -> float:
-        """Return when the next poll is due after one that ends ``now``."""
-        if self.wished_now:
+    def due_after(self, next_poll: NextPoll, now: float) -> float:
+        """Return when the next poll is due if the present one ends ``now``."""
+        if self.requested_now:
             return now
-        if self.wished_soon:
-            return now + again.not_before
-        return max(min(self.due + self.interval, now + again.wanted), now + max(again.not_before, again.backoff))
+        if self.requested_after_cache:
+            return now + next_poll.earliest
+        return max(
+            min(self.due + self.interval, now + next_poll.latest),
+            now + max(next_poll.earliest, next_poll.backoff),
+        )
 
 
 class Scheduler:
-    """Polls every resource on its own due time, concurrently, in the order in which they are due.
+    """Polls every resource when it is due, concurrently, in the order of the due times.
 
-    Times are the event loop's monotonic seconds: a wall clock that jumps changes nothing. The next poll is due an
-    interval after the last one was due (no drift) or earlier if its answer wants that, but never before the answer's
-    cache has run out, plus a small jitter. Where more is due than can be polled, those that wait longest come first.
-    While the scheduler holds, only probes go on.
+    Times are the event loop's monotonic seconds, so changes of the wall clock have no effect. The next poll is due one
+    interval after the previous due time (no drift), or earlier if the response asks for it, but never before the
+    response's cache entry expires. A small jitter is added. If more polls are due than can be made, the longest overdue
+    resources are polled first. While the scheduler is paused, only probes are polled.
 
-    ``rate`` is how many polls per second the API's pace lets through. At the start the first polls keep below it. A
-    pace that cannot be kept is said in the log, once, and so is its end.
+    ``rate`` is the rate limit in polls per second; the first polls stay below it. When polling falls more than an
+    interval behind, this is logged once, and so is the recovery.
     """
 
-    def __init__(self, *, rng: random.Random, rate: float = math.inf, concurrency: int = CONCURRENT_POLLS) -> None:
+    def __init__(self, *, rng: random.Random, rate: float = math.inf, concurrency: int = MAX_CONCURRENT_POLLS) -> None:
         self._rng = rng
         self._rate = rate
         self._concurrency = concurrency
         self._entries: dict[Resource, _Entry] = {}
-        # How many there are of each interval, probes apart.
+        # The number of resources by interval and whether they are probes.
         self._intervals: Counter[tuple[float, bool]] = Counter()
-        # Who waits; those under way are in neither.
+        # The resources that wait for their due time; those being polled are in neither queue.
         self._probes = DueQueue()
-        self._others = DueQueue()
-        self._under_way: dict[Resource, _Entry] = {}
-        self._changed = asyncio.Event()
-        # When the loop looks again by itself: only what is to happen before that has to wake it.
+        self._regular = DueQueue()
+        self._in_progress: dict[Resource, _Entry] = {}
+        self._wake_up = asyncio.Event()
+        # When the loop wakes up by itself: only an earlier due time has to wake it.
         self._wake_at = -math.inf
         self._running = False
-        self._holding = False
+        self._paused = False
         self._overloaded = False
-        # Waiting before `_since` does not count, and until `_excused_until` none is overload.
-        self._since = self._excused_until = -math.inf
+        # Waiting before `_resumed_at` does not count as overdue, lateness before `_grace_until` not as overload.
+        self._resumed_at = self._grace_until = -math.inf
 
     def add(
         self, resource: Resource, interval: float, poll: Callable[[], Awaitable[NextPoll]], *, probe: bool = False
     ) -> None:
-        """Have a resource polled from now on, every ``interval`` seconds; a known one gets the new interval.
+        """Poll a resource every ``interval`` seconds; a resource that is already polled gets the new interval.
 
-        What is added before ``run`` begins is spread out then; later, it is due at once.
+        Resources added before ``run`` are spread out when it starts. A resource added later is due immediately.
         """
         if not 0 < interval < math.inf:
-            raise ValueError(f"an interval of {interval} s is none: it must be more than 0 and finite")
+            raise ValueError(f"interval must be positive and finite, got {interval}")
         now = _now()
         entry = self._entries.get(resource)
         if entry is None:
             entry = self._entries[resource] = _Entry(poll, interval, probe, due=now)
             self._intervals[interval, probe] += 1
         else:
-            self._timetable(entry).drop(resource)
+            self._queue_of(entry).remove(resource)
             self._intervals[interval, probe] += 1
-            self._uncount(entry)
+            self._discard_interval(entry)
             entry.poll, entry.interval, entry.probe = poll, interval, probe
-            if self._is_under_way(resource, entry):
-                return  # it is put back when the poll ends
+            if self._is_being_polled(resource, entry):
+                return  # it is queued again when the poll ends
             entry.due = min(entry.due, max(now + interval, entry.cached_until))
-        self._put(resource, entry, entry.due)
+        self._enqueue(resource, entry, entry.due)
 
     def remove(self, resource: Resource) -> None:
-        """Have a resource polled no more; a poll that is under way ends by itself."""
+        """Stop polling a resource; a poll in progress is completed."""
         entry = self._entries.pop(resource, None)
         if entry is not None:
-            self._timetable(entry).drop(resource)
-            self._uncount(entry)
+            self._queue_of(entry).remove(resource)
+            self._discard_interval(entry)
 
     def poll_now(self, resource: Resource) -> bool:
-        """Make a resource due at once, whatever the last answer's cache says; returns whether it is known.
+        """Make a resource due immediately, even if the last response is still cached; return whether it is known.
 
-        One that is being polled is polled again right after.
+        A resource that is being polled is polled again right afterwards.
         """
         entry = self._entries.get(resource)
         if entry is None:
             return False
-        if self._is_under_way(resource, entry):
-            entry.wished_now = True
+        if self._is_being_polled(resource, entry):
+            entry.requested_now = True
         else:
-            # One that is overdue keeps its place.
+            # An overdue resource keeps its place.
             entry.due = min(entry.due, _now())
-            self._put(resource, entry, entry.due)
+            self._enqueue(resource, entry, entry.due)
         return True
 
-    def look_again(self, resource: Resource) -> bool:
-        """Make a resource due as soon as the last answer's cache lets it; returns whether it is known.
+    def poll_when_fresh(self, resource: Resource) -> bool:
+        """Make a resource due as soon as the last response's cache entry expires; return whether it is known.
 
-        For one that is being polled, that is the answer under way.
+        If the resource is being polled, the response of that poll counts.
         """
         entry = self._entries.get(resource)
         if entry is None:
             return False
-        if self._is_under_way(resource, entry):
-            entry.wished_soon = True
+        if self._is_being_polled(resource, entry):
+            entry.requested_after_cache = True
         else:
             entry.due = min(entry.due, max(_now(), entry.cached_until))
-            self._put(resource, entry, entry.due)
+            self._enqueue(resource, entry, entry.due)
         return True
 
-    def hold(self) -> None:
-        """Let only probes through until ``release``."""
-        self._holding = True
+    def pause(self) -> None:
+        """Poll only probes until ``resume``."""
+        self._paused = True
 
-    def release(self) -> None:
-        """Go on: what has become due meanwhile comes first, the longest overdue before the others."""
-        if self._holding:
-            self._holding = False
-            self._excuse(_now())
-            self._changed.set()
+    def resume(self) -> None:
+        """Poll all resources again, the longest overdue first."""
+        if self._paused:
+            self._paused = False
+            self._reset_overload_grace(_now())
+            self._wake_up.set()
 
     def retry_failed(self) -> None:
-        """Make due, as soon as their caches let them, all that are left alone because they failed."""
+        """Make every resource with a backoff due as soon as its cache entry expires."""
         for resource in [resource for resource, entry in self._entries.items() if entry.backed_off]:
             self._entries[resource].backed_off = False
-            self.look_again(resource)
+            self.poll_when_fresh(resource)
 
     @property
     def overdue(self) -> int:
-        """How many resources should have been polled by now and are waiting for their turn."""
+        """The number of resources that wait for a poll although it is due."""
         now = _now()
-        return sum(timetable.count_before(now) for timetable in self._going())
+        return sum(queue.count_before(now) for queue in self._active_queues())
 
     @property
     def overdue_seconds(self) -> float:
-        """For how many seconds the longest overdue of them has been waiting, 0.0 if there is none."""
+        """For how many seconds the longest overdue resource has been waiting, 0.0 if none is overdue."""
         now = _now()
-        waits = [now - max(timetable.first_at, self._since) for timetable in self._going()]
+        waits = [now - max(queue.next_due, self._resumed_at) for queue in self._active_queues()]
         return max([0.0, *waits])
 
     @property
     def load(self) -> float:
-        """The polls per second that all intervals ask for, as a share of ``rate``."""
+        """The polls per second that all intervals require, as a share of ``rate``."""
         return math.fsum(count / interval for (interval, _), count in self._intervals.items()) / self._rate
 
     @property
-    def resources(self) -> int:
-        """How many resources are polled, probes apart."""
+    def resource_count(self) -> int:
+        """The number of resources without the probes."""
         return sum(count for (_, probe), count in self._intervals.items() if not probe)
 
     @property
     def shortest_interval(self) -> float:
-        """The shortest interval of those that are no probes, inf where there are none."""
+        """The shortest interval without those of the probes, inf if there is none."""
         return min((interval for interval, probe in self._intervals if not probe), default=math.inf)
 
     async def run(self) -> None:
-        """Poll until cancelled. What a poll raises ends everything: pollers turn the API's failures into answers.
+        """Poll until cancelled. An exception of a poll ends the run: pollers handle the API's failures themselves.
 
-        It can be run again: what was under way when it was cancelled is polled anew.
+        It can be run again: polls that were in progress when it was cancelled are repeated.
         """
         self._running = True
         try:
-            await self._begin(_now())
+            await self._schedule_first_polls(_now())
             async with asyncio.TaskGroup() as group:
-                await self._keep_polling(group)
+                await self._poll_forever(group)
         finally:
             self._running = False
-            self._under_way.clear()
+            self._in_progress.clear()
 
-    async def _begin(self, now: float) -> None:
-        self._excuse(now)
-        rate = _UNPACED if self._rate == math.inf else _START_SHARE * self._rate
+    async def _schedule_first_polls(self, now: float) -> None:
+        self._reset_overload_grace(now)
+        rate = _START_RATE_WITHOUT_LIMIT if self._rate == math.inf else _START_SHARE_OF_RATE * self._rate
         window = start_window((entry.interval for entry in self._entries.values()), rate)
         number = 0
-        for turn, (resource, entry) in enumerate(list(self._entries.items()), 1):
-            if turn % _AT_ONCE == 0:
+        for count, (resource, entry) in enumerate(list(self._entries.items()), 1):
+            if count % _START_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
             if self._entries.get(resource) is not entry:
                 continue  # removed meanwhile
@@ -262,111 +264,112 @@ class Scheduler:
                 if not entry.probe:
                     entry.due += start_offset(number, entry.interval, window)
                     number += 1
-            self._put(resource, entry, entry.due)
+            self._enqueue(resource, entry, entry.due)
 
-    async def _keep_polling(self, group: asyncio.TaskGroup) -> None:
+    async def _poll_forever(self, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            self._changed.clear()
-            self._wake_at = min(self._start_due(group) + _TICK, loop.time() + _HEARTBEAT)
-            timer = loop.call_at(self._wake_at, self._changed.set)
+            self._wake_up.clear()
+            self._wake_at = min(self._start_due_polls(group) + _TICK_S, loop.time() + _HEARTBEAT_S)
+            timer = loop.call_at(self._wake_at, self._wake_up.set)
             try:
-                await self._changed.wait()
+                await self._wake_up.wait()
             finally:
                 timer.cancel()
-            if loop.time() - self._wake_at > _STALL:
-                self._excuse(loop.time())
+            if loop.time() - self._wake_at > _STALL_S:
+                self._reset_overload_grace(loop.time())
 
-    def _start_due(self, group: asyncio.TaskGroup) -> float:
-        """Start the polls that are due; returns when the next one is, inf if that depends on those under way."""
+    def _start_due_polls(self, group: asyncio.TaskGroup) -> float:
+        """Start the polls that are due; return the next due time, inf if a poll in progress has to end first."""
         now = _now()
-        for timetable in self._going():
-            while timetable.first_at <= now:
-                if len(self._under_way) >= self._concurrency:
+        for queue in self._active_queues():
+            while queue.next_due <= now:
+                if len(self._in_progress) >= self._concurrency:
                     return math.inf
-                self._start(timetable.take(), now, group)
-        if not self._holding:
-            self._caught_up()
-        return min(timetable.first_at for timetable in self._going())
+                self._start_poll(queue.pop(), now, group)
+        if not self._paused:
+            self._report_recovery()
+        return min(queue.next_due for queue in self._active_queues())
 
-    def _start(self, resource: Resource, now: float, group: asyncio.TaskGroup) -> None:
-        if resource in self._under_way:
-            return  # removed and added again meanwhile: it is put back when that poll ends
+    def _start_poll(self, resource: Resource, now: float, group: asyncio.TaskGroup) -> None:
+        if resource in self._in_progress:
+            return  # removed and added again during a poll: it is queued again when that poll ends
         entry = self._entries[resource]
         if now - entry.due > entry.interval:
-            self._late(now)
-            entry.start_anew(now, self._since)
+            self._report_overload(now)
+            entry.skip_missed_polls(now, self._resumed_at)
         entry.polled = True
-        entry.wished_now = entry.wished_soon = False
-        self._under_way[resource] = entry
+        entry.requested_now = entry.requested_after_cache = False
+        self._in_progress[resource] = entry
         group.create_task(self._poll(resource, entry), name=f"poll {resource.kind} {resource.tag}")
 
     async def _poll(self, resource: Resource, entry: _Entry) -> None:
         try:
-            again = await entry.poll()
+            next_poll = await entry.poll()
         finally:
-            if len(self._under_way) >= self._concurrency:
-                self._changed.set()  # the next one may have waited for this one's place
-            self._under_way.pop(resource, None)
+            if len(self._in_progress) >= self._concurrency:
+                self._wake_up.set()  # another poll may have been waiting for this one to end
+            self._in_progress.pop(resource, None)
         now = _now()
         current = self._entries.get(resource)
         if current is entry:
-            wished = entry.wished_now or entry.wished_soon
-            jitter = 0.0 if wished else self._rng.uniform(0, min(_LONGEST_JITTER, _JITTER_SHARE * entry.interval))
-            entry.due = entry.next_due(again, now)
-            entry.cached_until = now + again.not_before
-            entry.backed_off = again.backoff > 0
-            self._put(resource, entry, entry.due + jitter)
+            requested = entry.requested_now or entry.requested_after_cache
+            jitter = 0.0 if requested else self._rng.uniform(0, min(_MAX_JITTER_S, _JITTER_SHARE * entry.interval))
+            entry.due = entry.due_after(next_poll, now)
+            entry.cached_until = now + next_poll.earliest
+            entry.backed_off = next_poll.backoff > 0
+            self._enqueue(resource, entry, entry.due + jitter)
         elif current is not None:
-            # Removed and added again while it was polled: its time starts now.
+            # Removed and added again during the poll: its schedule starts now.
             current.due = max(current.due, now)
-            self._put(resource, current, current.due)
+            self._enqueue(resource, current, current.due)
 
-    def _put(self, resource: Resource, entry: _Entry, at: float) -> None:
-        self._timetable(entry).put(resource, at)
-        if at < self._wake_at:
-            self._changed.set()
+    def _enqueue(self, resource: Resource, entry: _Entry, due: float) -> None:
+        self._queue_of(entry).put(resource, due)
+        if due < self._wake_at:
+            self._wake_up.set()
 
-    def _uncount(self, entry: _Entry) -> None:
+    def _discard_interval(self, entry: _Entry) -> None:
         self._intervals[entry.interval, entry.probe] -= 1
         if not self._intervals[entry.interval, entry.probe]:
             del self._intervals[entry.interval, entry.probe]
 
-    def _timetable(self, entry: _Entry) -> DueQueue:
-        return self._probes if entry.probe else self._others
+    def _queue_of(self, entry: _Entry) -> DueQueue:
+        return self._probes if entry.probe else self._regular
 
-    def _going(self) -> tuple[DueQueue, ...]:
-        """Return where polls are started from, the most urgent first."""
+    def _active_queues(self) -> tuple[DueQueue, ...]:
+        """Return the queues from which polls are started, the most urgent first."""
         if not self._running:
             return ()
-        return (self._probes,) if self._holding else (self._probes, self._others)
+        return (self._probes,) if self._paused else (self._probes, self._regular)
 
-    def _is_under_way(self, resource: Resource, entry: _Entry) -> bool:
-        # By identity: of one removed and added again the old entry is under way, the new one is not.
-        return self._under_way.get(resource) is entry
+    def _is_being_polled(self, resource: Resource, entry: _Entry) -> bool:
+        # By identity: if a resource was removed and added again, only its old entry is in progress.
+        return self._in_progress.get(resource) is entry
 
-    def _excuse(self, now: float) -> None:
-        """Count no waiting before now, nor what comes of it, as overload."""
-        self._since, self._excused_until = now, now + _GRACE
+    def _reset_overload_grace(self, now: float) -> None:
+        """Count neither the waiting before now nor its consequences as overload."""
+        self._resumed_at, self._grace_until = now, now + _OVERLOAD_GRACE_S
 
-    def _late(self, now: float) -> None:
-        if not (self._overloaded or self._holding) and now >= self._excused_until:
+    def _report_overload(self, now: float) -> None:
+        if not (self._overloaded or self._paused) and now >= self._grace_until:
             self._overloaded = True
             _log.warning(
-                "polls come more than an interval late: take longer intervals, fewer watches or more tokens",
+                "polling is falling behind",
                 load=round(self.load, 2),
-                overdue=self.overdue + 1,  # with the one that is just being started
+                overdue=self.overdue + 1,  # the poll that is being started counts too
+                hint="use longer intervals, fewer watches or more tokens",
             )
 
-    def _caught_up(self) -> None:
-        self._excused_until = -math.inf
+    def _report_recovery(self) -> None:
+        self._grace_until = -math.inf
         if self._overloaded:
             self._overloaded = False
-            _log.info("polls are on time again")
+            _log.info("polling has caught up")
 
 
 def _now() -> float:
-    """Return the loop's time; 0 before there is a loop: ``run`` then gives each resource its time."""
+    """Return the loop's time, or 0 before a loop runs: ``run`` then sets the due times."""
     try:
         return asyncio.get_running_loop().time()
     except RuntimeError:

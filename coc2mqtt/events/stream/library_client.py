@@ -1,4 +1,4 @@
-"""The client of a program that uses the library, with every tag that cocapi accepts."""
+"""The client of ``EventStream`` and the watchers, which accepts every tag that cocapi accepts."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_DICT_METHODS = ("clan_tag", "clan_current_war", "players")
+_REQUIRED_METHODS = ("clan_tag", "clan_current_war", "players")
 
 
 class LibraryClient:
-    """A ClashApi on top of a ClashClient or a DictClient, whose tags need not be valid.
+    """A ClashApi that uses a ClashClient or a DictClient, and accepts invalid tags.
 
-    A tag that cannot exist raises NotFoundError, as an unknown one does. TypeError if ``api`` is neither client.
+    A request for an invalid tag raises NotFoundError, like one for an unknown tag. The constructor raises TypeError if
+    ``api`` is neither kind of client.
     """
 
     def __init__(self, api: ClashClient | DictClient) -> None:
-        self._api = _adapted(api)
+        self._api = _adapt(api)
 
     @property
     def is_open(self) -> bool:
-        """Whether requests can be made."""
+        """Whether the client can send requests."""
         return self._api.is_open
 
     @property
@@ -44,76 +45,75 @@ class LibraryClient:
     def check_open(self) -> None:
         """Raise RuntimeError if the client is not open."""
         if not self._api.is_open:
-            dicts = isinstance(self._api, DictClientAdapter)
-            trouble = "the client is not open: it is not in async mode" if dicts else "the client is not open"
-            raise RuntimeError(
-                f"{trouble}: use the stream inside 'async with {'CocApi' if dicts else 'ClashClient'}(...) as api:'"
-            )
+            is_dict_client = isinstance(self._api, DictClientAdapter)
+            problem = "the client is not open: it is not in async mode" if is_dict_client else "the client is not open"
+            name = "CocApi" if is_dict_client else "ClashClient"
+            raise RuntimeError(f"{problem}: use the stream inside 'async with {name}(...) as api:'")
 
     async def clan(self, tag: str) -> ApiResponse:
         """Fetch a clan."""
-        return await _ask(self._api.clan, tag)
+        return await _request(self._api.clan, tag)
 
     async def current_war(self, tag: str) -> ApiResponse:
         """Fetch a clan's current war."""
-        return await _ask(self._api.current_war, tag)
+        return await _request(self._api.current_war, tag)
 
     async def war_log(self, tag: str) -> ApiResponse:
         """Fetch a clan's past wars."""
-        return await _ask(self._api.war_log, tag)
+        return await _request(self._api.war_log, tag)
 
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
-        return await _ask(self._api.player, tag)
+        return await _request(self._api.player, tag)
 
 
-def library_tag(raw: str) -> str:
-    """Return the normalised tag; text that cannot be a tag is kept as it is, for clients that know more tags."""
+def normalize_if_valid(tag: str) -> str:
+    """Return a tag in normalised form; an invalid tag is returned unchanged, for clients that know more tags."""
     try:
-        return normalize_tag(raw)
+        return normalize_tag(tag)
     except InvalidTagError:
-        return raw
+        return tag
 
 
-def library_tags(raw: Iterable[str]) -> list[str]:
-    """Return the tags as ``library_tag`` does, with a warning in the log for each that cannot exist."""
-    if isinstance(raw, str):
-        raise TypeError(f"tags must be a list such as [{raw!r}], not a single string")
-    tags = []
-    for one in raw:
-        tags.append(tag := library_tag(one))
+def normalize_tags(tags: Iterable[str]) -> list[str]:
+    """Return each tag as ``normalize_if_valid`` does, and log a warning for each invalid one."""
+    if isinstance(tags, str):
+        raise TypeError(f"tags must be a list such as [{tags!r}], not a single string")
+    normalized = []
+    for raw in tags:
+        normalized.append(tag := normalize_if_valid(raw))
         if not _is_valid(tag):
             _log.warning(
-                "invalid tag: the API knows no such resource",
+                "invalid tag",
                 tag=tag,
-                hint="a tag is '#' and three or more of the characters 0289PYLQGRJCUV",
+                hint="a tag is '#' and three or more of the characters 0289PYLQGRJCUV; the API knows no other",
             )
-    return tags
+    return normalized
 
 
-def _adapted(api: ClashClient | DictClient) -> ClashApi:
+def _adapt(api: ClashClient | DictClient) -> ClashApi:
     if isinstance(api, ClashClient):
         return api
-    if missing := [method for method in _DICT_METHODS if not callable(getattr(api, method, None))]:
+    if missing := [method for method in _REQUIRED_METHODS if not callable(getattr(api, method, None))]:
         raise TypeError(
             f"{type(api).__name__} cannot be used as a client, it has no method {missing[0]}: "
             "pass a ClashClient, or a client with the methods of cocapi's CocApi"
         )
     if getattr(getattr(api, "config", None), "enable_caching", False) is True:
         _log.warning(
-            "the client caches responses: changes are seen late",
-            hint="disable its cache (cocapi: ApiConfig(enable_caching=False))",
+            "the client caches responses",
+            hint="changes are detected late; disable its cache (cocapi: ApiConfig(enable_caching=False))",
         )
     return DictClientAdapter(api)
 
 
-async def _ask(request: Callable[[str], Awaitable[ApiResponse]], tag: str) -> ApiResponse:
+async def _request(method: Callable[[str], Awaitable[ApiResponse]], tag: str) -> ApiResponse:
     try:
-        return await request(tag)
+        return await method(tag)
     except (InvalidTagError, BadRequestError) as error:
         if _is_valid(tag):
             raise
-        raise NotFoundError(f"{tag} is not a tag of Clash of Clans: check the spelling") from error
+        raise NotFoundError(f"{tag} is not a valid Clash of Clans tag: check the spelling") from error
 
 
 def _is_valid(tag: str) -> bool:

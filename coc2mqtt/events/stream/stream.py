@@ -1,4 +1,4 @@
-"""A stream of events for Python programs: watch, iterate or register callbacks."""
+"""A stream of events for Python programs: add watches, then iterate or register callbacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import structlog
 
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.stream.library_client import LibraryClient, library_tag, library_tags
+from coc2mqtt.events.stream.library_client import LibraryClient, normalize_if_valid, normalize_tags
 from coc2mqtt.events.stream.polling_state import PollingState, QueueStore
 from coc2mqtt.events.stream.saved_state import StateFile
 from coc2mqtt.events.watch import Watch, validate_interval
@@ -30,18 +30,19 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_MOST_FAILED = 1000
+_MAX_FAILED_EVENTS = 1000
 
 
 class EventStream:
-    """Events of everything that is watched, in the order in which they were seen.
+    """The events of all watches, in the order in which they were detected.
 
     ``api`` is an open ClashClient, or an open client with the methods of cocapi's ``CocApi`` (RuntimeError if it is
-    not open). ``queue_size`` events wait for their consumer before polling is held up, 0 means without end. With
-    ``persist_path`` the state is written to that file after every change, and what nobody acknowledged is delivered
-    again after a restart; a file that cocapi has written is read as well. An event is acknowledged when the iteration
-    asks for the next one, or when every callback has returned; one whose callback raised is delivered again at the
-    next start. Of those, the last thousand are kept.
+    not open). When ``queue_size`` events are waiting, polling pauses until one is consumed; 0 means no limit. With
+    ``persist_path`` the state is saved to that file after every change, and unacknowledged events are delivered again
+    after a restart; a file written by cocapi can be loaded too.
+
+    An event is acknowledged when the iteration requests the next one, or when every callback has returned. If a
+    callback raises, the event is delivered again at the next start; only the last 1000 such events are kept.
     """
 
     def __init__(
@@ -51,30 +52,30 @@ class EventStream:
         self._client.check_open()
         self._state = PollingState()
         self._path = None if persist_path is None else Path(persist_path)
-        # None until the state is taken up from it, lest the file be replaced before it is read.
+        # None until the state was loaded, so that the file is not overwritten before it is read.
         self._file: StateFile | None = None
-        self._starting = asyncio.Lock()
-        self._images = itertools.count()
+        self._start_lock = asyncio.Lock()
+        self._save_numbers = itertools.count()
         self._queue: asyncio.Queue[Event] = asyncio.Queue(queue_size)
-        self._dirty = asyncio.Event()
-        # Events that were taken from the queue for a consumer who was cancelled at that moment.
+        self._unsaved = asyncio.Event()
+        # Events that were taken from the queue for a consumer that was cancelled at that moment.
         self._returned: deque[Event] = deque()
         self._iteration: AsyncIterator[Event] | None = None
-        self._engine = Engine(self._client, QueueStore(self._state, self._queue, committed=self._dirty.set))
+        self._engine = Engine(self._client, QueueStore(self._state, self._queue, on_commit=self._unsaved.set))
         self._callbacks: list[tuple[EventType | None, EventCallback]] = []
         self._failed: deque[Event] = deque()
-        self._dropping = False
+        self._dropping_failed = False
         self._runner: asyncio.Task[None] | None = None
 
     def watch_clans(self, tags: Iterable[str], interval: float = 60.0, track_members: bool = True) -> EventStream:
         """Watch clans, with their members unless ``track_members`` is false, every ``interval`` seconds."""
-        for tag in library_tags(tags):
+        for tag in normalize_tags(tags):
             self._watch(Watch(Kind.CLAN, tag, interval, members=track_members, war=False))
         return self
 
     def watch_wars(self, tags: Iterable[str], interval: float = 30.0) -> EventStream:
         """Watch the current wars of clans every ``interval`` seconds."""
-        for tag in library_tags(tags):
+        for tag in normalize_tags(tags):
             self._watch(Watch(Kind.WAR, tag, interval))
         return self
 
@@ -85,8 +86,8 @@ class EventStream:
         include_fields: frozenset[str] | None = None,
         exclude_fields: frozenset[str] | None = None,
     ) -> EventStream:
-        """Watch players every ``interval`` seconds; only changes of the fields that are let through are reported."""
-        for tag in library_tags(tags):
+        """Watch players every ``interval`` seconds; ``include_fields`` and ``exclude_fields`` filter the changes."""
+        for tag in normalize_tags(tags):
             self._watch(
                 Watch(
                     Kind.PLAYER,
@@ -99,18 +100,18 @@ class EventStream:
         return self
 
     def watch_maintenance(self, interval: float = 30.0, probe_tag: str = "#JY9J2Y99") -> EventStream:
-        """Probe the API every ``interval`` seconds by a player that is known to exist."""
+        """Probe the API every ``interval`` seconds with a player that is known to exist."""
         validate_interval(interval)
-        (tag,) = library_tags([probe_tag])
+        (tag,) = normalize_tags([probe_tag])
         self._engine.watch_api(interval=interval, probe_tag=tag)
         return self
 
     def unwatch(self, kind: Kind, tag: str) -> bool:
-        """Stop watching a clan, a war or a player; returns whether it was watched."""
-        return self._engine.unwatch(kind, library_tag(tag))
+        """Stop watching a clan, a war or a player; return whether it was watched."""
+        return self._engine.unwatch(kind, normalize_if_valid(tag))
 
     def on(self, event_type: EventType | None = None) -> Callable[[EventCallback], EventCallback]:
-        """Register the decorated function for one type of event, or for every one."""
+        """Register the decorated function for one event type, or for all."""
 
         def register(callback: EventCallback) -> EventCallback:
             self.add_callback(callback, event_type)
@@ -119,36 +120,36 @@ class EventStream:
         return register
 
     def add_callback(self, callback: EventCallback, event_type: EventType | None = None) -> None:
-        """Register a function, which may be a coroutine function, for one type of event or for every one."""
+        """Register a function or coroutine function for one event type, or for all."""
         self._callbacks.append((event_type, callback))
 
     async def start(self) -> None:
-        """Start polling. What an earlier run left without acknowledgement comes first.
+        """Start polling. Events that an earlier run left unacknowledged are delivered first.
 
-        Raises ValueError where the file to persist to holds something else, OSError where it cannot be written.
+        Raises ValueError if the file to persist to has other content, OSError if it cannot be written.
         """
         self._client.check_open()
-        async with self._starting:
-            await self._take_up_file()
+        async with self._start_lock:
+            await self._load_file()
             self._start()
 
     def _start(self) -> None:
         if self._runner is not None:
             return
-        waiting = self._state.unacknowledged()
+        unacknowledged = self._state.unacknowledged()
         self._failed.clear()
-        self._dropping = False
+        self._dropping_failed = False
         self._iteration = None
         self._returned.clear()
         while not self._queue.empty():
             self._queue.get_nowait()
-        self._runner = asyncio.get_running_loop().create_task(self._run(waiting), name="EventStream")
+        self._runner = asyncio.get_running_loop().create_task(self._run(unacknowledged), name="EventStream")
 
     async def stop(self) -> None:
-        """Stop polling and save the state; what was not acknowledged is kept for the next start.
+        """Stop polling and save the state; unacknowledged events are kept for the next start.
 
-        An iteration still returns the events that wait in the queue, then ends.
-        Raises what ended the polling before.
+        An iteration returns the events that are still queued, then stops. If an error had ended the polling, it is
+        raised.
         """
         runner, self._runner = self._runner, None
         try:
@@ -161,13 +162,13 @@ class EventStream:
             await self._save()
 
     async def run(self) -> None:
-        """Start, hand every event to the callbacks, and return when the stream is stopped, or stop when cancelled."""
+        """Start, pass every event to the callbacks, and return when the stream is stopped; stop when cancelled."""
         async with self:
             async for event in self._events():
                 if await self._dispatch(event):
                     self._acknowledge(event)
                 else:
-                    self._keep(event)
+                    self._keep_failed(event)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -185,19 +186,19 @@ class EventStream:
         await self._save()
 
     async def __anext__(self) -> Event:
-        """Return the next event, which acknowledges the one before; may be cancelled by a time-out and called again."""
+        """Return the next event and acknowledge the previous one; may be cancelled by a timeout and called again."""
         if self._iteration is None:
             self._iteration = aiter(self)
         iteration, self._iteration = self._iteration, None
         event = await anext(iteration)
-        # After anything else the iteration is over: the next call starts a new one.
+        # Kept only if an event was returned: otherwise the iteration is over, and the next call starts a new one.
         self._iteration = iteration
         return event
 
     async def _events(self) -> AsyncIterator[Event]:
-        """Yield events until the stream is stopped and the queue is empty; raise what ended the polling."""
+        """Yield events until the stream is stopped and the queue is empty; raise the error that ended the polling."""
         runner = self._runner
-        # After a restart the new run delivers everything again that was not acknowledged.
+        # After a restart the new run delivers all unacknowledged events again.
         while self._runner in (runner, None):
             if self._returned:
                 yield self._returned.popleft()
@@ -205,11 +206,11 @@ class EventStream:
                 yield self._queue.get_nowait()
             elif runner is None or self._runner is None or runner.cancelled():
                 return
-            elif (event := await self._next(runner)) is not None:
+            elif (event := await self._next_event(runner)) is not None:
                 yield event
 
-    async def _next(self, runner: asyncio.Task[None]) -> Event | None:
-        """Wait for an event, None if the polling ended first; raise what ended it."""
+    async def _next_event(self, runner: asyncio.Task[None]) -> Event | None:
+        """Wait for an event; None if the polling was stopped first. Raises the error that ended the polling."""
         getter = asyncio.ensure_future(self._queue.get())
         event = None
         try:
@@ -223,58 +224,63 @@ class EventStream:
             runner.result()
         return event
 
-    async def _run(self, waiting: list[Event]) -> None:
+    async def _run(self, unacknowledged: list[Event]) -> None:
         async with asyncio.TaskGroup() as group:
             if self._file is not None:
                 group.create_task(self._save_changes())
-            for event in waiting:
+            for event in unacknowledged:
                 await self._queue.put(event)
             group.create_task(self._engine.run())
 
     async def _dispatch(self, event: Event) -> bool:
-        done = True
+        """Pass an event to its callbacks; return whether none of them raised."""
+        succeeded = True
         for event_type, callback in self._callbacks:
             if event_type is None or event_type is event.event_type:
                 try:
                     result = callback(event)
                     if inspect.isawaitable(result):
                         await result
-                except Exception:  # noqa: BLE001 - whatever a user's function raises, the others get the event
-                    done = False
-                    _log.exception("a callback raised: its event is delivered again at the next start")
-        return done
+                except Exception:  # noqa: BLE001 - the other callbacks get the event, whatever a user's function raises
+                    succeeded = False
+                    _log.exception("callback failed", hint="its event is delivered again at the next start")
+        return succeeded
 
-    def _keep(self, event: Event) -> None:
-        """Keep an event whose callback raised, and let go of the oldest one of too many."""
+    def _keep_failed(self, event: Event) -> None:
+        """Keep an event whose callback raised; drop the oldest of too many."""
         self._failed.append(event)
-        if len(self._failed) > _MOST_FAILED:
-            if not self._dropping:
-                _log.warning("callbacks raise all the time: of their events only the last are kept", most=_MOST_FAILED)
-            self._dropping = True
+        if len(self._failed) > _MAX_FAILED_EVENTS:
+            if not self._dropping_failed:
+                _log.warning(
+                    "too many events with failed callbacks",
+                    maximum=_MAX_FAILED_EVENTS,
+                    hint="only the latest are delivered again at the next start",
+                )
+            self._dropping_failed = True
             self._acknowledge(self._failed.popleft())
 
-    async def _take_up_file(self) -> None:
+    async def _load_file(self) -> None:
         if self._path is None or self._file is not None:
             return
         if not await asyncio.to_thread(self._state.load, self._path) and await asyncio.to_thread(self._path.exists):
-            raise ValueError(f"{self._path} holds no saved state: move it away, or name another file to persist to")
+            raise ValueError(f"{self._path} does not contain a saved state: move it away, or persist to another file")
         self._file = StateFile(self._path)
-        # At once, so that a file that cannot be written is known before there is something to lose.
+        # Save immediately, so that a file that cannot be written is reported before any state can be lost.
         await self._save()
 
     def _acknowledge(self, event: Event) -> None:
         self._state.acknowledge(event)
-        self._dirty.set()
+        self._unsaved.set()
 
     async def _save_changes(self) -> None:
         while True:
-            await self._dirty.wait()
+            await self._unsaved.wait()
             await self._save()
 
     async def _save(self) -> None:
-        self._dirty.clear()
+        self._unsaved.clear()
         if self._file is not None:
-            await asyncio.to_thread(self._file.write, next(self._images), self._state.image())
+            await asyncio.to_thread(self._file.write, next(self._save_numbers), self._state.to_json())
 
     def _watch(self, watch: Watch) -> None:
         validate_interval(watch.interval)

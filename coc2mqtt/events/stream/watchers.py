@@ -1,4 +1,4 @@
-"""Watchers: many tags of one kind, polled on one interval, for programs that bring their own queue."""
+"""Watchers: poll many tags of one kind at one interval, for programs that have their own queue."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiPoller
+from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
+from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API
-from coc2mqtt.events.stream.library_client import LibraryClient, library_tags
+from coc2mqtt.events.stream.library_client import LibraryClient, normalize_tags
 from coc2mqtt.events.stream.polling_state import QueueStore
 from coc2mqtt.events.watch import MIN_INTERVAL_S, validate_interval
 from coc2mqtt.util.exceptions import unwrap_single
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.clash.errors import ClashError
     from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.poller import Poller
+    from coc2mqtt.events.polling.scheduler import NextPoll
     from coc2mqtt.events.resource import Resource
     from coc2mqtt.events.stream.dict_client import DictClient
     from coc2mqtt.events.stream.polling_state import PollingState
@@ -43,10 +44,10 @@ _log = structlog.get_logger()
 
 
 class BaseWatcher(ABC):
-    """Calls ``_poll_once`` every ``interval`` seconds and puts the events that it returns on the queue.
+    """Calls ``_poll_once`` every ``interval`` seconds and puts the returned events on the queue.
 
-    ``api`` is a ClashClient, or a client with the methods of cocapi's ``CocApi``. An error that ``_poll_once`` raises
-    is logged and reported as a ``poll_error`` event; polling goes on.
+    ``api`` is a ClashClient, or a client with the methods of cocapi's ``CocApi``. An exception of ``_poll_once`` is
+    logged and reported as a ``poll_error`` event; polling continues.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class BaseWatcher(ABC):
 
     @property
     def interval(self) -> float:
-        """The seconds between polls; ValueError if it is set to less than one."""
+        """The seconds between polls; setting it to less than 1 raises ValueError."""
         return self._interval
 
     @interval.setter
@@ -70,15 +71,15 @@ class BaseWatcher(ABC):
 
     @abstractmethod
     async def _poll_once(self) -> list[Event]:
-        """Poll everything once and return what changed."""
+        """Poll everything once and return the events."""
 
     def start(self) -> None:
-        """Start polling in the background; a watcher that runs goes on as it is."""
+        """Start polling in the background; no effect if the watcher is running."""
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run(), name=type(self).__name__)
 
     async def stop(self) -> None:
-        """Stop polling; returns when nothing is under way any more."""
+        """Stop polling and wait until all polls have ended."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -89,7 +90,7 @@ class BaseWatcher(ABC):
             pause = self._interval
             try:
                 await self._poll()
-            except Exception as error:  # noqa: BLE001 - a user's own watcher or client may raise anything
+            except Exception as error:  # noqa: BLE001 - a user's watcher or client may raise anything
                 await self._report(error)
                 pause = max(pause, MIN_INTERVAL_S)
             await asyncio.sleep(pause)
@@ -107,10 +108,10 @@ class BaseWatcher(ABC):
         await self._queue.put(Event(EventType.POLL_ERROR, "", metadata=metadata))
 
 
-class _Watcher(BaseWatcher):
-    """Polls each of its resources on its own time: one that is slow or fails holds up no other.
+class _ResourceWatcher(BaseWatcher):
+    """Polls each resource on its own schedule, so that a slow or failing one does not delay the others.
 
-    Here a poll itself puts its events on the queue, in one step with the snapshot.
+    Each poll puts its events on the queue itself, in one step with its snapshot.
     """
 
     def __init__(
@@ -120,19 +121,20 @@ class _Watcher(BaseWatcher):
         queue: asyncio.Queue[Event],
         interval: float,
         *,
-        members: bool = True,
+        track_members: bool = True,
     ) -> None:
         super().__init__(api, state, queue, interval)
         self._client = LibraryClient(api)
-        # What concerns the API as a whole is the MaintenanceWatcher's to say, once.
-        self._context = PollContext(self._client, QueueStore(state, queue, members=members), _Unmonitored(), time.time)
+        store = QueueStore(state, queue, track_members=track_members)
+        # Failures of the whole API are reported by the MaintenanceWatcher.
+        self._context = PollContext(self._client, store, _NullMonitor(), time.time)
         self._polls: dict[Resource, Poll] = {}
         self._pollers: list[Poller] = []
         self._scheduler: Scheduler | None = None
 
     @property
     def interval(self) -> float:
-        """The seconds between polls; a new interval is used from the next poll on."""
+        """The seconds between polls; a new interval applies from the next poll."""
         return self._interval
 
     @interval.setter
@@ -144,14 +146,14 @@ class _Watcher(BaseWatcher):
         if self._scheduler is not None:
             self._schedule(self._scheduler)
 
-    def _add(self, poller: Poller) -> None:
+    def _add_poller(self, poller: Poller) -> None:
         self._pollers.append(poller)
         self._polls[poller.resource] = poller.poll
 
     async def _poll_once(self) -> list[Event]:
-        """Poll everything once, all at a time; returns the events, which are on the queue then."""
+        """Poll everything once, concurrently; the returned events are already on the queue."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._marked(resource)) for resource in self._polls]
+            tasks = [group.create_task(self._poll_resource(resource)) for resource in self._polls]
         return [event for task in tasks for event in task.result().events]
 
     async def _poll(self) -> None:
@@ -168,16 +170,19 @@ class _Watcher(BaseWatcher):
         # cocapi accepts an interval of 0.
         interval = self._interval if self._interval > 0 else MIN_INTERVAL_S
         for resource in self._polls:
-            scheduler.add(resource, interval, _when_again(partial(self._marked, resource)))
+            scheduler.add(resource, interval, partial(self._scheduled_poll, resource))
 
-    async def _marked(self, resource: Resource) -> PollResult:
-        polled = await self._polls[resource]()
+    async def _scheduled_poll(self, resource: Resource) -> NextPoll:
+        return (await self._poll_resource(resource)).next_poll
+
+    async def _poll_resource(self, resource: Resource) -> PollResult:
+        result = await self._polls[resource]()
         self._state.mark_polled(f"{resource.kind}:{resource.tag}")
-        return polled
+        return result
 
 
-class ClanWatcher(_Watcher):
-    """Polls clans and, with ``track_members``, who is in them."""
+class ClanWatcher(_ResourceWatcher):
+    """Polls clans and, with ``track_members``, their members."""
 
     def __init__(
         self,
@@ -188,12 +193,12 @@ class ClanWatcher(_Watcher):
         interval: float = 60.0,
         track_members: bool = True,
     ) -> None:
-        super().__init__(api, state, queue, interval, members=track_members)
-        for tag in library_tags(clan_tags):
-            self._add(ClanPoller(self._context, tag, interval=interval, members=track_members))
+        super().__init__(api, state, queue, interval, track_members=track_members)
+        for tag in normalize_tags(clan_tags):
+            self._add_poller(ClanPoller(self._context, tag, interval=interval, track_members=track_members))
 
 
-class WarWatcher(_Watcher):
+class WarWatcher(_ResourceWatcher):
     """Polls the current wars of clans: their states and attacks."""
 
     def __init__(
@@ -205,12 +210,12 @@ class WarWatcher(_Watcher):
         interval: float = 30.0,
     ) -> None:
         super().__init__(api, state, queue, interval)
-        for tag in library_tags(clan_tags):
-            self._add(WarPoller(self._context, tag, interval=interval, alone=True))
+        for tag in normalize_tags(clan_tags):
+            self._add_poller(WarPoller(self._context, tag, interval=interval, standalone=True))
 
 
-class PlayerWatcher(_Watcher):
-    """Polls players: upgrades, and any other field that ``include_fields`` and ``exclude_fields`` let through."""
+class PlayerWatcher(_ResourceWatcher):
+    """Polls players; ``include_fields`` and ``exclude_fields`` filter the changes."""
 
     def __init__(
         self,
@@ -223,8 +228,8 @@ class PlayerWatcher(_Watcher):
         exclude_fields: frozenset[str] | None = None,
     ) -> None:
         super().__init__(api, state, queue, interval)
-        for tag in library_tags(player_tags):
-            self._add(
+        for tag in normalize_tags(player_tags):
+            self._add_poller(
                 PlayerPoller(
                     self._context,
                     tag,
@@ -235,8 +240,8 @@ class PlayerWatcher(_Watcher):
             )
 
 
-class MaintenanceWatcher(_Watcher):
-    """Probes the API by a player that is known to exist, and tells when a maintenance starts and ends."""
+class MaintenanceWatcher(_ResourceWatcher):
+    """Probes the API with a player that is known to exist, and reports when a maintenance starts and ends."""
 
     def __init__(
         self,
@@ -247,9 +252,9 @@ class MaintenanceWatcher(_Watcher):
         probe_tag: str = "#JY9J2Y99",
     ) -> None:
         super().__init__(api, state, queue, interval)
-        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, uptime=uptime, changed=lambda _: None)
-        (tag,) = library_tags([probe_tag])
-        self._probe = ApiPoller(self._client, self._monitor, probe_tag=tag)
+        self._monitor = ApiMonitor(QueueStore(state, queue), now=time.time, uptime=uptime, on_change=lambda _: None)
+        (tag,) = normalize_tags([probe_tag])
+        self._probe = ApiProbe(self._client, self._monitor, probe_tag=tag)
         self._polls[API] = self._poll_api
 
     async def _poll_api(self) -> PollResult:
@@ -258,11 +263,11 @@ class MaintenanceWatcher(_Watcher):
         return await self._probe.poll()
 
 
-class _Unmonitored:
-    """Stands where an ApiMonitor would, and takes up nothing."""
+class _NullMonitor:
+    """A monitor that ignores every outcome."""
 
     status = None
-    in_doubt = False
+    may_be_down = False
 
     async def observe(
         self,
@@ -272,11 +277,3 @@ class _Unmonitored:
         source: object = None,  # noqa: ARG002
     ) -> list[Event]:
         return []
-
-
-def _when_again(poll: Poll) -> Callable[[], Awaitable[NextPoll]]:
-    async def polled() -> NextPoll:
-        outcome = await poll()
-        return NextPoll(outcome.not_before, outcome.wanted, outcome.backoff)
-
-    return polled

@@ -62,7 +62,7 @@ def test_what_was_believed_again_is_no_copy_of_itself() -> None:
     replay = seen(Kind.CLAN, BEFORE, NOW, BEFORE, BEFORE)
     replay.see(ServerError("502"))
     replay.see(BEFORE)
-    assert replay.wanted == math.inf, "there is nothing to doubt"
+    assert replay.latest == math.inf, "there is nothing to doubt"
 
 
 def test_two_servers_of_which_one_lags_behind_tell_nothing_twice() -> None:

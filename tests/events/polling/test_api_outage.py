@@ -75,12 +75,12 @@ async def test_api_without_usable_responses_becomes_unreachable_and_restored(
 ) -> None:
     engine = engine_of(bench, probe=probe)
     async with running(engine):
-        await until(lambda: engine.api_status is ApiStatus.OK and engine.figures.polls > 4)
+        await until(lambda: engine.api_status is ApiStatus.OK and engine.metrics.polls > 4)
         with capture_logs() as lines:
             bench.server.faults.add(fault)
             await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
-            polls = engine.figures.polls
-            await until(lambda: engine.figures.polls > polls + 3)
+            polls = engine.metrics.polls
+            await until(lambda: engine.metrics.polls > polls + 3)
         assert engine.api_status is ApiStatus.UNREACHABLE
         assert not engine.api_reachable
         assert re.search(reason, engine.api_message or "")
@@ -88,8 +88,8 @@ async def test_api_without_usable_responses_becomes_unreachable_and_restored(
         await until(lambda: engine.api_status is ApiStatus.OK)
         assert engine.api_message is None
     assert events_of_the_api(bench) == ["poll_error", "api_restored"]
-    warnings = [line for line in lines if line["event"].startswith("api ")]
-    assert [line["event"] for line in warnings] == ["api unreachable"]
+    warnings = [line for line in lines if line["event"].startswith("API ")]
+    assert [(line["event"], line["status"]) for line in warnings] == [("API unavailable", "unreachable")]
     assert warnings[0]["log_level"] == "warning"
     assert warnings[0]["hint"]
 
@@ -137,7 +137,7 @@ async def test_api_before_the_first_usable_response_is_unknown_with_reason(bench
     bench.server.faults.add(faults.html_page(200), path=bench.clan)
     bench.server.faults.add(faults.hang(), path=bench.player)
     async with running(engine):
-        await until(lambda: engine.figures.polls >= 4)
+        await until(lambda: engine.metrics.polls >= 4)
         assert engine.api_status is None
         assert "HTML page" in (engine.api_message or "")
     assert bench.believed(API) is None
@@ -151,14 +151,14 @@ async def test_failing_resource_while_the_probe_answers_leaves_api_ok(
     engine = engine_of(bench)
     seen = set[ApiStatus | None]()
     async with running(engine):
-        await until(lambda: engine.api_status is ApiStatus.OK and engine.figures.polls > 4)
+        await until(lambda: engine.api_status is ApiStatus.OK and engine.metrics.polls > 4)
         for path in (bench.clan, bench.player):
             bench.server.faults.add(fault, path=path)
         probes = bench.server.requests[PROBE]
 
         def is_tried() -> bool:
             seen.add(engine.api_status)
-            return bench.server.requests[PROBE] > probes + 10 and engine.figures.errors.total() >= 6
+            return bench.server.requests[PROBE] > probes + 10 and engine.metrics.errors.total() >= 6
 
         await until(is_tried)
     assert seen == {ApiStatus.OK}
@@ -173,7 +173,7 @@ async def test_failing_probe_while_a_watch_answers_leaves_api_ok(
     engine = engine_of(bench, interval=LONG)
     seen = set[ApiStatus | None]()
     async with running(engine):
-        await until(lambda: engine.api_status is ApiStatus.OK and engine.figures.polls >= 3)
+        await until(lambda: engine.api_status is ApiStatus.OK and engine.metrics.polls >= 3)
         bench.server.faults.add(fault, path=PROBE)
         probes = bench.server.requests[PROBE]
 
@@ -203,9 +203,9 @@ async def test_one_failing_resource_without_a_probe_leaves_api_ok(bench: Bench, 
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war=False))
     engine.watch(Watch(Kind.PLAYER, bench.player, LONG))
     async with running(engine):
-        await until(lambda: engine.figures.polls >= 3)
+        await until(lambda: engine.metrics.polls >= 3)
         bench.server.faults.add(faults.html_page(502), path=bench.clan)
-        await until(lambda: engine.figures.errors.total() >= 5)
+        await until(lambda: engine.metrics.errors.total() >= 5)
         assert engine.api_status is ApiStatus.OK
     assert events_of_the_api(bench) == []
 
@@ -215,7 +215,7 @@ async def test_outage_does_not_report_every_watch(bench: Bench, until: Until) ->
     for clan in bench.world.clan_tags:
         engine.watch(Watch(Kind.CLAN, clan, SHORT, war_interval=SHORT))
     async with running(engine):
-        await until(lambda: engine.figures.polls > 10)
+        await until(lambda: engine.metrics.polls > 10)
         bench.server.faults.add(faults.html_page(500))
         await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
         bench.server.faults.clear()
@@ -241,7 +241,7 @@ async def test_watches_that_failed_are_polled_at_once_when_the_api_is_back(bench
     engine = engine_of(bench, interval=LONG)
     bench.server.faults.add(faults.html_page(200))
     async with running(engine):
-        await until(lambda: engine.api_status is ApiStatus.UNREACHABLE and engine.figures.errors.total() >= 5)
+        await until(lambda: engine.api_status is ApiStatus.UNREACHABLE and engine.metrics.errors.total() >= 5)
         bench.server.faults.clear()
         await until(lambda: bench.believed(Resource(Kind.CLAN, bench.clan)))
         await until(lambda: bench.believed(Resource(Kind.PLAYER, bench.player)))

@@ -107,7 +107,7 @@ def test_hall_that_was_upgraded_before_a_clock_jump_is_reported_once(jump: float
 async def test_duration_of_a_maintenance_is_measured_across_a_clock_jump(bench: Bench, jump: float) -> None:
     now, jumped = bench.clock.now, 0.0
     monitor = ApiMonitor(
-        bench.store, now=lambda: now + jumped, uptime=lambda: now, changed=lambda _: None, suspected=lambda: None
+        bench.store, now=lambda: now + jumped, uptime=lambda: now, on_change=lambda _: None, on_suspicion=lambda: None
     )
     await monitor.observe(None)
     (started,) = await monitor.observe(MaintenanceError("down"), from_probe=True)
@@ -121,7 +121,7 @@ async def test_duration_of_a_maintenance_is_measured_across_a_clock_jump(bench: 
 @JUMPS
 async def test_state_that_is_loaded_again_after_a_clock_jump_keeps_its_duration(bench: Bench, jump: float) -> None:
     now, jumped = bench.clock.now, 0.0
-    monitor = ApiMonitor(bench.store, now=lambda: now + jumped, uptime=lambda: now, changed=lambda _: None)
+    monitor = ApiMonitor(bench.store, now=lambda: now + jumped, uptime=lambda: now, on_change=lambda _: None)
     await monitor.observe(None)
     await monitor.observe(MaintenanceError("down"), from_probe=True)
     now, jumped = now + 600.0, jump
@@ -134,7 +134,7 @@ async def test_state_that_is_loaded_again_after_a_clock_jump_keeps_its_duration(
 
 async def test_maintenance_that_an_earlier_run_saw_begin_keeps_its_start(bench: Bench) -> None:
     now, jumped = bench.clock.now, 0.0
-    options = {"now": lambda: now + jumped, "uptime": lambda: now, "changed": lambda _: None}
+    options = {"now": lambda: now + jumped, "uptime": lambda: now, "on_change": lambda _: None}
     await ApiMonitor(bench.store, **options).observe(MaintenanceError("down"))  # type: ignore[arg-type]
     monitor = ApiMonitor(bench.store, **options)  # type: ignore[arg-type]
     await monitor.load()

@@ -19,46 +19,46 @@ STEPS = st.lists(st.tuples(st.sampled_from([ONE, TWO, THREE, None]), st.none() |
 def test_the_earliest_comes_first_whatever_was_put_moved_and_dropped(
     steps: list[tuple[Resource | None, int | None]],
 ) -> None:
-    timetable = DueQueue()
+    queue = DueQueue()
     times: dict[Resource, int] = {}
     for resource, time in steps:
         if resource is None:
             if times:
                 earliest = min(times.values())
-                assert times.pop(timetable.take()) == earliest
+                assert times.pop(queue.pop()) == earliest
         elif time is None:
-            timetable.drop(resource)
+            queue.remove(resource)
             times.pop(resource, None)
         else:
-            timetable.put(resource, time)
+            queue.put(resource, time)
             times[resource] = time
-        assert timetable.first_at == min(times.values(), default=math.inf)
-        assert timetable.count_before(3) == sum(time < 3 for time in times.values())
+        assert queue.next_due == min(times.values(), default=math.inf)
+        assert queue.count_before(3) == sum(time < 3 for time in times.values())
 
 
 def test_those_of_the_same_time_come_in_the_order_in_which_they_were_put() -> None:
-    timetable = DueQueue()
+    queue = DueQueue()
     for resource in (THREE, ONE, TWO):
-        timetable.put(resource, 7)
-    assert [timetable.take() for _ in range(3)] == [THREE, ONE, TWO]
+        queue.put(resource, 7)
+    assert [queue.pop() for _ in range(3)] == [THREE, ONE, TWO]
 
 
 def test_nothing_can_be_taken_where_nothing_is() -> None:
-    timetable = DueQueue()
-    timetable.put(ONE, 7)
-    timetable.drop(ONE)
+    queue = DueQueue()
+    queue.put(ONE, 7)
+    queue.remove(ONE)
     with pytest.raises(LookupError):
-        timetable.take()
+        queue.pop()
 
 
 def test_outdated_turns_do_not_pile_up() -> None:
-    timetable = DueQueue()
-    timetable.put(TWO, -1)
+    queue = DueQueue()
+    queue.put(TWO, -1)
     for time in range(10_000):
-        timetable.put(ONE, time)
+        queue.put(ONE, time)
     for time in range(10_000):
-        timetable.put(THREE, time)
-        timetable.drop(THREE)
-    assert len(timetable._heap) < 100
-    assert [timetable.take() for _ in range(2)] == [TWO, ONE]
-    assert timetable.first_at == math.inf
+        queue.put(THREE, time)
+        queue.remove(THREE)
+    assert len(queue._heap) < 100
+    assert [queue.pop() for _ in range(2)] == [TWO, ONE]
+    assert queue.next_due == math.inf

@@ -53,20 +53,20 @@ def path(bench: Bench) -> str:
 
 async def test_a_clan_is_watched_with_its_war_and_everything_is_counted(bench: Bench, until: Until) -> None:
     seen: list[Resource] = []
-    engine = Engine(bench.api, bench.store, observer=seen.append, now=bench.clock, uptime=bench.clock)
+    engine = Engine(bench.api, bench.store, on_commit=seen.append, now=bench.clock, uptime=bench.clock)
     watch = Watch(Kind.CLAN, bench.clan, LONG, war_interval=LONG)
     engine.watch(watch)
     assert engine.watches == [watch]
     assert engine.api_status is None
     async with running(engine):
-        await until(lambda: engine.figures.polls == 2)
+        await until(lambda: engine.metrics.polls == 2)
         assert seen == [API, (Kind.CLAN, bench.clan), (Kind.WAR, bench.clan)]
         bench.world.join(bench.clan)
         assert engine.poll_now(Kind.CLAN, bench.clan)
-        await until(lambda: engine.figures.polls == 4)
+        await until(lambda: engine.metrics.polls == 4)
     assert bench.told() == ["clan_updated", "member_joined"]
     assert seen[3:] == [(Kind.CLAN, bench.clan)]
-    figures = engine.figures
+    figures = engine.metrics
     assert (figures.changed, figures.events, figures.last_poll) == (3, 2, bench.clock.now)
     assert engine.api_status is ApiStatus.OK
     assert engine.overdue == 0
@@ -90,8 +90,8 @@ async def test_watches_come_and_go_while_it_runs(bench: Bench, until: Until) -> 
         assert engine.unwatch(Kind.CLAN, bench.clan)
         assert [watch.kind for watch in engine.watches] == [Kind.PLAYER]
         asked = bench.server.requests[path(bench)]
-        polls = engine.figures.polls
-        await until(lambda: engine.figures.polls > polls + 5)
+        polls = engine.metrics.polls
+        await until(lambda: engine.metrics.polls > polls + 5)
         assert bench.server.requests[path(bench)] <= asked + 1, "one may have been under way"
     assert bench.server.requests[path(bench) + "/currentwar"] == 0
 
@@ -110,7 +110,7 @@ async def test_what_is_unwatched_during_a_poll_is_not_committed(bench: Bench, un
         await until(lambda: bench.server.requests[path(bench)])
         engine.unwatch(Kind.CLAN, bench.clan)
         answer.set()
-        await until(lambda: engine.figures.polls)
+        await until(lambda: engine.metrics.polls)
     assert bench.believed(Resource(Kind.CLAN, bench.clan)) is None
     assert bench.told() == []
 
@@ -119,10 +119,10 @@ async def test_a_watch_that_is_replaced_keeps_its_snapshot(bench: Bench, until: 
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     async with running(engine):
-        await until(lambda: engine.figures.polls)
+        await until(lambda: engine.metrics.polls)
         bench.world.join(bench.clan)
         engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False, members=False))
-        await until(lambda: engine.figures.polls == 2)
+        await until(lambda: engine.metrics.polls == 2)
     assert [watch.members for watch in engine.watches] == [False]
     (event,) = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
     assert event.event_type.value == "clan_updated"
@@ -167,9 +167,9 @@ async def test_while_the_api_refuses_everything_only_the_probe_asks(
         asked, moment = others(), later()
         await until(lambda: requests[PROBE] >= moment)
         assert others() == asked
-        (kind,) = engine.figures.errors
+        (kind,) = engine.metrics.errors
         assert kind in {"maintenance", "wrong_token", "wrong_address"}
-        assert engine.figures.errors[kind] >= 5
+        assert engine.metrics.errors[kind] >= 5
         bench.world.join(bench.clan)
         bench.server.faults.clear()
         await until(lambda: others() > asked + 5)
@@ -249,10 +249,10 @@ async def test_a_war_is_looked_at_right_after_its_end_however_long_its_interval_
     engine = engine_of(bench)
     engine.watch(Watch(Kind.WAR, bench.clan, LONG))
     async with running(engine):
-        await until(lambda: engine.figures.polls == 1)
+        await until(lambda: engine.metrics.polls == 1)
         bench.world.end_war(bench.clan)
         bench.clock.now += 1000.0
-        await until(lambda: engine.figures.polls == 2)
+        await until(lambda: engine.metrics.polls == 2)
     assert bench.told() == ["war_state_changed", "war_ended"]
 
 
@@ -262,15 +262,15 @@ async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(benc
     engine.watch_api(interval=LONG, probe_tag=PROBE_TAG)
     down = faults.refusal(503, "inMaintenance")
     async with running(engine):
-        await until(lambda: engine.figures.polls == 2)
+        await until(lambda: engine.metrics.polls == 2)
         bench.server.faults.add(down, times=1, path=path(bench))
         engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: bench.server.requests[PROBE] == 2)
-        await until(lambda: engine.figures.polls == 4)
+        await until(lambda: engine.metrics.polls == 4)
         assert engine.api_status is ApiStatus.OK, "the probe was answered"
         bench.server.faults.add(down, times=1, path=path(bench))
         engine.poll_now(Kind.CLAN, bench.clan)
-        await until(lambda: engine.figures.polls == 5)
+        await until(lambda: engine.metrics.polls == 5)
         assert bench.server.requests[PROBE] == 2, "it was asked a moment ago"
         bench.clock.now += 5
         bench.server.faults.add(down)
@@ -286,14 +286,14 @@ async def test_what_is_under_way_when_the_api_is_lost_is_not_blamed(bench: Bench
     engine.watch(Watch(Kind.PLAYER, bench.player, SHORT))
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     async with running(engine):
-        await until(lambda: engine.figures.polls > 10)
+        await until(lambda: engine.metrics.polls > 10)
         for _ in range(3):
             bench.server.faults.add(faults.reset())
             await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
             bench.server.faults.clear()
             await until(lambda: engine.api_status is ApiStatus.OK)
-            polls = engine.figures.polls
-            await until(lambda polls=polls: engine.figures.polls > polls + 10)  # type: ignore[misc]
+            polls = engine.metrics.polls
+            await until(lambda polls=polls: engine.metrics.polls > polls + 10)  # type: ignore[misc]
     events = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
     assert [(event.event_type.value, event.tag) for event in events] == [
         ("poll_error", "api"),
@@ -306,12 +306,12 @@ async def test_watches_that_ask_for_too_much_are_said_once(bench: Bench, until: 
     engine.watch(Watch(Kind.CLAN, bench.clan, 1 / 6_000, war=False))
     with capture_logs() as logs:
         async with running(engine):
-            await until(lambda: engine.figures.polls)
+            await until(lambda: engine.metrics.polls)
             for clan in (bench.private_clan, bench.clan):
                 engine.watch(Watch(Kind.CLAN, clan, 1 / 6_000, war=False))
             engine.unwatch(Kind.CLAN, bench.clan)
     assert engine.load == pytest.approx(0.6)
-    assert [line["load"] for line in logs if "more polls than the tokens allow" in line["event"]] == [1.2]
+    assert [line["load"] for line in logs if line["event"] == "intervals exceed the rate limit"] == [1.2]
 
 
 async def test_what_is_watched_is_counted_whatever_comes_and_goes(bench: Bench) -> None:
@@ -365,7 +365,7 @@ async def test_run_again_after_it_was_cancelled_it_polls_what_was_under_way(benc
         await until(lambda: bench.server.requests[path(bench)])
     bench.server.faults.clear()
     async with running(engine):
-        await until(lambda: engine.figures.polls == 1)
+        await until(lambda: engine.metrics.polls == 1)
     assert bench.believed(Resource(Kind.CLAN, bench.clan)) == bench.world.clan(bench.clan)
 
 
@@ -389,7 +389,7 @@ async def test_what_happens_between_two_runs_is_caught_up(bench: Bench, until: U
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     async with running(engine):
-        await until(lambda: engine.figures.polls == 1)
+        await until(lambda: engine.metrics.polls == 1)
     bench.world.join(bench.clan)
     async with running(engine):
         engine.poll_now(Kind.CLAN, bench.clan)

@@ -48,7 +48,7 @@ async def test_api_event_is_told_once_where_a_bug_comes_after_it_was_stored(benc
             moment = bench.server.requests[PROBE] + 3
             await until(lambda: bench.server.requests[PROBE] >= moment)
     assert bench.told() == ["maintenance_start"]
-    assert engine.figures.errors["internal"] == errors.count == 1
+    assert engine.metrics.errors["internal"] == errors.count == 1
 
 
 async def test_poll_with_a_bug_ends_an_engine_that_contains_nothing(bench: Bench) -> None:

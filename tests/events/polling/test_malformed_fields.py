@@ -215,7 +215,7 @@ def test_each_kind_of_malformed_field_is_counted_and_logged_once() -> None:
     with capture_logs() as lines:
         replay = watching(Kind.CLAN, clan(member(ANN, donations=None), member(BOB, donations=1.5)))
         replay.see(clan(member(ANN, donations=None), member(BOB), clanPoints="many"))
-    assert replay.context.malformed.counts == {"clan.memberList.donations": 3, "clan.clanPoints": 1}
+    assert replay.context.malformed_fields.counts == {"clan.memberList.donations": 3, "clan.clanPoints": 1}
     logged = [line for line in lines if line["event"] == "response field is malformed"]
     assert [(line["field"], line["tag"], line["value"]) for line in logged] == [
         ("clan.memberList.donations", CLAN_TAG, "None"),

@@ -61,7 +61,7 @@ async def test_it_says_for_how_long_the_answer_holds(bench: Bench) -> None:
 
     bench.server.faults.add(held)
     subject = poller(bench)
-    assert [(await subject.poll()).not_before for _ in range(2)] == [91, 91]
+    assert [(await subject.poll()).earliest for _ in range(2)] == [91, 91]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,7 +121,7 @@ async def test_caching_header_of_an_error_delays_no_poll(bench: Bench, kind: Kin
 
     bench.server.faults.add(refuse)
     for _ in range(2):
-        assert (await subject.poll()).not_before == 0.0
+        assert (await subject.poll()).earliest == 0.0
 
 
 async def test_other_trouble_in_between_does_not_say_it_again(bench: Bench) -> None:

@@ -85,7 +85,7 @@ async def test_a_lost_connection_now_and_then_is_nothing(bench: Bench) -> None:
 
 
 async def test_three_lost_connections_in_a_row_are_the_resources_where_the_others_answer(bench: Bench) -> None:
-    monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
+    monitor = ApiMonitor(bench.store, now=bench.clock, on_change=lambda _: None)
     context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     lost, other = (ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags)
     await lost.poll()
@@ -100,7 +100,7 @@ async def test_three_lost_connections_in_a_row_are_the_resources_where_the_other
 
 
 async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) -> None:
-    monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
+    monitor = ApiMonitor(bench.store, now=bench.clock, on_change=lambda _: None)
     context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     subjects = [ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags]
     for subject in subjects:

@@ -26,7 +26,7 @@ async def test_what_is_doubted_is_looked_at_again_in_a_few_seconds_however_often
     bench.server.faults.add(answering(older))
     wanted = []
     for _ in range(3):
-        wanted.append((await subject.poll()).wanted)
+        wanted.append((await subject.poll()).latest)
         bench.clock.now += 2
     assert wanted == [5, 3, 1]
     assert await told(subject) == ["clan_updated"]

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from coc2mqtt.events.polling.engine import Rate
+from coc2mqtt.events.polling.engine import RateMeter
 
 
 def test_within_the_first_minute_the_rate_is_that_since_the_start() -> None:
-    rate = Rate(1000.0)
+    rate = RateMeter(1000.0)
     assert rate.per_second(1000.0) == 0
     for second in range(10):
         rate.count(1000.5 + second)
@@ -15,7 +15,7 @@ def test_within_the_first_minute_the_rate_is_that_since_the_start() -> None:
 
 
 def test_afterwards_it_is_that_of_the_last_minute() -> None:
-    rate = Rate(0.0)
+    rate = RateMeter(0.0)
     for second in range(600):
         for _ in range(5 if second < 540 else 3):
             rate.count(second)
@@ -25,7 +25,7 @@ def test_afterwards_it_is_that_of_the_last_minute() -> None:
 
 
 def test_a_clock_that_is_set_back_counts_on() -> None:
-    rate = Rate(10_000.0)
+    rate = RateMeter(10_000.0)
     for second in range(120):
         rate.count(10_000.0 + second)
     for second in range(120):
@@ -34,7 +34,7 @@ def test_a_clock_that_is_set_back_counts_on() -> None:
 
 
 def test_a_long_time_leaves_no_more_behind_than_a_minute() -> None:
-    rate = Rate(0.0)
+    rate = RateMeter(0.0)
     for second in range(10_000):
         rate.count(float(second))
     assert len(rate._counts) <= 61

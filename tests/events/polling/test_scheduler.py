@@ -59,7 +59,7 @@ async def test_nothing_is_polled_before_its_cache_runs_out(scheduler: Scheduler)
 
 async def test_an_answer_can_want_the_next_poll_sooner_than_the_interval(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=NextPoll(0, wanted=20)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=NextPoll(0, latest=20)))
     async with running(scheduler):
         await asyncio.sleep(100)
     assert polls.rounded(ONE)[:2] == [0, 21] or polls.rounded(ONE)[:2] == [0, 22]
@@ -68,7 +68,7 @@ async def test_an_answer_can_want_the_next_poll_sooner_than_the_interval(schedul
 
 async def test_what_an_answer_wants_does_not_come_before_its_cache_runs_out(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=NextPoll(60, wanted=20)))
+    scheduler.add(ONE, 1000, polls.of(ONE, takes=1, again=NextPoll(60, latest=20)))
     async with running(scheduler):
         await asyncio.sleep(100)
     first, second = polls.times[ONE]
@@ -77,7 +77,7 @@ async def test_what_an_answer_wants_does_not_come_before_its_cache_runs_out(sche
 
 async def test_what_an_answer_wants_later_than_the_interval_changes_nothing(scheduler: Scheduler) -> None:
     polls = Polls()
-    scheduler.add(ONE, 10, polls.of(ONE, again=NextPoll(0, wanted=500)))
+    scheduler.add(ONE, 10, polls.of(ONE, again=NextPoll(0, latest=500)))
     async with running(scheduler):
         await asyncio.sleep(35)
     assert polls.rounded(ONE) == [0, 10, 20, 30]
@@ -99,7 +99,7 @@ async def test_a_resource_is_never_polled_twice_at_a_time(scheduler: Scheduler) 
     async with running(scheduler):
         for _ in range(20):
             scheduler.poll_now(ONE)
-            scheduler.look_again(ONE)
+            scheduler.poll_when_fresh(ONE)
             scheduler.remove(ONE)
             scheduler.add(ONE, 1, polls.of(ONE, takes=5))
             scheduler.poll_now(ONE)
@@ -173,7 +173,7 @@ async def test_while_it_holds_only_probes_go_on(scheduler: Scheduler) -> None:
     scheduler.add(API, 10, polls.of(API), probe=True)
     async with running(scheduler):
         await asyncio.sleep(5)
-        scheduler.hold()
+        scheduler.pause()
         await asyncio.sleep(30)
         scheduler.poll_now(ONE)
         scheduler.add(TWO, 10, polls.of(TWO))
@@ -181,7 +181,7 @@ async def test_while_it_holds_only_probes_go_on(scheduler: Scheduler) -> None:
         assert len(polls.times[ONE]) == 1
         assert len(polls.times[API]) == 11
         assert TWO not in polls.times
-        scheduler.release()
+        scheduler.resume()
         await asyncio.sleep(4)
     assert len(polls.times[ONE]) == 2, "once after the release, and not at once again"
     assert len(polls.times[TWO]) == 1
@@ -193,9 +193,9 @@ async def test_after_a_hold_polls_go_on_in_the_old_rhythm(scheduler: Scheduler, 
     scheduler.add(ONE, 10, polls.of(ONE))
     async with running(scheduler):
         await asyncio.sleep(5)
-        scheduler.hold()
+        scheduler.pause()
         await asyncio.sleep(released - 5)
-        scheduler.release()
+        scheduler.resume()
         await asyncio.sleep(20)
     assert polls.rounded(ONE)[:3] == [0, released, next_poll]
 
@@ -207,10 +207,10 @@ async def test_after_a_release_the_longest_overdue_comes_first(one_by_one: Sched
         for resource, interval in ((ONE, 90), (TWO, 50), (THREE, 70)):
             one_by_one.add(resource, interval, polls.of(resource))
         await asyncio.sleep(1)
-        one_by_one.hold()
+        one_by_one.pause()
         await asyncio.sleep(200)
         one_by_one.poll_now(ONE)
-        one_by_one.release()
+        one_by_one.resume()
         await asyncio.sleep(1)
     assert polls.order == [ONE, TWO, THREE, TWO, THREE, ONE]
 
@@ -265,7 +265,7 @@ async def test_what_becomes_a_probe_is_polled_as_one_and_only_as_one(scheduler: 
         await asyncio.sleep(1)
         scheduler.add(ONE, 10, polls.of(ONE, takes=0), probe=True)
         await asyncio.sleep(20)
-        scheduler.hold()
+        scheduler.pause()
         await asyncio.sleep(10)
     assert polls.rounded(ONE) == [0, 10, 20, 30]
 

@@ -80,11 +80,11 @@ async def test_what_is_held_back_is_not_overdue_and_its_wait_counts_from_the_rel
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
     scheduler.add(API, 1000, polls.of(API, takes=500), probe=True)
     scheduler.add(ONE, 10, polls.of(ONE))
-    scheduler.hold()
+    scheduler.pause()
     async with running(scheduler):
         await asyncio.sleep(100)
         assert (scheduler.overdue, scheduler.overdue_seconds) == (0, 0)
-        scheduler.release()
+        scheduler.resume()
         await asyncio.sleep(7)
         assert (scheduler.overdue, scheduler.overdue_seconds) == (1, 7)
 
@@ -129,7 +129,8 @@ def test_overload_is_said_once_with_its_figures_and_so_is_its_end(lines: list[Mu
             assert levels(lines) == ["warning"]
             assert lines[0]["load"] == 1.5
             assert lines[0]["overdue"] > 150
-            assert "longer intervals, fewer watches or more tokens" in lines[0]["event"]
+            assert lines[0]["event"] == "polling is falling behind"
+            assert "longer intervals" in lines[0]["hint"]
             crowd.thin_out(100)
             await asyncio.sleep(600)
             assert levels(lines) == ["warning", "info"]
@@ -166,8 +167,8 @@ def test_overload_that_comes_back_is_said_again(lines: list[MutableMapping[str, 
 
 
 def hold(crowd: Crowd) -> None:
-    crowd.scheduler.hold()
-    asyncio.get_running_loop().call_later(3600, crowd.scheduler.release)
+    crowd.scheduler.pause()
+    asyncio.get_running_loop().call_later(3600, crowd.scheduler.resume)
 
 
 def suspend(_: Crowd) -> None:
@@ -229,7 +230,7 @@ def test_a_hold_is_no_end_of_overload(lines: list[MutableMapping[str, Any]]) -> 
         crowd = Crowd({20: 300})
         async with running(crowd.scheduler):
             await asyncio.sleep(600)
-            crowd.scheduler.hold()
+            crowd.scheduler.pause()
             await asyncio.sleep(600)
         assert levels(lines) == ["warning"]
 
@@ -244,7 +245,7 @@ def test_a_probe_that_comes_late_during_a_hold_is_no_overload(lines: list[Mutabl
             await asyncio.sleep(5)
             scheduler.add(ONE, 1000, polls.of(ONE, takes=100))
             await asyncio.sleep(1)
-            scheduler.hold()
+            scheduler.pause()
             await asyncio.sleep(200)
         assert polls.rounded(API)[:2] == [0, 105]
         assert lines == []

@@ -50,7 +50,7 @@ async def test_looking_again_waits_for_the_cache_and_not_for_the_interval(schedu
     scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(10)
-        assert scheduler.look_again(ONE)
+        assert scheduler.poll_when_fresh(ONE)
         await asyncio.sleep(100)
     assert polls.times[ONE] == pytest.approx([0, 65], abs=0.01)
     assert polls.times[ONE][1] >= 65
@@ -61,7 +61,7 @@ async def test_looking_again_after_the_cache_has_run_out_polls_at_once(scheduler
     scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(100)
-        assert scheduler.look_again(ONE)
+        assert scheduler.poll_when_fresh(ONE)
         await asyncio.sleep(100)
     assert polls.rounded(ONE) == [0, 100]
 
@@ -73,7 +73,7 @@ async def test_looking_again_while_it_is_polled_waits_for_the_cache_of_the_answe
     scheduler.add(ONE, 1000, polls.of(ONE, takes=5, again=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(1)
-        assert scheduler.look_again(ONE)
+        assert scheduler.poll_when_fresh(ONE)
         await asyncio.sleep(150)
     assert polls.times[ONE] == pytest.approx([0, 65], abs=0.01)
     assert polls.times[ONE][1] >= 65
@@ -85,14 +85,14 @@ async def test_looking_again_makes_no_poll_later_than_it_would_be(scheduler: Sch
     async with running(scheduler):
         await asyncio.sleep(5)
         scheduler.poll_now(ONE)
-        scheduler.look_again(ONE)
+        scheduler.poll_when_fresh(ONE)
         await asyncio.sleep(5)
     assert polls.rounded(ONE) == [0, 5]
 
 
 async def test_nobody_can_wish_for_what_is_not_known(scheduler: Scheduler) -> None:
     assert not scheduler.poll_now(ONE)
-    assert not scheduler.look_again(ONE)
+    assert not scheduler.poll_when_fresh(ONE)
     scheduler.remove(ONE)
 
 
@@ -106,7 +106,7 @@ async def test_one_that_is_overdue_keeps_its_place_when_it_is_wished_for(one_by_
         one_by_one.add(THREE, 1000, polls.of(THREE))
         await asyncio.sleep(10)
         one_by_one.poll_now(TWO)
-        one_by_one.look_again(TWO)
+        one_by_one.poll_when_fresh(TWO)
         await asyncio.sleep(100)
     assert polls.order == [ONE, TWO, THREE]
 
@@ -114,15 +114,15 @@ async def test_one_that_is_overdue_keeps_its_place_when_it_is_wished_for(one_by_
 async def test_wishes_do_not_pile_up(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.of(ONE))
-    scheduler.add(TWO, 1000, polls.of(TWO, takes=0, again=NextPoll(0, wanted=900)))
+    scheduler.add(TWO, 1000, polls.of(TWO, takes=0, again=NextPoll(0, latest=900)))
     async with running(scheduler):
         await asyncio.sleep(1)
-        scheduler.hold()
+        scheduler.pause()
         for number in range(10_000):
-            scheduler.look_again(ONE)
+            scheduler.poll_when_fresh(ONE)
             scheduler.poll_now(ONE)
             scheduler.add(TWO, 900 - number / 100, polls.of(TWO))
-        assert len(scheduler._others._heap) < 100
-        scheduler.release()
+        assert len(scheduler._regular._heap) < 100
+        scheduler.resume()
         await asyncio.sleep(10)
     assert polls.rounded(ONE) == [0, 1]

@@ -60,7 +60,7 @@ class Watched:
         otherwise."""
         due = [self.first_due]
         for _, _, ended, again in self.polls:
-            due.append(max(min(due[-1] + self.interval, ended + again.wanted), ended + again.not_before))
+            due.append(max(min(due[-1] + self.interval, ended + again.latest), ended + again.earliest))
         return due
 
 
@@ -116,7 +116,7 @@ def assert_on_time(simulation: Simulation, seconds: float) -> None:
         for poll, due in zip(watch.polls, due_times, strict=True):
             assert due <= poll.started <= poll.sent <= due + tolerance
         for earlier, later in itertools.pairwise(watch.polls):
-            assert later.started >= earlier.ended + earlier.again.not_before
+            assert later.started >= earlier.ended + earlier.again.earliest
         assert next_due >= seconds - tolerance - LONGEST_ANSWER
 
 

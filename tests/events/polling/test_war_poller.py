@@ -48,7 +48,7 @@ def ended_in(replay: Replay) -> dict[str, Any]:
 
 
 async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench: Bench) -> None:
-    monitor = ApiMonitor(bench.store, now=bench.clock, changed=lambda _: None)
+    monitor = ApiMonitor(bench.store, now=bench.clock, on_change=lambda _: None)
     context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     subject = WarPoller(context, bench.clan, interval=60)
     bench.world.declare_war(bench.clan)
@@ -130,7 +130,7 @@ def test_it_wants_to_look_right_after_each_boundary_and_until_the_result_is_sett
 
     def wanted(answer: dict[str, Any], at: float) -> float:
         replay.see(answer, after=at - replay.now)
-        return replay.wanted
+        return replay.latest
 
     assert wanted(war("preparation"), start - 1000) == 1001
     assert wanted(war("preparation"), start - 400) == 401, "an unchanged answer knows it as well"

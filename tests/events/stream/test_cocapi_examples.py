@@ -48,7 +48,7 @@ def client(request: pytest.FixtureRequest, bench: Bench) -> Client:
 @pytest.fixture
 def polled(until: Until) -> Polled:
     async def wait(stream: EventStream, polls: int) -> None:
-        await until(lambda: stream._engine.figures.polls >= polls)
+        await until(lambda: stream._engine.metrics.polls >= polls)
 
     return wait
 

@@ -37,10 +37,10 @@ def path(tmp_path: Path) -> Path:
 
 def filled() -> PollingState:
     state = PollingState()
-    state.take(Resource(Kind.CLAN, CLAN_TAG), Snapshot(CLAN, {"trouble": "not_found"}, 12.5), [JOINED])
+    state.commit(Resource(Kind.CLAN, CLAN_TAG), Snapshot(CLAN, {"trouble": "not_found"}, 12.5), [JOINED])
     state.set_war(CLAN_TAG, WAR)
     state.set_player("#900PUCPV", PLAYER)
-    state.take(API, Snapshot({"status": "ok"}, taken_at=1.0), [])
+    state.commit(API, Snapshot({"status": "ok"}, taken_at=1.0), [])
     return state
 
 
@@ -87,7 +87,7 @@ def test_polls_advance_the_war_state_machine_and_set_war_does_not() -> None:
     state.set_war(CLAN_TAG, WAR)
     assert state.get_war_fsm(CLAN_TAG) is fsm
     states = [fsm.state]
-    state.take(Resource(Kind.WAR, CLAN_TAG), Snapshot(WAR), [])
+    state.commit(Resource(Kind.WAR, CLAN_TAG), Snapshot(WAR), [])
     states.append(fsm.state)
     assert states == [WarState.NOT_IN_WAR, WarState.IN_WAR]
     assert state.get_war_fsm("#8QQ").state is WarState.NOT_IN_WAR
@@ -122,7 +122,7 @@ def test_a_resource_is_to_be_polled_when_its_interval_has_passed() -> None:
 def test_an_event_waits_until_it_is_acknowledged_and_twins_are_told_apart() -> None:
     state = PollingState()
     twins = [Event(EventType.MEMBER_LEFT, CLAN_TAG, timestamp=1.0) for _ in range(2)]
-    state.take(Resource(Kind.CLAN, CLAN_TAG), Snapshot(CLAN), twins)
+    state.commit(Resource(Kind.CLAN, CLAN_TAG), Snapshot(CLAN), twins)
     assert state.unacknowledged() == twins
     state.acknowledge(twins[0])
     state.acknowledge(twins[0])
@@ -136,7 +136,7 @@ def test_a_saved_state_is_loaded_as_it_was(path: Path) -> None:
     loaded = PollingState()
     loaded.set_player("#2PX", PLAYER)
     assert loaded.load(path) is True
-    assert loaded.image() == state.image()
+    assert loaded.to_json() == state.to_json()
     assert loaded.unacknowledged() == [JOINED]
     assert loaded.snapshot(Resource(Kind.CLAN, CLAN_TAG)) == Snapshot(CLAN, {"trouble": "not_found"}, 12.5)
     assert loaded.get_members(CLAN_TAG) == CLAN["memberList"]
@@ -192,7 +192,7 @@ def test_an_unknown_war_state_in_a_file_is_loaded_as_not_in_war(path: Path) -> N
 
 def test_a_file_of_an_earlier_version_is_loaded(path: Path) -> None:
     state = filled()
-    image = state.image()
+    image = state.to_json()
     for key in ("members", "war_states", "poll_times"):
         del image[key]
     path.write_text(json.dumps(image))
@@ -255,9 +255,9 @@ def test_a_state_file_of_cocapi_is_loaded(path: Path) -> None:
 def test_a_damaged_state_file_of_cocapi_is_not_loaded(path: Path, changed: dict[str, Any]) -> None:
     path.write_text(cocapi_file(**changed))
     state = filled()
-    before = state.image()
+    before = state.to_json()
     assert not state.load(path)
-    assert state.image() == before
+    assert state.to_json() == before
 
 
 def test_a_path_may_be_a_text(path: Path) -> None:
@@ -294,9 +294,9 @@ DAMAGED = [
 def test_a_damaged_file_is_not_loaded_and_changes_nothing(path: Path, text: str) -> None:
     path.write_text(text, encoding="latin-1")
     state = filled()
-    before = state.image()
+    before = state.to_json()
     assert state.load(path) is False
-    assert state.image() == before
+    assert state.to_json() == before
 
 
 def test_a_file_cut_anywhere_is_not_loaded(path: Path) -> None:
@@ -330,7 +330,7 @@ def test_an_image_is_not_touched_by_what_follows() -> None:
     state = filled()
     state.get_war_fsm(CLAN_TAG)
     state.mark_polled("clan:#2PP")
-    image = state.image()
+    image = state.to_json()
     before = json.dumps(image)
     state.set_clan("#8QQ", CLAN)
     state.set_members(CLAN_TAG, [])

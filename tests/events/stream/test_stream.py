@@ -147,7 +147,7 @@ async def test_what_ends_the_polling_is_raised_to_the_consumer(watched: Callable
     def breaks(*_: object) -> None:
         raise RuntimeError("out of order")
 
-    one.stream._engine._observer = breaks
+    one.stream._engine._on_commit = breaks
     for consume in (one.stream.run, lambda: one.take(1)):
         await one.stream.start()
         with pytest.raises(ExceptionGroup) as caught:
@@ -218,7 +218,7 @@ async def test_a_damaged_file_is_refused_and_left_alone(watched: Callable[..., W
     path = tmp_path / "state"
     path.write_text('{"version": 1, "snapshots": [')
     one = watched(persist_path=path)
-    with pytest.raises(ValueError, match="state holds no saved state: move it away, or name another file to persist"):
+    with pytest.raises(ValueError, match="state does not contain a saved state: move it away"):
         await one.stream.start()
     await one.stream.stop()
     assert path.read_text() == '{"version": 1, "snapshots": ['
@@ -285,12 +285,12 @@ async def test_wars_players_and_maintenance_are_streamed_as_well(bench: Bench, u
     stream = EventStream(bench.api).watch_wars([bench.clan], LONG).watch_players([bench.player], LONG)
     stream.watch_maintenance(interval=LONG)
     async with stream:
-        await until(lambda: stream._engine.figures.polls == 3)
+        await until(lambda: stream._engine.metrics.polls == 3)
         bench.world.declare_war(bench.clan)
         bench.world.upgrade_hero(bench.player)
         stream._engine.poll_now(Kind.WAR, bench.clan)
         stream._engine.poll_now(Kind.PLAYER, bench.player)
-        await until(lambda: stream._engine.figures.polls == 5)
+        await until(lambda: stream._engine.metrics.polls == 5)
         bench.world.begin_maintenance()
         stream._engine._scheduler.poll_now(API)
         await until(lambda: len(stream._state.unacknowledged()) == 4)

@@ -79,7 +79,7 @@ async def test_a_callback_that_raises_loses_nothing_and_keeps_no_other_from_the_
 async def test_of_what_callbacks_raise_on_all_the_time_the_last_is_kept(
     watched: Callable[..., Watched], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coc2mqtt.events.stream.stream._MOST_FAILED", 3)
+    monkeypatch.setattr("coc2mqtt.events.stream.stream._MAX_FAILED_EVENTS", 3)
     one = watched()
     seen: list[Event] = []
 
@@ -98,5 +98,5 @@ async def test_of_what_callbacks_raise_on_all_the_time_the_last_is_kept(
         await run
     assert one.stream._state.unacknowledged() == seen[-3:]
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
-        "callbacks raise all the time: of their events only the last are kept"
+        "too many events with failed callbacks"
     ]

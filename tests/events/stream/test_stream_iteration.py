@@ -128,7 +128,7 @@ def test_watches_can_be_registered_before_an_event_loop_runs(calendar: Calendar)
 
     async def collect() -> Event:
         async with stream, asyncio.timeout(LONG_ENOUGH):
-            while stream._engine.figures.polls < 4:  # noqa: ASYNC110 - the engine announces no polls
+            while stream._engine.metrics.polls < 4:  # noqa: ASYNC110 - the engine announces no polls
                 await asyncio.sleep(0.001)
             world.gain_points(clan)
             stream._engine.poll_now(Kind.CLAN, clan)

@@ -66,7 +66,7 @@ def play(kind: Kind, states: list[tuple[float, Json]], seed: int, *, lagging: bo
         replay.now = START + now
         replay.see(body, after=0.0)
         # As the scheduler does, or somebody who asks for a poll in between.
-        wait = max(replay.api.max_age, min(60.0, replay.wanted)) + rng.random()
+        wait = max(replay.api.max_age, min(60.0, replay.latest)) + rng.random()
         now += wait if rng.random() < 0.8 else rng.uniform(1.0, 60.0)
     return replay
 
@@ -166,7 +166,7 @@ def test_same_bytes_from_a_cache_entry_that_outlives_its_max_age_confirm_nothing
     assert replay.see(now) == ["clan_updated", "member_joined"]
     replay.api.max_age = 30.0
     assert replay.see(before, after=120.0) == []
-    assert replay.wanted == 32.0
+    assert replay.latest == 32.0
     assert replay.see(before, after=30.0) == [], "the same entry"
     assert replay.see({**before, "clanPoints": 2101}, after=1.0) == [], (
         "another entry, but no later than a server may lag"
@@ -194,7 +194,7 @@ def test_leave_after_somebody_elses_join_is_reported_at_first_sight() -> None:
 
 def test_member_count_of_before_alone_is_doubted() -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
-    replay = Replay(Kind.CLAN, CLAN_TAG, members=False)
+    replay = Replay(Kind.CLAN, CLAN_TAG, track_members=False)
     replay.api.max_age = 60.0
     replay.see(before, after=0.0)
     assert replay.see(now, after=61.0) == ["clan_updated"]

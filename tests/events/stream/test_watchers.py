@@ -228,7 +228,7 @@ async def test_a_watcher_of_ones_own_puts_what_it_returns_on_the_queue(bench: Be
 async def test_poll_that_raises_is_reported_and_the_watcher_goes_on_and_can_be_stopped(
     bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("coc2mqtt.events.stream.watchers.MINIMUM_INTERVAL", 0.01)
+    monkeypatch.setattr("coc2mqtt.events.stream.watchers.MIN_INTERVAL_S", 0.01)
     watcher = Own(bench, failing=True)
     with capture_logs() as logs:
         watcher.start()
@@ -259,7 +259,7 @@ async def test_failing_watcher_without_an_interval_polls_once_a_second(world: Wo
 
 async def test_failure_within_our_own_watchers_is_reported_by_its_cause(bench: Bench, until: Until) -> None:
     class Broken(PollingState):
-        def take(self, *_: object, **__: object) -> None:
+        def commit(self, *_: object, **__: object) -> None:
             raise LookupError("out of order")
 
     watcher = ClanWatcher(bench.api, Broken(), bench.queue, [bench.clan])
