@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker
 from tests.support.broker import find_program
-from tests.support.retained import House
+from tests.support.retained import RetainedStateHarness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
@@ -97,6 +97,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def harness(tmp_path: Path) -> AsyncIterator[RetainedStateHarness]:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        yield House(journal)
+        yield RetainedStateHarness(journal)

@@ -1,4 +1,4 @@
-"""A journal, what is watched, and the retained state of both."""
+"""A journal, a list of watches and their retained state, connected as in the bridge."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
 CLAN, WAR = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
 PLAYER = Resource(Kind.PLAYER, "#900PUCPV")
 WATCH, PLAYER_WATCH = Watch(Kind.CLAN, "#2PP", 60.0), Watch(Kind.PLAYER, "#900PUCPV", 60.0)
-WITHOUT_WAR = Watch(Kind.CLAN, "#2PP", 60.0, war=False)
+WATCH_WITHOUT_WAR = Watch(Kind.CLAN, "#2PP", 60.0, war=False)
 AVAILABILITY, CLAN_STATE, BADGE, WAR_STATE, POLL = (
     f"coc/clan/2PP/state/{facet}" for facet in ("availability", "clan", "badge", "war", "poll")
 )
-DEVICE, BRIDGE_DEVICE = (f"homeassistant/device/coc2mqtt_home_{what}/config" for what in ("clan_2PP", "bridge"))
+DEVICE, BRIDGE_DEVICE = (f"homeassistant/device/coc2mqtt_home_{device}/config" for device in ("clan_2PP", "bridge"))
 API_STATUS = "coc/api/state/status"
-ALL_OF_A_CLAN = [AVAILABILITY, CLAN_STATE, BADGE, WAR_STATE, DEVICE]
-EMPTIED = [CLAN_STATE, BADGE, POLL, AVAILABILITY, WAR_STATE]
+CLAN_TOPICS = [AVAILABILITY, CLAN_STATE, BADGE, WAR_STATE, DEVICE]
+# In the order in which they are emptied.
+EMPTIED_TOPICS = [CLAN_STATE, BADGE, POLL, AVAILABILITY, WAR_STATE]
 
 
-class House:
-    """A journal, what is watched, and the retained state of both, as a service puts them together."""
+class RetainedStateHarness:
+    """Stores polls in the journal and publishes the retained state on request, without delays between devices."""
 
     def __init__(self, journal: SqliteJournal, *, discovery: bool = True) -> None:
         self.journal = journal
@@ -54,57 +55,60 @@ class House:
         )
 
     async def poll(self, resource: Resource, data: dict[str, Any] | None, **memo: Any) -> None:
+        """Store a snapshot as a poll does."""
         await self.journal.commit(resource, Snapshot(data, memo, 1_800_000_000.0), [])
         self.state.mark(resource)
+
+    async def poll_clan(self) -> None:
+        """Watch the clan and store the first snapshots of it and of its war."""
+        self.watch(WATCH)
+        await self.poll(CLAN, clan())
+        await self.poll(WAR, war("inWar"))
 
     def watch(self, watch: Watch) -> None:
         self.watches.watches[watch.kind, watch.tag] = watch
         self.state.mark_watch(watch)
 
-    async def unwatch(self, watch: Watch) -> None:
+    def unwatch(self, watch: Watch) -> None:
         del self.watches.watches[watch.kind, watch.tag]
         self.state.mark_watch(watch)
 
-    async def move_in(self) -> None:
-        self.watch(WATCH)
-        await self.poll(CLAN, clan())
-        await self.poll(WAR, war("inWar"))
-
-    async def say(self) -> RecordingSession:
-        """Publish what is marked, and return what that was."""
+    async def publish(self) -> RecordingSession:
+        """Publish everything that is marked, over a new session that records it."""
         recording = RecordingSession()
-        await self.say_over(recording.session)
+        await self.publish_over(recording.session)
         return recording
 
-    async def say_over(self, session: Session) -> None:
-        """Publish what is marked; raises what the session raises."""
+    async def publish_over(self, session: Session) -> None:
+        """Publish everything that is marked over a session; raise the session's errors."""
         for work, done in (
             (self.state.run, self.state.wait_idle),
             (self.state.announcer.run, self.state.announcer.wait_idle),
-            (self.state.run, self.state.wait_idle),  # what waited for a device to be removed
+            (self.state.run, self.state.wait_idle),  # resources that had to wait until a device was removed
         ):
-            await until_done(work(session), done())
+            await run_until(done(), work(session))
 
     async def run(self, session: Session) -> None:
+        """Publish over a session until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.state.run(session))
             group.create_task(self.state.announcer.run(session))
 
 
-async def until_done(work: Coroutine[Any, Any, None], done: Coroutine[Any, Any, None]) -> None:
-    """Run until something is done; raises what ends it before, without the groups that it stands alone in."""
+async def run_until(done: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]) -> None:
+    """Run some work until ``done`` returns; raise the error that stops the work before that."""
     tasks = [asyncio.create_task(one) for one in (done, work)]
     async with asyncio.timeout(LONG_ENOUGH):
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    for task in ended:
+    for task in finished:
         if error := task.exception():
             raise unwrap_single(error)
 
 
-def last_said(recording: RecordingSession) -> dict[str, Any]:
-    """Return what a broker retains after all that: what was emptied is not there."""
-    kept = {message.topic: message.data if message.payload else None for message in recording.published}
-    return {topic: data for topic, data in kept.items() if data is not None}
+def retained_messages(recording: RecordingSession) -> dict[str, Any]:
+    """Return the messages that a broker retains after everything that was recorded, by topic."""
+    last = {message.topic: message.data if message.payload else None for message in recording.published}
+    return {topic: data for topic, data in last.items() if data is not None}

@@ -45,7 +45,7 @@ async def commit(journal: SqliteJournal, resource: Resource, *numbers: int) -> N
 async def until_delivered(journal: SqliteJournal) -> None:
     """Wait until nothing is pending any more."""
     async with asyncio.timeout(LONG_ENOUGH):
-        while (await journal.counts()).pending:  # noqa: ASYNC110 - nothing tells of the last acknowledgement
+        while (await journal.counts()).pending:  # noqa: ASYNC110 - nothing reports the last acknowledgement
             await asyncio.sleep(0)
 
 
@@ -75,40 +75,40 @@ async def test_every_event_is_published_once_on_its_topic_and_not_retained(journ
 
 
 @pytest.mark.slow
-async def test_the_events_of_a_tag_keep_their_order_whatever_each_takes(journal: SqliteJournal) -> None:
+async def test_events_of_a_tag_keep_their_order_with_uneven_round_trips(journal: SqliteJournal) -> None:
     for number in range(20):
         for tag in TAGS:
             await commit(journal, Resource(Kind.CLAN if number % 2 else Kind.WAR, tag), number)
-    under_way = most_under_way = 0
+    in_flight = max_in_flight = 0
 
-    async def unevenly(_topic: str, _payload: bytes) -> None:
-        nonlocal under_way, most_under_way
-        under_way += 1
-        most_under_way = max(most_under_way, under_way)
+    async def delay(_topic: str, _payload: bytes) -> None:
+        nonlocal in_flight, max_in_flight
+        in_flight += 1
+        max_in_flight = max(max_in_flight, in_flight)
         for _ in range(len(recording.published) * 5 % 7):
             await asyncio.sleep(0)
-        under_way -= 1
+        in_flight -= 1
 
-    recording = RecordingSession(unevenly)
+    recording = RecordingSession(delay)
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await until_delivered(journal)
     order = defaultdict(list)
     for message in recording.published:
         order[message.data["tag"]].append(number_of(message))
     assert order == {tag: list(range(20)) for tag in TAGS}
-    assert most_under_way > 1
+    assert max_in_flight > 1
 
 
-async def test_an_event_that_comes_later_is_published_at_once(journal: SqliteJournal) -> None:
+async def test_new_event_is_published_at_once(journal: SqliteJournal) -> None:
     recording = RecordingSession()
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         for number in range(3):
             await commit(journal, ONE, number)
-            await recording.until(lambda: len(recording.published) > number)  # noqa: B023 - awaited in the same turn
+            await recording.until(lambda: len(recording.published) > number)  # noqa: B023 - awaited in the same iteration
     assert [number_of(message) for message in recording.published] == [0, 1, 2]
 
 
-async def test_an_event_is_let_go_of_only_after_its_acknowledgement(journal: SqliteJournal) -> None:
+async def test_event_stays_pending_until_its_acknowledgement(journal: SqliteJournal) -> None:
     await commit(journal, ONE, 1, 2)
     sent, acknowledged = asyncio.Event(), asyncio.Event()
 
@@ -116,20 +116,20 @@ async def test_an_event_is_let_go_of_only_after_its_acknowledgement(journal: Sql
         sent.set()
         await acknowledged.wait()
 
-    told: list[bytes] = []
-    delivery = EventDelivery(journal, Topics(), on_published=lambda _, payload: told.append(payload))
+    published: list[bytes] = []
+    delivery = EventDelivery(journal, Topics(), on_published=lambda _, payload: published.append(payload))
     recording = RecordingSession(hold)
     async with running(delivery.run(recording.session)):
         await asyncio.wait_for(sent.wait(), LONG_ENOUGH)
         assert await numbers_pending(journal) == [1, 2]
-        assert (told, delivery.metrics.published) == ([], 0)
+        assert (published, delivery.metrics.published) == ([], 0)
         acknowledged.set()
         await until_delivered(journal)
-    assert told == [message.payload for message in recording.published]
+    assert published == [message.payload for message in recording.published]
     assert delivery.metrics.published == 2
 
 
-async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again_and_is_the_same(
+async def test_unacknowledged_events_are_resent_unchanged_over_the_next_connection(
     journal: SqliteJournal,
 ) -> None:
     for tag in TAGS:
@@ -137,15 +137,15 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again
     sent: list[bytes] = []
     broken = False
 
-    async def break_in_the_middle(_topic: str, payload: bytes) -> None:
+    async def lose_connection_midway(_topic: str, payload: bytes) -> None:
         nonlocal broken
         sent.append(payload)
         await asyncio.sleep(0)
         broken = broken or len(sent) > 70
         if broken:
-            raise ConnectionLostError("the broker died")
+            raise ConnectionLostError("the broker stopped")
 
-    first, second = RecordingSession(break_in_the_middle), RecordingSession()
+    first, second = RecordingSession(lose_connection_midway), RecordingSession()
     delivery = EventDelivery(journal, Topics())
     with pytest.raises(ExceptionGroup) as raised:
         await delivery.run(first.session)
@@ -153,7 +153,7 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again
     acknowledged = {message.payload for message in first.published}
     assert 0 < len(acknowledged) < 5 * len(TAGS)
 
-    # All that was acknowledged is noted, and nothing else.
+    # The journal has exactly the acknowledged events as delivered.
     assert len(await journal.delivered(limit=1000)) == len(acknowledged)
     assert (await journal.counts()).pending == 5 * len(TAGS) - len(acknowledged)
 
@@ -162,7 +162,7 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again
     again = {message.payload for message in second.published}
     assert again.isdisjoint(acknowledged)
     assert len(again | acknowledged) == 5 * len(TAGS)
-    # The same bytes, so the same id.
+    # The same bytes, hence the same ids.
     assert {payload for payload in sent if payload not in acknowledged} <= again
     order = defaultdict(list)
     for message in [*first.published, *second.published]:
@@ -171,9 +171,9 @@ async def test_what_was_not_acknowledged_when_the_connection_broke_is_sent_again
 
 
 @pytest.mark.parametrize("last", [1, 2, 7, 20])
-@pytest.mark.parametrize("turns", range(4))
-async def test_whenever_it_is_cancelled_what_was_published_is_noted_or_sent_again(
-    journal: SqliteJournal, last: int, turns: int
+@pytest.mark.parametrize("iterations", range(4))
+async def test_cancelled_delivery_stores_or_resends_every_published_event(
+    journal: SqliteJournal, last: int, iterations: int
 ) -> None:
     await commit(journal, ONE, *range(10))
     await commit(journal, TWO, *range(10))
@@ -184,7 +184,7 @@ async def test_whenever_it_is_cancelled_what_was_published_is_noted_or_sent_agai
         sent += 1
         if sent == last:
             task.cancel()
-        for _ in range(turns):
+        for _ in range(iterations):
             await asyncio.sleep(0)
 
     first, second = RecordingSession(cancel_at_last), RecordingSession()
@@ -201,17 +201,17 @@ async def test_whenever_it_is_cancelled_what_was_published_is_noted_or_sent_agai
 
 
 @pytest.mark.parametrize("error", [PublishDeniedError("allow the topic"), MessageTooLargeError("raise the limit")])
-async def test_an_event_that_the_broker_refuses_is_put_aside_and_said_once(
+async def test_rejected_events_are_skipped_and_logged_once_per_topic(
     journal: SqliteJournal, log_lines: Lines, error: Exception
 ) -> None:
-    async def refuse(topic: str, _payload: bytes) -> None:
+    async def reject(topic: str, _payload: bytes) -> None:
         if topic.startswith("coc/clan/2PP/"):
             raise error
 
     for number in range(30):
         await commit(journal, ONE, number)
         await commit(journal, TWO, number)
-    recording = RecordingSession(refuse)
+    recording = RecordingSession(reject)
     delivery = EventDelivery(journal, Topics())
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
@@ -223,11 +223,11 @@ async def test_an_event_that_the_broker_refuses_is_put_aside_and_said_once(
     ]
 
 
-async def test_what_the_broker_does_not_take_just_now_is_kept_in_order_until_it_does(journal: SqliteJournal) -> None:
-    refusals = iter([True] * 5)
+async def test_deferred_events_are_retried_in_order(journal: SqliteJournal) -> None:
+    rejections = iter([True] * 5)
 
     async def full(topic: str, _payload: bytes) -> None:
-        if topic.startswith("coc/clan/2PP/") and next(refusals, False):
+        if topic.startswith("coc/clan/2PP/") and next(rejections, False):
             raise PublishDeferredError("the queue is full")
 
     async def soon(_: float) -> None:
@@ -244,12 +244,12 @@ async def test_what_the_broker_does_not_take_just_now_is_kept_in_order_until_it_
     assert (delivery.metrics.published, delivery.metrics.denied, delivery.metrics.resent) == (20, 0, 0)
 
 
-async def test_what_is_sent_once_more_after_a_broken_connection_is_counted(journal: SqliteJournal) -> None:
-    on_the_way: list[bytes] = []
+async def test_resent_events_are_counted(journal: SqliteJournal) -> None:
+    in_flight: list[bytes] = []
 
-    async def break_off(_topic: str, payload: bytes) -> None:
-        on_the_way.append(payload)
-        if len(on_the_way) == 2:
+    async def lose_connection(_topic: str, payload: bytes) -> None:
+        in_flight.append(payload)
+        if len(in_flight) == 2:
             raise ConnectionLostError("cut")
         await asyncio.Event().wait()
 
@@ -257,21 +257,21 @@ async def test_what_is_sent_once_more_after_a_broken_connection_is_counted(journ
     await commit(journal, TWO, 1, 2, 3)
     delivery = EventDelivery(journal, Topics())
     with contextlib.suppress(BaseExceptionGroup):
-        await delivery.run(RecordingSession(break_off).session)
-    assert len(on_the_way) == 2  # the first of each tag
+        await delivery.run(RecordingSession(lose_connection).session)
+    assert len(in_flight) == 2  # the first of each tag
     second = RecordingSession()
     async with running(delivery.run(second.session)):
         await until_delivered(journal)
     assert (delivery.metrics.published, delivery.metrics.resent) == (6, 2)
-    assert set(on_the_way) < {message.payload for message in second.published}
+    assert set(in_flight) < {message.payload for message in second.published}
 
 
-async def test_a_tag_that_is_stuck_holds_up_no_other(journal: SqliteJournal) -> None:
-    async def stuck(topic: str, _payload: bytes) -> None:
+async def test_blocked_tag_does_not_block_others(journal: SqliteJournal) -> None:
+    async def block(topic: str, _payload: bytes) -> None:
         if topic.startswith("coc/clan/2PP/"):
             await asyncio.Event().wait()
 
-    recording = RecordingSession(stuck)
+    recording = RecordingSession(block)
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await commit(journal, ONE, *range(10))
         await commit(journal, TWO, *range(10))
@@ -280,7 +280,7 @@ async def test_a_tag_that_is_stuck_holds_up_no_other(journal: SqliteJournal) -> 
     assert await numbers_pending(journal) == list(range(10))
 
 
-async def test_a_backlog_larger_than_everything_in_flight_is_delivered(journal: SqliteJournal) -> None:
+async def test_backlog_larger_than_all_queues_is_delivered(journal: SqliteJournal) -> None:
     for tag in TAGS:
         await commit(journal, Resource(Kind.CLAN, tag), *range(40))
     recording = RecordingSession()
@@ -291,22 +291,20 @@ async def test_a_backlog_larger_than_everything_in_flight_is_delivered(journal: 
 
 
 @pytest.mark.parametrize("loses_connection", [False, True])
-async def test_what_the_broker_has_acknowledged_can_be_waited_for_until_the_journal_has_noted_it(
-    tmp_path: Path, loses_connection: bool
-) -> None:
-    acknowledging, may_go_on = asyncio.Event(), asyncio.Event()
+async def test_flush_acks_waits_until_the_journal_has_stored_them(tmp_path: Path, loses_connection: bool) -> None:
+    acknowledging, may_continue = asyncio.Event(), asyncio.Event()
 
     class Slow(SqliteJournal):
         async def acknowledge(self, seqs: Iterable[int]) -> None:
             if not acknowledging.is_set():
                 acknowledging.set()
-                await may_go_on.wait()
+                await may_continue.wait()
             await super().acknowledge(seqs)
 
     async with Slow(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         recording = RecordingSession()
         delivery = EventDelivery(journal, Topics())
-        await delivery.flush_acks()  # nothing is under way
+        await delivery.flush_acks()  # nothing is in flight
         await commit(journal, ONE, 1)
         async with running(delivery.run(recording.session)):
             await acknowledging.wait()
@@ -316,30 +314,30 @@ async def test_what_the_broker_has_acknowledged_can_be_waited_for_until_the_jour
             await journal.counts()
             assert not waiting.done()
             if not loses_connection:
-                may_go_on.set()
+                may_continue.set()
                 await waiting
                 assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
         await waiting
         assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
 
 
-async def test_nobody_waits_for_what_is_not_noted_because_the_delivery_was_broken_off(tmp_path: Path) -> None:
-    asked = asyncio.Queue[int]()
+async def test_flush_acks_returns_when_the_delivery_was_cancelled_before_storing_them(tmp_path: Path) -> None:
+    requested = asyncio.Queue[int]()
 
     class Stuck(SqliteJournal):
         async def acknowledge(self, seqs: Iterable[int]) -> None:
             for seq in seqs:
-                asked.put_nowait(seq)
+                requested.put_nowait(seq)
             await asyncio.Event().wait()
 
     async with Stuck(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         delivery = EventDelivery(journal, Topics())
         await commit(journal, ONE, 1)
         run = asyncio.create_task(delivery.run(RecordingSession().session))
-        await asked.get()
+        await requested.get()
         waiting = asyncio.create_task(delivery.flush_acks())
         run.cancel()
-        await asked.get()  # the last try, which is broken off as well
+        await requested.get()  # the last attempt, which is cancelled as well
         assert not waiting.done()
         run.cancel()
         await asyncio.wait({run})

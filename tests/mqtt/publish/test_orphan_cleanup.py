@@ -1,4 +1,4 @@
-"""What is left with a broker, found and taken away."""
+"""Finding and removing retained messages of clans and players without a watch."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def config(rest: str, instance: str = "home") -> str:
-    return f"homeassistant/device/coc2mqtt_{instance}_{rest}/config"
+def config(device: str, instance: str = "home") -> str:
+    return f"homeassistant/device/coc2mqtt_{instance}_{device}/config"
 
 
-class House:
-    """A bridge that watches the clan #2PP, and a broker on which more than that is retained."""
+class CleanupHarness:
+    """A bridge that watches the clan #2PP, and a session to a broker that also retains messages of others."""
 
-    def __init__(self, journal: SqliteJournal, *kept: str, enabled: bool = True, empty: bool = False) -> None:
+    def __init__(self, journal: SqliteJournal, *retained: str, enabled: bool = True, empty: bool = False) -> None:
         topics = Topics()
         self.watches = WatchedInMemory([Watch(Kind.CLAN, "#2PP", 60.0)])
         self.retained = RetainedState(
@@ -42,7 +42,7 @@ class House:
             discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant") if enabled else None,
             announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
         )
-        self.sweep = OrphanCleanup(
+        self.cleanup = OrphanCleanup(
             topics,
             discovery=DiscoveryOptions("homeassistant", "home", enabled),
             retained=self.retained,
@@ -50,12 +50,12 @@ class House:
             broker_starts_empty=empty,
         )
         self.recording = RecordingSession()
-        self.recording.kept = [Message(topic, b'{"state":"online"}', retain=True) for topic in kept]
+        self.recording.kept = [Message(topic, b'{"state":"online"}', retain=True) for topic in retained]
 
-    async def clean(self, *, shared: bool = False) -> list[str]:
-        """Sweep, and return what was emptied, in order."""
+    async def run(self, *, shared: bool = False) -> list[str]:
+        """Run the cleanup and return the emptied topics, in order."""
         session = self.recording.session
-        await self.sweep.run(session, shared=shared)
+        await self.cleanup.run(session, shared=shared)
         for _ in range(2):
             async with running(self.retained.run(session)):
                 await self.retained.wait_idle()
@@ -65,11 +65,11 @@ class House:
         return self.recording.topics
 
 
-async def test_a_device_that_no_watch_stands_behind_is_removed_and_then_its_states(tmp_path: Path) -> None:
+async def test_device_without_a_watch_is_removed_before_its_states(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        gone = await House(journal, config("bridge"), config("clan_2PP"), config("clan_8QQ")).clean()
-    assert gone[0] == config("clan_8QQ")
-    assert set(gone[1:]) == {
+        emptied = await CleanupHarness(journal, config("bridge"), config("clan_2PP"), config("clan_8QQ")).run()
+    assert emptied[0] == config("clan_8QQ")
+    assert set(emptied[1:]) == {
         f"coc/clan/8QQ/state/{facet}" for facet in ("availability", "badge", "clan", "poll", "war")
     }
 
@@ -77,49 +77,49 @@ async def test_a_device_that_no_watch_stands_behind_is_removed_and_then_its_stat
 STATES = [f"coc/{what}/state/availability" for what in ("clan/2PP", "player/8QQ")]
 
 
-async def test_states_that_are_left_without_a_device_are_emptied(tmp_path: Path) -> None:
+async def test_states_without_a_device_are_emptied(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        gone = await House(journal, config("bridge"), *STATES).clean()
-    emptied = [f"coc/player/8QQ/state/{facet}" for facet in ("player", "poll", "availability")]
-    assert gone == [config("player_8QQ"), *emptied]
+        emptied = await CleanupHarness(journal, config("bridge"), *STATES).run()
+    states = [f"coc/player/8QQ/state/{facet}" for facet in ("player", "poll", "availability")]
+    assert emptied == [config("player_8QQ"), *states]
 
 
-async def test_states_that_another_instance_may_have_said_are_left_alone(tmp_path: Path) -> None:
+async def test_states_that_may_belong_to_another_instance_are_kept(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        assert await House(journal, config("bridge"), *STATES).clean(shared=True) == []
+        assert await CleanupHarness(journal, config("bridge"), *STATES).run(shared=True) == []
 
 
-async def test_a_look_that_breaks_two_connections_is_given_up(tmp_path: Path) -> None:
-    class Breaking(RecordingSession):
-        looks = 0
+async def test_cleanup_that_breaks_two_connections_is_not_tried_again(tmp_path: Path) -> None:
+    class BreakingSession(RecordingSession):
+        reads = 0
 
         async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
-            self.looks += topic_filter.startswith("homeassistant")
+            self.reads += topic_filter.startswith("homeassistant")
             raise ConnectionLostError("the broker did not acknowledge a message")
 
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        house = House(journal)
-        house.recording = breaking = Breaking()
+        harness = CleanupHarness(journal)
+        harness.recording = breaking = BreakingSession()
         for _ in range(2):
             with pytest.raises(ExceptionGroup):
-                await house.sweep.run(breaking.session, shared=False)
-        await house.sweep.run(breaking.session, shared=False)
-        assert breaking.looks == 2
+                await harness.cleanup.run(breaking.session, shared=False)
+        await harness.cleanup.run(breaking.session, shared=False)
+        assert breaking.reads == 2
 
 
-async def test_what_was_looked_at_once_is_not_looked_at_over_the_next_connection(tmp_path: Path) -> None:
+async def test_cleanup_runs_over_one_connection_only(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        house = House(journal)
-        assert await house.clean() == []
-        house.recording.kept = [Message(config("clan_8QQ"), b"{}", retain=True)]
-        assert await house.clean() == []
+        harness = CleanupHarness(journal)
+        assert await harness.run() == []
+        harness.recording.kept = [Message(config("clan_8QQ"), b"{}", retain=True)]
+        assert await harness.run() == []
 
 
-async def test_without_home_assistant_whatever_was_announced_is_removed(tmp_path: Path) -> None:
-    kept = [config("bridge"), config("clan_2PP"), config("player_8QQ")]
+async def test_all_devices_are_removed_without_home_assistant(tmp_path: Path) -> None:
+    retained = [config("bridge"), config("clan_2PP"), config("player_8QQ")]
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        gone = await House(journal, *kept, "coc/clan/2PP/state/availability", enabled=False).clean()
-    assert gone == kept
+        emptied = await CleanupHarness(journal, *retained, "coc/clan/2PP/state/availability", enabled=False).run()
+    assert emptied == retained
 
 
 @pytest.mark.parametrize(
@@ -133,22 +133,22 @@ async def test_without_home_assistant_whatever_was_announced_is_removed(tmp_path
     ],
 )
 @pytest.mark.parametrize("enabled", [True, False])
-async def test_what_is_none_of_ours_is_left_alone(tmp_path: Path, topic: str, enabled: bool) -> None:
+async def test_topics_of_others_are_kept(tmp_path: Path, topic: str, enabled: bool) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        assert await House(journal, topic, enabled=enabled).clean() == []
+        assert await CleanupHarness(journal, topic, enabled=enabled).run() == []
 
 
-async def test_at_a_broker_that_has_just_begun_nothing_is_looked_for(tmp_path: Path) -> None:
+async def test_broker_that_starts_empty_is_not_read(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        assert await House(journal, config("clan_8QQ"), empty=True).clean() == []
+        assert await CleanupHarness(journal, config("clan_8QQ"), empty=True).run() == []
 
 
-async def test_where_the_broker_does_not_let_us_look_the_bridge_goes_on(tmp_path: Path) -> None:
-    class Closed(RecordingSession):
+async def test_denied_subscription_removes_nothing(tmp_path: Path) -> None:
+    class DenyingSession(RecordingSession):
         async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
             raise SubscribeDeniedError(f"the broker does not grant a subscription to {topic_filter}")
 
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-        house = House(journal)
-        house.recording = Closed()
-        assert await house.clean() == []
+        harness = CleanupHarness(journal)
+        harness.recording = DenyingSession()
+        assert await harness.run() == []

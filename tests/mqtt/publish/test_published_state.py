@@ -3,7 +3,7 @@ from __future__ import annotations
 from coc2mqtt.mqtt.publish.published_state import PlayersByClan
 
 
-def test_the_players_of_a_clan_are_those_who_are_in_it_now() -> None:
+def test_players_by_clan_returns_the_current_members() -> None:
     players = PlayersByClan()
     for player, clan in (("#8", "#2PP"), ("#2", "#2PP"), ("#9", "#8QQ"), ("#8", "#8QQ"), ("#9", None), ("#0", None)):
         players.set_clan(player, clan)

@@ -1,4 +1,4 @@
-"""What another client publishes on the bridge's retained topics is replaced, on simulated time and real brokers."""
+"""Restoring retained topics that another client has overwritten, on simulated time and with real brokers."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ GUARDED = [STATE, INFO, WATCHES, API_STATUS, CLAN_STATE, AVAILABILITY, BADGE, WA
 OVERWRITTEN = "another client published on a retained topic of this bridge, which is published again"
 
 
-def settled(parts: Parts, recording: RecordingSession) -> Any:
+def serving(parts: Parts, recording: RecordingSession) -> Any:
     return running(parts.bridge.serve(recording.session))
 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("payload", [b"", b"foreign", OFFLINE.payload], ids=["cleared", "foreign", "offline"])
 @pytest.mark.parametrize("topic", GUARDED)
-async def test_foreign_value_on_an_own_topic_is_replaced_within_seconds(
+async def test_foreign_value_on_own_topic_is_replaced_once_within_seconds(
     topic: str, payload: bytes, log_lines: Lines
 ) -> None:
     parts, recording = Parts(), Moments()
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(100)
         before = recording.said_on(topic)
         assert before
@@ -64,9 +64,9 @@ async def test_foreign_value_on_an_own_topic_is_replaced_within_seconds(
 
 
 @pytest.mark.looptime
-async def test_device_is_announced_again_only_when_home_assistant_takes_it() -> None:
+async def test_overwritten_device_is_announced_again_after_two_seconds_or_more() -> None:
     parts, recording = Parts(), Moments()
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(100)
         cleared_at = asyncio.get_running_loop().time()
         recording.incoming.put_nowait(Message(DEVICE, b""))
@@ -75,12 +75,12 @@ async def test_device_is_announced_again_only_when_home_assistant_takes_it() -> 
 
 
 @pytest.mark.looptime
-async def test_own_publications_that_come_back_are_recognized(log_lines: Lines) -> None:
+async def test_own_messages_returned_by_the_broker_are_not_replaced(log_lines: Lines) -> None:
     async def echo(topic: str, payload: bytes) -> None:
         recording.incoming.put_nowait(Message(topic, payload))
 
     parts, recording = Parts(), RecordingSession(echo)
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(100)
         for number in range(10):
             parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=number))
@@ -104,11 +104,11 @@ async def test_own_publications_that_come_back_are_recognized(log_lines: Lines) 
         Message("homeassistant/device/coc2mqtt_garden_clan_2PP/config", b"x"),
         Message("homeassistant/device/coc2mqtt_home_clan_8QQ/config", b"x"),
     ],
-    ids=["the same", "retained", "not watched", "no facet", "no tag", "other instance", "other device"],
+    ids=["equal", "retained", "not watched", "unknown facet", "invalid tag", "other instance", "other device"],
 )
-async def test_message_that_harms_nothing_is_left_alone(message: Message) -> None:
+async def test_unrelated_message_causes_no_publish(message: Message) -> None:
     parts, recording = Parts(), Moments()
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(100)
         before = len([topic for topic in recording.topics if "health" not in topic])
         recording.incoming.put_nowait(message)
@@ -119,16 +119,16 @@ async def test_message_that_harms_nothing_is_left_alone(message: Message) -> Non
 
 @pytest.mark.looptime
 @pytest.mark.parametrize("gap", [1.5, 3.0])
-async def test_own_publications_that_come_back_late_are_recognized(gap: float, log_lines: Lines) -> None:
-    def come_back(topic: str, payload: bytes) -> None:
+async def test_own_messages_returned_late_are_not_replaced(gap: float, log_lines: Lines) -> None:
+    def return_message(topic: str, payload: bytes) -> None:
         recording.incoming.put_nowait(Message(topic, payload))
 
     async def echo(topic: str, payload: bytes) -> None:
-        asyncio.get_running_loop().call_later(4, come_back, topic, payload)
+        asyncio.get_running_loop().call_later(4, return_message, topic, payload)
 
     parts, recording = Parts(), RecordingSession(echo)
     recording.protocol = "3.1.1"
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(100)
         for number in range(5):
             parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=number))
@@ -140,10 +140,10 @@ async def test_own_publications_that_come_back_late_are_recognized(gap: float, l
 
 
 @pytest.mark.looptime
-async def test_foreign_value_like_an_older_one_of_ours_is_replaced_within_a_minute() -> None:
+async def test_foreign_value_equal_to_an_older_own_one_is_replaced_in_a_minute() -> None:
     parts, recording = Parts(), RecordingSession()
     recording.protocol = "3.1.1"
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(100)
         first = recording.published[recording.topics.index(CLAN_STATE)].payload
         parts.retained.publisher.echoes.add(CLAN_STATE, first, asyncio.get_running_loop().time())
@@ -157,9 +157,9 @@ async def test_foreign_value_like_an_older_one_of_ours_is_replaced_within_a_minu
 
 
 @pytest.mark.looptime
-async def test_foreign_value_that_ours_has_followed_is_left_alone() -> None:
+async def test_foreign_value_followed_by_our_own_is_not_replaced() -> None:
     parts, recording = Parts(), Moments()
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(100)
         recording.incoming.put_nowait(Message(STATE, OFFLINE.payload))
         recording.incoming.put_nowait(Message(STATE, ONLINE))
@@ -168,14 +168,14 @@ async def test_foreign_value_that_ours_has_followed_is_left_alone() -> None:
 
 
 @pytest.mark.looptime
-async def test_client_that_insists_is_answered_less_and_less_and_reported(log_lines: Lines) -> None:
-    async def insist(topic: str, _payload: bytes) -> None:
+async def test_client_that_keeps_publishing_is_countered_less_often_and_reported(log_lines: Lines) -> None:
+    async def keep_publishing(topic: str, _payload: bytes) -> None:
         if topic == STATE:
             await asyncio.sleep(0.1)
             recording.incoming.put_nowait(Message(STATE, OFFLINE.payload))
 
-    parts, recording = Parts(), RecordingSession(insist)
-    async with settled(parts, recording):
+    parts, recording = Parts(), RecordingSession(keep_publishing)
+    async with serving(parts, recording):
         await asyncio.sleep(4)
         assert parts.bridge.guard.problem is None
         await asyncio.sleep(3600)
@@ -192,13 +192,13 @@ async def test_client_that_insists_is_answered_less_and_less_and_reported(log_li
 
 
 @pytest.mark.looptime
-async def test_everything_cleared_is_published_again(log_lines: Lines) -> None:
+async def test_clearing_all_topics_publishes_everything_again(log_lines: Lines) -> None:
     parts, recording = Parts(), Moments()
     tags = [f"#Q{a}{b}" for a in "0289P" for b in "0289PYLQGRJCUV"]
     for tag in tags:
         parts.watches.watches[Kind.CLAN, tag] = Watch(Kind.CLAN, tag, 60.0, war=False)
         parts.journal.snapshots[Resource(Kind.CLAN, tag)] = Snapshot(clan(tag=tag))
-    async with settled(parts, recording):
+    async with serving(parts, recording):
         await asyncio.sleep(200)
         before = [message for message in recording.published if message.retain and "health" not in message.topic]
         retained = {message.topic: message.payload for message in before}
@@ -213,7 +213,7 @@ async def test_everything_cleared_is_published_again(log_lines: Lines) -> None:
 
 
 @pytest.mark.looptime
-async def test_denied_subscriptions_are_one_warning_and_nothing_else_changes(log_lines: Lines) -> None:
+async def test_denied_subscriptions_are_logged_once_and_change_nothing_else(log_lines: Lines) -> None:
     class Denying(Moments):
         async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:
             if only_others:
@@ -222,7 +222,7 @@ async def test_denied_subscriptions_are_one_warning_and_nothing_else_changes(log
 
     parts, recording = Parts(), Denying()
     for _ in range(3):
-        async with settled(parts, recording):
+        async with serving(parts, recording):
             await asyncio.sleep(20)
     assert DEVICE in recording.topics
     (line,) = log_lines
@@ -238,7 +238,7 @@ GARDENS_DEVICE = "homeassistant/device/coc2mqtt_garden_clan_2PP/config"
 
 
 class Observer:
-    """Another client: knows what was last published on each topic, and publishes."""
+    """Another client that records the last payload of each topic and can publish."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -275,7 +275,7 @@ def connection(parts: Parts, port: int, name: str, protocol: Protocol) -> Connec
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_topics_of_a_real_bridge_are_restored_at_a_real_broker(
+async def test_overwritten_topics_are_restored_on_a_real_broker(
     mosquitto: StartMosquitto, protocol: Protocol, log_lines: Lines
 ) -> None:
     port = mosquitto().port
@@ -285,7 +285,7 @@ async def test_topics_of_a_real_bridge_are_restored_at_a_real_broker(
         await observer.until(lambda: set(topics) <= observer.last.keys())
         before = {topic: observer.last[topic] for topic in topics}
         await asyncio.sleep(0.2)
-        assert parts.bridge.guard.restored == 0, "its own publications are none of another client"
+        assert parts.bridge.guard.restored == 0, "its own messages were recognized"
         foreign = {topic: OFFLINE.payload if topic in (STATE, AVAILABILITY) else b"" for topic in topics}
         for topic, payload in foreign.items():
             await observer.publish(topic, payload)
@@ -297,7 +297,7 @@ async def test_topics_of_a_real_bridge_are_restored_at_a_real_broker(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_bridge_stays_online_when_another_one_with_its_base_topic_stops(
+async def test_bridge_stays_online_when_another_with_its_base_topic_stops(
     mosquitto: StartMosquitto, protocol: Protocol
 ) -> None:
     port = mosquitto().port

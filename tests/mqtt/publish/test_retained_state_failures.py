@@ -1,4 +1,4 @@
-"""What is retained where the connection breaks, the broker refuses, and over a real one."""
+"""The retained state with lost connections, rejected messages and a real broker."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.support.bodies import clan
 from tests.support.broker import witness
 from tests.support.recording_session import RecordingSession, running
 from tests.support.retained import (
-    ALL_OF_A_CLAN,
     AVAILABILITY,
     BADGE,
     CLAN,
     CLAN_STATE,
+    CLAN_TOPICS,
     DEVICE,
-    EMPTIED,
+    EMPTIED_TOPICS,
     WAR,
     WAR_STATE,
     WATCH,
-    House,
-    last_said,
+    RetainedStateHarness,
+    retained_messages,
 )
 from tests.support.sessions import connected
 from tests.support.timeouts import LONG_ENOUGH
@@ -39,176 +39,174 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("number", range(5))
-async def test_what_was_not_published_when_the_connection_broke_is_published_over_the_next(
-    house: House, number: int
+async def test_messages_lost_with_the_connection_are_published_over_the_next(
+    harness: RetainedStateHarness, number: int
 ) -> None:
-    await house.move_in()
+    await harness.poll_clan()
 
-    async def break_off(_topic: str, _payload: bytes) -> None:
+    async def lose_connection(_topic: str, _payload: bytes) -> None:
         if len(broken.published) == number:
-            raise ConnectionLostError("the broker died")
+            raise ConnectionLostError("the broker stopped")
 
-    broken = RecordingSession(break_off)
-    if number == len(ALL_OF_A_CLAN):
-        await house.say_over(broken.session)
+    broken = RecordingSession(lose_connection)
+    if number == len(CLAN_TOPICS):
+        await harness.publish_over(broken.session)
     else:
         with pytest.raises(ConnectionLostError):
-            await house.say_over(broken.session)
-    house.state.on_connected()
-    rest = await house.say()
-    assert {*broken.topics, *rest.topics} == set(ALL_OF_A_CLAN)
+            await harness.publish_over(broken.session)
+    harness.state.on_connected()
+    rest = await harness.publish()
+    assert {*broken.topics, *rest.topics} == set(CLAN_TOPICS)
 
 
-async def test_a_removal_that_the_connection_broke_off_is_done_over_the_next(house: House) -> None:
-    await house.move_in()
-    await house.say()
-    await house.unwatch(WATCH)
+async def test_removal_cut_off_by_a_lost_connection_is_completed_over_the_next(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
+    await harness.publish()
+    harness.unwatch(WATCH)
 
-    async def break_off(topic: str, _payload: bytes) -> None:
+    async def lose_connection(topic: str, _payload: bytes) -> None:
         if topic == CLAN_STATE:
-            raise ConnectionLostError("the broker died")
+            raise ConnectionLostError("the broker stopped")
 
     with pytest.raises(ConnectionLostError):
-        await house.say_over(RecordingSession(break_off).session)
-    house.state.on_connected()
+        await harness.publish_over(RecordingSession(lose_connection).session)
+    harness.state.on_connected()
     recording = RecordingSession()
-    async with running(house.run(recording.session)):
-        await recording.until(lambda: {*recording.topics} >= {*EMPTIED})
-    assert DEVICE not in recording.topics, "that the broker had acknowledged"
-    assert last_said(recording) == {}
+    async with running(harness.run(recording.session)):
+        await recording.until(lambda: {*recording.topics} >= {*EMPTIED_TOPICS})
+    assert DEVICE not in recording.topics, "its removal was acknowledged before"
+    assert retained_messages(recording) == {}
 
 
-async def test_a_cancelled_publish_stays_marked(house: House) -> None:
-    await house.move_in()
+async def test_resource_whose_publish_is_cancelled_stays_marked(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
     held = asyncio.Event()
 
     async def hold(_topic: str, _payload: bytes) -> None:
         held.set()
         await asyncio.Event().wait()
 
-    async with running(house.state.run(RecordingSession(hold).session)):
+    async with running(harness.state.run(RecordingSession(hold).session)):
         await asyncio.wait_for(held.wait(), LONG_ENOUGH)
-    assert (await house.say()).topics == [WAR_STATE, AVAILABILITY, CLAN_STATE, BADGE, DEVICE]
+    assert (await harness.publish()).topics == [WAR_STATE, AVAILABILITY, CLAN_STATE, BADGE, DEVICE]
 
 
-async def test_what_is_marked_faster_than_it_is_published_holds_up_nothing_else(house: House) -> None:
-    await house.move_in()
-    others = [
-        Watch(Kind.CLAN, f"#2P{letter}", 60.0) for letter in "0289PYLQGRJCUV"
-    ]  # behind it in its lane, and beside
+async def test_resource_marked_faster_than_published_does_not_block_others(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
+    others = [Watch(Kind.CLAN, f"#2P{letter}", 60.0) for letter in "0289PYLQGRJCUV"]  # in the same shard and in others
 
     async def mark_again(_topic: str, _payload: bytes) -> None:
-        house.state.mark(CLAN)
-        house.state.mark(WAR)
+        harness.state.mark(CLAN)
+        harness.state.mark(WAR)
 
     recording = RecordingSession(mark_again)
-    async with running(house.state.run(recording.session)):
+    async with running(harness.state.run(recording.session)):
         for watch in others:
-            house.watch(watch)
-            await house.poll(Resource(Kind.CLAN, watch.tag), clan())
+            harness.watch(watch)
+            await harness.poll(Resource(Kind.CLAN, watch.tag), clan())
         await recording.until(
             lambda: {*recording.topics} >= {f"coc/clan/{watch.tag[1:]}/state/clan" for watch in others}
         )
 
 
-async def test_a_device_that_is_to_be_announced_again_while_it_is_announced_is(house: House) -> None:
-    await house.move_in()
-    born = False
+async def test_device_requested_while_it_is_announced_is_announced_again(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
+    restarted = False
 
-    async def birth(topic: str, _payload: bytes) -> None:
-        nonlocal born
-        if topic == DEVICE and not born:
-            born = True
-            house.state.announcer.on_ha_online()
-            house.state.mark_watch(WATCH)
+    async def restart(topic: str, _payload: bytes) -> None:
+        nonlocal restarted
+        if topic == DEVICE and not restarted:
+            restarted = True
+            harness.state.announcer.on_ha_online()
+            harness.state.mark_watch(WATCH)
 
-    recording = RecordingSession(birth)
-    await house.say_over(recording.session)
-    rest = await house.say()
+    recording = RecordingSession(restart)
+    await harness.publish_over(recording.session)
+    rest = await harness.publish()
     assert (recording.topics + rest.topics).count(DEVICE) == 2
 
 
-async def test_a_birth_of_home_assistant_while_a_device_is_removed_harms_nothing(house: House) -> None:
-    await house.move_in()
-    await house.say()
+async def test_start_of_home_assistant_during_a_removal_does_not_disturb_it(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
+    await harness.publish()
 
-    births = iter([house.state.announcer.on_ha_online])
+    starts = iter([harness.state.announcer.on_ha_online])
 
-    async def birth(topic: str, _payload: bytes) -> None:
+    async def restart(topic: str, _payload: bytes) -> None:
         if topic == DEVICE:
-            next(births, bool)()
+            next(starts, bool)()
 
-    await house.unwatch(WATCH)
-    recording = RecordingSession(birth)
-    await house.say_over(recording.session)
-    assert last_said(recording) == {}
-    assert await house.journal.resources() == []
+    harness.unwatch(WATCH)
+    recording = RecordingSession(restart)
+    await harness.publish_over(recording.session)
+    assert retained_messages(recording) == {}
+    assert await harness.journal.resources() == []
 
 
-async def test_a_removal_that_the_broker_did_not_acknowledge_is_said_again(house: House) -> None:
-    await house.move_in()
-    await house.say()
-    await house.unwatch(WATCH)
+async def test_unacknowledged_removal_is_repeated_over_the_next_connection(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
+    await harness.publish()
+    harness.unwatch(WATCH)
 
-    async def break_off(topic: str, _payload: bytes) -> None:
+    async def lose_connection(topic: str, _payload: bytes) -> None:
         if topic == DEVICE:
-            raise ConnectionLostError("the broker died")
+            raise ConnectionLostError("the broker stopped")
 
     with pytest.raises(ConnectionLostError):
-        await house.say_over(RecordingSession(break_off).session)
-    house.state.on_connected()
-    assert (await house.say()).topics == [DEVICE, *EMPTIED]
+        await harness.publish_over(RecordingSession(lose_connection).session)
+    harness.state.on_connected()
+    assert (await harness.publish()).topics == [DEVICE, *EMPTIED_TOPICS]
 
 
-async def test_a_clan_that_is_watched_again_while_it_is_emptied_is_shown_whole(house: House) -> None:
-    await house.move_in()
+async def test_clan_watched_again_while_it_is_emptied_is_published_in_full(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
 
-    async def return_at_once(topic: str, payload: bytes) -> None:
+    async def watch_again(topic: str, payload: bytes) -> None:
         if topic == AVAILABILITY and not payload:
-            house.watch(WATCH)
+            harness.watch(WATCH)
 
-    recording = RecordingSession(return_at_once)
-    async with running(house.run(recording.session)):
+    recording = RecordingSession(watch_again)
+    async with running(harness.run(recording.session)):
         await recording.until(lambda: DEVICE in recording.topics)
-        await house.unwatch(WATCH)
+        harness.unwatch(WATCH)
         await recording.until(lambda: recording.said_on(AVAILABILITY)[-2:] == [None, {"state": "online"}])
 
 
 @pytest.mark.parametrize("error", [PublishDeniedError("allow the topic"), MessageTooLargeError("raise the limit")])
-async def test_what_the_broker_refuses_is_said_once_and_holds_up_nothing(
-    house: House, log_lines: list[MutableMapping[str, Any]], error: Exception
+async def test_rejected_message_is_logged_once_and_does_not_block_others(
+    harness: RetainedStateHarness, log_lines: list[MutableMapping[str, Any]], error: Exception
 ) -> None:
-    async def refuse(topic: str, _payload: bytes) -> None:
+    async def reject(topic: str, _payload: bytes) -> None:
         if topic == CLAN_STATE:
             raise error
 
-    recording = RecordingSession(refuse)
+    recording = RecordingSession(reject)
     for _ in range(3):
-        await house.move_in()
-        await house.say_over(recording.session)
+        await harness.poll_clan()
+        await harness.publish_over(recording.session)
     assert set(recording.topics) == {AVAILABILITY, BADGE, WAR_STATE, DEVICE}
     assert [(line["topic"], line["reason"]) for line in log_lines] == [(CLAN_STATE, str(error))]
 
 
 async def retained_at(port: int, topic: str) -> Any:
-    """Return what a client that comes now is given as retained, None where there is nothing."""
-    said = await witness(port, topic, "--retained-only")
-    return None if said is None else orjson.loads(said)
+    """Return the retained message that a new subscriber receives, None if there is none."""
+    message = await witness(port, topic, "--retained-only")
+    return None if message is None else orjson.loads(message)
 
 
-async def test_a_real_broker_retains_a_watched_clan_and_forgets_an_unwatched_one(
-    house: House, mosquitto: StartMosquitto
+async def test_real_broker_retains_a_watched_clan_until_it_is_unwatched(
+    harness: RetainedStateHarness, mosquitto: StartMosquitto
 ) -> None:
     port = mosquitto().port
-    await house.move_in()
+    await harness.poll_clan()
     async with connected(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
-        await house.say_over(session)
-        found = await asyncio.gather(*(retained_at(port, topic) for topic in ALL_OF_A_CLAN))
+        await harness.publish_over(session)
+        found = await asyncio.gather(*(retained_at(port, topic) for topic in CLAN_TOPICS))
         assert [data is not None for data in found] == [True] * 5
         assert found[1]["name"] == "The Order"
-        await house.unwatch(WATCH)
-        await house.say_over(session)
-        assert await asyncio.gather(*(nothing_at(port, topic) for topic in ALL_OF_A_CLAN)) == [True] * 5
+        harness.unwatch(WATCH)
+        await harness.publish_over(session)
+        assert await asyncio.gather(*(nothing_at(port, topic) for topic in CLAN_TOPICS)) == [True] * 5
 
 
 async def nothing_at(port: int, topic: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the broker refused is said again, so that whoever mends an access list need not restart anything."""
+"""Rejected retained messages are retried, so that nothing has to be restarted after an access list was fixed."""
 
 from __future__ import annotations
 
@@ -21,42 +21,40 @@ AVAILABILITY, BADGE = (f"coc/clan/2PP/state/{facet}" for facet in ("availability
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("refused", [DEVICE, AVAILABILITY, BADGE])
-async def test_a_state_that_was_refused_arrives_within_minutes_of_the_mend_and_that_is_said(
-    log_lines: Lines, refused: str
-) -> None:
-    mended = False
+@pytest.mark.parametrize("rejected", [DEVICE, AVAILABILITY, BADGE])
+async def test_rejected_message_is_retried_until_accepted_and_both_are_logged(log_lines: Lines, rejected: str) -> None:
+    fixed = False
 
-    async def refuse(topic: str, _payload: bytes) -> None:
-        if topic == refused and not mended:
+    async def reject(topic: str, _payload: bytes) -> None:
+        if topic == rejected and not fixed:
             raise PublishDeniedError("allow the topic")
 
-    parts, recording = Parts(), RecordingSession(refuse)
+    parts, recording = Parts(), RecordingSession(reject)
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(600)
-        assert refused not in recording.topics
-        assert [line["event"] for line in log_lines if line.get("topic") == refused] == [
+        assert rejected not in recording.topics
+        assert [line["event"] for line in log_lines if line.get("topic") == rejected] == [
             "broker rejected a retained message"
         ]
-        mended = True
+        fixed = True
         await asyncio.sleep(125)
-        assert recording.topics.count(refused) == 1
-        assert [line["event"] for line in log_lines if line.get("topic") == refused][1:] == [
+        assert recording.topics.count(rejected) == 1
+        assert [line["event"] for line in log_lines if line.get("topic") == rejected][1:] == [
             "broker accepts retained messages on this topic again"
         ]
         before = len(recording.said_on("coc/bridge/info"))
         await asyncio.sleep(600)
-        assert recording.topics.count(refused) == 1
+        assert recording.topics.count(rejected) == 1
         assert len(recording.said_on("coc/bridge/info")) == before
 
 
 @pytest.mark.looptime
-async def test_while_something_is_refused_the_rest_is_not_said_again_more_often_than_every_two_minutes() -> None:
-    async def refuse(topic: str, _payload: bytes) -> None:
+async def test_retries_happen_every_two_minutes_and_skip_accepted_messages() -> None:
+    async def reject(topic: str, _payload: bytes) -> None:
         if topic == AVAILABILITY:
             raise PublishDeniedError("allow the topic")
 
-    parts, recording = Parts(), RecordingSession(refuse)
+    parts, recording = Parts(), RecordingSession(reject)
     async with running(parts.bridge.serve(recording.session)):
         for _ in range(600):
             parts.bridge.report()
@@ -66,12 +64,12 @@ async def test_while_something_is_refused_the_rest_is_not_said_again_more_often_
 
 
 @pytest.mark.looptime
-async def test_what_was_refused_of_a_clan_that_is_not_watched_any_more_is_forgotten() -> None:
-    async def refuse(topic: str, _payload: bytes) -> None:
+async def test_rejected_messages_of_an_unwatched_clan_are_not_retried() -> None:
+    async def reject(topic: str, _payload: bytes) -> None:
         if topic == AVAILABILITY:
             raise PublishDeniedError("allow the topic")
 
-    parts, recording = Parts(), RecordingSession(refuse)
+    parts, recording = Parts(), RecordingSession(reject)
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(60)
         (watch,) = parts.watches.watches.values()
