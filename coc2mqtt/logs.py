@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from coc2mqtt.util.redaction import Redactor, redacting
+from coc2mqtt.util.redaction import Redactor, redacting_renderer
 from coc2mqtt.util.standard_streams import add_dropped_lines
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def configure_logging(
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    renderer = redacting(renderer, redact or Redactor())
+    renderer = redacting_renderer(renderer, redact or Redactor())
     structlog.configure(
         processors=[*processors, renderer],
         # Writes a line and its newline at once, so a line that cannot be written is dropped as a whole.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.clients import connection_options
+from coc2mqtt.config.redaction import redactor_of
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API
@@ -33,7 +34,6 @@ from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.util.redaction import redactor_of
 from coc2mqtt.watch_list import WatchList
 
 if TYPE_CHECKING:

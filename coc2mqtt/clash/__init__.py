@@ -1,4 +1,4 @@
-"""Speak the Clash of Clans API: tags, tokens, pace, answers and typed errors."""
+"""A client for the Clash of Clans API: requests, rate limiting, responses, typed errors and tags."""
 
 from __future__ import annotations
 

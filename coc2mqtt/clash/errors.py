@@ -1,19 +1,19 @@
-"""The one tree of errors that the Clash of Clans API can end a request with."""
+"""The errors of requests to the Clash of Clans API, all derived from ClashError."""
 
 from __future__ import annotations
 
 
 class ClashError(Exception):
-    """A request to the Clash of Clans API gave no answer that can be used.
+    """A request to the Clash of Clans API got no usable response.
 
-    ``kind`` is a stable word for logs, events and counters. ``status`` is the HTTP status, None without one.
-    ``max_age`` is for how many seconds the API will go on saying the same; 0 unless it is the API's own word on one
-    clan, player or war.
-    ``passing`` tells whether the same request may succeed when it is simply made again.
+    ``kind`` is a stable identifier for logs, events and counters. ``status`` is the HTTP status, None without a
+    response. ``max_age`` is for how many seconds the API will return the same error; it is 0 unless the API itself
+    reported the error about one clan, player or war. ``retryable`` is whether the same request may succeed if it is
+    simply repeated.
     """
 
     kind = "error"
-    passing = False
+    retryable = False
 
     def __init__(self, message: str, *, status: int | None = None, max_age: float = 0.0) -> None:
         super().__init__(message)
@@ -28,13 +28,13 @@ class NotFoundError(ClashError):
 
 
 class PrivateWarLogError(ClashError):
-    """The clan keeps its war log private, so its current war cannot be seen."""
+    """The clan's war log is private, so its wars are not visible."""
 
     kind = "private_war_log"
 
 
 class DeniedError(ClashError):
-    """The API refuses the token."""
+    """The API rejected the token."""
 
     kind = "denied"
 
@@ -46,10 +46,7 @@ class WrongTokenError(DeniedError):
 
 
 class IpNotAllowedError(DeniedError):
-    """The token is bound to another address than the one that the API sees.
-
-    ``address`` is the one that it sees, None if it did not say.
-    """
+    """The token is not valid for this IP address. ``address`` is the one that the API sees, None if unknown."""
 
     kind = "wrong_address"
 
@@ -59,10 +56,10 @@ class IpNotAllowedError(DeniedError):
 
 
 class ThrottledError(ClashError):
-    """The token made too many requests. ``retry_after`` is how many seconds the API asks to wait, None if unsaid."""
+    """The token made too many requests. ``retry_after`` is how many seconds the API asks to wait, None if unknown."""
 
     kind = "throttled"
-    passing = True
+    retryable = True
 
     def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = None) -> None:
         super().__init__(message, status=status)
@@ -70,44 +67,44 @@ class ThrottledError(ClashError):
 
 
 class MaintenanceError(ClashError):
-    """The game is in maintenance: the API says so itself."""
+    """Clash of Clans is in maintenance, as the API itself reports."""
 
     kind = "maintenance"
 
 
 class UnreachableError(ClashError):
-    """No connection to the API, or no answer in time."""
+    """The connection to the API failed, or the response timed out."""
 
     kind = "unreachable"
-    passing = True
+    retryable = True
 
 
 class CertificateError(UnreachableError):
-    """The certificate of the API, or of what poses as it, is not accepted."""
+    """The certificate of the API, or of a server in its place, is not accepted."""
 
-    passing = False
+    retryable = False
 
 
 class ServerError(ClashError):
-    """The API or a proxy before it had trouble (500, 502, 504, 520 to 525): no maintenance by itself."""
+    """The API or a proxy in front of it failed (500, 502, 504, 520 to 525). This alone is not a maintenance."""
 
     kind = "server_error"
-    passing = True
+    retryable = True
 
 
 class BadRequestError(ClashError):
-    """The API does not accept the request (400 and other refusals that repeating will not mend)."""
+    """The API rejected the request (400 and other statuses that a retry does not change)."""
 
     kind = "bad_request"
 
 
 class InvalidResponseError(ClashError):
-    """The answer is not what the endpoint gives: not JSON, not an object, an HTML page, or cut off."""
+    """The response is not what the endpoint returns: not JSON, not an object, an HTML page, or truncated."""
 
     kind = "bad_answer"
 
 
 class TruncatedResponseError(InvalidResponseError):
-    """The connection ended in the middle of an answer."""
+    """The connection was lost in the middle of a response."""
 
-    passing = True
+    retryable = True

@@ -1,4 +1,4 @@
-"""What the engine needs of a client for the Clash of Clans API."""
+"""The interface of a client for the Clash of Clans API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ClashApi(Protocol):
-    """A client that returns an Answer for each resource, or raises a ClashError."""
+    """A client that returns an ApiResponse for each resource, or raises a ClashError."""
 
     @property
     def is_open(self) -> bool:
@@ -23,10 +23,10 @@ class ClashApi(Protocol):
         """Fetch a clan with its ``memberList``."""
 
     async def current_war(self, tag: str) -> ApiResponse:
-        """Fetch a clan's current war; PrivateWarLogError if the clan hides it."""
+        """Fetch a clan's current war; raises PrivateWarLogError if the clan hides it."""
 
     async def war_log(self, tag: str) -> ApiResponse:
-        """Fetch a clan's past wars, the newest first; PrivateWarLogError if the clan hides them."""
+        """Fetch a clan's past wars, the newest first; raises PrivateWarLogError if the clan hides them."""
 
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""

@@ -1,4 +1,4 @@
-"""The proxy that the environment names for the API."""
+"""The proxy for requests to the API, from the environment."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ class ProxyError(ValueError):
 
 
 def proxy_for(url: URL) -> URL | None:
-    """Return the proxy to be used for a URL, with its user and password, None where there is none.
+    """Return the proxy for a URL, with its user and password, or None for a direct connection.
 
-    It comes from ``HTTPS_PROXY`` or ``HTTP_PROXY``, by the scheme of the URL, else from ``ALL_PROXY``; names in lower
-    case win. ``NO_PROXY`` names hosts to be reached directly. This machine itself is never reached through a proxy.
-    Raises ProxyError, whose text has no password.
+    Reads ``HTTPS_PROXY`` or ``HTTP_PROXY``, depending on the URL's scheme, else ``ALL_PROXY``; lower-case names take
+    precedence. Hosts in ``NO_PROXY`` and this machine itself are never reached through a proxy. Raises ProxyError,
+    whose message has no password.
     """
     host = url.host or ""
     if _is_local(host) or proxy_bypass(host):
         return None
-    named = getproxies()
-    text = named.get(url.scheme) or named.get("all")
+    proxies = getproxies()
+    text = proxies.get(url.scheme) or proxies.get("all")
     if not text:
         return None
-    variable = f"{url.scheme if named.get(url.scheme) else 'all'}_proxy".upper()
+    variable = f"{url.scheme if proxies.get(url.scheme) else 'all'}_proxy".upper()
     try:
         proxy = URL(text if "://" in text else f"http://{text}")
         usable = proxy.scheme in ("http", "https") and bool(proxy.host) and proxy.port is not None
         login = f"{proxy.user or ''}:{proxy.password or ''}"
-        login.encode("latin-1")  # as HTTP's basic authentication has it
+        login.encode("latin-1")  # the encoding of HTTP basic authentication
     except ValueError:
         usable = False
     if not usable:
         raise ProxyError(
-            f"{variable} is not the address of an HTTP proxy: write it such as http://proxy.example.org:3128, or "
-            "remove it"
+            f"{variable} is not the address of an HTTP proxy: write it like http://proxy.example.org:3128, or remove it"
         )
     return proxy
 

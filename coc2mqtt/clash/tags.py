@@ -1,7 +1,7 @@
-"""Tags: how Clash of Clans names a clan, a player or a war.
+"""Tags, the identifiers of clans and players.
 
-A tag is ``#`` and three or more letters of ``0289PYLQGRJCUV``. The game shows the letter ``O`` never,
-so an ``O`` that somebody typed is a zero. ``#0`` is the API's placeholder for a war not drawn yet and no tag.
+A tag is ``#`` and three or more of the characters ``0289PYLQGRJCUV``. The game never shows the letter ``O``, so a typed
+``O`` means zero. ``#0`` is not a tag: the API uses it for the opponent of a war that has none yet.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _TAG = re.compile(f"[{_ALPHABET}]{{3,15}}")
 
 
 class InvalidTagError(ValueError):
-    """The text is no tag of Clash of Clans."""
+    """The text is not a Clash of Clans tag."""
 
 
 def normalize_tag(raw: str) -> str:
-    """Return the one spelling of a tag, such as ``#2PP``.
+    """Return the canonical spelling of a tag, such as ``#2PP``.
 
-    Surrounding white space, lower case, ``O`` for ``0``, and ``#``, ``%23`` or nothing in front are accepted.
-    Raises InvalidTagError, whose text says what a tag looks like.
+    Accepts surrounding white space, lower case, ``O`` for ``0``, and ``#``, ``%23`` or nothing in front. Raises
+    InvalidTagError, whose message shows what a tag looks like.
     """
     text = raw.strip().upper()
     bare = text.removeprefix("%23") if text.startswith("%23") else text.removeprefix("#")
@@ -34,10 +34,10 @@ def normalize_tag(raw: str) -> str:
 
 
 def tag_to_topic(tag: str) -> str:
-    """Return a normalised tag as one level of a topic: without ``#``, which is a wildcard there."""
+    """Return a normalised tag as one level of an MQTT topic: without ``#``, which is a wildcard there."""
     return tag.removeprefix("#")
 
 
 def tag_to_path(tag: str) -> str:
-    """Return a normalised tag as one segment of a URL's path: ``#`` is ``%23`` there."""
+    """Return a normalised tag as one segment of a URL path: with ``%23`` for ``#``."""
     return "%23" + tag.removeprefix("#")

@@ -17,6 +17,7 @@ from coc2mqtt.cli.check import check_everything
 from coc2mqtt.cli.demo import run_demo
 from coc2mqtt.cli.healthcheck import ask_health
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
+from coc2mqtt.config.redaction import redactor_of
 from coc2mqtt.config.settings import Settings
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
@@ -26,8 +27,8 @@ from coc2mqtt.supervisor import TooManyFailuresError
 from coc2mqtt.util.event_loop import EventLoopError
 from coc2mqtt.util.event_loop import run as run_loop
 from coc2mqtt.util.gc_tuning import freeze
-from coc2mqtt.util.redaction import Redactor, redact_uncaught, redactor_of
-from coc2mqtt.util.standard_streams import complain, prepare_streams, say
+from coc2mqtt.util.redaction import Redactor, redact_uncaught_exceptions
+from coc2mqtt.util.standard_streams import echo, prepare_streams, print_error
 from coc2mqtt.wiring import VERSION
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ ConfigOption = Annotated[
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        say(VERSION)
+        echo(VERSION)
         raise typer.Exit
 
 
@@ -77,7 +78,7 @@ def run(config: ConfigOption = None) -> None:
     _or_exit(lambda: require_token(settings))
     redact = redactor_of(settings)
     configure_logging(settings.log.level, settings.log.format, redact=redact)
-    redact_uncaught(redact)
+    redact_uncaught_exceptions(redact)
     freeze()
     _run(lambda stop: Service(settings, on_loaded=freeze).run(stop))
 
@@ -92,7 +93,7 @@ def demo(
     """Try everything without an account: a scripted game, a broker, and the bridge between them."""
     configure_logging("error", "console")
     with _temporary_folder() as name:
-        told = partial(run_demo, folder=Path(name), say=say)
+        told = partial(run_demo, folder=Path(name), say=echo)
         _run(partial(told, seconds=seconds, speed=speed, seed=seed, port=port))
 
 
@@ -102,7 +103,7 @@ def check(config: ConfigOption = None) -> None:
     settings = _load(config)
     redact = redactor_of(settings)
     configure_logging("error", "console", redact=redact)
-    if not _on_loop(check_everything(settings, say=lambda text: say(redact(text)))):
+    if not _on_loop(check_everything(settings, say=lambda text: echo(redact(text)))):
         raise typer.Exit(_FAILED)
 
 
@@ -120,7 +121,7 @@ def healthcheck(
         typer.echo(f"unhealthy: {redact(problem)}", err=True)
     if problems:
         raise typer.Exit(_FAILED)
-    say("healthy")
+    echo("healthy")
 
 
 @app.command("schema")
@@ -134,20 +135,20 @@ def payload_schema(
 
     try:
         if write is not None:
-            say(write_schemas(write))
+            echo(write_schemas(write))
         elif name is not None:
-            say(print_schema(name), end="")
+            echo(print_schema(name), end="")
         else:
-            say("\n".join(list_schemas()))
+            echo("\n".join(list_schemas()))
     except SchemaError as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration file."""
-    say(json.dumps(Settings.model_json_schema(), indent=2))
+    echo(json.dumps(Settings.model_json_schema(), indent=2))
 
 
 @config_app.command()
@@ -155,13 +156,13 @@ def show(config: ConfigOption = None) -> None:
     """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
     # Without nulls: a null host beside a port would be refused, where this is read as a file.
     settings = _load(config).model_dump(mode="json", exclude_none=True)
-    say(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
+    echo(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    say(VERSION)
+    echo(VERSION)
 
 
 def main() -> None:
@@ -179,7 +180,7 @@ def _or_exit(work: Callable[[], T]) -> T:
         return work()
     except ConfigurationError as error:
         # A value that is quoted may be a URL with a password.
-        complain(Redactor()(str(error)))
+        print_error(Redactor()(str(error)))
         raise typer.Exit(_MISUSED) from None
 
 
@@ -188,10 +189,10 @@ def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     try:
         _on_loop(_until_signal(work))
     except (JournalError, EmbeddedBrokerError) as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(_FAILED) from None
     except TooManyFailuresError as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(_BROKEN) from None
 
 
@@ -200,7 +201,7 @@ def _on_loop(work: Coroutine[Any, Any, T]) -> T:
     try:
         return run_loop(work)
     except EventLoopError as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(_MISUSED) from None
 
 
@@ -208,7 +209,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-")
     except OSError:
-        complain("cannot create a temporary folder: set TMPDIR to a folder that can be written")
+        print_error("cannot create a temporary folder: set TMPDIR to a folder that can be written")
         raise typer.Exit(_FAILED) from None
 
 

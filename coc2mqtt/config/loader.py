@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from coc2mqtt.config.environment import CONFIG_VARIABLE, find_mistake
 from coc2mqtt.config.errors import sentence, unknown_setting
+from coc2mqtt.config.redaction import TOKEN_PLACEHOLDER
 from coc2mqtt.config.settings import PREFIX, SECRETS, Settings
 from coc2mqtt.config.yaml_parser import DuplicateKeyError, parse_yaml
-from coc2mqtt.util.redaction import TOKEN_PLACEHOLDER
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -29,7 +29,7 @@ from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.watch import MIN_INTERVAL_S
 from coc2mqtt.mqtt.topics import check_topic
-from coc2mqtt.util.durations import DURATION, read_duration
+from coc2mqtt.util.durations import DURATION, parse_duration
 
 # The same as for watches that are asked for over MQTT (seconds).
 _LONGEST_INTERVAL = 7 * 24 * 3600.0
@@ -63,7 +63,7 @@ def _read_number(value: object) -> object:
 def _read_seconds(value: object) -> object:
     match = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is not None and match[2] is not None:
-        seconds = read_duration(value).total_seconds()
+        seconds = parse_duration(value).total_seconds()
         raise ValueError(f"must be a number of seconds without a unit, got {value!r}: write {seconds:g}")
     return _read_number(value)
 
@@ -250,7 +250,7 @@ Topic = Annotated[str, AfterValidator(_read_topic)]
 Seconds = Annotated[float, Field(ge=MIN_INTERVAL_S, le=_LONGEST_INTERVAL), BeforeValidator(_read_seconds)]
 Duration = Annotated[
     timedelta,
-    BeforeValidator(read_duration),
+    BeforeValidator(parse_duration),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": DURATION.pattern}]}),
 ]
 Fields = Annotated[frozenset[str] | None, BeforeValidator(read_list)]

@@ -24,7 +24,8 @@ from coc2mqtt.mqtt.control.watch_report import watches_payload
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, ResponsePayload
 from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.topics import check_topic
-from coc2mqtt.util.containment import keep_running, never_ending, propagate
+from coc2mqtt.util.cancellation import run_until_cancelled
+from coc2mqtt.util.containment import keep_running, propagate
 from coc2mqtt.util.fair_iteration import yield_periodically
 
 if TYPE_CHECKING:
@@ -168,13 +169,13 @@ class Bridge:
             group.create_task(self._keep("bridge/info", partial(self._report_info, session)))
             group.create_task(self._keep("bridge/health", partial(self._report_health, session)))
             group.create_task(self._keep("poll times", self._report_polls))
-            group.create_task(never_ending("incoming messages", partial(self._listen, session, group)))
+            group.create_task(run_until_cancelled("incoming messages", partial(self._listen, session, group)))
             restore, restore_all = partial(self._restore, session), partial(self._restore_all, session)
             group.create_task(self._keep("guard", partial(self.guard.run, restore, restore_all)))
-            group.create_task(never_ending("retained states", partial(self._retained.run, session)))
-            group.create_task(never_ending("announcements", partial(self._announcer.run, session)))
+            group.create_task(run_until_cancelled("retained states", partial(self._retained.run, session)))
+            group.create_task(run_until_cancelled("announcements", partial(self._announcer.run, session)))
             await self._settle()
-            group.create_task(never_ending("delivery", partial(self._delivery.run, session)))
+            group.create_task(run_until_cancelled("delivery", partial(self._delivery.run, session)))
 
     async def _keep(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
         await keep_running(part, work, self._contain)
@@ -310,7 +311,7 @@ class Bridge:
     async def _listen(self, session: Session, group: asyncio.TaskGroup) -> None:
         birth: asyncio.Task[None] | None = None
         requests = RequestQueue(self.figures, pace=self._pace)
-        group.create_task(never_ending("answers", partial(self._answer_requests, session, requests)))
+        group.create_task(run_until_cancelled("answers", partial(self._answer_requests, session, requests)))
         async for message in session.messages():
             if self._home_assistant is not None and message.topic == self._home_assistant.status:
                 # Several births in a row are answered once; one that was retained is older than what was just said.

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the bridge."""
+"""General helpers that import nothing else of this project."""

@@ -1,4 +1,4 @@
-"""Durations as people write them: seconds, or a number with a unit."""
+"""Durations in configuration and commands: seconds, or a number with a unit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", None: "seconds"}
 
 
-def read_duration(value: object) -> timedelta:
-    """Return the duration that ``90``, ``30m`` or ``7d`` is; raises ValueError, in words for a user."""
+def parse_duration(value: object) -> timedelta:
+    """Parse a duration such as ``90``, ``30m`` or ``7d``; raises ValueError with a message for the user."""
     if isinstance(value, timedelta):
         return value
     match = DURATION.fullmatch(str(value).strip())

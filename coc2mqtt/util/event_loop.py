@@ -1,4 +1,4 @@
-"""The event loop that the commands run on: uvloop where it is installed, else asyncio's own."""
+"""The event loop of the commands: uvloop if it is installed, else asyncio's own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _LOOPS = ("auto", "asyncio", "uvloop")
 
 
 class EventLoopError(Exception):
-    """The event loop that COC2MQTT_LOOP names cannot be used; the text says why and what to do."""
+    """The event loop in COC2MQTT_LOOP cannot be used; the message contains the reason and the remedy."""
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what creates the event loop that COC2MQTT_LOOP names; None means asyncio's default.
+    """Return the factory of the event loop that COC2MQTT_LOOP selects; None means asyncio's default.
 
-    ``asyncio`` and ``uvloop`` name a loop; ``auto``, an empty value and no value mean uvloop where it is installed.
-    Raises EventLoopError for any other value, and for ``uvloop`` if it is not installed.
+    ``asyncio`` and ``uvloop`` select that loop. ``auto``, an empty and a missing variable select uvloop if it is
+    installed. Raises EventLoopError for any other value, and for ``uvloop`` if it is not installed.
     """
     name = os.environ.get(LOOP_VARIABLE) or "auto"
     if name not in _LOOPS:
@@ -35,14 +35,14 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         if name == "uvloop":
             raise EventLoopError(
-                f"{LOOP_VARIABLE}: uvloop is not installed: 'pip install uvloop', or remove the variable"
+                f"{LOOP_VARIABLE}: uvloop is not installed: run 'pip install uvloop', or remove the variable"
             ) from None
         return None
     return uvloop.new_event_loop
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the chosen event loop and return its result; raises EventLoopError."""
+    """Run a coroutine on the selected event loop and return its result; raises EventLoopError."""
     try:
         factory = loop_factory()
     except EventLoopError:

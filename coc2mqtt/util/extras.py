@@ -1,4 +1,4 @@
-"""Optional dependencies: how to install one where this program is installed."""
+"""Optional dependencies and how to install them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ _EXTRA = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 
 
 def install_command(extra: str) -> str:
-    """Return the shell command that installs what an extra of ours needs into the interpreter that runs.
+    """Return the shell command that installs the packages of an extra into the running interpreter.
 
-    It names the packages themselves, because this one may be installed from a checkout and need not be on an index.
+    It names the packages instead of ``coc2mqtt[extra]``, because this package may be installed from a checkout and need
+    not be on an index.
     """
-    wanted = [name.strip() for name, _, marker in _requirements() if extra in _EXTRA.findall(marker)]
+    requirements = [requirement.partition(";") for requirement in importlib.metadata.requires("coc2mqtt") or ()]
+    packages = [name.strip() for name, _, marker in requirements if extra in _EXTRA.findall(marker)]
     python = shlex.quote(sys.executable)
-    with_pip = importlib.util.find_spec("pip") is not None
-    tool = f"{python} -m pip install" if with_pip else f"uv pip install --python {python}"
-    return " ".join([tool, *map(shlex.quote, wanted or [f"coc2mqtt[{extra}]"])])
-
-
-def _requirements() -> list[tuple[str, str, str]]:
-    return [requirement.partition(";") for requirement in importlib.metadata.requires("coc2mqtt") or ()]
+    has_pip = importlib.util.find_spec("pip") is not None
+    tool = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
+    return " ".join([tool, *map(shlex.quote, packages or [f"coc2mqtt[{extra}]"])])

@@ -1,4 +1,4 @@
-"""Long loops that leave turns to others."""
+"""Iteration that does not block the event loop."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What is done for each takes some microseconds: so many are done within a few milliseconds.
-_AT_ONCE = 100
+# Each item takes some microseconds, so a batch takes a few milliseconds.
+_BATCH_SIZE = 100
 
 
 async def yield_periodically(items: Sequence[T]) -> AsyncIterator[T]:
-    """Yield each item in order, and let others have their turn after every hundred of them."""
+    """Yield each item in order, and let other tasks run after every hundred items."""
     for number, item in enumerate(items, 1):
         yield item
-        if number % _AT_ONCE == 0:
+        if number % _BATCH_SIZE == 0:
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The standard streams of a program that runs for months: no trouble with them may end it."""
+"""Standard streams that cannot stop a long-running program."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _STDOUT, _STDERR = 1, 2
 # How long a write waits for a slow reader before it drops the text: long enough for a reader that only has to be
-# scheduled, short enough for the event loop, which waits too.
+# scheduled, short enough not to block the event loop noticeably.
 _SLOW_READER_S = 0.1
-_FAILED = 1
+_EXIT_FAILED = 1
 
 
 def prepare_streams() -> None:
-    """Make the standard streams safe; call it before anything else opens a file or a socket.
+    """Make the standard streams safe. Call this before anything opens a file or a socket.
 
-    Closed descriptors are opened on ``/dev/null``, so that no database or socket takes their numbers. Characters that
-    the terminal's encoding lacks are replaced. Text for standard error is dropped where it cannot be written.
+    Closed descriptors are opened on ``/dev/null``, so that no database or socket gets their numbers. Characters that
+    the terminal's encoding lacks are replaced. Text for standard error is dropped if it cannot be written.
     """
     opened = _open_closed_descriptors()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -36,47 +36,47 @@ def prepare_streams() -> None:
     else:
         sys.stdout = _open_null()
     if sys.stderr is None and _STDERR not in opened:
-        sys.stderr = _open_null()  # a library has opened a file of its own under that number
+        sys.stderr = _open_null()  # a library has already opened a file with this number
     else:
         sys.stderr = _dropping_text(sys.stderr)
 
 
-def say(text: str, *, end: str = "\n") -> bool:
-    """Print text for the user and return whether there still is a reader: False once a pipe is closed.
+def echo(text: str, *, end: str = "\n") -> bool:
+    """Print text for the user and return whether it was read: False if the pipe is closed.
 
-    Raises typer.Exit where the text cannot be written for another reason, such as a full disk.
+    Raises typer.Exit if the text cannot be written for another reason, such as a full disk.
     """
     try:
         sys.stdout.write(text + end)
         sys.stdout.flush()
     except OSError as error:
-        # What is still buffered would fail again at exit.
+        # The buffered text would fail again at exit.
         with _open_null() as null, contextlib.suppress(OSError):
             os.dup2(null.fileno(), _STDOUT)
         if error.errno == errno.EPIPE:
             return False
         reason = (error.strerror or type(error).__name__).lower()
-        complain(f"the output cannot be written ({reason}): redirect it elsewhere")
-        raise typer.Exit(_FAILED) from None
+        print_error(f"the output cannot be written ({reason}): redirect it elsewhere")
+        raise typer.Exit(_EXIT_FAILED) from None
     return True
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print an error message for the user."""
     sys.stderr.write(f"coc2mqtt: {text}\n")
     sys.stderr.flush()
 
 
 class DroppingOutput(io.RawIOBase):
-    """Write bytes to a descriptor, or drop them: never raise, and never wait for long.
+    """Writes bytes to a descriptor or drops them; never raises and never blocks for long.
 
-    Bytes are dropped when the disk is full, or when the reader of a pipe is gone or does not read. ``dropped`` is the
-    number of writes that were dropped since the last one that succeeded.
+    Bytes are dropped if the disk is full, or if the reader of a pipe is gone or does not read. ``dropped`` counts the
+    writes that were dropped since the last successful one.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._cut = False
+        self._truncated = False
         self.dropped = 0
 
     def writable(self) -> bool:
@@ -94,13 +94,13 @@ class DroppingOutput(io.RawIOBase):
     def write(self, data: ReadableBuffer, /) -> int:
         """Write or drop the data; return its size in both cases."""
         text = bytes(data)
-        # What comes after a line that was cut off begins on a line of its own.
-        whole = b"\n" + text if self._cut else text
+        # Text after a truncated line starts on a new line.
+        whole = b"\n" + text if self._truncated else text
         rest = whole
         with contextlib.suppress(OSError):
             while rest and self._is_writable():
                 rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
-        self._cut = bool(rest) and (self._cut or len(rest) < len(whole))
+        self._truncated = bool(rest) and (self._truncated or len(rest) < len(whole))
         self.dropped = self.dropped + 1 if rest else 0
         return len(text)
 
@@ -110,7 +110,7 @@ class DroppingOutput(io.RawIOBase):
 
 
 def add_dropped_lines(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add to a log event how many lines before it were dropped, where there are any (a structlog processor)."""
+    """Add the number of dropped lines before it to a log event, if there are any (a structlog processor)."""
     output = getattr(sys.stderr, "buffer", None)
     if isinstance(output, DroppingOutput) and output.dropped:
         event["dropped_lines"] = output.dropped
@@ -123,13 +123,13 @@ def _open_closed_descriptors() -> set[int]:
         try:
             os.fstat(descriptor)
         except OSError:
-            # The system takes the lowest free number, which is this one.
+            # The system assigns the lowest free number, which is this one.
             opened.add(os.open(os.devnull, os.O_RDWR))
     return opened
 
 
 def _open_null() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it stays open until the program ends
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - it stays open until the program exits
 
 
 def _dropping_text(before: TextIO | None) -> TextIO:

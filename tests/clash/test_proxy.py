@@ -1,4 +1,4 @@
-"""Proxies that the environment names, and TLS with authorities of one's own."""
+"""Proxies from the environment, and TLS with a private certificate authority."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a private authority (ca.crt), and certificates of it for the API's host: good, expired, early and other."""
+    """Create a private authority (ca.crt) and its certificates for the API's host: good, expired, early and other."""
     folder = tmp_path_factory.mktemp("pki")
 
     def openssl(*arguments: str) -> None:
@@ -68,7 +68,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Servers:
-    """An API behind TLS, and a proxy that connects everybody who asks to it; ``requests`` are the heads it got."""
+    """An API behind TLS, and a proxy that connects its clients to it; ``requests`` are the received heads."""
 
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
@@ -76,12 +76,12 @@ class Servers:
 
     async def _start(
         self,
-        talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
         tls: ssl.SSLContext | None = None,
     ) -> int:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                await talk(reader, writer)
+                await handle(reader, writer)
             except (OSError, asyncio.IncompleteReadError):
                 pass
             finally:
@@ -94,12 +94,12 @@ class Servers:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(pki / f"{certificate}.crt", pki / f"{certificate}.key")
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(REPLY)
             await writer.drain()
 
-        return await self._start(answer, tls)
+        return await self._start(respond, tls)
 
     async def proxy(self, target: int | None = None, *, login: str | None = None, status: int = 200) -> int:
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,18 +111,20 @@ class Servers:
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.requests.append(head)
-            wanted = "" if login is None else f"Proxy-Authorization: Basic {base64.b64encode(login.encode()).decode()}"
-            if wanted not in head or status != 200:
+            expected = (
+                "" if login is None else f"Proxy-Authorization: Basic {base64.b64encode(login.encode()).decode()}"
+            )
+            if expected not in head or status != 200:
                 code = status if status != 200 else 407
                 writer.write(f"HTTP/1.1 {code} No {head!r}\r\nContent-Length: 0\r\n\r\n".encode())
             elif target is None:
                 writer.write(REPLY)
             else:
-                there_reader, there_writer = await asyncio.open_connection("127.0.0.1", target)
+                target_reader, target_writer = await asyncio.open_connection("127.0.0.1", target)
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(relay(reader, there_writer))
-                    group.create_task(relay(there_reader, writer))
+                    group.create_task(relay(reader, target_writer))
+                    group.create_task(relay(target_reader, writer))
             await writer.drain()
 
         return await self._start(connect)
@@ -134,18 +136,18 @@ async def servers() -> AsyncIterator[Servers]:
         yield Servers(stack)
 
 
-async def ask(base_url: str = f"https://{HOST}/v1") -> object:
-    """Ask once; returns what came, or the error, of which no text has the password."""
+async def fetch(base_url: str = f"https://{HOST}/v1") -> object:
+    """Make one request; return the data or the error, and check that no text contains a secret."""
     with capture_logs() as lines:
         async with ClashClient([SecretStr("token-of-a-test")], base_url=base_url, attempts=1, timeout=5) as api:
             try:
-                came: object = (await api.clan("#2PP")).data
+                result: object = (await api.clan("#2PP")).data
             except ClashError as error:
-                came = error
-            shown = repr((lines, came, str(came), vars(api), api))
+                result = error
+            shown = repr((lines, result, str(result), vars(api), api))
     for secret in (PASSWORD, LOGIN, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(), "token-of-a-test"):
         assert secret not in shown
-    return came
+    return result
 
 
 async def test_https_proxy_is_used_with_its_login_and_a_private_authority(
@@ -154,60 +156,61 @@ async def test_https_proxy_is_used_with_its_login_and_a_private_authority(
     proxy = await servers.proxy(await servers.api(pki), login=f"{USER}:{PASSWORD}")
     monkeypatch.setenv("HTTPS_PROXY", f"http://{LOGIN}@127.0.0.1:{proxy}")
     monkeypatch.setenv("SSL_CERT_FILE", str(pki / "ca.crt"))
-    assert await ask() == {"ok": True}
+    assert await fetch() == {"ok": True}
     assert servers.requests[0].startswith(f"CONNECT {HOST}:443 HTTP/1.1")
-    assert "token-of-a-test" not in servers.requests[0], "the proxy sees no token"
+    assert "token-of-a-test" not in servers.requests[0], "the proxy does not receive the token"
 
 
 @pytest.mark.parametrize(
-    ("certificate", "authority", "found", "remedy"),
+    ("certificate", "authority", "reason", "remedy"),
     [
         ("good", False, "unable to get local issuer certificate", "SSL_CERT_FILE"),
         ("expired", True, "certificate has expired", "set the clock of this machine, or renew"),
         ("early", True, "certificate is not yet valid", "set the clock of this machine"),
-        ("other", True, "Hostname mismatch", "something else answers for this name"),
+        ("other", True, "Hostname mismatch", "another server responds under this name"),
     ],
 )
-async def test_certificate_that_is_not_accepted_is_named_with_its_remedy(
+async def test_rejected_certificate_is_reported_with_a_remedy(
     servers: Servers,
     pki: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
     certificate: str,
     authority: bool,
-    found: str,
+    reason: str,
     remedy: str,
 ) -> None:
     proxy = await servers.proxy(await servers.api(pki, certificate))
     monkeypatch.setenv("https_proxy", f"http://{LOGIN}@127.0.0.1:{proxy}")
     if authority:
         monkeypatch.setenv("SSL_CERT_FILE", str(pki / "ca.crt"))
-    error = await ask()
+    error = await fetch()
     assert isinstance(error, CertificateError)
-    assert (error.kind, error.passing) == ("unreachable", False)
-    assert f"the certificate of {HOST} is not accepted ({found}" in str(error)
+    assert (error.kind, error.retryable) == ("unreachable", False)
+    assert f"the certificate of {HOST} is not accepted ({reason}" in str(error)
     assert f"through the proxy 127.0.0.1:{proxy}" in str(error)
     assert remedy in str(error)
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(407, "wants another user or password"), (403, "does not connect to the API (status 403)")]
+    ("status", "message"),
+    [(407, "rejected the user or the password"), (403, "refused to connect to the API (status 403)")],
 )
-async def test_proxy_that_refuses_is_named_without_its_password(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, status: int, says: str
+async def test_proxy_rejection_is_reported_without_its_password(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, status: int, message: str
 ) -> None:
     proxy = await servers.proxy(status=status)
     monkeypatch.setenv("HTTPS_PROXY", f"http://{LOGIN}@127.0.0.1:{proxy}")
-    error = await ask()
+    error = await fetch()
     assert type(error) is UnreachableError
-    assert f"the proxy 127.0.0.1:{proxy} {says}" in str(error)
+    assert f"the proxy 127.0.0.1:{proxy} {message}" in str(error)
 
 
-async def test_proxy_that_is_away_is_named_without_its_password(
+async def test_unreachable_proxy_is_reported_without_its_password(
     monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://{LOGIN}@127.0.0.1:{unused_tcp_port}")
-    error = await ask()
+    error = await fetch()
     assert type(error) is UnreachableError
     assert f"the proxy 127.0.0.1:{unused_tcp_port} cannot be reached" in str(error)
     assert "check HTTPS_PROXY" in str(error)
@@ -218,16 +221,16 @@ async def test_plain_http_goes_through_its_proxy_with_the_login(
 ) -> None:
     proxy = await servers.proxy(login=f"{USER}:{PASSWORD}")
     monkeypatch.setenv("http_proxy", f"http://{LOGIN}@127.0.0.1:{proxy}")
-    assert await ask(f"http://{HOST}/v1") == {"ok": True}
+    assert await fetch(f"http://{HOST}/v1") == {"ok": True}
     assert servers.requests[0].startswith(f"GET http://{HOST}/v1/clans/%232PP ")
 
 
-async def test_this_machine_is_asked_without_a_proxy(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = await servers.proxy()  # stands for the scripted API: it answers whatever it is asked
+async def test_local_api_is_reached_without_a_proxy(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = await servers.proxy()  # acts as the API: it sends the same response to every request
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for host in ("127.0.0.1", "localhost"):
-        assert await ask(f"http://{host}:{port}/v1") == {"ok": True}
+        assert await fetch(f"http://{host}:{port}/v1") == {"ok": True}
 
 
 async def test_unusable_proxy_is_reported_without_its_password_and_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +267,7 @@ def test_proxy_comes_from_the_environment(
 
 
 @pytest.mark.parametrize("value", ["socks5://proxy:1080", "http://", "http://proxy:port", "http://ü:€@proxy:3128"])
-def test_proxy_that_cannot_be_one_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_proxy_is_rejected(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ALL_PROXY", value)
     with pytest.raises(ProxyError, match=r"ALL_PROXY is not the address of an HTTP proxy"):
         proxy_for(URL(f"https://{HOST}/v1"))

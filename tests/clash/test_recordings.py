@@ -1,4 +1,4 @@
-"""The client against recorded answers of the real API, served with their own status and headers."""
+"""The client with recorded responses of the real API, served with their status and headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from coc2mqtt.clash import (
     PrivateWarLogError,
     ThrottledError,
 )
-from coc2mqtt.clash.headers import parse_max_age
+from coc2mqtt.clash.response import parse_max_age
 from tests.support.paths import SHARED
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FIXTURES = SHARED / "fixtures"
 
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recorded answers are not at ../shared/fixtures")
+pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the recordings are not at ../shared/fixtures")
 
 GOOD = [
     ("clan", "mockapi/clans/clans/CLAN.json", 60),
@@ -41,11 +41,11 @@ GOOD = [
     ("player", "mockapi/players/player/FOUND.json", 60),
     ("player", "cocpy/players/player/FOUND.json", 60),
 ]
-REFUSED = [
+ERRORS = [
     ("current_war", "mockapi/clans/currentwar/ACCESSDENIED.json", PrivateWarLogError, 120),
     ("player", "mockapi/players/player/NOTFOUND.json", NotFoundError, 600),
 ]
-# What fixtures/SOURCES.md gives in words, as nobody has recorded it.
+# Described in fixtures/SOURCES.md: there are no recordings of these.
 UNRECORDED = [
     (
         503,
@@ -69,46 +69,46 @@ def recording(file: str) -> dict[str, Any]:
     return wrapped
 
 
-async def ask(serve: Serve, endpoint: str, status: int, body: bytes, headers: dict[str, str]) -> ApiResponse:
+async def fetch(serve: Serve, endpoint: str, status: int, body: bytes, headers: dict[str, str]) -> ApiResponse:
     async def replay(_: web.Request) -> web.Response:
         return web.Response(status=status, body=body, headers=headers)
 
     async with ClashClient([SecretStr("token")], base_url=await serve(replay), attempts=1) as api:
-        answer: ApiResponse = await getattr(api, endpoint)("#2PP")
-        return answer
+        response: ApiResponse = await getattr(api, endpoint)("#2PP")
+        return response
 
 
 @pytest.mark.parametrize(("endpoint", "file", "max_age"), GOOD, ids=[file for _, file, _ in GOOD])
-async def test_a_recorded_answer_arrives_as_it_was(serve: Serve, endpoint: str, file: str, max_age: float) -> None:
+async def test_recorded_response_is_returned_unchanged(serve: Serve, endpoint: str, file: str, max_age: float) -> None:
     recorded = recording(file)
     body = orjson.dumps(recorded["body"])
-    answer = await ask(serve, endpoint, recorded["response_code"], body, recorded["headers"])
-    assert answer == ApiResponse(200, body, max_age)
-    assert answer.data == recorded["body"]
+    response = await fetch(serve, endpoint, recorded["response_code"], body, recorded["headers"])
+    assert response == ApiResponse(200, body, max_age)
+    assert response.data == recorded["body"]
 
 
-@pytest.mark.parametrize(("endpoint", "file", "error", "max_age"), REFUSED, ids=[file for _, file, *_ in REFUSED])
-async def test_a_recorded_refusal_is_its_typed_error(
+@pytest.mark.parametrize(("endpoint", "file", "error", "max_age"), ERRORS, ids=[file for _, file, *_ in ERRORS])
+async def test_recorded_error_raises_its_typed_error(
     serve: Serve, endpoint: str, file: str, error: type[ClashError], max_age: float
 ) -> None:
     recorded = recording(file)
     with pytest.raises(error) as raised:
-        await ask(serve, endpoint, recorded["response_code"], orjson.dumps(recorded["body"]), recorded["headers"])
+        await fetch(serve, endpoint, recorded["response_code"], orjson.dumps(recorded["body"]), recorded["headers"])
     assert type(raised.value) is error
     assert (raised.value.status, raised.value.max_age) == (recorded["response_code"], max_age)
 
 
 @pytest.mark.parametrize("endpoint", ["clan", "current_war", "player"])
 @pytest.mark.parametrize(("status", "body", "error"), UNRECORDED, ids=[str(status) for status, *_ in UNRECORDED])
-async def test_a_refusal_that_nobody_recorded_is_its_typed_error(
+async def test_unrecorded_error_raises_its_typed_error(
     serve: Serve, endpoint: str, status: int, body: str, error: type[ClashError]
 ) -> None:
     with pytest.raises(error) as raised:
-        await ask(serve, endpoint, status, body.encode(), {"Content-Type": "application/json"})
+        await fetch(serve, endpoint, status, body.encode(), {"Content-Type": "application/json"})
     assert type(raised.value) is error
     assert raised.value.status == status
 
 
 @pytest.mark.parametrize("file", sorted(str(path.relative_to(FIXTURES)) for path in FIXTURES.glob("[mc]*/**/*.json")))
-def test_every_recorded_cache_control_is_understood(file: str) -> None:
+def test_every_recorded_cache_control_is_parsed(file: str) -> None:
     assert parse_max_age(recording(file)["headers"]["cache-control"]) > 0

@@ -1,4 +1,4 @@
-"""Names are resolved by the operating system, whose configuration may become good while the program runs."""
+"""Name resolution by the operating system, whose configuration may change while the program runs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 HOST = "api.example.test"
 
 
-async def test_name_is_resolved_as_soon_as_the_system_can(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answer(_: web.Request) -> web.Response:
+async def test_name_is_resolved_once_the_system_can(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def respond(_: web.Request) -> web.Response:
         return web.json_response({}, headers={"Connection": "close"})
 
-    port = URL(await serve(answer)).port
+    port = URL(await serve(respond)).port
     resolve, ready = socket.getaddrinfo, False
 
     def getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
@@ -40,38 +40,38 @@ async def test_name_is_resolved_as_soon_as_the_system_can(serve: Serve, monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     async with ClashClient([SecretStr("token")], base_url=f"http://{HOST}:{port}/v1", attempts=1) as api:
         for _ in range(2):
-            with pytest.raises(UnreachableError, match=f"the name {HOST} cannot be resolved .*Temporary failure"):
+            with pytest.raises(UnreachableError, match=f"the host name {HOST} cannot be resolved .*Temporary failure"):
                 await api.clan("#2PP")
         ready = True
         assert (await api.clan("#2PP")).data == {}
 
 
-def test_lookup_that_hangs_does_not_keep_the_program_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    end, started, ended = threading.Event(), threading.Event(), threading.Event()
+def test_hanging_lookup_does_not_keep_the_program_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    release, started, finished = threading.Event(), threading.Event(), threading.Event()
 
     def getaddrinfo(*_: Any, **__: Any) -> Any:
         started.set()
-        end.wait(20)
-        ended.set()
+        release.wait(20)
+        finished.set()
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    async def ask() -> None:
+    async def fetch() -> None:
         async with ClashClient([SecretStr("token")], base_url=f"http://{HOST}/v1", attempts=1, timeout=0.05) as api:
-            with pytest.raises(UnreachableError, match="no answer within"):
+            with pytest.raises(UnreachableError, match="no response"):
                 await api.clan("#2PP")
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     try:
-        asyncio.run(ask())
+        asyncio.run(fetch())
         assert started.is_set()
-        assert not ended.is_set(), "nobody waits for it"
+        assert not finished.is_set(), "the program did not wait for it"
     finally:
-        end.set()
-    assert ended.wait(5)
+        release.set()
+    assert finished.wait(5)
 
 
 async def test_ipv6_addresses_are_resolved() -> None:
     resolver = SystemResolver()
-    (found, *_) = await resolver.resolve("::1", 80, socket.AF_INET6)
-    assert (found["host"], found["port"], found["family"]) == ("::1", 80, socket.AF_INET6)
+    (address, *_) = await resolver.resolve("::1", 80, socket.AF_INET6)
+    assert (address["host"], address["port"], address["family"]) == ("::1", 80, socket.AF_INET6)
     await resolver.close()

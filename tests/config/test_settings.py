@@ -66,7 +66,7 @@ def complaint(load: Callable[..., Settings], tmp_path: Path) -> Callable[..., st
             "COC2MQTT_WATCH__CLANS: unknown setting watch.clans[0].x",
         ),
         ({"COC2MQTT_API__TOKENS": f'["{SECRET}"'}, "COC2MQTT_API__TOKENS: api.tokens: starts like JSON but is not"),
-        ({"COC2MQTT_API__TOKENS": f"{SECRET}ü"}, "COC2MQTT_API__TOKENS: token 1 of 1 in api.tokens is empty or holds"),
+        ({"COC2MQTT_API__TOKENS": f"{SECRET}ü"}, "COC2MQTT_API__TOKENS: token 1 of 1 in api.tokens is empty or has"),
         ({"COC2MQTT_MQTT__HOTS": "a"}, "unknown environment variable COC2MQTT_MQTT__HOTS: remove it or fix"),
         ({"COC2MQTT_MQTT_HOST": "a"}, "unknown environment variable COC2MQTT_MQTT_HOST: remove it or fix"),
         (
@@ -242,7 +242,7 @@ def test_what_is_wrong_in_a_secret_file_is_told_with_its_variable(
 ) -> None:
     (tmp_path / "tokens").write_text(f"{SECRET} ü")
     said = complaint(COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"))
-    assert said.startswith("COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or holds characters")
+    assert said.startswith("COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or has invalid characters")
 
 
 def test_a_secret_and_its_file_are_one_too_many(complaint: Callable[..., str], tmp_path: Path) -> None:

@@ -151,4 +151,6 @@ def test_file_of_another_system_is_read(tmp_path: Path) -> None:
 def test_secret_is_in_no_message_about_its_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET} {SECRET}")
     message = complaint(tmp_path, COC2MQTT_API__TOKENS_FILE=str(tmp_path / "token"))
-    assert message.startswith("COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or holds characters")
+    assert message.startswith(
+        "COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or has invalid characters"
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coc2mqtt.clash import ApiResponse, ClashError
 from coc2mqtt.clash.error_response import ErrorResponse
-from coc2mqtt.clash.headers import parse_max_age, parse_retry_after
+from coc2mqtt.clash.response import parse_max_age, parse_retry_after
 from coc2mqtt.events.resource import Kind
 from tests.fuzz.believer import TROUBLE, Believer, Said, is_bad
 from tests.fuzz.examples import fuzzed
@@ -47,10 +47,10 @@ def refusals(draw: DrawFn, body: bytes) -> Said:
         body=body,
         subject="clan #2PP",
         token="the token",
-        war_log=draw(st.booleans()),
+        needs_war_log=draw(st.booleans()),
         max_age=parse_max_age(draw(CACHE_CONTROL)),
         retry_after=parse_retry_after(draw(RETRY_AFTER), now=NOON.timestamp()),
-    ).error()
+    ).to_error()
 
 
 @st.composite

@@ -166,7 +166,7 @@ class Polled:
 
     async def see(self) -> Snapshot:
         # A throttled token rests otherwise.
-        self._api._pace = TokenRateLimiter(1, 1e6)
+        self._api._rate_limiter = TokenRateLimiter(1, 1e6)
         start = asyncio.get_running_loop().time()
         await self._poller.poll()
         assert asyncio.get_running_loop().time() - start < 2 * TIMEOUT
@@ -181,7 +181,12 @@ def test_whatever_a_server_sends_nothing_but_trouble_or_an_answer_comes_of_it(tr
         listening = await stack.enter_async_context(await asyncio.start_server(server.talk, "127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         client = ClashClient(
-            [SecretStr(TOKEN)], base_url=url, requests_per_second=1e6, timeout=TIMEOUT, attempts=1, max_body=300_000
+            [SecretStr(TOKEN)],
+            base_url=url,
+            requests_per_second=1e6,
+            timeout=TIMEOUT,
+            attempts=1,
+            max_body_bytes=300_000,
         )
         return await stack.enter_async_context(client)
 

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from coc2mqtt.config.redaction import redactor_of
 from coc2mqtt.config.settings import ApiSettings, FixedSettings, MqttSettings
 from coc2mqtt.logs import configure_logging
-from coc2mqtt.util.redaction import Redactor, login_of, redact_uncaught, redactor_of
+from coc2mqtt.util.redaction import Redactor, redact_uncaught_exceptions, url_login
 
 TOKEN = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzUxMiJ9." + "eyJpc3MiOiJzdXBlcmNlbGwi" * 8 + ".c2lnbmF0dXJl-_c2ln"
 PASSWORD = "pä'ss\"wörd <of> the/broker?"
@@ -93,9 +94,9 @@ def test_any_text_without_credentials_and_secrets_is_returned(text: str) -> None
 
 
 def test_login_of_a_url_is_decoded() -> None:
-    assert login_of("http://me:p%40ss@proxy:3128") == ("me", "p@ss")
-    assert login_of("http://proxy:3128") is None
-    assert login_of("http://[broken") is None
+    assert url_login("http://me:p%40ss@proxy:3128") == ("me", "p@ss")
+    assert url_login("http://proxy:3128") is None
+    assert url_login("http://[broken") is None
 
 
 def test_secrets_of_settings_and_of_proxies_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +141,7 @@ def test_placeholder_of_the_example_is_shown_so_that_it_can_be_found() -> None:
 
 
 def test_uncaught_exception_is_shown_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
-    redact_uncaught(REDACT)
+    redact_uncaught_exceptions(REDACT)
     try:
         fail(TOKEN)
     except ValueError as error:

@@ -6,7 +6,7 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.clash.times import parse_unix_time
+from coc2mqtt.clash.response import parse_unix_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

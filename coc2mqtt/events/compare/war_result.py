@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from coc2mqtt.clash.times import parse_unix_time
+from coc2mqtt.clash.response import parse_unix_time
 from coc2mqtt.events.compare.war import attacks_per_member, war_sides
 
 Json = dict[str, Any]

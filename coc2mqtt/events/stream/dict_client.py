@@ -180,10 +180,10 @@ def error_from_dict(result: Json, *, subject: str, war_log: bool = False, status
         body=orjson.dumps({"reason": reason, "message": message}),
         subject=subject,
         token="the token",  # noqa: S106 - how messages name it
-        war_log=war_log,
+        needs_war_log=war_log,
         max_age=0.0,
         retry_after=None,
-    ).error()
+    ).to_error()
 
 
 def _status(result: Json) -> int | None:

@@ -30,7 +30,7 @@ from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMe
 from coc2mqtt.mqtt.client.poison_messages import Quarantine
 from coc2mqtt.mqtt.client.port_probe import PortWatcher
 from coc2mqtt.mqtt.client.session import Message, Session
-from coc2mqtt.util.containment import noticing_cancellation
+from coc2mqtt.util.cancellation import reject_stray_cancellation
 from coc2mqtt.util.exceptions import first_exception, unwrap_single
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Connection:
             raise
 
     async def _run_on_session(self, session: Session) -> None:
-        with noticing_cancellation("session"):
+        with reject_stray_cancellation("session"):
             await self._on_session(session)
 
     def _note_connected(self, session: Session) -> None:

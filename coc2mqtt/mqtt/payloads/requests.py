@@ -13,7 +13,7 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
 from coc2mqtt.journal.protocol import Selection
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
-from coc2mqtt.util.durations import read_duration
+from coc2mqtt.util.durations import parse_duration
 
 Json = dict[str, Any]
 
@@ -51,7 +51,7 @@ def _read_since(value: object) -> object:
     text = str(value).strip()[:64] if isinstance(value, str) else ""
     try:
         # A number alone is more likely a seq that went under the wrong key than an age in seconds.
-        return read_duration(text if not text.replace(".", "").isdigit() else "")
+        return parse_duration(text if not text.replace(".", "").isdigit() else "")
     except ValueError:
         pass
     try:

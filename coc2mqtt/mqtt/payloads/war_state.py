@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.clash.times import parse_time
+from coc2mqtt.clash.response import parse_time
 from coc2mqtt.events.compare.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.mqtt.payloads.json_fields import integer, json_object, json_objects, number, text
 from coc2mqtt.mqtt.payloads.models import (

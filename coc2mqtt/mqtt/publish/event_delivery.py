@@ -13,7 +13,8 @@ from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
-from coc2mqtt.util.containment import never_ending, propagate
+from coc2mqtt.util.cancellation import run_until_cancelled
+from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -108,8 +109,8 @@ class EventDelivery:
         deliver = partial(self._deliver, session, acknowledged)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(never_ending("delivery queue", partial(queue.run, deliver)))
-                group.create_task(never_ending("acknowledging", partial(self._store_acks, acknowledged)))
+                group.create_task(run_until_cancelled("delivery queue", partial(queue.run, deliver)))
+                group.create_task(run_until_cancelled("acknowledging", partial(self._store_acks, acknowledged)))
                 await self._queue_pending(queue)
         finally:
             # A lost connection stops the workers, but the PUBACKs that they received still count.

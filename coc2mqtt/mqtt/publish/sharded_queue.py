@@ -8,7 +8,7 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from coc2mqtt.util.containment import never_ending
+from coc2mqtt.util.cancellation import run_until_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ class ShardedQueue(Generic[T]):
         """
         async with asyncio.TaskGroup() as group:
             for shard in self._shards:
-                group.create_task(never_ending("queue worker", partial(self._run_shard, shard, work)))
+                group.create_task(run_until_cancelled("queue worker", partial(self._run_shard, shard, work)))
 
     async def wait_idle(self) -> None:
         """Wait until no item is waiting or being worked on."""

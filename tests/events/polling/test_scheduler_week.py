@@ -93,7 +93,7 @@ class Simulation:
     async def _poll(self, watch: Watched, pace: TokenRateLimiter) -> NextPoll:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        token = await pace.permit()
+        token = await pace.acquire()
         sent = loop.time()
         self.sent[token].append(sent)
         takes, again = watch.answer()

@@ -96,7 +96,7 @@ async def test_wrong_address_of_a_dict_client_names_the_address() -> None:
 
 async def test_refused_war_of_a_clan_that_answers_is_a_private_war_log() -> None:
     client = LibraryClient(OneAnswer(http_error(403), clan=CLAN))
-    with pytest.raises(PrivateWarLogError, match="clan #2PP keeps its war log private"):
+    with pytest.raises(PrivateWarLogError, match="clan #2PP has a private war log"):
         await client.current_war("#2PP")
 
 

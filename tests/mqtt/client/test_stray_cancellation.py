@@ -15,7 +15,7 @@ from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.util.containment import EndedError, never_ending
+from coc2mqtt.util.cancellation import UnexpectedExitError, run_until_cancelled
 from coc2mqtt.util.exceptions import first_exception
 from tests.mqtt.client.test_reconnecting import LOST, ScriptedSession
 from tests.support.bridge_parts import JournalInMemory, Parts
@@ -40,7 +40,7 @@ async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
             await work
     except BaseExceptionGroup as group:
         return first_exception(group)
-    except EndedError as error:
+    except UnexpectedExitError as error:
         return error
     raise AssertionError("it ended without an error")
 
@@ -48,7 +48,7 @@ async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
 async def test_unrequested_cancellation_of_a_publish_ends_the_retained_state() -> None:
     retained = Parts().retained
     retained.mark(Resource(Kind.CLAN, "#2PP"))
-    assert isinstance(await ended(retained.run(RecordingSession(cancelled).session)), EndedError)
+    assert isinstance(await ended(retained.run(RecordingSession(cancelled).session)), UnexpectedExitError)
     assert retained.marked_count == 1
 
 
@@ -57,7 +57,7 @@ async def test_delivery_worker_that_is_cancelled_by_nobody_ends_the_delivery() -
     await journal.happen(1)
     recording = RecordingSession(cancelled)
     error = await ended(EventDelivery(journal.journal, Topics()).run(recording.session))
-    assert isinstance(error, EndedError)
+    assert isinstance(error, UnexpectedExitError)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_part_that_is_cancelled_by_nobody_ends_the_session(
     part: type, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(part, method, cancelled)
-    assert isinstance(await ended(Parts().bridge.serve(RecordingSession().session)), EndedError)
+    assert isinstance(await ended(Parts().bridge.serve(RecordingSession().session)), UnexpectedExitError)
 
 
 async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,16 +76,16 @@ async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypat
         return cast("Session", ScriptedSession(1000.0, LOST))
 
     monkeypatch.setattr(negotiation.ProtocolNegotiator, "dial", dial)
-    assert isinstance(await ended(Connection(OPTIONS, on_session=cancelled).run()), EndedError)
+    assert isinstance(await ended(Connection(OPTIONS, on_session=cancelled).run()), UnexpectedExitError)
 
 
 async def test_work_that_returns_although_it_must_not_is_an_error() -> None:
-    with pytest.raises(EndedError, match="the part stopped: it returned"):
-        await never_ending("the part", partial(asyncio.sleep, 1))
+    with pytest.raises(UnexpectedExitError, match="the part stopped: it returned"):
+        await run_until_cancelled("the part", partial(asyncio.sleep, 1))
 
 
 async def test_work_that_is_cancelled_ends_as_cancelled() -> None:
-    task = asyncio.create_task(never_ending("the part", partial(asyncio.sleep, 10)))
+    task = asyncio.create_task(run_until_cancelled("the part", partial(asyncio.sleep, 10)))
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.clash.headers import parse_max_age, parse_retry_after, remaining_life
+from coc2mqtt.clash.response import parse_max_age, parse_retry_after, remaining_freshness
 
 NOON = 1_792_065_600.0  # Thu, 15 Oct 2026 12:00:00 GMT
 
@@ -33,7 +33,7 @@ NOON = 1_792_065_600.0  # Thu, 15 Oct 2026 12:00:00 GMT
         ("max-age=60, no-store", 0.0),
     ],
 )
-def test_max_age_is_what_the_server_says_or_nothing(header: str, seconds: float) -> None:
+def test_max_age_is_parsed_or_zero(header: str, seconds: float) -> None:
     assert parse_max_age(header) == seconds
 
 
@@ -57,8 +57,8 @@ def test_max_age_of_any_text_is_a_number_of_seconds(header: str) -> None:
         ("no-store, max-age=60", "", 0.0),
     ],
 )
-def test_remaining_life_is_max_age_less_age_and_bounded(cache_control: str, age: str, seconds: float) -> None:
-    assert remaining_life(cache_control, age) == seconds
+def test_remaining_freshness_is_bounded_max_age_minus_age(cache_control: str, age: str, seconds: float) -> None:
+    assert remaining_freshness(cache_control, age) == seconds
 
 
 @pytest.mark.parametrize(
@@ -80,5 +80,5 @@ def test_remaining_life_is_max_age_less_age_and_bounded(cache_control: str, age:
         ("Thu, 15 Oct 2026 12:00:30 +999999999999999999999999999999", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) -> None:
+def test_retry_after_accepts_seconds_and_dates(header: str, seconds: float | None) -> None:
     assert parse_retry_after(header, now=NOON) == seconds
