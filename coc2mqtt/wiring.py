@@ -22,7 +22,7 @@ from coc2mqtt.health import Health, Metrics
 from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.client.connection import Connection, Session
-from coc2mqtt.mqtt.client.poison_messages import Quarantine
+from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 from coc2mqtt.mqtt.client.port_probe import port_is_open
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.control.commands import Commands
@@ -63,7 +63,7 @@ class ProcessState:
     started_uptime: float = field(default_factory=uptime)
     metrics: Metrics = field(default_factory=Metrics)
     publisher: RetryingPublisher = field(default_factory=RetryingPublisher)
-    quarantine: Quarantine = field(default_factory=Quarantine)
+    poison_filter: PoisonMessageFilter = field(default_factory=PoisonMessageFilter)
 
 
 class Parts:
@@ -163,11 +163,11 @@ class Parts:
         self.connection = Connection(
             options,
             on_session=self._bridge.serve,
-            last_words=() if options.will is None else (options.will,),
-            rival_is_there=duplicates.is_there,
-            knock=partial(port_is_open, options.host, options.port),
+            offline_messages=() if options.will is None else (options.will,),
+            other_instance_is_alive=duplicates.is_there,
+            port_probe=partial(port_is_open, options.host, options.port),
             connections=metrics.connections,
-            quarantine=process.quarantine,
+            poison_filter=process.poison_filter,
         )
         self.health = Health(
             journal=journal,

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
 from coc2mqtt.mqtt.client.options import ConnectionOptions
 from tests.support.paths import ROOT
-from tests.support.sessions import connected
+from tests.support.sessions import connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def broker(mosquitto: StartMosquitto) -> Mosquitto:
 
 
 def login(broker: Mosquitto, user: str) -> AbstractAsyncContextManager[Session]:
-    return connected(ConnectionOptions(broker.host, broker.port, user, username=user, password=SecretStr("secret")))
+    return connected_session(
+        ConnectionOptions(broker.host, broker.port, user, username=user, password=SecretStr("secret"))
+    )
 
 
 @pytest.mark.parametrize("user", MAY_WRITE)

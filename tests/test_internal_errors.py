@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.internal_errors import InternalErrors
-from coc2mqtt.mqtt.topics import check_topic
+from coc2mqtt.mqtt.client.topic_filters import check_topic
 from coc2mqtt.util.containment import keep_running
 
 if TYPE_CHECKING:

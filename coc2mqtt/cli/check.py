@@ -87,7 +87,9 @@ async def _check_broker(settings: Settings, say: Callable[[str], object]) -> boo
         return await _check_embedded_broker(settings.mqtt.port, say)
     topics = Topics(settings.mqtt.base_topic)
     try:
-        protocol = await probe(connection_options(settings), writes=topics.bridge("check"), reads=topics.requests)
+        protocol = await probe(
+            connection_options(settings), publish_topic=topics.bridge("check"), subscribe_filter=topics.requests
+        )
     except MqttError as error:
         say(f"FAILED  broker: {error}")
         if settings.mqtt.password_looks_quoted:

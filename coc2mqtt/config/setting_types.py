@@ -28,7 +28,7 @@ from yarl import URL
 from coc2mqtt.clash.client import DEFAULT_BASE_URL, ClashClient
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.watch import MIN_INTERVAL_S
-from coc2mqtt.mqtt.topics import check_topic
+from coc2mqtt.mqtt.client.topic_filters import check_topic
 from coc2mqtt.util.durations import DURATION, parse_duration
 
 # The same as for watches that are asked for over MQTT (seconds).

@@ -19,11 +19,11 @@ from coc2mqtt.mqtt.client.errors import (
     SubscribeDeniedError,
     SubscribeTimeoutError,
 )
+from coc2mqtt.mqtt.client.topic_filters import check_topic
 from coc2mqtt.mqtt.control.request_queue import PACE, RequestMetrics, RequestQueue
 from coc2mqtt.mqtt.control.watch_report import watches_payload
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, ResponsePayload
 from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
-from coc2mqtt.mqtt.topics import check_topic
 from coc2mqtt.util.cancellation import run_until_cancelled
 from coc2mqtt.util.containment import keep_running, propagate
 from coc2mqtt.util.fair_iteration import yield_periodically
@@ -341,7 +341,7 @@ class Bridge:
 
     async def _answer(self, session: Session, message: Message) -> None:
         command = self._topics.command(message.topic)
-        room = session.largest_packet - _AROUND_ANSWER - len(message.correlation_data or b"")
+        room = session.max_packet_size - _AROUND_ANSWER - len(message.correlation_data or b"")
         response = await self._commands.answer(command, message.payload, retained=message.retain, room=room)
         _log.debug("a request is answered", command=command, status=response.status, error=response.error)
         wished, usual = message.response_topic, self._topics.response(command or "unknown")
@@ -363,7 +363,7 @@ class Bridge:
         self, session: Session, topic: str, response: ResponsePayload, correlation_data: bytes | None
     ) -> None:
         try:
-            await session.publish(topic, response.encode(), correlation_data=correlation_data, replaces=True)
+            await session.publish(topic, response.encode(), correlation_data=correlation_data, replaceable=True)
         except MessageTooLargeError as error:
             excuse = ResponsePayload(
                 status="error",
@@ -371,7 +371,7 @@ class Bridge:
                 error=f"it was done, but the answer is too large: {error}",
                 transaction=response.transaction,
             )
-            await session.publish(topic, excuse.encode(), correlation_data=correlation_data, replaces=True)
+            await session.publish(topic, excuse.encode(), correlation_data=correlation_data, replaceable=True)
 
     def _may_answer_on(self, topic: str) -> bool:
         """Refuse a response topic on which an answer could be taken for an event, a state or a device of ours."""

@@ -10,27 +10,6 @@ from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_topic
 from coc2mqtt.events.resource import Kind, Resource
 
 _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_LONGEST_TOPIC = 200
-
-
-def check_topic(topic: str) -> None:
-    """Raise ValueError unless the text can be a topic or the start of one; its message is for users."""
-    if not topic:
-        raise ValueError("is empty: name a topic such as 'coc'")
-    if len(topic) > _LONGEST_TOPIC:
-        raise ValueError(f"must have at most {_LONGEST_TOPIC} characters, got {len(topic)}")
-    if any(character in topic for character in "+#\0") or not topic.isprintable():
-        raise ValueError(f"must not have '+', '#' or control characters, got {topic!r}")
-    if topic.startswith("$") or "" in topic.split("/"):
-        raise ValueError(
-            f"must not begin with '$' or have an empty level, got {topic!r}: write it like 'coc' or 'games/coc'"
-        )
-
-
-def fits(topic_filter: str, topic: str) -> bool:
-    """Return whether a topic fits a filter whose only wildcards are ``+``."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    return len(wanted) == len(levels) and all(want in ("+", level) for want, level in zip(wanted, levels, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from coc2mqtt.cli.app import app
 from coc2mqtt.util.event_loop import LOOP_VARIABLE
 from tests.support.bridge_process import PASSWORD, TOKEN, BridgeProcess
-from tests.support.broker import free_port, witness
+from tests.support.broker import free_port, subscribe_once
 from tests.support.commands import Ended, begin, command, end
 from tests.support.paths import ROOT
 from tests.support.timeouts import LONG_ENOUGH
@@ -238,7 +238,7 @@ async def test_a_bridge_tells_that_it_is_well_under_the_access_list_of_the_examp
     await bridge.start()
     try:
         async with asyncio.timeout(LONG_ENOUGH):
-            while not await witness(broker.port, "coc/bridge/state", "-u", "viewer", "-P", "sees"):
+            while not await subscribe_once(broker.port, "coc/bridge/state", "-u", "viewer", "-P", "sees"):
                 pass
         ended = await command("healthcheck", "--config", path)
     finally:
@@ -253,7 +253,7 @@ async def test_a_health_check_without_a_broker_fails_at_once(write: Write) -> No
     port = free_port()
     ended = await command("healthcheck", "--config", write({"mqtt": {"host": "127.0.0.1", "port": port}}))
     assert ended.status == 1
-    assert ended.err.startswith(f"unhealthy: nothing accepts connections on the broker at 127.0.0.1:{port}: check")
+    assert ended.err.startswith(f"unhealthy: nothing is listening at 127.0.0.1:{port}: check")
 
 
 @pytest.mark.process

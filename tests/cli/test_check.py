@@ -164,7 +164,7 @@ async def test_a_user_whom_the_access_list_keeps_from_work_is_told(check: Check,
     assert not good
     (line,) = about("broker", said)
     assert line == (
-        "FAILED  broker: the broker does not take messages on coc/bridge/check (not authorized): allow the topic for me"
+        "FAILED  broker: the broker rejects messages on coc/bridge/check (not authorized): allow the topic for me"
         " on the broker"
     )
 
@@ -172,7 +172,7 @@ async def test_a_user_whom_the_access_list_keeps_from_work_is_told(check: Check,
 async def test_a_broker_that_is_not_there_is_told(check: Check) -> None:
     good, said = await check(mqtt={"host": "127.0.0.1", "port": free_port()})
     assert not good
-    assert about("broker", said)[0].startswith("FAILED  broker: nothing accepts connections on the broker at 127.0.0.1")
+    assert about("broker", said)[0].startswith("FAILED  broker: nothing is listening at 127.0.0.1")
 
 
 async def test_a_port_that_the_embedded_broker_cannot_have_is_told(check: Check, mosquitto: StartMosquitto) -> None:

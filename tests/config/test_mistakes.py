@@ -92,9 +92,9 @@ def one_clan(**keys: Any) -> str:
         ("instance: two words", "FILE: instance: must be 1 to 32 letters, digits, '-' or '_', got 'two words'"),
         ("instance: 'a/+/#'", "FILE: instance: must be 1 to 32 letters, digits, '-' or '_', got 'a/+/#'"),
         ("mqtt: {host: ' '}", "FILE: mqtt.host: is empty: give it a value or remove it"),
-        ("mqtt: {base_topic: 'coc/#'}", "FILE: mqtt.base_topic: must not have '+', '#' or control characters, got"),
-        ("homeassistant: {discovery_prefix: 'a/+'}", "FILE: homeassistant.discovery_prefix: must not have '+', '#'"),
-        ("mqtt: {base_topic: ''}", "FILE: mqtt.base_topic: is empty: name a topic such as 'coc'"),
+        ("mqtt: {base_topic: 'coc/#'}", "FILE: mqtt.base_topic: must not contain '+', '#' or control characters, got"),
+        ("homeassistant: {discovery_prefix: 'a/+'}", "FILE: homeassistant.discovery_prefix: must not contain '+', '#'"),
+        ("mqtt: {base_topic: ''}", "FILE: mqtt.base_topic: is empty: use a topic such as 'coc'"),
         # settings that contradict each other, and files that do not exist
         (f"mqtt: {{host: a, password: {SECRET}}}", "FILE: mqtt.username: is missing beside mqtt.password: set it, or"),
         ("mqtt: {tls: {enabled: true, ca_file: /no/ca}}", "FILE: mqtt.tls.ca_file: must be a file that this user may"),

@@ -132,7 +132,7 @@ class Line:
     """
 
     protocol = "5"
-    largest_packet = 268_435_455
+    max_packet_size = 268_435_455
 
     def __init__(self, broker: Broker, *, breaks_at: int | None = None) -> None:
         self._broker = broker
@@ -161,7 +161,7 @@ class Line:
         *,
         retain: bool = False,
         correlation_data: bytes | None = None,  # noqa: ARG002
-        replaces: bool = False,  # noqa: ARG002
+        replaceable: bool = False,  # noqa: ARG002
     ) -> None:
         # Some are slow: what others say after them is acknowledged long before they arrive. What is said of the same
         # tag stays behind them, as on any connection.
@@ -181,7 +181,7 @@ class Line:
             if self._left == 0:
                 self._broken.set_result(None)
 
-    async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:  # noqa: ARG002
+    async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:  # noqa: ARG002
         if topic_filter.endswith("/bridge/info"):
             # Something retained that names nobody: who looks for a rival would else wait for half a second.
             self._incoming.put_nowait(Message(topic_filter, b"{}", retain=True))
@@ -190,10 +190,10 @@ class Line:
             while self._early:
                 self._incoming.put_nowait(self._early.popleft())
 
-    def tap(self, take: Callable[[Message], bool]) -> None:
+    def add_interceptor(self, take: Callable[[Message], bool]) -> None:
         """Show nothing: no other client publishes here."""
 
-    async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
+    async def read_retained(self, topic_filter: str, take: Callable[[Message], None]) -> None:
         for topic, payload in retained(self._broker.published).items():
             if topic_matches_sub(topic_filter, topic):
                 take(Message(topic, payload, retain=True))

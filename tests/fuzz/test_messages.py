@@ -153,7 +153,7 @@ class House:
         def is_last(published: Published) -> bool:
             return published.topic == "reply/last" and published.data.get("transaction") == last
 
-        await self.recording.until(lambda: any(map(is_last, self.recording.published)))
+        await self.recording.wait_until(lambda: any(map(is_last, self.recording.published)))
         return [published for published in self.recording.published if not is_last(published)]
 
 

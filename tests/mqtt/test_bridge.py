@@ -14,7 +14,7 @@ from coc2mqtt.mqtt.client.session import Message
 from tests.support.bridge_parts import DEVICE, EVENT, STATUS, Moments, Parts
 from tests.support.observer import observing
 from tests.support.recording_session import RecordingSession, running
-from tests.support.sessions import connected
+from tests.support.sessions import connected_session
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -29,7 +29,7 @@ async def test_over_a_new_connection_the_bridge_says_that_it_is_there_then_what_
     parts, recording = Parts(), Moments()
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
-        await recording.until(lambda: EVENT in recording.topics)
+        await recording.wait_until(lambda: EVENT in recording.topics)
     states = ["coc/bridge/watches", "coc/clan/+/state/+", "coc/player/+/state/+"]
     at_once = ["coc/bridge/info", "coc/bridge/request/+", STATUS, "coc/bridge/state", "coc/api/state/status"]
     assert recording.subscribed == [*at_once, *states, "homeassistant/device/+/config"]
@@ -53,7 +53,7 @@ async def test_without_home_assistant_events_do_not_wait() -> None:
     parts, recording = Parts(home_assistant=False), Moments()
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
-        await recording.until(lambda: EVENT in recording.topics)
+        await recording.wait_until(lambda: EVENT in recording.topics)
     assert not any(topic.startswith("homeassistant/") for topic in recording.subscribed)
     assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 0.1
 
@@ -70,7 +70,7 @@ async def test_events_are_delivered_even_where_states_change_faster_than_they_ca
             await asyncio.sleep(0.1)
 
     async with running(change_always()), running(parts.bridge.serve(recording.session)):
-        await recording.until(lambda: EVENT in recording.topics)
+        await recording.wait_until(lambda: EVENT in recording.topics)
 
 
 @pytest.mark.looptime
@@ -97,7 +97,7 @@ async def test_when_home_assistant_starts_everything_is_announced_again_once_aft
         births = recording.at[DEVICE][1:]
         assert len(births) == 1
         assert 1.0 <= births[0] - recording.at["coc/bridge/state"][0] - 10.0 <= 5.1
-        assert len(recording.said_on("coc/clan/2PP/state/war")) == 2
+        assert len(recording.published_on("coc/clan/2PP/state/war")) == 2
         recording.incoming.put_nowait(Message(STATUS, b"online"))
         await asyncio.sleep(10)
         assert len(recording.at[DEVICE]) == 3
@@ -132,14 +132,14 @@ async def test_health_is_said_every_half_minute_and_the_watches_when_they_change
         await parts.watches.watch(Watch(Kind.PLAYER, "#2PP", 60.0))
         parts.bridge.watches_changed()
         await asyncio.sleep(1)
-    listed = [[watch["kind"] for watch in said["watches"]] for said in recording.said_on("coc/bridge/watches")]
+    listed = [[watch["kind"] for watch in said["watches"]] for said in recording.published_on("coc/bridge/watches")]
     assert listed == [["clan"], ["clan", "player"]]
 
 
 @pytest.mark.looptime
 async def test_a_subscription_that_is_not_granted_is_said_and_the_rest_goes_on(log_lines: Lines) -> None:
     class Denying(Moments):
-        async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:  # noqa: ARG002
+        async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:  # noqa: ARG002
             raise SubscribeDeniedError(f"allow {topic_filter}")
 
     parts, recording = Parts(), Denying()
@@ -278,7 +278,7 @@ async def test_where_the_broker_denies_the_wished_topic_the_answer_comes_on_the_
     port = mosquitto(users={"coc2mqtt": "x", "viewer": "x"}, acl=acl).port
     options = ConnectionOptions("127.0.0.1", port, "coc2mqtt_home", username="coc2mqtt", password=SecretStr("x"))
     async with (
-        connected(options) as session,
+        connected_session(options) as session,
         observing(port, username="viewer", password="x") as observer,
         running(Parts().bridge.serve(session)),
     ):

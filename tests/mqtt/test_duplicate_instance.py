@@ -12,10 +12,10 @@ from coc2mqtt.mqtt.client.connection import Connection, ConnectionOptions, Messa
 from coc2mqtt.mqtt.client.errors import SessionTakenOverError
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.topics import Topics
-from tests.support.broker import witness
+from tests.support.broker import subscribe_once
 from tests.support.connections import OFFLINE, ONLINE, STATE
 from tests.support.recording_session import RecordingSession
-from tests.support.sessions import connected, packet
+from tests.support.sessions import connected_session, read_packet
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Program:
         self.connection = Connection(
             options,
             on_session=self._serve,
-            last_words=[OFFLINE],
-            rival_is_there=self._rivals.is_there,
+            offline_messages=[OFFLINE],
+            other_instance_is_alive=self._rivals.is_there,
             sleep=self._sleep,
         )
 
@@ -123,18 +123,18 @@ async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_pl
             # The old bridge has not disconnected it again.
             assert new.connection.status.connected
             assert new.sessions.empty()
-            assert await witness(broker.port, INFO) == info("new")
-            assert await witness(broker.port, STATE) == ONLINE
-        assert await witness(broker.port, STATE) == OFFLINE.payload
+            assert await subscribe_once(broker.port, INFO) == info("new")
+            assert await subscribe_once(broker.port, STATE) == ONLINE
+        assert await subscribe_once(broker.port, STATE) == OFFLINE.payload
         old.minute.set()
         await old.sessions.get()
         assert not old.connection.status.taken_over
-        assert await witness(broker.port, INFO) == info("old")
+        assert await subscribe_once(broker.port, INFO) == info("old")
     said = [line for line in log_lines if line["log_level"] == "error"]
-    standing_back = "another client is connected in this one's place: standing back"
+    standing_back = "another client took over this client ID"
     if reported:
         assert [line["event"] for line in said] == [standing_back, "the other client is a bridge of the same instance"]
-        assert "with the client id 'coc2mqtt-home': stop it, or give each bridge" in said[0]["reason"]
+        assert "with the client ID 'coc2mqtt-home': stop it, or give each bridge" in said[0]["reason"]
         assert said[1]["reason"] == TAKEN_OVER_BY_NEW
     else:
         assert [(line["event"], line["reason"]) for line in said] == [(standing_back, TAKEN_OVER_BY_NEW)]
@@ -150,7 +150,7 @@ async def test_a_bridge_that_gives_no_sign_of_life_has_left_the_place(mosquitto:
             await old.standing_back.wait()
             await was_reported(old, new)
         # As after a power cut that takes the new one together with the broker, which remembers it as online.
-        async with connected(ConnectionOptions("127.0.0.1", broker.port, "memory"), "5") as session:
+        async with connected_session(ConnectionOptions("127.0.0.1", broker.port, "memory"), "5") as session:
             await session.publish(STATE, ONLINE, retain=True)
             await session.publish("coc/bridge/health", b"the last word", retain=True)
         looks = 0
@@ -166,7 +166,7 @@ async def test_a_bridge_that_gives_no_sign_of_life_has_left_the_place(mosquitto:
             back.cancel()
         waiting.cancel()
         assert looks == 4  # the first one hears the last word
-        assert await witness(broker.port, INFO) == info("old")
+        assert await subscribe_once(broker.port, INFO) == info("old")
 
 
 async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_broker_brings_it_up_again() -> None:
@@ -208,13 +208,13 @@ def test_that_a_take_over_could_not_be_recognised_is_said_once(log_lines: Lines)
 @BOTH_VERSIONS
 async def test_the_name_of_an_earlier_run_is_no_rival(mosquitto: StartMosquitto, protocol: Protocol) -> None:
     broker = mosquitto()
-    async with connected(ConnectionOptions("127.0.0.1", broker.port, "earlier"), protocol) as session:
+    async with connected_session(ConnectionOptions("127.0.0.1", broker.port, "earlier"), protocol) as session:
         await session.publish(STATE, ONLINE, retain=True)
         await session.publish(INFO, info("earlier"), retain=True)
     program = Program("now", broker.port, protocol)
     async with program.running():
         await program.sessions.get()
-        assert await witness(broker.port, INFO) == info("now")
+        assert await subscribe_once(broker.port, INFO) == info("now")
 
 
 async def test_the_name_that_was_there_at_the_last_look_is_no_rival_until_ours_has_taken_its_place() -> None:
@@ -241,10 +241,10 @@ async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
     connects: asyncio.Queue[None] = asyncio.Queue()
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
+        await read_packet(reader)
         connects.put_nowait(None)
         writer.write(b"\x20\x03\x00\x00\x00")
-        await packet(reader)
+        await read_packet(reader)
         writer.write(b"\xe0\x02\x8e\x00")  # DISCONNECT: session taken over
         await reader.read()
 
@@ -258,7 +258,7 @@ async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
         await asyncio.sleep(0.02)
 
     options = ConnectionOptions("127.0.0.1", await serve(broker), "coc2mqtt-home", protocol="5")
-    connection = Connection(options, on_session=serve_session, sleep=sleep, draw=lambda: 1.0)
+    connection = Connection(options, on_session=serve_session, sleep=sleep, rng=lambda: 1.0)
     task = asyncio.create_task(connection.run())
     async with asyncio.timeout(LONG_ENOUGH):
         for _ in range(3):
@@ -267,9 +267,11 @@ async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
     task.cancel()
     await asyncio.wait([task])
     errors = [line for line in log_lines if line["log_level"] == "error"]
-    assert errors[0]["event"] == "another client is connected in this one's place: standing back"
+    assert errors[0]["event"] == "another client took over this client ID"
     assert "connected to the broker at" in errors[0]["reason"]
-    assert "with the client id 'coc2mqtt-home': stop it, or give each bridge an instance name" in errors[0]["reason"]
+    assert (
+        "with the client ID 'coc2mqtt-home': stop it, or give each bridge its own instance name" in errors[0]["reason"]
+    )
 
 
 def test_another_bridge_on_the_same_base_topic_is_said_once(log_lines: Lines) -> None:

@@ -12,7 +12,7 @@ from coc2mqtt.mqtt.client.session import Message, Session, open_session
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.util.extras import install_command
 from tests.support.broker import free_port
-from tests.support.sessions import connected
+from tests.support.sessions import connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
@@ -31,9 +31,9 @@ async def first(session: Session) -> Message:
 
 
 async def test_messages_and_retained_state_reach_a_subscriber(embedded_broker: EmbeddedBroker) -> None:
-    async with connected(options(embedded_broker, "writer"), "3.1.1") as writer:
+    async with connected_session(options(embedded_broker, "writer"), "3.1.1") as writer:
         await writer.publish("coc/kept", b"1", retain=True)
-        async with connected(options(embedded_broker, "reader"), "3.1.1") as reader:
+        async with connected_session(options(embedded_broker, "reader"), "3.1.1") as reader:
             await reader.subscribe("coc/#")
             assert await first(reader) == Message("coc/kept", b"1", retain=True)
             await writer.publish("coc/new", b"2")
@@ -41,21 +41,21 @@ async def test_messages_and_retained_state_reach_a_subscriber(embedded_broker: E
 
 
 async def test_the_will_is_published_and_retained_after_an_abrupt_end(embedded_broker: EmbeddedBroker) -> None:
-    async with connected(options(embedded_broker, "reader"), "3.1.1") as reader:
+    async with connected_session(options(embedded_broker, "reader"), "3.1.1") as reader:
         await reader.subscribe(STATE)
-        async with connected(options(embedded_broker, "doomed", will=OFFLINE), "3.1.1"):
+        async with connected_session(options(embedded_broker, "doomed", will=OFFLINE), "3.1.1"):
             pass  # dropped without a goodbye
         assert await first(reader) == Message(*OFFLINE)
-    async with connected(options(embedded_broker, "later"), "3.1.1") as later:
+    async with connected_session(options(embedded_broker, "later"), "3.1.1") as later:
         await later.subscribe(STATE)
         assert await first(later) == Message(*OFFLINE, retain=True)
 
 
 async def test_there_is_no_will_after_a_goodbye(embedded_broker: EmbeddedBroker) -> None:
     session = await open_session(options(embedded_broker, "polite", will=RetainedMessage("coc/will", b"!")), "3.1.1")
-    await session.leave([OFFLINE])
-    session.drop()
-    async with connected(options(embedded_broker, "reader"), "3.1.1") as reader:
+    await session.disconnect([OFFLINE])
+    session.abort()
+    async with connected_session(options(embedded_broker, "reader"), "3.1.1") as reader:
         await reader.subscribe("coc/#")
         assert await first(reader) == Message(*OFFLINE, retain=True)
         await reader.publish("coc/end", b"")
@@ -71,7 +71,7 @@ async def test_a_taken_port_is_said() -> None:
 async def test_a_taken_port_gives_way_to_a_free_one_where_that_is_wanted() -> None:
     async with EmbeddedBroker(port=0) as first_one, EmbeddedBroker(port=first_one.port, fallback=True) as second:
         assert second.port != first_one.port
-        async with connected(options(second, "x"), "3.1.1") as session:
+        async with connected_session(options(second, "x"), "3.1.1") as session:
             await session.publish("coc/x", b"")
 
 
@@ -115,7 +115,7 @@ async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_th
         connection = Connection(options(broker, "bridge"), on_session=talk, sleep=wait)
         task = asyncio.create_task(connection.run())
         await there.wait()
-        async with connected(options(broker, "other"), "3.1.1") as other:
+        async with connected_session(options(broker, "other"), "3.1.1") as other:
             await other.subscribe("coc/#")
             await other.publish("coc/x", b"1")
         for junk in (b"", b"\x10", b"GET / HTTP/1.1\r\n\r\n", b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x1e\x00\x00\x01x"):
@@ -132,7 +132,7 @@ async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_th
     writer.close()
     await writer.wait_closed()
     assert connection.status.last_error is not None
-    assert connection.status.last_error.startswith(f"the connection to the broker at 127.0.0.1:{broker.port} broke off")
+    assert connection.status.last_error.startswith(f"the connection to the broker at 127.0.0.1:{broker.port} was lost")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

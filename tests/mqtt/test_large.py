@@ -44,7 +44,7 @@ async def test_events_do_not_wait_for_the_states_of_thousands() -> None:
     parts, recording = bridge_with(1200), Moments(takes=0.1)
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
-        await recording.until(lambda: EVENT in recording.topics)
+        await recording.wait_until(lambda: EVENT in recording.topics)
         states = sum(topic.endswith("/clan") for topic in recording.topics)
     assert states < 100
     assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 1.0
@@ -54,7 +54,7 @@ async def test_where_hundreds_are_slow_to_say_events_wait_for_some_seconds_only(
     parts, recording = bridge_with(400), Moments(takes=0.5)
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
-        await recording.until(lambda: EVENT in recording.topics)
+        await recording.wait_until(lambda: EVENT in recording.topics)
     assert 3.0 <= recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] <= 5.0
 
 
@@ -70,7 +70,7 @@ async def test_a_long_list_of_watches_is_said_at_once_and_then_not_with_each_nam
     first, *others = recording.at[WATCHES]
     assert 2 <= len(others) <= 4
     assert others[0] - first == pytest.approx(30, abs=1), "what comes after a quiet time is said at once"
-    assert len(recording.said_on(WATCHES)[-1]["watches"]) == 1501
+    assert len(recording.published_on(WATCHES)[-1]["watches"]) == 1501
 
 
 async def test_the_list_is_the_same_as_if_it_was_put_together_in_one_go() -> None:

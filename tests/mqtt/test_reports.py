@@ -66,28 +66,28 @@ async def test_what_went_after_home_assistants_last_will_is_remembered_also_wher
         await asyncio.sleep(600)
         recording.incoming.put_nowait(Message(STATUS, b"online"))
         await asyncio.sleep(60)
-    assert [said is None for said in recording.said_on(DEVICE)] == [False, True, False, True]
+    assert [said is None for said in recording.published_on(DEVICE)] == [False, True, False, True]
 
 
 async def test_what_is_left_of_another_time_is_taken_away_before_events_are_delivered() -> None:
     parts, recording = Parts(), Moments()
-    recording.kept = [Message(GHOST, b"{}", retain=True)]
+    recording.retained = [Message(GHOST, b"{}", retain=True)]
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
-        await recording.until(lambda: any(not message.retain for message in recording.published))
-        await recording.until(lambda: "coc/clan/8QQ/state/availability" in recording.at)
-    assert recording.said_on(GHOST) == [None]
+        await recording.wait_until(lambda: any(not message.retain for message in recording.published))
+        await recording.wait_until(lambda: "coc/clan/8QQ/state/availability" in recording.at)
+    assert recording.published_on(GHOST) == [None]
     assert DEVICE in recording.topics
 
 
 async def test_without_home_assistant_its_devices_are_taken_away_and_the_states_stay() -> None:
     parts, recording = Parts(home_assistant=False), Moments()
-    recording.kept = [Message(DEVICE, b"{}", retain=True)]
+    recording.retained = [Message(DEVICE, b"{}", retain=True)]
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(5)
-    assert recording.said_on(DEVICE) == [None]
+    assert recording.published_on(DEVICE) == [None]
     assert [topic for topic in recording.topics if topic.startswith("homeassistant")] == [DEVICE]
-    assert recording.said_on(AVAILABILITY) == [{"state": "online"}]
+    assert recording.published_on(AVAILABILITY) == [{"state": "online"}]
 
 
 async def test_a_clan_that_was_unwatched_while_home_assistant_was_away_is_removed_at_its_birth() -> None:
@@ -99,7 +99,7 @@ async def test_a_clan_that_was_unwatched_while_home_assistant_was_away_is_remove
         parts.watches.watches.clear()
         parts.retained.mark_watch(watch)
         await asyncio.sleep(600)
-        assert [said is None for said in recording.said_on(DEVICE)] == [False, True]
+        assert [said is None for said in recording.published_on(DEVICE)] == [False, True]
         recording.incoming.put_nowait(Message(STATUS, b"online"))
         await asyncio.sleep(60)
-    assert [said is None for said in recording.said_on(DEVICE)] == [False, True, False, True]
+    assert [said is None for said in recording.published_on(DEVICE)] == [False, True, False, True]

@@ -12,7 +12,7 @@ import pytest
 
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, SessionTakenOverError
 from coc2mqtt.mqtt.client.options import ConnectionOptions
-from tests.support.sessions import connected
+from tests.support.sessions import connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ async def session_and_broker() -> AsyncIterator[tuple[Session, socket.socket]]:
         listener.setblocking(False)
         options = ConnectionOptions("127.0.0.1", listener.getsockname()[1], "reset", timeout=LONG_ENOUGH)
         answering = asyncio.create_task(answer_connect(listener))
-        async with connected(options) as session:
+        async with connected_session(options) as session:
             yield session, await answering
     assert complaints == []
 
 
 async def take_in(session: Session) -> None:
-    await session.receive()
+    await session.monitor()
 
 
 async def send(session: Session) -> None:

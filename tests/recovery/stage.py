@@ -80,17 +80,17 @@ class _Session(Line):
         self._memory = broker
         self._said_goodbye = False
 
-    async def receive(self) -> Never:
+    async def monitor(self) -> Never:
         await asyncio.wait({self._broken})
         raise ConnectionLostError("the line is broken")
 
-    async def leave(self, last_words: Iterable[RetainedMessage] = ()) -> None:
-        for topic, payload in last_words:
+    async def disconnect(self, offline_messages: Iterable[RetainedMessage] = ()) -> None:
+        for topic, payload in offline_messages:
             self._memory.take(topic, payload, retain=True)
         self._said_goodbye = True
         self._break()
 
-    def drop(self) -> None:
+    def abort(self) -> None:
         if not self._said_goodbye:
             self._memory.take(_STATE, OFFLINE, retain=True)
         self._break()

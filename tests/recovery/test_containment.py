@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from coc2mqtt.mqtt.client.poison_messages import Quarantine
+    from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 
 MINUTES = 300.0
 
@@ -210,13 +210,13 @@ def test_bug_in_every_poll_rebuilds_all_and_ends_the_bridge(tmp_path: Path, monk
 def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quarantines: list[Quarantine] = []
+    poison_filters: list[PoisonMessageFilter] = []
     engines: list[Engine] = []
     looks = itertools.count()
     open_session, start_due, count = Stage.open_session, Scheduler._start_due_polls, Engine.__init__
 
-    async def open_noted(stage: Stage, *args: object, quarantine: Quarantine, **_: object) -> Any:
-        quarantines.append(quarantine)
+    async def open_noted(stage: Stage, *args: object, poison_filter: PoisonMessageFilter, **_: object) -> Any:
+        poison_filters.append(poison_filter)
         return await open_session(stage, *args)
 
     def build(engine: Engine, *args: Any, **kwargs: Any) -> None:
@@ -235,8 +235,8 @@ def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
     stage = live(tmp_path)
     assert stage.health["internal_errors"] == 1
     assert stage.health["malformed_fields"] == {"clan.name": 3}
-    assert len(quarantines) == 2
-    assert quarantines[0] is quarantines[1]
+    assert len(poison_filters) == 2
+    assert poison_filters[0] is poison_filters[1]
 
 
 def test_device_with_a_bug_in_building_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

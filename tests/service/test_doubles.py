@@ -35,7 +35,7 @@ async def test_the_bridge_that_was_replaced_says_so_and_leaves_the_place_to_the_
             await observer.until(lambda: observer.retained(INFO), "the first one")
             of_first = observer.retained(INFO)["run_id"]
             await second.start()
-            while "standing back" not in first.log:  # noqa: ASYNC110 - nothing tells of a line in a file
+            while "took over this client ID" not in first.log:  # noqa: ASYNC110 - nothing tells of a line in a file
                 await asyncio.sleep(0.05)
 
             # If the broker does not report the take-over, the first one connects once more and disconnects the second.
@@ -52,7 +52,7 @@ async def test_the_bridge_that_was_replaced_says_so_and_leaves_the_place_to_the_
             assert await second.end() == 0
             await observer.until(lambda: observer.retained(STATE) == {"state": "offline"}, "its goodbye")
             assert await first.end() == 0
-        assert "standing back" not in second.log
+        assert "took over this client ID" not in second.log
         assert "Traceback" not in first.log + second.log
     finally:
         for one in (first, second):

@@ -83,13 +83,13 @@ class _Session(RecordingSession):
     async def _takes(self, _topic: str, _payload: bytes) -> None:
         await asyncio.sleep(0.002)
 
-    async def receive(self) -> Never:
+    async def monitor(self) -> Never:
         await self._lost.wait()
         raise ConnectionLostError("it is gone")
 
-    async def leave(self, _words: object = ()) -> None: ...
+    async def disconnect(self, _messages: object = ()) -> None: ...
 
-    def drop(self) -> None: ...
+    def abort(self) -> None: ...
 
     @property
     def events(self) -> list[Any]:

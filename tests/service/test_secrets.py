@@ -100,7 +100,7 @@ async def test_a_full_run_with_everything_that_can_go_wrong_tells_no_secret(
         assert any(b"bridge/health" in one for one in emitted)
         assert any(b"homeassistant/device" in one for one in emitted)
     broker.kill()
-    while "lost the connection" not in running.log:  # noqa: ASYNC110 - nothing tells of a line in a file
+    while "broker connection lost" not in running.log:  # noqa: ASYNC110 - nothing tells of a line in a file
         await asyncio.sleep(0.05)
     await running.end(signal.SIGTERM)
     assert len(emitted) > 20

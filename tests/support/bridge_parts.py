@@ -19,7 +19,7 @@ from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
 from tests.support.control import LevelInMemory, WatchedInMemory, commands, health, info
-from tests.support.recording_session import RecordingSession, happened
+from tests.support.recording_session import RecordingSession, make_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -60,7 +60,7 @@ class JournalInMemory:
 
     async def happen(self, number: int) -> None:
         async with self._arrived:
-            record = EventRecord.of(happened("#2PP", number))
+            record = EventRecord.of(make_event("#2PP", number))
             self._entries[number] = JournalEntry(number, f"{number:032x}", Kind.CLAN, record)
             self._arrived.notify_all()
 

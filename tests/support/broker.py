@@ -40,7 +40,7 @@ def free_port() -> int:
             return port
 
 
-async def witness(port: int, topic: str, *options: str) -> bytes | None:
+async def subscribe_once(port: int, topic: str, *options: str) -> bytes | None:
     """Return the first message on a topic that another client, mosquitto_sub, gets within two seconds, else None."""
     process = await asyncio.create_subprocess_exec(
         find_program("mosquitto_sub") or "mosquitto_sub",

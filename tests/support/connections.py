@@ -21,7 +21,7 @@ OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt_home", timeout=LONG_ENOUGH
 Item = TypeVar("Item")
 
 
-class Waits:
+class RecordedWaits:
     """In place of the waits between attempts: hardly any, noted."""
 
     def __init__(self) -> None:
@@ -32,19 +32,21 @@ class Waits:
         await asyncio.sleep(0.01)
 
 
-class Bridge:
+class RecordingConnection:
     """Runs a connection and tells of its sessions."""
 
-    def __init__(self, options: ConnectionOptions, *, last_words: tuple[RetainedMessage, ...] = (OFFLINE,)) -> None:
+    def __init__(
+        self, options: ConnectionOptions, *, offline_messages: tuple[RetainedMessage, ...] = (OFFLINE,)
+    ) -> None:
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
         self.ended: asyncio.Queue[float] = asyncio.Queue()
-        self.waits = Waits()
+        self.waits = RecordedWaits()
         self.connection = Connection(
             options,
             on_session=self.talk,
-            last_words=last_words,
+            offline_messages=offline_messages,
             sleep=self.waits,
-            draw=lambda: 1.0,
+            rng=lambda: 1.0,
             clock=itertools.count(1000.0).__next__,
         )
         self.task: asyncio.Task[NoReturn] | None = None
@@ -68,7 +70,7 @@ class Bridge:
 
 
 @asynccontextmanager
-async def running(bridge: Bridge) -> AsyncIterator[Bridge]:
+async def running_connection(bridge: RecordingConnection) -> AsyncIterator[RecordingConnection]:
     bridge.task = asyncio.create_task(bridge.connection.run())
     try:
         async with asyncio.timeout(LONG_ENOUGH):
@@ -77,5 +79,5 @@ async def running(bridge: Bridge) -> AsyncIterator[Bridge]:
         await bridge.stop()
 
 
-async def take(count: int, queue: asyncio.Queue[Item]) -> list[Item]:
+async def get_items(count: int, queue: asyncio.Queue[Item]) -> list[Item]:
     return [await queue.get() for _ in range(count)]

@@ -41,7 +41,7 @@ class RecordingSession:
     """
 
     protocol = "5"
-    largest_packet = 268_435_455
+    max_packet_size = 268_435_455
 
     def __init__(self, before: Callable[[str, bytes], Awaitable[None]] | None = None) -> None:
         self._before = before
@@ -50,7 +50,7 @@ class RecordingSession:
         self.subscribed: list[str] = []
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._early: list[Message] = []
-        self.kept: list[Message] = []
+        self.retained: list[Message] = []
         self._taps: list[Callable[[Message], bool]] = []
 
     @property
@@ -61,7 +61,7 @@ class RecordingSession:
     def topics(self) -> list[str]:
         return [message.topic for message in self.published]
 
-    def said_on(self, topic: str) -> list[Any]:
+    def published_on(self, topic: str) -> list[Any]:
         """Return all that was published on a topic, None for each empty payload."""
         return [message.data if message.payload else None for message in self.published if message.topic == topic]
 
@@ -72,7 +72,7 @@ class RecordingSession:
         *,
         retain: bool = False,
         correlation_data: bytes | None = None,
-        replaces: bool = False,  # noqa: ARG002 - as a session has it
+        replaceable: bool = False,  # noqa: ARG002 - as a session has it
     ) -> None:
         if self._before is not None:
             await self._before(topic, payload)
@@ -80,19 +80,19 @@ class RecordingSession:
             self.published.append(Published(topic, payload, retain, correlation_data))
             self._arrived.notify_all()
 
-    async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:  # noqa: ARG002
+    async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:  # noqa: ARG002
         self.subscribed.append(topic_filter)
         early, self._early = self._early, []
         for message in early:
             self.incoming.put_nowait(message)
 
-    async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
-        """Hand over what is ``kept`` under a filter."""
-        for message in self.kept:
+    async def read_retained(self, topic_filter: str, take: Callable[[Message], None]) -> None:
+        """Hand over what is ``retained`` under a filter."""
+        for message in self.retained:
             if topic_matches_sub(topic_filter, message.topic):
                 take(message)
 
-    def tap(self, take: Callable[[Message], bool]) -> None:
+    def add_interceptor(self, take: Callable[[Message], bool]) -> None:
         self._taps.append(take)
 
     async def messages(self) -> AsyncIterator[Message]:
@@ -106,7 +106,7 @@ class RecordingSession:
             else:
                 self._early.append(message)
 
-    async def until(self, condition: Callable[[], object]) -> None:
+    async def wait_until(self, condition: Callable[[], object]) -> None:
         """Wait until something that was published makes the condition true."""
         async with asyncio.timeout(_PATIENCE), self._arrived:
             await self._arrived.wait_for(lambda: bool(condition()))
@@ -124,11 +124,11 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-def happened(tag: str, number: int, event_type: EventType = EventType.CLAN_UPDATED) -> Event:
+def make_event(tag: str, number: int, event_type: EventType = EventType.CLAN_UPDATED) -> Event:
     return Event(event_type, tag, timestamp=1_800_000_000.0 + number, metadata={"number": number}, name="The Order")
 
 
-def number_of(entry: JournalEntry | Published) -> int:
+def event_number(entry: JournalEntry | Published) -> int:
     metadata = entry.data["metadata"] if isinstance(entry, Published) else entry.record.metadata
     number: int = metadata["number"]
     return number

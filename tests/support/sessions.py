@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 # CONNACKs that let in and say nothing else.
-ACCEPTED: dict[Protocol, bytes] = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
+CONNACK: dict[Protocol, bytes] = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
 
 
 # The versions of MQTT, and websockets for one of them.
-WAYS: list[tuple[Protocol, Transport]] = [("5", "tcp"), ("3.1.1", "tcp"), ("5", "websockets")]
+PROTOCOL_TRANSPORTS: list[tuple[Protocol, Transport]] = [("5", "tcp"), ("3.1.1", "tcp"), ("5", "websockets")]
 
 
-def listening(transport: Transport, *lines: str) -> tuple[str, ...]:
+def listener_lines(transport: Transport, *lines: str) -> tuple[str, ...]:
     """Return the lines that have a Mosquitto listen for a transport; ``lines`` are more of its listener."""
     if transport == "tcp":
         return lines
@@ -34,20 +34,20 @@ def listening(transport: Transport, *lines: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def unwatched(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+async def unmonitored_session(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
     """Open a session for a test that itself waits for its end, and drop it."""
     session = await open_session(options, protocol)
     try:
         yield session
     finally:
-        session.drop()
+        session.abort()
 
 
 @asynccontextmanager
-async def connected(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
+async def connected_session(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
     """Open a session, and drop it in the end without a goodbye."""
-    async with unwatched(options, protocol) as session:
-        receiving = asyncio.create_task(session.receive())
+    async with unmonitored_session(options, protocol) as session:
+        receiving = asyncio.create_task(session.monitor())
         try:
             yield session
         finally:
@@ -68,7 +68,7 @@ async def collect(session: Session, count: int, *, within: float = LONG_ENOUGH) 
         return messages
 
 
-async def packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     """Read one MQTT packet of less than 128 bytes."""
     kind, length = await reader.readexactly(2)
     return kind, await reader.readexactly(length)

@@ -1,1 +1,1 @@
-"""The MQTT client: connection, session and errors; knows nothing of the bridge."""
+"""The MQTT client: connection, session and errors. It imports nothing of the project but `util`."""

@@ -1,10 +1,10 @@
-"""Why a connection that stood is over: from what was seen and what the broker said to the error."""
+"""The errors of lost connections, from what was observed and what the broker reported."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.mqtt.client.connect_errors import NEEDS_QOS_1, NEEDS_RETAIN, name_of
+from coc2mqtt.mqtt.client.connect_errors import NEEDS_QOS_1, NEEDS_RETAIN, broker_name
 from coc2mqtt.mqtt.client.errors import (
     BrokerShutdownError,
     ConnectionLostError,
@@ -14,104 +14,110 @@ from coc2mqtt.mqtt.client.errors import (
     SessionTakenOverError,
     SubscribeTimeoutError,
 )
+from coc2mqtt.mqtt.client.reason_codes import PACKET_TOO_LARGE
 
 if TYPE_CHECKING:
     from coc2mqtt.mqtt.client.options import ConnectionOptions
 
-# Reason codes of a DISCONNECT, which only MQTT 5 has (section 3.14.2.1).
-_FAREWELLS: dict[int, tuple[type[ConnectionLostError], str]] = {
-    0x87: (ConnectionLostError, "{where} does not let this client stay: see what the broker allows it"),
-    0x89: (ConnectionLostError, "{where} is too busy and closed the connection: see its load"),
-    0x8B: (BrokerShutdownError, "{where} is shutting down: start it again if it does not come back by itself"),
+# Reason codes of a DISCONNECT, which only an MQTT 5 broker sends (section 3.14.2.1).
+_DISCONNECTS: dict[int, tuple[type[ConnectionLostError], str]] = {
+    0x87: (ConnectionLostError, "{where} no longer authorizes this client: check its permissions on the broker"),
+    0x89: (ConnectionLostError, "{where} is too busy and closed the connection: check its load"),
+    0x8B: (BrokerShutdownError, "{where} is shutting down: start it again if it does not restart by itself"),
     0x8D: (
         ConnectionLostError,
-        "{where} heard nothing from this client for too long: check the network and the load of this machine",
+        "{where} received nothing from this client for too long: check the network and the load of this machine",
     ),
     0x8E: (
         SessionTakenOverError,
-        "another client connected to {where} with the client id {client_id}: stop it, or {rename}",
+        "another client connected to {where} with the client ID {client_id}: stop it, or {rename}",
     ),
-    0x95: (ConnectionLostError, "{where} closed the connection over a message that is too large for it: {limit}"),
-    0x96: (ConnectionLostError, "{where} closed the connection over too many messages at a time: {limit}"),
-    0x97: (ConnectionLostError, "{where} closed the connection over its quota for this client: {limit}"),
-    0x98: (ConnectionLostError, "the connection was closed by whoever runs {where}: ask there why"),
+    0x95: (ConnectionLostError, "{where} closed the connection over a message that is too large: {limit}"),
+    0x96: (ConnectionLostError, "{where} closed the connection because the message rate is too high: {limit}"),
+    0x97: (ConnectionLostError, "{where} closed the connection because this client exceeded its quota: {limit}"),
+    0x98: (ConnectionLostError, "an administrator of {where} closed the connection: ask for the reason"),
     0x9A: (ConnectionLostError, NEEDS_RETAIN),
     0x9B: (ConnectionLostError, NEEDS_QOS_1),
-    0x9C: (ConnectionLostError, "{where} wants another server to be used for now{server}: {move}"),
+    0x9C: (ConnectionLostError, "{where} asks clients to use another server temporarily{server}: {move}"),
     0x9D: (ConnectionLostError, "{where} has moved{server}: {move}"),
-    0x9F: (ConnectionLostError, "{where} gets connections too often: see who else connects, or {limit}"),
-    0xA0: (ConnectionLostError, "{where} lets no connection stand for longer: {limit} if that matters"),
+    0x9F: (
+        ConnectionLostError,
+        "{where} receives too many connections: check which clients keep reconnecting, or {limit}",
+    ),
+    0xA0: (ConnectionLostError, "{where} limits the duration of connections: {limit} if that is a problem"),
 }
 # These have nothing to do with the messages in flight.
-_UNRELATED = {0x00, 0x89, 0x8B, 0x8D, 0x8E, 0x98, 0x9C, 0x9D, 0x9F, 0xA0}
-_PACKET_TOO_LARGE = 0x95
+_UNRELATED_TO_MESSAGES = {0x00, 0x89, 0x8B, 0x8D, 0x8E, 0x98, 0x9C, 0x9D, 0x9F, 0xA0}
 
 
-def farewell(options: ConnectionOptions, code: int, reason: str, server: str | None = None) -> ConnectionLostError:
-    """Return the error that the reason code of a DISCONNECT means; ``server`` is its Server Reference."""
-    unknown = ConnectionLostError, "{where} closed the connection ({reason}): see its log"
-    kind, sentence = _FAREWELLS.get(code, unknown)
+def disconnect_error(
+    options: ConnectionOptions, code: int, reason: str, server: str | None = None
+) -> ConnectionLostError:
+    """Return the error for the reason code of a DISCONNECT; ``server`` is its Server Reference."""
+    default = ConnectionLostError, "{where} closed the connection ({reason}): check its log"
+    kind, template = _DISCONNECTS.get(code, default)
     error = kind(
-        sentence.format(
-            where=name_of(options),
+        template.format(
+            where=broker_name(options),
             client_id=repr(options.client_id),
             server=f" ({server!r})" if server else "",
             reason=reason,
-            rename="give each bridge an instance name of its own",
+            rename="give each bridge its own instance name",
             limit="raise the broker's limit",
             move="set mqtt.host and mqtt.port",
         )
     )
-    if code == _PACKET_TOO_LARGE:
-        error.over_message = True
-    elif code in _UNRELATED:
-        error.over_message = False
+    if code == PACKET_TOO_LARGE:
+        error.caused_by_message = True
+    elif code in _UNRELATED_TO_MESSAGES:
+        error.caused_by_message = False
     return error
 
 
-def break_off(options: ConnectionOptions) -> ConnectionLostError:
-    """Return the error of a connection that broke off without a word."""
-    # Mosquitto 2.0 says nothing at a take-over, and MQTT 3.1.1 has no way to say it.
+def connection_lost(options: ConnectionOptions) -> ConnectionLostError:
+    """Return the error of a connection that was closed without a reason."""
+    # Mosquitto 2.0 reports no reason for a takeover, and MQTT 3.1.1 cannot.
     return ConnectionLostError(
-        f"the connection to {name_of(options)} broke off: check the broker and the network, and that no other client"
-        f" uses the client id {options.client_id!r}"
+        f"the connection to {broker_name(options)} was lost: check the broker and the network, and that no other client"
+        f" uses the client ID {options.client_id!r}"
     )
 
 
-def garble(options: ConnectionOptions) -> ProtocolViolationError:
-    """Return the error of a connection over which something else than MQTT came."""
+def protocol_violation(options: ConnectionOptions) -> ProtocolViolationError:
+    """Return the error of a connection on which invalid MQTT was received."""
     return ProtocolViolationError(
-        f"{name_of(options)} sent something that is no MQTT: see its log, and what is in between, such as a proxy"
+        f"{broker_name(options)} sent invalid MQTT: check its log, and anything in between such as a proxy"
     )
 
 
-def mishap(options: ConnectionOptions) -> ConnectionLostError:
-    """Return the error of a connection that was given up because of a bug in this program."""
+def internal_error(options: ConnectionOptions) -> ConnectionLostError:
+    """Return the error of a connection that was closed because of a bug in this program."""
     error = ConnectionLostError(
-        f"the connection to {name_of(options)} was closed because of an internal error: see the log, and report it"
+        f"the connection to {broker_name(options)} was closed because of an internal error: check the log, and report"
+        " the error"
     )
-    error.over_message = False
+    error.caused_by_message = False
     return error
 
 
-def standstill(options: ConnectionOptions, seconds: float) -> KeepaliveTimeoutError:
-    """Return the error of a connection on which nothing is heard any more."""
+def keepalive_timeout(options: ConnectionOptions, seconds: float) -> KeepaliveTimeoutError:
+    """Return the error of a connection on which nothing was received for ``seconds``."""
     return KeepaliveTimeoutError(
-        f"{name_of(options)} has not answered for {seconds:g} s: check that it is well, and the network"
+        f"{broker_name(options)} has not responded for {seconds:g} s: check that it is healthy, and check the network"
     )
 
 
-def blockage(options: ConnectionOptions, seconds: float) -> PubackTimeoutError:
-    """Return the error of a connection on which a message is not acknowledged, though the broker answers."""
+def puback_timeout(options: ConnectionOptions, seconds: float) -> PubackTimeoutError:
+    """Return the error of a broker that responds, but did not acknowledge a message for ``seconds``."""
     return PubackTimeoutError(
-        f"{name_of(options)} answers, but did not acknowledge a message within {seconds:g} s, so it is sent again over"
-        " a new connection: see the broker's log and its load"
+        f"{broker_name(options)} responds, but did not acknowledge a message within {seconds:g} s, so it is sent again"
+        " over a new connection: check the broker's log and its load"
     )
 
 
-def unanswered_subscription(options: ConnectionOptions, topic_filter: str) -> SubscribeTimeoutError:
-    """Return the error of a SUBSCRIBE that is not answered."""
+def suback_timeout(options: ConnectionOptions, topic_filter: str) -> SubscribeTimeoutError:
+    """Return the error of a SUBSCRIBE that was not acknowledged in time."""
     return SubscribeTimeoutError(
-        f"{name_of(options)} did not answer a subscription to {topic_filter} within {options.timeout:g} s: see the"
-        " broker's log and its load"
+        f"{broker_name(options)} did not acknowledge the subscription to {topic_filter} within {options.timeout:g} s:"
+        " check the broker's log and its load"
     )

@@ -1,4 +1,4 @@
-"""The one tree of errors that speaking with the broker can end in."""
+"""The errors of the MQTT client, one tree."""
 
 from __future__ import annotations
 
@@ -6,144 +6,146 @@ from typing import ClassVar
 
 
 class MqttError(Exception):
-    """Something between the bridge and the broker went wrong; the text says what, and what to do about it."""
+    """Base class; the message states what went wrong and what to do about it."""
 
 
 class ConnectError(MqttError):
-    """No connection to the broker came about.
+    """Connecting to the broker failed.
 
-    ``is_refusal`` tells that the broker itself said no, which it will say again until somebody changes something.
+    ``is_rejection`` is True if the broker itself rejected the connection. It will do so again until its configuration
+    or ours changes.
     """
 
-    is_refusal: ClassVar[bool] = True
+    is_rejection: ClassVar[bool] = True
 
 
 class UnknownHostError(ConnectError):
-    """The name of the broker's host cannot be resolved."""
+    """The broker's host name cannot be resolved."""
 
-    is_refusal = False
+    is_rejection = False
 
 
 class UnreachableBrokerError(ConnectError):
-    """The host answers that nothing listens on the port, or cannot be reached at all."""
+    """Nothing listens on the port, or the host cannot be reached."""
 
-    is_refusal = False
+    is_rejection = False
 
 
 class BrokerTimeoutError(ConnectError):
-    """The host did not accept the connection in time."""
+    """The host did not accept the TCP connection in time."""
 
-    is_refusal = False
+    is_rejection = False
 
 
 class TlsError(ConnectError):
-    """TLS failed: a certificate, a file of ours, or a port that does not speak it."""
+    """TLS failed because of a certificate, a local file, or a port that does not support it."""
 
-    is_refusal = False
+    is_rejection = False
 
 
 class NotMqttError(ConnectError):
-    """What answers on the port speaks something else, such as HTTP."""
+    """The port speaks another protocol, such as HTTP."""
 
-    is_refusal = False
+    is_rejection = False
 
 
 class NoWebsocketError(ConnectError):
-    """The port, or the path on it, does not take websockets."""
+    """The port, or the path on it, does not accept websockets."""
 
-    is_refusal = False
+    is_rejection = False
 
 
 class WrongCredentialsError(ConnectError):
-    """The broker does not accept the user name or the password."""
+    """The broker rejected the user name or the password."""
 
 
 class NotAuthorizedError(ConnectError):
-    """The broker does not let this client in. Some brokers, Mosquitto too, say so of a wrong password."""
+    """The broker does not authorize this client. Some brokers, including Mosquitto, report a wrong password so."""
 
 
 class ClientIdRejectedError(ConnectError):
-    """The broker does not accept the client id."""
+    """The broker rejected the client ID."""
 
 
 class UnsupportedProtocolError(ConnectError):
-    """The broker says that it does not speak the version of MQTT."""
+    """The broker does not support this version of MQTT."""
 
 
 class ConnackTimeoutError(ConnectError):
-    """The broker's port is open, but the broker closes the connection or stays silent instead of answering."""
+    """The broker accepted the TCP connection, but closed it or sent nothing instead of a CONNACK."""
 
-    is_refusal = False
+    is_rejection = False
 
 
 class BrokerBusyError(ConnectError):
-    """The broker takes no more connections just now."""
+    """The broker accepts no more connections at the moment."""
 
 
 class MissingFeatureError(ConnectError):
-    """The broker cannot do what is needed: retained messages, or QoS 1."""
+    """The broker lacks a required feature: retained messages or QoS 1."""
 
 
 class ConnectionLostError(MqttError):
-    """A connection that stood broke off.
+    """An established connection was lost.
 
-    ``over_message`` is True where the broker said that a message in flight was the reason, False where it was none,
-    and None where nobody knows.
+    ``caused_by_message`` is True if the broker reported a message in flight as the reason, False if the reason is
+    another one, and None if it is unknown.
     """
 
-    over_message: bool | None = None
+    caused_by_message: bool | None = None
 
 
 class SessionTakenOverError(ConnectionLostError):
-    """Another client connected with the same client id."""
+    """Another client connected with the same client ID."""
 
-    over_message = False
+    caused_by_message = False
 
 
 class BrokerShutdownError(ConnectionLostError):
-    """The broker is shutting down, and has said so."""
+    """The broker reported that it is shutting down."""
 
-    over_message = False
+    caused_by_message = False
 
 
 class ProtocolViolationError(ConnectionLostError):
-    """What came over the connection is no MQTT."""
+    """The broker sent data that is not valid MQTT."""
 
 
 class KeepaliveTimeoutError(ConnectionLostError):
-    """The connection still seems to stand, but nothing at all is heard of the broker."""
+    """The connection is still open, but the broker sent nothing for the keepalive interval."""
 
-    over_message = False
+    caused_by_message = False
 
 
 class PubackTimeoutError(ConnectionLostError):
-    """The broker answers, but does not acknowledge a message."""
+    """The broker responds, but did not acknowledge a message in time."""
 
 
 class SubscribeDeniedError(MqttError):
-    """The broker does not grant a subscription."""
+    """The broker rejected a subscription."""
 
 
 class SubscribeTimeoutError(MqttError):
-    """The broker has not answered a subscription in time; it may still grant it."""
+    """The broker did not answer a SUBSCRIBE in time; it may still grant the subscription."""
 
 
 class PublishDeniedError(MqttError):
-    """The broker did not take a message, or its topic is none to publish on. Others are not concerned."""
+    """The broker rejected a message, or its topic is invalid. Other messages are not affected."""
 
 
-class QuarantinedError(PublishDeniedError):
-    """A message is not sent for now: the broker closed the connection each time that it was."""
+class PoisonMessageError(PublishDeniedError):
+    """A message is not sent for now because the broker closed the connection each time that it was."""
 
 
 class PublishDeferredError(MqttError):
-    """The broker does not take a message just now; the same one may be taken later. Others are not concerned."""
+    """The broker rejected a message for now; a retry may succeed. Other messages are not affected."""
 
 
 class MessageTooLargeError(MqttError):
-    """A message is larger than the broker takes. Others are not concerned.
+    """A message exceeds the broker's size limit. Other messages are not affected.
 
-    ``is_announced`` tells that the broker gave its limit at the connect, so that it stays until the next one.
+    ``exceeds_announced_limit`` is True if the broker announced the limit in its CONNACK, so that it holds until the
+    next connect.
     """
 
-    is_announced = False
+    exceeds_announced_limit = False

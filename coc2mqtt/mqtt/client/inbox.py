@@ -1,4 +1,4 @@
-"""The messages that came in and wait for their reader."""
+"""The queue of incoming messages."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import structlog
 
 _log = structlog.get_logger()
 
-# Together they bound what a flood can take of the memory; topics and properties count as well, up to 64 KiB each.
-_MESSAGES = 200
-_BYTES = 4 * 1024 * 1024
-# Commands refuse what is larger than 64 KiB; one byte more shows that it was. MQTT 3.1.1 has no way to tell the broker.
-LONGEST_PAYLOAD = 64 * 1024 + 1
+# Together they limit the memory that a flood can use; topics and properties count as well, up to 64 KiB each.
+_MAX_MESSAGES = 200
+_MAX_BYTES = 4 * 1024 * 1024
+# Commands reject payloads above 64 KiB; the additional byte shows that one was longer. MQTT 3.1.1 cannot announce a
+# limit to the broker.
+MAX_PAYLOAD_BYTES = 64 * 1024 + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that came in. ``retain`` tells that it is older than the subscription; the last two are MQTT 5's.
+    """An incoming message.
 
-    Of a payload of more than 64 KiB only so much is kept, and one byte.
+    A payload above 64 KiB is truncated to 64 KiB and one byte. ``retain`` is True for a retained message that is older
+    than the subscription. ``response_topic`` and ``correlation_data`` exist in MQTT 5 only.
     """
 
     topic: str
@@ -31,32 +33,30 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Roughly how many bytes it takes."""
+        """The approximate memory in bytes."""
         return len(self.topic) + len(self.payload) + len(self.response_topic or "") + len(self.correlation_data or b"")
 
 
 class Inbox:
-    """Keeps 200 messages, of 4 MiB in all, in order for one reader; those beyond are lost, which is logged once."""
+    """A FIFO queue of at most 200 messages and 4 MiB for one reader; drops newer messages and logs that once."""
 
     def __init__(self) -> None:
-        self._messages: asyncio.Queue[Message] = asyncio.Queue(_MESSAGES)
+        self._messages: asyncio.Queue[Message] = asyncio.Queue(_MAX_MESSAGES)
         self._bytes = 0
-        self._overflown = False
+        self._has_overflowed = False
 
     def put(self, message: Message) -> None:
-        """Keep a message, or lose it."""
-        if self._messages.full() or self._bytes + message.size > _BYTES:
-            if not self._overflown:
-                _log.warning(
-                    "messages come in faster than they are handled, so some are lost", topic=message.topic[:200]
-                )
-            self._overflown = True
+        """Queue a message, or drop it if the queue is full."""
+        if self._messages.full() or self._bytes + message.size > _MAX_BYTES:
+            if not self._has_overflowed:
+                _log.warning("incoming messages dropped, queue is full", topic=message.topic[:200])
+            self._has_overflowed = True
             return
         self._bytes += message.size
         self._messages.put_nowait(message)
 
     async def get(self) -> Message:
-        """Wait for the oldest message and take it."""
+        """Wait for the oldest message and remove it from the queue."""
         message = await self._messages.get()
         self._bytes -= message.size
         return message

@@ -1,4 +1,4 @@
-"""The messages that are on their way to the broker."""
+"""The in-flight window: the messages that were sent and not acknowledged yet."""
 
 from __future__ import annotations
 
@@ -10,87 +10,88 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from coc2mqtt.mqtt.client.acknowledgements import BrokerResponse
     from coc2mqtt.mqtt.client.errors import ConnectionLostError
-    from coc2mqtt.mqtt.client.poison_messages import Outgoing
+    from coc2mqtt.mqtt.client.poison_messages import OutgoingMessage
+    from coc2mqtt.mqtt.client.reason_codes import BrokerResponse
 
-_SIZE = 100
+_MAX_INFLIGHT = 100
 
 
 class InflightWindow:
-    """Lets no more messages be on their way at once than the broker receives; each holds its slot until its PUBACK.
+    """Limits the messages in flight to the broker's Receive Maximum; each holds its slot until its PUBACK.
 
-    ``blocked_since`` is the event loop's time since when the oldest of them waits for no other than its own PUBACK:
-    a broker acknowledges in order (MQTT 5, section 4.6), so what was sent before has passed. Infinity is never.
+    ``blocked_since`` is the event loop's time since when the oldest message waits for nothing but its own PUBACK, or
+    infinity if no message is in flight. A broker acknowledges in order (MQTT 5, section 4.6), so by then all messages
+    before it were acknowledged.
     """
 
     def __init__(self) -> None:
         self.blocked_since = math.inf
         self._loop = asyncio.get_running_loop()
-        self._slots = asyncio.Semaphore(_SIZE)
-        self._waiting: dict[int, tuple[asyncio.Future[BrokerResponse], Outgoing]] = {}
-        # Held by a message that is sent alone until it is answered, by others only while they enter.
-        self._door = asyncio.Lock()
+        self._slots = asyncio.Semaphore(_MAX_INFLIGHT)
+        self._pending: dict[int, tuple[asyncio.Future[BrokerResponse], OutgoingMessage]] = {}
+        # Held by an exclusive message until it is acknowledged, by others only while they acquire a slot.
+        self._entry_lock = asyncio.Lock()
         self._empty = asyncio.Event()
         self._empty.set()
 
     def resize(self, receive_maximum: int) -> None:
-        """Let in no more than the broker receives, and never more than 100; before the first message."""
-        self._slots = asyncio.Semaphore(min(_SIZE, receive_maximum))
+        """Set the number of slots, at most 100; must be called before the first message."""
+        self._slots = asyncio.Semaphore(min(_MAX_INFLIGHT, receive_maximum))
 
-    async def enter(self) -> None:
+    async def acquire(self) -> None:
         """Wait for a slot."""
-        async with self._door:
+        async with self._entry_lock:
             await self._slots.acquire()
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Wait for a slot and until nothing else is in flight, and let no other message enter in the meantime."""
-        async with self._door:
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Wait until no other message is in flight, acquire a slot, and keep other messages out until the exit."""
+        async with self._entry_lock:
             await self._empty.wait()
             await self._slots.acquire()
             yield
 
-    def leave(self) -> None:
-        """Give a slot back for which nothing was sent."""
+    def release(self) -> None:
+        """Release a slot for which nothing was sent."""
         self._slots.release()
 
     @property
-    def in_flight(self) -> list[Outgoing]:
-        """The messages that were sent and not answered, in that order."""
-        return [message for _, message in self._waiting.values()]
+    def in_flight(self) -> list[OutgoingMessage]:
+        """The messages that were sent and not acknowledged, in order."""
+        return [message for _, message in self._pending.values()]
 
-    def answer(self, packet_id: int, message: Outgoing) -> asyncio.Future[BrokerResponse]:
-        """Return what will be the answer to the message that was just sent with this packet identifier.
+    def add(self, packet_id: int, message: OutgoingMessage) -> asyncio.Future[BrokerResponse]:
+        """Return a future for the response to the message that was just sent with this packet identifier.
 
-        The slot is free again only with the answer, even where nobody waits for it any more: the broker still counts
-        the message.
+        The slot is released only with the response, even if the future was cancelled: the broker still counts the
+        message.
         """
-        if not self._waiting:
+        if not self._pending:
             self.blocked_since = self._loop.time()
             self._empty.clear()
         future: asyncio.Future[BrokerResponse] = self._loop.create_future()
-        self._waiting[packet_id] = future, message
+        self._pending[packet_id] = future, message
         return future
 
-    def acknowledged(self, packet_id: int, answer: BrokerResponse) -> None:
-        """Take in the answer to a message."""
-        if packet_id not in self._waiting:
+    def on_puback(self, packet_id: int, response: BrokerResponse) -> None:
+        """Complete a message with the broker's response; ignore an unknown packet identifier."""
+        if packet_id not in self._pending:
             return
-        if packet_id == next(iter(self._waiting)):
-            self.blocked_since = self._loop.time() if len(self._waiting) > 1 else math.inf
-        future, _ = self._waiting.pop(packet_id)
+        if packet_id == next(iter(self._pending)):
+            self.blocked_since = self._loop.time() if len(self._pending) > 1 else math.inf
+        future, _ = self._pending.pop(packet_id)
         self._slots.release()
-        if not self._waiting:
+        if not self._pending:
             self._empty.set()
         if not future.done():
-            future.set_result(answer)
+            future.set_result(response)
 
-    def break_off(self, lost: ConnectionLostError) -> None:
-        """End all waiting, with an error."""
-        while self._waiting:
-            _, (future, _) = self._waiting.popitem()
+    def fail_all(self, error: ConnectionLostError) -> None:
+        """Fail all messages in flight with an error."""
+        while self._pending:
+            _, (future, _) = self._pending.popitem()
             self._slots.release()
             if not future.done():
-                future.set_exception(lost)
+                future.set_exception(error)
         self._empty.set()

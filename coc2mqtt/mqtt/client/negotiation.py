@@ -1,4 +1,4 @@
-"""Connecting with the version of MQTT that the broker speaks."""
+"""Connecting with the version of MQTT that the broker supports."""
 
 from __future__ import annotations
 
@@ -16,67 +16,69 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol
-    from coc2mqtt.mqtt.client.poison_messages import Quarantine
+    from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 
 Result = TypeVar("Result")
 
 
 class ProtocolNegotiator:
-    """Connects with the version of MQTT that the broker speaks, and remembers which. ``clock`` gives Unix time.
+    """Opens sessions with the version of MQTT that the broker supports, and remembers that version.
 
-    ``quarantine`` is shared by all sessions.
+    ``clock`` returns Unix time. ``poison_filter`` is shared by all sessions.
     """
 
     def __init__(
         self,
         options: ConnectionOptions,
         clock: Callable[[], float] = time.time,
-        quarantine: Quarantine | None = None,
+        poison_filter: PoisonMessageFilter | None = None,
     ) -> None:
         self._options = options
-        self._open = partial(open_session, options, clock=clock, quarantine=quarantine)
-        self._known: Protocol | None = None if options.protocol == "auto" else options.protocol
+        self._open = partial(open_session, options, clock=clock, poison_filter=poison_filter)
+        self._supported: Protocol | None = None if options.protocol == "auto" else options.protocol
 
-    async def dial(self) -> Session:
-        """Connect with the known version, else with 5 and then with 3.1.1; raises ConnectError.
+    async def connect(self) -> Session:
+        """Connect with the last version that worked, otherwise with 5 and then with 3.1.1. Raises ConnectError.
 
-        What worked is kept until the program ends or the broker says that it does not speak it: a broker that is
-        silent on version 5 would cost a time-out at every reconnect, and one that once spoke 5 and is silent now is
-        in trouble, not old.
+        The version is remembered until the program stops or the broker reports that it does not support it. A broker
+        that does not answer a CONNECT of version 5 would otherwise cost a timeout at every reconnect. A broker that
+        supported 5 before and does not answer now is unhealthy, not old, so 3.1.1 is not tried.
         """
-        first = self._known or "5"
+        first = self._supported or "5"
         try:
             session = await self._open(first)
         except (UnsupportedProtocolError, ConnackTimeoutError) as error:
-            in_trouble = self._known is not None and isinstance(error, ConnackTimeoutError)
-            if self._options.protocol != "auto" or in_trouble:
+            is_unhealthy = self._supported is not None and isinstance(error, ConnackTimeoutError)
+            if self._options.protocol != "auto" or is_unhealthy:
                 raise
             session = await self._open("3.1.1" if first == "5" else "5")
-        self._known = session.protocol
+        self._supported = session.protocol
         return session
 
 
-async def visit(options: ConnectionOptions, name: str, work: Callable[[Session], Awaitable[Result]]) -> Result:
-    """Connect once beside the bridge, do some work over the session, leave, and return what the work returns.
+async def run_temporary_session(
+    options: ConnectionOptions, suffix: str, work: Callable[[Session], Awaitable[Result]]
+) -> Result:
+    """Connect once, call ``work`` with the session, disconnect, and return the result.
 
-    The client id ends in ``name`` and there is no will: a bridge that runs with the same options keeps its
-    connection. Raises ConnectError, ConnectionLostError, and what the work raises.
+    The client ID ends in ``suffix`` and there is no will, so a bridge that runs with the same options keeps its
+    connection. Raises ConnectError, ConnectionLostError, and the errors of ``work``.
     """
-    options = dataclasses.replace(options, client_id=f"{options.client_id}-{name}", will=None)
-    session = await ProtocolNegotiator(options).dial()
+    options = dataclasses.replace(options, client_id=f"{options.client_id}-{suffix}", will=None)
+    session = await ProtocolNegotiator(options).connect()
     task = asyncio.current_task()
     cancelled_before = task.cancelling() if task else 0
     try:
         async with asyncio.TaskGroup() as group:
-            receiving = group.create_task(session.receive())
+            monitoring = group.create_task(session.monitor())
             result = await work(session)
-            receiving.cancel()  # before the goodbye, which would be a loss of the connection to it
-        await session.leave()
+            monitoring.cancel()  # before the disconnect, which it would report as a lost connection
+        await session.disconnect()
     except BaseExceptionGroup as errors:
         # A TaskGroup lets the errors of its tasks win over a cancellation from outside, which must not be lost.
         if task and task.cancelling() > cancelled_before:
             raise asyncio.CancelledError from None
         raise first_exception(errors) from None
     finally:
-        session.drop()
+        session.abort()
     return result

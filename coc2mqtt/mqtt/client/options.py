@@ -1,4 +1,4 @@
-"""How the broker is reached, and what it is told at the connect."""
+"""The options of a connection to the broker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Transport = Literal["tcp", "websockets"]
 
 
 class RetainedMessage(NamedTuple):
-    """A message that the broker keeps for its topic; published with QoS 1."""
+    """A message that is published with the retain flag and QoS 1."""
 
     topic: str
     payload: bytes
@@ -23,11 +23,12 @@ class RetainedMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TlsOptions:
-    """TLS to the broker, with files in PEM format.
+    """TLS options; all files are in PEM format.
 
-    Without ``ca_file`` the system's authorities are trusted. ``cert_file`` and ``key_file`` are our own, for brokers
-    that ask for one; the key may stand in ``cert_file``. Without ``verify`` any certificate is accepted.
-    ``server_name`` is the name that the broker's certificate must hold, and that it is asked for (SNI); else the host.
+    Without ``ca_file``, the system's certificate authorities are trusted. ``cert_file`` and ``key_file`` are the client
+    certificate, for brokers that require one; ``cert_file`` may contain the key. Without ``verify``, any certificate is
+    accepted. ``server_name`` is the name that the broker's certificate must contain, also sent as SNI; the default is
+    the host.
     """
 
     ca_file: Path | None = None
@@ -39,12 +40,13 @@ class TlsOptions:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """Everything that a connection needs; times are seconds.
+    """The options of a connection; times are in seconds.
 
-    ``protocol`` ``auto`` is 5 and, where the broker does not speak it, 3.1.1. ``timeout`` bounds each step of the
-    connect and each answer to a SUBSCRIBE. The broker publishes ``will`` when the connection ends without a goodbye.
-    ``keepalive`` is told to the broker, which gives a silent client up after one and a half of it; a silent broker, and
-    one that leaves a message unacknowledged, is given up after one. ``path`` is for websockets alone.
+    ``protocol`` ``auto`` is 5, or 3.1.1 if the broker does not support 5. ``timeout`` limits each step of the connect
+    and each wait for a SUBACK. The broker publishes ``will`` if the connection ends without a DISCONNECT. ``keepalive``
+    is sent to the broker, which disconnects a silent client after 1.5 times this interval; this client closes the
+    connection if the broker is silent, or leaves a message unacknowledged, for one interval. ``path`` is for
+    websockets only.
     """
 
     host: str

@@ -1,4 +1,4 @@
-"""Publishing again what the broker does not take just now."""
+"""Publishing with retries while the broker rejects messages for now."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-_QUIET = 60.0
+_QUIET_PERIOD_S = 60.0
 
 
 class RetryingPublisher:
-    """Publishes over a session until the broker takes the message, for as long as the connection stands.
+    """Publishes over a session and retries until the broker accepts the message or the connection is lost.
 
-    A broker with a full queue says so of everything that comes (MQTT 5, "quota exceeded"): what it would not take is
-    no worse than what comes after it, and must not be put aside for that. ``deferred`` counts such refusals.
-    ``sleep`` waits between the attempts, ``draw`` gives random numbers from 0 to 1.
+    A broker with a full queue rejects every message (MQTT 5, "quota exceeded"), so such a message must not be skipped.
+    ``deferred`` counts these rejections. ``sleep`` waits between the attempts, ``rng`` returns random numbers from 0
+    to 1.
     """
 
     def __init__(
         self,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        draw: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self._sleep = sleep
-        self._draw = draw
-        self._deferring = False
-        self._last_at = 0.0
+        self._rng = rng
+        self._is_deferring = False
+        self._last_deferred_at = 0.0
         self.deferred = 0
 
     async def publish(self, session: Session, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publish with QoS 1 and return after the PUBACK that says yes.
+        """Publish with QoS 1 and return once the broker has accepted the message.
 
         Raises PublishDeniedError, MessageTooLargeError and ConnectionLostError.
         """
@@ -51,23 +51,23 @@ class RetryingPublisher:
             try:
                 await session.publish(topic, payload, retain=retain)
             except PublishDeferredError as error:
-                self.deferred += 1
-                self._note(error)
-                backoff = backoff or Backoff(self._draw)
+                self._on_deferred(error)
+                backoff = backoff or Backoff(self._rng)
                 await self._sleep(backoff.wait())
             else:
-                if self._deferring:
-                    self._note(None)
+                if self._is_deferring:
+                    self._on_accepted()
                 return
 
-    def _note(self, error: PublishDeferredError | None) -> None:
-        """Log when it begins and when it is over, which is after a quiet minute: some come through all the time."""
-        now = asyncio.get_running_loop().time()
-        if error is not None:
-            self._last_at = now
-            if not self._deferring:
-                self._deferring = True
-                _log.warning("messages wait until the broker takes them", reason=str(error))
-        elif self._deferring and now - self._last_at >= _QUIET:
-            self._deferring = False
-            _log.info("the broker takes messages again")
+    def _on_deferred(self, error: PublishDeferredError) -> None:
+        self.deferred += 1
+        self._last_deferred_at = asyncio.get_running_loop().time()
+        if not self._is_deferring:
+            self._is_deferring = True
+            _log.warning("broker rejects messages for now, retrying", reason=str(error))
+
+    def _on_accepted(self) -> None:
+        # A full broker still accepts some messages, so the recovery is logged only after a quiet minute.
+        if asyncio.get_running_loop().time() - self._last_deferred_at >= _QUIET_PERIOD_S:
+            self._is_deferring = False
+            _log.info("broker accepts messages again")

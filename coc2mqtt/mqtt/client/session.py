@@ -1,4 +1,4 @@
-"""One connection to the broker, from the connect until it breaks off."""
+"""A session: one connection to the broker, from the connect until it is lost or closed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Never
 
-from coc2mqtt.mqtt.client.acknowledgements import check_puback, check_suback
-from coc2mqtt.mqtt.client.connection_loss import blockage, break_off, standstill, unanswered_subscription
+from coc2mqtt.mqtt.client.connection_loss import connection_lost, keepalive_timeout, puback_timeout, suback_timeout
 from coc2mqtt.mqtt.client.errors import (
     ConnectionLostError,
     MessageTooLargeError,
@@ -20,28 +19,28 @@ from coc2mqtt.mqtt.client.errors import (
 )
 from coc2mqtt.mqtt.client.inbox import Inbox, Message
 from coc2mqtt.mqtt.client.inflight import InflightWindow
-from coc2mqtt.mqtt.client.limits import Limits, check_message
+from coc2mqtt.mqtt.client.limits import BrokerLimits, check_message
 from coc2mqtt.mqtt.client.paho_client import PahoClient
-from coc2mqtt.mqtt.client.poison_messages import Quarantine, outgoing
+from coc2mqtt.mqtt.client.poison_messages import OutgoingMessage, PoisonMessageFilter
+from coc2mqtt.mqtt.client.reason_codes import check_puback, check_suback
 from coc2mqtt.mqtt.client.tls import tls_context
-from coc2mqtt.mqtt.topics import fits
+from coc2mqtt.mqtt.client.topic_filters import topic_matches
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from coc2mqtt.mqtt.client.acknowledgements import BrokerResponse
     from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage
-    from coc2mqtt.mqtt.client.poison_messages import Outgoing
+    from coc2mqtt.mqtt.client.reason_codes import BrokerResponse
 
 __all__ = ["Message", "Session", "open_session"]
 
-# Together less than the two seconds within which a program should stop.
-_LAST_WORDS_TIMEOUT = 1.0
-_GOODBYE_TIMEOUT = 0.5
-# A broker sends what it retains in one go after the SUBACK (seconds).
-_QUIET = 0.5
-_LONGEST_LOOK = 10.0
+# Together less than the two seconds within which the program should stop.
+_OFFLINE_MESSAGES_TIMEOUT_S = 1.0
+_DISCONNECT_TIMEOUT_S = 0.5
+# A broker sends its retained messages in one go after the SUBACK.
+_RETAINED_QUIET_S = 0.5
+_READ_RETAINED_TIMEOUT_S = 10.0
 
 
 async def open_session(
@@ -49,72 +48,72 @@ async def open_session(
     protocol: Protocol,
     *,
     clock: Callable[[], float] = time.time,
-    quarantine: Quarantine | None = None,
+    poison_filter: PoisonMessageFilter | None = None,
 ) -> Session:
-    """Connect; who gets the session must ``drop`` it in the end. ``clock`` gives Unix time.
+    """Connect and return the session, which the caller must ``abort`` in the end. ``clock`` returns Unix time.
 
-    ``quarantine`` knows over which messages earlier sessions were lost.
+    ``poison_filter`` knows the messages over which earlier sessions were lost.
 
-    Raises ConnectError; of its kinds only UnsupportedProtocolError and SilentBrokerError can come from the version
-    of MQTT.
+    Raises ConnectError; only UnsupportedProtocolError and ConnackTimeoutError can be caused by the version of MQTT.
     """
     context = None if options.tls is None else await asyncio.to_thread(tls_context, options.tls)
-    session = Session(options, protocol, context, quarantine or Quarantine())
+    session = Session(options, protocol, context, poison_filter or PoisonMessageFilter())
     try:
         await session.connect(clock)
     except BaseException:
-        session.drop()
+        session.abort()
         raise
     return session
 
 
 class Session:
-    """One live connection; what is awaited on it ends with ConnectionLostError when it breaks off.
+    """A live connection; everything awaited on it raises ConnectionLostError when the connection is lost.
 
     ``protocol`` is the version of MQTT in use, ``connected_at`` the Unix time in seconds of the CONNACK.
     """
 
     def __init__(
-        self, options: ConnectionOptions, protocol: Protocol, context: ssl.SSLContext | None, quarantine: Quarantine
+        self,
+        options: ConnectionOptions,
+        protocol: Protocol,
+        context: ssl.SSLContext | None,
+        poison_filter: PoisonMessageFilter,
     ) -> None:
         self.protocol = protocol
         self.connected_at = 0.0
-        self._largest_packet = Limits().largest_packet
-        self._takes_wildcards = True
-        self._quarantine = quarantine
+        self._limits = BrokerLimits()
+        self._poison_filter = poison_filter
         self._options = options
         self._user = options.username or "this client"
         self._keepalive = options.keepalive
         self._inbox = Inbox()
-        self._looks: list[Callable[[Message], bool]] = []
-        self._taps: list[Callable[[Message], bool]] = []
+        self._retained_readers: list[Callable[[Message], bool]] = []
+        self._interceptors: list[Callable[[Message], bool]] = []
         self._window = InflightWindow()
-        self._ended = asyncio.Event()
-        self._lost: ConnectionLostError | None = None
-        self._wire = PahoClient(
+        self._closed = asyncio.Event()
+        self._error: ConnectionLostError | None = None
+        self._client = PahoClient(
             options,
             protocol,
             context,
-            acknowledged=self._window.acknowledged,
-            came_in=self._came_in,
-            ended=self._ended_by_broker,
+            on_puback=self._window.on_puback,
+            on_message=self._on_message,
+            on_connection_lost=self._on_connection_lost,
         )
 
     async def connect(self, clock: Callable[[], float]) -> None:
         """Connect; raises ConnectError."""
-        limits = await self._wire.connect()
+        self._limits = await self._client.connect()
         self.connected_at = clock()
-        self._largest_packet = limits.largest_packet
-        self._takes_wildcards = limits.wildcards
-        self._quarantine.connected()
-        self._window.resize(limits.receive_maximum)
-        # A Server Keep Alive is to be used in place of the client's (MQTT 5, section 3.2.2.3.14).
-        self._keepalive = min(limits.keepalive or self._keepalive, self._keepalive)
+        self._poison_filter.on_connected()
+        self._window.resize(self._limits.receive_maximum)
+        # The Server Keep Alive replaces the client's keepalive (MQTT 5, section 3.2.2.3.14).
+        self._keepalive = min(self._limits.server_keepalive or self._keepalive, self._keepalive)
 
     @property
-    def largest_packet(self) -> int:
-        """The largest packet that the broker takes, in bytes: by its own word, or as far as it was found out."""
-        return min(self._largest_packet, self._quarantine.largest_packet or self._largest_packet)
+    def max_packet_size(self) -> int:
+        """The largest packet in bytes that the broker accepts, as it announced or as it was found out."""
+        return min(self._limits.max_packet_size, self._poison_filter.max_packet_size or self._limits.max_packet_size)
 
     async def publish(
         self,
@@ -124,121 +123,122 @@ class Session:
         retain: bool = False,
         qos: int = 1,
         correlation_data: bytes | None = None,
-        replaces: bool = False,
+        replaceable: bool = False,
     ) -> None:
-        """Publish and return after the PUBACK (QoS 0: after the sending). ``correlation_data`` needs MQTT 5.
+        """Publish and return after the PUBACK (QoS 0: once sent). ``correlation_data`` needs MQTT 5.
 
-        Many may be in flight at once, up to the broker's Receive Maximum; they leave in the order of the calls.
-        ``replaces`` tells that the message need not arrive if another one on its topic does, as a retained one.
-        Raises PublishDeniedError, PublishDeferredError (both with MQTT 5 only: a 3.1.1 broker cannot say so) and
-        MessageTooLargeError, all without harm to others, and ConnectionLostError.
+        Messages are sent in the order of the calls, with as many in flight as the broker's Receive Maximum allows.
+        ``replaceable`` means that a later message on the topic replaces this one, as with a retained message.
+        Raises PublishDeniedError and PublishDeferredError (both with MQTT 5 only: a 3.1.1 broker cannot report them)
+        and MessageTooLargeError, which do not affect other messages, and ConnectionLostError.
         """
-        size = check_message(topic, payload, correlation_data or b"", largest_packet=self._largest_packet)
-        message = outgoing(topic, payload, size, retain=retain, replaces=replaces)
-        self._quarantine.check(message)
-        send = partial(self._wire.publish, topic, payload, qos=qos, retain=retain, correlation_data=correlation_data)
-        if self._quarantine.must_be_alone(message):
-            async with self._window.alone():
-                self._quarantine.sent_alone(message)
-                answer = await self._answer(send(), message)
-                self._quarantine.sent_alone(None)
+        size = check_message(topic, payload, correlation_data or b"", max_packet_size=self._limits.max_packet_size)
+        message = OutgoingMessage.of(topic, payload, size, replaceable=retain or replaceable)
+        self._poison_filter.check(message)
+        send = partial(self._client.publish, topic, payload, qos=qos, retain=retain, correlation_data=correlation_data)
+        if self._poison_filter.must_send_alone(message):
+            async with self._window.exclusive():
+                self._poison_filter.set_sent_alone(message)
+                response = await self._puback(send(), message)
+                self._poison_filter.set_sent_alone(None)
         else:
-            await self._window.enter()
-            answer = await self._answer(send(), message)
-        self._quarantine.acknowledged(message)
-        check_puback(answer, topic, self._user, size=size)
+            await self._window.acquire()
+            response = await self._puback(send(), message)
+        self._poison_filter.on_puback(message)
+        check_puback(response, topic, self._user, size=size)
 
-    async def _answer(self, packet_id: int | None, message: Outgoing) -> BrokerResponse:
+    async def _puback(self, packet_id: int | None, message: OutgoingMessage) -> BrokerResponse:
         if packet_id is None:
-            self._window.leave()
+            self._window.release()
             raise self._loss()
-        return await self._window.answer(packet_id, message)
+        return await self._window.add(packet_id, message)
 
-    async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:
+    async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:
         """Subscribe and return after the SUBACK.
 
-        With ``only_others`` and MQTT 5, neither retained messages nor messages of this client come in. Raises
-        SubscribeDeniedError, SubscribeTimeoutError and ConnectionLostError.
+        With ``skip_own_and_retained`` and MQTT 5, the broker sends neither retained messages nor messages published by
+        this client. Raises SubscribeDeniedError, SubscribeTimeoutError and ConnectionLostError.
         """
-        if not self._takes_wildcards and "+" in topic_filter:
-            # It would end the connection (MQTT 5, section 3.2.2.3.11).
+        if not self._limits.wildcards_available and "+" in topic_filter:
+            # The broker would close the connection (MQTT 5, section 3.2.2.3.11).
             raise SubscribeDeniedError(
-                f"the broker takes no subscription with a wildcard, such as {topic_filter}: allow them on the broker"
+                f"the broker does not support wildcard subscriptions such as {topic_filter}: enable them on the broker"
             )
-        answer = await self._wire.subscribe(topic_filter, qos, only_others=only_others)
-        if answer is None:
-            raise self._lost or unanswered_subscription(self._options, topic_filter)
-        check_suback(answer, topic_filter, self._user)
+        response = await self._client.subscribe(topic_filter, qos, skip_own_and_retained=skip_own_and_retained)
+        if response is None:
+            raise self._error or suback_timeout(self._options, topic_filter)
+        check_suback(response, topic_filter, self._user)
 
-    async def look(self, topic_filter: str, take: Callable[[Message], None]) -> None:
-        """Hand over what the broker retains under a filter, and return when nothing came for half a second.
+    async def read_retained(self, topic_filter: str, on_message: Callable[[Message], None]) -> None:
+        """Call ``on_message`` with each retained message under a filter; return after half a second without one.
 
-        MQTT has no word for the last retained message. What comes after it is for ``messages``; of what was retained
-        none is. Raises SubscribeDeniedError and ConnectionLostError.
+        MQTT does not mark the last retained message. ``messages`` yields the other messages that arrive meanwhile, but
+        not the retained ones. Raises SubscribeDeniedError, SubscribeTimeoutError and ConnectionLostError.
         """
-        heard = asyncio.Event()
+        received = asyncio.Event()
 
-        def hear(message: Message) -> bool:
-            mine = message.retain and fits(topic_filter, message.topic)
-            if mine:
-                heard.set()
-                take(message)
-            return mine
+        def read(message: Message) -> bool:
+            is_match = message.retain and topic_matches(topic_filter, message.topic)
+            if is_match:
+                received.set()
+                on_message(message)
+            return is_match
 
-        self._looks.append(hear)
+        self._retained_readers.append(read)
         try:
             await self.subscribe(topic_filter, qos=0)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LONGEST_LOOK):
-                    while await _within(_QUIET, heard):
-                        heard.clear()
-            await self._wire.unsubscribe(topic_filter)
+                async with asyncio.timeout(_READ_RETAINED_TIMEOUT_S):
+                    while await _is_set_within(_RETAINED_QUIET_S, received):
+                        received.clear()
+            await self._client.unsubscribe(topic_filter)
         finally:
-            self._looks.remove(hear)
+            self._retained_readers.remove(read)
 
-    def tap(self, take: Callable[[Message], bool]) -> None:
-        """Show each message that comes in to a function; those for which it returns True are not for ``messages``."""
-        self._taps.append(take)
+    def add_interceptor(self, on_message: Callable[[Message], bool]) -> None:
+        """Call a function with each incoming message; ``messages`` skips those for which it returns True."""
+        self._interceptors.append(on_message)
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield each message that comes in, in order; for one reader.
+        """Yield the incoming messages in order; for a single reader.
 
-        A reader that falls 200 messages behind loses those that come in until it catches up, which is logged once.
+        If the reader is 200 messages behind, further messages are dropped until it catches up, which is logged once.
         """
         while True:
             yield await self._inbox.get()
 
-    async def receive(self) -> Never:
-        """Watch over the connection until it breaks off, and raise ConnectionLostError at once then.
+    async def monitor(self) -> Never:
+        """Send pings, wait until the connection is lost, and raise ConnectionLostError at once.
 
-        It is also given up when nothing at all was heard for the keepalive, and when a message was not acknowledged for
-        so long; what waits for its turn in the window, or for others to be acknowledged, does not count.
+        The connection is also closed if nothing was received for the keepalive interval, or if a message was not
+        acknowledged for that long, not counting the waits for a slot in the window and for earlier acknowledgements.
         """
         loop = asyncio.get_running_loop()
-        # A ping after each half of the keepalive leaves the other half for its answer.
+        # A ping after each half of the keepalive leaves the other half for its response.
         pinged_at, next_ping = -math.inf, loop.time() + self._keepalive / 2
-        while not await self._has_ended(min(next_ping, self._window.blocked_since + self._keepalive)):
+        while not await self._is_closed_by(min(next_ping, self._window.blocked_since + self._keepalive)):
             blocked_since = self._window.blocked_since
-            blocked = loop.time() >= blocked_since + self._keepalive
-            if self._wire.heard_at < (blocked_since if blocked else pinged_at):
-                self._give_up(standstill(self._options, self._keepalive))
-            elif blocked:
-                self._quarantine.lost(self._window.in_flight, lost := blockage(self._options, self._keepalive))
-                self._give_up(lost)
+            is_blocked = loop.time() >= blocked_since + self._keepalive
+            if self._client.last_received_at < (blocked_since if is_blocked else pinged_at):
+                self._close(keepalive_timeout(self._options, self._keepalive))
+            elif is_blocked:
+                error = puback_timeout(self._options, self._keepalive)
+                self._poison_filter.on_connection_lost(self._window.in_flight, error)
+                self._close(error)
             else:
-                self._wire.ping()
+                self._client.ping()
                 pinged_at = loop.time()
                 next_ping = pinged_at + self._keepalive / 2
         raise self._loss()
 
-    async def leave(self, last_words: Iterable[RetainedMessage] = ()) -> None:
-        """Publish the last words and say goodbye, within 1.5 seconds in all; raises nothing.
+    async def disconnect(self, offline_messages: Iterable[RetainedMessage] = ()) -> None:
+        """Publish the offline messages and send a DISCONNECT, within 1.5 seconds in all; raises nothing.
 
-        The broker publishes no will after a goodbye, so one that did not acknowledge the last words gets none.
+        The broker does not publish the will after a DISCONNECT, so none is sent unless it acknowledged all messages.
         """
         try:
-            async with asyncio.timeout(_LAST_WORDS_TIMEOUT):
-                for topic, payload in last_words:
+            async with asyncio.timeout(_OFFLINE_MESSAGES_TIMEOUT_S):
+                for topic, payload in offline_messages:
                     await self.publish(topic, payload, retain=True)
         except (
             TimeoutError,
@@ -248,48 +248,46 @@ class Session:
             MessageTooLargeError,
         ):
             return
-        self._wire.say_goodbye()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_TIMEOUT):
-                await self._ended.wait()
+        self._client.disconnect()
+        await _is_set_within(_DISCONNECT_TIMEOUT_S, self._closed)
 
-    def drop(self) -> None:
-        """Close the connection, whatever state it is in, without a word to the broker."""
-        self._give_up(self._loss())
+    def abort(self) -> None:
+        """Close the connection in any state, without a DISCONNECT."""
+        self._close(self._loss())
 
-    async def _has_ended(self, deadline: float) -> bool:
-        """Return whether the connection is over, at the latest at the deadline."""
+    async def _is_closed_by(self, deadline: float) -> bool:
+        """Wait until the connection is closed or the deadline is reached, and return whether it is closed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
-                await self._ended.wait()
-        return self._ended.is_set()
+                await self._closed.wait()
+        return self._closed.is_set()
 
-    def _came_in(self, message: Message) -> None:
-        if not any(look(message) for look in (*self._looks, *self._taps)):
+    def _on_message(self, message: Message) -> None:
+        if not any(handle(message) for handle in (*self._retained_readers, *self._interceptors)):
             self._inbox.put(message)
 
-    def _give_up(self, reason: ConnectionLostError) -> None:
-        self._wire.close()
-        self._end(reason)
-
-    def _ended_by_broker(self, lost: ConnectionLostError) -> None:
+    def _on_connection_lost(self, error: ConnectionLostError) -> None:
         try:
-            if self._lost is None:
-                self._quarantine.lost(self._window.in_flight, lost)
+            if self._error is None:
+                self._poison_filter.on_connection_lost(self._window.in_flight, error)
         finally:
-            self._end(lost)
+            self._set_closed(error)
 
-    def _end(self, lost: ConnectionLostError) -> None:
-        self._lost = self._lost or lost
-        self._ended.set()
-        self._window.break_off(self._lost)
+    def _close(self, error: ConnectionLostError) -> None:
+        self._client.close()
+        self._set_closed(error)
+
+    def _set_closed(self, error: ConnectionLostError) -> None:
+        self._error = self._error or error
+        self._closed.set()
+        self._window.fail_all(self._error)
 
     def _loss(self) -> ConnectionLostError:
-        return self._lost or break_off(self._options)
+        return self._error or connection_lost(self._options)
 
 
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Return whether something happens in time."""
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for an event, and return whether it was set in time."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

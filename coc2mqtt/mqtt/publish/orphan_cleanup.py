@@ -95,7 +95,7 @@ class OrphanCleanup:
                 on_message(message)
 
         try:
-            await session.look(topic_filter, on_message_contained)
+            await session.read_retained(topic_filter, on_message_contained)
         except (SubscribeDeniedError, SubscribeTimeoutError) as error:
             _log.info(_CLEANUP_SKIPPED, topic=topic_filter, reason=str(error), hint=_CLEANUP_SKIPPED_HINT)
 

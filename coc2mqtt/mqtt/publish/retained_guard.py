@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
-from coc2mqtt.mqtt.client.inbox import LONGEST_PAYLOAD
+from coc2mqtt.mqtt.client.inbox import MAX_PAYLOAD_BYTES
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class RetainedGuard:
         """Subscribe to own topics; those that the broker denies are not guarded, which is logged once."""
         for topic_filter in filters if self._enabled else ():
             try:
-                await session.subscribe(topic_filter, only_others=True)
+                await session.subscribe(topic_filter, skip_own_and_retained=True)
             except (SubscribeDeniedError, SubscribeTimeoutError) as error:
                 if not self._denial_logged:
                     self._denial_logged = True
@@ -104,7 +104,7 @@ class RetainedGuard:
         """Handle a new connection, over which everything is published again anyway."""
         self._due.clear()
         if self._enabled:
-            session.tap(self._on_message_contained)
+            session.add_interceptor(self._on_message_contained)
 
     def on_message(self, message: Message) -> bool:
         """Handle a received message; return whether no other part of the bridge needs it."""
@@ -112,7 +112,7 @@ class RetainedGuard:
         if topic != self._topics.bridge("info") and not self._is_guarded(topic):
             return False
         # A retained message is older than what this connection publishes, and a truncated payload cannot be recognized.
-        is_new = not message.retain and len(message.payload) < LONGEST_PAYLOAD
+        is_new = not message.retain and len(message.payload) < MAX_PAYLOAD_BYTES
         matches = self._retained.matches_published(topic, message.payload) if is_new else None
         if matches is True:
             self._due.pop(topic, None)

@@ -70,7 +70,7 @@ class RejectedTopics:
             self._logged += 1
             _log.error(_MESSAGE_REJECTED, topic=topic, reason=str(error), hint=_MESSAGE_REJECTED_HINT)
         # A size limit from the CONNACK does not change while the connection lasts.
-        self._retryable[topic] = not (isinstance(error, MessageTooLargeError) and error.is_announced)
+        self._retryable[topic] = not (isinstance(error, MessageTooLargeError) and error.exceeds_announced_limit)
 
     def on_accepted(self, topic: str) -> None:
         """Handle an accepted message."""

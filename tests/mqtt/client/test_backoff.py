@@ -6,17 +6,17 @@ from coc2mqtt.mqtt.client.backoff import Backoff, SessionBackoff
 
 
 def test_waits_double_from_one_second_to_one_minute() -> None:
-    backoff = Backoff(draw=lambda: 1.0)
+    backoff = Backoff(rng=lambda: 1.0)
     assert [backoff.wait() for _ in range(9)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_jitter_takes_off_at_most_half_and_never_goes_below_a_second() -> None:
-    backoff = Backoff(draw=lambda: 0.0)
+    backoff = Backoff(rng=lambda: 0.0)
     assert [backoff.wait() for _ in range(8)] == [1, 1, 2, 4, 8, 16, 30, 30]
 
 
 def test_reset_starts_again_with_the_shortest_wait() -> None:
-    backoff = Backoff(draw=lambda: 1.0)
+    backoff = Backoff(rng=lambda: 1.0)
     assert [backoff.wait() for _ in range(3)] == [1, 2, 4]
     backoff.reset()
     assert backoff.wait() == 1
@@ -25,25 +25,25 @@ def test_reset_starts_again_with_the_shortest_wait() -> None:
 @pytest.mark.parametrize("lasted", [0.0, 3.0, 12.0, 59.0, 86400.0])
 @pytest.mark.parametrize("draw", [0.0, 1.0])
 def test_lost_session_of_any_length_is_followed_within_two_seconds(lasted: float, draw: float) -> None:
-    backoff = SessionBackoff(draw=lambda: draw)
+    backoff = SessionBackoff(rng=lambda: draw)
     waits = [backoff.wait(lasted, expelled=False) for _ in range(50)]
     assert all(1.0 <= wait <= 1.5 for wait in waits)
     assert not backoff.is_expelled
 
 
 def test_sessions_ended_within_seconds_by_a_running_broker_back_off() -> None:
-    backoff = SessionBackoff(draw=lambda: 1.0)
+    backoff = SessionBackoff(rng=lambda: 1.0)
     assert [backoff.wait(1.5, expelled=True) for _ in range(12)] == [*[1.5] * 5, 2, 3, 5, 9, 17, 33, 61]
     assert backoff.is_expelled
 
 
 def test_sessions_ended_after_some_seconds_by_a_running_broker_do_not_back_off() -> None:
-    backoff = SessionBackoff(draw=lambda: 1.0)
+    backoff = SessionBackoff(rng=lambda: 1.0)
     assert {backoff.wait(20.0, expelled=True) for _ in range(50)} == {1.5}
 
 
 def test_stable_minute_ends_the_backoff_after_expulsions() -> None:
-    backoff = SessionBackoff(draw=lambda: 1.0)
+    backoff = SessionBackoff(rng=lambda: 1.0)
     for _ in range(10):
         backoff.wait(1.0, expelled=True)
     assert backoff.wait(59.0, expelled=True) == 1.5

@@ -28,7 +28,7 @@ from coc2mqtt.mqtt.client.errors import (
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage
 from coc2mqtt.mqtt.client.session import open_session
 from tests.support.broker import free_port
-from tests.support.sessions import connected, packet
+from tests.support.sessions import connected_session, read_packet
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
 @pytest.mark.parametrize(
     ("username", "password", "sentence"),
     [
-        ("bridge", "wrong-word-3", "does not let the user 'bridge' in: check mqtt.username and mqtt.password"),
-        ("nobody", PASSWORD, "does not let the user 'nobody' in: check mqtt.username and mqtt.password"),
-        (None, None, "does not let a client without a user name in: check mqtt.username and mqtt.password"),
+        ("bridge", "wrong-word-3", "did not authorize the user 'bridge': check mqtt.username and mqtt.password"),
+        ("nobody", PASSWORD, "did not authorize the user 'nobody': check mqtt.username and mqtt.password"),
+        (None, None, "did not authorize a client without a user name: check mqtt.username and mqtt.password"),
     ],
 )
 async def test_wrong_credentials_are_said_without_the_password(
@@ -64,38 +64,43 @@ async def test_wrong_credentials_are_said_without_the_password(
         assert "wrong-word-3" not in text
         assert PASSWORD not in text
     options = replace(options, username="bridge", password=SecretStr(PASSWORD))
-    async with connected(options, protocol) as session:
+    async with connected_session(options, protocol) as session:
         await session.publish("coc/x", b"")
 
 
 # The reason code of MQTT 5, the return code of 3.1.1 where it has the same.
 REFUSALS: list[tuple[int, int | None, type[ConnectError], str]] = [
-    (0x80, None, ConnectError, r"refuses the connection \(unspecified error\): see its log"),
-    (0x84, 1, UnsupportedProtocolError, "does not speak MQTT 5: set mqtt.protocol to 3.1.1 or to auto"),
-    (0x85, 2, ClientIdRejectedError, "does not accept the client id 'reader': choose another instance name, or allow"),
-    (0x86, 4, WrongCredentialsError, "does not accept the user 'coc': check mqtt.username and mqtt.password"),
-    (0x87, 5, NotAuthorizedError, "does not let the user 'coc' in: check mqtt.username and mqtt.password, and what"),
-    (0x88, 3, BrokerBusyError, "is not available just now: see its log if this stays"),
-    (0x89, None, BrokerBusyError, "is too busy just now: see its load if this stays"),
-    (0x8A, None, NotAuthorizedError, "has banned the user 'coc', or the client id 'reader': have the ban lifted there"),
+    (0x80, None, ConnectError, r"rejected the connection \(unspecified error\): check its log"),
+    (0x84, 1, UnsupportedProtocolError, "does not support MQTT 5: set mqtt.protocol to 3.1.1 or auto"),
+    (0x85, 2, ClientIdRejectedError, "rejected the client ID 'reader': choose another instance name, or allow"),
+    (0x86, 4, WrongCredentialsError, "rejected the user 'coc': check mqtt.username and mqtt.password"),
+    (0x87, 5, NotAuthorizedError, "did not authorize the user 'coc': check mqtt.username and mqtt.password, and the"),
+    (0x88, 3, BrokerBusyError, "is unavailable: check its log if this persists"),
+    (0x89, None, BrokerBusyError, "is too busy: check its load if this persists"),
+    (0x8A, None, NotAuthorizedError, "has banned the user 'coc' or the client ID 'reader': lift the ban on the broker"),
     (
         0x90,
         None,
         ConnectError,
-        "does not accept the topic 'coc/bridge/state': choose another mqtt.base_topic, or allow",
+        "rejected the topic of the will, 'coc/bridge/state': choose another mqtt.base_topic, or allow",
     ),
-    (0x95, None, ConnectError, "finds a mere CONNECT too large: raise the broker's limit"),
-    (0x97, None, BrokerBusyError, r"lets no more clients in \(quota exceeded\): raise its limit for clients, or stop"),
-    (0x9A, None, MissingFeatureError, "does not keep retained messages, which coc2mqtt needs: allow them"),
+    (0x95, None, ConnectError, "rejected the CONNECT packet as too large: raise the broker's limit"),
+    (0x97, None, BrokerBusyError, r"accepts no more clients \(quota exceeded\): raise its client limit, or stop"),
+    (0x9A, None, MissingFeatureError, "does not support retained messages, which coc2mqtt needs: enable them"),
     (
         0x9B,
         None,
         MissingFeatureError,
-        "takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow",
+        "does not support QoS 1, which coc2mqtt needs to lose no messages: enable",
     ),
-    (0x9C, None, ConnectError, r"wants another server to be used for now \('spare'\): set mqtt.host and mqtt.port"),
+    (
+        0x9C,
+        None,
+        ConnectError,
+        r"asks clients to use another server temporarily \('spare'\): set mqtt.host and mqtt.port",
+    ),
     (0x9D, None, ConnectError, r"has moved \('spare'\): set mqtt.host and mqtt.port to the new server"),
-    (0x9F, None, BrokerBusyError, "gets connections too often: see who else connects, or raise its limit for them"),
+    (0x9F, None, BrokerBusyError, "receives too many connections: check which clients keep reconnecting, or raise"),
 ]
 
 
@@ -115,17 +120,17 @@ def connack(code: int) -> bytes:
             # paho takes a 3.1.1 broker's refusal of 3.1.1 for a broken connection
             if code not in {None, 1}
         ),
-        ("5", bytes([0x20, 2, 0, 1]), UnsupportedProtocolError, "does not speak MQTT 5: set mqtt.protocol to 3.1.1"),
-        ("5", b"", ConnackTimeoutError, "closed the connection without an answer: check that mqtt.port"),
-        ("3.1.1", b"", ConnackTimeoutError, "closed the connection without an answer: check that mqtt.port"),
+        ("5", bytes([0x20, 2, 0, 1]), UnsupportedProtocolError, "does not support MQTT 5: set mqtt.protocol to 3.1.1"),
+        ("5", b"", ConnackTimeoutError, "closed the connection without responding: check that mqtt.port"),
+        ("3.1.1", b"", ConnackTimeoutError, "closed the connection without responding: check that mqtt.port"),
         (
             "5",
             b"SSH-2.0-OpenSSH_9.2\r\n",
             NotMqttError,
-            "something that is no MQTT: set mqtt.port to the broker's MQTT",
+            "does not speak MQTT: set mqtt.port to the broker's MQTT",
         ),
-        ("5", b"HTTP/1.1 400 Bad Request\r\n\r\n", NotMqttError, "answers in HTTP: set mqtt.transport to websockets"),
-        ("5", b"\x15\x03\x01\x00\x02\x02\x46", TlsError, "speaks TLS: set mqtt.tls.enabled to true, or mqtt.port"),
+        ("5", b"HTTP/1.1 400 Bad Request\r\n\r\n", NotMqttError, "responds in HTTP: set mqtt.transport to websockets"),
+        ("5", b"\x15\x03\x01\x00\x02\x02\x46", TlsError, "requires TLS: set mqtt.tls.enabled to true, or mqtt.port"),
     ],
 )
 async def test_each_refusal_says_what_to_do(
@@ -136,7 +141,7 @@ async def test_each_refusal_says_what_to_do(
     sentence: str,
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
+        await read_packet(reader)
         writer.write(answer)
         if answer:  # else it hangs up
             await reader.read()
@@ -152,19 +157,19 @@ async def test_each_refusal_says_what_to_do(
 async def test_a_broker_that_accepts_and_stays_silent_is_said(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     broker.pause()
-    with pytest.raises(ConnackTimeoutError, match=r"accepts the connection but does not answer within 0\.2 s"):
+    with pytest.raises(ConnackTimeoutError, match=r"accepted the connection but did not respond within 0\.2 s"):
         await open_session(replace(READER, port=broker.port, timeout=0.2), "5")
 
 
 async def test_a_port_where_nothing_listens_is_said() -> None:
     port = free_port()
-    with pytest.raises(UnreachableBrokerError, match=f"nothing accepts connections on the broker at 127.0.0.1:{port}"):
+    with pytest.raises(UnreachableBrokerError, match=f"nothing is listening at 127.0.0.1:{port}"):
         await open_session(replace(READER, port=port), "5")
 
 
 @pytest.mark.parametrize("host", ["broker.invalid", "broker..local"])
 async def test_an_unknown_host_is_said(host: str) -> None:
-    with pytest.raises(UnknownHostError, match=f"the host name '{host}' cannot be resolved: check mqtt.host"):
+    with pytest.raises(UnknownHostError, match=f"cannot resolve the host name '{host}': check mqtt.host"):
         await open_session(replace(READER, host=host, port=1883), "5")
 
 
@@ -176,6 +181,6 @@ async def test_a_host_that_swallows_the_connect_is_said() -> None:
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         with pytest.raises(
-            BrokerTimeoutError, match=r"does not answer within 0\.2 s: check that the broker is running"
+            BrokerTimeoutError, match=r"did not respond within 0\.2 s: check that the broker is running"
         ):
             await open_session(replace(READER, port=full.getsockname()[1], timeout=0.2), "5")

@@ -19,9 +19,17 @@ from coc2mqtt.mqtt.client.errors import (
     ConnectionLostError,
     PublishDeniedError,
 )
-from tests.support.broker import witness
-from tests.support.connections import OFFLINE, ONLINE, OPTIONS, STATE, Bridge, running, take
-from tests.support.sessions import connected
+from tests.support.broker import subscribe_once
+from tests.support.connections import (
+    OFFLINE,
+    ONLINE,
+    OPTIONS,
+    STATE,
+    RecordingConnection,
+    get_items,
+    running_connection,
+)
+from tests.support.sessions import connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -39,13 +47,15 @@ Lines = list["MutableMapping[str, Any]"]
 
 async def test_a_stop_publishes_the_last_words_and_says_goodbye(mosquitto: StartMosquitto, log_lines: Lines) -> None:
     broker = mosquitto()
-    async with running(Bridge(replace(OPTIONS, port=broker.port, will=RetainedMessage("coc/will", b"!")))) as bridge:
+    async with running_connection(
+        RecordingConnection(replace(OPTIONS, port=broker.port, will=RetainedMessage("coc/will", b"!")))
+    ) as bridge:
         await bridge.sessions.get()
-        assert await witness(broker.port, STATE) == ONLINE
+        assert await subscribe_once(broker.port, STATE) == ONLINE
         assert await bridge.stop() < 0.5
         assert bridge.task is not None
         assert bridge.task.cancelled()
-    assert await witness(broker.port, "coc/#") == OFFLINE.payload  # and no will
+    assert await subscribe_once(broker.port, "coc/#") == OFFLINE.payload  # and no will
     assert not bridge.connection.status.connected
     assert [line["event"] for line in log_lines] == ["connected to the broker"]
 
@@ -54,7 +64,7 @@ async def test_a_stop_while_the_broker_hangs_takes_less_than_two_seconds_and_off
     mosquitto: StartMosquitto,
 ) -> None:
     broker = mosquitto()
-    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+    async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         session = await bridge.sessions.get()
         broker.pause()
         stuck = [asyncio.create_task(session.publish("coc/x", bytes(1000))) for _ in range(150)]
@@ -62,7 +72,7 @@ async def test_a_stop_while_the_broker_hangs_takes_less_than_two_seconds_and_off
         assert 0.5 < await bridge.stop() < 2
     broker.resume()
     assert {type(end) for end in await asyncio.gather(*stuck, return_exceptions=True)} == {ConnectionLostError}
-    async with connected(replace(OPTIONS, port=broker.port, client_id="reader", will=None)) as reader:
+    async with connected_session(replace(OPTIONS, port=broker.port, client_id="reader", will=None)) as reader:
         await reader.subscribe(STATE)
         async with asyncio.timeout(LONG_ENOUGH):
             async for message in reader.messages():
@@ -73,7 +83,7 @@ async def test_a_stop_while_the_broker_hangs_takes_less_than_two_seconds_and_off
 async def test_a_stop_while_a_connect_hangs_is_immediate_and_leaves_nothing_behind(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     broker.pause()
-    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+    async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         await asyncio.sleep(0.05)
         assert await bridge.stop() < 0.5
 
@@ -84,7 +94,7 @@ async def test_a_stop_while_the_network_swallows_the_connect_leaves_no_connectio
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         full.setblocking(False)
         stack.enter_context(socket.create_connection(full.getsockname()))
-        async with running(Bridge(replace(OPTIONS, port=full.getsockname()[1]))) as bridge:
+        async with running_connection(RecordingConnection(replace(OPTIONS, port=full.getsockname()[1]))) as bridge:
             await asyncio.sleep(0.05)
             assert await bridge.stop() < 0.5
         async with asyncio.timeout(LONG_ENOUGH):
@@ -112,10 +122,10 @@ async def test_the_will_is_there_after_an_abrupt_death(mosquitto: StartMosquitto
     assert process.stdout is not None
     while b"online" not in (line := await process.stdout.readline()):
         assert line, "it ended too early"
-    assert await witness(broker.port, STATE) == ONLINE
+    assert await subscribe_once(broker.port, STATE) == ONLINE
     process.send_signal(signal.SIGKILL)
     await process.communicate()
-    async with connected(replace(OPTIONS, port=broker.port, will=None)) as reader:
+    async with connected_session(replace(OPTIONS, port=broker.port, will=None)) as reader:
         await reader.subscribe(STATE)
         async with asyncio.timeout(LONG_ENOUGH):
             async for message in reader.messages():
@@ -127,18 +137,18 @@ async def test_a_killed_broker_ends_the_session_at_once_and_its_return_begins_a_
     mosquitto: StartMosquitto, log_lines: Lines
 ) -> None:
     broker = mosquitto()
-    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+    async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         first = await bridge.sessions.get()
         before = bridge.connection.status
         killed = asyncio.get_running_loop().time()
         broker.kill()
         assert await bridge.ended.get() - killed < 1
-        assert await take(5, bridge.waits.seconds) == [1.5, 1, 2, 4, 8]
+        assert await get_items(5, bridge.waits.seconds) == [1.5, 1, 2, 4, 8]
         status = bridge.connection.status
         assert not status.connected
         assert status.protocol is None
         assert status.last_error is not None
-        assert status.last_error.startswith("nothing accepts connections on the broker at 127.0.0.1:")
+        assert status.last_error.startswith("nothing is listening at 127.0.0.1:")
         broker.restart()
         second = await bridge.sessions.get()
         after = bridge.connection.status
@@ -148,15 +158,15 @@ async def test_a_killed_broker_ends_the_session_at_once_and_its_return_begins_a_
     assert before.since < status.since < after.since == second.connected_at
     assert [line["event"] for line in log_lines] == [
         "connected to the broker",
-        "lost the connection to the broker",
-        "no connection to the broker, trying on",
+        "broker connection lost",
+        "cannot connect to the broker, retrying",
         "connected to the broker",
     ]
 
 
 async def test_what_was_published_into_the_void_is_not_sent_by_a_later_connection(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
-    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+    async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         session = await bridge.sessions.get()
         broker.pause()
         lost = asyncio.create_task(session.publish("coc/lost", b"1", retain=True))
@@ -196,11 +206,11 @@ async def test_what_on_session_raises_comes_out_after_the_last_words(
         await session.publish(STATE, ONLINE, retain=True)
         raise raised
 
-    connection = Connection(replace(OPTIONS, port=broker.port, will=None), on_session=talk, last_words=[OFFLINE])
+    connection = Connection(replace(OPTIONS, port=broker.port, will=None), on_session=talk, offline_messages=[OFFLINE])
     with pytest.raises(kind) as out:
         await asyncio.wait_for(connection.run(), LONG_ENOUGH)
     assert type(out.value) is kind
-    assert await witness(broker.port, STATE) == OFFLINE.payload
+    assert await subscribe_once(broker.port, STATE) == OFFLINE.payload
     assert not connection.status.connected
 
 
@@ -215,7 +225,7 @@ async def test_a_session_that_has_nothing_more_to_do_keeps_its_connection(mosqui
     connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk)
     task = asyncio.create_task(connection.run())
     await done.wait()
-    assert await witness(broker.port, STATE) == ONLINE
+    assert await subscribe_once(broker.port, STATE) == ONLINE
     assert connection.status.connected
     assert connection.status.reconnects == 0
     task.cancel()
@@ -281,21 +291,21 @@ async def test_nobody_ever_reads_the_password(
     caplog.set_level(logging.DEBUG)
     broker = mosquitto(users={"bridge": PASSWORD})
     options = replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3"))
-    async with running(Bridge(options)) as bridge:
-        await take(3, bridge.waits.seconds)
+    async with running_connection(RecordingConnection(options)) as bridge:
+        await get_items(3, bridge.waits.seconds)
         refused = bridge.connection.status
-    async with running(Bridge(replace(options, password=SecretStr(PASSWORD)))) as bridge:
+    async with running_connection(RecordingConnection(replace(options, password=SecretStr(PASSWORD)))) as bridge:
         await bridge.sessions.get()
         broker.kill()
-        await take(3, bridge.waits.seconds)
+        await get_items(3, bridge.waits.seconds)
         lost = bridge.connection.status
     assert refused.last_error is not None
-    assert refused.last_error.startswith(f"the broker at 127.0.0.1:{broker.port} does not let the user 'bridge' in")
+    assert refused.last_error.startswith(f"the broker at 127.0.0.1:{broker.port} did not authorize the user 'bridge'")
     assert [line["event"] for line in log_lines] == [
-        "no connection to the broker, trying on",
+        "cannot connect to the broker, retrying",
         "connected to the broker",
-        "lost the connection to the broker",
-        "no connection to the broker, trying on",
+        "broker connection lost",
+        "cannot connect to the broker, retrying",
     ]
     everything = json.dumps([log_lines, caplog.text, repr(options), repr(refused), repr(lost)], default=repr)
     assert PASSWORD not in everything

@@ -16,7 +16,14 @@ from coc2mqtt.mqtt.client.errors import (
     SessionTakenOverError,
 )
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, Transport
-from tests.support.sessions import ACCEPTED, WAYS, connected, listening, packet, unwatched
+from tests.support.sessions import (
+    CONNACK,
+    PROTOCOL_TRANSPORTS,
+    connected_session,
+    listener_lines,
+    read_packet,
+    unmonitored_session,
+)
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -31,54 +38,58 @@ PROTOCOLS: list[Protocol] = ["5", "3.1.1"]
 OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
 
 
-@pytest.mark.parametrize(("protocol", "transport"), WAYS)
+@pytest.mark.parametrize(("protocol", "transport"), PROTOCOL_TRANSPORTS)
 async def test_everything_that_waits_ends_at_once_when_the_broker_dies(
     mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
-    broker = mosquitto(*listening(transport))
-    async with connected(replace(OPTIONS, port=broker.port, transport=transport), protocol) as session:
+    broker = mosquitto(*listener_lines(transport))
+    async with connected_session(replace(OPTIONS, port=broker.port, transport=transport), protocol) as session:
         broker.pause()
         waiting = [asyncio.create_task(session.publish("coc/x", b"")) for _ in range(300)]
         await asyncio.sleep(0)
         broker.kill()
         async with asyncio.timeout(LONG_ENOUGH):
-            ends = await asyncio.gather(*waiting, session.receive(), return_exceptions=True)
+            ends = await asyncio.gather(*waiting, session.monitor(), return_exceptions=True)
         assert {type(end) for end in ends} == {ConnectionLostError}
-        for late in (session.publish("coc/x", b""), session.subscribe("coc/x"), session.receive()):
+        for late in (session.publish("coc/x", b""), session.subscribe("coc/x"), session.monitor()):
             with pytest.raises(ConnectionLostError, match="the connection to the broker at"):
                 await late
 
 
-@pytest.mark.parametrize(("protocol", "transport"), WAYS)
+@pytest.mark.parametrize(("protocol", "transport"), PROTOCOL_TRANSPORTS)
 async def test_take_over_whether_reported_or_not_points_at_the_client_id(
     mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
     options = replace(
-        OPTIONS, port=mosquitto(*listening(transport)).port, client_id="coc2mqtt_home", transport=transport
+        OPTIONS, port=mosquitto(*listener_lines(transport)).port, client_id="coc2mqtt_home", transport=transport
     )
-    async with connected(options, protocol) as session, connected(options, protocol):
-        with pytest.raises(ConnectionLostError, match="the client id 'coc2mqtt_home'"):
-            await session.receive()
+    async with connected_session(options, protocol) as session, connected_session(options, protocol):
+        with pytest.raises(ConnectionLostError, match="the client ID 'coc2mqtt_home'"):
+            await session.monitor()
 
 
 FAREWELLS: list[tuple[int, type[ConnectionLostError], str]] = [
-    (0x00, ConnectionLostError, r"closed the connection \(normal disconnection\): see its log"),
-    (0x80, ConnectionLostError, r"closed the connection \(unspecified error\): see its log"),
-    (0x87, ConnectionLostError, "does not let this client stay: see what the broker allows it"),
-    (0x89, ConnectionLostError, "is too busy and closed the connection: see its load"),
-    (0x8B, BrokerShutdownError, "is shutting down: start it again if it does not come back by itself"),
-    (0x8D, ConnectionLostError, "heard nothing from this client for too long: check the network and the load of"),
-    (0x8E, SessionTakenOverError, "with the client id 'reader': stop it, or give each bridge an instance name"),
-    (0x95, ConnectionLostError, "over a message that is too large for it: raise the broker's limit"),
-    (0x96, ConnectionLostError, "over too many messages at a time: raise the broker's limit"),
-    (0x97, ConnectionLostError, "over its quota for this client: raise the broker's limit"),
-    (0x98, ConnectionLostError, "was closed by whoever runs the broker at .*: ask there why"),
-    (0x9A, ConnectionLostError, "does not keep retained messages, which coc2mqtt needs: allow them"),
-    (0x9B, ConnectionLostError, "takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow them"),
-    (0x9C, ConnectionLostError, r"wants another server to be used for now \('spare'\): set mqtt.host and mqtt.port"),
+    (0x00, ConnectionLostError, r"closed the connection \(normal disconnection\): check its log"),
+    (0x80, ConnectionLostError, r"closed the connection \(unspecified error\): check its log"),
+    (0x87, ConnectionLostError, "no longer authorizes this client: check its permissions on the broker"),
+    (0x89, ConnectionLostError, "is too busy and closed the connection: check its load"),
+    (0x8B, BrokerShutdownError, "is shutting down: start it again if it does not restart by itself"),
+    (0x8D, ConnectionLostError, "received nothing from this client for too long: check the network and the load of"),
+    (0x8E, SessionTakenOverError, "with the client ID 'reader': stop it, or give each bridge its own instance"),
+    (0x95, ConnectionLostError, "over a message that is too large: raise the broker's limit"),
+    (0x96, ConnectionLostError, "because the message rate is too high: raise the broker's limit"),
+    (0x97, ConnectionLostError, "because this client exceeded its quota: raise the broker's limit"),
+    (0x98, ConnectionLostError, "an administrator of the broker at .* closed the connection: ask for the reason"),
+    (0x9A, ConnectionLostError, "does not support retained messages, which coc2mqtt needs: enable them"),
+    (0x9B, ConnectionLostError, "does not support QoS 1, which coc2mqtt needs to lose no messages: enable it"),
+    (
+        0x9C,
+        ConnectionLostError,
+        r"asks clients to use another server temporarily \('spare'\): set mqtt.host and mqtt.port",
+    ),
     (0x9D, ConnectionLostError, r"has moved \('spare'\): set mqtt.host and mqtt.port"),
-    (0x9F, ConnectionLostError, "gets connections too often: see who else connects, or raise the broker's limit"),
-    (0xA0, ConnectionLostError, "lets no connection stand for longer: raise the broker's limit if that matters"),
+    (0x9F, ConnectionLostError, "receives too many connections: check which clients keep reconnecting, or raise"),
+    (0xA0, ConnectionLostError, "limits the duration of connections: raise the broker's limit if that is a problem"),
 ]
 
 
@@ -89,17 +100,17 @@ async def test_what_the_broker_says_at_a_disconnect_is_said(
     server_reference = b"\x1c\x00\x05spare" if code in {0x9C, 0x9D} else b""
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED["5"])
-        await packet(reader)
+        await read_packet(reader)
+        writer.write(CONNACK["5"])
+        await read_packet(reader)
         body = bytes([code, len(server_reference)]) + server_reference
         writer.write(bytes([0xE0, len(body)]) + body)
 
-    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
+    async with connected_session(replace(OPTIONS, port=await serve(broker))) as session:
         with pytest.raises(kind, match=sentence) as lost:
             await session.publish("a/b", b"")
         with pytest.raises(kind, match=sentence):
-            await session.receive()
+            await session.monitor()
     assert type(lost.value) is kind
 
 
@@ -107,9 +118,9 @@ async def test_bug_in_a_callback_is_not_taken_for_garbage(
     serve: Callable[[Any], Awaitable[int]],
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED["3.1.1"])
-        await packet(reader)
+        await read_packet(reader)
+        writer.write(CONNACK["3.1.1"])
+        await read_packet(reader)
         writer.write(b"\x30\x05\x00\x03a/b")
         await reader.read()
 
@@ -119,17 +130,17 @@ async def test_bug_in_a_callback_is_not_taken_for_garbage(
     def buggy(_: Message) -> bool:
         raise KeyError("a bug")
 
-    async with unwatched(replace(OPTIONS, port=await serve(broker)), "3.1.1") as session:
-        session.tap(buggy)
+    async with unmonitored_session(replace(OPTIONS, port=await serve(broker)), "3.1.1") as session:
+        session.add_interceptor(buggy)
         with pytest.raises(ConnectionLostError, match="because of an internal error") as lost:
             await session.publish("a/b", b"")
-    assert (type(lost.value), lost.value.over_message) == (ConnectionLostError, False)
+    assert (type(lost.value), lost.value.caused_by_message) == (ConnectionLostError, False)
     (complaint,) = complaints
     assert isinstance(complaint["exception"], KeyError)
 
 
-BROKEN_OFF = ConnectionLostError, "broke off: check the broker and the network, and that no other client uses"
-GARBLED = ProtocolViolationError, "sent something that is no MQTT: see its log, and what is in between, such as a proxy"
+BROKEN_OFF = ConnectionLostError, "was lost: check the broker and the network, and that no other client uses"
+GARBLED = ProtocolViolationError, "sent invalid MQTT: check its log, and anything in between such as a proxy"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -157,19 +168,19 @@ async def test_a_connection_that_is_cut_or_garbled_ends_everything_that_waits(
     end: tuple[type[ConnectionLostError], str],
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED[protocol])
-        await packet(reader)
+        await read_packet(reader)
+        writer.write(CONNACK[protocol])
+        await read_packet(reader)
         writer.write(rest)
         await writer.drain()
         if reset:
             linger = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
-    async with unwatched(replace(OPTIONS, port=await serve(broker)), protocol) as session:
+    async with unmonitored_session(replace(OPTIONS, port=await serve(broker)), protocol) as session:
         async with asyncio.timeout(LONG_ENOUGH):
             ends = await asyncio.gather(
-                session.receive(), *(session.publish("a/b", b"") for _ in range(150)), return_exceptions=True
+                session.monitor(), *(session.publish("a/b", b"") for _ in range(150)), return_exceptions=True
             )
         assert {type(error) for error in ends} == {end[0]}
         assert end[1] in str(ends[0])
@@ -184,14 +195,14 @@ async def test_whatever_a_broker_sends_no_more_than_the_connection_is_lost(
     rng = random.Random(protocol)
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED[protocol])
+        await read_packet(reader)
+        writer.write(CONNACK[protocol])
         for _ in range(3):
             body = rng.randbytes(rng.randrange(12))
             writer.write(bytes([rng.randrange(256), len(body)]) + body)
 
     options = replace(OPTIONS, port=await serve(broker))
     for _ in range(100):
-        async with asyncio.timeout(LONG_ENOUGH), unwatched(options, protocol) as session:
+        async with asyncio.timeout(LONG_ENOUGH), unmonitored_session(options, protocol) as session:
             with pytest.raises(ConnectionLostError):
-                await session.receive()
+                await session.monitor()

@@ -8,7 +8,7 @@ import pytest
 
 from coc2mqtt.mqtt.client.errors import KeepaliveTimeoutError, PubackTimeoutError
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, Transport
-from tests.support.sessions import ACCEPTED, connected, packet, unwatched
+from tests.support.sessions import CONNACK, connected_session, read_packet, unmonitored_session
 from tests.support.websocket import Websocket, upgraded
 
 if TYPE_CHECKING:
@@ -40,57 +40,57 @@ async def test_a_broker_that_falls_silent_is_noticed_within_the_keepalive(
     over = asyncio.Event()
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED[protocol])
+        await read_packet(reader)
+        writer.write(CONNACK[protocol])
         await over.wait()
 
     async def behind_websocket(websocket: Websocket) -> None:
         await websocket.receive()
-        websocket.send(ACCEPTED[protocol])
+        websocket.send(CONNACK[protocol])
         await over.wait()
 
     port = await serve(upgraded(behind_websocket) if transport == "websockets" else broker)
-    async with unwatched(replace(OPTIONS, port=port, transport=transport), protocol) as session:
+    async with unmonitored_session(replace(OPTIONS, port=port, transport=transport), protocol) as session:
         await asyncio.sleep(0.1)
         start = now()
         publishing = [session.publish("coc/x", payload) for payload in messages]
-        ends = await asyncio.gather(session.receive(), *publishing, return_exceptions=True)
+        ends = await asyncio.gather(session.monitor(), *publishing, return_exceptions=True)
         over.set()
         assert now() - start == pytest.approx(1.0, abs=0.05)
     assert {type(end) for end in ends} == {KeepaliveTimeoutError}
-    assert str(ends[0]).endswith("has not answered for 1 s: check that it is well, and the network")
+    assert str(ends[0]).endswith("has not responded for 1 s: check that it is healthy, and check the network")
 
 
 async def test_a_connection_on_which_nothing_happens_is_kept_alive(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED["5"])
+        await read_packet(reader)
+        writer.write(CONNACK["5"])
         while True:
             # As the standard has it, a broker gives a client up after one and a half of its keepalive.
             async with asyncio.timeout(1.5):
-                kind, _ = await packet(reader)
+                kind, _ = await read_packet(reader)
             assert kind == PINGREQ
             writer.write(PINGRESP)
 
-    async with unwatched(replace(OPTIONS, port=await serve(broker))) as session:
+    async with unmonitored_session(replace(OPTIONS, port=await serve(broker))) as session:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(session.receive(), 60)
+            await asyncio.wait_for(session.monitor(), 60)
 
 
 async def test_a_broker_that_sends_on_is_asked_for_no_other_sign_of_life(
     serve: Callable[[Any], Awaitable[int]],
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED["5"])
+        await read_packet(reader)
+        writer.write(CONNACK["5"])
         while True:  # No PINGRESP ever: it waits behind everything else.
             writer.write(b"\x30\x05\x00\x01a\x00x")
             await writer.drain()
             await asyncio.sleep(0.1)
 
-    async with unwatched(replace(OPTIONS, port=await serve(broker))) as session:
+    async with unmonitored_session(replace(OPTIONS, port=await serve(broker))) as session:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(session.receive(), 10)
+            await asyncio.wait_for(session.monitor(), 10)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(600, 1), (1, 600), (1, 0)])
@@ -100,18 +100,18 @@ async def test_of_both_keepalives_the_shorter_one_counts(
     pings: list[float] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        _, connect = await packet(reader)
+        _, connect = await read_packet(reader)
         assert connect[8:10] == ours.to_bytes(2)  # after the protocol's name, its version and the flags
         writer.write(b"\x20\x06\x00\x00\x03\x13" + theirs.to_bytes(2))  # CONNACK, Server Keep Alive
         while True:
-            kind, _ = await packet(reader)
+            kind, _ = await read_packet(reader)
             assert kind == PINGREQ
             pings.append(now() - start)
 
-    async with unwatched(replace(OPTIONS, port=await serve(broker), keepalive=ours)) as session:
+    async with unmonitored_session(replace(OPTIONS, port=await serve(broker), keepalive=ours)) as session:
         start = now()
-        with pytest.raises(KeepaliveTimeoutError, match="has not answered for 1 s"):
-            await asyncio.wait_for(session.receive(), 5)
+        with pytest.raises(KeepaliveTimeoutError, match="has not responded for 1 s"):
+            await asyncio.wait_for(session.monitor(), 5)
         assert now() - start == pytest.approx(1.0, abs=0.05)
     assert pings == [pytest.approx(0.5, abs=0.05)]
 
@@ -121,11 +121,11 @@ async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
     serve: Callable[[Any], Awaitable[int]], protocol: Protocol
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED[protocol])
+        await read_packet(reader)
+        writer.write(CONNACK[protocol])
         acknowledged = 0
         while True:
-            kind, body = await packet(reader)
+            kind, body = await read_packet(reader)
             if kind == PINGREQ:
                 writer.write(PINGRESP)
             elif acknowledged := acknowledged + 1:
@@ -137,29 +137,29 @@ async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
             await session.publish("a/b", b"")
             await asyncio.sleep(0.05)
 
-    async with unwatched(replace(OPTIONS, port=await serve(broker)), protocol) as session:
+    async with unmonitored_session(replace(OPTIONS, port=await serve(broker)), protocol) as session:
         start = now()
         async with asyncio.timeout(5):
             ends = await asyncio.gather(
-                session.publish("a/b", b""), publish_on(), session.receive(), return_exceptions=True
+                session.publish("a/b", b""), publish_on(), session.monitor(), return_exceptions=True
             )
         assert now() - start == pytest.approx(1.0, abs=0.05)
     assert {type(end) for end in ends} == {PubackTimeoutError}
-    assert "answers, but did not acknowledge a message within 1 s, so it is sent again" in str(ends[0])
+    assert "responds, but did not acknowledge a message within 1 s, so it is sent again" in str(ends[0])
 
 
 async def test_the_wait_for_a_slot_and_for_those_before_does_not_count(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
+        await read_packet(reader)
         writer.write(b"\x20\x06\x00\x00\x03\x21\x00\x02")  # CONNACK, Receive Maximum 2
         while True:
-            kind, body = await packet(reader)
+            kind, body = await read_packet(reader)
             if kind == PINGREQ:
                 writer.write(PINGRESP)
             else:
                 await asyncio.sleep(0.35)
                 writer.write(b"\x40\x02" + body[5:7])
 
-    async with connected(replace(OPTIONS, port=await serve(broker))) as session, asyncio.TaskGroup() as group:
+    async with connected_session(replace(OPTIONS, port=await serve(broker))) as session, asyncio.TaskGroup() as group:
         for _ in range(5):  # the last one is acknowledged after 1.75 seconds
             group.create_task(session.publish("a/b", b""))

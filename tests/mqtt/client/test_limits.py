@@ -15,9 +15,9 @@ from coc2mqtt.mqtt.client.errors import (
     SubscribeTimeoutError,
 )
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage
-from coc2mqtt.mqtt.client.poison_messages import Quarantine, outgoing
+from coc2mqtt.mqtt.client.poison_messages import OutgoingMessage, PoisonMessageFilter
 from coc2mqtt.mqtt.client.session import open_session
-from tests.support.sessions import collect, connected, packet
+from tests.support.sessions import collect, connected_session, read_packet
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
-NEEDS_RETAIN = "does not keep retained messages, which coc2mqtt needs: allow them on the broker"
-NEEDS_QOS_1 = "takes no messages of QoS 1, which coc2mqtt needs so that nothing is lost: allow them on the broker"
+NEEDS_RETAIN = "does not support retained messages, which coc2mqtt needs: enable them on the broker"
+NEEDS_QOS_1 = "does not support QoS 1, which coc2mqtt needs to lose no messages: enable it on the broker"
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ async def test_a_broker_of_mqtt_5_is_told_what_is_taken(serve: Callable[[Any], A
     said: list[bytes] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said.append((await packet(reader))[1])
+        said.append((await read_packet(reader))[1])
         writer.write(b"\x20\x03\x00\x00\x00")
         await reader.read()
 
-    async with connected(replace(OPTIONS, port=await serve(broker))):
+    async with connected_session(replace(OPTIONS, port=await serve(broker))):
         maximum_packet_size, receive_maximum = b"\x27" + (256 * 1024).to_bytes(4), b"\x21" + (200).to_bytes(2)
         assert said[0][11:19] in {maximum_packet_size + receive_maximum, receive_maximum + maximum_packet_size}
 
@@ -62,9 +62,9 @@ async def test_of_a_huge_message_no_more_than_64_kib_is_kept(
     mosquitto: StartMosquitto, protocol: Protocol, lengths: list[int]
 ) -> None:
     port = mosquitto().port
-    async with connected(replace(OPTIONS, port=port), protocol) as reader:
+    async with connected_session(replace(OPTIONS, port=port), protocol) as reader:
         await reader.subscribe("coc/#")
-        async with connected(replace(OPTIONS, port=port, client_id="writer")) as writer:
+        async with connected_session(replace(OPTIONS, port=port, client_id="writer")) as writer:
             # With MQTT 5 the first one does not even come.
             for length in (300_000, 200_000, 65_536, 0):
                 await writer.publish("coc/x", b"x" * length)
@@ -72,7 +72,7 @@ async def test_of_a_huge_message_no_more_than_64_kib_is_kept(
 
 
 async def test_payload_above_message_size_limit_is_refused_and_the_session_goes_on(mosquitto: StartMosquitto) -> None:
-    async with connected(replace(OPTIONS, port=mosquitto("message_size_limit 10240").port)) as session:
+    async with connected_session(replace(OPTIONS, port=mosquitto("message_size_limit 10240").port)) as session:
         with pytest.raises(MessageTooLargeError, match=r"a message of 21021 bytes on coc/x .*message_size_limit"):
             await session.publish("coc/x", bytes(21_000), retain=True)
         await session.publish("coc/x", bytes(10_000), retain=True)
@@ -85,14 +85,14 @@ async def test_reason_code_that_no_puback_may_have_refuses_that_message_alone(
     serve: Callable[[Any], Awaitable[int]], code: int, reason: str
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
+        await read_packet(reader)
         writer.write(b"\x20\x03\x00\x00\x00")
         for answer in (bytes([code, 0]), b"\x00\x00"):
-            _, body = await packet(reader)
+            _, body = await read_packet(reader)
             writer.write(b"\x40\x04" + body[3 + 2 : 3 + 4] + answer)
         await reader.read()
 
-    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
+    async with connected_session(replace(OPTIONS, port=await serve(broker))) as session:
         with pytest.raises(PublishDeniedError, match=rf"on a/b \({reason}\)"):
             await session.publish("a/b", b"")
         await session.publish("a/b", b"")
@@ -100,29 +100,29 @@ async def test_reason_code_that_no_puback_may_have_refuses_that_message_alone(
 
 async def test_unknown_reason_code_of_a_disconnect_is_named(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
+        await read_packet(reader)
         writer.write(b"\x20\x03\x00\x00\x00")
-        await packet(reader)
+        await read_packet(reader)
         writer.write(b"\xe0\x02\xc8\x00")
 
-    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
-        with pytest.raises(ConnectionLostError, match=r"closed the connection \(reason code 0xc8\): see its log"):
+    async with connected_session(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(ConnectionLostError, match=r"closed the connection \(reason code 0xc8\): check its log"):
             await session.publish("a/b", b"")
 
 
 async def test_subscription_without_an_answer_does_not_end_the_session(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
+        await read_packet(reader)
         writer.write(b"\x20\x03\x00\x00\x00")
-        _, subscribe = await packet(reader)
-        _, publish = await packet(reader)
+        _, subscribe = await read_packet(reader)
+        _, publish = await read_packet(reader)
         writer.write(b"\x90\x04" + subscribe[:2] + b"\x00\x01")
         writer.write(b"\x40\x02" + publish[5:7])
         writer.write(b"\x30\x06\x00\x03a/b\x00")
         await reader.read()
 
-    async with connected(replace(OPTIONS, port=await serve(broker), timeout=0.1)) as session:
-        with pytest.raises(SubscribeTimeoutError, match="did not answer a subscription to a/b within"):
+    async with connected_session(replace(OPTIONS, port=await serve(broker), timeout=0.1)) as session:
+        with pytest.raises(SubscribeTimeoutError, match="did not acknowledge the subscription to a/b within"):
             await session.subscribe("a/b")
         await session.publish("a/b", b"")
         assert [message.topic for message in await collect(session, 1)] == ["a/b"]
@@ -130,15 +130,15 @@ async def test_subscription_without_an_answer_does_not_end_the_session(serve: Ca
 
 async def test_broker_without_wildcards_is_sent_none(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
+        await read_packet(reader)
         writer.write(b"\x20\x05\x00\x00\x02\x28\x00")
-        kind, publish = await packet(reader)
+        kind, publish = await read_packet(reader)
         assert kind == 0x32
         writer.write(b"\x40\x02" + publish[5:7])
         await reader.read()
 
-    async with connected(replace(OPTIONS, port=await serve(broker))) as session:
-        with pytest.raises(SubscribeDeniedError, match=r"takes no subscription with a wildcard, such as coc/\+"):
+    async with connected_session(replace(OPTIONS, port=await serve(broker))) as session:
+        with pytest.raises(SubscribeDeniedError, match=r"does not support wildcard subscriptions such as coc/\+"):
             await session.subscribe("coc/+")
         await session.publish("a/b", b"")
 
@@ -146,18 +146,20 @@ async def test_broker_without_wildcards_is_sent_none(serve: Callable[[Any], Awai
 @pytest.mark.parametrize("alone", [False, True], ids=["together", "alone"])
 async def test_many_messages_pass_a_broker_that_receives_one_at_a_time(mosquitto: StartMosquitto, alone: bool) -> None:
     port = mosquitto("max_inflight_messages 1").port
-    quarantine = Quarantine()
+    poison_filter = PoisonMessageFilter()
     if alone:
         for _ in range(2):
-            quarantine.connected()
-            quarantine.acknowledged(outgoing("coc/0", b"", 1, retain=True, replaces=False))
-            quarantine.lost([outgoing("coc/1", b"", 1, retain=True, replaces=False)], ConnectionLostError("x"))
-            quarantine.judge(survived=True)
-    session = await open_session(replace(OPTIONS, port=port), "5", quarantine=quarantine)
-    receiving = asyncio.create_task(session.receive())
+            poison_filter.on_connected()
+            poison_filter.on_puback(OutgoingMessage.of("coc/0", b"", 1, replaceable=True))
+            poison_filter.on_connection_lost(
+                [OutgoingMessage.of("coc/1", b"", 1, replaceable=True)], ConnectionLostError("x")
+            )
+            poison_filter.evaluate_loss(broker_survived=True)
+    session = await open_session(replace(OPTIONS, port=port), "5", poison_filter=poison_filter)
+    receiving = asyncio.create_task(session.monitor())
     async with asyncio.timeout(LONG_ENOUGH), asyncio.TaskGroup() as group:
         for number in range(50):
             group.create_task(session.publish(f"coc/{number}", b"x", retain=True))
     receiving.cancel()
     await asyncio.wait([receiving])
-    session.drop()
+    session.abort()

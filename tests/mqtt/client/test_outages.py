@@ -49,7 +49,7 @@ async def test_after_a_long_outage_the_connection_is_back_within_five_seconds_of
 
     options = replace(OPTIONS, port=broker.port)
     knock = partial(port_is_open, options.host, options.port)
-    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, knock=knock).run())
+    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, port_probe=knock).run())
     async with asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         broker.kill()
@@ -79,7 +79,7 @@ async def test_broker_killed_and_restarted_five_times_costs_two_seconds_each(mos
 
     options = replace(OPTIONS, port=broker.port)
     knock = partial(port_is_open, options.host, options.port)
-    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, knock=knock).run())
+    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, port_probe=knock).run())
     async with asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         for _ in range(5):

@@ -15,16 +15,16 @@ from coc2mqtt.mqtt.client.errors import (
     BrokerShutdownError,
     ConnectionLostError,
     MessageTooLargeError,
+    PoisonMessageError,
     PublishDeniedError,
-    QuarantinedError,
 )
-from coc2mqtt.mqtt.client.poison_messages import Outgoing, Quarantine, outgoing
+from coc2mqtt.mqtt.client.poison_messages import OutgoingMessage, PoisonMessageFilter
 from coc2mqtt.mqtt.client.port_probe import port_is_open
 from tests.support.bridge_parts import EVENT, Parts
-from tests.support.broker import witness
+from tests.support.broker import subscribe_once
 from tests.support.connections import ONLINE, STATE
 from tests.support.recording_session import running
-from tests.support.sessions import collect, connected
+from tests.support.sessions import collect, connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     Lines = list[MutableMapping[str, Any]]
 
 OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt-home", timeout=LONG_ENOUGH, protocol="3.1.1")
-LOST = ConnectionLostError("it broke off")
+LOST = ConnectionLostError("it was lost")
 SMALL, BIG = 100, 21_000
 
 
-def state(name: str, size: int = SMALL) -> Outgoing:
-    return outgoing(f"coc/{name}", bytes(size), size, retain=True, replaces=False)
+def state(name: str, size: int = SMALL) -> OutgoingMessage:
+    return OutgoingMessage.of(f"coc/{name}", bytes(size), size, replaceable=True)
 
 
-def event(number: int, size: int = SMALL) -> Outgoing:
-    return outgoing("coc/clan/2PP/x", bytes([number]) * size, size, retain=False, replaces=False)
+def event(number: int, size: int = SMALL) -> OutgoingMessage:
+    return OutgoingMessage.of("coc/clan/2PP/x", bytes([number]) * size, size, replaceable=False)
 
 
 class Broker:
@@ -53,30 +53,30 @@ class Broker:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.quarantine = Quarantine(lambda: self.now)
+        self.poison_filter = PoisonMessageFilter(lambda: self.now)
 
     def lose(
         self,
-        *in_flight: Outgoing,
-        acknowledged: Sequence[Outgoing] = (state("bridge/state"),),
+        *in_flight: OutgoingMessage,
+        acknowledged: Sequence[OutgoingMessage] = (state("bridge/state"),),
         survived: bool = True,
         error: ConnectionLostError = LOST,
     ) -> None:
         """Have a session in which some messages are acknowledged before it is lost with others in flight."""
-        self.quarantine.connected()
+        self.poison_filter.on_connected()
         for message in acknowledged:
-            self.quarantine.acknowledged(message)
-        alone = [message for message in in_flight if self.quarantine.must_be_alone(message)]
+            self.poison_filter.on_puback(message)
+        alone = [message for message in in_flight if self.poison_filter.must_send_alone(message)]
         if alone:
-            self.quarantine.sent_alone(alone[0])
+            self.poison_filter.set_sent_alone(alone[0])
             in_flight = (alone[0],)
-        self.quarantine.lost(in_flight, error)
-        self.quarantine.judge(survived=survived)
+        self.poison_filter.on_connection_lost(in_flight, error)
+        self.poison_filter.evaluate_loss(broker_survived=survived)
 
-    def takes(self, message: Outgoing) -> bool:
+    def takes(self, message: OutgoingMessage) -> bool:
         try:
-            self.quarantine.check(message)
-        except (QuarantinedError, MessageTooLargeError):
+            self.poison_filter.check(message)
+        except (PoisonMessageError, MessageTooLargeError):
             return False
         return True
 
@@ -85,7 +85,7 @@ class Broker:
     ("culprit", "losses"), [(state("config", BIG), 3), (state("a", SMALL), 3), (event(1, 2000), 10), (event(1), 10)]
 )
 def test_message_in_flight_at_several_losses_is_set_aside_and_the_others_are_not(
-    culprit: Outgoing, losses: int, log_lines: Lines
+    culprit: OutgoingMessage, losses: int, log_lines: Lines
 ) -> None:
     broker, others = Broker(), [state("b"), event(7)]
     for _ in range(2):
@@ -104,12 +104,12 @@ def test_message_in_flight_at_several_losses_is_set_aside_and_the_others_are_not
 def test_message_is_sent_alone_only_after_two_losses_without_acknowledgement() -> None:
     broker, suspect = Broker(), event(1)
     broker.lose(suspect)
-    assert not broker.quarantine.must_be_alone(suspect)
+    assert not broker.poison_filter.must_send_alone(suspect)
     broker.lose(suspect)
-    assert broker.quarantine.must_be_alone(suspect)
-    assert not broker.quarantine.must_be_alone(event(2))
-    broker.quarantine.acknowledged(suspect)
-    assert not broker.quarantine.must_be_alone(suspect)
+    assert broker.poison_filter.must_send_alone(suspect)
+    assert not broker.poison_filter.must_send_alone(event(2))
+    broker.poison_filter.on_puback(suspect)
+    assert not broker.poison_filter.must_send_alone(suspect)
 
 
 def test_network_that_breaks_often_sets_no_message_aside() -> None:
@@ -153,15 +153,15 @@ def test_proven_limit_refuses_larger_messages_at_once_and_tries_those_between_al
     broker = Broker()
     for _ in range(3):
         broker.lose(state("first", BIG))
-    assert broker.quarantine.largest_packet == BIG - 1
+    assert broker.poison_filter.max_packet_size == BIG - 1
     assert not broker.takes(state("second", BIG))
     assert broker.takes(state("third", 12_000))
-    assert broker.quarantine.must_be_alone(state("third", 12_000))
+    assert broker.poison_filter.must_send_alone(state("third", 12_000))
     broker.lose(state("third", 12_000))
     assert not broker.takes(state("fourth", 12_000))
-    broker.quarantine.acknowledged(state("fifth", 9_000))
-    assert not broker.quarantine.must_be_alone(state("sixth", 8_000))
-    assert broker.quarantine.must_be_alone(state("seventh", 9_500))
+    broker.poison_filter.on_puback(state("fifth", 9_000))
+    assert not broker.poison_filter.must_send_alone(state("sixth", 8_000))
+    assert broker.poison_filter.must_send_alone(state("seventh", 9_500))
 
 
 def test_event_below_a_proven_limit_is_not_set_aside_after_one_loss() -> None:
@@ -177,10 +177,10 @@ def test_event_below_a_proven_limit_is_not_set_aside_after_one_loss() -> None:
 
 def test_limit_that_was_lowered_is_found_although_larger_messages_were_taken_before() -> None:
     broker = Broker()
-    broker.quarantine.acknowledged(state("b", BIG))
+    broker.poison_filter.on_puback(state("b", BIG))
     for _ in range(3):
         broker.lose(state("first", BIG))
-    assert broker.quarantine.largest_packet == BIG - 1
+    assert broker.poison_filter.max_packet_size == BIG - 1
 
 
 @pytest.mark.parametrize("size", [SMALL, BIG])
@@ -193,23 +193,23 @@ def test_held_message_is_tried_alone_after_a_quarter_of_an_hour_then_less_often(
         assert not broker.takes(culprit)
         broker.now += 2
         assert broker.takes(culprit)
-        assert broker.quarantine.must_be_alone(culprit)
+        assert broker.poison_filter.must_send_alone(culprit)
         broker.lose(culprit, acknowledged=[larger])
     broker.now += 14401
-    broker.quarantine.acknowledged(culprit)
+    broker.poison_filter.on_puback(culprit)
     assert broker.takes(culprit)
-    assert not broker.quarantine.must_be_alone(culprit)
-    assert broker.quarantine.largest_packet is None
+    assert not broker.poison_filter.must_send_alone(culprit)
+    assert broker.poison_filter.max_packet_size is None
 
 
 def test_packet_too_large_from_the_broker_proves_a_message_that_is_alone() -> None:
     certain = ConnectionLostError("too large")
-    certain.over_message = True
+    certain.caused_by_message = True
     broker = Broker()
     for _ in range(2):
         broker.lose(state("config", BIG), state("other", BIG - 1), error=certain)
     broker.lose(state("config", BIG), error=certain)
-    assert broker.quarantine.largest_packet == BIG - 1
+    assert broker.poison_filter.max_packet_size == BIG - 1
 
 
 # With a real Mosquitto, which closes a connection of MQTT 3.1.1 over a packet above its max_packet_size.
@@ -230,7 +230,7 @@ class Program:
             replace(OPTIONS, port=port),
             on_session=self._talk,
             sleep=self._sleep,
-            knock=partial(port_is_open, OPTIONS.host, port),
+            port_probe=partial(port_is_open, OPTIONS.host, port),
         )
 
     async def _talk(self, session: Session) -> None:
@@ -244,7 +244,7 @@ class Program:
 
     async def _publish(self, session: Session, topic: str, payload: bytes, retain: bool) -> None:
         try:
-            await session.publish(topic, payload, retain=retain, replaces=topic.startswith("coc/bridge/response/"))
+            await session.publish(topic, payload, retain=retain, replaceable=topic.startswith("coc/bridge/response/"))
         except (PublishDeniedError, MessageTooLargeError) as error:
             self.refused[topic] = str(error)
 
@@ -282,10 +282,10 @@ async def test_packet_above_the_limit_of_a_broker_is_refused_and_the_rest_goes_o
         await program.done.wait()
         assert program.connection.status.connected
         assert set(program.refused) == {topic}
-        assert f"of {BIG + len(topic) + 16} bytes on {topic} is larger than the broker takes" in program.refused[topic]
+        assert f"of {BIG + len(topic) + 16} bytes on {topic} is too large for the broker" in program.refused[topic]
         assert "(Mosquitto: max_packet_size)" in program.refused[topic]
         assert program.sessions == losses + 1
-        assert await witness(broker.port, others[-1][0]) == others[-1][1]
+        assert await subscribe_once(broker.port, others[-1][0]) == others[-1][1]
 
 
 @pytest.mark.slow
@@ -304,8 +304,8 @@ async def test_bridge_delivers_events_although_its_discovery_payloads_are_too_la
 
     options = replace(OPTIONS, port=broker.port, protocol=protocol)
     knock = partial(port_is_open, options.host, options.port)
-    connection = Connection(options, on_session=parts.bridge.serve, sleep=soon, knock=knock)
-    async with connected(replace(options, client_id="reader", protocol="5"), "5") as reader:
+    connection = Connection(options, on_session=parts.bridge.serve, sleep=soon, port_probe=knock)
+    async with connected_session(replace(options, client_id="reader", protocol="5"), "5") as reader:
         await reader.subscribe(EVENT)
         async with running(connection.run()):
             assert [message.topic for message in await collect(reader, 1, within=20)] == [EVENT]

@@ -19,7 +19,7 @@ class Door:
     def __init__(self, answers: Iterable[bool], *, draw: float = 1.0) -> None:
         self._answers = iter(answers)
         self.slept: list[float] = []
-        self.knocking = PortWatcher(self._knock, sleep=self._sleep, draw=lambda: draw)
+        self.knocking = PortWatcher(self._knock, sleep=self._sleep, rng=lambda: draw)
 
     async def _knock(self) -> bool:
         return next(self._answers)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-LOST = ConnectionLostError("it broke off")
+LOST = ConnectionLostError("it was lost")
 
 
 class ScriptedSession:
@@ -45,13 +45,13 @@ class ScriptedSession:
         self._lasts = lasts
         self._end = end
 
-    async def receive(self) -> Never:
+    async def monitor(self) -> Never:
         await asyncio.sleep(self._lasts)
         raise self._end
 
-    async def leave(self, _last_words: object) -> None: ...
+    async def disconnect(self, _offline_messages: object) -> None: ...
 
-    def drop(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 class Attempts:
@@ -82,7 +82,10 @@ class Attempts:
 async def connecting(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connection]:
     monkeypatch.setattr(negotiation, "open_session", attempts.open_session)
     connection = Connection(
-        replace(OPTIONS, protocol="5"), on_session=lambda _: asyncio.sleep(0), knock=attempts.knock, draw=lambda: 1.0
+        replace(OPTIONS, protocol="5"),
+        on_session=lambda _: asyncio.sleep(0),
+        port_probe=attempts.knock,
+        rng=lambda: 1.0,
     )
     task = asyncio.create_task(connection.run())
     try:
@@ -146,8 +149,8 @@ async def test_sessions_that_another_client_takes_over_silently_back_off(
         await asyncio.sleep(3600)
     assert max(attempts.waits[:5]) <= 2.0
     assert attempts.waits[-1] == pytest.approx(61)
-    (line,) = [line for line in log_lines if line["event"] == "the broker ends every session within seconds"]
-    assert "stop another client with the client id 'coc2mqtt_home'" in line["hint"]
+    (line,) = [line for line in log_lines if line["event"] == "the broker closes every session within seconds"]
+    assert "stop another client with the client ID 'coc2mqtt_home'" in line["hint"]
 
 
 async def test_slow_knock_does_not_delay_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:

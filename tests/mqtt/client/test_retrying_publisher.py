@@ -28,7 +28,7 @@ class Broker:
     def __init__(self, *answers: Exception | None) -> None:
         self._answers = list(answers)
         self.slept: list[float] = []
-        self.patience = RetryingPublisher(sleep=self._sleep, draw=lambda: 1.0)
+        self.patience = RetryingPublisher(sleep=self._sleep, rng=lambda: 1.0)
         self.recording = RecordingSession(self._answer)
 
     async def _answer(self, _topic: str, _payload: bytes) -> None:
@@ -57,8 +57,8 @@ async def test_its_begin_and_its_end_after_a_quiet_minute_are_each_said_once(log
     for _ in range(4):
         await broker.publish(b"1")
         await asyncio.sleep(20)
-    begun = ("warning", "messages wait until the broker takes them")
-    over = ("info", "the broker takes messages again")
+    begun = ("warning", "broker rejects messages for now, retrying")
+    over = ("info", "broker accepts messages again")
     assert [(line["log_level"], line["event"]) for line in log_lines] == [begun]
     assert log_lines[0]["reason"] == "the broker's queue is full"
     await asyncio.sleep(60)

@@ -72,10 +72,10 @@ async def test_part_that_is_cancelled_by_nobody_ends_the_session(
 
 
 async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def dial(_: object) -> Session:
+    async def connect(_: object) -> Session:
         return cast("Session", ScriptedSession(1000.0, LOST))
 
-    monkeypatch.setattr(negotiation.ProtocolNegotiator, "dial", dial)
+    monkeypatch.setattr(negotiation.ProtocolNegotiator, "connect", connect)
     assert isinstance(await ended(Connection(OPTIONS, on_session=cancelled).run()), UnexpectedExitError)
 
 

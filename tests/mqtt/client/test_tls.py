@@ -13,7 +13,7 @@ from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, TlsError, Unreachab
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, TlsOptions
 from coc2mqtt.mqtt.client.session import open_session
 from tests.support.broker import free_port
-from tests.support.sessions import ACCEPTED, collect, connected, packet
+from tests.support.sessions import CONNACK, collect, connected_session, read_packet
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ async def test_a_trusted_certificate_connects(
 ) -> None:
     broker = mosquitto(*tls_lines(certificates))
     options = replace(OPTIONS, port=broker.port, tls=TlsOptions(ca_file=certificates / "ca.crt"))
-    async with connected(options, protocol) as session:
+    async with connected_session(options, protocol) as session:
         await session.publish("coc/x", b"")
 
 
 async def test_without_verification_any_certificate_is_accepted(mosquitto: StartMosquitto, certificates: Path) -> None:
     broker = mosquitto(*tls_lines(certificates, "expired"))
     tls = TlsOptions(verify=False)
-    async with connected(replace(OPTIONS, host="127.0.0.1", port=broker.port, tls=tls)) as session:
+    async with connected_session(replace(OPTIONS, host="127.0.0.1", port=broker.port, tls=tls)) as session:
         await session.publish("coc/x", b"")
 
 
@@ -55,7 +55,7 @@ async def test_a_broker_that_is_reached_by_its_address_can_be_verified_by_its_na
 ) -> None:
     port = mosquitto(*tls_lines(certificates)).port
     tls = TlsOptions(ca_file=certificates / "ca.crt", server_name="localhost")
-    async with connected(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)) as session:
+    async with connected_session(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)) as session:
         await session.publish("coc/x", b"")
 
 
@@ -74,23 +74,23 @@ async def test_the_broker_is_asked_for_the_servers_name(certificates: Path, serv
     asked: list[str | None] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED["5"])
+        await read_packet(reader)
+        writer.write(CONNACK["5"])
         await reader.read()
         writer.close()
 
     tls = TlsOptions(verify=False, server_name=server_name)
     async with (
         serving(certificates, broker, sni=lambda _socket, name, _context: asked.append(name)) as port,
-        connected(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)),
+        connected_session(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)),
     ):
         assert asked == [server_name]
 
 
 async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await packet(reader)
-        writer.write(ACCEPTED["5"])
+        await read_packet(reader)
+        writer.write(CONNACK["5"])
         writer.write(b"".join(b"\x30\x06\x00\x01a\x00" + number.to_bytes(2) for number in range(3000)))
         await reader.read()
         writer.close()
@@ -98,7 +98,7 @@ async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> N
     options = replace(OPTIONS, host="127.0.0.1", tls=TlsOptions(verify=False))
     async with (
         serving(certificates, broker, sni=lambda *_: None) as port,
-        connected(replace(options, port=port)) as session,
+        connected_session(replace(options, port=port)) as session,
     ):
         payloads = [message.payload for message in await collect(session, 3000)]
     assert payloads == [number.to_bytes(2) for number in range(3000)]
@@ -118,8 +118,12 @@ async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> N
             {"server_name": "localhost"},
             r"\(certificate has expired\): renew it on the broker, or set the clock of this machine",
         ),
-        ("broker", {}, r"\(IP address mismatch, .*\): set mqtt.host, or else mqtt.tls.server_name, to a name that it"),
-        ("broker", {"server_name": "x"}, r"\(Hostname mismatch, .*'x'\): set mqtt.host, or else mqtt.tls.server_name"),
+        (
+            "broker",
+            {},
+            r"\(IP address mismatch, .*\): set mqtt.host or mqtt.tls.server_name to a name in the certificate",
+        ),
+        ("broker", {"server_name": "x"}, r"\(Hostname mismatch, .*'x'\): set mqtt.host or mqtt.tls.server_name"),
     ],
 )
 async def test_a_certificate_that_is_not_accepted_says_what_is_wrong_with_it(
@@ -127,18 +131,18 @@ async def test_a_certificate_that_is_not_accepted_says_what_is_wrong_with_it(
 ) -> None:
     port = mosquitto(*tls_lines(certificates, certificate)).port
     wanted = TlsOptions(ca_file=certificates / tls.get("ca_file", "ca.crt"), server_name=tls.get("server_name"))
-    with pytest.raises(TlsError, match=f"the certificate of the broker at 127.0.0.1:{port} is not accepted {sentence}"):
+    with pytest.raises(TlsError, match=f"the certificate of the broker at 127.0.0.1:{port} is not trusted {sentence}"):
         await open_session(replace(OPTIONS, host="127.0.0.1", port=port, tls=wanted), "5")
 
 
 async def test_a_certificate_of_our_own_is_shown(mosquitto: StartMosquitto, certificates: Path) -> None:
     port = mosquitto(*tls_lines(certificates), "require_certificate true").port
-    async with connected(replace(OPTIONS, port=port, tls=with_certificate(certificates, "broker"))) as session:
+    async with connected_session(replace(OPTIONS, port=port, tls=with_certificate(certificates, "broker"))) as session:
         await session.publish("coc/x", b"")
 
 
-NO_CERTIFICATE = "asks for a certificate of this client: set mqtt.tls.cert_file and mqtt.tls.key_file"
-ALIEN = r"does not accept the certificate in mqtt.tls.cert_file \(unknown ca\): renew it, or have it signed by"
+NO_CERTIFICATE = "requires a client certificate: set mqtt.tls.cert_file and mqtt.tls.key_file"
+ALIEN = r"rejected the certificate in mqtt.tls.cert_file \(unknown ca\): renew it, or have it signed by"
 
 
 @pytest.mark.parametrize(("certificate", "sentence"), [(None, NO_CERTIFICATE), ("alien", ALIEN)])
@@ -152,7 +156,7 @@ async def test_a_broker_that_is_not_content_with_our_certificate_says_so(
 
 @pytest.mark.parametrize(
     ("certificate", "sentence"),
-    [(None, r"failed \(handshake failure\): .* mqtt.tls.cert_file if the broker asks for"), ("alien", ALIEN)],
+    [(None, r"failed \(handshake failure\): .* mqtt.tls.cert_file if the broker requires"), ("alien", ALIEN)],
 )
 async def test_with_tls_1_2_it_says_so_during_the_handshake(
     certificates: Path, certificate: str | None, sentence: str
@@ -178,9 +182,13 @@ async def test_with_tls_1_2_it_says_so_during_the_handshake(
 @pytest.mark.parametrize(
     ("ca_file", "cert_file", "sentence"),
     [
-        ("absent.crt", None, r"cannot be read \(No such file or directory\): check its path"),
-        ("ca.key", None, r"cannot be used \(.*\): they must be in PEM format"),
-        ("ca.crt", "ca.crt", r"cannot be used \(.*\): they must be in PEM format, .* belonging to the certificate"),
+        ("absent.crt", None, r"cannot read a file of mqtt.tls \(No such file or directory\): check its path"),
+        ("ca.key", None, r"cannot use the files of mqtt.tls \(.*\): they must be in PEM format"),
+        (
+            "ca.crt",
+            "ca.crt",
+            r"cannot use the files of mqtt.tls \(.*\): they must be in PEM format, .* belong to the certificate",
+        ),
     ],
 )
 async def test_a_file_that_cannot_be_used_says_so(
@@ -197,7 +205,7 @@ async def test_a_key_with_a_password_does_not_ask_on_the_terminal(certificates: 
         "openssl", "ec", "-aes128", "-passout", "pass:x", "-in", str(certificates / "broker.key"), "-out", str(key)
     )
     tls = TlsOptions(cert_file=certificates / "broker.crt", key_file=key)
-    with pytest.raises(TlsError, match="the key without a password"):
+    with pytest.raises(TlsError, match="the key must have no password"):
         await open_session(replace(OPTIONS, port=free_port(), tls=tls), "5")
 
 
@@ -212,14 +220,14 @@ async def test_tls_on_a_port_without_it_is_said(
     with pytest.raises(TlsError, match=sentence):
         await open_session(replace(OPTIONS, host="127.0.0.1", port=await serve(other), tls=TlsOptions()), "5")
     # Mosquitto 2.0 resets the connection, 2.1 closes it.
-    reset = r"cannot be reached \(.*\): .* mqtt.port is the broker's port for TLS"
+    reset = r"cannot reach the broker at .* \(.*\): .* mqtt.port is the broker's port for TLS"
     closed = r"failed \(unexpected eof .*\): check that mqtt.port is the broker's TLS port"
     with pytest.raises((UnreachableBrokerError, TlsError), match=f"{reset}|{closed}"):
         await open_session(replace(OPTIONS, port=mosquitto().port, tls=TlsOptions()), "5")
 
 
 async def test_no_tls_on_a_port_with_it_is_said(mosquitto: StartMosquitto, certificates: Path) -> None:
-    with pytest.raises(ConnackTimeoutError, match=r"closed the connection .* mqtt\.tls if that port speaks TLS"):
+    with pytest.raises(ConnackTimeoutError, match=r"closed the connection .* mqtt\.tls if that port requires TLS"):
         await open_session(replace(OPTIONS, port=mosquitto(*tls_lines(certificates)).port), "5")
 
 

@@ -14,8 +14,16 @@ from coc2mqtt.mqtt.client.errors import (
     UnreachableBrokerError,
     UnsupportedProtocolError,
 )
-from tests.support.broker import free_port, witness
-from tests.support.connections import ONLINE, OPTIONS, STATE, Bridge, Waits, running, take
+from tests.support.broker import free_port, subscribe_once
+from tests.support.connections import (
+    ONLINE,
+    OPTIONS,
+    STATE,
+    RecordedWaits,
+    RecordingConnection,
+    get_items,
+    running_connection,
+)
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -37,7 +45,9 @@ Lines = list["MutableMapping[str, Any]"]
 
 async def test_without_version_5_it_speaks_3_1_1(embedded_broker: EmbeddedBroker) -> None:
     # It takes the limits that version 5 has in the CONNECT for a client id that is still to come.
-    async with running(Bridge(replace(OPTIONS, port=embedded_broker.port, will=None, timeout=0.3))) as bridge:
+    async with running_connection(
+        RecordingConnection(replace(OPTIONS, port=embedded_broker.port, will=None, timeout=0.3))
+    ) as bridge:
         session = await bridge.sessions.get()
         assert session.protocol == "3.1.1"
         assert bridge.connection.status.protocol == "3.1.1"
@@ -82,13 +92,13 @@ async def test_the_version_follows_what_the_broker_speaks(
         begun.set()
 
     options = replace(OPTIONS, port=await serve(broker), timeout=0.1)
-    connection = Connection(options, on_session=talk, sleep=Waits())
+    connection = Connection(options, on_session=talk, sleep=RecordedWaits())
     task = asyncio.create_task(connection.run())
     async with asyncio.timeout(LONG_ENOUGH):
         await begun.wait()
         broker.answers[5] = then
         broker.hang_up()
-        assert await take(len(versions), broker.versions) == versions
+        assert await get_items(len(versions), broker.versions) == versions
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -97,18 +107,18 @@ async def test_the_version_follows_what_the_broker_speaks(
 async def test_a_fixed_version_is_not_left(serve: Callable[[Any], Awaitable[int]], mosquitto: StartMosquitto) -> None:
     port = await serve(ScriptedBroker(five=UNSUPPORTED, three=ACCEPTED_3))
     options = replace(OPTIONS, port=port, protocol="5")
-    with pytest.raises(UnsupportedProtocolError, match=r"set mqtt\.protocol to 3\.1\.1 or to auto"):
+    with pytest.raises(UnsupportedProtocolError, match=r"set mqtt\.protocol to 3\.1\.1 or auto"):
         await look(options)
     assert await look(replace(OPTIONS, port=mosquitto().port, protocol="3.1.1")) == "3.1.1"
 
 
 async def test_a_probe_connects_once_and_disturbs_nobody(mosquitto: StartMosquitto, log_lines: Lines) -> None:
     broker = mosquitto()
-    async with running(Bridge(replace(OPTIONS, port=broker.port))) as bridge:
+    async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         await bridge.sessions.get()
         assert await look(replace(OPTIONS, port=broker.port)) == "5"
         assert bridge.connection.status.connected
-        assert await witness(broker.port, STATE) == ONLINE
+        assert await subscribe_once(broker.port, STATE) == ONLINE
     assert len(log_lines) == 1
 
 
@@ -117,11 +127,11 @@ async def test_a_probe_raises_what_is_wrong(mosquitto: StartMosquitto) -> None:
     with pytest.raises(NotAuthorizedError, match=r"check mqtt\.username and mqtt\.password"):
         await look(replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3")))
     broker.pause()
-    with pytest.raises(ConnackTimeoutError, match="does not answer within"):
+    with pytest.raises(ConnackTimeoutError, match="did not respond within"):
         await look(replace(OPTIONS, port=broker.port, timeout=0.1))
-    with pytest.raises(UnreachableBrokerError, match="nothing accepts connections"):
+    with pytest.raises(UnreachableBrokerError, match="nothing is listening"):
         await look(replace(OPTIONS, port=free_port()))
 
 
 async def look(options: ConnectionOptions) -> Protocol:
-    return await probe(options, writes="coc/bridge/check", reads="coc/bridge/request/+")
+    return await probe(options, publish_topic="coc/bridge/check", subscribe_filter="coc/bridge/request/+")

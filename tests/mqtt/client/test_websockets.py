@@ -9,7 +9,7 @@ import pytest
 from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, ConnectionLostError, NotMqttError, NoWebsocketError
 from coc2mqtt.mqtt.client.options import ConnectionOptions, TlsOptions
 from coc2mqtt.mqtt.client.session import Message, open_session
-from tests.support.sessions import ACCEPTED, collect, connected, listening
+from tests.support.sessions import CONNACK, collect, connected_session, listener_lines
 from tests.support.timeouts import LONG_ENOUGH
 from tests.support.websocket import BINARY, CLOSE, PING, PONG, Websocket, frame, upgraded
 
@@ -39,11 +39,11 @@ async def test_over_tls_as_well_many_messages_and_large_ones_come_through(
     mosquitto: StartMosquitto, certificates: Path
 ) -> None:
     tls_lines = [f"{key}file {certificates / name}" for key, name in (("cert", "broker.crt"), ("key", "broker.key"))]
-    port = mosquitto(*listening("websockets", *tls_lines)).port
+    port = mosquitto(*listener_lines("websockets", *tls_lines)).port
     options = replace(OPTIONS, host="localhost", port=port, tls=TlsOptions(certificates / "ca.crt"))
-    async with connected(options) as reader:
+    async with connected_session(options) as reader:
         await reader.subscribe("coc/#")
-        async with connected(replace(options, client_id="writer")) as writer, asyncio.TaskGroup() as group:
+        async with connected_session(replace(options, client_id="writer")) as writer, asyncio.TaskGroup() as group:
             reading = group.create_task(collect(reader, 302))
             group.create_task(writer.publish("coc/large", b"x" * 65_536))
             for number in range(300):
@@ -62,7 +62,7 @@ async def test_packets_and_frames_need_not_coincide(serve: Serve, dribbling: boo
         large = b"\x30\xb1\x01\x00\x03a/b\x00" + b"x" * 171
         stream = b"".join(
             [
-                frame(ACCEPTED["5"][:2]) + frame(ACCEPTED["5"][2:]),
+                frame(CONNACK["5"][:2]) + frame(CONNACK["5"][2:]),
                 frame(publish(0) + publish(1) + publish(2)[:3], last=False),
                 frame(b"between"[:0], PING),
                 frame(publish(2)[3:5], 0, last=False) + frame(publish(2)[5:], 0),
@@ -76,7 +76,7 @@ async def test_packets_and_frames_need_not_coincide(serve: Serve, dribbling: boo
         await websocket.reader.read()
 
     options = replace(OPTIONS, port=await serve(upgraded(talk)), path="/some/where?a=b")
-    async with connected(options) as session:
+    async with connected_session(options) as session:
         numbers = [b"0000", b"0001", b"0002", b"x" * 171, b"0003"]
         assert await collect(session, 5) == [Message("a/b", payload) for payload in numbers]
 
@@ -86,14 +86,14 @@ async def test_a_ping_of_the_websocket_is_answered_as_servers_want_it(serve: Ser
 
     async def talk(websocket: Websocket) -> None:
         await websocket.receive()
-        websocket.send(ACCEPTED["5"])
+        websocket.send(CONNACK["5"])
         for opcode, payload in ((PING, b"are you there?"), (PING, b""), (CLOSE, b"\x03\xe9")):
             websocket.send(payload, opcode)
             answers.append(await websocket.receive())
 
-    async with connected(replace(OPTIONS, port=await serve(upgraded(talk)))) as session:
-        with pytest.raises(ConnectionLostError, match="broke off"):
-            await session.receive()
+    async with connected_session(replace(OPTIONS, port=await serve(upgraded(talk)))) as session:
+        with pytest.raises(ConnectionLostError, match="was lost: check the broker"):
+            await session.monitor()
     assert answers == [(PONG, b"are you there?"), (PONG, b""), (CLOSE, b"\x03\xe9")]
 
 
@@ -118,18 +118,20 @@ async def test_what_opens_no_websocket_says_so(serve: Serve, answer: bytes) -> N
     with pytest.raises(NoWebsocketError) as refused:
         await open_session(replace(OPTIONS, port=await serve(handle), path="/wrong"), "5")
     assert str(refused.value).endswith(
-        "opens no websocket at /wrong: check mqtt.path (often /mqtt or /), and that mqtt.port is the broker's port for"
-        " websockets, and mqtt.tls if that port speaks TLS; or set mqtt.transport to tcp"
+        "did not open a websocket at /wrong: check mqtt.path (often /mqtt or /), and that mqtt.port is the"
+        " broker's websocket port, and mqtt.tls if that port requires TLS; or set mqtt.transport to tcp"
     )
 
 
 async def test_each_transport_on_the_other_ones_port_is_said(mosquitto: StartMosquitto) -> None:
     with pytest.raises(NoWebsocketError, match=r"or set mqtt.transport to tcp"):
         await open_session(replace(OPTIONS, port=mosquitto().port), "5")
-    port = mosquitto(*listening("websockets")).port
-    # Mosquitto 2.0 answers in HTTP, 2.1 closes the connection.
-    answered = "answers in HTTP: set mqtt.transport to websockets if that port is for"
-    closed = "closed the connection without an answer: .*, or set mqtt.transport to websockets if that port is for"
+    port = mosquitto(*listener_lines("websockets")).port
+    # Mosquitto 2.0 responds in HTTP, 2.1 closes the connection.
+    answered = "responds in HTTP: set mqtt.transport to websockets if it is a websocket port"
+    closed = (
+        "closed the connection without responding: .*, or set mqtt.transport to websockets if it is a websocket port"
+    )
     with pytest.raises((NotMqttError, ConnackTimeoutError), match=f"{answered}|{closed}"):
         await open_session(replace(OPTIONS, port=port, transport="tcp"), "5")
 
@@ -144,5 +146,5 @@ async def test_a_websocket_without_mqtt_behind_it_is_said(serve: Serve, answer: 
 
     options = replace(OPTIONS, port=await serve(upgraded(talk)))
     async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
-        with pytest.raises(ConnackTimeoutError, match=r"closed the connection without an answer: check mqtt.path"):
+        with pytest.raises(ConnackTimeoutError, match=r"closed the connection without responding: check mqtt.path"):
             await open_session(options, "5")

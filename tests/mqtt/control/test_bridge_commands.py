@@ -19,7 +19,7 @@ async def answer(recording: RecordingSession, command: str, payload: bytes | dic
     topic, before = f"coc/bridge/response/{command}", len(recording.published)
     payload = payload if isinstance(payload, bytes) else orjson.dumps(payload)
     recording.incoming.put_nowait(Message(f"coc/bridge/request/{command}", payload, correlation_data=b"7"))
-    await recording.until(lambda: topic in recording.topics[before:])
+    await recording.wait_until(lambda: topic in recording.topics[before:])
     (said,) = [message for message in recording.published[before:] if message.topic == topic]
     assert (said.correlation_data, said.retain) == (b"7", False)
     return said.data
@@ -31,24 +31,24 @@ async def test_what_was_delivered_is_replayed_on_the_response_topic_and_nowhere_
     async with running(parts.bridge.serve(recording.session)):
         for number in (1, 2, 3):
             await parts.journal.happen(number)
-        await recording.until(lambda: len(recording.said_on(EVENT)) == 3)
+        await recording.wait_until(lambda: len(recording.published_on(EVENT)) == 3)
         said = await answer(recording, "replay", {"since_seq": 1, "transaction": 5})
     assert said == {
         "status": "ok",
-        "data": {"events": recording.said_on(EVENT)[1:], "next_seq": None},
+        "data": {"events": recording.published_on(EVENT)[1:], "next_seq": None},
         "transaction": 5,
     }
-    assert len(recording.said_on(EVENT)) == 3
+    assert len(recording.published_on(EVENT)) == 3
 
 
 @pytest.mark.looptime
 async def test_a_page_fits_what_the_broker_takes() -> None:
     parts, recording = Parts(), RecordingSession()
-    recording.largest_packet = 5000
+    recording.max_packet_size = 5000
     async with running(parts.bridge.serve(recording.session)):
         for number in range(1, 51):
             await parts.journal.happen(number)
-        await recording.until(lambda: len(recording.said_on(EVENT)) == 50)
+        await recording.wait_until(lambda: len(recording.published_on(EVENT)) == 50)
         seqs: list[list[int]] = []
         next_seq: int | None = 0
         while next_seq is not None:
@@ -65,7 +65,7 @@ async def test_another_level_of_the_log_is_answered_and_shown_in_the_info_that_i
     parts, recording = Parts(), RecordingSession()
     async with running(parts.bridge.serve(recording.session)):
         assert (await answer(recording, "log_level", b"debug"))["data"] == {"level": "debug"}
-        await recording.until(lambda: recording.said_on("coc/bridge/info")[-1]["log_level"] == "debug")
+        await recording.wait_until(lambda: recording.published_on("coc/bridge/info")[-1]["log_level"] == "debug")
         await asyncio.sleep(5)
-    assert [said["log_level"] for said in recording.said_on("coc/bridge/info")] == ["info", "debug"]
+    assert [said["log_level"] for said in recording.published_on("coc/bridge/info")] == ["info", "debug"]
     assert all(message.retain for message in recording.published if message.topic == "coc/bridge/info")

@@ -19,7 +19,7 @@ from coc2mqtt.mqtt.client.errors import (
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.topics import Topics
-from tests.support.recording_session import RecordingSession, happened, number_of, running
+from tests.support.recording_session import RecordingSession, event_number, make_event, running
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
 
 
 async def commit(journal: SqliteJournal, resource: Resource, *numbers: int) -> None:
-    await journal.commit(resource, None, [happened(resource.tag, number) for number in numbers])
+    await journal.commit(resource, None, [make_event(resource.tag, number) for number in numbers])
 
 
 async def until_delivered(journal: SqliteJournal) -> None:
@@ -50,26 +50,26 @@ async def until_delivered(journal: SqliteJournal) -> None:
 
 
 async def numbers_pending(journal: SqliteJournal) -> list[int]:
-    return [number_of(entry) for entry in await journal.pending(limit=10_000)]
+    return [event_number(entry) for entry in await journal.pending(limit=10_000)]
 
 
 async def test_every_event_is_published_once_on_its_topic_and_not_retained(journal: SqliteJournal) -> None:
     await commit(journal, ONE, 1)
-    await journal.commit(Resource(Kind.WAR, "#2PP"), None, [happened("#2PP", 2, EventType.WAR_LOG_PUBLIC)])
-    await journal.commit(Resource(Kind.PLAYER, "#8QQ"), None, [happened("#8QQ", 3, EventType.HERO_UPGRADED)])
-    await journal.commit(API, None, [happened("api", 4, EventType.MAINTENANCE_START)])
+    await journal.commit(Resource(Kind.WAR, "#2PP"), None, [make_event("#2PP", 2, EventType.WAR_LOG_PUBLIC)])
+    await journal.commit(Resource(Kind.PLAYER, "#8QQ"), None, [make_event("#8QQ", 3, EventType.HERO_UPGRADED)])
+    await journal.commit(API, None, [make_event("api", 4, EventType.MAINTENANCE_START)])
     recording = RecordingSession()
-    entries = {number_of(entry): entry for entry in await journal.pending()}
+    entries = {event_number(entry): entry for entry in await journal.pending()}
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await until_delivered(journal)
-    assert sorted((number_of(message), message.topic) for message in recording.published) == [
+    assert sorted((event_number(message), message.topic) for message in recording.published) == [
         (1, "coc/clan/2PP/clan_updated"),
         (2, "coc/clan/2PP/war_log_public"),
         (3, "coc/player/8QQ/hero_upgraded"),
         (4, "coc/api/maintenance_start"),
     ]
     for message in recording.published:
-        entry = entries[number_of(message)]
+        entry = entries[event_number(message)]
         assert (message.data["id"], message.data["seq"]) == (entry.id, entry.seq)
         assert not message.retain
 
@@ -94,7 +94,7 @@ async def test_events_of_a_tag_keep_their_order_with_uneven_round_trips(journal:
         await until_delivered(journal)
     order = defaultdict(list)
     for message in recording.published:
-        order[message.data["tag"]].append(number_of(message))
+        order[message.data["tag"]].append(event_number(message))
     assert order == {tag: list(range(20)) for tag in TAGS}
     assert max_in_flight > 1
 
@@ -104,8 +104,8 @@ async def test_new_event_is_published_at_once(journal: SqliteJournal) -> None:
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         for number in range(3):
             await commit(journal, ONE, number)
-            await recording.until(lambda: len(recording.published) > number)  # noqa: B023 - awaited in the same iteration
-    assert [number_of(message) for message in recording.published] == [0, 1, 2]
+            await recording.wait_until(lambda: len(recording.published) > number)  # noqa: B023 - awaited in the same iteration
+    assert [event_number(message) for message in recording.published] == [0, 1, 2]
 
 
 async def test_event_stays_pending_until_its_acknowledgement(journal: SqliteJournal) -> None:
@@ -166,7 +166,7 @@ async def test_unacknowledged_events_are_resent_unchanged_over_the_next_connecti
     assert {payload for payload in sent if payload not in acknowledged} <= again
     order = defaultdict(list)
     for message in [*first.published, *second.published]:
-        order[message.data["tag"]].append(number_of(message))
+        order[message.data["tag"]].append(event_number(message))
     assert order == {tag: list(range(5)) for tag in TAGS}
 
 
@@ -215,7 +215,7 @@ async def test_rejected_events_are_skipped_and_logged_once_per_topic(
     delivery = EventDelivery(journal, Topics())
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
-    assert [number_of(message) for message in recording.published] == list(range(30))
+    assert [event_number(message) for message in recording.published] == list(range(30))
     assert {message.data["tag"] for message in recording.published} == {"#8QQ"}
     assert (delivery.metrics.published, delivery.metrics.denied) == (30, 30)
     assert [(line["log_level"], line["topic"], line["reason"]) for line in log_lines] == [
@@ -240,7 +240,7 @@ async def test_deferred_events_are_retried_in_order(journal: SqliteJournal) -> N
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
     for tag in ("#2PP", "#8QQ"):
-        assert [number_of(one) for one in recording.published if one.data["tag"] == tag] == list(range(10))
+        assert [event_number(one) for one in recording.published if one.data["tag"] == tag] == list(range(10))
     assert (delivery.metrics.published, delivery.metrics.denied, delivery.metrics.resent) == (20, 0, 0)
 
 
@@ -275,7 +275,7 @@ async def test_blocked_tag_does_not_block_others(journal: SqliteJournal) -> None
     async with running(EventDelivery(journal, Topics()).run(recording.session)):
         await commit(journal, ONE, *range(10))
         await commit(journal, TWO, *range(10))
-        await recording.until(lambda: len(recording.published) == 10)
+        await recording.wait_until(lambda: len(recording.published) == 10)
     assert {message.data["tag"] for message in recording.published} == {"#8QQ"}
     assert await numbers_pending(journal) == list(range(10))
 
@@ -309,16 +309,16 @@ async def test_flush_acks_waits_until_the_journal_has_stored_them(tmp_path: Path
         async with running(delivery.run(recording.session)):
             await acknowledging.wait()
             await commit(journal, ONE, 2)
-            await recording.until(lambda: len(recording.published) == 2)
+            await recording.wait_until(lambda: len(recording.published) == 2)
             waiting = asyncio.create_task(delivery.flush_acks())
             await journal.counts()
             assert not waiting.done()
             if not loses_connection:
                 may_continue.set()
                 await waiting
-                assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
+                assert [event_number(entry) for entry in await journal.delivered()] == [1, 2]
         await waiting
-        assert [number_of(entry) for entry in await journal.delivered()] == [1, 2]
+        assert [event_number(entry) for entry in await journal.delivered()] == [1, 2]
 
 
 async def test_flush_acks_returns_when_the_delivery_was_cancelled_before_storing_them(tmp_path: Path) -> None:

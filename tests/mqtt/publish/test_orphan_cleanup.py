@@ -50,7 +50,7 @@ class CleanupHarness:
             broker_starts_empty=empty,
         )
         self.recording = RecordingSession()
-        self.recording.kept = [Message(topic, b'{"state":"online"}', retain=True) for topic in retained]
+        self.recording.retained = [Message(topic, b'{"state":"online"}', retain=True) for topic in retained]
 
     async def run(self, *, shared: bool = False) -> list[str]:
         """Run the cleanup and return the emptied topics, in order."""
@@ -93,7 +93,7 @@ async def test_cleanup_that_breaks_two_connections_is_not_tried_again(tmp_path: 
     class BreakingSession(RecordingSession):
         reads = 0
 
-        async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
+        async def read_retained(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
             self.reads += topic_filter.startswith("homeassistant")
             raise ConnectionLostError("the broker did not acknowledge a message")
 
@@ -111,7 +111,7 @@ async def test_cleanup_runs_over_one_connection_only(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
         harness = CleanupHarness(journal)
         assert await harness.run() == []
-        harness.recording.kept = [Message(config("clan_8QQ"), b"{}", retain=True)]
+        harness.recording.retained = [Message(config("clan_8QQ"), b"{}", retain=True)]
         assert await harness.run() == []
 
 
@@ -145,7 +145,7 @@ async def test_broker_that_starts_empty_is_not_read(tmp_path: Path) -> None:
 
 async def test_denied_subscription_removes_nothing(tmp_path: Path) -> None:
     class DenyingSession(RecordingSession):
-        async def look(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
+        async def read_retained(self, topic_filter: str, _take: Callable[[Message], None]) -> None:
             raise SubscribeDeniedError(f"the broker does not grant a subscription to {topic_filter}")
 
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:

@@ -42,10 +42,10 @@ async def test_rejected_message_is_retried_until_accepted_and_both_are_logged(lo
         assert [line["event"] for line in log_lines if line.get("topic") == rejected][1:] == [
             "broker accepts retained messages on this topic again"
         ]
-        before = len(recording.said_on("coc/bridge/info"))
+        before = len(recording.published_on("coc/bridge/info"))
         await asyncio.sleep(600)
         assert recording.topics.count(rejected) == 1
-        assert len(recording.said_on("coc/bridge/info")) == before
+        assert len(recording.published_on("coc/bridge/info")) == before
 
 
 @pytest.mark.looptime
@@ -59,7 +59,7 @@ async def test_retries_happen_every_two_minutes_and_skip_accepted_messages() -> 
         for _ in range(600):
             parts.bridge.report()
             await asyncio.sleep(1)
-    assert 4 <= len(recording.said_on("coc/bridge/info")) <= 6
+    assert 4 <= len(recording.published_on("coc/bridge/info")) <= 6
     assert recording.topics.count(DEVICE) == 1
 
 
@@ -76,4 +76,4 @@ async def test_rejected_messages_of_an_unwatched_clan_are_not_retried() -> None:
         parts.watches.watches.clear()
         parts.retained.mark_watch(watch)
         await asyncio.sleep(600)
-    assert len(recording.said_on("coc/bridge/info")) <= 2
+    assert len(recording.published_on("coc/bridge/info")) <= 2

@@ -16,7 +16,7 @@ from tests.support.bodies import clan
 from tests.support.bridge_parts import DEVICE, Moments, Parts
 from tests.support.connections import OFFLINE, ONLINE, STATE
 from tests.support.recording_session import RecordingSession, running
-from tests.support.sessions import connected
+from tests.support.sessions import connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ async def test_foreign_value_on_own_topic_is_replaced_once_within_seconds(
     parts, recording = Parts(), Moments()
     async with serving(parts, recording):
         await asyncio.sleep(100)
-        before = recording.said_on(topic)
+        before = recording.published_on(topic)
         assert before
         recording.incoming.put_nowait(Message(topic, payload))
         await asyncio.sleep(5)
-        assert recording.said_on(topic) == [*before, before[-1]]
+        assert recording.published_on(topic) == [*before, before[-1]]
         await asyncio.sleep(600)
-        assert len(recording.said_on(topic)) == len(before) + 1
+        assert len(recording.published_on(topic)) == len(before) + 1
         assert parts.bridge.guard.restored == 1
         assert parts.bridge.guard.problem is None
     (line,) = [line for line in log_lines if line["event"] == OVERWRITTEN]
@@ -153,7 +153,7 @@ async def test_foreign_value_equal_to_an_older_own_one_is_replaced_in_a_minute()
         recording.incoming.put_nowait(Message(CLAN_STATE, first))
         await asyncio.sleep(40)
         assert parts.bridge.guard.restored == 1
-        assert recording.said_on(CLAN_STATE)[-1] == recording.said_on(CLAN_STATE)[-2]
+        assert recording.published_on(CLAN_STATE)[-1] == recording.published_on(CLAN_STATE)[-2]
 
 
 @pytest.mark.looptime
@@ -164,7 +164,7 @@ async def test_foreign_value_followed_by_our_own_is_not_replaced() -> None:
         recording.incoming.put_nowait(Message(STATE, OFFLINE.payload))
         recording.incoming.put_nowait(Message(STATE, ONLINE))
         await asyncio.sleep(20)
-    assert recording.said_on(STATE) == [{"state": "online"}]
+    assert recording.published_on(STATE) == [{"state": "online"}]
 
 
 @pytest.mark.looptime
@@ -187,7 +187,7 @@ async def test_client_that_keeps_publishing_is_countered_less_often_and_reported
         )
         await asyncio.sleep(1)
         assert "another coc2mqtt (instance 'garden' on nas) keeps publishing" in (parts.bridge.guard.problem or "")
-    assert 8 <= len(recording.said_on(STATE)) <= 18
+    assert 8 <= len(recording.published_on(STATE)) <= 18
     assert len([line for line in log_lines if line["event"] == OVERWRITTEN]) == 1
 
 
@@ -215,8 +215,8 @@ async def test_clearing_all_topics_publishes_everything_again(log_lines: Lines) 
 @pytest.mark.looptime
 async def test_denied_subscriptions_are_logged_once_and_change_nothing_else(log_lines: Lines) -> None:
     class Denying(Moments):
-        async def subscribe(self, topic_filter: str, qos: int = 1, *, only_others: bool = False) -> None:
-            if only_others:
+        async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:
+            if skip_own_and_retained:
                 raise SubscribeDeniedError(f"allow {topic_filter}")
             await super().subscribe(topic_filter, qos)
 
@@ -262,7 +262,7 @@ class Observer:
 
 @asynccontextmanager
 async def observing(port: int) -> AsyncIterator[Observer]:
-    async with connected(ConnectionOptions("127.0.0.1", port, "other"), "5") as session:
+    async with connected_session(ConnectionOptions("127.0.0.1", port, "other"), "5") as session:
         observer = Observer(session)
         async with running(observer.listen()):
             yield observer
@@ -270,7 +270,7 @@ async def observing(port: int) -> AsyncIterator[Observer]:
 
 def connection(parts: Parts, port: int, name: str, protocol: Protocol) -> Connection:
     options = ConnectionOptions("127.0.0.1", port, f"coc2mqtt-{name}", protocol=protocol, will=OFFLINE)
-    return Connection(options, on_session=parts.bridge.serve, last_words=[OFFLINE])
+    return Connection(options, on_session=parts.bridge.serve, offline_messages=[OFFLINE])
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ async def test_device_is_removed_first_even_if_its_war_was_marked_before(harness
     harness.unwatch(WATCH)
     recording = RecordingSession()
     async with running(harness.run(recording.session)):
-        await recording.until(lambda: {*recording.topics} >= {*CLAN_TOPICS})
+        await recording.wait_until(lambda: {*recording.topics} >= {*CLAN_TOPICS})
     assert recording.topics[0] == DEVICE
     assert retained_messages(recording) == {}
 
@@ -169,10 +169,10 @@ async def test_unwatched_war_is_emptied_after_its_sensors_are_removed(harness: R
     harness.watch(WATCH_WITHOUT_WAR)
     recording = RecordingSession()
     async with running(harness.run(recording.session)):
-        await recording.until(lambda: WAR_STATE in recording.topics)
+        await recording.wait_until(lambda: WAR_STATE in recording.topics)
     assert recording.topics == [CLAN_STATE, DEVICE, WAR_STATE]
-    assert recording.said_on(WAR_STATE) == [None]
-    assert recording.said_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
+    assert recording.published_on(WAR_STATE) == [None]
+    assert recording.published_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
 
 
 @pytest.mark.parametrize("at", CLAN_TOPICS)
@@ -185,7 +185,7 @@ async def test_clan_unwatched_while_it_is_published_is_removed(harness: Retained
 
     recording = RecordingSession(unwatch)
     async with running(harness.run(recording.session)):
-        await recording.until(lambda: {*recording.topics} >= {*CLAN_TOPICS} and not retained_messages(recording))
+        await recording.wait_until(lambda: {*recording.topics} >= {*CLAN_TOPICS} and not retained_messages(recording))
     assert retained_messages(recording) == {}
 
 
@@ -203,7 +203,7 @@ async def test_change_during_a_publish_is_published_after_it(harness: RetainedSt
     recording = RecordingSession(change)
     async with running(harness.run(recording.session)):
         # The device may be announced only once, if its first announcement had not started when the name changed.
-        await recording.until(lambda: visible(recording)[1:3] == ("Another Name", "Another Name"))
+        await recording.wait_until(lambda: visible(recording)[1:3] == ("Another Name", "Another Name"))
     assert recording.topics.count(CLAN_STATE) == 2
 
 
@@ -223,7 +223,7 @@ async def test_clan_unwatched_and_watched_again_at_once_is_published(harness: Re
 
     recording = RecordingSession(unwatch_and_watch)
     async with running(harness.run(recording.session)):
-        await recording.until(lambda: visible(recording) == ("online", "Another Name", "Another Name", "warEnded"))
+        await recording.wait_until(lambda: visible(recording) == ("online", "Another Name", "Another Name", "warEnded"))
 
 
 @pytest.mark.parametrize("order", [(True, False), (False, True)], ids=["full first", "poll time first"])

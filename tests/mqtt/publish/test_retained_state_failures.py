@@ -13,7 +13,7 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.client.connection import ConnectionOptions
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, MessageTooLargeError, PublishDeniedError
 from tests.support.bodies import clan
-from tests.support.broker import witness
+from tests.support.broker import subscribe_once
 from tests.support.recording_session import RecordingSession, running
 from tests.support.retained import (
     AVAILABILITY,
@@ -29,7 +29,7 @@ from tests.support.retained import (
     RetainedStateHarness,
     retained_messages,
 )
-from tests.support.sessions import connected
+from tests.support.sessions import connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def test_removal_cut_off_by_a_lost_connection_is_completed_over_the_next(h
     harness.state.on_connected()
     recording = RecordingSession()
     async with running(harness.run(recording.session)):
-        await recording.until(lambda: {*recording.topics} >= {*EMPTIED_TOPICS})
+        await recording.wait_until(lambda: {*recording.topics} >= {*EMPTIED_TOPICS})
     assert DEVICE not in recording.topics, "its removal was acknowledged before"
     assert retained_messages(recording) == {}
 
@@ -104,7 +104,7 @@ async def test_resource_marked_faster_than_published_does_not_block_others(harne
         for watch in others:
             harness.watch(watch)
             await harness.poll(Resource(Kind.CLAN, watch.tag), clan())
-        await recording.until(
+        await recording.wait_until(
             lambda: {*recording.topics} >= {f"coc/clan/{watch.tag[1:]}/state/clan" for watch in others}
         )
 
@@ -167,9 +167,9 @@ async def test_clan_watched_again_while_it_is_emptied_is_published_in_full(harne
 
     recording = RecordingSession(watch_again)
     async with running(harness.run(recording.session)):
-        await recording.until(lambda: DEVICE in recording.topics)
+        await recording.wait_until(lambda: DEVICE in recording.topics)
         harness.unwatch(WATCH)
-        await recording.until(lambda: recording.said_on(AVAILABILITY)[-2:] == [None, {"state": "online"}])
+        await recording.wait_until(lambda: recording.published_on(AVAILABILITY)[-2:] == [None, {"state": "online"}])
 
 
 @pytest.mark.parametrize("error", [PublishDeniedError("allow the topic"), MessageTooLargeError("raise the limit")])
@@ -190,7 +190,7 @@ async def test_rejected_message_is_logged_once_and_does_not_block_others(
 
 async def retained_at(port: int, topic: str) -> Any:
     """Return the retained message that a new subscriber receives, None if there is none."""
-    message = await witness(port, topic, "--retained-only")
+    message = await subscribe_once(port, topic, "--retained-only")
     return None if message is None else orjson.loads(message)
 
 
@@ -199,7 +199,7 @@ async def test_real_broker_retains_a_watched_clan_until_it_is_unwatched(
 ) -> None:
     port = mosquitto().port
     await harness.poll_clan()
-    async with connected(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
+    async with connected_session(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
         await harness.publish_over(session)
         found = await asyncio.gather(*(retained_at(port, topic) for topic in CLAN_TOPICS))
         assert [data is not None for data in found] == [True] * 5
