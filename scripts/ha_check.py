@@ -105,7 +105,7 @@ def _options() -> argparse.Namespace:
 
 
 def _request(files: list[Path], port: int | None) -> Json:
-    from tests.homeassistant.house import retained  # noqa: PLC0415 - found only with the root on the path
+    from tests.homeassistant.retained_states import retained  # noqa: PLC0415 - found only with the root on the path
 
     chosen = files or [
         _GOLDEN / f"test_{name}_is_announced_like_this.json" for name in ("the_bridge", "a_clan", "a_player")

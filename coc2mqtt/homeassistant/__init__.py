@@ -1,4 +1,4 @@
-"""Show clans, players and the bridge in Home Assistant: device discovery payloads, built by pure functions."""
+"""Device discovery payloads for Home Assistant, built by pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device of the bridge itself: whether it is there, whether the Clash of Clans API is, and how it is doing."""
+"""The device of the bridge: connectivity, status of the Clash of Clans API, health and controls."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.components import (
-    BinarySensor,
-    Component,
-    EnumSensor,
-    NumberSensor,
-    TextSensor,
-    TimestampSensor,
-)
+from coc2mqtt.homeassistant.components import BinarySensor
 from coc2mqtt.homeassistant.controls import ControlTopics, controls
 from coc2mqtt.homeassistant.device import Device, DeviceDiscovery
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.entities import EntityFactory, options
 from coc2mqtt.homeassistant.identity import Identity
 from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic
 from coc2mqtt.homeassistant.triggers import event_entity, triggers
@@ -24,12 +18,14 @@ from coc2mqtt.homeassistant.triggers import event_entity, triggers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from coc2mqtt.homeassistant.components import Component
+
 _API_STATUS = ("ok", "maintenance", "unreachable", "denied")
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeTopics:
-    """Where the states of the bridge and of the API are retained, what fits exactly the API's events, where to ask."""
+    """The topics of the bridge's device: retained states, the filter of the API's events, and the controls."""
 
     state: str
     health: str
@@ -46,9 +42,9 @@ def bridge_device(
     event_types: Sequence[str],
     discovery_prefix: str = DISCOVERY_PREFIX,
 ) -> DiscoveryMessage:
-    """Return the announcement of the bridge; it comes before those that are shown as behind it.
+    """Return the discovery message of the bridge; publish it before those of the devices behind it.
 
-    ``event_types`` is every type that can come on the API's topics.
+    ``event_types`` are all types on the API's topics.
     """
     identity = Identity.of_bridge(instance)
     payload = DeviceDiscovery(
@@ -67,7 +63,7 @@ def bridge_device(
                 name="Connectivity",
                 device_class="connectivity",
                 entity_category="diagnostic",
-                # Else it would be unavailable just when it is to say "disconnected".
+                # With the bridge's availability, it could not show "disconnected".
                 availability=(),
                 state_topic=topics.state,
                 value_template=templates.translate({"online": "ON", "offline": "OFF"}, "state"),
@@ -81,6 +77,7 @@ def bridge_device(
 
 
 def _api(identity: Identity, topics: BridgeTopics, event_types: Sequence[str]) -> dict[str, Component]:
+    entity = EntityFactory(identity, topics.api_status, "diagnostic")
     return {
         "maintenance": BinarySensor(
             **identity.ids("binary_sensor", "maintenance"),
@@ -91,23 +88,10 @@ def _api(identity: Identity, topics: BridgeTopics, event_types: Sequence[str]) -
                 {status: "ON" if status == "maintenance" else "OFF" for status in _API_STATUS}, "state"
             ),
         ),
-        "api_status": EnumSensor(
-            **identity.ids("sensor", "api_status"),
-            name="API status",
-            icon="mdi:cloud-search",
-            entity_category="diagnostic",
-            options=_API_STATUS,
-            state_topic=topics.api_status,
-            value_template=templates.translate({status: status for status in _API_STATUS}, "state"),
+        "api_status": entity.enum(
+            "api_status", "API status", "mdi:cloud-search", options(*_API_STATUS), path=("state",)
         ),
-        "denied_address": TextSensor(
-            **identity.ids("sensor", "denied_address"),
-            name="Denied address",
-            icon="mdi:ip-network-outline",
-            entity_category="diagnostic",
-            state_topic=topics.api_status,
-            value_template=templates.text("address"),
-        ),
+        "denied_address": entity.text("denied_address", "Denied address", "mdi:ip-network-outline", path=("address",)),
         "api_events": event_entity(
             identity,
             "api_events",
@@ -121,40 +105,30 @@ def _api(identity: Identity, topics: BridgeTopics, event_types: Sequence[str]) -
 
 
 def _health(identity: Identity, topic: str) -> dict[str, Component]:
-    def number(
-        key: str, name: str, icon: str, template: str, *, unit: str | None = None, precision: int | None = None
-    ) -> NumberSensor:
-        return NumberSensor(
-            **identity.ids("sensor", key),
-            name=name,
-            icon=icon,
-            entity_category="diagnostic",
-            unit_of_measurement=unit,
-            suggested_display_precision=precision,
-            state_topic=topic,
-            value_template=template,
-        )
-
-    polls = templates.number("polls_per_second", times=60)
+    entity = EntityFactory(identity, topic, "diagnostic")
     return {
-        "watched_clans": number(
-            "watched_clans", "Watched clans", "mdi:shield-search", templates.number("clans"), unit="clans"
+        "watched_clans": entity.number(
+            "watched_clans", "Watched clans", "mdi:shield-search", path=("clans",), unit="clans"
         ),
-        "watched_players": number(
-            "watched_players", "Watched players", "mdi:account-search", templates.number("players"), unit="players"
+        "watched_players": entity.number(
+            "watched_players", "Watched players", "mdi:account-search", path=("players",), unit="players"
         ),
-        "queue": number("queue", "Queue depth", "mdi:tray-full", templates.number("queue"), unit="events"),
-        "polls_per_minute": number(
-            "polls_per_minute", "Polls per minute", "mdi:speedometer", polls, unit="polls/min", precision=1
+        "queue": entity.number("queue", "Queue depth", "mdi:tray-full", unit="events"),
+        "polls_per_minute": entity.number(
+            "polls_per_minute",
+            "Polls per minute",
+            "mdi:speedometer",
+            path=("polls_per_second",),
+            times=60,
+            unit="polls/min",
+            precision=1,
         ),
-        "last_event": TimestampSensor(
-            **identity.ids("sensor", "last_event"),
-            name="Last event",
-            icon="mdi:history",
-            state_topic=topic,
-            value_template=templates.moment("last_event", "timestamp"),
-            json_attributes_topic=topic,
-            json_attributes_template=templates.attributes(
+        "last_event": EntityFactory(identity, topic).timestamp(
+            "last_event",
+            "Last event",
+            "mdi:history",
+            path=("last_event", "timestamp"),
+            attributes=templates.attributes(
                 {"summary": "summary", "tag": "tag", "name": "name", "type": "event_type"}, "last_event"
             ),
         ),

@@ -1,15 +1,16 @@
-"""The device of a watched clan: the clan itself, its war and its events."""
+"""The device of a watched clan: profile, war and events."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.components import BinarySensor, Component, Image, NumberSensor, Removed, TextSensor
+from coc2mqtt.homeassistant.components import Image, Removed
 from coc2mqtt.homeassistant.device import DeviceDiscovery
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.entities import EntityFactory
 from coc2mqtt.homeassistant.identity import Identity
 from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic
 from coc2mqtt.homeassistant.triggers import event_entity, triggers
@@ -19,15 +20,15 @@ from coc2mqtt.homeassistant.watched import watched_device, watched_entities
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coc2mqtt.homeassistant.components import StateClass
+    from coc2mqtt.homeassistant.components import Component
 
-# What Home Assistant takes for a URL, and a template for a text.
+# Valid both as a URL for Home Assistant and as a quoted text in a template.
 _BADGE = re.compile(r"https://[A-Za-z0-9.-]+/[A-Za-z0-9._~:/?&=%+-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class ClanTopics:
-    """Where the states that a clan's entities show are retained, what fits exactly its events, where to ask."""
+    """The topics of a clan's device: retained states, the filter of its events, and the request topic."""
 
     bridge_state: str
     availability: str
@@ -52,22 +53,25 @@ def clan_device(
     badge_url: str | None = None,
     discovery_prefix: str = DISCOVERY_PREFIX,
 ) -> DiscoveryMessage:
-    """Return the announcement of a clan.
+    """Return the discovery message of a clan.
 
-    ``tag`` is normalised, ``name`` and ``badge_url`` None until they are known; what is no URL counts as none. The
-    event types are all that can come on the clan's topics, those of a war apart. Without ``war`` the entities and
-    triggers of wars are taken back.
+    ``tag`` is normalised. ``name`` and ``badge_url`` are None until they are known; an invalid URL is ignored.
+    ``event_types`` and ``war_event_types`` are all types on the clan's topics. Without ``war``, the war entities and
+    triggers are removed.
     """
     identity = Identity.of_watched(instance, "clan", tag)
-    of_war = _war(identity, topics, war_event_types)
+    war_components = _war(identity, topics, war_event_types)
     payload = DeviceDiscovery(
         device=watched_device(identity, instance, "clan", tag=tag, name=name),
         origin=origin(version),
         availability=(online(topics.bridge_state), online(topics.availability)),
         components={
-            **(of_war if war else {key: Removed(platform=component.platform) for key, component in of_war.items()}),
-            **_numbers(identity, topics.clan),
-            **_words(identity, topics.clan),
+            **(
+                war_components
+                if war
+                else {key: Removed(platform=component.platform) for key, component in war_components.items()}
+            ),
+            **_profile(EntityFactory(identity, topics.clan)),
             "badge": _badge(identity, topics.badge, badge_url),
             **watched_entities(
                 identity,
@@ -94,7 +98,7 @@ def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> 
             icon="mdi:sword-cross",
             topic=topics.events,
             event_types=event_types,
-            # As the activity's: an event is worth showing whatever became of the clan since.
+            # Shows its last event even if the clan has become unavailable.
             availability=(online(topics.bridge_state),),
         ),
         **triggers(topics.events, event_types),
@@ -110,63 +114,28 @@ def _activity(identity: Identity, topics: ClanTopics, event_types: Sequence[str]
             icon="mdi:bell-ring",
             topic=topics.events,
             event_types=event_types,
-            # Not the clan's own: the entity would be unavailable just when it is to show `watch_unavailable`.
+            # With the clan's availability, the entity could not show `watch_unavailable`.
             availability=(online(topics.bridge_state),),
         ),
-        # What it was called before there was one for wars.
+        # Its name before wars had an entity of their own.
         "events": Removed(platform="event"),
         **triggers(topics.events, event_types),
     }
 
 
-def _numbers(identity: Identity, topic: str) -> dict[str, Component]:
-    def number(
-        key: str, name: str, icon: str, unit: str | None = None, state_class: StateClass = "measurement"
-    ) -> NumberSensor:
-        return NumberSensor(
-            **identity.ids("sensor", key),
-            name=name,
-            icon=icon,
-            unit_of_measurement=unit,
-            state_class=state_class,
-            state_topic=topic,
-            value_template=templates.number(key),
-        )
-
+def _profile(entity: EntityFactory) -> dict[str, Component]:
     return {
-        "members": number("members", "Members", "mdi:account-group", "members"),
-        "level": number("level", "Level", "mdi:chevron-triple-up"),
-        "points": number("points", "Points", "mdi:trophy", "points"),
-        "builder_base_points": number("builder_base_points", "Builder base points", "mdi:hammer", "points"),
-        "capital_points": number("capital_points", "Capital points", "mdi:castle", "points"),
-        "war_win_streak": number("war_win_streak", "War win streak", "mdi:fire", "wins"),
-        "war_wins": number("war_wins", "War wins", "mdi:medal", "wins", "total_increasing"),
-    }
-
-
-def _words(identity: Identity, topic: str) -> dict[str, Component]:
-    return {
-        "war_league": TextSensor(
-            **identity.ids("sensor", "war_league"),
-            name="War league",
-            icon="mdi:shield-star",
-            state_topic=topic,
-            value_template=templates.text("war_league"),
-        ),
-        "capital_league": TextSensor(
-            **identity.ids("sensor", "capital_league"),
-            name="Capital league",
-            icon="mdi:shield-crown",
-            state_topic=topic,
-            value_template=templates.text("capital_league"),
-        ),
-        "war_log_public": BinarySensor(
-            **identity.ids("binary_sensor", "war_log_public"),
-            name="War log public",
-            icon="mdi:book-open-variant",
-            entity_category="diagnostic",
-            state_topic=topic,
-            value_template=templates.yes_or_no("is_war_log_public"),
+        "members": entity.number("members", "Members", "mdi:account-group", unit="members"),
+        "level": entity.number("level", "Level", "mdi:chevron-triple-up"),
+        "points": entity.number("points", "Points", "mdi:trophy", unit="points"),
+        "builder_base_points": entity.number("builder_base_points", "Builder base points", "mdi:hammer", unit="points"),
+        "capital_points": entity.number("capital_points", "Capital points", "mdi:castle", unit="points"),
+        "war_win_streak": entity.number("war_win_streak", "War win streak", "mdi:fire", unit="wins"),
+        "war_wins": entity.number("war_wins", "War wins", "mdi:medal", unit="wins", state_class="total_increasing"),
+        "war_league": entity.text("war_league", "War league", "mdi:shield-star"),
+        "capital_league": entity.text("capital_league", "Capital league", "mdi:shield-crown"),
+        "war_log_public": replace(entity, entity_category="diagnostic").flag(
+            "war_log_public", "War log public", "mdi:book-open-variant", path=("is_war_log_public",)
         ),
     }
 
@@ -179,6 +148,6 @@ def _badge(identity: Identity, topic: str, badge_url: str | None) -> Image | Rem
         name="Badge",
         icon="mdi:shield",
         url_topic=topic,
-        # Where the state has none or is removed, Home Assistant would log an error for each message.
+        # Without a default, Home Assistant logs an error for each state without a URL.
         url_template=templates.url(badge_url, "badge_url"),
     )

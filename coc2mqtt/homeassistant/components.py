@@ -1,8 +1,7 @@
-"""The components of a device: what Home Assistant's MQTT integration accepts of each, and nothing beside it.
+"""The components of a device, restricted to keys that Home Assistant's MQTT integration accepts.
 
-Home Assistant drops an unknown key inside a component without a word; so every key is named here and no other can be
-sent. Keys are written out, never abbreviated. A field that is None is left out, except ``name``, where null has a
-meaning.
+Home Assistant silently drops an unknown key inside a component, so these models forbid other keys. Keys are written
+out, never abbreviated. Fields that are None are omitted, except ``name``, where null has a meaning.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from coc2mqtt.homeassistant.fields import (
-    UNSAID,
+    OMIT_NONE,
     CommandTemplate,
     Icon,
     Identifier,
@@ -30,89 +29,89 @@ StateClass = Literal["measurement", "total_increasing"]
 
 
 class Availability(Model):
-    """A topic whose template gives ``online`` or ``offline``; it must be retained."""
+    """A retained topic and a template that renders ``online`` or ``offline``."""
 
     topic: Topic
     value_template: Template
 
 
 class Entity(Model):
-    """What every entity has.
+    """The common options of all entities.
 
-    ``name`` does not repeat the device's; null makes it the device's main entity. ``availability`` replaces the
-    root's: empty means always available, None that the root's counts.
+    ``name`` does not repeat the device's name; null makes it the device's main entity. ``availability`` overrides the
+    device's: empty means always available, None uses the device's.
     """
 
     unique_id: Identifier
     name: Text | None
-    icon: Annotated[Icon | None, UNSAID] = None
-    availability: Annotated[tuple[Availability, ...] | None, UNSAID] = None
+    icon: Annotated[Icon | None, OMIT_NONE] = None
+    availability: Annotated[tuple[Availability, ...] | None, OMIT_NONE] = None
 
 
 class Reading(Entity):
-    """What every entity has that only reads; its template gives ``None`` for unknown.
+    """The common options of read-only entities; the template renders ``None`` for unknown.
 
-    ``json_attributes_template`` always renders a JSON object, of less than 16,384 bytes with all that is in it.
+    ``json_attributes_template`` always renders a JSON object of less than 16,384 bytes.
     """
 
-    # Home Assistant refuses `config` for what can only be read.
-    entity_category: Annotated[Literal["diagnostic"] | None, UNSAID] = None
+    # Home Assistant rejects `config` for read-only entities.
+    entity_category: Annotated[Literal["diagnostic"] | None, OMIT_NONE] = None
     state_topic: Topic
     value_template: Template
-    json_attributes_topic: Annotated[Topic | None, UNSAID] = None
-    json_attributes_template: Annotated[ObjectTemplate | None, UNSAID] = None
+    json_attributes_topic: Annotated[Topic | None, OMIT_NONE] = None
+    json_attributes_template: Annotated[ObjectTemplate | None, OMIT_NONE] = None
 
     @model_validator(mode="after")
-    def _attributes_are_read_from_somewhere(self) -> Self:
+    def _attributes_have_topic_and_template(self) -> Self:
         if (self.json_attributes_topic is None) is not (self.json_attributes_template is None):
-            raise ValueError("attributes need both json_attributes_topic and json_attributes_template: name both")
+            raise ValueError("attributes need both json_attributes_topic and json_attributes_template: set both")
         return self
 
 
 class Sensor(Reading):
-    """What every sensor has; its state is never longer than 255 characters."""
+    """The common options of sensors; a state has at most 255 characters."""
 
     platform: Literal["sensor"] = "sensor"
     default_entity_id: Annotated[str, Field(pattern=r"^sensor\.[a-z0-9_]+$")]
 
 
 class TextSensor(Sensor):
-    """Any words."""
+    """A sensor with any text."""
 
 
 class EnumSensor(Sensor):
-    """One of some words. What is none of ``options`` is a warning for each message: the template must not let it by."""
+    """A sensor with a fixed set of states. Other values cause a warning per message, so the template filters them."""
 
     device_class: Literal["enum"] = "enum"
     options: Options
 
 
 class TimestampSensor(Sensor):
-    """A point in time: ISO 8601 with an offset."""
+    """A sensor with a point in time: ISO 8601 with an offset."""
 
     device_class: Literal["timestamp"] = "timestamp"
 
 
 class NumberSensor(Sensor):
-    """A number with statistics; anything else than a number is an error in the log."""
+    """A numeric sensor with statistics; a value that is not a number is logged as an error."""
 
     state_class: StateClass = "measurement"
-    unit_of_measurement: Annotated[Text | None, UNSAID] = None
-    suggested_display_precision: Annotated[int | None, Field(ge=0, le=6), UNSAID] = None
+    unit_of_measurement: Annotated[Text | None, OMIT_NONE] = None
+    suggested_display_precision: Annotated[int | None, Field(ge=0, le=6), OMIT_NONE] = None
 
 
 class BinarySensor(Reading):
-    """``ON`` or ``OFF``, as the template says."""
+    """A binary sensor whose template renders ``ON`` or ``OFF``."""
 
     platform: Literal["binary_sensor"] = "binary_sensor"
     default_entity_id: Annotated[str, Field(pattern=r"^binary_sensor\.[a-z0-9_]+$")]
-    device_class: Annotated[Literal["connectivity"] | None, UNSAID] = None
+    device_class: Annotated[Literal["connectivity"] | None, OMIT_NONE] = None
 
 
 class Event(Entity):
-    """Shows the last event; each message is a JSON object with ``event_type``, its other keys become attributes.
+    """An event entity. Each message is a JSON object with ``event_type``; its other keys become attributes.
 
-    A type that is not listed is one warning for each message: the template gives the empty text instead of it.
+    An unlisted type causes a warning per message, so the template renders the empty text for it.
     """
 
     platform: Literal["event"] = "event"
@@ -123,7 +122,7 @@ class Event(Entity):
 
 
 class Image(Entity):
-    """A picture from the web. What is no URL is an error in the log: the template always gives one."""
+    """An image from a URL. An invalid URL is logged as an error, so the template always renders a valid one."""
 
     platform: Literal["image"] = "image"
     default_entity_id: Annotated[str, Field(pattern=r"^image\.[a-z0-9_]+$")]
@@ -132,21 +131,21 @@ class Image(Entity):
 
 
 class Button(Entity):
-    """Publishes ``payload_press`` when it is pressed."""
+    """A button that publishes ``payload_press``."""
 
     platform: Literal["button"] = "button"
     default_entity_id: Annotated[str, Field(pattern=r"^button\.[a-z0-9_]+$")]
-    entity_category: Annotated[Literal["config", "diagnostic"] | None, UNSAID] = None
+    entity_category: Annotated[Literal["config", "diagnostic"] | None, OMIT_NONE] = None
     command_topic: Topic
     payload_press: Annotated[str, Field(pattern=r"^\{.*\}$")]
 
 
 class TextField(Entity):
-    """A field to type in. What its state is at any time must fit the pattern, so that does the empty text."""
+    """A text field. Its state must always match the pattern, so the pattern must match the empty text."""
 
     platform: Literal["text"] = "text"
     default_entity_id: Annotated[str, Field(pattern=r"^text\.[a-z0-9_]+$")]
-    entity_category: Annotated[Literal["config", "diagnostic"] | None, UNSAID] = None
+    entity_category: Annotated[Literal["config", "diagnostic"] | None, OMIT_NONE] = None
     state_topic: Topic
     value_template: Literal["{{ '' }}"] = "{{ '' }}"
     command_topic: Topic
@@ -157,11 +156,11 @@ class TextField(Entity):
 
 
 class Select(Entity):
-    """A choice. What is none of ``options`` is an error for each message: the template must not let it by."""
+    """A selection. Values that are not in ``options`` cause an error per message, so the template filters them."""
 
     platform: Literal["select"] = "select"
     default_entity_id: Annotated[str, Field(pattern=r"^select\.[a-z0-9_]+$")]
-    entity_category: Annotated[Literal["config", "diagnostic"] | None, UNSAID] = None
+    entity_category: Annotated[Literal["config", "diagnostic"] | None, OMIT_NONE] = None
     state_topic: Topic
     value_template: Template
     command_topic: Topic
@@ -170,10 +169,10 @@ class Select(Entity):
 
 
 class DeviceTrigger(Model):
-    """A message on ``topic`` from which the template reads ``payload`` starts the automations that chose this.
+    """A device trigger: fires for each message on ``topic`` for which the template renders ``payload``.
 
-    The editor shows "<subtype> <type>". On a topic of its own, beside an event entity on a filter that fits it too, it
-    would start them twice with a broker that sends one copy for each subscription (MQTT 3.1.1 leaves that open).
+    The editor shows "<subtype> <type>". The topic must be the same filter as that of the event entity. With overlapping
+    filters, a broker may send one copy per subscription (MQTT 3.1.1 allows it), and the trigger would fire twice.
     """
 
     platform: Literal["device_automation"] = "device_automation"
@@ -186,7 +185,7 @@ class DeviceTrigger(Model):
 
 
 class Removed(Model):
-    """A component that an earlier announcement may have had, taken back: leaving it out would let it stand."""
+    """Removes a component that an earlier payload may have had; Home Assistant keeps one that is merely omitted."""
 
     platform: Platform
 

@@ -1,4 +1,4 @@
-"""What can be asked of the bridge from Home Assistant: to watch, to stop it, to poll at once, to log more or less."""
+"""The controls of the bridge's device: add and remove watches, poll now, log level."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from coc2mqtt.homeassistant.identity import Identity
 
 _LOG_LEVELS = ("debug", "info", "warning", "error")
-# What the game or a user may write for a tag: `#` and at least three of its letters, an `O` for a zero, small letters,
-# blanks around it. Or nothing: what the field shows must fit the pattern too.
+# A tag as a user may type it: an optional `#`, at least three characters, an `O` instead of a zero, lower case,
+# surrounding spaces. The empty text is the state of the field and must match as well.
 _TAG = r"^$|^\s*(#|%23)?[0289PYLQGRJCUVOpylqgrjcuvo]{3,15}\s*$"
-_LONGEST_TAG = 32
+_MAX_TAG_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
 class ControlTopics:
-    """Where to ask the bridge, and the retained states that its controls show."""
+    """The request topics of the controls, and the retained states that they show."""
 
     bridge_state: str
     info: str
@@ -31,7 +31,7 @@ class ControlTopics:
 
 
 def controls(identity: Identity, topics: ControlTopics) -> dict[str, Component]:
-    """Return the entities that ask something of the bridge."""
+    """Return the entities that send requests to the bridge."""
 
     def field(key: str, name: str, icon: str, topic: str, request: str) -> TextField:
         return TextField(
@@ -39,11 +39,11 @@ def controls(identity: Identity, topics: ControlTopics) -> dict[str, Component]:
             name=name,
             icon=icon,
             entity_category="config",
-            # Always empty: what was typed is a request, not a state.
+            # Always empty: the text is a request, not a state.
             state_topic=topics.bridge_state,
             command_topic=topic,
             command_template=request,
-            max=_LONGEST_TAG,
+            max=_MAX_TAG_LENGTH,
             pattern=_TAG,
         )
 

@@ -1,7 +1,7 @@
-"""The discovery payload of a device: what Home Assistant's MQTT integration accepts, and nothing beside it.
+"""The discovery payload of a device, restricted to keys that Home Assistant's MQTT integration accepts.
 
 Home Assistant rejects a payload with an unknown key at the root, in ``device``, in ``origin`` or in an availability
-entry; so every key is named here and no other can be sent. A field that is None is left out.
+entry, so these models forbid other keys. Fields that are None are omitted.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from coc2mqtt.homeassistant.components import Availability, Component, DeviceTrigger, Entity
-from coc2mqtt.homeassistant.fields import UNSAID, ComponentId, Identifier, Model, Text, Url, distinct
+from coc2mqtt.homeassistant.fields import OMIT_NONE, ComponentId, Identifier, Model, Text, Url, unique
 
 
 class Device(Model):
-    """What the device registry shows. ``identifiers`` never come from a name, so that a renamed clan stays itself."""
+    """An entry of the device registry. ``identifiers`` do not depend on names, so a renamed clan keeps its device."""
 
-    identifiers: Annotated[tuple[Identifier, ...], Field(min_length=1), AfterValidator(distinct)]
+    identifiers: Annotated[tuple[Identifier, ...], Field(min_length=1), AfterValidator(unique)]
     name: Text
     manufacturer: Text
     model: Text
-    model_id: Annotated[Text | None, UNSAID] = None
-    sw_version: Annotated[Text | None, UNSAID] = None
-    via_device: Annotated[Identifier | None, UNSAID] = None
-    configuration_url: Annotated[Url | None, UNSAID] = None
+    model_id: Annotated[Text | None, OMIT_NONE] = None
+    sw_version: Annotated[Text | None, OMIT_NONE] = None
+    via_device: Annotated[Identifier | None, OMIT_NONE] = None
+    configuration_url: Annotated[Url | None, OMIT_NONE] = None
 
     @model_validator(mode="after")
-    def _is_not_behind_itself(self) -> Self:
+    def _is_not_via_itself(self) -> Self:
         if self.via_device in self.identifiers:
-            raise ValueError(f"{self.via_device!r} cannot be reached via itself: name another via_device")
+            raise ValueError(f"{self.via_device!r} cannot be its own via_device: name another device")
         return self
 
 
 class Origin(Model):
-    """Who announces: shown in Home Assistant's log beside whatever it complains of."""
+    """The program that publishes the payload; Home Assistant includes it in log messages."""
 
     name: Text
     sw_version: Text
@@ -42,14 +42,14 @@ class Origin(Model):
 
 
 class DeviceDiscovery(Model):
-    """The whole retained payload of one device. What stands here counts for every component that does not differ."""
+    """The complete retained payload of a device. Its options apply to components that do not override them."""
 
     device: Device
     origin: Origin
     availability: Annotated[tuple[Availability, ...], Field(min_length=1)]
-    # Home Assistant's default, `latest`, would believe whichever topic spoke last.
+    # Home Assistant's default, `latest`, uses the topic that was updated last.
     availability_mode: Literal["all"] = "all"
-    # It subscribes with 0 by default, and an event could get lost on its way from the broker.
+    # Home Assistant subscribes with QoS 0 by default, which can lose events.
     qos: Literal[1] = 1
     components: Annotated[dict[ComponentId, Component], Field(min_length=1)]
 
@@ -57,9 +57,9 @@ class DeviceDiscovery(Model):
     def _components_differ(self) -> Self:
         entities = [component for component in self.components.values() if isinstance(component, Entity)]
         triggers = [component for component in self.components.values() if isinstance(component, DeviceTrigger)]
-        distinct([entity.unique_id for entity in entities])
-        distinct([entity.default_entity_id for entity in entities])
-        distinct([(trigger.type, trigger.subtype) for trigger in triggers])
+        unique([entity.unique_id for entity in entities])
+        unique([entity.default_entity_id for entity in entities])
+        unique([(trigger.type, trigger.subtype) for trigger in triggers])
         return self
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What is published to announce a device and to take it back, and what all our devices have in common."""
+"""Discovery messages, and the parts that all devices share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SUPPORT_URL = "https://github.com/coc2mqtt/coc2mqtt"
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryMessage:
-    """A message to be retained, QoS 1; an empty payload removes the device."""
+    """A message to publish retained with QoS 1; an empty payload removes the device."""
 
     topic: str
     payload: bytes
@@ -22,18 +22,18 @@ class DiscoveryMessage:
 def removal(discovery_topic: str) -> DiscoveryMessage:
     """Return the message that removes a device with all its entities.
 
-    Send it before the device's retained state is removed, so that nobody reads what is no more.
+    Publish it before removing the device's retained states, so that no entity reads an empty state.
     """
     return DiscoveryMessage(discovery_topic, b"")
 
 
 def origin(version: str) -> Origin:
-    """Return who announces."""
+    """Return the origin of all discovery payloads."""
     return Origin(name="coc2mqtt", sw_version=version, support_url=_SUPPORT_URL)
 
 
 def online(topic: str) -> Availability:
-    """Return the availability that a retained ``{"state": "online"}`` or ``{"state": "offline"}`` tells."""
+    """Return the availability from a topic with the payload ``{"state": "online"}`` or ``{"state": "offline"}``."""
     return Availability(
         topic=topic, value_template=templates.translate({"online": "online", "offline": "offline"}, "state")
     )

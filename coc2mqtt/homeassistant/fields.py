@@ -1,4 +1,4 @@
-"""The values that Home Assistant's MQTT integration takes, each with the form that it must have there."""
+"""Types of the values in discovery payloads, with the format that Home Assistant requires."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Items = TypeVar("Items", bound=Iterable[Hashable])
 
-UNSAID = Field(exclude_if=lambda value: value is None)
+OMIT_NONE = Field(exclude_if=lambda value: value is None)
 
 
-def distinct(items: Items) -> Items:
-    """Return what was given; raises ValueError if one of them stands there twice."""
+def unique(items: Items) -> Items:
+    """Return the items unchanged; raise ValueError if one occurs twice."""
     for item, times in Counter(items).items():
         if times > 1:
-            raise ValueError(f"{item!r} stands there twice: Home Assistant would take only one of them")
+            raise ValueError(f"{item!r} occurs twice: Home Assistant would use only one of them")
     return items
 
 
@@ -28,16 +28,16 @@ ComponentId = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Identifier = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
 Topic = Annotated[str, Field(pattern=r"^[^+#/\x00]+(/[^+#/\x00]+)*$")]
 TopicFilter = Annotated[str, Field(pattern=r"^(\+|[^+#/\x00]+)(/(\+|[^+#/\x00]+))*$")]
-# Everything that we publish is a JSON object: a template that reads it otherwise is a mistake.
+# Every published state is a JSON object, so each template must read `value_json`.
 Template = Annotated[str, Field(pattern=r"^\{[{%] .*value_json.* \}\}$")]
-# What must render a JSON object.
+# Must render a JSON object.
 ObjectTemplate = Annotated[str, Field(pattern=r"^\{[{%] .*value_json.* \| tojson \}\}$")]
-# What a user typed or chose is no JSON before it went through `tojson`.
+# The user's input must pass through `tojson` to become valid JSON.
 CommandTemplate = Annotated[str, Field(pattern=r"^\{\{ \{.*: value\} \| tojson \}\}$")]
-Options = Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(distinct)]
+Options = Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(unique)]
 
 
 class Model(BaseModel):
-    """A JSON object of a discovery payload: every key is named, and no other can be sent."""
+    """A JSON object of a discovery payload; unknown keys are forbidden."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

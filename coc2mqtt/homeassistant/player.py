@@ -1,4 +1,4 @@
-"""The device of a watched player: the player, what they still owe to their clan's war, and their events."""
+"""The device of a watched player: profile, part in the clan's war, and events."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.components import BinarySensor, Component, EnumSensor, NumberSensor, TextSensor
 from coc2mqtt.homeassistant.device import DeviceDiscovery
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.entities import EntityFactory, options
 from coc2mqtt.homeassistant.identity import Identity
 from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic
 from coc2mqtt.homeassistant.triggers import event_entity, triggers
@@ -17,14 +17,12 @@ from coc2mqtt.homeassistant.watched import watched_device, watched_entities
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coc2mqtt.homeassistant.components import StateClass
-
-_WAR_PREFERENCES = ("in", "out")
+    from coc2mqtt.homeassistant.components import Component
 
 
 @dataclass(frozen=True, slots=True)
 class PlayerTopics:
-    """Where the states that a player's entities show are retained, what fits exactly their events, where to ask."""
+    """The topics of a player's device: retained states, the filter of their events, and the request topic."""
 
     bridge_state: str
     availability: str
@@ -44,10 +42,9 @@ def player_device(
     event_types: Sequence[str],
     discovery_prefix: str = DISCOVERY_PREFIX,
 ) -> DiscoveryMessage:
-    """Return the announcement of a player.
+    """Return the discovery message of a player.
 
-    ``tag`` is normalised, ``name`` None until it is known, ``event_types`` every type that can come on the player's
-    topics.
+    ``tag`` is normalised, ``name`` is None until it is known, ``event_types`` are all types on the player's topics.
     """
     identity = Identity.of_watched(instance, "player", tag)
     payload = DeviceDiscovery(
@@ -55,9 +52,7 @@ def player_device(
         origin=origin(version),
         availability=(online(topics.bridge_state), online(topics.availability)),
         components={
-            **_numbers(identity, topics.player),
-            **_words(identity, topics.player),
-            **_war(identity, topics.player),
+            **_profile(EntityFactory(identity, topics.player)),
             **watched_entities(
                 identity,
                 "player",
@@ -74,7 +69,7 @@ def player_device(
                 icon="mdi:bell-ring",
                 topic=topics.events,
                 event_types=event_types,
-                # Not the player's own: the entity would be unavailable just when it is to show `watch_unavailable`.
+                # With the player's availability, the entity could not show `watch_unavailable`.
                 availability=(online(topics.bridge_state),),
             ),
             **triggers(topics.events, event_types),
@@ -83,76 +78,30 @@ def player_device(
     return DiscoveryMessage(discovery_topic(discovery_prefix, instance, "player", tag), payload.encode())
 
 
-def _numbers(identity: Identity, topic: str) -> dict[str, Component]:
-    def number(
-        key: str, name: str, icon: str, unit: str | None = None, state_class: StateClass = "measurement"
-    ) -> NumberSensor:
-        return NumberSensor(
-            **identity.ids("sensor", key),
-            name=name,
-            icon=icon,
-            unit_of_measurement=unit,
-            state_class=state_class,
-            state_topic=topic,
-            value_template=templates.number(key),
-        )
-
-    # They start at 0 each season, which `total_increasing` takes for a new beginning.
-    donations, received = "donations", "donations_received"
+def _profile(entity: EntityFactory) -> dict[str, Component]:
     return {
-        "town_hall_level": number("town_hall_level", "Town hall level", "mdi:home-city"),
-        "builder_hall_level": number("builder_hall_level", "Builder hall level", "mdi:home-silo"),
-        "trophies": number("trophies", "Trophies", "mdi:trophy", "trophies"),
-        "war_stars": number("war_stars", "War stars", "mdi:star", "stars", "total_increasing"),
-        donations: number(donations, "Donations", "mdi:gift", "troops", "total_increasing"),
-        received: number(received, "Donations received", "mdi:gift-open", "troops", "total_increasing"),
-    }
-
-
-def _words(identity: Identity, topic: str) -> dict[str, Component]:
-    return {
-        "league_tier": TextSensor(
-            **identity.ids("sensor", "league_tier"),
-            name="League tier",
-            icon="mdi:shield-star",
-            state_topic=topic,
-            value_template=templates.text("league_tier"),
+        "town_hall_level": entity.number("town_hall_level", "Town hall level", "mdi:home-city"),
+        "builder_hall_level": entity.number("builder_hall_level", "Builder hall level", "mdi:home-silo"),
+        "trophies": entity.number("trophies", "Trophies", "mdi:trophy", unit="trophies"),
+        "war_stars": entity.number("war_stars", "War stars", "mdi:star", unit="stars", state_class="total_increasing"),
+        # Reset to 0 each season, which `total_increasing` treats as a new cycle.
+        "donations": entity.number("donations", "Donations", "mdi:gift", unit="troops", state_class="total_increasing"),
+        "donations_received": entity.number(
+            "donations_received", "Donations received", "mdi:gift-open", unit="troops", state_class="total_increasing"
         ),
-        "war_preference": EnumSensor(
-            **identity.ids("sensor", "war_preference"),
-            name="War preference",
-            icon="mdi:account-check",
-            options=_WAR_PREFERENCES,
-            state_topic=topic,
-            value_template=templates.translate({word: word for word in _WAR_PREFERENCES}, "war_preference"),
+        "league_tier": entity.text("league_tier", "League tier", "mdi:shield-star"),
+        "war_preference": entity.enum("war_preference", "War preference", "mdi:account-check", options("in", "out")),
+        "clan": entity.text(
+            "clan",
+            "Clan",
+            "mdi:shield-account",
+            path=("clan", "name"),
+            attributes=templates.attributes({"tag": "tag"}, "clan"),
         ),
-        "clan": TextSensor(
-            **identity.ids("sensor", "clan"),
-            name="Clan",
-            icon="mdi:shield-account",
-            state_topic=topic,
-            value_template=templates.text("clan", "name"),
-            json_attributes_topic=topic,
-            json_attributes_template=templates.attributes({"tag": "tag"}, "clan"),
+        "attacks_left": entity.number(
+            "attacks_left", "Attacks left", "mdi:sword", path=("war", "attacks_left"), unit="attacks"
         ),
-    }
-
-
-def _war(identity: Identity, topic: str) -> dict[str, Component]:
-    return {
-        "attacks_left": NumberSensor(
-            **identity.ids("sensor", "attacks_left"),
-            name="Attacks left",
-            icon="mdi:sword",
-            unit_of_measurement="attacks",
-            state_topic=topic,
-            value_template=templates.number("war", "attacks_left"),
-        ),
-        "attack_pending": BinarySensor(
-            **identity.ids("binary_sensor", "attack_pending"),
-            name="Attack pending",
-            icon="mdi:sword-cross",
-            state_topic=topic,
-            value_template=templates.yes_or_no("war", "attack_pending"),
+        "attack_pending": entity.flag(
+            "attack_pending", "Attack pending", "mdi:sword-cross", path=("war", "attack_pending")
         ),
     }

@@ -1,4 +1,4 @@
-"""Where devices are announced, and whose announcement a topic is."""
+"""Discovery topics: building and parsing."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ DeviceKind = Literal["bridge", "clan", "player"]
 
 # Home Assistant ignores a discovery topic with any other character.
 _OBJECT_ID = re.compile(r"[a-zA-Z0-9_-]+")
-# A tag has neither `_` nor small letters: so no instance can be named such that its topics look like another's.
+# A tag contains neither `_` nor lower-case letters, so the topics of two instances never look alike.
 _OWN = re.compile(r"(?P<bridge>bridge)|(?P<kind>clan|player)_(?P<tag>[0-9A-Z]+)")
 
 
 class AnnouncedDevice(NamedTuple):
-    """What a discovery topic of ours announces: the bridge, whose tag is None, or what is watched under a tag."""
+    """The device of a discovery topic: the bridge (its tag is None), a clan or a player."""
 
     kind: DeviceKind
     tag: str | None
 
 
 def object_id(instance: str, kind: DeviceKind, tag: str | None = None) -> str:
-    """Return how a device is called for ever: its identifier and the beginning of its unique ids.
+    """Return the permanent identifier of a device, which is also the prefix of its unique ids.
 
-    The tag is normalised, None for the bridge alone. Raises ValueError for what no discovery topic can hold.
+    The tag is normalised; only the bridge has None. Raises ValueError if a discovery topic cannot contain the result.
     """
     if (tag is None) is not (kind == "bridge"):
-        raise ValueError(f"a {kind} with tag {tag!r} cannot be announced: the bridge has no tag, all else has one")
+        raise ValueError(f"a {kind} with tag {tag!r} is not a valid device: only the bridge has no tag")
     name = f"coc2mqtt_{instance}_{kind}" if tag is None else f"coc2mqtt_{instance}_{kind}_{tag.removeprefix('#')}"
     if not _OBJECT_ID.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be announced: name the instance with letters, digits, '_' and '-' only")
+        raise ValueError(
+            f"{name!r} is not a valid discovery id: use only letters, digits, '_' and '-' in the instance name"
+        )
     return name
 
 
 def discovery_topic(prefix: str, instance: str, kind: DeviceKind, tag: str | None = None) -> str:
-    """Return the topic on which the discovery of a device is retained; raises as object_id does."""
+    """Return the discovery topic of a device; raises the errors of ``object_id``."""
     return f"{prefix}/device/{object_id(instance, kind, tag)}/config"
 
 
 def parse_discovery_topic(prefix: str, instance: str, topic: str) -> AnnouncedDevice | None:
-    """Return what a topic announces, None unless this very instance announced it: the inverse of discovery_topic."""
+    """Return the device of a discovery topic, None for other instances; the inverse of ``discovery_topic``."""
     before, after = f"{prefix}/device/coc2mqtt_{instance}_", "/config"
     if not (topic.startswith(before) and topic.endswith(after)):
         return None

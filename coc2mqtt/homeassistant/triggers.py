@@ -1,4 +1,4 @@
-"""What a device's events start: its event entities, and one trigger for each type."""
+"""Event entities and device triggers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def event_entity(
     event_types: Sequence[str],
     availability: tuple[Availability, ...] | None = None,
 ) -> Event:
-    """Return the entity that shows the last event of some types; ``topic`` may bring others too."""
+    """Return an entity that shows the last event of these types; ``topic`` may have others too."""
     return Event(
         **identity.ids("event", key),
         name=name,
@@ -36,7 +36,7 @@ def event_entity(
 
 
 def triggers(topic: str, event_types: Sequence[str]) -> dict[str, DeviceTrigger]:
-    """Return a trigger for each type of event that comes on a topic, by component id."""
+    """Return a trigger for each event type on a topic, by component id."""
     return {
         f"trigger_{event_type}": DeviceTrigger(
             topic=topic,

@@ -1,4 +1,4 @@
-"""What the devices of clans and of players have in common: whether they are there, and how fresh what they show is."""
+"""The common parts of clan and player devices: availability, last poll, refresh."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def watched_device(
     identity: Identity, instance: str, kind: Literal["clan", "player"], *, tag: str, name: str | None
 ) -> Device:
-    """Return what the device registry shows of a clan or a player; one without a known name is called by its tag."""
+    """Return the device of a clan or player; its name defaults to the tag."""
     noun = kind.capitalize()
     profile = urlencode({"action": f"Open{noun}Profile", "tag": tag})
     return Device(
@@ -43,26 +43,26 @@ def watched_entities(
     poll: str,
     poll_request: str,
 ) -> dict[str, Component]:
-    """Return the entities of a watch itself; all but the first three arguments are topics."""
-    bridge_alone = (online(bridge_state),)
+    """Return the entities of the watch; the last four arguments are topics."""
+    bridge_online = (online(bridge_state),)
     return {
         "last_poll": TimestampSensor(
             **identity.ids("sensor", "last_poll"),
             name="Last poll",
             icon="mdi:clock-check-outline",
             entity_category="diagnostic",
-            # Not the watch's own: it is worth most when nothing else is shown.
-            availability=bridge_alone,
+            # Most useful while the watch is unavailable.
+            availability=bridge_online,
             state_topic=poll,
-            value_template=templates.moment("polled_at"),
+            value_template=templates.timestamp("polled_at"),
         ),
         "available": BinarySensor(
             **identity.ids("binary_sensor", "available"),
             name="Available",
             device_class="connectivity",
             entity_category="diagnostic",
-            # Else it would be unavailable just when it is to say "disconnected".
-            availability=bridge_alone,
+            # With the availability of the watch, it could not show "disconnected".
+            availability=bridge_online,
             state_topic=availability,
             value_template=templates.translate({"online": "ON", "offline": "OFF"}, "state"),
         ),
@@ -71,8 +71,8 @@ def watched_entities(
             name="Refresh",
             icon="mdi:refresh",
             entity_category="diagnostic",
-            # Asking again is most wanted when the last answer was none.
-            availability=bridge_alone,
+            # Most useful after a failed poll.
+            availability=bridge_online,
             command_topic=poll_request,
             payload_press=json.dumps({"kind": kind, "tag": tag}),
         ),

@@ -1,4 +1,4 @@
-"""What Home Assistant asks of a component of each platform, checked on the bare JSON, apart from our own models."""
+"""Home Assistant's rules for the components of each platform, checked on plain JSON without the project's models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INHERITED = {
 }
 ENTITY = {"platform", "unique_id", "default_entity_id", "name", "icon", "entity_category"} | INHERITED
 READ = ENTITY | {"value_template", "json_attributes_topic", "json_attributes_template"}
-# Beside what is inherited, the keys that are known; what Home Assistant does not know it drops.
+# The known keys besides the inherited ones; Home Assistant drops unknown keys.
 KNOWN = {
     "sensor": READ | {"device_class", "options", "state_class", "unit_of_measurement", "suggested_display_precision"},
     "binary_sensor": READ | {"device_class", "payload_on", "payload_off"},
@@ -47,7 +47,7 @@ REQUIRED = {
     "device_automation": {"automation_type", "topic", "type", "subtype"},
 }
 _READ_ONLY = {"sensor", "binary_sensor", "event", "image"}
-# By device class of a sensor, the units that it may have; of numbers without one, any.
+# The allowed units by device class of a sensor; any unit for numbers without a device class.
 _UNITS: dict[str | None, set[str] | None] = {None: None, "enum": set(), "timestamp": set()}
 _STATE_CLASSES = {"measurement", "total", "total_increasing"}
 _BINARY_CLASSES = {None, "connectivity", "problem", "running", "update"}
@@ -55,7 +55,7 @@ _JINJA = ImmutableSandboxedEnvironment()
 
 
 def component(found: Json) -> Iterator[str]:
-    """Give every rule that a component of a known platform breaks, in words."""
+    """Yield a sentence for each rule that a component of a known platform breaks."""
     platform = found["platform"]
     yield from _topics(found)
     for key, template in found.items():
@@ -92,7 +92,7 @@ def _template(key: str, template: str) -> Iterator[str]:
 
 
 def _words(template: str) -> set[str]:
-    """Return what a template that translates words can give, besides unknown."""
+    """Return the values that a translating template can render, besides unknown."""
     try:
         tables = [*_JINJA.parse(template).find_all(jinja2.nodes.Dict)]
     except jinja2.TemplateSyntaxError:

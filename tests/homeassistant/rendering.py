@@ -1,4 +1,4 @@
-"""What Home Assistant does with a message that comes on a component's topic, and what it would log of it."""
+"""Home Assistant's handling of a message on a component's topic, including what it would log."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 MOST_ATTRIBUTES = 16_384
-# What is more than that in an entity's attributes: its name, unit, icon and so on.
+# Reserved for the other attributes of an entity: its name, unit, icon and so on.
 _OTHER_ATTRIBUTES = 2_000
-# These it takes out of attributes, or lets its own stand.
+# Home Assistant drops these attributes or overrides them.
 _TAKEN_OUT = {
     *("available", "device_info", "entity_category", "entity_id", "entity_registry_enabled_default", "entity_picture"),
     *("extra_state_attributes", "force_update", "should_poll", "state", "unique_id", "assumed_state", "device_class"),
     *("friendly_name", "icon", "supported_features", "unit_of_measurement", "last_reset", "state_class", "options"),
     *("event_type", "event_types", "group_entities", "min", "max", "mode", "pattern", "restored", "editable"),
 }
-# Strict: what Home Assistant would merely log is an error here.
+# Strict: raise an error where Home Assistant would only log one.
 _JINJA = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
 
 
 def render(template: str, payload: bytes) -> str:
-    """Return what a template makes of a message: ``value_json`` is there only if it is JSON, and None is a word."""
+    """Return the rendered template; ``value_json`` is defined only for JSON, and None renders as a word."""
     values: Json = {"value": payload.decode()}
     with suppress(orjson.JSONDecodeError):
         values["value_json"] = orjson.loads(payload)
@@ -42,18 +42,18 @@ def render(template: str, payload: bytes) -> str:
 
 
 def command(component: Json, typed: str) -> Any:
-    """Return what is published, as JSON, when a user types or chooses something."""
+    """Return the decoded request that is published for a user's input."""
     return orjson.loads(_compiled(component["command_template"]).render(value=typed))
 
 
 def shown(component: Json, payload: bytes) -> str | None:
-    """Return the state that a message makes, None for unknown; fails where Home Assistant would log something."""
+    """Return the state after a message, None for unknown; fails where Home Assistant would log something."""
     template = component["url_template" if component["platform"] == "image" else "value_template"]
     return _TAKES[component["platform"]](component, render(template, payload))
 
 
 def attributes(component: Json, payload: bytes) -> Json:
-    """Return the attributes that a message makes; fails where Home Assistant would log something or leave one out."""
+    """Return the attributes after a message; fails where Home Assistant would log something or drop one."""
     found = orjson.loads(render(component["json_attributes_template"], payload))
     assert isinstance(found, dict)
     assert not set(found) & _TAKEN_OUT

@@ -1,4 +1,4 @@
-"""What Home Assistant 2026.11 asks of a device's discovery, checked on the bare JSON, apart from our own models."""
+"""The rules of Home Assistant 2026.11 for a discovery payload, checked on plain JSON without the project's models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEVICE = {
 
 
 def violations(topic: str, payload: Json) -> list[str]:
-    """Return every rule that an announcement breaks, in words."""
+    """Return a sentence for each rule that a discovery payload breaks."""
     found = [] if re.fullmatch(r"[^/]+/device/[a-zA-Z0-9_-]+/config", topic) else [f"topic {topic}"]
     found += [] if len(json.dumps(payload, ensure_ascii=False).encode()) < LARGEST_PAYLOAD else ["too large"]
     found += _keys("root", payload, INHERITED | {"device", "origin", "components"}, {"device", "origin", "components"})

@@ -44,7 +44,7 @@ CONTROL: Json = {
     "command_topic": "coc/x/set",
     "command_template": "{{ {'tag': value} | tojson }}",
 }
-# One of each kind that is legal: the starting point of everything illegal below.
+# One valid model of each kind; the invalid ones below are derived from them.
 LEGAL: Mapping[type[BaseModel], Json] = {
     Availability: {"topic": "coc/x", "value_template": TEMPLATE},
     Device: {"identifiers": ("x",), "name": "X", "manufacturer": "Y", "model": "Z"},
@@ -118,14 +118,14 @@ def encode(**changes: Any) -> Json:
 
 
 @pytest.mark.parametrize("model", LEGAL, ids=lambda model: str(model.__name__))
-def test_what_is_legal_is_accepted_and_nothing_unknown_beside_it(model: type[BaseModel]) -> None:
+def test_valid_model_is_accepted_and_unknown_key_is_rejected(model: type[BaseModel]) -> None:
     model(**LEGAL[model])
     with pytest.raises(ValidationError, match="surprise\n  Extra inputs are not permitted"):
         model(**LEGAL[model], surprise=1)
 
 
 @pytest.mark.parametrize("model", LEGAL, ids=lambda model: str(model.__name__))
-def test_what_is_announced_cannot_be_changed_afterwards(model: type[BaseModel]) -> None:
+def test_model_is_immutable(model: type[BaseModel]) -> None:
     built = model(**LEGAL[model])
     with pytest.raises(ValidationError, match="frozen"):
         setattr(built, next(iter(LEGAL[model])), "other")
@@ -225,7 +225,7 @@ def test_what_is_announced_cannot_be_changed_afterwards(model: type[BaseModel]) 
         (DeviceTrigger, {"automation_type": "action"}),
     ],
 )
-def test_what_home_assistant_would_reject_or_misread_cannot_be_built(model: type[BaseModel], change: Json) -> None:
+def test_model_with_invalid_value_is_rejected(model: type[BaseModel], change: Json) -> None:
     with pytest.raises(ValidationError) as raised:
         model(**{**LEGAL[model], **change})
     faults = {fault["loc"][0] for fault in raised.value.errors() if fault["loc"]}
@@ -233,15 +233,15 @@ def test_what_home_assistant_would_reject_or_misread_cannot_be_built(model: type
 
 
 @pytest.mark.parametrize("missing", ["unique_id", "default_entity_id", "name", "state_topic", "value_template"])
-def test_a_sensor_says_all_that_it_must(missing: str) -> None:
+def test_sensor_without_required_key_is_rejected(missing: str) -> None:
     with pytest.raises(ValidationError, match=f"{missing}\n  Field required"):
         TimestampSensor(**{key: value for key, value in SENSOR.items() if key != missing})
 
 
 @pytest.mark.parametrize("missing", READING)
-def test_attributes_have_both_a_topic_and_a_template(missing: str) -> None:
+def test_attributes_without_topic_or_template_are_rejected(missing: str) -> None:
     given = {key: value for key, value in LEGAL[TextSensor].items() if key != missing}
-    with pytest.raises(ValidationError, match="name both"):
+    with pytest.raises(ValidationError, match="set both"):
         TextSensor(**given)
 
 
@@ -260,7 +260,7 @@ def test_attributes_have_both_a_topic_and_a_template(missing: str) -> None:
         {"components": {"x": Device(**LEGAL[Device])}},
     ],
 )
-def test_nothing_illegal_stands_at_the_root(change: Json) -> None:
+def test_root_with_invalid_value_is_rejected(change: Json) -> None:
     with pytest.raises(ValidationError) as raised:
         root(**change)
     assert {fault["loc"][0] for fault in raised.value.errors()} == set(change)
@@ -273,24 +273,24 @@ def test_nothing_illegal_stands_at_the_root(change: Json) -> None:
         (TimestampSensor(**{**SENSOR, "unique_id": "y"}), "sensor.x"),
     ],
 )
-def test_two_entities_cannot_have_the_same_ids(second: TimestampSensor, twice: str) -> None:
-    with pytest.raises(ValidationError, match=f"'{twice}' stands there twice"):
+def test_entities_with_equal_ids_are_rejected(second: TimestampSensor, twice: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{twice}' occurs twice"):
         root(components={"x": TimestampSensor(**SENSOR), "y": second})
 
 
-def test_two_triggers_cannot_have_the_same_type_and_subtype() -> None:
+def test_triggers_with_equal_type_and_subtype_are_rejected() -> None:
     trigger = DeviceTrigger(**LEGAL[DeviceTrigger])
-    with pytest.raises(ValidationError, match="stands there twice"):
+    with pytest.raises(ValidationError, match="occurs twice"):
         root(components={"x": trigger, "y": trigger.model_copy(update={"topic": "coc/x/b"})})
 
 
-def test_what_is_not_said_is_left_out() -> None:
+def test_unset_optional_keys_are_omitted() -> None:
     payload = encode()
     assert payload["device"] == {"identifiers": ["x"], "name": "X", "manufacturer": "Y", "model": "Z"}
     assert payload["components"]["x"] == {**SENSOR, "platform": "sensor", "device_class": "timestamp"}
 
 
-def test_the_null_name_of_a_main_entity_and_an_empty_availability_are_said() -> None:
+def test_null_name_and_empty_availability_are_included() -> None:
     main = TimestampSensor(**{**SENSOR, "name": None, "availability": ()})
     component = encode(components={"x": main})["components"]["x"]
     assert component["name"] is None

@@ -26,7 +26,7 @@ def words(event_types: Iterable[EventType]) -> list[str]:
     return [event_type.value for event_type in event_types]
 
 
-# Renew with `pytest tests/homeassistant --snapshot-update`, and read what has changed: each line is a user's entity.
+# Update with `pytest tests/homeassistant --snapshot-update` and review the diff: each line is an entity of a user.
 @pytest.fixture
 def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
     return snapshot.use_extension(JSONSnapshotExtension)
@@ -36,23 +36,23 @@ def topics_of(payload: Json, key: str) -> list[str]:
     return [entry["topic"] for entry in (payload | payload["components"][key])["availability"]]
 
 
-def test_the_bridge_is_announced_like_this(golden: SnapshotAssertion) -> None:
+def test_bridge_device_matches_golden_payload(golden: SnapshotAssertion) -> None:
     assert decode(bridge()) == golden
 
 
-def test_a_clan_is_announced_like_this(golden: SnapshotAssertion) -> None:
+def test_clan_device_matches_golden_payload(golden: SnapshotAssertion) -> None:
     assert decode(clan()) == golden
 
 
-def test_a_clan_without_war_is_announced_like_this(golden: SnapshotAssertion) -> None:
+def test_clan_device_without_war_matches_golden_payload(golden: SnapshotAssertion) -> None:
     assert decode(clan(war=False)) == golden
 
 
-def test_a_player_is_announced_like_this(golden: SnapshotAssertion) -> None:
+def test_player_device_matches_golden_payload(golden: SnapshotAssertion) -> None:
     assert decode(player()) == golden
 
 
-def test_each_device_is_announced_on_its_own_topic() -> None:
+def test_each_device_has_its_own_discovery_topic() -> None:
     assert bridge().topic == "homeassistant/device/coc2mqtt_home_bridge/config"
     assert clan().topic == "homeassistant/device/coc2mqtt_home_clan_2PP/config"
     assert player().topic == "homeassistant/device/coc2mqtt_home_player_900PUCPV/config"
@@ -60,14 +60,14 @@ def test_each_device_is_announced_on_its_own_topic() -> None:
 
 
 @pytest.mark.parametrize("announce", [clan, player])
-def test_who_is_renamed_changes_their_name_and_nothing_else(announce: Any) -> None:
+def test_renaming_changes_only_the_device_name(announce: Any) -> None:
     old, new = decode(announce(name="The Order")), decode(announce(name="Chaos"))
     assert (old["device"].pop("name"), new["device"].pop("name")) == ("The Order", "Chaos")
     assert old == new
 
 
 @pytest.mark.parametrize("name", [None, ""])
-def test_what_has_no_known_name_is_called_by_its_tag(name: str | None) -> None:
+def test_device_without_name_is_named_by_its_tag(name: str | None) -> None:
     assert decode(clan(name=name))["device"]["name"] == "#2PP"
     assert decode(player(name=name))["device"]["name"] == "#900PUCPV"
 
@@ -80,7 +80,7 @@ def test_what_has_no_known_name_is_called_by_its_tag(name: str | None) -> None:
         (bridge(instance="My-Home"), "coc2mqtt_my_home"),
     ],
 )
-def test_an_entitys_ids_are_the_tag_and_its_key(message: DiscoveryMessage, prefix: str) -> None:
+def test_entity_ids_consist_of_tag_and_key(message: DiscoveryMessage, prefix: str) -> None:
     payload = decode(message)
     [device] = payload["device"]["identifiers"]
     for key, entity in payload["components"].items():
@@ -98,7 +98,7 @@ def test_an_entitys_ids_are_the_tag_and_its_key(message: DiscoveryMessage, prefi
         (bridge(instance="a"), bridge(instance="b")),
     ],
 )
-def test_no_two_devices_share_an_id(one: DiscoveryMessage, other: DiscoveryMessage) -> None:
+def test_devices_share_no_id(one: DiscoveryMessage, other: DiscoveryMessage) -> None:
     def ids(message: DiscoveryMessage) -> set[str]:
         payload = decode(message)
         unique = {entity["unique_id"] for entity in payload["components"].values() if "unique_id" in entity}
@@ -107,18 +107,18 @@ def test_no_two_devices_share_an_id(one: DiscoveryMessage, other: DiscoveryMessa
     assert not ids(one) & ids(other)
 
 
-def test_clans_and_players_are_shown_behind_their_bridge() -> None:
+def test_clans_and_players_are_connected_via_the_bridge() -> None:
     [identifier] = decode(bridge())["device"]["identifiers"]
     assert decode(clan())["device"]["via_device"] == decode(player())["device"]["via_device"] == identifier
 
 
-def test_a_device_links_to_its_profile_in_the_game() -> None:
+def test_device_links_to_profile_in_the_game() -> None:
     link = "https://link.clashofclans.com/en?action="
     assert decode(clan())["device"]["configuration_url"] == f"{link}OpenClanProfile&tag=%232PP"
     assert decode(player())["device"]["configuration_url"] == f"{link}OpenPlayerProfile&tag=%23900PUCPV"
 
 
-def test_all_of_the_bridge_needs_the_bridge_but_its_connectivity_which_is_always_there() -> None:
+def test_bridge_entities_except_connectivity_need_the_bridge_online() -> None:
     payload = decode(bridge())
     for key, component in payload["components"].items():
         if component["platform"] != "device_automation":
@@ -126,9 +126,7 @@ def test_all_of_the_bridge_needs_the_bridge_but_its_connectivity_which_is_always
 
 
 @pytest.mark.parametrize(("message", "own"), [(clan(), "coc/clan/2PP"), (player(), "coc/player/900PUCPV")])
-def test_states_need_bridge_and_watch_and_the_bridge_alone_what_tells_of_the_watch(
-    message: DiscoveryMessage, own: str
-) -> None:
+def test_states_need_bridge_and_watch_but_watch_entities_only_the_bridge(message: DiscoveryMessage, own: str) -> None:
     payload = decode(message)
     assert payload["availability_mode"] == "all"
     for key, component in payload["components"].items():
@@ -147,7 +145,7 @@ def test_states_need_bridge_and_watch_and_the_bridge_alone_what_tells_of_the_wat
         (bridge(), ("api_events",), API_EVENTS, "coc/api/+"),
     ],
 )
-def test_every_event_is_shown_by_one_entity_and_starts_one_trigger(
+def test_every_event_type_has_one_entity_and_one_trigger(
     message: DiscoveryMessage, entities: tuple[str, ...], event_types: tuple[EventType, ...], topic: str
 ) -> None:
     components = decode(message)["components"]
@@ -160,7 +158,7 @@ def test_every_event_is_shown_by_one_entity_and_starts_one_trigger(
     assert {components[entity]["state_topic"] for entity in entities} == {topic}
 
 
-def test_without_war_its_components_are_taken_back_and_nothing_else() -> None:
+def test_clan_without_war_removes_only_war_components() -> None:
     full, peaceful = (decode(clan(war=war))["components"] for war in (True, False))
     gone = {f"trigger_{event_type}" for event_type in words(WAR_EVENTS)} | {
         *("war", "war_state", "war_status", "war_start", "war_end", "opponent", "stars", "opponent_stars"),
@@ -171,24 +169,24 @@ def test_without_war_its_components_are_taken_back_and_nothing_else() -> None:
         assert peaceful[key] == ({"platform": component["platform"]} if key in gone else component), key
 
 
-def test_the_former_entity_of_all_events_is_taken_back() -> None:
+def test_former_events_entity_is_removed() -> None:
     assert decode(clan())["components"]["events"] == {"platform": "event"}
 
 
 @pytest.mark.parametrize(
     "url", [None, "", "badge.png", "http://x.org/b.png", "https://x.org", "https://x.org/'b", "x…"]
 )
-def test_a_badge_is_shown_only_once_it_is_known(url: str | None) -> None:
+def test_badge_without_valid_url_is_removed(url: str | None) -> None:
     assert decode(clan(badge_url=url))["components"]["badge"] == {"platform": "image"}
     assert decode(clan())["components"]["badge"]["platform"] == "image"
     assert "url_topic" in decode(clan())["components"]["badge"]
 
 
 @pytest.mark.parametrize("message", [bridge(), clan(), player()])
-def test_home_assistant_is_told_to_subscribe_with_qos_1(message: DiscoveryMessage) -> None:
+def test_devices_use_qos_1(message: DiscoveryMessage) -> None:
     assert decode(message)["qos"] == 1
 
 
 @pytest.mark.parametrize(("kind", "message"), [(Kind.CLAN, clan("#2PP")), (Kind.PLAYER, player("#2PP"))])
-def test_a_device_is_removed_by_an_empty_payload_on_its_topic(kind: Kind, message: DiscoveryMessage) -> None:
+def test_removal_is_an_empty_payload_on_the_discovery_topic(kind: Kind, message: DiscoveryMessage) -> None:
     assert discovery().removal(kind, "#2PP") == DiscoveryMessage(topic=message.topic, payload=b"")

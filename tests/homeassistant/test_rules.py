@@ -30,7 +30,7 @@ Json = dict[str, Any]
         pytest.param(player, id="player"),
     ],
 )
-def test_every_announcement_keeps_home_assistants_rules(announce: Callable[[], DiscoveryMessage]) -> None:
+def test_every_device_follows_home_assistants_rules(announce: Callable[[], DiscoveryMessage]) -> None:
     message = announce()
     assert violations(message.topic, decode(message)) == []
     assert len(message.payload) < LARGEST_PAYLOAD / 2
@@ -136,7 +136,7 @@ SYNTAX = "{{ value_json.state"
         (put(*TRIGGER, "topic", value="coc/#"), "trigger_war_new: topic coc/#"),
     ],
 )
-def test_the_checker_sees_a_broken_rule(change: Callable[[Json], None], fault: str) -> None:
+def test_checker_finds_broken_rule(change: Callable[[Json], None], fault: str) -> None:
     assert_seen(clan(), change, fault)
 
 
@@ -158,7 +158,7 @@ def test_the_checker_sees_a_broken_rule(change: Callable[[Json], None], fault: s
         (put(*LEVEL, "pattern", value="x"), "log_level: select: unknown key pattern"),
     ],
 )
-def test_the_checker_sees_a_broken_rule_of_the_bridge(change: Callable[[Json], None], fault: str) -> None:
+def test_checker_finds_broken_rule_of_the_bridge(change: Callable[[Json], None], fault: str) -> None:
     assert_seen(bridge(), change, fault)
 
 
@@ -170,7 +170,7 @@ def assert_seen(message: DiscoveryMessage, change: Callable[[Json], None], fault
     )
 
 
-def test_the_checker_sees_an_override_that_home_assistant_rejects() -> None:
+def test_checker_finds_override_that_home_assistant_rejects() -> None:
     message = bridge()
     payload = decode(message)
     payload["availability_topic"] = payload.pop("availability")[0]["topic"]
@@ -179,5 +179,5 @@ def test_the_checker_sees_an_override_that_home_assistant_rejects() -> None:
     ]
 
 
-def test_the_checker_sees_a_topic_that_home_assistant_ignores() -> None:
+def test_checker_finds_topic_that_home_assistant_ignores() -> None:
     assert violations("homeassistant/device/a b/config", decode(clan())) == ["topic homeassistant/device/a b/config"]

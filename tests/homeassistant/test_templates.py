@@ -9,8 +9,8 @@ import pytest
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.event import WAR_EVENTS
 from tests.homeassistant.builders import bridge, clan, decode, player
-from tests.homeassistant.house import LONG_NAME, SEEN, retained
 from tests.homeassistant.rendering import attributes, command, render, shown
+from tests.homeassistant.retained_states import LONG_NAME, SEEN, retained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ ALL = {
     f"{device} {key}": component
     for device, components in (("bridge", BRIDGE), ("clan", CLAN), ("player", PLAYER))
     for key, component in components.items()
-    # Of the triggers of a device, which differ in nothing that is read, one.
+    # Only one trigger per device: they do not differ in what they read.
     if {"value_template", "url_template"} & set(component) and component.get("subtype", "poll_error") == "poll_error"
 }
 ODD: list[Any] = [None, True, False, 0, -1.5, 2**63, "", " ", "None", LONG_NAME, [], [None], [[]], {}, {"name": []}]
@@ -36,7 +36,7 @@ def topic_of(component: Json) -> str:
 
 
 def show(component: Json, **changes: Any) -> str | None:
-    """Return what an entity shows of what is retained, some of its keys changed."""
+    """Return the state that an entity shows for a retained payload with some keys changed."""
     return shown(component, orjson.dumps(retained()[topic_of(component)] | changes))
 
 
@@ -69,7 +69,7 @@ def show(component: Json, **changes: Any) -> str | None:
         ("available", "ON"),
     ],
 )
-def test_a_clan_shows_what_is_retained(component: str, state: str) -> None:
+def test_clan_entity_shows_retained_state(component: str, state: str) -> None:
     assert show(CLAN[component]) == state
 
 
@@ -91,7 +91,7 @@ def test_a_clan_shows_what_is_retained(component: str, state: str) -> None:
         ("available", "ON"),
     ],
 )
-def test_a_player_shows_what_is_retained(component: str, state: str) -> None:
+def test_player_entity_shows_retained_state(component: str, state: str) -> None:
     assert show(PLAYER[component]) == state
 
 
@@ -113,7 +113,7 @@ def test_a_player_shows_what_is_retained(component: str, state: str) -> None:
         ("log_level", "info"),
     ],
 )
-def test_the_bridge_shows_what_is_retained(component: str, state: str) -> None:
+def test_bridge_entity_shows_retained_state(component: str, state: str) -> None:
     assert show(BRIDGE[component]) == state
 
 
@@ -148,12 +148,12 @@ def test_the_bridge_shows_what_is_retained(component: str, state: str) -> None:
         (PLAYER["clan"], {"clan": None}, None),
     ],
 )
-def test_an_entity_follows_what_is_retained(component: Json, changes: Json, state: str | None) -> None:
+def test_entity_follows_changed_state(component: Json, changes: Json, state: str | None) -> None:
     assert show(component, **changes) == state
 
 
 @pytest.mark.parametrize("component", ALL.values(), ids=ALL)
-def test_what_is_no_state_is_unknown_and_nothing_is_logged(component: Json) -> None:
+def test_invalid_payload_is_unknown_and_logs_nothing(component: Json) -> None:
     expected = {"text": "", "image": "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"}
     for payload in (b"", b"x", b"null", b"true", b"7", b'"inWar"', b"[]", b"[{}]", b"{}"):
         assert shown(component, payload) == expected.get(component["platform"])
@@ -162,7 +162,7 @@ def test_what_is_no_state_is_unknown_and_nothing_is_logged(component: Json) -> N
 
 
 def with_odd_values(state: Json) -> Iterator[Json]:
-    """Give a state with each of its values, and each of those one object deeper, replaced by odd ones."""
+    """Yield a state with each value, also of nested objects, replaced by unexpected ones."""
     for odd in ODD:
         for key, value in state.items():
             yield state | {key: odd}
@@ -172,7 +172,7 @@ def with_odd_values(state: Json) -> Iterator[Json]:
 
 
 @pytest.mark.parametrize("component", ALL.values(), ids=ALL)
-def test_a_state_with_odd_values_is_shown_or_unknown_and_nothing_is_logged(component: Json) -> None:
+def test_state_with_unexpected_values_is_shown_or_unknown_and_logs_nothing(component: Json) -> None:
     whole = retained().get(topic_of(component), {"event_type": "poll_error"})
     for state in with_odd_values(whole):
         payload = orjson.dumps(state)
@@ -182,14 +182,14 @@ def test_a_state_with_odd_values_is_shown_or_unknown_and_nothing_is_logged(compo
 
 
 @pytest.mark.parametrize("payload", [b'{"state":"online"}', b'{"state":"offline"}', b"", b"[]", b'{"state":[]}'])
-def test_availability_is_read_in_home_assistants_own_words(payload: bytes) -> None:
+def test_availability_renders_online_or_offline(payload: bytes) -> None:
     expected = orjson.loads(payload)["state"] if b'line"' in payload else "None"
     for announce in (bridge, clan, player):
         for entry in decode(announce())["availability"]:
             assert render(entry["value_template"], payload) == expected
 
 
-def test_attributes_of_the_opponent_of_the_clan_and_of_the_last_event_are_theirs() -> None:
+def test_attributes_of_opponent_clan_and_last_event() -> None:
     states = {topic: orjson.dumps(state) for topic, state in retained().items()}
     assert attributes(CLAN["opponent"], states[WAR]) == {"tag": "#8QQ", "level": 10}
     assert attributes(PLAYER["clan"], states[PLAYER_STATE]) == {"tag": "#2PP"}
@@ -201,26 +201,26 @@ def test_attributes_of_the_opponent_of_the_clan_and_of_the_last_event_are_theirs
     }
 
 
-def test_fifty_members_with_long_names_are_named_cut_in_the_attributes() -> None:
+def test_fifty_members_with_long_names_are_truncated_in_attributes() -> None:
     found = attributes(CLAN["attacks_left"], orjson.dumps(retained()[WAR]))
     some = {"name": LONG_NAME[:40], "attacks_left": 2}
     assert found == {"members": [*[some] * 49, {**some, "attacks_left": 1}]}
 
 
-def test_of_more_members_than_a_war_can_have_the_first_fifty_are_named() -> None:
+def test_more_than_fifty_members_are_limited_to_the_first_fifty() -> None:
     crowd = [{"name": '"\\\x00' * 20, "attacks_left": 1}] * 60
     found = attributes(CLAN["attacks_left"], orjson.dumps({"members_with_attacks_left": crowd}))
     assert len(found["members"]) == 50
 
 
-def test_a_member_without_a_name_is_called_by_their_tag_and_what_is_no_member_is_left_out() -> None:
+def test_member_without_name_is_named_by_tag_and_invalid_member_omitted() -> None:
     some = [{"tag": "#2P2", "name": None, "attacks_left": 1}, None, "x", {"name": 5}]
     found = attributes(CLAN["attacks_left"], orjson.dumps({"members_with_attacks_left": some}))
     assert found["members"] == [{"name": "#2P2", "attacks_left": 1}, {"name": None, "attacks_left": None}]
 
 
 @pytest.mark.parametrize("event_type", ["war_new", "member_joined", "poll_error", "an_unknown_one", ["war_new"], None])
-def test_an_event_is_shown_by_the_entity_of_its_types_alone(event_type: Any) -> None:
+def test_event_is_shown_only_by_the_entity_of_its_type(event_type: Any) -> None:
     payload = orjson.dumps({"event_type": event_type, "summary": 'it\'s <so> & "so"'})
     war_types = [one.value for one in WAR_EVENTS]
     known = isinstance(event_type, str) and event_type != "an_unknown_one"
@@ -240,7 +240,7 @@ def test_an_event_is_shown_by_the_entity_of_its_types_alone(event_type: Any) -> 
     ],
 )
 @pytest.mark.parametrize("typed", ["#2PP", "", '"', "'}", "\\", "{{ 1 }}", "</script>", "ä\n\N{CASTLE}\x00", "x" * 255])
-def test_whatever_is_typed_the_request_is_right_json(component: str, expected: Json, typed: str) -> None:
+def test_request_from_any_input_is_valid_json(component: str, expected: Json, typed: str) -> None:
     assert command(BRIDGE[component], typed) == {
         key: typed if value == "TYPED" else value for key, value in expected.items()
     }
@@ -253,7 +253,7 @@ def test_whatever_is_typed_the_request_is_right_json(component: str, expected: J
         *("", "#", "#2P", "#2PPX", "2PP#", "##2PP", "# 2PP", "#" + "2" * 16, "2PP, 2PQ", "%2PP", "clan"),
     ],
 )
-def test_a_field_takes_what_the_bridge_takes_for_a_tag(typed: str) -> None:
+def test_text_field_accepts_the_tags_that_the_bridge_accepts(typed: str) -> None:
     try:
         normalize_tag(typed)
         is_tag = True
@@ -265,7 +265,7 @@ def test_a_field_takes_what_the_bridge_takes_for_a_tag(typed: str) -> None:
         assert taken is is_tag
 
 
-def test_a_button_asks_for_a_poll_of_its_device() -> None:
+def test_button_requests_a_poll_of_its_device() -> None:
     pressed = {
         name: (component["command_topic"], orjson.loads(component["payload_press"]))
         for name, component in (("bridge", BRIDGE["refresh"]), ("clan", CLAN["refresh"]), ("player", PLAYER["refresh"]))
@@ -278,7 +278,7 @@ def test_a_button_asks_for_a_poll_of_its_device() -> None:
     }
 
 
-def test_the_controls_ask_for_the_commands_of_the_bridge() -> None:
+def test_controls_use_the_commands_of_the_bridge() -> None:
     topics = {key: part["command_topic"].rpartition("/")[2] for key, part in BRIDGE.items() if "command_topic" in part}
     assert topics == {
         "watch_clan": "watch",

@@ -23,18 +23,18 @@ DEVICES = st.just(AnnouncedDevice("bridge", None)) | st.builds(
         ("player", "#900PUCPV", "homeassistant/device/coc2mqtt_home_player_900PUCPV/config"),
     ],
 )
-def test_a_device_is_announced_where_the_contract_says(kind: DeviceKind, tag: str | None, topic: str) -> None:
+def test_discovery_topic_of_each_device(kind: DeviceKind, tag: str | None, topic: str) -> None:
     assert discovery_topic("homeassistant", "home", kind, tag) == topic
     assert parse_discovery_topic("homeassistant", "home", topic) == (kind, tag)
 
 
 @given(INSTANCES, DEVICES, st.sampled_from(["homeassistant", "ha/discovery"]))
-def test_a_topic_tells_what_it_announces(instance: str, device: AnnouncedDevice, prefix: str) -> None:
+def test_parsed_discovery_topic_is_the_device(instance: str, device: AnnouncedDevice, prefix: str) -> None:
     assert parse_discovery_topic(prefix, instance, discovery_topic(prefix, instance, *device)) == device
 
 
 @given(INSTANCES, INSTANCES, DEVICES)
-def test_no_instance_takes_another_ones_device_for_its_own(own: str, other: str, device: AnnouncedDevice) -> None:
+def test_discovery_topic_of_another_instance_is_not_parsed(own: str, other: str, device: AnnouncedDevice) -> None:
     topic = discovery_topic("homeassistant", other, *device)
     assert (parse_discovery_topic("homeassistant", own, topic) is not None) is (own == other)
 
@@ -60,17 +60,17 @@ def test_no_instance_takes_another_ones_device_for_its_own(own: str, other: str,
         "x/homeassistant/device/coc2mqtt_home_clan_2PP/config",
     ],
 )
-def test_what_others_announce_is_not_ours(topic: str) -> None:
+def test_foreign_discovery_topic_is_not_parsed(topic: str) -> None:
     assert parse_discovery_topic("homeassistant", "home", topic) is None
 
 
 @pytest.mark.parametrize(("kind", "tag"), [("bridge", "#2PP"), ("clan", None), ("player", None)])
 def test_only_the_bridge_has_no_tag(kind: DeviceKind, tag: str | None) -> None:
-    with pytest.raises(ValueError, match="the bridge has no tag, all else has one"):
+    with pytest.raises(ValueError, match="only the bridge has no tag"):
         discovery_topic("homeassistant", "home", kind, tag)
 
 
 @pytest.mark.parametrize("instance", ["my home", "a/b", "a+", "#", "Zuhause.1", "häuschen"])
-def test_an_instance_that_home_assistant_would_ignore_is_refused(instance: str) -> None:
-    with pytest.raises(ValueError, match="name the instance with letters, digits, '_' and '-' only"):
+def test_instance_that_home_assistant_would_ignore_is_rejected(instance: str) -> None:
+    with pytest.raises(ValueError, match="use only letters, digits, '_' and '-' in the instance name"):
         discovery_topic("homeassistant", instance, "bridge")

@@ -1,4 +1,4 @@
-"""What is retained of a full clan at war, of a player in it, of the API and of the bridge, by topic."""
+"""Retained states of a full clan at war, of a player in it, of the API and of the bridge, by topic."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Json = dict[str, Any]
 
 AT = 1_800_000_000.0
 SEEN = "2027-01-15T08:00:00.000+00:00"
-# As long as a name can be that the bridge publishes, of letters that take four bytes.
+# The longest name that the bridge publishes, of characters with four bytes.
 LONG_NAME = "\N{CASTLE}\N{CROSSED SWORDS}\N{EUROPEAN CASTLE}" * 85
 _TOPICS = Topics()
 _CLAN, _WAR, _PLAYER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), Resource(Kind.PLAYER, "#900PUCPV")
 
 
 def retained(*, state: str = "inWar") -> Json:
-    """Return the payloads by topic, as objects."""
+    """Return the decoded payloads by topic."""
     clan_now, war_now, player_now = (Snapshot(data, {}, AT) for data in (_clan(), _war(state), _player()))
     part = player_war("#900PUCPV", "#2PP", war_now)
     return {

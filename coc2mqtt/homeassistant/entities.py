@@ -1,0 +1,124 @@
+"""Builds the entities of one device that read the same retained topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from coc2mqtt.homeassistant import templates
+from coc2mqtt.homeassistant.components import BinarySensor, EnumSensor, NumberSensor, TextSensor, TimestampSensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from coc2mqtt.homeassistant.components import Availability, StateClass
+    from coc2mqtt.homeassistant.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class EntityFactory:
+    """Builds entities from a state topic whose payload is a JSON object.
+
+    ``key`` is the component id, ``path`` the keys from the outermost object to the value; it defaults to the key.
+    ``entity_category`` applies to every entity.
+    """
+
+    identity: Identity
+    topic: str
+    entity_category: Literal["diagnostic"] | None = None
+
+    def number(
+        self,
+        key: str,
+        name: str,
+        icon: str,
+        *,
+        path: Sequence[str] = (),
+        times: int = 1,
+        unit: str | None = None,
+        state_class: StateClass = "measurement",
+        precision: int | None = None,
+        attributes: str | None = None,
+    ) -> NumberSensor:
+        """Return a numeric sensor; ``times`` multiplies the value, ``precision`` is the number of decimals shown."""
+        return NumberSensor(
+            **self.identity.ids("sensor", key),
+            name=name,
+            icon=icon,
+            entity_category=self.entity_category,
+            unit_of_measurement=unit,
+            state_class=state_class,
+            suggested_display_precision=precision,
+            state_topic=self.topic,
+            value_template=templates.number(*path or (key,), times=times),
+            json_attributes_topic=self.topic if attributes else None,
+            json_attributes_template=attributes,
+        )
+
+    def text(
+        self, key: str, name: str, icon: str, *, path: Sequence[str] = (), attributes: str | None = None
+    ) -> TextSensor:
+        """Return a sensor that shows a text."""
+        return TextSensor(
+            **self.identity.ids("sensor", key),
+            name=name,
+            icon=icon,
+            entity_category=self.entity_category,
+            state_topic=self.topic,
+            value_template=templates.text(*path or (key,)),
+            json_attributes_topic=self.topic if attributes else None,
+            json_attributes_template=attributes,
+        )
+
+    def enum(
+        self, key: str, name: str, icon: str, options: Mapping[str, str], *, path: Sequence[str] = ()
+    ) -> EnumSensor:
+        """Return a sensor with a fixed set of states; ``options`` maps each value in the payload to its state."""
+        return EnumSensor(
+            **self.identity.ids("sensor", key),
+            name=name,
+            icon=icon,
+            entity_category=self.entity_category,
+            options=tuple(options.values()),
+            state_topic=self.topic,
+            value_template=templates.translate(options, *path or (key,)),
+        )
+
+    def timestamp(
+        self,
+        key: str,
+        name: str,
+        icon: str,
+        *,
+        path: Sequence[str] = (),
+        availability: tuple[Availability, ...] | None = None,
+        attributes: str | None = None,
+    ) -> TimestampSensor:
+        """Return a sensor that shows a point in time."""
+        return TimestampSensor(
+            **self.identity.ids("sensor", key),
+            name=name,
+            icon=icon,
+            availability=availability,
+            entity_category=self.entity_category,
+            state_topic=self.topic,
+            value_template=templates.timestamp(*path or (key,)),
+            json_attributes_topic=self.topic if attributes else None,
+            json_attributes_template=attributes,
+        )
+
+    def flag(self, key: str, name: str, icon: str, *, path: Sequence[str] = ()) -> BinarySensor:
+        """Return a binary sensor that shows a boolean."""
+        return BinarySensor(
+            **self.identity.ids("binary_sensor", key),
+            name=name,
+            icon=icon,
+            entity_category=self.entity_category,
+            state_topic=self.topic,
+            value_template=templates.yes_or_no(*path or (key,)),
+        )
+
+
+def options(*states: str) -> dict[str, str]:
+    """Return the options of an enum sensor whose states are the values in the payload."""
+    return {state: state for state in states}
