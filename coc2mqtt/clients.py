@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.clash.client import ClashClient
-from coc2mqtt.mqtt.bridge import OFFLINE
 from coc2mqtt.mqtt.client.connection import ConnectionOptions, RetainedMessage, TlsOptions
+from coc2mqtt.mqtt.reports import OFFLINE
 from coc2mqtt.mqtt.topics import Topics
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 from coc2mqtt.mqtt.client.port_probe import port_is_open
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
-from coc2mqtt.mqtt.control.commands import Commands
+from coc2mqtt.mqtt.control.command import CommandContext
+from coc2mqtt.mqtt.control.dispatcher import COMMANDS, CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, iso_time
@@ -125,18 +126,17 @@ class Parts:
         )
         self._retained.publisher.rejected_topics.count = metrics.states_denied
         log_level = LogLevel(on_change=callbacks.on_log_level_change)
-        commands = Commands(
+        commands = CommandContext(
             watches,
             health=callbacks.health_payload,
-            replay=Replay(journal, noted=self.delivery.flush_acks, contain=contain),
+            replay=Replay(journal, flush_acks=self.delivery.flush_acks, contain=contain),
             log_level=log_level,
-            contain=contain,
         )
         duplicates = DuplicateInstanceDetector(topics, instance=settings.instance, run_id=process.run_id)
         self._bridge = Bridge(
             topics,
             retained=self._retained,
-            sweep=OrphanCleanup(
+            orphan_cleanup=OrphanCleanup(
                 topics,
                 discovery=DiscoveryOptions(hass.discovery_prefix, settings.instance, hass.enabled),
                 retained=self._retained,
@@ -146,17 +146,17 @@ class Parts:
                 contain=contain,
             ),
             delivery=self.delivery,
-            commands=commands,
+            commands=CommandDispatcher(commands, contain=contain),
             watches=watches,
-            rivals=duplicates,
-            info=partial(_info, settings, process, commands, log_level),
+            duplicate_detector=duplicates,
+            info=partial(_info, settings, process, log_level),
             health=callbacks.health_payload,
             home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
             rng=rng,
             # The embedded broker echoes every guarded message to all its clients, and only local clients can connect.
             guarded=embedded_port is None,
             contain=contain,
-            figures=metrics.requests,
+            metrics=metrics.requests,
         )
         self._bridge.guard.restored = metrics.restored
         options = connection_options(settings, embedded_port=embedded_port)
@@ -164,7 +164,7 @@ class Parts:
             options,
             on_session=self._bridge.serve,
             offline_messages=() if options.will is None else (options.will,),
-            other_instance_is_alive=duplicates.is_there,
+            other_instance_is_alive=duplicates.is_alive,
             port_probe=partial(port_is_open, options.host, options.port),
             connections=metrics.connections,
             poison_filter=process.poison_filter,
@@ -183,7 +183,7 @@ class Parts:
             redact=redactor_of(settings),
         )
         callbacks.connect(watches=watches, retained=self._retained, bridge=self._bridge, health=self.health)
-        errors.on_report = self._bridge.report
+        errors.on_report = self._bridge.health_changed
 
     def save_metrics(self) -> None:
         """Store the counters that the parts keep themselves, so that the next parts continue from them."""
@@ -219,7 +219,7 @@ class _Callbacks:
         _log.debug("snapshot committed", kind=resource.kind.value, tag=resource.tag)
         self._retained.mark(resource)
         if resource == API:
-            self._bridge.report()
+            self._bridge.health_changed()
         if self._watches.on_commit(resource):
             self._bridge.watches_changed()
 
@@ -233,7 +233,7 @@ class _Callbacks:
     def on_published(self, topic: str, payload: bytes) -> None:
         _log.debug("event published", topic=topic)
         self._on_published(topic, payload)
-        self._bridge.report()
+        self._bridge.health_changed()
 
     def on_log_level_change(self) -> None:
         self._bridge.info_changed()
@@ -242,9 +242,7 @@ class _Callbacks:
         return await self._health.payload()
 
 
-def _info(
-    settings: Settings, process: ProcessState, commands: Commands, log_level: LogLevel, session: Session
-) -> InfoPayload:
+def _info(settings: Settings, process: ProcessState, log_level: LogLevel, session: Session) -> InfoPayload:
     """Return the payload of ``bridge/info`` for one connection."""
     return InfoPayload(
         version=VERSION,
@@ -258,6 +256,6 @@ def _info(
         requests_per_second=settings.api.requests_per_second,
         tokens=len(settings.api.tokens),
         homeassistant=settings.homeassistant.enabled,
-        commands=commands.names,
+        commands=list(COMMANDS),
         log_level=log_level.name,
     )

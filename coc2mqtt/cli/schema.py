@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.mqtt.payloads.schema_files import schema_text, write_schema_files
-from coc2mqtt.mqtt.payloads.schemas import schemas
+from coc2mqtt.mqtt.schema_files import schema_text, write_schema_files
+from coc2mqtt.mqtt.schemas import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

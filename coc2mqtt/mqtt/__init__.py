@@ -1,1 +1,1 @@
-"""Speak MQTT: the connection, topics, delivery, commands and the embedded broker."""
+"""The MQTT side of the bridge: client, topics, payloads, publishing, commands and the embedded broker."""

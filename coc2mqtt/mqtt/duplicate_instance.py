@@ -1,4 +1,4 @@
-"""Other bridges that publish where this one does."""
+"""Detection of other bridges that use the same client ID or base topic."""
 
 from __future__ import annotations
 
@@ -19,166 +19,170 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-# A broker sends what is retained right after the SUBACK; one that retains nothing says nothing (seconds).
-_LOOK = 0.5
-_LONGEST = 64
-# So many looks in a row, half a minute to a minute apart, without news of its health, which comes every half minute,
-# and a bridge is gone: what a broker kept through a power cut says "online" for ever.
-_SILENT_LOOKS = 3
+# A broker sends retained messages right after the SUBACK, and nothing at all if there are none.
+_RETAINED_TIMEOUT_S = 0.5
+_MAX_TEXT_LENGTH = 64
+# The number of checks, half a minute to a minute apart, without a new health report, which comes every half minute,
+# after which a bridge counts as gone. After a power cut, the broker may keep its "online" forever.
+_MAX_CHECKS_WITHOUT_HEALTH = 3
 
 
-def _plain(text: str) -> str:
-    """Make a text of another program fit for a line of our log."""
-    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST])
+def _printable(text: str) -> str:
+    """Return a text of another program so that it cannot forge log lines."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_MAX_TEXT_LENGTH])
 
 
-Plain = Annotated[str, AfterValidator(_plain)]
+_Printable = Annotated[str, AfterValidator(_printable)]
 
 
 class _Info(BaseModel):
-    """As much of another bridge's ``bridge/info``, of whatever version, as tells which one it is."""
+    """The keys of another bridge's ``bridge/info``, of any version, that identify it."""
 
-    instance: Plain
-    run_id: Plain = ""
-    host: Plain = "unknown"
-    version: Plain = "unknown"
+    instance: _Printable
+    run_id: _Printable = ""
+    host: _Printable = "unknown"
+    version: _Printable = "unknown"
 
 
 class DuplicateInstanceDetector:
-    """Recognises by the retained ``bridge/info`` that another bridge publishes where this one does.
+    """Detects other bridges by their retained ``bridge/info``.
 
-    Two bridges of the same instance have the same client id, and the broker lets only the later one in: each would
-    throw the other out for ever. MQTT 5 has a word for that, but not every broker says it, and MQTT 3.1.1 has none.
-    ``run_id`` is this program's own in ``bridge/info``.
+    Two bridges with the same instance name have the same client ID, and the broker disconnects the first one when the
+    second one connects: without detection they would disconnect each other forever. MQTT 5 has a reason code for this,
+    but not every broker sends it, and MQTT 3.1.1 has none.
+
+    ``run_id`` identifies this process in ``bridge/info``.
     """
 
     def __init__(self, topics: Topics, *, instance: str, run_id: str) -> None:
         self._topics = topics
         self._instance = instance
         self._run_id = run_id
-        # Whether another instance has, or had, the same base topic.
-        self.is_shared = False
-        # The other bridge, in words, that was heard below the same base topic.
-        self.other: str | None = None
-        self._looked = False
-        # Names that are no news: the one that was there before this program began, which a broker that falls back to
-        # an earlier save brings up again; and the one that who left the place has left behind, until ours is there.
-        self._first: str | None = None
-        self._left_behind: str | None = None
-        # The one that the log has named: a broker that reports a take-over does not say by whom.
-        self._named: str | None = None
-        self._health: bytes | None = None
-        self._silent_looks = 0
-        self._heard_ourselves = self._warned_of_other = self._warned_of_deafness = False
+        # Whether the retained bridge/info names another instance with the same base topic.
+        self.is_base_topic_shared = False
+        # Describes another bridge that published below the same base topic in this run.
+        self.other_bridge: str | None = None
+        self._checked_before = False
+        # Run ids that do not mean a take-over: the one found before this process first connected, which a broker can
+        # restore from an old save, and the one that a bridge left behind, until ours is published.
+        self._initial_run_id: str | None = None
+        self._abandoned_run_id: str | None = None
+        # The run id that was logged: a broker that reports a take-over does not say by whom.
+        self._logged_run_id: str | None = None
+        self._last_health: bytes | None = None
+        self._checks_without_health = 0
+        self._received_own_info = self._warned_of_other = self._warned_of_unreadable = False
 
-    async def look(self, session: Session) -> None:
-        """Begin to listen for others; raises SessionTakenOverError where one has been in this one's place.
+    async def check(self, session: Session) -> None:
+        """Subscribe to ``bridge/info``; raises SessionTakenOverError if another bridge has taken over the connection.
 
-        Whoever comes first looks and passes by: what a broker retains may be of a bridge that is long gone. But who
-        comes back, and finds a new name where its own was, has been replaced, and has just thrown that one out.
+        The first check of a process only records what it finds: a retained name may belong to a bridge that is long
+        gone. A new name on a later check means that the other bridge connected after this one.
         """
         topic = self._topics.bridge("info")
         try:
             await session.subscribe(topic)
         except (SubscribeDeniedError, SubscribeTimeoutError):
-            return  # an access list that does not grant it: then only the broker's own word tells
-        info = (await self._retained(session, [topic])).get(topic)
-        named = None if info is None else _read(info)
-        self.is_shared = named is not None and named.instance != self._instance
-        other = self._double(info)
-        if other is not None and other.run_id not in (self._first, self._left_behind):
-            if self._looked:
-                self._named = other.run_id
-                raise SessionTakenOverError(self._say(other))
-            self._first = other.run_id
-        self._looked = True
+            return  # not allowed by the access list: only the broker's reason code can tell
+        payload = (await self._read_retained(session, [topic])).get(topic)
+        info = None if payload is None else _parse(payload)
+        self.is_base_topic_shared = info is not None and info.instance != self._instance
+        other = self._other_instance(payload)
+        if other is not None and other.run_id not in (self._initial_run_id, self._abandoned_run_id):
+            if self._checked_before:
+                self._logged_run_id = other.run_id
+                raise SessionTakenOverError(self._taken_over_by(other))
+            self._initial_run_id = other.run_id
+        self._checked_before = True
 
-    def introduced(self) -> None:
-        """Note that the broker has taken this one's ``bridge/info``: another name there is news from now on."""
-        self._left_behind = None
+    def info_published(self) -> None:
+        """Record that the broker accepted our ``bridge/info``: any other run id there is new from now on."""
+        self._abandoned_run_id = None
 
-    def hear(self, message: Message) -> None:
-        """Take up a message; one on ``bridge/info`` that another bridge has just published is said once."""
+    def handle(self, message: Message) -> None:
+        """Handle a message; logs once if another bridge has just published on ``bridge/info``."""
         if message.topic != self._topics.bridge("info"):
             return
-        other = _read(message.payload)
+        other = _parse(message.payload)
         if other is not None and other.run_id == self._run_id:
-            self._heard_ourselves = True
+            self._received_own_info = True
         elif other is not None and not message.retain:
-            self.other = f"another coc2mqtt (instance {other.instance!r} on {other.host})"
+            self.other_bridge = f"another coc2mqtt (instance {other.instance!r} on {other.host})"
             if self._warned_of_other:
                 return
             self._warned_of_other = True
             _log.error(
-                f"another coc2mqtt (instance {other.instance!r} on {other.host}) publishes below the same base topic:"
-                " stop one of the two, or give each a mqtt.base_topic and an instance of its own"
+                "another bridge publishes below the same base topic",
+                instance=other.instance,
+                host=other.host,
+                hint="stop one of the two, or give each its own mqtt.base_topic and instance",
             )
 
-    def check_hearing(self) -> None:
-        """Say once that a take-over cannot be recognised, where not even our own ``bridge/info`` came back."""
-        if not self._heard_ourselves and not self._warned_of_deafness:
-            self._warned_of_deafness = True
+    def warn_if_unreadable(self) -> None:
+        """Log once if not even our own ``bridge/info`` was received, so that a duplicate would not be detected."""
+        if not self._received_own_info and not self._warned_of_unreadable:
+            self._warned_of_unreadable = True
             _log.warning(
-                "another bridge of this instance would not be recognised: let this user read bridge/info, bridge/state"
-                " and bridge/health on the broker",
+                "cannot detect another bridge with the same instance name",
                 topic=self._topics.bridge("info"),
+                hint="let this user read bridge/info, bridge/state and bridge/health on the broker",
             )
 
-    async def is_there(self, session: Session) -> bool:
-        """Return whether a bridge of the same instance, but another program, is online and gives signs of life."""
-        state, info, health = (self._topics.bridge(what) for what in ("state", "info", "health"))
+    async def is_alive(self, session: Session) -> bool:
+        """Return whether another bridge with the same instance name is online and still publishes its health."""
+        state, info, health = (self._topics.bridge(name) for name in ("state", "info", "health"))
         for topic in (state, info, health):
             await session.subscribe(topic)
-        found = await self._retained(session, [state, info, health])
-        other = self._double(found.get(info))
+        found = await self._read_retained(session, [state, info, health])
+        other = self._other_instance(found.get(info))
         if other is None:
             return False
-        if other.run_id != self._named:
-            self._named = other.run_id
-            _log.error("the other client is a bridge of the same instance", reason=self._say(other))
-        if found.get(state) == OnlinePayload(state="online").encode() and self._lives(found.get(health)):
+        if other.run_id != self._logged_run_id:
+            self._logged_run_id = other.run_id
+            _log.error("the other client is a bridge with the same instance name", reason=self._taken_over_by(other))
+        is_online = found.get(state) == OnlinePayload(state="online").encode()
+        if is_online and self._publishes_health(found.get(health)):
             return True
-        self._left_behind = other.run_id
-        self._health, self._silent_looks = None, 0
+        self._abandoned_run_id = other.run_id
+        self._last_health, self._checks_without_health = None, 0
         return False
 
-    def _lives(self, health: bytes | None) -> bool:
-        if health is not None and health != self._health:
-            self._health, self._silent_looks = health, 0
+    def _publishes_health(self, health: bytes | None) -> bool:
+        if health is not None and health != self._last_health:
+            self._last_health, self._checks_without_health = health, 0
         else:
-            self._silent_looks += 1
-        return self._silent_looks < _SILENT_LOOKS
+            self._checks_without_health += 1
+        return self._checks_without_health < _MAX_CHECKS_WITHOUT_HEALTH
 
-    async def _retained(self, session: Session, topics: Iterable[str]) -> dict[str, bytes]:
-        """Return what is retained on topics that were just subscribed to."""
+    async def _read_retained(self, session: Session, topics: Iterable[str]) -> dict[str, bytes]:
+        """Return the retained messages of topics that were just subscribed to."""
         found: dict[str, bytes] = {}
-        wanted = set(topics)
+        expected = set(topics)
         try:
-            async with asyncio.timeout(_LOOK):
+            async with asyncio.timeout(_RETAINED_TIMEOUT_S):
                 async for message in session.messages():
-                    if message.topic in wanted:
+                    if message.topic in expected:
                         found[message.topic] = message.payload
-                    if found.keys() == wanted:
+                    if found.keys() == expected:
                         break
         except TimeoutError:
             pass
         return found
 
-    def _double(self, payload: bytes | None) -> _Info | None:
-        """Return who says that it is a bridge of this instance, None where it is this program or nobody."""
-        other = None if payload is None else _read(payload)
-        same = other is not None and other.instance == self._instance and other.run_id != self._run_id
-        return other if same else None
+    def _other_instance(self, payload: bytes | None) -> _Info | None:
+        """Return the info of another process with our instance name, None for this process or an invalid payload."""
+        other = None if payload is None else _parse(payload)
+        is_duplicate = other is not None and other.instance == self._instance and other.run_id != self._run_id
+        return other if is_duplicate else None
 
-    def _say(self, other: _Info) -> str:
+    def _taken_over_by(self, other: _Info) -> str:
         return (
             f"another coc2mqtt (version {other.version} on {other.host}) with the instance name {self._instance!r} has"
-            " taken over the connection: stop one of the two, or give each an instance name and a mqtt.base_topic of"
-            " its own"
+            " taken over the connection: stop one of the two, or give each its own instance name and mqtt.base_topic"
         )
 
 
-def _read(payload: bytes) -> _Info | None:
+def _parse(payload: bytes) -> _Info | None:
     try:
         return _Info.model_validate_json(payload)
     except ValidationError:

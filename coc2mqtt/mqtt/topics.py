@@ -1,4 +1,4 @@
-"""The one place where topics are built and taken apart."""
+"""Builds and parses all topics of the bridge."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """All topics below one base topic."""
+    """All topics below a base topic."""
 
     base: str = "coc"
 
     def event(self, kind: Kind, tag: str, event_type: str) -> str:
-        """Return the topic of an event; a war's events are its clan's."""
+        """Return the topic of an event; events of a war are published below its clan."""
         if kind is Kind.API:
             return f"{self.base}/api/{event_type}"
         return f"{self._subject(kind, tag)}/{event_type}"
 
     def events(self, kind: Kind, tag: str) -> str:
-        """Return the filter that fits exactly the events of a clan, a player or the API."""
+        """Return the filter for all events of a clan, a player or the API, and nothing else."""
         if kind is Kind.API:
             return f"{self.base}/api/+"
         return f"{self._subject(kind, tag)}/+"
@@ -35,11 +35,11 @@ class Topics:
         return f"{self._subject(kind, tag)}/state/{facet}"
 
     def states(self, kind: Kind, facet: str) -> str:
-        """Return the filter that fits one facet of every clan, or of every player."""
+        """Return the filter for one facet of all clans or of all players."""
         return f"{self.base}/{kind}/+/state/{facet}"
 
-    def tag(self, topic: str) -> str | None:
-        """Return the tag of the clan or the player that a topic is about, None where it can be none of ours."""
+    def parse_tag(self, topic: str) -> str | None:
+        """Return the tag of the clan or player in a topic, None if the topic contains no normalised tag."""
         level = topic.removeprefix(f"{self.base}/").split("/")[1:2]
         with contextlib.suppress(InvalidTagError):
             if level and tag_to_topic(normalize_tag(level[0])) == level[0]:
@@ -47,11 +47,11 @@ class Topics:
         return None
 
     def parse_state(self, topic: str) -> tuple[Resource, str] | None:
-        """Return the resource and the facet whose state a topic holds, None for another topic."""
+        """Return the resource and the facet of a state topic, None for any other topic."""
         if not topic.startswith((f"{self.base}/clan/", f"{self.base}/player/")):
             return None
         noun, level, *rest = topic.removeprefix(f"{self.base}/").split("/")
-        tag = self.tag(topic)
+        tag = self.parse_tag(topic)
         if tag is None or level != tag_to_topic(tag) or len(rest) != 2 or rest[0] != "state":  # noqa: PLR2004
             return None
         kind = Kind.PLAYER if noun == "player" else Kind.WAR if rest[1] == "war" else Kind.CLAN
@@ -59,28 +59,28 @@ class Topics:
 
     @property
     def api_status(self) -> str:
-        """Where the state of the API is retained."""
+        """The topic of the API's retained state."""
         return f"{self.base}/api/state/status"
 
-    def bridge(self, what: str) -> str:
+    def bridge(self, name: str) -> str:
         """Return a topic of the bridge itself: ``state``, ``info``, ``health`` or ``watches``."""
-        return f"{self.base}/bridge/{what}"
+        return f"{self.base}/bridge/{name}"
 
     @property
     def requests(self) -> str:
-        """Return the filter that fits every request."""
+        """The filter for all requests."""
         return f"{self.base}/bridge/request/+"
 
     def request(self, command: str) -> str:
-        """Return the topic on which a command is asked for."""
+        """Return the request topic of a command."""
         return f"{self.base}/bridge/request/{command}"
 
     def response(self, command: str) -> str:
-        """Return the topic on which a command is answered."""
+        """Return the default response topic of a command."""
         return f"{self.base}/bridge/response/{command}"
 
-    def command(self, topic: str) -> str | None:
-        """Return the command that is asked for on a topic, None where it cannot be one of ours."""
+    def parse_command(self, topic: str) -> str | None:
+        """Return the command in a request topic, None if it cannot be the name of one."""
         prefix = self.request("")
         name = topic.removeprefix(prefix)
         return name if topic.startswith(prefix) and _COMMAND.fullmatch(name) else None

@@ -19,7 +19,7 @@ from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
-from tests.support.control import commands, health, info
+from tests.support.control import dispatcher, health, info
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -84,16 +84,16 @@ class Program:
         self._bridge = Bridge(
             topics,
             retained=self._retained,
-            sweep=OrphanCleanup(
+            orphan_cleanup=OrphanCleanup(
                 topics,
                 discovery=DiscoveryOptions("homeassistant", "home", enabled=True),
                 retained=self._retained,
                 watches=self.watches,
             ),
             delivery=EventDelivery(self.journal, topics),
-            commands=commands(self.watches, journal=self.journal),
+            commands=dispatcher(self.watches, journal=self.journal),
             watches=self.watches,
-            rivals=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
+            duplicate_detector=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
             info=info,
             health=health,
             # Only because a bridge waits for it.

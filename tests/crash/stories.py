@@ -13,7 +13,7 @@ from coc2mqtt.demo import World
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.client.session import Message
-from coc2mqtt.mqtt.payloads.state import facets
+from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.topics import Topics
 from tests.crash.outside import Bodies, Line, events, retained
 
@@ -55,7 +55,7 @@ class Story:
         states: dict[str, Json] = {}
         for watch in watches:
             for resource, _ in watch.resources():
-                found = facets(resource, Snapshot(bodies[path(resource)])).items()
+                found = state_payloads(resource, Snapshot(bodies[path(resource)])).items()
                 states |= {
                     _TOPICS.state(resource.kind, resource.tag, facet): timeless(state.model_dump())
                     for facet, state in found

@@ -29,7 +29,7 @@ from coc2mqtt.mqtt.payloads.models import (
     PlayerPayload,
     WarPayload,
 )
-from coc2mqtt.mqtt.payloads.state import facets
+from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.replay import POLLERS, Remembered
@@ -189,7 +189,7 @@ def check_event(entry: JournalEntry) -> None:
 
 def check_states(resource: Resource, snapshot: Snapshot) -> None:
     """What is retained of a resource can be published: states, and the device of a clan."""
-    for facet, state in facets(resource, snapshot).items():
+    for facet, state in state_payloads(resource, snapshot).items():
         topic, payload = _TOPICS.state(resource.kind, resource.tag, facet), state.encode()
         check_topic(topic)
         assert len(payload) <= _LARGEST_STATE

@@ -21,7 +21,7 @@ from coc2mqtt.util.event_loop import loop_factory
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import NAMES, PAYLOADS
-from tests.support.control import commands
+from tests.support.control import dispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ class Asked:
         self.journal = journal
         self.changed: list[Watch] = []
         self._engine, self._watches = self._begin()
-        self._commands = commands(self._watches, journal=self.journal)
+        self._commands = dispatcher(self._watches, journal=self.journal)
 
     def _begin(self) -> tuple[Engine, WatchList]:
         engine = Engine(ClashClient([SecretStr("any")]), self.journal)
@@ -57,7 +57,7 @@ class Asked:
 
     async def ask(self, command: str | None, payload: bytes, *, retained: bool) -> None:
         before, stored = self._engine.watches, await self.journal.watches()
-        response = await self._commands.answer(command, payload, retained=retained)
+        response = await self._commands.execute(command, payload, retained=retained)
         said = orjson.loads(response.encode())
         assert ResponsePayload.model_validate(said) == response
         assert (response.status == "ok") is (response.error is None)

@@ -35,7 +35,7 @@ from coc2mqtt.util.event_loop import loop_factory
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import COMMANDS, PAYLOADS
-from tests.support.control import commands, health, info
+from tests.support.control import dispatcher, health, info
 from tests.support.recording_session import RecordingSession, running
 
 if TYPE_CHECKING:
@@ -120,21 +120,21 @@ class House:
         self.bridge = Bridge(
             topics,
             retained=self._retained,
-            sweep=OrphanCleanup(
+            orphan_cleanup=OrphanCleanup(
                 topics,
                 discovery=DiscoveryOptions("homeassistant", "home", enabled=True),
                 retained=self._retained,
                 watches=self.watches,
             ),
             delivery=EventDelivery(journal, topics),
-            commands=commands(self.watches, journal=journal),
+            commands=dispatcher(self.watches, journal=journal),
             watches=self.watches,
-            rivals=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
+            duplicate_detector=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
             info=info,
             health=health,
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant"),
             rng=random.Random(1),
-            pace=math.inf,
+            requests_per_second=math.inf,
         )
         self._numbers = itertools.count(1)
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.mqtt.payloads.state import api_status, facets
-from coc2mqtt.mqtt.payloads.war_state import player_war
+from coc2mqtt.mqtt.payloads.state import api_status_payload, player_war_payload, state_payloads
 from coc2mqtt.mqtt.topics import Topics
 from tests.homeassistant.builders import BADGE
 from tests.support.bodies import attack, clan, member, player, war
@@ -31,12 +30,12 @@ _CLAN, _WAR, _PLAYER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), 
 def retained(*, state: str = "inWar") -> Json:
     """Return the decoded payloads by topic."""
     clan_now, war_now, player_now = (Snapshot(data, {}, AT) for data in (_clan(), _war(state), _player()))
-    part = player_war("#900PUCPV", "#2PP", war_now)
+    part = player_war_payload("#900PUCPV", "#2PP", war_now)
     return {
-        **_of(_CLAN, facets(_CLAN, clan_now, polled_at=AT)),
-        **_of(_WAR, facets(_WAR, war_now)),
-        **_of(_PLAYER, facets(_PLAYER, player_now, polled_at=AT, war=part)),
-        _TOPICS.api_status: orjson.loads(api_status(Snapshot(_api(), {}, AT)).encode()),
+        **_of(_CLAN, state_payloads(_CLAN, clan_now, polled_at=AT)),
+        **_of(_WAR, state_payloads(_WAR, war_now)),
+        **_of(_PLAYER, state_payloads(_PLAYER, player_now, polled_at=AT, war=part)),
+        _TOPICS.api_status: orjson.loads(api_status_payload(Snapshot(_api(), {}, AT)).encode()),
         _TOPICS.bridge("state"): {"state": "online"},
         _TOPICS.bridge("info"): {"version": "1.2.3", "log_level": "info"},
         _TOPICS.bridge("health"): _health(),

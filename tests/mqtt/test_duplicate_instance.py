@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_stray_errors")
 INFO = "coc/bridge/info"
 TAKEN_OVER_BY_NEW = (
     "another coc2mqtt (version 9.9 on host-new) with the instance name 'home' has taken over the connection: stop one"
-    " of the two, or give each an instance name and a mqtt.base_topic of its own"
+    " of the two, or give each its own instance name and mqtt.base_topic"
 )
 BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
@@ -51,21 +51,21 @@ class Program:
         self.standing_back = asyncio.Event()
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
         self._run_id = run_id
-        self._rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id=run_id)
+        self._detector = DuplicateInstanceDetector(Topics(), instance="home", run_id=run_id)
         options = ConnectionOptions("127.0.0.1", port, "coc2mqtt-home", protocol=protocol, will=OFFLINE)
         self.connection = Connection(
             options,
             on_session=self._serve,
             offline_messages=[OFFLINE],
-            other_instance_is_alive=self._rivals.is_there,
+            other_instance_is_alive=self._detector.is_alive,
             sleep=self._sleep,
         )
 
     async def _serve(self, session: Session) -> None:
-        await self._rivals.look(session)
+        await self._detector.check(session)
         await session.publish(STATE, ONLINE, retain=True)
         await session.publish(INFO, info(self._run_id), retain=True)
-        self._rivals.introduced()
+        self._detector.info_published()
         self.sessions.put_nowait(session)
         # Its health, which is news each time.
         for number in itertools.count():
@@ -133,7 +133,10 @@ async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_pl
     said = [line for line in log_lines if line["log_level"] == "error"]
     standing_back = "another client took over this client ID"
     if reported:
-        assert [line["event"] for line in said] == [standing_back, "the other client is a bridge of the same instance"]
+        assert [line["event"] for line in said] == [
+            standing_back,
+            "the other client is a bridge with the same instance name",
+        ]
         assert "with the client ID 'coc2mqtt-home': stop it, or give each bridge" in said[0]["reason"]
         assert said[1]["reason"] == TAKEN_OVER_BY_NEW
     else:
@@ -170,39 +173,40 @@ async def test_a_bridge_that_gives_no_sign_of_life_has_left_the_place(mosquitto:
 
 
 async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_broker_brings_it_up_again() -> None:
-    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
+    detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for names in (["earlier"], [], ["earlier"]):
         session = RecordingSession()
         for name in names:
             session.incoming.put_nowait(Message(INFO, info(name), retain=True))
-        await rivals.look(session.session)
-        rivals.introduced()
+        await detector.check(session.session)
+        detector.info_published()
     session = RecordingSession()
     session.incoming.put_nowait(Message(INFO, info("another"), retain=True))
     with pytest.raises(SessionTakenOverError):
-        await rivals.look(session.session)
+        await detector.check(session.session)
 
 
 async def test_what_another_program_says_of_itself_cannot_forge_a_log_line() -> None:
-    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
-    await rivals.look(RecordingSession().session)
+    detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
+    await detector.check(RecordingSession().session)
     session = RecordingSession()
     other = {"instance": "home", "run_id": "x", "host": "a\nb\x1b[31m" + "c" * 1000, "version": "1"}
     session.incoming.put_nowait(Message(INFO, orjson.dumps(other), retain=True))
     with pytest.raises(SessionTakenOverError) as error:
-        await rivals.look(session.session)
+        await detector.check(session.session)
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 400
 
 
 def test_that_a_take_over_could_not_be_recognised_is_said_once(log_lines: Lines) -> None:
     deaf, hearing = (DuplicateInstanceDetector(Topics(), instance="home", run_id="ours") for _ in range(2))
-    hearing.hear(Message(INFO, info("ours"), retain=False))
+    hearing.handle(Message(INFO, info("ours"), retain=False))
     for _ in range(2):
-        hearing.check_hearing()
-        deaf.check_hearing()
+        hearing.warn_if_unreadable()
+        deaf.warn_if_unreadable()
     (line,) = log_lines
-    assert "let this user read bridge/info" in line["event"]
+    assert line["event"] == "cannot detect another bridge with the same instance name"
+    assert "let this user read bridge/info" in line["hint"]
 
 
 @BOTH_VERSIONS
@@ -218,21 +222,21 @@ async def test_the_name_of_an_earlier_run_is_no_rival(mosquitto: StartMosquitto,
 
 
 async def test_the_name_that_was_there_at_the_last_look_is_no_rival_until_ours_has_taken_its_place() -> None:
-    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
+    detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for _ in range(2):
         # The connection breaks off before ours is published, and the next one finds the same as before.
         session = RecordingSession()
         session.incoming.put_nowait(Message(INFO, info("earlier"), retain=True))
-        await rivals.look(session.session)
+        await detector.check(session.session)
 
 
 @pytest.mark.parametrize("other", [info("other", instance="garden"), b"no info", b"", b'{"instance": 7}'])
 async def test_what_does_not_name_this_instance_is_no_rival(other: bytes) -> None:
-    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
-    await rivals.look(RecordingSession().session)
+    detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
+    await detector.check(RecordingSession().session)
     session = RecordingSession()
     session.incoming.put_nowait(Message(INFO, other, retain=True))
-    await rivals.look(session.session)
+    await detector.check(session.session)
 
 
 async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
@@ -275,16 +279,15 @@ async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
 
 
 def test_another_bridge_on_the_same_base_topic_is_said_once(log_lines: Lines) -> None:
-    rivals = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
+    detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for _ in range(2):
-        rivals.hear(Message(INFO, info("ours")))
-        rivals.hear(Message(INFO, info("theirs", instance="garden"), retain=True))
-        rivals.hear(Message("coc/bridge/other", info("theirs", instance="garden")))
+        detector.handle(Message(INFO, info("ours")))
+        detector.handle(Message(INFO, info("theirs", instance="garden"), retain=True))
+        detector.handle(Message("coc/bridge/other", info("theirs", instance="garden")))
     assert log_lines == []
     for _ in range(2):
-        rivals.hear(Message(INFO, info("theirs", instance="garden")))
+        detector.handle(Message(INFO, info("theirs", instance="garden")))
     (line,) = log_lines
-    assert line["event"] == (
-        "another coc2mqtt (instance 'garden' on host-theirs) publishes below the same base topic: stop one of the two,"
-        " or give each a mqtt.base_topic and an instance of its own"
-    )
+    assert line["event"] == "another bridge publishes below the same base topic"
+    assert (line["instance"], line["host"]) == ("garden", "host-theirs")
+    assert line["hint"] == "stop one of the two, or give each its own mqtt.base_topic and instance"

@@ -9,11 +9,11 @@ import pytest
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
-from coc2mqtt.mqtt.control.watch_report import watches_payload
 from coc2mqtt.mqtt.payloads.models import WatchesPayload
+from coc2mqtt.mqtt.reports import watches_payload
 from tests.support.bodies import clan
-from tests.support.bridge_parts import EVENT, Moments, Parts
-from tests.support.control import WatchedInMemory
+from tests.support.bridge_parts import EVENT, Parts, TimedSession
+from tests.support.control import WatchesInMemory
 from tests.support.recording_session import running
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def bridge_with(count: int, *, home_assistant: bool = True) -> Parts:
 
 
 async def test_events_do_not_wait_for_the_states_of_thousands() -> None:
-    parts, recording = bridge_with(1200), Moments(takes=0.1)
+    parts, recording = bridge_with(1200), TimedSession(takes=0.1)
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
@@ -51,7 +51,7 @@ async def test_events_do_not_wait_for_the_states_of_thousands() -> None:
 
 
 async def test_where_hundreds_are_slow_to_say_events_wait_for_some_seconds_only() -> None:
-    parts, recording = bridge_with(400), Moments(takes=0.5)
+    parts, recording = bridge_with(400), TimedSession(takes=0.5)
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
@@ -59,7 +59,7 @@ async def test_where_hundreds_are_slow_to_say_events_wait_for_some_seconds_only(
 
 
 async def test_a_long_list_of_watches_is_said_at_once_and_then_not_with_each_name_that_comes() -> None:
-    parts, recording = bridge_with(1500), Moments()
+    parts, recording = bridge_with(1500), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(30)
         assert len(recording.at[WATCHES]) == 1
@@ -74,14 +74,14 @@ async def test_a_long_list_of_watches_is_said_at_once_and_then_not_with_each_nam
 
 
 async def test_the_list_is_the_same_as_if_it_was_put_together_in_one_go() -> None:
-    watches = WatchedInMemory([*many(250), Watch(Kind.PLAYER, "#8QQ", 90.5, include_fields=frozenset({"b", "a"}))])
+    watches = WatchesInMemory([*many(250), Watch(Kind.PLAYER, "#8QQ", 90.5, include_fields=frozenset({"b", "a"}))])
     listed = [await watches.describe(watch) for watch in watches.watches.values()]
     assert await watches_payload(watches) == WatchesPayload(watches=listed).encode()
-    assert await watches_payload(WatchedInMemory()) == WatchesPayload(watches=[]).encode()
+    assert await watches_payload(WatchesInMemory()) == WatchesPayload(watches=[]).encode()
 
 
 async def test_that_thousands_were_polled_is_not_said_all_at_once() -> None:
-    parts, recording = bridge_with(600, home_assistant=False), Moments()
+    parts, recording = bridge_with(600, home_assistant=False), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(10)
         parts.watches.last_poll = 1_800_000_000.0
@@ -94,7 +94,7 @@ async def test_that_thousands_were_polled_is_not_said_all_at_once() -> None:
 
 
 async def test_that_it_was_polled_is_said_without_reading_what_is_there() -> None:
-    parts, recording = Parts(), Moments()
+    parts, recording = Parts(), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(10)
         before = len(recording.topics)

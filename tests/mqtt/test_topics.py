@@ -33,13 +33,13 @@ TOPICS = Topics("coc")
         (Topics("games/coc").event(Kind.API, "api", "api_denied"), "games/coc/api/api_denied"),
     ],
 )
-def test_each_topic_is_the_documented_one(topic: str, expected: str) -> None:
+def test_topic_is_the_documented_one(topic: str, expected: str) -> None:
     assert topic == expected
 
 
 @pytest.mark.parametrize("kind", [Kind.CLAN, Kind.WAR, Kind.PLAYER])
 @pytest.mark.parametrize("event_type", EventType)
-def test_no_event_and_no_state_share_a_level_below_their_subject(kind: Kind, event_type: EventType) -> None:
+def test_events_and_states_have_different_levels(kind: Kind, event_type: EventType) -> None:
     subject = TOPICS.events(kind, "#2PP").removesuffix("+")
     assert TOPICS.event(kind, "#2PP", event_type.value) == subject + event_type.value
     assert "/" in TOPICS.state(kind, "#2PP", "clan").removeprefix(subject)
@@ -47,9 +47,9 @@ def test_no_event_and_no_state_share_a_level_below_their_subject(kind: Kind, eve
 
 
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True), st.sampled_from(["coc", "games/coc"]))
-def test_a_command_is_read_from_the_topic_that_it_is_asked_for_on(command: str, base: str) -> None:
+def test_command_is_parsed_from_request_topic(command: str, base: str) -> None:
     topics = Topics(base)
-    assert topics.command(topics.request(command)) == command
+    assert topics.parse_command(topics.request(command)) == command
 
 
 @pytest.mark.parametrize(
@@ -67,17 +67,17 @@ def test_a_command_is_read_from_the_topic_that_it_is_asked_for_on(command: str, 
         "watch",
     ],
 )
-def test_what_cannot_be_a_command_of_ours_is_none(topic: str) -> None:
-    assert TOPICS.command(topic) is None
+def test_parse_command_returns_none_for_other_topic(topic: str) -> None:
+    assert TOPICS.parse_command(topic) is None
 
 
 @pytest.mark.parametrize("topic", ["coc", "games/coc", "a b", "clés/部落", "x" * 200, "coc/$SYS"])
-def test_a_topic_to_publish_on_is_accepted(topic: str) -> None:
+def test_valid_topic_is_accepted(topic: str) -> None:
     check_topic(topic)
 
 
 @pytest.mark.parametrize(
-    ("topic", "trouble"),
+    ("topic", "error"),
     [
         ("", "is empty"),
         ("x" * 201, "at most 200 characters, got 201"),
@@ -93,8 +93,8 @@ def test_a_topic_to_publish_on_is_accepted(topic: str) -> None:
         ("coc//x", "empty level"),
     ],
 )
-def test_any_other_is_refused_in_words(topic: str, trouble: str) -> None:
-    with pytest.raises(ValueError, match=trouble):
+def test_invalid_topic_is_rejected_with_reason(topic: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
         check_topic(topic)
 
 
@@ -108,16 +108,16 @@ def test_any_other_is_refused_in_words(topic: str, trouble: str) -> None:
         ("coc/clan", "coc/clan", True),
     ],
 )
-def test_a_filter_fits_level_by_level(topic_filter: str, topic: str, expected: bool) -> None:
+def test_topic_matches_filter_level_by_level(topic_filter: str, topic: str, expected: bool) -> None:
     assert topic_matches(topic_filter, topic) is expected
 
 
 @pytest.mark.parametrize("base", ["coc", "games/coc"])
-def test_the_tag_is_read_from_a_topic(base: str) -> None:
+def test_tag_is_parsed_from_topic(base: str) -> None:
     topics = Topics(base)
     for kind in (Kind.CLAN, Kind.PLAYER):
         topic = topics.state(kind, "#2PP", "availability")
-        assert topics.tag(topic) == "#2PP"
+        assert topics.parse_tag(topic) == "#2PP"
         assert topic_matches(topics.states(kind, "availability"), topic)
-    assert topics.tag(f"{base}/clan/2pp/state/availability") is None
-    assert topics.tag(f"{base}/clan") is None
+    assert topics.parse_tag(f"{base}/clan/2pp/state/availability") is None
+    assert topics.parse_tag(f"{base}/clan") is None

@@ -15,10 +15,10 @@ from coc2mqtt import service, wiring
 from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.mqtt.bridge import OFFLINE
 from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.errors import ConnectionLostError
 from coc2mqtt.mqtt.client.session import Message
+from coc2mqtt.mqtt.reports import OFFLINE
 from coc2mqtt.mqtt.topics import Topics
 from tests.crash.outside import Line, Published, ScriptedApi, events, retained
 from tests.crash.stories import STORIES, timeless

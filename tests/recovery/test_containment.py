@@ -15,7 +15,7 @@ from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.health import Health
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.event import encode_event
-from coc2mqtt.mqtt.payloads.state import facets
+from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.publish import event_delivery, retained_state
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
@@ -121,7 +121,9 @@ def test_event_that_cannot_be_encoded_is_skipped_and_named(tmp_path: Path, monke
 def test_state_that_cannot_be_built_is_left_out_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retained_state, "facets", buggy_for(facets, lambda resource, *_: resource.kind == "war"))
+    monkeypatch.setattr(
+        retained_state, "state_payloads", buggy_for(state_payloads, lambda resource, *_: resource.kind == "war")
+    )
     stage = live(tmp_path)
     check_the_rest(stage, part="retained state")
     assert len(told(stage)) == len(stage.story.changes)
@@ -151,7 +153,7 @@ def test_command_with_a_bug_is_answered_with_an_error(tmp_path: Path, monkeypatc
     assert tracebacks(stage) == ["command"]
     assert answer(stage, "list")["status"] == "ok"
     assert answer(stage, "poll")["status"] == "error"
-    assert answer(stage, "poll")["error"] == "an internal error, which the bridge's log describes: please report it"
+    assert answer(stage, "poll")["error"] == "internal error, see the bridge's log: please report it"
 
 
 @pytest.mark.parametrize(
@@ -160,15 +162,15 @@ def test_command_with_a_bug_is_answered_with_an_error(tmp_path: Path, monkeypatc
         (service, "_prune", "pruning"),
         (Health, "monitor", "health"),
         (OrphanCleanup, "_read", "orphan cleanup"),
-        (DuplicateInstanceDetector, "hear", "message"),
+        (DuplicateInstanceDetector, "handle", "message"),
     ],
 )
 def test_bug_in_a_chore_leaves_the_bridge_alone(
     place: Any, name: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, name, bug if name == "hear" else late_bug)
-    if name == "hear":
-        monkeypatch.setattr(DuplicateInstanceDetector, "_retained", late_nothing)
+    monkeypatch.setattr(place, name, bug if name == "handle" else late_bug)
+    if name == "handle":
+        monkeypatch.setattr(DuplicateInstanceDetector, "_read_retained", late_nothing)
     stage = live(tmp_path)
     check_the_rest(stage, part=part)
     assert len(told(stage)) == len(stage.story.changes)

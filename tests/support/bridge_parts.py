@@ -1,4 +1,4 @@
-"""A bridge in memory, over sessions that note what is said when."""
+"""A bridge with an in-memory journal, and sessions that record what it publishes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
-from tests.support.control import LevelInMemory, WatchedInMemory, commands, health, info
+from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher, health, info
 from tests.support.recording_session import RecordingSession, make_event
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ SNAPSHOTS = {
 
 
 class JournalInMemory:
-    """As much of a journal as a bridge reads, without the thread that simulated time would not wait for."""
+    """The part of a journal that a bridge reads, without a thread, which simulated time would not wait for."""
 
     def __init__(self) -> None:
         self.snapshots = dict(SNAPSHOTS)
@@ -81,12 +81,12 @@ class JournalInMemory:
 
 
 class Parts:
-    """A bridge that watches one clan, all of which has been polled, and what it is made of."""
+    """A bridge with one watched clan that was already polled, and its parts."""
 
     def __init__(self, *, base: str = "coc", home_assistant: bool = True, instance: str = "home") -> None:
         topics = Topics(base)
         self.journal = JournalInMemory()
-        self.watches = WatchedInMemory([WATCH])
+        self.watches = WatchesInMemory([WATCH])
         discovery = Discovery(topics, instance=instance, version="1", prefix="homeassistant")
         self.retained = RetainedState(
             self.journal.journal,
@@ -94,36 +94,36 @@ class Parts:
             watches=self.watches,
             discovery=discovery if home_assistant else None,
         )
-        self.level = LevelInMemory()
+        self.log_level = LogLevelInMemory()
         self.bridge = Bridge(
             topics,
             retained=self.retained,
-            sweep=OrphanCleanup(
+            orphan_cleanup=OrphanCleanup(
                 topics,
                 discovery=DiscoveryOptions("homeassistant", instance, home_assistant),
                 retained=self.retained,
                 watches=self.watches,
             ),
             delivery=EventDelivery(self.journal.journal, topics),
-            commands=commands(self.watches, journal=self.journal, level=self.level),
+            commands=dispatcher(self.watches, journal=self.journal.journal, log_level=self.log_level),
             watches=self.watches,
-            rivals=DuplicateInstanceDetector(topics, instance=instance, run_id="1"),
-            info=lambda session: info(session).model_copy(update={"log_level": self.level.name}),
+            duplicate_detector=DuplicateInstanceDetector(topics, instance=instance, run_id="1"),
+            info=lambda session: info(session).model_copy(update={"log_level": self.log_level.name}),
             health=health,
             home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,
             rng=random.Random(7),
         )
-        self.level.changed = self.bridge.info_changed
+        self.log_level.on_change = self.bridge.info_changed
 
 
-class Moments(RecordingSession):
-    """Notes when each message was published, in simulated seconds since the first."""
+class TimedSession(RecordingSession):
+    """Records when messages were published, in seconds of simulated time; each publish takes ``takes`` seconds."""
 
     def __init__(self, takes: float = 0.0) -> None:
-        super().__init__(self._note)
+        super().__init__(self._record)
         self._takes = takes
         self.at: dict[str, list[float]] = {}
 
-    async def _note(self, topic: str, _payload: bytes) -> None:
+    async def _record(self, topic: str, _payload: bytes) -> None:
         self.at.setdefault(topic, []).append(asyncio.get_running_loop().time())
         await asyncio.sleep(self._takes)

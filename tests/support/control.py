@@ -1,11 +1,13 @@
-"""A list of watches and a health for tests of the control topic."""
+"""Fakes of what commands work with: watches, health, log level and delivered events."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.mqtt.control.commands import CommandError, Commands
+from coc2mqtt.logs import LogLevel
+from coc2mqtt.mqtt.control.command import CommandContext, CommandError
+from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay
 from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, WatchPayload
 
@@ -13,11 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from coc2mqtt.events.watch import Watch
-    from coc2mqtt.journal.protocol import JournalEntry, Selection
+    from coc2mqtt.journal.protocol import Journal, JournalEntry, Selection
     from coc2mqtt.logs import LogLevelName
     from coc2mqtt.mqtt.client.session import Session
-    from coc2mqtt.mqtt.control.commands import Level, Watches
-    from coc2mqtt.mqtt.control.replay import DeliveredEvents
+    from coc2mqtt.mqtt.control.command import Watches
 
 HEALTH = HealthPayload(
     healthy=True,
@@ -74,47 +75,60 @@ def info(session: Session) -> InfoPayload:
 
 
 class DeliveredInMemory:
-    """As much of a journal as a replay reads, without any choice; notes what it was asked for."""
+    """The delivered events of a journal, without filtering; records the calls."""
 
     def __init__(self, entries: Iterable[JournalEntry] = ()) -> None:
         self.entries = list(entries)
-        self.asked: list[tuple[float | None, Selection]] = []
+        self.calls: list[tuple[float | None, Selection]] = []
+
+    @property
+    def journal(self) -> Journal:
+        return cast("Journal", self)
 
     async def delivered(
         self, *, after: int, since: float | None, selection: Selection, limit: int
     ) -> list[JournalEntry]:
-        self.asked.append((since, selection))
+        self.calls.append((since, selection))
         return [entry for entry in self.entries if entry.seq > after][:limit]
 
 
-class LevelInMemory:
-    """A level of the log that is nobody's; ``changed`` is called when it is set."""
+class LogLevelInMemory(LogLevel):
+    """A log level that does not change any logger; ``on_change`` is called when it is set."""
 
     def __init__(self) -> None:
-        self.changed: Callable[[], None] = lambda: None
-        self.name: LogLevelName = "info"
+        super().__init__()
+        self.on_change: Callable[[], None] = lambda: None
+        self._name: LogLevelName = "info"
+
+    @property
+    def name(self) -> LogLevelName:
+        return self._name
 
     def set(self, level: LogLevelName) -> None:
-        self.name = level
-        self.changed()
+        self._name = level
+        self.on_change()
 
 
-async def everything_noted() -> None:
-    """In place of a delivery in which nothing is under way."""
+async def nothing_to_flush() -> None:
+    """Return at once, as the flush of acknowledgements does when all are stored."""
 
 
-def commands(watches: Watches, *, journal: DeliveredEvents | None = None, level: Level | None = None) -> Commands:
-    """Return commands for a list of watches; without a journal nothing was ever delivered."""
-    replay = Replay(journal or DeliveredInMemory(), noted=everything_noted, clock=lambda: 1_800_000_000.0)
-    return Commands(watches, health=health, replay=replay, log_level=level or LevelInMemory())
+def dispatcher(
+    watches: Watches, *, journal: Journal | None = None, log_level: LogLevel | None = None
+) -> CommandDispatcher:
+    """Return a dispatcher for a list of watches; without a journal, nothing was ever delivered."""
+    replay = Replay(journal or DeliveredInMemory().journal, flush_acks=nothing_to_flush, clock=lambda: 1_800_000_000.0)
+    return CommandDispatcher(
+        CommandContext(watches, health=health, replay=replay, log_level=log_level or LogLevelInMemory())
+    )
 
 
-class WatchedInMemory:
-    """A list of watches that notes what is done to it; ``full`` lets nothing more in."""
+class WatchesInMemory:
+    """A list of watches that records changes in ``calls``; a ``full`` one rejects new watches."""
 
     def __init__(self, watches: Iterable[Watch] = (), *, full: bool = False) -> None:
         self.watches = {(watch.kind, watch.tag): watch for watch in watches}
-        self.done: list[tuple[str, Kind, str]] = []
+        self.calls: list[tuple[str, Kind, str]] = []
         self.last_poll: float | None = None
         self._full = full
 
@@ -126,12 +140,12 @@ class WatchedInMemory:
 
     async def watch(self, watch: Watch) -> None:
         if self._full:
-            raise CommandError("there is no room for another watch: stop one first")
-        self.done.append(("watch", watch.kind, watch.tag))
+            raise CommandError("too many watches: remove one first")
+        self.calls.append(("watch", watch.kind, watch.tag))
         self.watches[watch.kind, watch.tag] = watch
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
-        self.done.append(("unwatch", kind, tag))
+        self.calls.append(("unwatch", kind, tag))
         return self.watches.pop((kind, tag), None) is not None
 
     def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
@@ -151,7 +165,7 @@ class WatchedInMemory:
         )
 
     def poll_now(self, kind: Kind, tag: str) -> None:
-        self.done.append(("poll", kind, tag))
+        self.calls.append(("poll", kind, tag))
 
 
 async def health() -> HealthPayload:

@@ -14,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from coc2mqtt.mqtt.payloads.schemas import schemas
+from coc2mqtt.mqtt.schemas import schemas
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def observing(
 
 
 # Before there is a loop, which it would hold up to build them.
-_CHECKS = {name: (schema.checks, schema.retained) for name, schema in schemas().items()}
+_CHECKS = {name: (schema.adapter, schema.retained) for name, schema in schemas().items()}
 
 
 def check_payload(message: Seen) -> None:

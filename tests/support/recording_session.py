@@ -51,7 +51,7 @@ class RecordingSession:
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._early: list[Message] = []
         self.retained: list[Message] = []
-        self._taps: list[Callable[[Message], bool]] = []
+        self._interceptors: list[Callable[[Message], bool]] = []
 
     @property
     def session(self) -> Session:
@@ -93,18 +93,16 @@ class RecordingSession:
                 take(message)
 
     def add_interceptor(self, take: Callable[[Message], bool]) -> None:
-        self._taps.append(take)
+        self._interceptors.append(take)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yield what came in, each message as soon as its topic is subscribed to."""
         while True:
             message = await self.incoming.get()
-            if any(tap(message) for tap in self._taps):
-                continue
-            if any(topic_matches_sub(one, message.topic) for one in self.subscribed):
-                yield message
-            else:
+            if not any(topic_matches_sub(one, message.topic) for one in self.subscribed):
                 self._early.append(message)
+            elif not any(intercept(message) for intercept in self._interceptors):
+                yield message
 
     async def wait_until(self, condition: Callable[[], object]) -> None:
         """Wait until something that was published makes the condition true."""

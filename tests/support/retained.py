@@ -14,7 +14,7 @@ from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.exceptions import unwrap_single
 from tests.support.bodies import clan, war
-from tests.support.control import WatchedInMemory
+from tests.support.control import WatchesInMemory
 from tests.support.recording_session import RecordingSession
 from tests.support.timeouts import LONG_ENOUGH
 
@@ -43,7 +43,7 @@ class RetainedStateHarness:
 
     def __init__(self, journal: SqliteJournal, *, discovery: bool = True) -> None:
         self.journal = journal
-        self.watches = WatchedInMemory()
+        self.watches = WatchesInMemory()
         self.api_reachable = True
         self.state = RetainedState(
             journal,

@@ -1,1 +1,1 @@
-"""The control topic: commands and their responses."""
+"""Commands on the control topics: requests, responses and their execution."""

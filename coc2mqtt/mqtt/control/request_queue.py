@@ -1,4 +1,4 @@
-"""Requests that wait to be carried out: bounded in number, in size and in pace."""
+"""The queue of requests that wait for execution, limited in number, size and rate."""
 
 from __future__ import annotations
 
@@ -14,61 +14,63 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-# Enough for a script that asks for a thousand watches in one go.
-_MOST = 1000
-_MOST_BYTES = 1024 * 1024
-# Each request costs the disk a write; people and automations ask for a few a minute (requests a second).
-PACE = 50.0
+# Enough for a script that adds a thousand watches at once.
+_MAX_REQUESTS = 1000
+_MAX_BYTES = 1024 * 1024
+# Each request costs a write to disk. People and automations send a few per minute.
+REQUESTS_PER_SECOND = 50.0
 
 
 @dataclass(slots=True)
 class RequestMetrics:
-    """Counters since the start: requests that were left out because too many came."""
+    """Counts dropped requests since the start."""
 
     dropped: int = 0
 
 
 class RequestQueue:
-    """Holds back whoever asks too fast: at most 1000 requests of 1 MiB in all wait, and ``pace`` a second come out.
+    """The queue between one connection and the execution of its requests.
 
-    What comes in beyond that is left out without an answer, because answers to a flood are another flood; that is
-    logged once and counted in ``figures``. One queue serves one connection.
+    It holds at most 1000 requests with a total of 1 MiB, and returns ``requests_per_second``. Further requests are
+    dropped without a response, because responses to a flood would be a second flood. Drops are logged once per flood
+    and counted in ``metrics``.
     """
 
-    def __init__(self, figures: RequestMetrics, *, pace: float = PACE) -> None:
-        self._figures = figures
-        self._pace = pace
-        self._waiting: deque[Message] = deque()
+    def __init__(self, metrics: RequestMetrics, *, requests_per_second: float = REQUESTS_PER_SECOND) -> None:
+        self._metrics = metrics
+        self._requests_per_second = requests_per_second
+        self._queue: deque[Message] = deque()
         self._bytes = 0
-        self._arrived = asyncio.Event()
+        self._not_empty = asyncio.Event()
         self._next_at = 0.0
-        self._overflown = False
+        self._overflowed = False
 
     def put(self, message: Message) -> None:
-        """Take in a request, or leave it out where too much waits already."""
-        if len(self._waiting) >= _MOST or self._bytes + message.size > _MOST_BYTES:
-            self._figures.dropped += 1
-            if not self._overflown:
-                self._overflown = True
+        """Add a request, or drop it if the queue is full."""
+        if len(self._queue) >= _MAX_REQUESTS or self._bytes + message.size > _MAX_BYTES:
+            self._metrics.dropped += 1
+            if not self._overflowed:
+                self._overflowed = True
                 _log.warning(
-                    "requests come in faster than they can be carried out, so some are left out: see who sends them",
+                    "request queue is full, dropping requests",
                     topic=message.topic[:200],
+                    hint="find the client that sends them, and send fewer",
                 )
             return
-        self._waiting.append(message)
+        self._queue.append(message)
         self._bytes += message.size
-        self._arrived.set()
+        self._not_empty.set()
 
     async def get(self) -> Message:
-        """Return the next request as soon as the pace allows; for one reader."""
-        while not self._waiting:
-            self._overflown = False
-            self._arrived.clear()
-            await self._arrived.wait()
+        """Return the next request as soon as the rate limit allows; for a single reader."""
+        while not self._queue:
+            self._overflowed = False
+            self._not_empty.clear()
+            await self._not_empty.wait()
         now = asyncio.get_running_loop().time()
         if self._next_at > now:
             await asyncio.sleep(self._next_at - now)
-        self._next_at = max(now, self._next_at) + 1 / self._pace
-        message = self._waiting.popleft()
+        self._next_at = max(now, self._next_at) + 1 / self._requests_per_second
+        message = self._queue.popleft()
         self._bytes -= message.size
         return message

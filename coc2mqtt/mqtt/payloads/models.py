@@ -1,6 +1,6 @@
-"""Every payload that is published, as a model: what is not in here does not leave the bridge.
+"""The models of all published payloads.
 
-Times are ISO 8601 with milliseconds and offset, always UTC. Keys are only ever added.
+Times are ISO 8601 with milliseconds and an offset, always in UTC. Keys may be added, but are never removed or renamed.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
 
-_LONGEST_TEXT = 255
+# The longest state of an entity in Home Assistant.
+_MAX_TEXT_LENGTH = 255
 
 
 def iso_time(unix_time: float) -> str:
-    """Return a Unix time in seconds as it is published, such as ``2026-11-23T12:00:00.123+00:00``."""
+    """Return a Unix time in seconds in ISO 8601, such as ``2026-11-23T12:00:00.123+00:00``."""
     return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
 
 
 def shorten(text: str) -> str:
-    """Return a text of the API, which bounds none of its own, cut to the 255 characters that Home Assistant shows."""
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+    """Return a text of the API, which may be of any length, cut to the 255 characters that Home Assistant accepts."""
+    return text if len(text) <= _MAX_TEXT_LENGTH else f"{text[: _MAX_TEXT_LENGTH - 1]}…"
 
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class Payload(BaseModel):
-    """A JSON object that is published.
+    """The base of all published JSON objects.
 
-    A text below a field says in its schema what the name does not.
+    The docstring below a field becomes its description in the JSON schema.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -44,56 +45,56 @@ class Payload(BaseModel):
 
 
 class ChangePayload(Payload):
-    """One field that differs."""
+    """One changed field."""
 
     field: str
-    """The API's key, such as `clanPoints`; in deeper levels with dots, such as `warLeague.name`."""
+    """The API's key, such as `clanPoints`; nested keys are joined by dots, such as `warLeague.name`."""
     old_value: Any
-    """Null where there was none. Of a list only the entries that differ, of a long text its beginning."""
+    """Null if there was none. Lists contain only the entries that differ, long texts are cut."""
     new_value: Any
-    """As `old_value`."""
+    """Null if there is none. Otherwise as `old_value`."""
 
 
 class EventPayload(Payload):
-    """An event. ``id`` is the same whenever the same event is sent again; ``seq`` grows with each event."""
+    """An event. Use ``id`` to recognize duplicates and ``seq`` to order events."""
 
     id: str
-    """32 hexadecimal digits; the same whenever the same event is sent again."""
+    """32 hexadecimal digits; an event that is published again has the same id."""
     seq: int
-    """Grows with each event of a bridge, with gaps."""
+    """Increases with each event of a bridge, with gaps."""
     event_type: str
     tag: str
-    """The clan's or player's, with its `#`; `api` for the API."""
+    """The clan's or player's tag, with its `#`; `api` for the API."""
     name: str | None
-    """The clan's or player's; null where it is not known."""
+    """The clan's or player's name; null if unknown."""
     timestamp: Time
-    """When the change was seen."""
+    """When the bridge noticed the change."""
     summary: str
-    """One English sentence, to be shown as it is."""
+    """One English sentence for display."""
     changes: list[ChangePayload]
     metadata: dict[str, Any]
-    """What else there is to say; its keys depend on the type of the event."""
+    """Details; the keys depend on the event type."""
 
 
 class OnlinePayload(Payload):
-    """Whether the bridge, or what a watch is about, is there."""
+    """Whether the bridge, or a watched clan or player, is available."""
 
     state: Literal["online", "offline"]
 
 
 class ApiStatusPayload(Payload):
-    """Whether the Clash of Clans API can be asked, since when, and what is wrong."""
+    """Whether the Clash of Clans API is available, since when, and what is wrong."""
 
     state: Literal["ok", "maintenance", "unreachable", "denied"]
     since: Time
     message: str | None
-    """What is wrong, and what to do; null while all is well."""
+    """What is wrong and what to do; null while the state is `ok`."""
     address: str | None
-    """The address that the API sees, where it refuses the token for it."""
+    """The bridge's IP address as the API sees it, if the API denies access because of it; otherwise null."""
 
 
 class ClanPayload(Payload):
-    """A clan as it is now."""
+    """The current state of a clan."""
 
     tag: str
     name: str | None
@@ -108,30 +109,30 @@ class ClanPayload(Payload):
     """Wars won in a row."""
     war_wins: int | None
     is_war_log_public: bool | None
-    """Whether its wars can be seen."""
+    """Whether the clan's wars are visible."""
     badge_url: str | None
     updated_at: Time
-    """When the API gave what is shown here first."""
+    """When the bridge first received this state."""
 
 
 class BadgePayload(Payload):
-    """Where a clan's badge can be had; said when it changes, because each message is a new picture to who shows it."""
+    """The URL of a clan's badge; published only on changes, because an image entity reloads it on every message."""
 
     badge_url: str | None
 
 
 class PollPayload(Payload):
-    """When the API last answered for a clan or a player; said every five minutes."""
+    """When the API last returned a clan or a player; published at most every five minutes."""
 
     polled_at: Time
 
 
 class WarSidePayload(Payload):
-    """One side of a war; destruction is per cent. After the end ``attacks_left`` are those that were not used."""
+    """One side of a war. ``destruction`` is in percent. After the war, ``attacks_left`` counts the unused attacks."""
 
     tag: str | None
     name: str | None
-    """The tag where the API names none."""
+    """The tag if the API returns no name."""
     level: int | None
     stars: int | None
     attacks: int | None
@@ -140,7 +141,7 @@ class WarSidePayload(Payload):
 
 
 class WarMemberPayload(Payload):
-    """A member of our side who has not used all attacks; ``position`` is that on the map."""
+    """A member of the watched clan with attacks left; ``position`` is the position on the war map."""
 
     tag: str | None
     name: str | None
@@ -149,39 +150,39 @@ class WarMemberPayload(Payload):
 
 
 class WarPayload(Payload):
-    """A clan's current war as it is now; without one, or behind a private war log, most of it is null."""
+    """The current war of a clan; without a war, or with a private war log, most keys are null."""
 
     state: str | None
-    """`notInWar`, `preparation`, `inWar` or `warEnded`, as the API says it; null where it was never seen."""
+    """The API's value: `notInWar`, `preparation`, `inWar` or `warEnded`; null if unknown."""
     war_log: Literal["public", "private"]
     war_id: str | None
-    """The same as in the events of this war."""
+    """As in the events of this war."""
     preparation_start_time: Time | None
     start_time: Time | None
     end_time: Time | None
     team_size: int | None
-    """How many fight on each side."""
+    """The number of members on each side."""
     attacks_per_member: int | None
     status: WarStatus | None
-    """The clan's, by stars, then by destruction; null without a war."""
+    """The watched clan's, by stars, then by destruction; null without a war or before the battle."""
     clan: WarSidePayload | None
     """The watched clan."""
     opponent: WarSidePayload | None
     members_with_attacks_left: list[WarMemberPayload]
-    """The clan's, in the order of the map."""
+    """Of the watched clan, in the order of the war map; at most 50."""
     updated_at: Time
 
 
 class PlayerClanPayload(Payload):
-    """The clan that a player is in."""
+    """The clan of a player."""
 
     tag: str
     name: str | None
-    """The tag where the API names none."""
+    """The tag if the API returns no name."""
 
 
 class PlayerWarPayload(Payload):
-    """A player's part in the current war of their clan. An attack is pending while the war is on and one is left."""
+    """A player's part in the current war of their clan. An attack is pending if one is left during the battle."""
 
     clan_tag: str
     state: str | None
@@ -191,7 +192,7 @@ class PlayerWarPayload(Payload):
 
 
 class PlayerPayload(Payload):
-    """A player as they are now; ``war`` is null where the war of their clan is not watched."""
+    """The current state of a player; ``war`` is null if the war of their clan is not watched."""
 
     tag: str
     name: str | None
@@ -206,15 +207,15 @@ class PlayerPayload(Payload):
     war_preference: str | None
     """`in` or `out`."""
     role: str | None
-    """In the clan, as the API says it: `member`, `admin` (an elder), `coLeader` or `leader`."""
+    """The API's value of their role in the clan: `member`, `admin` (an elder), `coLeader` or `leader`."""
     clan: PlayerClanPayload | None
-    """Null: in none."""
+    """Null without a clan."""
     war: PlayerWarPayload | None
     updated_at: Time
 
 
 class InfoPayload(Payload):
-    """What runs here, and how it is set up, without secrets. ``run_id`` is another one after each start."""
+    """The version and settings of the bridge, without secrets. ``run_id`` changes with each start."""
 
     version: str
     instance: str
@@ -222,20 +223,20 @@ class InfoPayload(Payload):
     host: str
     started_at: Time
     protocol: str
-    """The version of MQTT: `5` or `3.1.1`."""
+    """The MQTT version in use: `5` or `3.1.1`."""
     base_topic: str
     api_base_url: str
     requests_per_second: float
     tokens: int
-    """How many there are."""
+    """The number of API tokens."""
     homeassistant: bool
     commands: list[str]
     log_level: LogLevelName
-    """From this level on lines are logged, until `log_level` sets another one."""
+    """Lines of this level and above are logged."""
 
 
 class WatchPayload(Payload):
-    """One watch; what does not concern its kind is null. Intervals are seconds."""
+    """One watch; keys that do not apply to its kind are null. Intervals are in seconds."""
 
     kind: Literal["clan", "player"]
     tag: str
@@ -249,13 +250,13 @@ class WatchPayload(Payload):
 
 
 class WatchesPayload(Payload):
-    """Everything that is watched."""
+    """All watches."""
 
     watches: list[WatchPayload]
 
 
 class LastEventPayload(Payload):
-    """The last event that the broker has acknowledged, also one of the run before."""
+    """The last event that the broker acknowledged, possibly in an earlier run."""
 
     event_type: str
     tag: str
@@ -266,26 +267,27 @@ class LastEventPayload(Payload):
 
 
 class HealthPayload(Payload):
-    """How the bridge is doing; counters since the start, ages in seconds.
+    """The health of the bridge; counters start at zero with each start, ages are in seconds.
 
-    ``overdue`` is how many resources wait for a poll that should have been made, ``overdue_seconds`` how long the
-    first of them has been waiting; ``load`` is the share of the tokens' pace that all intervals together ask for.
-    ``polls_per_second`` is that of the last minute, ``errors`` counts failed polls by kind, ``malformed_fields`` fields
-    that were left out of responses because they are not what the API documents.
+    Polling: ``overdue`` is the number of resources whose poll is late, ``overdue_seconds`` how late the first of them
+    is, ``load`` the share of the tokens' request rate that all intervals together need. ``polls_per_second`` is the
+    average of the last minute. ``errors`` counts failed polls by kind, ``malformed_fields`` the fields that were
+    ignored in responses because their values contradict the API's documentation.
 
-    Of events: ``published`` counts those that the broker has acknowledged, ``resent`` those published once more with
-    the same id because a connection broke before that, ``denied`` those put aside because the broker takes them
-    never, ``dropped`` those given up, ever, because too many waited or too long; ``queue`` wait, the oldest since
-    ``queue_age_seconds``. ``states_denied`` is as ``denied`` of retained state, ``deferred`` how often the broker
-    asked to wait, ``requests_dropped`` how many requests came too fast.
+    Events: ``published`` counts events that the broker acknowledged, ``resent`` events that were published again with
+    the same id after a lost connection, ``denied`` events that the broker rejected for good, ``dropped`` events (of
+    all runs) that were deleted because too many were queued or for too long. ``queue`` is the number of queued events,
+    ``queue_age_seconds`` the age of the oldest. ``events_skipped`` counts events that were not published because of a
+    bug in the bridge.
 
-    ``internal_errors`` counts unexpected failures of the bridge itself, ``events_skipped`` the events that such a
-    failure kept from being published.
+    ``states_denied`` counts rejected retained messages, ``deferred`` how often the broker asked the bridge to wait,
+    ``requests_dropped`` requests that were dropped because too many arrived, ``internal_errors`` unexpected failures of
+    the bridge itself.
     """
 
     healthy: bool
     problems: list[str]
-    """What is not well, in words."""
+    """What is wrong, for display."""
     uptime_seconds: float
     connected_since: Time | None
     reconnects: int
@@ -310,7 +312,7 @@ class HealthPayload(Payload):
     states_denied: int
     deferred: int
     restored: int
-    """How often a retained topic was published again because another client had published on it."""
+    """How often a retained topic was published again because another client had overwritten it."""
     requests_dropped: int
     queue: int
     queue_age_seconds: float | None
@@ -321,7 +323,7 @@ class HealthPayload(Payload):
 
 
 class ResponsePayload(Payload):
-    """The answer to a request; ``transaction`` is the request's own, null where it had none."""
+    """The response to a request."""
 
     status: Literal["ok", "error"]
     data: dict[str, Any]
@@ -329,6 +331,6 @@ class ResponsePayload(Payload):
     transaction: Any = None
 
     def encode(self) -> bytes:
-        """Return the bytes to publish: an error only where there is one, a transaction only where one was given."""
-        unsaid = {key for key in ("error", "transaction") if getattr(self, key) is None}
-        return self.model_dump_json(exclude=unsaid).encode()
+        """Return the bytes to publish; ``error`` and ``transaction`` are omitted if they are None."""
+        omitted = {key for key in ("error", "transaction") if getattr(self, key) is None}
+        return self.model_dump_json(exclude=omitted).encode()

@@ -1,11 +1,15 @@
-"""The retained state of each resource, from its snapshot. Pure: no clock, no I/O."""
+"""The retained state of clans, wars, players and the API, built from snapshots. Pure: no clock, no I/O.
+
+The API's values are not validated here: a value of an unexpected type becomes null.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from coc2mqtt.clash.response import parse_time
+from coc2mqtt.events.compare.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.mqtt.payloads.json_fields import integer, json_object, named, text
 from coc2mqtt.mqtt.payloads.models import (
     ApiStatusPayload,
     BadgePayload,
@@ -16,25 +20,37 @@ from coc2mqtt.mqtt.payloads.models import (
     PlayerPayload,
     PlayerWarPayload,
     PollPayload,
+    WarMemberPayload,
+    WarPayload,
+    WarSidePayload,
+    WarStatus,
     iso_time,
     shorten,
 )
-from coc2mqtt.mqtt.payloads.war_state import war_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, Any]
 
-# What is retained of each kind, availability last: whoever empties them is not done while it is there.
+# The facets of each kind's state. Availability is last because it marks a state as not yet completely removed.
 FACETS: Mapping[Kind, tuple[str, ...]] = {
     Kind.CLAN: ("clan", "badge", "poll", "availability"),
     Kind.WAR: ("war",),
     Kind.PLAYER: ("player", "poll", "availability"),
 }
 
+# The largest war in the game.
+_MAX_WAR_MEMBERS = 50
 
-def facets(
+# The status of a war in each state when the score is equal, higher or lower than the opponent's.
+_WAR_STATUS: dict[str, tuple[WarStatus, WarStatus, WarStatus]] = {
+    "inWar": ("tied", "winning", "losing"),
+    "warEnded": ("tied", "won", "lost"),
+}
+
+
+def state_payloads(
     resource: Resource,
     snapshot: Snapshot,
     *,
@@ -42,35 +58,35 @@ def facets(
     war: PlayerWarPayload | None = None,
     reachable: bool = True,
 ) -> dict[str, Payload]:
-    """Return the retained state of a clan, a war or a player, by facet: those that are known.
+    """Return the known state payloads of a clan, a war or a player, by facet.
 
-    ``polled_at`` is when the API last answered for it (Unix time in seconds), None where it did not in this run;
-    ``war`` is a player's part in the war of their clan, None where that is not watched. ``reachable`` is false while
-    the API cannot be reached or denies access: then nothing is available.
+    ``polled_at`` is the Unix time in seconds of the API's last response, None if there was none in this run. ``war`` is
+    a player's part in the war of their clan, None if that war is not watched. ``reachable`` is false while the API is
+    unreachable or denies access: nothing is available then.
     """
     if resource.kind is Kind.WAR:
         known = snapshot.data is not None or bool(snapshot.memo.get("private"))
-        return {"war": war_state(resource.tag, snapshot)} if known else {}
+        return {"war": war_payload(resource.tag, snapshot)} if known else {}
     online = is_available(snapshot) and reachable
     states: dict[str, Payload] = {"availability": OnlinePayload(state="online" if online else "offline")}
     if snapshot.data is not None:
         if resource.kind is Kind.CLAN:
-            states["clan"] = clan = _clan(resource.tag, snapshot.data, snapshot.taken_at)
+            states["clan"] = clan = _clan_payload(resource.tag, snapshot.data, snapshot.taken_at)
             states["badge"] = BadgePayload(badge_url=clan.badge_url)
         else:
-            states["player"] = _player(resource.tag, snapshot.data, snapshot.taken_at, war)
+            states["player"] = _player_payload(resource.tag, snapshot.data, snapshot.taken_at, war)
     if polled_at is not None:
         states["poll"] = PollPayload(polled_at=iso_time(polled_at))
     return states
 
 
 def is_available(snapshot: Snapshot) -> bool:
-    """Return whether a clan or a player was found when the API last answered for it."""
+    """Return whether the API's last response contained the clan or player."""
     return snapshot.data is not None and not snapshot.memo.get("unavailable")
 
 
-def api_status(snapshot: Snapshot) -> ApiStatusPayload:
-    """Return the retained state of the API itself, whose snapshot has data."""
+def api_status_payload(snapshot: Snapshot) -> ApiStatusPayload:
+    """Return the state of the API itself, from its snapshot, which must have data."""
     data = snapshot.data or {}
     return ApiStatusPayload(
         state=data["status"], since=iso_time(data["since"]), message=data["message"], address=data["address"]
@@ -78,48 +94,179 @@ def api_status(snapshot: Snapshot) -> ApiStatusPayload:
 
 
 def clan_of(player: Snapshot) -> str | None:
-    """Return the tag of the clan that a player is in, None without one."""
-    tag = json_object((player.data or {}).get("clan")).get("tag")
+    """Return the tag of a player's clan, None without one."""
+    tag = _object(_object(player.data).get("clan")).get("tag")
     return tag if isinstance(tag, str) else None
 
 
-def _clan(tag: str, data: Json, taken_at: float) -> ClanPayload:
+def war_payload(tag: str, snapshot: Snapshot) -> WarPayload:
+    """Return the current war of the clan ``tag``; most keys are null without a war or with a private war log."""
+    private = bool(snapshot.memo.get("private"))
+    data = _war_data(snapshot)
+    at_war = war_id(data) is not None
+    own, opponent = war_sides(data, tag)
+    return WarPayload(
+        state=_text(data.get("state")),
+        war_log="private" if private else "public",
+        war_id=_text(war_id(data)),
+        preparation_start_time=api_time(data.get("preparationStartTime")),
+        start_time=api_time(data.get("startTime")),
+        end_time=api_time(data.get("endTime")),
+        team_size=_integer(data.get("teamSize")),
+        attacks_per_member=attacks_per_member(data) if at_war else None,
+        status=_war_status(data, own, opponent),
+        clan=_side_payload(data, own) if at_war else None,
+        opponent=_side_payload(data, opponent) if at_war else None,
+        members_with_attacks_left=_members_with_attacks_left(data, own) if at_war else [],
+        updated_at=iso_time(snapshot.taken_at),
+    )
+
+
+def player_war_payload(player_tag: str, clan_tag: str, snapshot: Snapshot) -> PlayerWarPayload:
+    """Return a player's part in the current war of their clan.
+
+    A player who does not take part has no attacks left. With a private war log everything is null.
+    """
+    data = _war_data(snapshot)
+    own, _ = war_sides(data, clan_tag)
+    state, members = data.get("state"), own.get("members")
+    left: int | None = 0
+    if snapshot.memo.get("private"):
+        left = None
+    elif state in ("preparation", "inWar"):
+        found = [member for member in _objects(members) if member.get("tag") == player_tag]
+        left = _attacks_left(data, found[0]) if found else 0 if isinstance(members, list) else None
+    return PlayerWarPayload(
+        clan_tag=clan_tag,
+        state=_text(state),
+        attacks_left=left,
+        attack_pending=None if left is None else state == "inWar" and left > 0,
+        end_time=api_time(data.get("endTime")),
+    )
+
+
+def api_time(value: object) -> str | None:
+    """Return a time of the API (``20260417T011933.000Z``) in ISO 8601, None if it is not one."""
+    moment = parse_time(value)
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
+
+
+def _clan_payload(tag: str, data: Json, taken_at: float) -> ClanPayload:
     return ClanPayload(
         tag=tag,
-        name=text(data.get("name")),
-        level=integer(data.get("clanLevel")),
-        points=integer(data.get("clanPoints")),
-        builder_base_points=integer(data.get("clanBuilderBasePoints")),
-        capital_points=integer(data.get("clanCapitalPoints")),
-        members=integer(data.get("members")),
-        war_league=named(data.get("warLeague")),
-        capital_league=named(data.get("capitalLeague")),
-        war_win_streak=integer(data.get("warWinStreak")),
-        war_wins=integer(data.get("warWins")),
+        name=_text(data.get("name")),
+        level=_integer(data.get("clanLevel")),
+        points=_integer(data.get("clanPoints")),
+        builder_base_points=_integer(data.get("clanBuilderBasePoints")),
+        capital_points=_integer(data.get("clanCapitalPoints")),
+        members=_integer(data.get("members")),
+        war_league=_name(data.get("warLeague")),
+        capital_league=_name(data.get("capitalLeague")),
+        war_win_streak=_integer(data.get("warWinStreak")),
+        war_wins=_integer(data.get("warWins")),
         is_war_log_public=data.get("isWarLogPublic") if isinstance(data.get("isWarLogPublic"), bool) else None,
-        badge_url=text(json_object(data.get("badgeUrls")).get("large")),
+        badge_url=_text(_object(data.get("badgeUrls")).get("large")),
         updated_at=iso_time(taken_at),
     )
 
 
-def _player(tag: str, data: Json, taken_at: float, war: PlayerWarPayload | None) -> PlayerPayload:
-    clan = json_object(data.get("clan"))
+def _player_payload(tag: str, data: Json, taken_at: float, war: PlayerWarPayload | None) -> PlayerPayload:
+    clan = _object(data.get("clan"))
     return PlayerPayload(
         tag=tag,
-        name=text(data.get("name")),
-        town_hall_level=integer(data.get("townHallLevel")),
-        builder_hall_level=integer(data.get("builderHallLevel")),
-        exp_level=integer(data.get("expLevel")),
-        league_tier=named(data.get("leagueTier") or data.get("league")),
-        trophies=integer(data.get("trophies")),
-        war_stars=integer(data.get("warStars")),
-        donations=integer(data.get("donations")),
-        donations_received=integer(data.get("donationsReceived")),
-        war_preference=text(data.get("warPreference")),
-        role=text(data.get("role")),
-        clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=text(clan.get("name")) or shorten(clan["tag"]))
+        name=_text(data.get("name")),
+        town_hall_level=_integer(data.get("townHallLevel")),
+        builder_hall_level=_integer(data.get("builderHallLevel")),
+        exp_level=_integer(data.get("expLevel")),
+        league_tier=_name(data.get("leagueTier") or data.get("league")),
+        trophies=_integer(data.get("trophies")),
+        war_stars=_integer(data.get("warStars")),
+        donations=_integer(data.get("donations")),
+        donations_received=_integer(data.get("donationsReceived")),
+        war_preference=_text(data.get("warPreference")),
+        role=_text(data.get("role")),
+        clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=_text(clan.get("name")) or shorten(clan["tag"]))
         if isinstance(clan.get("tag"), str)
         else None,
         war=war,
         updated_at=iso_time(taken_at),
     )
+
+
+def _war_data(snapshot: Snapshot) -> Json:
+    data = {} if snapshot.memo.get("private") or snapshot.data is None else snapshot.data
+    # Without a war the API may omit the sides, and they are not validated then.
+    return {**data, "clan": _object(data.get("clan")), "opponent": _object(data.get("opponent"))}
+
+
+def _side_payload(war: Json, side: Json) -> WarSidePayload:
+    size, used = _integer(war.get("teamSize")), _integer(side.get("attacks"))
+    return WarSidePayload(
+        tag=_text(side.get("tag")),
+        name=_text(side.get("name")) or _text(side.get("tag")),
+        level=_integer(side.get("clanLevel")),
+        stars=_integer(side.get("stars")),
+        attacks=used,
+        attacks_left=None if size is None or used is None else max(size * attacks_per_member(war) - used, 0),
+        destruction=_number(side.get("destructionPercentage")),
+    )
+
+
+def _members_with_attacks_left(war: Json, side: Json) -> list[WarMemberPayload]:
+    members = [
+        WarMemberPayload(
+            tag=_text(member.get("tag")),
+            name=_text(member.get("name")),
+            position=_integer(member.get("mapPosition")),
+            attacks_left=left,
+        )
+        for member in _objects(side.get("members"))
+        if (left := _attacks_left(war, member))
+    ]
+    # Positions in a clan war league have gaps. A member without a position comes last.
+    return sorted(members, key=lambda member: (member.position is None, member.position))[:_MAX_WAR_MEMBERS]
+
+
+def _attacks_left(war: Json, member: Json) -> int:
+    return max(attacks_per_member(war) - len(_objects(member.get("attacks"))), 0)
+
+
+def _war_status(war: Json, own: Json, opponent: Json) -> WarStatus | None:
+    statuses = _WAR_STATUS.get(str(war.get("state")))
+    if statuses is None:
+        return None
+    score, opponent_score = _score(own), _score(opponent)
+    # A missing number is not 0, so a war with an unknown score is not tied.
+    if score is None or opponent_score is None:
+        return None
+    return statuses[(score > opponent_score) - (score < opponent_score)]
+
+
+def _score(side: Json) -> tuple[int, float] | None:
+    stars, destruction = _integer(side.get("stars")), _number(side.get("destructionPercentage"))
+    return None if stars is None or destruction is None else (stars, destruction)
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return shorten(value) if isinstance(value, str) else None
+
+
+def _object(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: object) -> list[Json]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _name(value: object) -> str | None:
+    """Return the name of an object such as a league."""
+    return _text(_object(value).get("name"))

@@ -115,7 +115,7 @@ class OrphanCleanup:
             self._retained.mark_orphan(*orphan)
 
     def _on_state(self, message: Message) -> None:
-        tag = self._topics.tag(message.topic)
+        tag = self._topics.parse_tag(message.topic)
         kind = Kind.PLAYER if message.topic.startswith(f"{self._topics.base}/player/") else Kind.CLAN
         if tag is not None and self._watches.find(kind, tag) is None:
             self._retained.mark_orphan(kind, tag)

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
 from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
-from coc2mqtt.mqtt.payloads.state import FACETS, api_status, clan_of, facets, is_available
-from coc2mqtt.mqtt.payloads.war_state import player_war
+from coc2mqtt.mqtt.payloads.state import (
+    FACETS,
+    api_status_payload,
+    clan_of,
+    is_available,
+    player_war_payload,
+    state_payloads,
+)
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Announcement
 from coc2mqtt.mqtt.publish.published_state import PlayersByClan, PublishedState
@@ -226,12 +232,12 @@ class RetainedState:
         # Nothing is published before the first poll: a device would be announced by its tag and a moment later again.
         elif watch is not None and snapshot is not None:
             if resource.kind is Kind.WAR:
-                await self._publish_states(session, resource, facets(resource, snapshot))
+                await self._publish_states(session, resource, state_payloads(resource, snapshot))
             else:
                 await self._publish_watch(session, resource, snapshot, watch)
 
     async def _publish_api(self, session: Session, snapshot: Snapshot | None) -> None:
-        status = None if snapshot is None else api_status(snapshot).encode()
+        status = None if snapshot is None else api_status_payload(snapshot).encode()
         if status is not None and not await self.publisher.publish(session, self._topics.api_status, status):
             self._rejected.add(API)
         for resource, state in self._published.items():
@@ -249,7 +255,7 @@ class RetainedState:
         if polled_at is not None:
             published.polled_at = polled_at
         published.found = is_available(snapshot)
-        states = facets(resource, snapshot, polled_at=polled_at, war=war, reachable=self._api_reachable())
+        states = state_payloads(resource, snapshot, polled_at=polled_at, war=war, reachable=self._api_reachable())
         await self._publish_states(session, resource, states)
         # After its state: otherwise a new entity would be unknown for a moment.
         if self._discovery is None:
@@ -324,7 +330,7 @@ class RetainedState:
             return None
         war = Resource(Kind.WAR, clan)
         snapshot = await self._journal.snapshot(war) if self._watch_of(war) is not None else None
-        return None if snapshot is None else player_war(player_tag, clan, snapshot)
+        return None if snapshot is None else player_war_payload(player_tag, clan, snapshot)
 
     async def _remove(self, session: Session, resource: Resource) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""

@@ -12,7 +12,7 @@ from coc2mqtt.events.compare.war import war_id
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Snapshot
 from coc2mqtt.mqtt.payloads.metadata import METADATA
-from coc2mqtt.mqtt.payloads.war_state import war_state
+from coc2mqtt.mqtt.payloads.state import war_payload
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, no_war, war
 from tests.support.paths import SHARED
 from tests.support.replay import Replay
@@ -127,7 +127,7 @@ def test_opponent_without_a_name_is_called_by_its_tag(opponent: Any, shown: str)
     assert not [one for one in summaries(replay) if "None" in one or "  " in one or one.endswith(" ")]
     for event in replay.events:
         METADATA[event.event_type].model_validate(event.metadata)
-    side = war_state(CLAN_TAG, Snapshot(replay.believed)).opponent
+    side = war_payload(CLAN_TAG, Snapshot(replay.believed)).opponent
     assert side is not None
     assert side.name == (OPPONENT_TAG if shown == OPPONENT_TAG else None)
 

@@ -12,6 +12,7 @@ from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.mqtt.bridge import Bridge
 from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.connection import Connection, Session
+from coc2mqtt.mqtt.control.request_handler import RequestHandler
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.topics import Topics
@@ -62,7 +63,7 @@ async def test_delivery_worker_that_is_cancelled_by_nobody_ends_the_delivery() -
 
 @pytest.mark.parametrize(
     ("part", "method"),
-    [(DeviceAnnouncer, "run"), (EventDelivery, "run"), (Bridge, "_listen"), (Bridge, "_answer_requests")],
+    [(DeviceAnnouncer, "run"), (EventDelivery, "run"), (Bridge, "_handle_messages"), (RequestHandler, "run")],
 )
 async def test_part_that_is_cancelled_by_nobody_ends_the_session(
     part: type, method: str, monkeypatch: pytest.MonkeyPatch

@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.support.control import LevelInMemory, WatchedInMemory, commands
+from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher
 
 
-async def ask(level: LevelInMemory, payload: bytes) -> Any:
-    return orjson.loads((await commands(WatchedInMemory(), level=level).answer("log_level", payload)).encode())
+async def execute(log_level: LogLevelInMemory, payload: bytes) -> Any:
+    commands = dispatcher(WatchesInMemory(), log_level=log_level)
+    return orjson.loads((await commands.execute("log_level", payload)).encode())
 
 
 @pytest.mark.parametrize(
@@ -26,17 +27,17 @@ async def ask(level: LevelInMemory, payload: bytes) -> Any:
         (b'{"level": null}', "info"),
     ],
 )
-async def test_a_level_is_set_and_without_one_only_told(payload: bytes, expected: str) -> None:
-    level = LevelInMemory()
-    assert await ask(level, payload) == {"status": "ok", "data": {"level": expected}}
-    assert level.name == expected
+async def test_log_level_sets_given_level_and_returns_current_one(payload: bytes, expected: str) -> None:
+    log_level = LogLevelInMemory()
+    assert await execute(log_level, payload) == {"status": "ok", "data": {"level": expected}}
+    assert log_level.name == expected
 
 
 @pytest.mark.parametrize(
     "payload", [b"loud", b'{"level": "DEBUG"}', b'{"level": 10}', b'{"level": "critical"}', b'{"level": ["debug"]}']
 )
-async def test_what_is_no_level_is_refused_with_those_that_there_are(payload: bytes) -> None:
-    level = LevelInMemory()
-    said = await ask(level, payload)
-    assert said["error"] == "level: input should be 'debug', 'info', 'warning' or 'error'"
-    assert level.name == "info"
+async def test_invalid_log_level_gets_list_of_valid_ones(payload: bytes) -> None:
+    log_level = LogLevelInMemory()
+    response = await execute(log_level, payload)
+    assert response["error"] == "level: input should be 'debug', 'info', 'warning' or 'error'"
+    assert log_level.name == "info"

@@ -1,4 +1,4 @@
-"""The command ``replay``: what was delivered, page by page."""
+"""The command ``replay``: delivered events, page by page."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalEntry, Selection
-from coc2mqtt.mqtt.control.commands import Commands
-from coc2mqtt.mqtt.control.replay import LARGEST_ANSWER, Replay
+from coc2mqtt.mqtt.control.command import MAX_RESPONSE_BYTES, CommandContext
+from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
+from coc2mqtt.mqtt.control.replay import Replay, ReplayRequest
 from coc2mqtt.mqtt.payloads.event import encode_event
-from coc2mqtt.mqtt.payloads.requests import ReplayRequest
-from tests.support.control import DeliveredInMemory, LevelInMemory, WatchedInMemory, commands, everything_noted, health
+from tests.support.control import (
+    DeliveredInMemory,
+    LogLevelInMemory,
+    WatchesInMemory,
+    dispatcher,
+    health,
+    nothing_to_flush,
+)
 
 if TYPE_CHECKING:
     from coc2mqtt.mqtt.payloads.models import ResponsePayload
 
-NOW = 1_800_000_000.0  # what the clock of the commands under test says
+NOW = 1_800_000_000.0  # the time of the dispatcher's clock
 
 
 def entries(count: int, *, note: str = "") -> list[JournalEntry]:
@@ -39,22 +46,23 @@ def entries(count: int, *, note: str = "") -> list[JournalEntry]:
     ]
 
 
-async def answer(journal: DeliveredInMemory, payload: bytes | dict[str, Any], **how: Any) -> ResponsePayload:
+async def execute(journal: DeliveredInMemory, payload: bytes | dict[str, Any], **options: Any) -> ResponsePayload:
     payload = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-    return await commands(WatchedInMemory(), journal=journal).answer("replay", payload, **how)
+    return await dispatcher(WatchesInMemory(), journal=journal.journal).execute("replay", payload, **options)
 
 
-async def ask(journal: DeliveredInMemory, payload: bytes | dict[str, Any], **how: Any) -> Any:
-    """Return the answer as whoever asked reads it."""
-    return orjson.loads((await answer(journal, payload, **how)).encode())
+async def replay(journal: DeliveredInMemory, payload: bytes | dict[str, Any], **options: Any) -> Any:
+    """Execute a request and return the decoded response."""
+    return orjson.loads((await execute(journal, payload, **options)).encode())
 
 
 async def page_with_a_bug(journal: DeliveredInMemory, bad: int, **request: Any) -> tuple[list[int], int | None]:
-    """Return a page's numbers and its ``next_seq``, where one event cannot be encoded."""
+    """Return the seqs and the ``next_seq`` of a page with an event that cannot be encoded."""
     entry = journal.entries[bad - 1]
     journal.entries[bad - 1] = replace(entry, record=replace(entry.record, timestamp="no time"))  # type: ignore[arg-type]
-    replay = Replay(journal, noted=everything_noted, clock=lambda: NOW, contain=InternalErrors().contain)
-    found = await replay.page(ReplayRequest.model_validate(request))
+    contain = InternalErrors().contain
+    pages = Replay(journal.journal, flush_acks=nothing_to_flush, clock=lambda: NOW, contain=contain)
+    found = await pages.page(ReplayRequest.model_validate(request))
     return [event.seq for event in found.events], found.next_seq
 
 
@@ -62,7 +70,7 @@ async def page_with_a_bug(journal: DeliveredInMemory, bad: int, **request: Any) 
     ("bad", "limit", "expected"),
     [(2, 10, ([1, 3, 4], None)), (2, 2, ([1], 2)), (1, 1, ([], 1)), (4, 10, ([1, 2, 3], None)), (4, 3, ([1, 2, 3], 3))],
 )
-async def test_event_that_cannot_be_encoded_is_left_out_of_its_page(
+async def test_event_that_cannot_be_encoded_is_skipped(
     bad: int, limit: int, expected: tuple[list[int], int | None]
 ) -> None:
     with capture_logs() as lines:
@@ -70,51 +78,51 @@ async def test_event_that_cannot_be_encoded_is_left_out_of_its_page(
     assert len(lines) == (bad <= limit)
 
 
-def seqs(said: Any) -> list[int]:
-    return [event["seq"] for event in said["data"]["events"]]
+def seqs(response: Any) -> list[int]:
+    return [event["seq"] for event in response["data"]["events"]]
 
 
-async def test_events_come_again_with_the_bytes_with_which_they_were_published() -> None:
-    known = entries(3)
-    response = await answer(DeliveredInMemory(known), {"since_seq": 1, "transaction": "t"})
-    events = b",".join(map(encode_event, known[1:]))
+async def test_replayed_events_are_identical_to_published_ones() -> None:
+    delivered = entries(3)
+    response = await execute(DeliveredInMemory(delivered), {"since_seq": 1, "transaction": "t"})
+    events = b",".join(map(encode_event, delivered[1:]))
     expected = b'{"status":"ok","data":{"events":[' + events + b'],"next_seq":null},"transaction":"t"}'
     assert response.encode() == expected
 
 
-async def test_next_seq_leads_from_page_to_page_until_there_is_no_more() -> None:
+async def test_next_seq_leads_through_all_pages() -> None:
     journal = DeliveredInMemory(entries(7))
     pages: list[list[int]] = []
     next_seq: int | None = 0
     while next_seq is not None:
-        said = await ask(journal, {"since_seq": next_seq, "limit": 3})
-        pages.append(seqs(said))
-        next_seq = said["data"]["next_seq"]
+        response = await replay(journal, {"since_seq": next_seq, "limit": 3})
+        pages.append(seqs(response))
+        next_seq = response["data"]["next_seq"]
     assert pages == [[1, 2, 3], [4, 5, 6], [7]]
 
 
-async def test_where_nothing_is_left_the_answer_is_empty() -> None:
-    assert (await ask(DeliveredInMemory(entries(2)), b"2"))["data"] == {"events": [], "next_seq": None}
+async def test_page_after_last_event_is_empty() -> None:
+    assert (await replay(DeliveredInMemory(entries(2)), b"2"))["data"] == {"events": [], "next_seq": None}
 
 
-async def test_a_hundred_events_come_where_no_limit_is_given() -> None:
-    said = await ask(DeliveredInMemory(entries(101)), b"0")
-    assert (len(seqs(said)), said["data"]["next_seq"]) == (100, 100)
+async def test_default_limit_is_a_hundred_events() -> None:
+    response = await replay(DeliveredInMemory(entries(101)), b"0")
+    assert (len(seqs(response)), response["data"]["next_seq"]) == (100, 100)
 
 
-@pytest.mark.parametrize("room", [LARGEST_ANSWER, 10 * LARGEST_ANSWER, 20_000, 5_000])
-async def test_a_page_ends_where_the_answer_would_be_too_large(room: int) -> None:
+@pytest.mark.parametrize("max_bytes", [MAX_RESPONSE_BYTES, 10 * MAX_RESPONSE_BYTES, 20_000, 5_000])
+async def test_page_ends_before_response_exceeds_max_bytes(max_bytes: int) -> None:
     transaction = "\0" * 256
     request = {"since_seq": 0, "limit": 500, "transaction": transaction}
-    response = await answer(DeliveredInMemory(entries(500, note="x" * 100)), request, room=room)
-    bound = min(room, LARGEST_ANSWER)
-    assert bound - 2500 < len(response.encode()) <= bound
+    response = await execute(DeliveredInMemory(entries(500, note="x" * 100)), request, max_response_bytes=max_bytes)
+    limit = min(max_bytes, MAX_RESPONSE_BYTES)
+    assert limit - 2500 < len(response.encode()) <= limit
     assert response.data["next_seq"] == len(response.data["events"])
 
 
-async def test_however_little_room_there_is_it_goes_on_by_one_event() -> None:
-    said = await ask(DeliveredInMemory(entries(3)), b"1", room=10)
-    assert (seqs(said), said["data"]["next_seq"]) == ([2], 2)
+async def test_page_contains_an_event_even_if_it_exceeds_max_bytes() -> None:
+    response = await replay(DeliveredInMemory(entries(3)), b"1", max_response_bytes=10)
+    assert (seqs(response), response["data"]["next_seq"]) == ([2], 2)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +142,14 @@ async def test_however_little_room_there_is_it_goes_on_by_one_event() -> None:
         ({"since": "0001-01-01T00:00:00+23:00"}, datetime(1, 1, 1, tzinfo=UTC).timestamp() - 23 * 3600),
     ],
 )
-async def test_it_begins_after_a_seq_or_at_a_time_or_an_age(payload: Any, since: float | None) -> None:
+async def test_replay_starts_after_seq_or_at_time_or_age(payload: Any, since: float | None) -> None:
     journal = DeliveredInMemory()
-    assert (await ask(journal, payload))["status"] == "ok"
-    assert journal.asked == [(since, Selection())]
+    assert (await replay(journal, payload))["status"] == "ok"
+    assert journal.calls == [(since, Selection())]
 
 
 @pytest.mark.parametrize(
-    ("choice", "only"),
+    ("keys", "selection"),
     [
         ({}, Selection()),
         ({"kind": "clan"}, Selection(kinds=frozenset({Kind.CLAN, Kind.WAR}))),
@@ -151,22 +159,22 @@ async def test_it_begins_after_a_seq_or_at_a_time_or_an_age(payload: Any, since:
         ({"kind": None, "tag": None, "event_type": None}, Selection()),
     ],
 )
-async def test_it_can_be_of_a_kind_a_tag_and_a_type_alone(choice: dict[str, Any], only: Selection) -> None:
+async def test_replay_selects_by_kind_tag_and_event_type(keys: dict[str, Any], selection: Selection) -> None:
     journal = DeliveredInMemory()
-    await ask(journal, {"since_seq": 0, **choice})
-    assert journal.asked == [(None, only)]
+    await replay(journal, {"since_seq": 0, **keys})
+    assert journal.calls == [(None, selection)]
 
 
-BEGIN = "say where to begin: give either since_seq or since"
+ONE_OF = "give exactly one of since_seq and since"
 TIME = "since: must be a time with its offset, such as 2026-11-24T12:00:00+00:00, or an age, such as 1h"
 
 
 @pytest.mark.parametrize(
     ("payload", "error"),
     [
-        (b"", BEGIN),
-        ({"since_seq": 1, "since": "1h"}, BEGIN),
-        ({"since_seq": None, "since": None}, BEGIN),
+        (b"", ONE_OF),
+        ({"since_seq": 1, "since": "1h"}, ONE_OF),
+        ({"since_seq": None, "since": None}, ONE_OF),
         (b"yesterday", TIME),
         (b"2026-11-24T12:00:00", TIME),
         ({"since": "2026-11-24"}, TIME),
@@ -182,26 +190,26 @@ TIME = "since: must be a time with its offset, such as 2026-11-24T12:00:00+00:00
         ({"since_seq": 1, "limit": 0}, "limit: input should be greater than or equal to 1"),
         ({"since_seq": 1, "limit": 501}, "limit: input should be less than or equal to 500"),
         ({"since_seq": 1, "kind": "war"}, "kind: input should be 'clan', 'player' or 'api'"),
-        ({"since_seq": 1, "kind": "api", "tag": "#2PP"}, "the API has no tag: leave it out"),
-        ({"since_seq": 1, "event_type": "war"}, "'war' is no type of event: write one such as member_joined"),
-        ({"since_seq": 1, "seq": 1}, "'seq' is no key of this command"),
+        ({"since_seq": 1, "kind": "api", "tag": "#2PP"}, "events of the API have no tag: remove it"),
+        ({"since_seq": 1, "event_type": "war"}, "event_type: unknown event type 'war': use one such as member_joined"),
+        ({"since_seq": 1, "seq": 1}, "unknown key 'seq'"),
     ],
 )
-async def test_what_makes_no_sense_is_answered_by_one_clear_sentence(payload: Any, error: str) -> None:
+async def test_invalid_request_gets_error_and_reads_no_events(payload: Any, error: str) -> None:
     journal = DeliveredInMemory(entries(3))
-    said = await ask(journal, payload)
-    assert (said["status"], said["data"]) == ("error", {})
-    assert error in said["error"]
-    assert journal.asked == []
+    response = await replay(journal, payload)
+    assert (response["status"], response["data"]) == ("error", {})
+    assert error in response["error"]
+    assert journal.calls == []
 
 
-async def test_the_journal_is_asked_only_after_it_has_noted_what_the_broker_acknowledged() -> None:
+async def test_journal_is_read_after_acknowledgements_are_flushed() -> None:
     journal = DeliveredInMemory(entries(1))
 
-    async def note_two_more() -> None:
+    async def flush_two_more() -> None:
         journal.entries = entries(3)
 
-    replay = Replay(journal, noted=note_two_more)
-    asked = Commands(WatchedInMemory(), health=health, replay=replay, log_level=LevelInMemory())
-    response = await asked.answer("replay", b"0")
+    pages = Replay(journal.journal, flush_acks=flush_two_more)
+    context = CommandContext(WatchesInMemory(), health=health, replay=pages, log_level=LogLevelInMemory())
+    response = await CommandDispatcher(context).execute("replay", b"0")
     assert seqs(orjson.loads(response.encode())) == [1, 2, 3]

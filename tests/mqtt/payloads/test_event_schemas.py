@@ -26,7 +26,7 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.payloads.event import EVENT_LIMIT, encode_event
 from coc2mqtt.mqtt.payloads.metadata import METADATA, Metadata
-from coc2mqtt.mqtt.payloads.schemas import schemas
+from coc2mqtt.mqtt.schemas import schemas
 from tests.service.test_end_to_end import happenings
 from tests.support.bodies import clan
 from tests.support.replay import Replay
@@ -118,8 +118,8 @@ def test_every_event_fits_the_schema_of_its_type_which_has_no_key_too_many(
 ) -> None:
     assert events[event_type], "the game must have one of it"
     for event in events[event_type]:
-        schemas()["event"].checks.validate_python(event, strict=True)
-        schemas()[f"event-{event_type}"].checks.validate_python(event, strict=True)
+        schemas()["event"].adapter.validate_python(event, strict=True)
+        schemas()[f"event-{event_type}"].adapter.validate_python(event, strict=True)
     keys = METADATA[EventType(event_type)].model_fields.keys() - COMMON
     assert {key for event in events[event_type] for key in event["metadata"]} - COMMON == keys
 

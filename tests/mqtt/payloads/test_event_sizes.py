@@ -11,7 +11,7 @@ from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.payloads.event import EVENT_LIMIT, encode_event
-from coc2mqtt.mqtt.payloads.schemas import schemas
+from coc2mqtt.mqtt.schemas import schemas
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, attack, clan, member
 from tests.support.replay import Replay
 
@@ -71,7 +71,7 @@ def published(events: Sequence[Event], kind: Kind) -> list[tuple[bytes, Json]]:
 def check(said: list[tuple[bytes, Json]]) -> None:
     for payload, event in said:
         assert len(payload) <= EVENT_LIMIT
-        schemas()[f"event-{event['event_type']}"].checks.validate_python(event, strict=True)
+        schemas()[f"event-{event['event_type']}"].adapter.validate_python(event, strict=True)
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)

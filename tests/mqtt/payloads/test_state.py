@@ -18,7 +18,7 @@ from coc2mqtt.mqtt.payloads.models import (
     PollPayload,
     WarPayload,
 )
-from coc2mqtt.mqtt.payloads.state import FACETS, api_status, facets
+from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, state_payloads
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, member, no_war, player, war
@@ -46,7 +46,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 def said(resource: Resource, snapshot: Snapshot) -> dict[str, Any]:
-    return {facet: orjson.loads(payload.encode()) for facet, payload in facets(resource, snapshot).items()}
+    return {facet: orjson.loads(payload.encode()) for facet, payload in state_payloads(resource, snapshot).items()}
 
 
 def mangled(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -72,7 +72,7 @@ def mangled(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 )
 def test_whatever_the_api_said_the_state_is_valid(what: tuple[Resource, dict[str, Any]], memo: dict[str, Any]) -> None:
     resource, data = what
-    states = facets(resource, Snapshot(data, memo, AT), polled_at=AT)
+    states = state_payloads(resource, Snapshot(data, memo, AT), polled_at=AT)
     assert states.keys() == set(FACETS[resource.kind])
     for facet, payload in states.items():
         assert MODELS[facet].model_validate(orjson.loads(payload.encode())) == payload
@@ -152,9 +152,9 @@ def test_a_player_is_shown_as_they_are() -> None:
 
 @pytest.mark.parametrize("resource", [CLAN, PLAYER])
 def test_when_the_api_last_answered_is_told_where_it_is_known(resource: Resource) -> None:
-    states = facets(resource, Snapshot({}, {}, AT), polled_at=AT + 60)
+    states = state_payloads(resource, Snapshot({}, {}, AT), polled_at=AT + 60)
     assert orjson.loads(states["poll"].encode()) == {"polled_at": "2026-11-23T12:01:00.123+00:00"}
-    assert "poll" not in facets(resource, Snapshot({}, {}, AT))
+    assert "poll" not in state_payloads(resource, Snapshot({}, {}, AT))
 
 
 @pytest.mark.parametrize("resource", [CLAN, PLAYER])
@@ -178,7 +178,7 @@ def test_it_is_available_when_it_is_known_and_still_there(
 
 def test_the_apis_state_is_shown_with_what_is_wrong() -> None:
     data = {"status": "denied", "since": AT, "message": "the token is bound to another address", "address": "192.0.2.7"}
-    assert orjson.loads(api_status(Snapshot(data, {}, AT)).encode()) == {
+    assert orjson.loads(api_status_payload(Snapshot(data, {}, AT)).encode()) == {
         "state": "denied",
         "since": "2026-11-23T12:00:00.123+00:00",
         "message": "the token is bound to another address",

@@ -6,8 +6,7 @@ import orjson
 import pytest
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.mqtt.payloads.state import facets
-from coc2mqtt.mqtt.payloads.war_state import api_time, player_war, war_state
+from coc2mqtt.mqtt.payloads.state import api_time, player_war_payload, state_payloads, war_payload
 from tests.support.bodies import OPPONENT_TAG, attack, no_war, war
 
 WAR = Resource(Kind.WAR, "#2PP")
@@ -15,7 +14,7 @@ AT = 1_795_435_200.123
 
 
 def said(data: dict[str, Any] | None, memo: dict[str, Any] | None = None) -> dict[str, Any]:
-    shown: dict[str, Any] = orjson.loads(war_state("#2PP", Snapshot(data, memo or {}, AT)).encode())
+    shown: dict[str, Any] = orjson.loads(war_payload("#2PP", Snapshot(data, memo or {}, AT)).encode())
     return shown
 
 
@@ -94,7 +93,7 @@ def test_without_a_war_or_behind_a_private_log_nothing_of_one_is_shown(
 
 
 def test_of_a_war_that_was_never_seen_nothing_is_said() -> None:
-    assert facets(WAR, Snapshot(None, {"trouble": "server_error"})) == {}
+    assert state_payloads(WAR, Snapshot(None, {"trouble": "server_error"})) == {}
 
 
 def test_who_has_attacks_left_is_told_by_the_place_on_the_map() -> None:
@@ -131,18 +130,18 @@ def test_a_war_of_fifty_in_which_nobody_has_attacked_fits_the_attributes_of_an_e
 def test_a_players_attacks_are_pending_while_the_war_is_on_and_one_is_left(
     data: dict[str, Any] | None, left: int | None, pending: bool | None
 ) -> None:
-    shown = player_war("#2P2", "#2PP", Snapshot(data, {}, AT))
+    shown = player_war_payload("#2P2", "#2PP", Snapshot(data, {}, AT))
     assert (shown.attacks_left, shown.attack_pending) == (left, pending)
     assert shown.clan_tag == "#2PP"
 
 
 def test_of_a_war_behind_a_private_log_no_players_part_is_known() -> None:
-    shown = player_war("#2P2", "#2PP", Snapshot(war("inWar"), {"private": True}, AT))
+    shown = player_war_payload("#2P2", "#2PP", Snapshot(war("inWar"), {"private": True}, AT))
     assert (shown.state, shown.attacks_left, shown.attack_pending) == (None, None, None)
 
 
 def test_who_does_not_fight_in_the_war_has_no_attack_left() -> None:
-    shown = player_war("#900PUCPV", "#2PP", Snapshot(war("inWar"), {}, AT))
+    shown = player_war_payload("#900PUCPV", "#2PP", Snapshot(war("inWar"), {}, AT))
     assert (shown.state, shown.attacks_left, shown.attack_pending) == ("inWar", 0, False)
     assert shown.end_time == "2026-11-03T07:00:00.000+00:00"
 

@@ -17,7 +17,7 @@ from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
-from tests.support.control import WatchedInMemory
+from tests.support.control import WatchesInMemory
 from tests.support.recording_session import RecordingSession, running
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class CleanupHarness:
 
     def __init__(self, journal: SqliteJournal, *retained: str, enabled: bool = True, empty: bool = False) -> None:
         topics = Topics()
-        self.watches = WatchedInMemory([Watch(Kind.CLAN, "#2PP", 60.0)])
+        self.watches = WatchesInMemory([Watch(Kind.CLAN, "#2PP", 60.0)])
         self.retained = RetainedState(
             journal,
             topics,

@@ -57,7 +57,7 @@ async def test_retries_happen_every_two_minutes_and_skip_accepted_messages() -> 
     parts, recording = Parts(), RecordingSession(reject)
     async with running(parts.bridge.serve(recording.session)):
         for _ in range(600):
-            parts.bridge.report()
+            parts.bridge.health_changed()
             await asyncio.sleep(1)
     assert 4 <= len(recording.published_on("coc/bridge/info")) <= 6
     assert recording.topics.count(DEVICE) == 1

@@ -13,7 +13,7 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.client.connection import Connection, ConnectionOptions, Message
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError
 from tests.support.bodies import clan
-from tests.support.bridge_parts import DEVICE, Moments, Parts
+from tests.support.bridge_parts import DEVICE, Parts, TimedSession
 from tests.support.connections import OFFLINE, ONLINE, STATE
 from tests.support.recording_session import RecordingSession, running
 from tests.support.sessions import connected_session
@@ -47,7 +47,7 @@ def serving(parts: Parts, recording: RecordingSession) -> Any:
 async def test_foreign_value_on_own_topic_is_replaced_once_within_seconds(
     topic: str, payload: bytes, log_lines: Lines
 ) -> None:
-    parts, recording = Parts(), Moments()
+    parts, recording = Parts(), TimedSession()
     async with serving(parts, recording):
         await asyncio.sleep(100)
         before = recording.published_on(topic)
@@ -65,7 +65,7 @@ async def test_foreign_value_on_own_topic_is_replaced_once_within_seconds(
 
 @pytest.mark.looptime
 async def test_overwritten_device_is_announced_again_after_two_seconds_or_more() -> None:
-    parts, recording = Parts(), Moments()
+    parts, recording = Parts(), TimedSession()
     async with serving(parts, recording):
         await asyncio.sleep(100)
         cleared_at = asyncio.get_running_loop().time()
@@ -107,7 +107,7 @@ async def test_own_messages_returned_by_the_broker_are_not_replaced(log_lines: L
     ids=["equal", "retained", "not watched", "unknown facet", "invalid tag", "other instance", "other device"],
 )
 async def test_unrelated_message_causes_no_publish(message: Message) -> None:
-    parts, recording = Parts(), Moments()
+    parts, recording = Parts(), TimedSession()
     async with serving(parts, recording):
         await asyncio.sleep(100)
         before = len([topic for topic in recording.topics if "health" not in topic])
@@ -158,7 +158,7 @@ async def test_foreign_value_equal_to_an_older_own_one_is_replaced_in_a_minute()
 
 @pytest.mark.looptime
 async def test_foreign_value_followed_by_our_own_is_not_replaced() -> None:
-    parts, recording = Parts(), Moments()
+    parts, recording = Parts(), TimedSession()
     async with serving(parts, recording):
         await asyncio.sleep(100)
         recording.incoming.put_nowait(Message(STATE, OFFLINE.payload))
@@ -193,7 +193,7 @@ async def test_client_that_keeps_publishing_is_countered_less_often_and_reported
 
 @pytest.mark.looptime
 async def test_clearing_all_topics_publishes_everything_again(log_lines: Lines) -> None:
-    parts, recording = Parts(), Moments()
+    parts, recording = Parts(), TimedSession()
     tags = [f"#Q{a}{b}" for a in "0289P" for b in "0289PYLQGRJCUV"]
     for tag in tags:
         parts.watches.watches[Kind.CLAN, tag] = Watch(Kind.CLAN, tag, 60.0, war=False)
@@ -214,7 +214,7 @@ async def test_clearing_all_topics_publishes_everything_again(log_lines: Lines) 
 
 @pytest.mark.looptime
 async def test_denied_subscriptions_are_logged_once_and_change_nothing_else(log_lines: Lines) -> None:
-    class Denying(Moments):
+    class Denying(TimedSession):
         async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:
             if skip_own_and_retained:
                 raise SubscribeDeniedError(f"allow {topic_filter}")

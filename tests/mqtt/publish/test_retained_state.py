@@ -9,7 +9,7 @@ from coc2mqtt.events.resource import API, Snapshot
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
 from tests.support.bodies import clan, player, war
-from tests.support.bridge_parts import Moments, Parts
+from tests.support.bridge_parts import Parts, TimedSession
 from tests.support.recording_session import RecordingSession, running
 from tests.support.retained import (
     API_STATUS,
@@ -131,7 +131,7 @@ async def test_rejected_topics_of_a_removed_clan_are_not_reported(harness: Retai
 
 @pytest.mark.looptime
 async def test_badge_is_published_once_and_again_after_each_announcement() -> None:
-    parts, recording = Parts(), Moments()
+    parts, recording = Parts(), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         for minute in range(3):
             parts.retained.mark(CLAN)

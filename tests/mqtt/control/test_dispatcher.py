@@ -1,3 +1,5 @@
+"""The execution of requests: decoding, validation, the commands for watches, and error responses."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -9,20 +11,22 @@ from hypothesis import strategies as st
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
+from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
 from coc2mqtt.util.event_loop import run
-from tests.support.control import HEALTH, WatchedInMemory, commands
+from tests.support.control import HEALTH, WatchesInMemory, dispatcher
 
-COMMANDS = ["watch", "unwatch", "list", "poll", "replay", "log_level", "health_check"]
 CLAN = Watch(Kind.CLAN, "#2PP", 60.0)
 PLAYER = Watch(Kind.PLAYER, "#2PP", 120.0)
 OTHER = Watch(Kind.CLAN, "#8QQ", 60.0)
 
 
-async def ask(watches: WatchedInMemory, command: str | None, payload: bytes | dict[str, Any], **how: bool) -> Any:
-    """Return the answer as whoever asked reads it."""
+async def execute(
+    watches: WatchesInMemory, command: str | None, payload: bytes | dict[str, Any], *, retained: bool = False
+) -> Any:
+    """Execute a request and return the decoded response."""
     payload = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-    return orjson.loads((await commands(watches).answer(command, payload, **how)).encode())
+    return orjson.loads((await dispatcher(watches).execute(command, payload, retained=retained)).encode())
 
 
 @pytest.mark.parametrize(
@@ -42,11 +46,11 @@ async def ask(watches: WatchedInMemory, command: str | None, payload: bytes | di
          Watch(Kind.PLAYER, "#2PP", 604800.0, include_fields=frozenset(), exclude_fields=frozenset({"donations"}))),
     ],
 )  # fmt: skip
-async def test_a_watch_is_asked_for_by_a_bare_tag_or_an_object(payload: Any, watch: Watch) -> None:
-    watches = WatchedInMemory()
-    answer = await ask(watches, "watch", payload)
-    assert answer["status"] == "ok"
-    assert (answer["data"]["tag"], answer["data"]["interval"]) == (watch.tag, watch.interval)
+async def test_watch_accepts_plain_tag_or_object(payload: Any, watch: Watch) -> None:
+    watches = WatchesInMemory()
+    response = await execute(watches, "watch", payload)
+    assert response["status"] == "ok"
+    assert (response["data"]["tag"], response["data"]["interval"]) == (watch.tag, watch.interval)
     assert list(watches.watches.values()) == [watch]
 
 
@@ -56,10 +60,10 @@ async def test_a_watch_is_asked_for_by_a_bare_tag_or_an_object(payload: Any, wat
         ("watch", b"", "tag: field required"),
         ("watch", b"{}", "tag: field required"),
         ("watch", b"hello", "tag: 'hello' is not a tag: a tag is '#'"),
-        ("watch", b"\xff\xfe", "no UTF-8 text"),
-        ("watch", b"{", "the request is no JSON: "),
-        ("watch", b'{"tag": "#2PP", "interval": NaN}', "the request is no JSON: "),
-        ("watch", b'{"tag": "\\ud800"}', "the request is no JSON: "),
+        ("watch", b"\xff\xfe", "the request is not valid UTF-8"),
+        ("watch", b"{", "the request is not valid JSON: "),
+        ("watch", b'{"tag": "#2PP", "interval": NaN}', "the request is not valid JSON: "),
+        ("watch", b'{"tag": "\\ud800"}', "the request is not valid JSON: "),
         ("watch", b"[]", "must be a tag or a JSON object such as"),
         ("watch", b" " * 70_000, "larger than 64 kB"),
         ("watch", {"tag": "2" * 10_000}, "is not a tag"),
@@ -73,72 +77,70 @@ async def test_a_watch_is_asked_for_by_a_bare_tag_or_an_object(payload: Any, wat
         ("watch", {"tag": "#2PP", "interval": "60"}, "interval: input should be a valid number"),
         ("watch", {"tag": "#2PP", "war": "off"}, "war: input should be a valid boolean"),
         ("watch", {"tag": "#2PP", "members": 0}, "members: input should be a valid boolean"),
-        ("watch", {"tag": "#2PP", "include_fields": ["name"]}, "include_fields does not concern a clan: leave it out"),
-        ("watch", {"tag": "#2PP", "kind": "player", "war": True}, "war does not concern a player: leave it out"),
+        ("watch", {"tag": "#2PP", "include_fields": ["name"]}, "include_fields does not apply to a clan: remove it"),
+        ("watch", {"tag": "#2PP", "kind": "player", "war": True}, "war does not apply to a player: remove it"),
         ("watch", {"tag": "#2PP", "kind": "player", "include_fields": ["x" * 65]}, "include_fields: string should"),
         ("watch", {"tag": "#2PP", "kind": "player", "include_fields": ["x"] * 101}, "include_fields: list should"),
-        ("watch", {"tag": "#2PP", "intervall": 60}, "'intervall' is no key of this command"),
-        ("watch", {"tag": "#2PP", "x" * 1000: 60}, f"'{'x' * 64}' is no key"),
-        ("watch", {"tag": "#2PP", "transaction": 1.5}, "transaction: must be a text of at most 256 characters or a"),
+        ("watch", {"tag": "#2PP", "intervall": 60}, "unknown key 'intervall'"),
+        ("watch", {"tag": "#2PP", "x" * 1000: 60}, f"unknown key '{'x' * 64}'"),
+        ("watch", {"tag": "#2PP", "transaction": 1.5}, "transaction: must be a string of at most 256 characters or an"),
         ("unwatch", b"", "tag: field required"),
         ("unwatch", b"#9CC", "#9CC is not watched"),
         ("unwatch", {"tag": "#8QQ", "kind": "player"}, "#8QQ is not watched as a player"),
-        ("unwatch", {"tag": "#2PP", "interval": 60}, "'interval' is no key of this command"),
+        ("unwatch", {"tag": "#2PP", "interval": 60}, "unknown key 'interval'"),
         ("poll", b"#9CC", "#9CC is not watched"),
         ("list", {"kind": "api"}, "kind: input should be 'clan' or 'player'"),
-        ("health_check", b"#2PP", "'tag' is no key of this command"),
-        ("dance", b"", f"there is no such command: use one of {', '.join(COMMANDS)}"),
-        (None, b"", "there is no such command"),
+        ("health_check", b"#2PP", "unknown key 'tag'"),
+        ("dance", b"", f"unknown command: use one of {', '.join(COMMANDS)}"),
+        (None, b"", "unknown command"),
     ],
 )
-async def test_a_bad_request_is_answered_by_what_is_wrong_with_it_and_not_executed(
+async def test_invalid_request_is_not_executed_and_response_explains_error(
     command: str | None, payload: Any, error: str
 ) -> None:
-    watches = WatchedInMemory([CLAN, PLAYER, OTHER])
-    answer = await ask(watches, command, payload)
-    assert answer.keys() == {"status", "data", "error"}
-    assert (answer["status"], answer["data"]) == ("error", {})
-    assert error in answer["error"]
-    assert watches.done == []
+    watches = WatchesInMemory([CLAN, PLAYER, OTHER])
+    response = await execute(watches, command, payload)
+    assert response.keys() == {"status", "data", "error"}
+    assert (response["status"], response["data"]) == ("error", {})
+    assert error in response["error"]
+    assert watches.calls == []
 
 
-async def test_a_request_with_many_mistakes_is_answered_by_some_of_them() -> None:
-    answer = await ask(WatchedInMemory(), "watch", {f"wrong{number}": 1 for number in range(5000)})
-    assert len(answer["error"]) < 500
+async def test_request_with_many_errors_gets_short_response() -> None:
+    response = await execute(WatchesInMemory(), "watch", {f"wrong{number}": 1 for number in range(5000)})
+    assert len(response["error"]) < 500
 
 
-async def test_a_retained_request_is_refused() -> None:
-    watches = WatchedInMemory()
-    answer = await ask(watches, "watch", {"tag": "#2PP", "transaction": "t"}, retained=True)
-    assert answer == {
+async def test_retained_request_is_not_executed() -> None:
+    watches = WatchesInMemory()
+    response = await execute(watches, "watch", {"tag": "#2PP", "transaction": "t"}, retained=True)
+    assert response == {
         "status": "error",
         "data": {},
-        "error": "a retained request is not executed: publish it again without the retain flag",
+        "error": "retained requests are not executed: publish it without the retain flag",
         "transaction": "t",
     }
-    assert watches.done == []
+    assert watches.calls == []
 
 
 @pytest.mark.parametrize("transaction", ["x", "", 0, -7, 2**64 - 1, "x" * 256])
 @pytest.mark.parametrize(
     ("command", "more"), [("list", {}), ("list", {"nonsense": 1}), ("unwatch", {"tag": "#9CC"}), ("dance", {})]
 )
-async def test_every_answer_carries_the_requests_transaction(
-    command: str, more: dict[str, Any], transaction: Any
-) -> None:
-    answer = await ask(WatchedInMemory(), command, {"transaction": transaction, **more})
-    assert answer["transaction"] == transaction
+async def test_response_contains_transaction_of_request(command: str, more: dict[str, Any], transaction: Any) -> None:
+    response = await execute(WatchesInMemory(), command, {"transaction": transaction, **more})
+    assert response["transaction"] == transaction
 
 
 @pytest.mark.parametrize("transaction", ["true", "1.0", str(2**70), '["x"]', "{}", f'"{"x" * 257}"'])
-async def test_what_is_no_transaction_is_refused_and_not_echoed(transaction: str) -> None:
-    answer = await ask(WatchedInMemory(), "list", f'{{"transaction": {transaction}}}'.encode())
-    assert "transaction: must be" in answer["error"]
-    assert "transaction" not in answer
+async def test_invalid_transaction_is_rejected_and_not_returned(transaction: str) -> None:
+    response = await execute(WatchesInMemory(), "list", f'{{"transaction": {transaction}}}'.encode())
+    assert "transaction: must be" in response["error"]
+    assert "transaction" not in response
 
 
 @pytest.mark.parametrize(
-    ("payload", "gone"),
+    ("payload", "removed"),
     [
         (b"#2PP", [CLAN, PLAYER]),
         ({"tag": "#2PP", "kind": "clan"}, [CLAN]),
@@ -146,15 +148,15 @@ async def test_what_is_no_transaction_is_refused_and_not_echoed(transaction: str
         ({"tag": "#8QQ", "kind": None}, [OTHER]),
     ],
 )
-async def test_what_is_watched_under_a_tag_is_watched_no_more(payload: Any, gone: list[Watch]) -> None:
-    watches = WatchedInMemory([CLAN, PLAYER, OTHER])
-    answer = await ask(watches, "unwatch", payload)
-    assert answer["data"] == {"unwatched": [{"kind": watch.kind.value, "tag": watch.tag} for watch in gone]}
-    assert list(watches.watches.values()) == [watch for watch in (CLAN, PLAYER, OTHER) if watch not in gone]
+async def test_unwatch_removes_selected_watches(payload: Any, removed: list[Watch]) -> None:
+    watches = WatchesInMemory([CLAN, PLAYER, OTHER])
+    response = await execute(watches, "unwatch", payload)
+    assert response["data"] == {"unwatched": [{"kind": watch.kind.value, "tag": watch.tag} for watch in removed]}
+    assert list(watches.watches.values()) == [watch for watch in (CLAN, PLAYER, OTHER) if watch not in removed]
 
 
-@pytest.mark.parametrize(
-    ("payload", "chosen"),
+SELECTIONS = pytest.mark.parametrize(
+    ("payload", "selected"),
     [
         (b"", [CLAN, PLAYER, OTHER]),
         (b"{}", [CLAN, PLAYER, OTHER]),
@@ -163,32 +165,35 @@ async def test_what_is_watched_under_a_tag_is_watched_no_more(payload: Any, gone
         ({"kind": "clan", "tag": "#8QQ"}, [OTHER]),
     ],
 )
-async def test_watches_are_listed_and_polled_by_kind_and_tag(payload: Any, chosen: list[Watch]) -> None:
-    watches = WatchedInMemory([CLAN, PLAYER, OTHER])
-    expected = [{"kind": watch.kind.value, "tag": watch.tag} for watch in chosen]
-    listed = await ask(watches, "list", payload)
-    assert [{"kind": watch["kind"], "tag": watch["tag"]} for watch in listed["data"]["watches"]] == expected
-    assert watches.done == []
-    polled = await ask(watches, "poll", payload)
-    assert polled["data"] == {"polled": expected}
-    assert watches.done == [("poll", watch.kind, watch.tag) for watch in chosen]
 
 
-async def test_a_watch_that_cannot_be_is_answered_by_the_reason() -> None:
-    answer = await ask(WatchedInMemory(full=True), "watch", b"#2PP")
-    assert answer["error"] == "there is no room for another watch: stop one first"
+@SELECTIONS
+async def test_list_returns_selected_watches(payload: Any, selected: list[Watch]) -> None:
+    watches = WatchesInMemory([CLAN, PLAYER, OTHER])
+    listed = (await execute(watches, "list", payload))["data"]["watches"]
+    assert [(watch["kind"], watch["tag"]) for watch in listed] == [(watch.kind, watch.tag) for watch in selected]
+    assert watches.calls == []
 
 
-async def test_the_health_is_told() -> None:
-    answer = await ask(WatchedInMemory(), "health_check", b"")
-    assert HealthPayload.model_validate(answer["data"]) == HEALTH
+@SELECTIONS
+async def test_poll_polls_selected_watches(payload: Any, selected: list[Watch]) -> None:
+    watches = WatchesInMemory([CLAN, PLAYER, OTHER])
+    response = await execute(watches, "poll", payload)
+    assert response["data"] == {"polled": [{"kind": watch.kind.value, "tag": watch.tag} for watch in selected]}
+    assert watches.calls == [("poll", watch.kind, watch.tag) for watch in selected]
 
 
-def test_the_commands_are_named() -> None:
-    assert commands(WatchedInMemory()).names == COMMANDS
+async def test_watch_beyond_maximum_gets_error_of_watch_list() -> None:
+    response = await execute(WatchesInMemory(full=True), "watch", b"#2PP")
+    assert response["error"] == "too many watches: remove one first"
 
 
-# Most of it nearly a request: pure noise would hardly get past the first check.
+async def test_health_check_returns_health() -> None:
+    response = await execute(WatchesInMemory(), "health_check", b"")
+    assert HealthPayload.model_validate(response["data"]) == HEALTH
+
+
+# Mostly almost valid requests: pure noise would hardly pass the first check.
 KEYS = ["tag", "kind", "interval", "members", "war", "war_interval", "include_fields", "exclude_fields", "transaction"]
 SCALAR: st.SearchStrategy[Any] = (
     st.none()
@@ -204,7 +209,7 @@ VALUE: st.SearchStrategy[Any] = st.recursive(
 OBJECT = st.dictionaries(st.sampled_from(KEYS) | st.text(), VALUE, max_size=6) | st.fixed_dictionaries(
     {"tag": st.just("#2PP")}, optional=dict.fromkeys(KEYS[1:], VALUE)
 )
-# As deep as the JSON decoder lets through, and Python cannot show.
+# As deep as the JSON decoder accepts, which is too deep for repr().
 DEEP = {key: f'{{"{key}":{"[" * 1000}{"]" * 1000}}}'.encode() for key in [*KEYS, "unknown"]}
 REQUEST = (
     st.binary()
@@ -218,24 +223,23 @@ REQUEST = (
 
 
 @given(command=st.sampled_from([*COMMANDS, "nonsense", None]), payload=REQUEST, retained=st.booleans())
-def test_whatever_is_asked_is_answered(command: str | None, payload: bytes, retained: bool) -> None:
-    watches = WatchedInMemory([CLAN, PLAYER, OTHER])
-    response = run(commands(watches).answer(command, payload, retained=retained))
-    said = orjson.loads(response.encode())
-    assert ResponsePayload.model_validate(said) == response
+def test_arbitrary_request_gets_valid_response(command: str | None, payload: bytes, retained: bool) -> None:
+    watches = WatchesInMemory([CLAN, PLAYER, OTHER])
+    response = run(dispatcher(watches).execute(command, payload, retained=retained))
+    assert ResponsePayload.model_validate(orjson.loads(response.encode())) == response
     assert (response.status == "ok") is (response.error is None)
     if response.status == "error":
         assert response.data == {}
-        assert watches.done == []
+        assert watches.calls == []
     if retained or command not in COMMANDS:
         assert response.status == "error"
     assert all(1 <= watch.interval <= 604_800 for watch in watches.watches.values())
 
 
-# A test of its own, because hypothesis raises Python's recursion limit.
+# A separate test, because hypothesis raises Python's recursion limit.
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("key", DEEP)
-async def test_a_request_deeper_than_python_can_show_is_refused(command: str, key: str) -> None:
-    watches = WatchedInMemory([CLAN])
-    assert (await ask(watches, command, DEEP[key]))["status"] == "error"
-    assert watches.done == []
+async def test_deeply_nested_request_is_rejected(command: str, key: str) -> None:
+    watches = WatchesInMemory([CLAN])
+    assert (await execute(watches, command, DEEP[key]))["status"] == "error"
+    assert watches.calls == []

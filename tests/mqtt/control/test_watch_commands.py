@@ -1,4 +1,4 @@
-"""Asking for a watch that there is already: what is not given stays as it is."""
+"""The command ``watch`` for an existing watch: missing keys keep their values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
-from tests.support.control import WatchedInMemory, commands
+from tests.support.control import WatchesInMemory, dispatcher
 
 CLAN = Watch(Kind.CLAN, "#2PP", 300.0, members=False, war=False, war_interval=90.0)
 PLAYER = Watch(
@@ -33,15 +33,15 @@ PLAYER = Watch(
         ({"tag": "#2PP", "kind": "player", "interval": None}, PLAYER, replace(PLAYER, interval=120.0)),
     ],
 )
-async def test_a_key_that_is_given_wins_and_all_others_stay(payload: Any, before: Watch, after: Watch) -> None:
-    watches = WatchedInMemory([before])
+async def test_watch_changes_given_keys_and_keeps_others(payload: Any, before: Watch, after: Watch) -> None:
+    watches = WatchesInMemory([before])
     payload = payload if isinstance(payload, bytes) else orjson.dumps(payload)
-    response = await commands(watches).answer("watch", payload)
+    response = await dispatcher(watches).execute("watch", payload)
     assert list(watches.watches.values()) == [after]
     assert response.data["interval"] == after.interval
 
 
-async def test_a_clan_takes_over_nothing_from_a_player_of_the_same_tag() -> None:
-    watches = WatchedInMemory([PLAYER])
-    await commands(watches).answer("watch", b"#2PP")
+async def test_clan_watch_ignores_player_watch_with_same_tag() -> None:
+    watches = WatchesInMemory([PLAYER])
+    await dispatcher(watches).execute("watch", b"#2PP")
     assert list(watches.watches.values()) == [PLAYER, Watch(Kind.CLAN, "#2PP", 60.0)]

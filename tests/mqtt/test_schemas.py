@@ -1,4 +1,4 @@
-"""The JSON schemas: one for everything that is published or accepted, and in ``docs/`` as they are generated."""
+"""The JSON schemas of all payloads, and their generated files in ``docs/``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from coc2mqtt.events.event import CLAN_EVENTS, WAR_EVENTS, EventType
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads.metadata import METADATA
-from coc2mqtt.mqtt.payloads.schema_files import schema_files, write_schema_files
-from coc2mqtt.mqtt.payloads.schemas import event_topics, schemas
+from coc2mqtt.mqtt.schema_files import schema_files, write_schema_files
+from coc2mqtt.mqtt.schemas import event_topics, schemas
 from coc2mqtt.mqtt.topics import Topics
-from tests.support.control import WatchedInMemory, commands
+from tests.support.control import WatchesInMemory, dispatcher
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ EVENT = {
 }
 
 
-def test_the_documents_are_what_the_models_say() -> None:
+def test_files_in_docs_are_up_to_date() -> None:
     written = {str(path.relative_to(DOCS)): path.read_text() for path in DOCS.glob("schemas/*")}
     written["payloads.md"] = (DOCS / "payloads.md").read_text()
     generated = dict(schema_files())
@@ -42,14 +43,14 @@ def test_the_documents_are_what_the_models_say() -> None:
     assert different == set(), "a model has changed: run 'make schemas' and commit docs/"
 
 
-def test_the_files_are_written_where_they_are_wanted(tmp_path: Path) -> None:
+def test_schema_files_are_written_to_given_folder(tmp_path: Path) -> None:
     written = write_schema_files(tmp_path / "new" / "folder")
     assert {str(path.relative_to(tmp_path / "new" / "folder")) for path in written} == schema_files().keys()
     assert json.loads((tmp_path / "new/folder/schemas/event.json").read_text())["title"] == "EventPayload"
 
 
 @pytest.mark.parametrize("name", schemas())
-def test_a_schema_names_its_dialect_and_describes_itself_and_each_key(name: str) -> None:
+def test_schema_has_dialect_and_descriptions(name: str) -> None:
     schema = schemas()[name].json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schemas()[name].summary
@@ -60,12 +61,12 @@ def test_a_schema_names_its_dialect_and_describes_itself_and_each_key(name: str)
     for part in objects:
         assert part["description"]
         assert all(set(part.get("required", [])) <= part["properties"].keys() for part in objects)
-    # What is asked for is checked strictly; what is published may grow.
+    # Unknown keys are rejected in requests and allowed in published payloads, which may get new keys.
     closed = {part.get("additionalProperties") for part in objects}
     assert closed == ({False} if schemas()[name].accepted else {None})
 
 
-def test_every_type_of_event_has_a_schema_and_the_topics_that_it_is_published_on() -> None:
+def test_every_event_type_has_schema_and_topics() -> None:
     assert set(METADATA) == set(EventType)
     topics = Topics()
     for event_type in EventType:
@@ -79,39 +80,36 @@ def test_every_type_of_event_has_a_schema_and_the_topics_that_it_is_published_on
         )
 
 
-def test_every_command_has_a_schema_of_its_request_and_its_response() -> None:
-    names = commands(WatchedInMemory()).names
+def test_every_command_has_schemas_of_request_and_response() -> None:
     for sort in ("request", "response"):
-        assert [name.removeprefix(f"{sort}-") for name in schemas() if name.startswith(sort)] == names
-    for command in names:
-        assert schemas()[f"request-{command}"].model is commands(WatchedInMemory())._commands[command][0]
+        assert [name.removeprefix(f"{sort}-") for name in schemas() if name.startswith(sort)] == list(COMMANDS)
 
 
 @pytest.mark.parametrize("metadata", [EVENT["metadata"], {"left_out": 2}, {"member_tag": "#8QQ", "left_out": 1}])
-def test_an_event_is_whole_or_says_that_something_is_left_out(metadata: dict[str, Any]) -> None:
-    schemas()["event-member_left"].checks.validate_python({**EVENT, "metadata": metadata}, strict=True)
+def test_event_is_valid_if_complete_or_with_left_out(metadata: dict[str, Any]) -> None:
+    schemas()["event-member_left"].adapter.validate_python({**EVENT, "metadata": metadata}, strict=True)
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "changed",
     [
         {"metadata": {"member_tag": "#8QQ", "member_name": "Kristen"}},
         {"metadata": {"member_tag": 8, "left_out": 1}},
-        {"metadata": {"colour": "red", "left_out": 1}},
+        {"metadata": {"color": "red", "left_out": 1}},
         {"metadata": {**EVENT["metadata"], "catch_up": False}},  # type: ignore[dict-item]
         {"event_type": "member_joined"},
-        {"colour": "red"},
+        {"color": "red"},
     ],
 )
-def test_what_is_no_event_of_its_type_does_not_pass(odd: dict[str, Any]) -> None:
+def test_event_with_wrong_or_unknown_keys_is_invalid(changed: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        schemas()["event-member_left"].checks.validate_python({**EVENT, **odd}, strict=True)
+        schemas()["event-member_left"].adapter.validate_python({**EVENT, **changed}, strict=True)
 
 
 @pytest.mark.parametrize(
     ("command", "payload", "status"), [("list", b"", "ok"), ("poll", b"#2PP", "error"), ("replay", b"0", "ok")]
 )
-async def test_an_answer_fits_its_schema(command: str, payload: bytes, status: str) -> None:
-    response = await commands(WatchedInMemory()).answer(command, payload)
+async def test_response_is_valid_for_its_schema(command: str, payload: bytes, status: str) -> None:
+    response = await dispatcher(WatchesInMemory()).execute(command, payload)
     assert response.status == status
-    schemas()[f"response-{command}"].checks.validate_json(response.encode(), strict=True)
+    schemas()[f"response-{command}"].adapter.validate_json(response.encode(), strict=True)

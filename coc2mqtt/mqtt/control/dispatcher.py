@@ -1,0 +1,140 @@
+"""The table of all commands, and the execution of requests."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from coc2mqtt.mqtt.control import bridge_commands, replay, watch_commands
+from coc2mqtt.mqtt.control.command import MAX_RESPONSE_BYTES, Command, CommandError, check_transaction
+from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
+from coc2mqtt.util.containment import propagate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from coc2mqtt.mqtt.control.command import CommandContext
+    from coc2mqtt.util.containment import Contain
+
+Json = dict[str, Any]
+
+# Requests are small: a larger one is a mistake or an attack.
+_MAX_REQUEST_BYTES = 64 * 1024
+_MAX_REPORTED_ERRORS = 5
+
+# The only declaration of each command: dispatch, `commands` in bridge/info, the JSON schemas and docs/payloads.md all
+# derive from it, in this order.
+COMMANDS: Mapping[str, Command] = {
+    command.name: command
+    for command in (
+        Command("watch", watch_commands.WatchRequest, watch_commands.WatchData, watch_commands.watch),
+        Command("unwatch", watch_commands.UnwatchRequest, watch_commands.UnwatchData, watch_commands.unwatch),
+        Command("list", watch_commands.ListRequest, watch_commands.ListData, watch_commands.list_watches),
+        Command("poll", watch_commands.PollRequest, watch_commands.PollData, watch_commands.poll),
+        Command("replay", replay.ReplayRequest, replay.ReplayData, replay.replay),
+        Command(
+            "log_level",
+            bridge_commands.LogLevelRequest,
+            bridge_commands.LogLevelData,
+            bridge_commands.set_log_level,
+        ),
+        Command("health_check", bridge_commands.HealthCheckRequest, HealthPayload, bridge_commands.check_health),
+    )
+}
+
+
+class CommandDispatcher:
+    """Executes requests; every request gets a response.
+
+    ``contain`` guards each command: after a bug, its response is an error.
+    """
+
+    def __init__(self, context: CommandContext, *, contain: Contain = propagate) -> None:
+        self._context = context
+        self._contain = contain
+
+    async def execute(
+        self,
+        command: str | None,
+        payload: bytes,
+        *,
+        retained: bool = False,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> ResponsePayload:
+        """Execute a request and return its response; never raises because of what the request contains.
+
+        ``command`` is its name, None if the topic contains an invalid one.
+        """
+        data: Json = {}
+        error = "internal error, see the bridge's log: please report it"
+        with self._contain("command", command=command):
+            try:
+                decoded = _decode(payload)
+                data = {} if isinstance(decoded, str) else decoded
+                found = _find(command, retained=retained)
+                request = found.request.model_validate(
+                    found.request.from_text(decoded) if isinstance(decoded, str) else decoded
+                )
+                context = dataclasses.replace(self._context, max_response_bytes=max_response_bytes)
+                result = await found.handler(context, request)
+                return ResponsePayload(status="ok", data=result.model_dump(), transaction=request.transaction)
+            except ValidationError as invalid:
+                error = _describe(invalid)
+            except CommandError as failed:
+                error = str(failed)
+        return ResponsePayload(status="error", data={}, error=error, transaction=_transaction_of(data))
+
+
+def _find(command: str | None, *, retained: bool) -> Command:
+    if retained:
+        raise CommandError("retained requests are not executed: publish it without the retain flag")
+    found = COMMANDS.get(command or "")
+    if found is None:
+        raise CommandError(f"unknown command: use one of {', '.join(COMMANDS)}")
+    return found
+
+
+def _decode(payload: bytes) -> str | Json:
+    """Return a plain-text payload as a string and a JSON object, or nothing at all, as a dict."""
+    if len(payload) > _MAX_REQUEST_BYTES:
+        raise CommandError(f"the request is larger than {_MAX_REQUEST_BYTES // 1024} kB")
+    try:
+        text = payload.decode().strip()
+    except UnicodeDecodeError:
+        raise CommandError("the request is not valid UTF-8") from None
+    if not text:
+        return {}
+    if not text.startswith(("{", "[", '"')):
+        return text
+    try:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise CommandError(
+            f"the request is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}"
+        ) from None
+    if not isinstance(data, str | dict):
+        raise CommandError('the request must be a tag or a JSON object such as {"kind": "clan", "tag": "#2PP"}')
+    return data
+
+
+def _transaction_of(data: Json) -> str | int | None:
+    try:
+        return check_transaction(data.get("transaction"))
+    except ValueError:
+        return None
+
+
+def _describe(error: ValidationError) -> str:
+    """Return the first validation errors as one sentence."""
+    sentences = []
+    for item in error.errors(include_url=False, include_input=False)[:_MAX_REPORTED_ERRORS]:
+        key = ".".join(str(part) for part in item["loc"][:1])
+        if item["type"] == "extra_forbidden":
+            sentences.append(f"unknown key {key[:64]!r}")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            sentences.append(f"{key}: {message[0].lower() + message[1:]}")
+    return "; ".join(sentences)

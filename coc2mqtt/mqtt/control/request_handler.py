@@ -1,0 +1,125 @@
+"""From a request message to its response message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeferredError, PublishDeniedError
+from coc2mqtt.mqtt.client.topic_filters import check_topic
+from coc2mqtt.mqtt.control.request_queue import RequestQueue
+from coc2mqtt.mqtt.payloads.models import ResponsePayload
+from coc2mqtt.util.containment import propagate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Never
+
+    from coc2mqtt.mqtt.client.connection import Message, Session
+    from coc2mqtt.mqtt.client.errors import MqttError
+    from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
+    from coc2mqtt.mqtt.control.request_queue import RequestMetrics
+    from coc2mqtt.mqtt.topics import Topics
+    from coc2mqtt.util.containment import Contain
+
+_log = structlog.get_logger()
+
+# The part of a response packet that is not the payload, mostly the topic.
+_PACKET_OVERHEAD_BYTES = 1024
+_MAX_LOGGED_TOPICS = 10
+
+
+class RequestHandler:
+    """Executes the requests that arrive over one connection after another, and publishes their responses.
+
+    A response goes to the request's response topic if it has an allowed one, else to the command's default topic. The
+    ``reserved`` prefixes are never allowed as response topics. ``contain`` guards each request.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        dispatcher: CommandDispatcher,
+        *,
+        metrics: RequestMetrics,
+        requests_per_second: float,
+        reserved: Sequence[str] = (),
+        contain: Contain = propagate,
+    ) -> None:
+        self._topics = topics
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._requests_per_second = requests_per_second
+        self._reserved = (f"{topics.base}/", *reserved)
+        self._contain = contain
+        self._logged_topics: set[str] = set()
+        self._queue = self._new_queue()
+
+    def on_connected(self, session: Session) -> None:
+        """Queue the requests of a new connection; those that are left of the last one are dropped."""
+        self._queue = queue = self._new_queue()
+
+        def on_message(message: Message) -> bool:
+            is_request = message.topic.startswith(self._topics.request(""))
+            if is_request:
+                queue.put(message)
+            return is_request
+
+        session.add_interceptor(on_message)
+
+    async def run(self, session: Session) -> Never:
+        """Respond to requests, one after another, until cancelled."""
+        while True:
+            message = await self._queue.get()
+            with self._contain("request", topic=message.topic):
+                await self._respond(session, message)
+
+    def _new_queue(self) -> RequestQueue:
+        return RequestQueue(self._metrics, requests_per_second=self._requests_per_second)
+
+    async def _respond(self, session: Session, message: Message) -> None:
+        command = self._topics.parse_command(message.topic)
+        response = await self._dispatcher.execute(
+            command,
+            message.payload,
+            retained=message.retain,
+            max_response_bytes=session.max_packet_size - _PACKET_OVERHEAD_BYTES - len(message.correlation_data or b""),
+        )
+        _log.debug("request executed", command=command, status=response.status, error=response.error)
+        requested, default = message.response_topic, self._topics.response(command or "unknown")
+        for topic in [requested, default] if requested is not None and self._is_allowed(requested) else [default]:
+            try:
+                await _publish(session, topic, response, message.correlation_data)
+            except (PublishDeniedError, PublishDeferredError, MessageTooLargeError) as error:
+                self._log_rejected(topic, error)
+            else:
+                return
+
+    def _is_allowed(self, topic: str) -> bool:
+        """Return whether a response on this topic cannot be mistaken for an event, a state or a device."""
+        try:
+            check_topic(topic)
+        except ValueError:
+            return False
+        return topic.startswith(self._topics.response("")) or not topic.startswith(self._reserved)
+
+    def _log_rejected(self, topic: str, error: MqttError) -> None:
+        """Log a rejected response once per topic: the requester chooses the topic and can repeat the request."""
+        if topic not in self._logged_topics and len(self._logged_topics) < _MAX_LOGGED_TOPICS:
+            self._logged_topics.add(topic)
+            _log.error("broker rejected a response", topic=topic, reason=str(error))
+
+
+async def _publish(session: Session, topic: str, response: ResponsePayload, correlation_data: bytes | None) -> None:
+    """Publish a response, or an error in its place if it is too large."""
+    try:
+        await session.publish(topic, response.encode(), correlation_data=correlation_data, replaceable=True)
+    except MessageTooLargeError as error:
+        replacement = ResponsePayload(
+            status="error",
+            data={},
+            error=f"the request was executed, but the response is too large: {error}",
+            transaction=response.transaction,
+        )
+        await session.publish(topic, replacement.encode(), correlation_data=correlation_data, replaceable=True)

@@ -1,0 +1,159 @@
+"""The commands ``watch``, ``unwatch``, ``list`` and ``poll``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.watch import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
+from coc2mqtt.mqtt.control.command import CommandError, Request, Tag, WatchedKind
+from coc2mqtt.mqtt.payloads.models import Payload, WatchesPayload, WatchPayload
+
+if TYPE_CHECKING:
+    from coc2mqtt.mqtt.control.command import CommandContext
+
+_MAX_INTERVAL_S = 7 * 24 * 3600.0
+
+Seconds = Annotated[float, Field(ge=MIN_INTERVAL_S, le=_MAX_INTERVAL_S)]
+Fields = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] | None
+
+
+class WatchRequest(Request):
+    """Watch a clan or a player. Plain text is read as a clan's tag.
+
+    If the clan or player is already watched, keys that are missing keep their current values: a request with only a
+    tag changes nothing.
+    """
+
+    tag: Tag = Field(description="The tag, with or without its '#'.")
+    kind: WatchedKind = "clan"
+    interval: Seconds | None = Field(
+        default=None, description="Seconds between two polls; null: the default, 60 for a clan and 120 for a player."
+    )
+    members: bool = Field(default=True, description="Clans only: whether changes of its members are published.")
+    war: bool = Field(default=True, description="Clans only: whether its war is polled.")
+    war_interval: Seconds = Field(default=WAR_INTERVAL_S, description="Clans only: seconds between polls of its war.")
+    include_fields: Fields = Field(
+        default=None, description="Players only: the API's keys that are compared; null: all of them."
+    )
+    exclude_fields: Fields = Field(default=None, description="Players only: the API's keys that are not compared.")
+
+    def watch(self, current: Watch | None = None) -> Watch:
+        """Return the requested watch; keys that are missing keep the values of the ``current`` one.
+
+        Raises CommandError for keys that do not apply to its kind.
+        """
+        inapplicable = {"clan": {"include_fields", "exclude_fields"}, "player": {"members", "war", "war_interval"}}
+        given = self.model_fields_set
+        if wrong := sorted(inapplicable[self.kind] & given):
+            raise CommandError(f"{wrong[0]} does not apply to a {self.kind}: remove it")
+        default_interval = CLAN_INTERVAL_S if self.kind == "clan" else PLAYER_INTERVAL_S
+        base = current or Watch(Kind(self.kind), self.tag, default_interval)
+        return Watch(
+            base.kind,
+            base.tag,
+            (self.interval or default_interval) if "interval" in given else base.interval,
+            members=self.members if "members" in given else base.members,
+            war=self.war if "war" in given else base.war,
+            war_interval=self.war_interval if "war_interval" in given else base.war_interval,
+            include_fields=_as_set(self.include_fields) if "include_fields" in given else base.include_fields,
+            exclude_fields=_as_set(self.exclude_fields) if "exclude_fields" in given else base.exclude_fields,
+        )
+
+
+class SelectRequest(Request):
+    """Select watches by kind and tag; without either, all of them."""
+
+    tag: Tag | None = Field(default=None, description="The tag, with or without its '#'; null: any.")
+    kind: WatchedKind | None = Field(default=None, description="Null: any.")
+
+
+class ListRequest(SelectRequest):
+    """List the watches, optionally by kind or tag. Plain text is read as a tag."""
+
+
+class PollRequest(SelectRequest):
+    """Poll watches now, optionally by kind or tag. Plain text is read as a tag."""
+
+
+class UnwatchRequest(SelectRequest):
+    """Stop watching a tag; without a kind, both the clan and the player with that tag. Plain text is read as a tag."""
+
+    tag: Tag = Field(description="The tag, with or without its '#'.")
+
+
+class Watched(Payload):
+    """Identifies a watch."""
+
+    kind: WatchedKind
+    tag: str
+
+
+class WatchData(WatchPayload):
+    """The watch as it is now."""
+
+
+class UnwatchData(Payload):
+    """The watches that were removed."""
+
+    unwatched: list[Watched]
+
+
+class ListData(WatchesPayload):
+    """The selected watches."""
+
+
+class PollData(Payload):
+    """The watches that are polled now, as soon as the rate limit allows."""
+
+    polled: list[Watched]
+
+
+async def watch(context: CommandContext, request: WatchRequest) -> WatchData:
+    """Add a watch, or change an existing one."""
+    existing = context.watches.watched(request.tag, Kind(request.kind))
+    requested = request.watch(existing[0] if existing else None)
+    await context.watches.watch(requested)
+    return WatchData(**(await context.watches.describe(requested)).model_dump())
+
+
+async def unwatch(context: CommandContext, request: UnwatchRequest) -> UnwatchData:
+    """Remove the selected watches; raises CommandError if there are none."""
+    selected = _select_existing(context, request)
+    for one in selected:
+        await context.watches.unwatch(one.kind, one.tag)
+    return UnwatchData(unwatched=_identify(selected))
+
+
+async def list_watches(context: CommandContext, request: ListRequest) -> ListData:
+    """Describe the selected watches."""
+    return ListData(watches=[await context.watches.describe(one) for one in _select(context, request)])
+
+
+async def poll(context: CommandContext, request: PollRequest) -> PollData:
+    """Poll the selected watches; raises CommandError if a tag was given and is not watched."""
+    selected = _select_existing(context, request)
+    for one in selected:
+        context.watches.poll_now(one.kind, one.tag)
+    return PollData(polled=_identify(selected))
+
+
+def _select(context: CommandContext, request: SelectRequest) -> list[Watch]:
+    return context.watches.watched(request.tag, None if request.kind is None else Kind(request.kind))
+
+
+def _select_existing(context: CommandContext, request: SelectRequest) -> list[Watch]:
+    selected = _select(context, request)
+    if not selected and request.tag is not None:
+        raise CommandError(f"{request.tag} is not watched{'' if request.kind is None else f' as a {request.kind}'}")
+    return selected
+
+
+def _identify(watches: list[Watch]) -> list[Watched]:
+    return [Watched(kind="clan" if one.kind is Kind.CLAN else "player", tag=one.tag) for one in watches]
+
+
+def _as_set(fields: list[str] | None) -> frozenset[str] | None:
+    return None if fields is None else frozenset(fields)
