@@ -22,8 +22,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["sqlite"])
-def begin(path: Path) -> Callable[..., Journal]:
-    """Give a function that gives a journal, not yet open: each time the same storage, as after a restart."""
+def make_journal(path: Path) -> Callable[..., Journal]:
+    """Return a function that returns a journal, not yet open, on the same storage each time, as after a restart."""
 
     def sqlite(*, keep_delivered: timedelta = timedelta(days=7), max_pending: int = 100_000) -> Journal:
         return SqliteJournal(path, keep_delivered=keep_delivered, max_pending=max_pending, clock=lambda: NOW)

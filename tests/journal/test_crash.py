@@ -1,4 +1,4 @@
-"""A program that is killed while it commits."""
+"""A process that is killed while it commits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.process
 
 CLAN = Resource(Kind.CLAN, "#2PP")
-# Commits without end, and says each number after it was committed.
+# Commits numbers in an endless loop, and prints each number after its commit.
 PROGRAM = """
 import asyncio, itertools, pathlib, sys
 from coc2mqtt.util.event_loop import run
@@ -37,25 +37,25 @@ run(main())
 
 
 async def commit_until_killed(path: Path, *, first: int, commits: int) -> int:
-    """Return the last number that the program said."""
+    """Return the last number that the process printed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, str(path), str(first), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    said = [int(await process.stdout.readline()) for _ in range(commits)]
+    printed = [int(await process.stdout.readline()) for _ in range(commits)]
     process.kill()
     rest, _ = await process.communicate()
-    return int(([*map(str, said), *rest.decode().split()])[-1])
+    return int(([*map(str, printed), *rest.decode().split()])[-1])
 
 
-async def test_what_was_committed_before_a_kill_is_there_and_no_half_of_a_commit(path: Path) -> None:
+async def test_killed_process_loses_no_commit_and_leaves_no_partial_one(path: Path) -> None:
     first = 1
     for _ in range(2):
-        said = await commit_until_killed(path, first=first, commits=50)
+        printed = await commit_until_killed(path, first=first, commits=50)
         async with SqliteJournal(path) as journal:
             numbers = [entry.record.metadata["number"] for entry in await journal.pending(limit=1_000_000)]
-            # One more may have been committed and not yet been said.
-            assert numbers[-1] in {said, said + 1}
+            # One more commit may have been stored and not yet printed.
+            assert numbers[-1] in {printed, printed + 1}
             assert numbers == list(range(1, numbers[-1] + 1))
             assert await journal.snapshot(CLAN) == Snapshot({"number": numbers[-1]})
         first = numbers[-1] + 1

@@ -1,4 +1,4 @@
-"""What every implementation of Journal does with what is delivered: it can be had again."""
+"""Searches in the delivered events."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 
     from coc2mqtt.journal import Journal
 
-    Begin = Callable[..., Journal]
+    MakeJournal = Callable[..., Journal]
 
 NOW = 1_800_000_000.0
 CLAN, WAR, PLAYER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), Resource(Kind.PLAYER, "#8QQ")
 
 
-def happened(number: int, tag: str = "#2PP", event_type: EventType = EventType.CLAN_UPDATED) -> Event:
-    # The tags of others are in events as well.
-    about = {"member_tag": "#8QQ", "tag": "#8QQ", "number": number}
-    return Event(event_type, tag, timestamp=NOW + number, metadata=about, name='of "tag":"#8QQ"')
+def make_event(number: int, tag: str = "#2PP", event_type: EventType = EventType.CLAN_UPDATED) -> Event:
+    # A search for a tag must not match the tags of members.
+    metadata = {"member_tag": "#8QQ", "tag": "#8QQ", "number": number}
+    return Event(event_type, tag, timestamp=NOW + number, metadata=metadata, name='of "tag":"#8QQ"')
 
 
-async def stored(journal: Journal, *, delivered: range) -> None:
-    """Let ten events of all kinds happen, numbered as their seq, some of which are delivered."""
+async def commit_ten_events(journal: Journal, *, acknowledge: range) -> None:
+    """Commit ten events of all kinds, numbered like their seq, and acknowledge some of them."""
     for number in range(1, 11):
         resource = (API, CLAN, WAR, PLAYER)[number % 4]
         event_type = {API: EventType.API_RESTORED, WAR: EventType.WAR_LOG_PRIVATE}.get(resource, EventType.CLAN_UPDATED)
-        await journal.commit(resource, None, [happened(number, resource.tag, event_type)])
-    await journal.acknowledge(delivered)
+        await journal.commit(resource, None, [make_event(number, resource.tag, event_type)])
+    await journal.acknowledge(acknowledge)
 
 
-async def test_what_is_delivered_can_be_had_as_it_was_pending_and_what_is_pending_cannot(begin: Begin) -> None:
-    async with begin() as journal:
-        await stored(journal, delivered=range(0))
+async def test_delivered_returns_the_acknowledged_entries_unchanged(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
+        await commit_ten_events(journal, acknowledge=range(0))
         pending = await journal.pending()
         assert await journal.delivered() == []
         await journal.acknowledge([2, 3, 5])
         assert await journal.delivered() == [pending[1], pending[2], pending[4]]
-    async with begin() as journal:
+    async with make_journal() as journal:
         assert await journal.delivered() == [pending[1], pending[2], pending[4]]
 
 
@@ -55,16 +55,16 @@ async def test_what_is_delivered_can_be_had_as_it_was_pending_and_what_is_pendin
     ("after", "limit", "seqs"),
     [(0, 3, [2, 3, 4]), (3, 100, [4, 5, 6, 7, 8]), (7, 2, [8]), (8, 9, []), (2**63 - 1, 9, []), (1, 0, [])],
 )
-async def test_it_goes_on_after_a_seq_and_ends_at_a_limit(
-    begin: Begin, after: int, limit: int, seqs: list[int]
+async def test_delivered_respects_after_and_limit(
+    make_journal: MakeJournal, after: int, limit: int, seqs: list[int]
 ) -> None:
-    async with begin() as journal:
-        await stored(journal, delivered=range(2, 9))
+    async with make_journal() as journal:
+        await commit_ten_events(journal, acknowledge=range(2, 9))
         assert [entry.seq for entry in await journal.delivered(after=after, limit=limit)] == seqs
 
 
 @pytest.mark.parametrize(
-    ("only", "seqs"),
+    ("selection", "seqs"),
     [
         (Selection(), list(range(1, 11))),
         (Selection(kinds=frozenset({Kind.CLAN, Kind.WAR})), [1, 2, 5, 6, 9, 10]),
@@ -78,74 +78,76 @@ async def test_it_goes_on_after_a_seq_and_ends_at_a_limit(
         (Selection(kinds=frozenset({Kind.PLAYER}), event_type="war_log_private"), []),
     ],
 )
-async def test_only_what_is_asked_for_is_given(begin: Begin, only: Selection, seqs: list[int]) -> None:
-    async with begin() as journal:
-        await stored(journal, delivered=range(11))
-        assert [entry.seq for entry in await journal.delivered(selection=only)] == seqs
-        assert [entry.seq for entry in await journal.delivered(selection=only, limit=2)] == seqs[:2]
+async def test_delivered_returns_only_the_selected_events(
+    make_journal: MakeJournal, selection: Selection, seqs: list[int]
+) -> None:
+    async with make_journal() as journal:
+        await commit_ten_events(journal, acknowledge=range(11))
+        assert [entry.seq for entry in await journal.delivered(selection=selection)] == seqs
+        assert [entry.seq for entry in await journal.delivered(selection=selection, limit=2)] == seqs[:2]
 
 
-async def test_since_a_time_it_begins_with_the_first_event_of_that_time_or_later(begin: Begin) -> None:
-    async with begin() as journal:
+async def test_delivered_since_starts_with_the_first_event_of_that_time_or_later(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
         # The clock was set back by an hour after the second of them.
         for number in (1, 2, -3597, -3596):
-            await journal.commit(CLAN, None, [happened(number)])
+            await journal.commit(CLAN, None, [make_event(number)])
         await journal.acknowledge(range(5))
         for since, seqs in ((0.0, [1, 2, 3, 4]), (NOW + 1, [1, 2, 3, 4]), (NOW + 1.5, [2, 3, 4]), (NOW + 3, [])):
             assert [entry.seq for entry in await journal.delivered(since=since)] == seqs
         assert [entry.seq for entry in await journal.delivered(since=0.0, after=2)] == [3, 4]
 
 
-async def test_what_is_pruned_cannot_be_had_any_more(begin: Begin) -> None:
-    async with begin(keep_delivered=timedelta(hours=1)) as journal:
-        await stored(journal, delivered=range(9))
+async def test_pruned_events_are_not_returned(make_journal: MakeJournal) -> None:
+    async with make_journal(keep_delivered=timedelta(hours=1)) as journal:
+        await commit_ten_events(journal, acknowledge=range(9))
         await journal.prune(NOW + 3601)
         assert await journal.delivered() == []
         await journal.acknowledge([9])
         assert [entry.seq for entry in await journal.delivered()] == [9]
 
 
-async def test_however_short_the_stretches_are_in_which_it_is_looked_through_all_is_found(path: Path) -> None:
+async def test_delivered_finds_all_events_for_any_chunk_size(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
-        await stored(journal, delivered=range(11))
+        await commit_ten_events(journal, acknowledge=range(11))
         await journal._database.transact(lambda connection: connection.execute("DELETE FROM event WHERE seq IN (3, 4)"))
-        for at_once in (1, 2, 3, 100):
-            journal._delivered_events._chunk_size = at_once
+        for chunk_size in (1, 2, 3, 100):
+            journal._delivered_events._chunk_size = chunk_size
             assert [entry.seq for entry in await journal.delivered()] == [1, 2, 5, 6, 7, 8, 9, 10]
             assert [entry.seq for entry in await journal.delivered(since=NOW + 3)] == [5, 6, 7, 8, 9, 10]
             wars = await journal.delivered(selection=Selection(event_type="war_log_private"), limit=2)
             assert [entry.seq for entry in wars] == [2, 6]
 
 
-@pytest.mark.parametrize("damage", ["record = '{'", "record = replace(record, '#2PP', '#9CC')", "kind = 'war'"])
-async def test_damage_is_found_where_it_is_read_whatever_is_asked_for(path: Path, damage: str) -> None:
+@pytest.mark.parametrize("corruption", ["record = '{'", "record = replace(record, '#2PP', '#9CC')", "kind = 'war'"])
+async def test_corrupt_delivered_event_raises_for_any_selection(path: Path, corruption: str) -> None:
     async with SqliteJournal(path) as journal:
-        await stored(journal, delivered=range(11))
-        change = f"UPDATE event SET {damage} WHERE seq = 1"  # noqa: S608 - the test's own
+        await commit_ten_events(journal, acknowledge=range(11))
+        change = f"UPDATE event SET {corruption} WHERE seq = 1"  # noqa: S608 - constants of this test
         await journal._database.transact(lambda connection: connection.execute(change))
         with pytest.raises(CorruptJournalError, match="delivered events after 0"):
             await journal.delivered()
-        if damage == "record = '{'":
+        if corruption == "record = '{'":
             with pytest.raises(CorruptJournalError, match="delivered events after 0"):
                 await journal.delivered(selection=Selection(tag="#8QQ"))
 
 
-async def test_others_take_their_turns_while_very_much_is_looked_through(path: Path) -> None:
+async def test_long_search_does_not_block_a_commit(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         for _ in range(4):
-            await journal.commit(CLAN, None, [happened(1)] * 5000)
+            await journal.commit(CLAN, None, [make_event(1)] * 5000)
         await journal.acknowledge(range(20_001))
-        looking = asyncio.create_task(journal.delivered(selection=Selection(tag="#9CC")))
+        search = asyncio.create_task(journal.delivered(selection=Selection(tag="#9CC")))
         await asyncio.sleep(0)
-        await journal.commit(CLAN, None, [happened(2)])
-        assert not looking.done()
-        assert await looking == []
+        await journal.commit(CLAN, None, [make_event(2)])
+        assert not search.done()
+        assert await search == []
 
 
 @pytest.mark.parametrize("delay", [0, 0.0001, 0.001])
-async def test_when_it_is_cancelled_the_journal_stays_usable(path: Path, delay: float) -> None:
+async def test_cancelled_searches_leave_the_journal_usable(path: Path, delay: float) -> None:
     async with SqliteJournal(path) as journal, asyncio.timeout(LONG_ENOUGH):
-        await stored(journal, delivered=range(11))
+        await commit_ten_events(journal, acknowledge=range(11))
         journal._delivered_events._chunk_size = 1
         reads = [asyncio.create_task(journal.delivered(since=NOW)) for _ in range(20)]
         asyncio.get_running_loop().call_later(delay, lambda: [read.cancel() for read in reads])

@@ -1,4 +1,4 @@
-"""A disk that gets full, fails, or may only be read: told in one sentence, and nothing is lost."""
+"""Full, failing and read-only disks: the error names the cause, and no stored data is lost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import CannotOpenError, SqliteJournal, WriteFailedError
-from tests.support.damage import ask, beside, names
 from tests.support.disks import Disk, ext4, tmpfs
-from tests.support.journal_holder import holding
+from tests.support.journal_files import file_names, query, sibling
+from tests.support.journal_holder import holding_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def path(disk: Disk) -> Path:
     return disk.folder / "coc2mqtt.db"
 
 
-async def refusal(path: Path) -> CannotOpenError:
+async def open_error(path: Path) -> CannotOpenError:
     with pytest.raises(CannotOpenError) as caught:
         async with SqliteJournal(path):
             pass
@@ -46,9 +46,9 @@ async def refusal(path: Path) -> CannotOpenError:
 
 
 async def commit_until_it_fails(journal: SqliteJournal, reason: str) -> int:
-    """Return how many events were stored."""
+    """Return the number of stored events."""
     committed = 0
-    with pytest.raises(WriteFailedError, match=reason):  # noqa: PT012 - it cannot be known which of them fails
+    with pytest.raises(WriteFailedError, match=reason):  # noqa: PT012 - any of the commits can fail
         while True:
             await journal.commit(CLAN, OLD, [EVENT] * 7)
             committed += 1
@@ -60,17 +60,17 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
-async def is_whole(path: Path, snapshot: Snapshot | None, pending: int) -> None:
+async def check_content(path: Path, snapshot: Snapshot | None, pending: int) -> None:
     async with SqliteJournal(path) as journal:
         assert await journal.snapshot(CLAN) == snapshot
         assert (await journal.counts()).pending == pending
-    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+    assert query(path, "PRAGMA integrity_check") == [("ok",)]
 
 
-async def test_a_commit_that_fills_the_disk_in_the_middle_stores_nothing(path: Path, disk: Disk) -> None:
+async def test_commit_that_fills_the_disk_stores_nothing(path: Path, disk: Disk) -> None:
     async with SqliteJournal(path) as journal:
         await journal.commit(CLAN, OLD, [EVENT])
-        disk.fill(but=40_000)
+        disk.fill(free_bytes=40_000)
         with pytest.raises(WriteFailedError) as caught:
             await journal.commit(CLAN, NEW, [EVENT] * 100)
         assert str(caught.value) == f"cannot write the journal {path} because {FULL}"
@@ -78,12 +78,10 @@ async def test_a_commit_that_fills_the_disk_in_the_middle_stores_nothing(path: P
         assert len(await journal.pending()) == 1
         disk.free()
         await journal.commit(CLAN, NEW, [EVENT] * 100)
-    await is_whole(path, NEW, 101)
+    await check_content(path, NEW, 101)
 
 
-async def test_what_was_delivered_is_delivered_again_when_the_disk_was_too_full_to_note_it(
-    path: Path, disk: Disk
-) -> None:
+async def test_events_stay_pending_if_the_disk_is_too_full_to_acknowledge_them(path: Path, disk: Disk) -> None:
     async with SqliteJournal(path) as journal:
         await journal.commit(CLAN, OLD, [EVENT] * 3)
         before = await journal.pending()
@@ -95,53 +93,53 @@ async def test_what_was_delivered_is_delivered_again_when_the_disk_was_too_full_
     async with SqliteJournal(path) as journal:
         assert await journal.pending() == before  # with the same ids
         await journal.acknowledge([1, 2])
-    await is_whole(path, OLD, 1)
+    await check_content(path, OLD, 1)
 
 
-async def test_what_is_written_ahead_is_kept_when_there_is_no_room_to_write_it_back(path: Path, disk: Disk) -> None:
+async def test_wal_is_kept_if_there_is_no_space_for_a_checkpoint(path: Path, disk: Disk) -> None:
     async with SqliteJournal(path) as journal:
-        # The larger part of it is in -wal then, and there is no room for the file to grow by as much.
-        disk.fill(but=700_000)
+        # Most of the data is then in the -wal file, and the file itself has no space for it.
+        disk.fill(free_bytes=700_000)
         stored = await commit_until_it_fails(journal, "the disk is full")
-        assert size(beside(path, "-wal")) > size(path)
-    assert "coc2mqtt.db-wal" in names(path.parent)  # it was no use trying at the end
+        assert size(sibling(path, "-wal")) > size(path)
+    assert "coc2mqtt.db-wal" in file_names(path.parent)  # the checkpoint on close failed
     disk.free()
-    await is_whole(path, OLD, stored)
+    await check_content(path, OLD, stored)
 
 
 @pytest.mark.process
-async def test_a_full_disk_is_told_at_the_start_and_harms_nothing(path: Path, disk: Disk) -> None:
-    async with holding(path, "commit") as holder:
-        assert await holder.said() == "open"
+async def test_open_on_a_full_disk_raises_and_loses_nothing(path: Path, disk: Disk) -> None:
+    async with holding_journal(path, "commit") as holder:
+        assert await holder.outcome() == "open"
         await holder.kill()
     for _ in range(2):
-        disk.fill()  # again, because closing the file made some room
-        error = await refusal(path)
+        disk.fill()  # again, because closing the file freed some space
+        error = await open_error(path)
         assert str(error) == f"cannot open the journal {path} because {FULL}"
     disk.free()
-    await is_whole(path, Snapshot({"name": "The Order"}), 1)
+    await check_content(path, Snapshot({"name": "The Order"}), 1)
 
 
-@pytest.mark.parametrize("room", [0, 4096, 8192, 16384, 32768])
-async def test_a_new_file_for_which_there_is_no_room_is_begun_when_there_is(path: Path, disk: Disk, room: int) -> None:
-    disk.fill(but=room)
-    assert "the disk is full" in str(await refusal(path))
+@pytest.mark.parametrize("free_bytes", [0, 4096, 8192, 16384, 32768])
+async def test_new_file_is_created_after_an_attempt_on_a_full_disk(path: Path, disk: Disk, free_bytes: int) -> None:
+    disk.fill(free_bytes=free_bytes)
+    assert "the disk is full" in str(await open_error(path))
     disk.free()
-    await is_whole(path, None, 0)
+    await check_content(path, None, 0)
 
 
-async def test_a_disk_that_may_only_be_read_is_told_at_the_start(path: Path, disk: Disk) -> None:
+async def test_open_on_a_read_only_disk_raises(path: Path, disk: Disk) -> None:
     async with SqliteJournal(path) as journal:
         await journal.commit(CLAN, OLD, [EVENT])
     disk.set_read_only()
-    for which in (path, path.with_name("new.db")):
-        error = await refusal(which)
-        assert str(error).startswith(f"cannot open the journal {which} because {READ_ONLY}, {OTHER_FILE} (")
+    for file in (path, path.with_name("new.db")):
+        error = await open_error(file)
+        assert str(error).startswith(f"cannot open the journal {file} because {READ_ONLY}, {OTHER_FILE} (")
     disk.set_writable()
-    await is_whole(path, OLD, 1)
+    await check_content(path, OLD, 1)
 
 
-async def test_a_disk_on_which_the_kernel_gives_up_writing_loses_nothing(tmp_path: Path) -> None:
+async def test_failing_disk_raises_and_loses_nothing(tmp_path: Path) -> None:
     image, path = tmp_path / "image", tmp_path / "failing" / "coc2mqtt.db"
     with ext4(image, path.parent) as disk:
         async with SqliteJournal(path) as journal:
@@ -153,11 +151,11 @@ async def test_a_disk_on_which_the_kernel_gives_up_writing_loses_nothing(tmp_pat
                 assert str(caught.value) == f"cannot write the journal {path} because {READ_ONLY} (disk I/O error)"
             assert await journal.snapshot(CLAN) == OLD
     with ext4(image, path.parent):
-        await is_whole(path, OLD, 1)
+        await check_content(path, OLD, 1)
 
 
 @contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
+def max_file_size(size: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -166,9 +164,9 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-async def test_a_file_that_may_not_grow_any_more_loses_nothing(tmp_path: Path) -> None:
+async def test_file_that_cannot_grow_raises_and_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "coc2mqtt.db"
     async with SqliteJournal(path) as journal:
-        with no_file_larger_than(300_000):
+        with max_file_size(300_000):
             stored = await commit_until_it_fails(journal, "the disk reports an error: check its free space")
-    await is_whole(path, OLD, stored)
+    await check_content(path, OLD, stored)

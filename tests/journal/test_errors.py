@@ -1,4 +1,4 @@
-"""What the journal says when something is wrong with its file."""
+"""Error messages about the file of the journal: each names the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from coc2mqtt.journal import (
     SqliteJournal,
     WriteFailedError,
 )
+from tests.support.journal_files import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,19 +28,19 @@ if TYPE_CHECKING:
 CLAN = Resource(Kind.CLAN, "#2PP")
 SNAPSHOT = Snapshot({"name": "The Order"})
 EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
-RIGHTS = "this user may not write it: give the user write access to the file and its folder"
+NO_ACCESS = "this user may not write it: give the user write access to the file and its folder"
 SETTINGS = b"watch:\n  clans: []\n" * 100
-OTHER = "or set journal.path to another file"
+OTHER_FILE = "or set journal.path to another file"
 
 
-async def refusal(path: Path) -> JournalError:
+async def open_error(path: Path) -> JournalError:
     with pytest.raises(JournalError) as caught:
         async with SqliteJournal(path):
             pass
     return caught.value
 
 
-async def begin_journal(path: Path) -> None:
+async def create_small_journal(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         await journal.commit(CLAN, SNAPSHOT, [EVENT])
         await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0))
@@ -47,7 +48,7 @@ async def begin_journal(path: Path) -> None:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Give up root's right to do everything, if the tests have it."""
+    """Act as the user nobody if the tests run as root, whom the file system denies nothing."""
     if os.geteuid() != 0:
         yield
         return
@@ -60,36 +61,28 @@ def as_nobody() -> Iterator[None]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Give a folder outside of pytest's own, which others may not enter."""
+    """Return a folder outside of pytest's own one, which other users may not enter."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
         Path(name).chmod(0o755)
-
-
-def write_settings(path: Path) -> None:
-    path.write_bytes(SETTINGS)
-
-
-def content(path: Path) -> bytes:
-    return path.read_bytes()
 
 
 def set_mode(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
-async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+async def test_missing_folder_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "coc2mqtt.db"
-    error = await refusal(path)
+    error = await open_error(path)
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
-        f"cannot open the journal {path} because the folder {path.parent} does not exist: create it, {OTHER} "
+        f"cannot open the journal {path} because the folder {path.parent} does not exist: create it, {OTHER_FILE} "
         "(unable to open database file)"
     )
 
 
-async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    error = await refusal(tmp_path)
+async def test_folder_instead_of_a_file_is_reported(tmp_path: Path) -> None:
+    error = await open_error(tmp_path)
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
         f"cannot open the journal {tmp_path} because it is a folder: set journal.path to a file, such as "
@@ -97,56 +90,56 @@ async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     )
 
 
-async def test_a_folder_that_may_not_be_written_is_said(folder: Path) -> None:
+async def test_read_only_folder_is_reported(folder: Path) -> None:
     set_mode(folder, 0o555)
     with as_nobody():
-        error = await refusal(folder / "coc2mqtt.db")
+        error = await open_error(folder / "coc2mqtt.db")
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
         f"cannot open the journal {folder}/coc2mqtt.db because the file is not accessible: give this user write access "
-        f"to it and its folder, {OTHER} (unable to open database file)"
+        f"to it and its folder, {OTHER_FILE} (unable to open database file)"
     )
 
 
-async def test_a_folder_that_may_not_be_entered_is_said(folder: Path) -> None:
+async def test_folder_without_access_is_reported(folder: Path) -> None:
     set_mode(folder, 0)
     with as_nobody():
-        error = await refusal(folder / "inner" / "coc2mqtt.db")
+        error = await open_error(folder / "inner" / "coc2mqtt.db")
     assert isinstance(error, CannotOpenError)
-    assert f"because {RIGHTS}" in str(error)
+    assert f"because {NO_ACCESS}" in str(error)
 
 
-async def test_a_file_that_may_not_be_written_is_said(folder: Path) -> None:
+async def test_read_only_file_is_reported(folder: Path) -> None:
     path = folder / "coc2mqtt.db"
-    await begin_journal(path)
+    await create_small_journal(path)
     set_mode(path, 0o444)
     set_mode(folder, 0o777)
     with as_nobody():
-        error = await refusal(path)
+        error = await open_error(path)
     assert isinstance(error, CannotOpenError)
-    assert f"cannot open the journal {path} because {RIGHTS}, {OTHER} (" in str(error)
+    assert f"cannot open the journal {path} because {NO_ACCESS}, {OTHER_FILE} (" in str(error)
 
 
-async def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path: Path) -> None:
+async def test_file_that_is_not_a_database_is_rejected_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "coc2mqtt.yaml"
-    write_settings(path)
-    error = await refusal(path)
+    write_bytes(path, SETTINGS)
+    error = await open_error(path)
     assert isinstance(error, CannotOpenError)
     assert str(error) == (
-        f"cannot open the journal {path} because it is not a SQLite database: move it away, {OTHER} "
+        f"cannot open the journal {path} because it is not a SQLite database: move it away, {OTHER_FILE} "
         "(file is not a database)"
     )
-    assert content(path) == SETTINGS
+    assert read_bytes(path) == SETTINGS
 
 
 @pytest.mark.parametrize(
     ("limit", "sentence"),
     [
         ("PRAGMA max_page_count = 1", "the disk is full: free some space (database or disk is full)"),
-        ("PRAGMA query_only = ON", f"{RIGHTS}, {OTHER} (attempt to write a readonly database)"),
+        ("PRAGMA query_only = ON", f"{NO_ACCESS}, {OTHER_FILE} (attempt to write a readonly database)"),
     ],
 )
-async def test_what_cannot_be_written_is_not_stored_and_later_can(path: Path, limit: str, sentence: str) -> None:
+async def test_failed_write_stores_nothing_and_can_be_repeated(path: Path, limit: str, sentence: str) -> None:
     large = Snapshot({str(number): os.urandom(64).hex() for number in range(2000)})
     async with SqliteJournal(path) as journal:
         await journal._database.read(limit)
@@ -162,7 +155,7 @@ async def test_what_cannot_be_written_is_not_stored_and_later_can(path: Path, li
         assert await journal.snapshot(CLAN) == large
 
 
-async def test_a_reason_that_is_not_known_is_passed_on(path: Path) -> None:
+async def test_unknown_error_of_sqlite_is_included_in_the_message(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         await journal._database.read("DROP TABLE watch")
         with pytest.raises(ReadFailedError) as read:

@@ -1,4 +1,4 @@
-"""What has waited too long for delivery is dropped, and nothing else, whatever happens to the clock."""
+"""Expiry of pending events, with clocks that are set back and forward."""
 
 from __future__ import annotations
 
@@ -21,175 +21,171 @@ if TYPE_CHECKING:
 NOW = 1_800_000_000.0
 DAY = 86400.0
 CLAN = Resource(Kind.CLAN, "#2PP")
-MANY = "too many undelivered events: dropped the oldest ones"
-LATE = "undelivered events expired and were dropped"
+TOO_MANY_LOG = "too many undelivered events: dropped the oldest ones"
+EXPIRED_LOG = "undelivered events expired and were dropped"
 
 
-class Time:
-    """The clock, which anybody can set, and the time that really goes by."""
+class Clocks:
+    """A wall clock, which can be set, and the uptime."""
 
     def __init__(self) -> None:
-        self.clock, self.uptime = NOW, 0.0
+        self.wall, self.uptime = NOW, 0.0
 
-    def go_by(self, seconds: float) -> None:
-        self.clock += seconds
+    def advance(self, seconds: float) -> None:
+        self.wall += seconds
         self.uptime += seconds
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def clocks() -> Clocks:
+    return Clocks()
 
 
-def opened(path: Path, time: Time, *, max_pending: int = 1000) -> SqliteJournal:
-    # Each run has an uptime of its own.
-    begun = time.uptime
+def journal_at(path: Path, clocks: Clocks, *, max_pending: int = 1000) -> SqliteJournal:
+    # The uptime starts at 0 in each run.
+    started = clocks.uptime
     return SqliteJournal(
         path,
         max_pending=max_pending,
         max_pending_age=timedelta(days=7),
-        clock=lambda: time.clock,
-        uptime=lambda: time.uptime - begun,
+        clock=lambda: clocks.wall,
+        uptime=lambda: clocks.uptime - started,
     )
 
 
-async def see(journal: SqliteJournal, time: Time, *numbers: int) -> None:
-    """Commit events with the clock's time as their timestamp, as the engine does."""
-    events = [Event(EventType.CLAN_UPDATED, "#2PP", timestamp=time.clock, metadata={"n": n}) for n in numbers]
+async def commit_events(journal: SqliteJournal, clocks: Clocks, *numbers: int) -> None:
+    """Commit events with the wall clock as their timestamp, as the engine does."""
+    events = [Event(EventType.CLAN_UPDATED, "#2PP", timestamp=clocks.wall, metadata={"n": n}) for n in numbers]
     await journal.commit(CLAN, None, events)
 
 
-async def waiting(journal: SqliteJournal) -> list[int]:
+async def pending_numbers(journal: SqliteJournal) -> list[int]:
     return [entry.record.metadata["n"] for entry in await journal.pending(limit=10_000)]
 
 
-async def test_what_waited_too_long_while_nothing_ran_is_dropped_before_anybody_reads_it(
-    path: Path, time: Time
-) -> None:
-    async with opened(path, time) as journal:
-        await see(journal, time, 1, 2)
-        time.go_by(3 * DAY)
-        await see(journal, time, 3)
-    time.go_by(5 * DAY)
+async def test_open_drops_events_that_expired_while_nothing_ran(path: Path, clocks: Clocks) -> None:
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 1, 2)
+        clocks.advance(3 * DAY)
+        await commit_events(journal, clocks, 3)
+    clocks.advance(5 * DAY)
     with capture_logs() as log:
-        async with opened(path, time) as journal:
+        async with journal_at(path, clocks) as journal:
             counts = await journal.counts()
             assert (counts.pending, counts.dropped, counts.last_seq) == (1, 2, 3)
-            assert await waiting(journal) == [3]
+            assert await pending_numbers(journal) == [3]
             await asyncio.wait_for(journal.wait_pending(0), LONG_ENOUGH)
     assert [(line["log_level"], line["event"], line["max_pending_age"]) for line in log] == [
-        ("warning", LATE, "7 days, 0:00:00")
+        ("warning", EXPIRED_LOG, "7 days, 0:00:00")
     ]
 
 
 @pytest.mark.parametrize("how", ["commit", "prune", "pending"])
-async def test_what_waits_too_long_in_a_run_is_dropped_give_or_take_a_little(path: Path, time: Time, how: str) -> None:
-    async with opened(path, time) as journal:
-        await see(journal, time, 1)
+async def test_event_of_this_run_expires_at_most_1_168th_late(path: Path, clocks: Clocks, how: str) -> None:
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 1)
         for _ in range(24 * 7 - 1):
-            time.go_by(3600)
-            await journal.prune(time.clock)
-        time.go_by(3599)
-        assert await waiting(journal) == [1]
+            clocks.advance(3600)
+            await journal.prune(clocks.wall)
+        clocks.advance(3599)
+        assert await pending_numbers(journal) == [1]
         assert (await journal.counts()).pending == 1
-        time.go_by(7 * DAY / 168 + 1)
+        clocks.advance(7 * DAY / 168 + 1)
         if how == "commit":
-            await see(journal, time, 2)
+            await commit_events(journal, clocks, 2)
         elif how == "prune":
-            await journal.prune(time.clock)
-        assert await waiting(journal) == ([2] if how == "commit" else [])
+            await journal.prune(clocks.wall)
+        assert await pending_numbers(journal) == ([2] if how == "commit" else [])
         assert (await journal.counts()).dropped == 1
 
 
-async def test_nothing_that_still_may_wait_is_dropped(path: Path, time: Time) -> None:
-    async with opened(path, time) as journal:
+async def test_only_expired_events_are_dropped(path: Path, clocks: Clocks) -> None:
+    async with journal_at(path, clocks) as journal:
         for day in range(20):
-            await see(journal, time, day)
-            time.go_by(DAY)
-        assert await waiting(journal) == list(range(14, 20))
+            await commit_events(journal, clocks, day)
+            clocks.advance(DAY)
+        assert await pending_numbers(journal) == list(range(14, 20))
         assert (await journal.counts()).dropped == 14
 
 
-async def test_a_clock_that_is_set_to_the_present_in_a_run_makes_nothing_old(path: Path, time: Time) -> None:
-    present, time.clock = time.clock, 17.0  # 1970: no battery, no network yet
-    async with opened(path, time) as journal:
-        await see(journal, time, 1)
-        time.go_by(5)
-        time.clock = present
-        await see(journal, time, 2)
-        await journal.prune(time.clock)
-        assert await waiting(journal) == [1, 2]
-        time.go_by(6.9 * DAY)
-        await journal.prune(time.clock)
-        assert await waiting(journal) == [1, 2]
-        time.go_by(0.3 * DAY)
-        assert await waiting(journal) == []
+async def test_clock_set_forward_during_a_run_expires_nothing(path: Path, clocks: Clocks) -> None:
+    present, clocks.wall = clocks.wall, 17.0  # 1970: no hardware clock, not yet synchronized
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 1)
+        clocks.advance(5)
+        clocks.wall = present
+        await commit_events(journal, clocks, 2)
+        await journal.prune(clocks.wall)
+        assert await pending_numbers(journal) == [1, 2]
+        clocks.advance(6.9 * DAY)
+        await journal.prune(clocks.wall)
+        assert await pending_numbers(journal) == [1, 2]
+        clocks.advance(0.3 * DAY)
+        assert await pending_numbers(journal) == []
 
 
-async def test_events_of_before_the_clock_was_set_are_not_taken_for_old_ones_after_a_restart(
-    path: Path, time: Time
-) -> None:
-    present, time.clock = time.clock, 17.0
-    async with opened(path, time) as journal:
-        await see(journal, time, 1)
-    time.clock = present
-    async with opened(path, time) as journal:
-        await see(journal, time, 2)
-        assert await waiting(journal) == [1, 2]
-        # By now they have waited for that long, whenever it was.
-        time.go_by(7 * DAY)
-        assert await waiting(journal) == []
+async def test_events_with_an_unset_clock_do_not_expire_after_a_restart(path: Path, clocks: Clocks) -> None:
+    present, clocks.wall = clocks.wall, 17.0
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 1)
+    clocks.wall = present
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 2)
+        assert await pending_numbers(journal) == [1, 2]
+        # By now they have been pending for a week of uptime.
+        clocks.advance(7 * DAY)
+        assert await pending_numbers(journal) == []
 
 
 @pytest.mark.parametrize("leap", [-30 * DAY, -NOW, 30 * DAY, 40 * 365 * DAY])
-async def test_a_clock_that_is_wrong_for_a_while_drops_nothing(path: Path, time: Time, leap: float) -> None:
-    async with opened(path, time) as journal:
-        await see(journal, time, 1)
-    async with opened(path, time) as journal:
-        await see(journal, time, 2)
-        time.clock += leap
-        await see(journal, time, 3)
-        await journal.prune(time.clock)
-        assert await waiting(journal) == [1, 2, 3]
-        time.clock -= leap
-        await see(journal, time, 4)
-        await journal.prune(time.clock)
-        assert await waiting(journal) == [1, 2, 3, 4]
+async def test_temporarily_wrong_clock_drops_nothing(path: Path, clocks: Clocks, leap: float) -> None:
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 1)
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 2)
+        clocks.wall += leap
+        await commit_events(journal, clocks, 3)
+        await journal.prune(clocks.wall)
+        assert await pending_numbers(journal) == [1, 2, 3]
+        clocks.wall -= leap
+        await commit_events(journal, clocks, 4)
+        await journal.prune(clocks.wall)
+        assert await pending_numbers(journal) == [1, 2, 3, 4]
 
 
-async def test_a_clock_that_begins_in_the_past_keeps_what_came_before(path: Path, time: Time) -> None:
-    async with opened(path, time) as journal:
-        await see(journal, time, 1)
-    time.clock -= 60 * DAY
-    async with opened(path, time) as journal:
-        await see(journal, time, 2)
-        assert await waiting(journal) == [1, 2]
-    time.clock += 60 * DAY
-    async with opened(path, time) as journal:
-        # The second was seen after the first, so it is no older, whatever its timestamp says.
-        assert await waiting(journal) == [1, 2]
+async def test_clock_behind_at_start_keeps_earlier_events(path: Path, clocks: Clocks) -> None:
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 1)
+    clocks.wall -= 60 * DAY
+    async with journal_at(path, clocks) as journal:
+        await commit_events(journal, clocks, 2)
+        assert await pending_numbers(journal) == [1, 2]
+    clocks.wall += 60 * DAY
+    async with journal_at(path, clocks) as journal:
+        # The second event is younger than the first, whatever its timestamp is.
+        assert await pending_numbers(journal) == [1, 2]
 
 
-async def test_each_outage_is_told_once_for_each_reason(path: Path, time: Time) -> None:
-    async with opened(path, time, max_pending=2) as journal:
+async def test_first_drop_of_each_kind_is_logged_in_each_outage(path: Path, clocks: Clocks) -> None:
+    async with journal_at(path, clocks, max_pending=2) as journal:
         for _ in range(2):
             with capture_logs() as log:
                 for number in range(6):
-                    await see(journal, time, number)
+                    await commit_events(journal, clocks, number)
                 for _ in range(3):
-                    time.go_by(7.2 * DAY)
-                    await journal.prune(time.clock)
-                    await see(journal, time, 7, 8)
-            assert [line["event"] for line in log] == [MANY, LATE]
+                    clocks.advance(7.2 * DAY)
+                    await journal.prune(clocks.wall)
+                    await commit_events(journal, clocks, 7, 8)
+            assert [line["event"] for line in log] == [TOO_MANY_LOG, EXPIRED_LOG]
             await journal.acknowledge(entry.seq for entry in await journal.pending())
 
 
-def test_no_more_is_remembered_of_a_long_run_than_of_a_short_one() -> None:
-    time = Time()
-    age = PendingExpiry(7 * DAY, uptime=lambda: time.uptime)
-    age.start_run(time.clock, 0)
+def test_recorded_commit_times_are_bounded() -> None:
+    clocks = Clocks()
+    expiry = PendingExpiry(7 * DAY, uptime=lambda: clocks.uptime)
+    expiry.start_run(clocks.wall, 0)
     for number in range(20_000):
-        time.go_by(60)
-        age.record_commit(number)
-        age.bounds(time.clock)
-    assert len(age._commits) <= 7 * 24 + 2
+        clocks.advance(60)
+        expiry.record_commit(number)
+        expiry.bounds(clocks.wall)
+    assert len(expiry._commits) <= 7 * 24 + 2

@@ -1,4 +1,4 @@
-"""What the journal does takes no longer the more delivered events it keeps: counted in steps and bytes, not seconds."""
+"""The cost of a call does not grow with the stored delivered events. It is counted in steps and bytes, not in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.journal import CorruptJournalError, SqliteJournal
 from coc2mqtt.journal.codec import checksum, encode_record
 from coc2mqtt.journal.schema import create_schema
-from tests.support.damage import change
+from tests.support.journal_files import PAGE_BYTES, execute_without_index, overwrite, query
+from tests.support.journal_thread import run_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,7 +54,7 @@ def fill(path: Path, count: int) -> None:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A journal with many delivered events, to copy."""
+    """Return the path of a journal with many delivered events, which must not be changed."""
     path = tmp_path_factory.mktemp("large") / "coc2mqtt.db"
     fill(path, MANY)
     return path
@@ -65,27 +66,23 @@ def large_path(large: Path, path: Path) -> Path:
     return path
 
 
-class Steps:
-    """Counts the hundreds of steps that SQLite takes."""
+async def count_steps(journal: SqliteJournal, call: Callable[[], Awaitable[Any]]) -> int:
+    """Return the number of virtual machine steps that SQLite takes for a call, in hundreds."""
+    count = 0
 
-    def __init__(self, journal: SqliteJournal) -> None:
-        self._database = journal._database
-        self._count = 0
-
-    def _one_more(self) -> int:
-        self._count += 1
+    def on_progress() -> int:
+        nonlocal count
+        count += 1
         return 0
 
-    async def of(self, call: Callable[[], Awaitable[Any]]) -> int:
-        await self._database._run(lambda: self._database._open_connection().set_progress_handler(self._one_more, 100))
-        before = self._count
-        await call()
-        return self._count - before
+    await run_in_thread(journal, lambda connection: connection.set_progress_handler(on_progress, 100))
+    await call()
+    return count
 
 
 @pytest.mark.parametrize(
     ("call", "more"),
-    # A search by time looks at all events of one stretch, which are up to 5,000.
+    # A search by time examines all events of one chunk, which are up to 5,000.
     [
         (lambda journal, _: journal.counts(), 100),
         (lambda journal, _: journal.last_delivered(), 100),
@@ -108,27 +105,27 @@ async def test_steps_of_a_call_do_not_grow_with_the_delivered_events(
     for file, count in ((small_path, FEW), (large_path, MANY)):
         async with SqliteJournal(file, clock=lambda: NOW) as journal:
             await journal.commit(CLAN, None, [EVENT])
-            steps.append(await Steps(journal).of(lambda: call(journal, count)))  # noqa: B023 - called at once
-    # To look at each event once is more than 1,000 hundreds of steps in the larger one.
+            steps.append(await count_steps(journal, lambda: call(journal, count)))  # noqa: B023 - called at once
+    # Reading each event once takes more than 1,000 hundreds of steps in the larger journal.
     assert steps[1] < steps[0] + more
 
 
 def bytes_read() -> int:
-    """Return how much this process has read, from wherever, since it was started."""
+    """Return the number of bytes that this process has read since its start."""
     return int(re.findall(r"rchar: (\d+)", Path("/proc/self/io").read_text())[0])
 
 
 async def test_open_reads_a_large_file_only_in_part(large_path: Path) -> None:
     path = large_path
     assert path.stat().st_size > 20 * MB
-    for _ in range(2):  # the second time as it was left by the first
+    for _ in range(2):  # the second time after a commit
         before = bytes_read()
         async with SqliteJournal(path, clock=lambda: NOW) as journal:
             assert bytes_read() - before < 10 * MB
             await journal.commit(CLAN, None, [EVENT])
 
 
-async def test_prune_deletes_what_is_too_old_and_keeps_searches_by_time_exact(large_path: Path) -> None:
+async def test_searches_by_time_stay_exact_after_prune(large_path: Path) -> None:
     path = large_path
     async with SqliteJournal(path, clock=lambda: NOW, keep_delivered=timedelta(days=1)) as journal:
         assert await journal.prune(NOW + DAY + 10_001) == 10_000
@@ -142,17 +139,19 @@ async def test_prune_deletes_what_is_too_old_and_keeps_searches_by_time_exact(la
         assert [entry.seq for entry in await journal.delivered(since=NOW)] == [MANY + 1]
 
 
-def clock_that_was_set(seq: int) -> float:
-    """Return when an event was seen: by a clock an hour ahead for some events, two hours behind for others."""
+def timestamp_with_wrong_clock(seq: int) -> float:
+    """Return the timestamp of an event. The clock is an hour ahead for some events, two hours behind for others."""
     return NOW + seq + (3600 if 2900 <= seq <= 3100 else -7200 if 6500 <= seq <= 7500 else 0)
 
 
-async def test_search_by_time_finds_the_first_event_wherever_a_clock_was_set(path: Path) -> None:
+async def test_search_by_time_finds_the_first_event_if_the_clock_was_set(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         for first in range(1, 10_001, 250):
             seqs = range(first, first + 250)
             await journal.commit(
-                CLAN, None, [Event(EventType.CLAN_UPDATED, "#2PP", timestamp=clock_that_was_set(seq)) for seq in seqs]
+                CLAN,
+                None,
+                [Event(EventType.CLAN_UPDATED, "#2PP", timestamp=timestamp_with_wrong_clock(seq)) for seq in seqs],
             )
         await journal.acknowledge(range(1, 10_001))
         assert await journal._database.read("SELECT count(*) > 5 FROM time_index") == [(1,)]
@@ -162,7 +161,7 @@ async def test_search_by_time_finds_the_first_event_wherever_a_clock_was_set(pat
             assert [entry.seq for entry in await journal.delivered(since=NOW + since, after=after, limit=1)] == [first]
 
 
-async def test_search_by_time_finds_what_was_committed_in_several_runs(path: Path) -> None:
+async def test_search_by_time_finds_events_of_several_runs(path: Path) -> None:
     second = 0
     for _ in range(3):
         async with SqliteJournal(path, clock=lambda: NOW) as journal:
@@ -180,26 +179,12 @@ async def test_search_by_time_finds_what_was_committed_in_several_runs(path: Pat
 
 
 @pytest.mark.parametrize("pending", [0, 30])
-async def test_pending_event_missing_in_the_index_of_a_large_file_is_found_at_start(
-    large_path: Path, pending: int
-) -> None:
+async def test_open_large_file_detects_a_pending_event_missing_in_the_index(large_path: Path, pending: int) -> None:
     path = large_path
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         await journal.commit(CLAN, None, [EVENT] * 40)
         await journal.acknowledge(range(MANY + 1, MANY + 41 - pending))
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        ((page, sql),) = connection.execute(
-            "SELECT rootpage, sql FROM sqlite_master WHERE name = 'event_pending'"
-        ).fetchall()
-    change(path, "PRAGMA writable_schema = ON", "DELETE FROM sqlite_master WHERE name = 'event_pending'")
-    change(path, f"UPDATE event SET delivered_at = NULL WHERE seq = {MANY - 5000}")  # noqa: S608 - a number
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute(
-            "INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql)"
-            " VALUES ('index', 'event_pending', 'event', ?, ?)",
-            (page, sql),
-        )
+    execute_without_index(path, f"UPDATE event SET delivered_at = NULL WHERE seq = {MANY - 5000}")  # noqa: S608
     journal = SqliteJournal(path, clock=lambda: NOW)
     with pytest.raises(
         CorruptJournalError, match=f"{pending + 1} events are pending, but index event_pending has {pending}"
@@ -208,13 +193,11 @@ async def test_pending_event_missing_in_the_index_of_a_large_file_is_found_at_st
     await journal.close()
 
 
-async def test_damage_to_another_table_of_a_large_file_is_found_at_start(large_path: Path) -> None:
+async def test_open_large_file_detects_a_corrupt_page_of_another_table(large_path: Path) -> None:
     path = large_path
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'watch'").fetchall()
-    with path.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xff" * 4096)
+    ((page,),) = query(path, "SELECT rootpage FROM sqlite_master WHERE name = 'watch'")
+    assert isinstance(page, int)
+    overwrite(path, (page - 1) * PAGE_BYTES, page * PAGE_BYTES)
     journal = SqliteJournal(path, clock=lambda: NOW)
     with pytest.raises(CorruptJournalError):
         await journal._database.open()

@@ -1,4 +1,4 @@
-"""What is answered from memory is what the file holds, and there is never much of it."""
+"""The caches: they agree with the file, and their size is limited."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _COUNTS = """
 _PENDING = "SELECT seq, id FROM event WHERE delivered_at IS NULL AND seq > ? ORDER BY seq LIMIT ?"
 
 
-class Life:
-    """Random work on a journal that keeps next to nothing in memory, looked at from both sides."""
+class RandomWork:
+    """Random calls on a journal with tiny caches, whose answers are compared with the file."""
 
     def __init__(self, path: Path, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -46,35 +46,35 @@ class Life:
         self.now = NOW
 
     def journal(self) -> SqliteJournal:
-        begun = self.now
+        started = self.now
         journal = SqliteJournal(
             self._path,
             max_pending=12,
             max_pending_age=timedelta(days=7),
             clock=lambda: self.now,
-            uptime=lambda: self.now - begun,
+            uptime=lambda: self.now - started,
             batch_window=0,
         )
         journal._outbox._cache = PendingCache(max_events=5)
         journal._snapshot_cache = SnapshotCache(max_size=2)
         return journal
 
-    async def work(self, journal: SqliteJournal) -> None:
-        """Do something, or several things at once."""
-        things = [self._thing(journal) for _ in range(self._rng.choice((1, 1, 3)))]
+    async def step(self, journal: SqliteJournal) -> None:
+        """Make one call, or several concurrent calls. Sometimes they fail."""
+        calls = [self._call(journal) for _ in range(self._rng.choice((1, 1, 3)))]
         if self._rng.random() < 0.1:
             await journal._database.read(
                 "CREATE TEMP TRIGGER fail BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'no'); END"
             )
-            await asyncio.gather(*things, return_exceptions=True)
+            await asyncio.gather(*calls, return_exceptions=True)
             await journal._database.read("DROP TRIGGER fail")
         else:
-            await asyncio.gather(*things)
+            await asyncio.gather(*calls)
 
-    def _thing(self, journal: SqliteJournal) -> Work:
+    def _call(self, journal: SqliteJournal) -> Work:
         rng, resource = self._rng, self._rng.choice(RESOURCES)
         events = [Event(EventType.CLAN_UPDATED, resource.tag, timestamp=self.now)] * rng.choice((0, 1, 2, 4))
-        things: list[tuple[int, Callable[[], Work]]] = [
+        choices: list[tuple[int, Callable[[], Work]]] = [
             (6, lambda: journal.commit(resource, Snapshot({"n": rng.random()}, taken_at=self.now), events)),
             (3, lambda: journal.commit(resource, None, events)),
             (6, lambda: self._acknowledge(journal)),
@@ -83,7 +83,7 @@ class Life:
             (1, lambda: journal.prune(self.now)),
             (1, self._wait),
         ]
-        ((_, call),) = rng.choices(things, [weight for weight, _ in things])
+        ((_, call),) = rng.choices(choices, [weight for weight, _ in choices])
         return call()
 
     async def _acknowledge(self, journal: SqliteJournal) -> None:
@@ -94,16 +94,16 @@ class Life:
         self.now += self._rng.choice((60.0, DAY, 3 * DAY))
 
     async def compare(self, journal: SqliteJournal) -> None:
-        """Look at everything from both sides."""
+        """Compare all answers of the journal with the file."""
         ((last_seq,),) = await journal._database.read("SELECT coalesce(max(seq), 0) FROM event")
         for after in range(max(0, last_seq - 15), last_seq + 1):
             for limit in (2, 100):
-                told = [(entry.seq, entry.id) for entry in await journal.pending(after=after, limit=limit)]
-                assert told == await journal._database.read(_PENDING, (after, limit))
-            await self._compare_waiting(journal, after, there=bool(told))
+                returned = [(entry.seq, entry.id) for entry in await journal.pending(after=after, limit=limit)]
+                assert returned == await journal._database.read(_PENDING, (after, limit))
+            await self._compare_wait(journal, after, expected=bool(returned))
         counts = await journal.counts()
         assert [(counts.pending, counts.oldest_pending, counts.dropped)] == await journal._database.read(_COUNTS)
-        assert counts.last_seq == max(last_seq, *await self._ever(journal))
+        assert counts.last_seq == max(last_seq, *await self._last_given_seq(journal))
         for resource in RESOURCES:
             rows = await journal._database.read(
                 "SELECT body, taken_at, checksum FROM snapshot WHERE kind = ? AND tag = ?", resource
@@ -111,32 +111,32 @@ class Life:
             stored = decode_snapshot_row(resource, *rows[0]) if rows else None
             assert await journal.snapshot(resource) == stored
 
-    async def _ever(self, journal: SqliteJournal) -> list[int]:
+    async def _last_given_seq(self, journal: SqliteJournal) -> list[int]:
         return [seq for (seq,) in await journal._database.read("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")]
 
-    async def _compare_waiting(self, journal: SqliteJournal, after: int, *, there: bool) -> None:
+    async def _compare_wait(self, journal: SqliteJournal, after: int, *, expected: bool) -> None:
         waiting = asyncio.create_task(journal.wait_pending(after))
         await asyncio.sleep(0)
-        await journal._database.read("SELECT 1")  # after what it may have asked the file
+        await journal._database.read("SELECT 1")  # executed after the query of wait_pending
         await asyncio.sleep(0)
-        assert waiting.done() is there
+        assert waiting.done() is expected
         waiting.cancel()
         await asyncio.wait({waiting})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-async def test_whatever_happens_memory_and_file_say_the_same(path: Path, seed: int) -> None:
-    life = Life(path, seed)
+async def test_caches_agree_with_the_file_during_random_work(path: Path, seed: int) -> None:
+    work = RandomWork(path, seed)
     for _ in range(4):
-        async with life.journal() as journal:
+        async with work.journal() as journal:
             for _ in range(20):
-                await life.work(journal)
-                await life.compare(journal)
-        life.now += DAY
+                await work.step(journal)
+                await work.compare(journal)
+        work.now += DAY
 
 
-async def test_after_damage_nothing_of_before_is_told(path: Path) -> None:
+async def test_recreate_clears_the_caches(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         await journal.commit(CLAN, Snapshot({"name": "old"}), [EVENT] * 3)
         await journal.recreate(CorruptJournalError("", reason="a test"))
@@ -146,7 +146,7 @@ async def test_after_damage_nothing_of_before_is_told(path: Path) -> None:
         assert [entry.seq for entry in await journal.pending()] == [4]
 
 
-async def test_nothing_that_failed_is_remembered(path: Path) -> None:
+async def test_failed_writes_do_not_change_the_caches(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         await journal.commit(CLAN, Snapshot({"name": "old"}), [EVENT])
         await journal._database.read("PRAGMA query_only = ON")
@@ -157,7 +157,7 @@ async def test_nothing_that_failed_is_remembered(path: Path) -> None:
         assert [entry.seq for entry in await journal.pending()] == [1]
 
 
-async def test_numbers_that_only_a_damaged_file_can_name_are_not_gone_on_with(path: Path) -> None:
+async def test_impossible_last_seq_of_a_corrupt_file_is_ignored(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         await journal.commit(CLAN, None, [EVENT])
         await journal._database.read("UPDATE sqlite_sequence SET seq = 9223372036854775807")
@@ -170,28 +170,28 @@ def row(seq: int, size: int) -> EventRow:
     return EventRow(seq, "", "clan", "x" * size, 0)
 
 
-@pytest.mark.parametrize(("most", "characters"), [(10, 1_000_000), (1_000_000, 1000)])
-def test_no_more_is_held_than_may_be_however_much_is_added(most: int, characters: int) -> None:
-    tail = PendingCache(max_events=most, max_characters=characters)
+@pytest.mark.parametrize(("max_events", "max_characters"), [(10, 1_000_000), (1_000_000, 1000)])
+def test_pending_cache_evicts_the_oldest_events_at_its_limits(max_events: int, max_characters: int) -> None:
+    cache = PendingCache(max_events=max_events, max_characters=max_characters)
     for seq in range(1, 1001):
-        tail.add([row(seq, 100)])
-        tail.remove([seq] if seq % 3 == 0 else [])
-        assert len(tail.read(0, 1000, pending=0) or []) <= 10
-    assert tail.read(0, 5, pending=667) is None
-    held = tail.read(0, 100, pending=0)
-    assert held is not None
-    assert [one.seq for one in held] == [seq for seq in range(held[0].seq, 1001) if seq % 3]
+        cache.add([row(seq, 100)])
+        cache.remove([seq] if seq % 3 == 0 else [])
+        assert len(cache.read(0, 1000, pending=0) or []) <= 10
+    assert cache.read(0, 5, pending=667) is None
+    cached = cache.read(0, 100, pending=0)
+    assert cached is not None
+    assert [one.seq for one in cached] == [seq for seq in range(cached[0].seq, 1001) if seq % 3]
 
 
-def test_one_that_is_too_large_is_not_held() -> None:
-    tail = PendingCache(max_characters=1000)
-    tail.add([row(1, 100), row(2, 5000), row(3, 100)])
-    assert tail.read(0, 10, pending=3) is None
-    assert tail.read(2, 10, pending=3) == [row(3, 100)]
+def test_pending_cache_evicts_an_event_that_is_too_large() -> None:
+    cache = PendingCache(max_characters=1000)
+    cache.add([row(1, 100), row(2, 5000), row(3, 100)])
+    assert cache.read(0, 10, pending=3) is None
+    assert cache.read(2, 10, pending=3) == [row(3, 100)]
 
 
-def test_no_more_snapshots_are_held_than_may_be_and_those_that_were_committed_last() -> None:
-    recent = SnapshotCache(max_size=2)
+def test_snapshot_cache_keeps_the_last_committed_snapshots() -> None:
+    cache = SnapshotCache(max_size=2)
     for number in (0, 1, 0, 2):
-        recent.put(RESOURCES[number], Snapshot({"number": number}))
-    assert [recent.get(resource) is not None for resource in RESOURCES] == [True, False, True, False]
+        cache.put(RESOURCES[number], Snapshot({"number": number}))
+    assert [cache.get(resource) is not None for resource in RESOURCES] == [True, False, True, False]

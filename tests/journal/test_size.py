@@ -1,4 +1,4 @@
-"""The file and what is written ahead beside it stay as small as what they hold."""
+"""The size of the file and of its -wal file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import SqliteJournal
-from tests.support.damage import beside
+from tests.support.journal_files import sibling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,53 +25,54 @@ MB = 1_000_000
 
 
 def sizes(path: Path) -> tuple[int, int]:
-    return path.stat().st_size, beside(path, "-wal").stat().st_size
+    """Return the sizes of the file and of its -wal file."""
+    return path.stat().st_size, sibling(path, "-wal").stat().st_size
 
 
-async def outage(journal: SqliteJournal) -> None:
-    """Let 20,000 events wait, be delivered, and be forgotten."""
+async def simulate_outage(journal: SqliteJournal) -> None:
+    """Commit 20,000 events, then acknowledge all of them."""
     for _ in range(40):
         await journal.commit(CLAN, None, [EVENT] * 500)
     while entries := await journal.pending(limit=1000):
         await journal.acknowledge(entry.seq for entry in entries)
 
 
-async def test_what_an_outage_made_the_file_grow_by_is_given_back(path: Path) -> None:
+async def test_prune_shrinks_the_file_after_an_outage(path: Path) -> None:
     async with SqliteJournal(path, keep_delivered=timedelta(hours=1), clock=lambda: NOW) as journal:
-        await outage(journal)
+        await simulate_outage(journal)
         grown, _ = sizes(path)
         assert grown > 11 * MB
         assert await journal.prune(NOW + 3601) == 20_000
-        file, ahead = sizes(path)
+        file, wal = sizes(path)
         assert file < 5 * MB
-        assert ahead < 1 * MB
+        assert wal < 1 * MB
         await journal.commit(CLAN, Snapshot({}), [EVENT])
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         assert await journal.snapshot(CLAN) == Snapshot({})
         assert len(await journal.pending()) == 1
 
 
-async def test_the_same_outage_again_needs_no_more_room(path: Path) -> None:
+async def test_second_outage_of_the_same_size_needs_no_more_space(path: Path) -> None:
     async with SqliteJournal(path, keep_delivered=timedelta(0), clock=lambda: NOW) as journal:
         grown = []
         for _ in range(2):
-            await outage(journal)
+            await simulate_outage(journal)
             grown.append(sizes(path)[0])
             await journal.prune(NOW + 1)
         assert max(grown) < 1.1 * grown[0]
 
 
-async def test_what_is_written_ahead_stays_small_however_much_is_committed(path: Path) -> None:
+async def test_wal_stays_small_however_much_is_committed(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         for number in range(100):
-            # Nothing that could be compressed.
+            # Random, so that it cannot be compressed.
             await journal.commit(CLAN, Snapshot({"number": number, "noise": os.urandom(100_000).hex()}), [])
-        file, ahead = sizes(path)
+        file, wal = sizes(path)
     assert file < 1 * MB
-    assert ahead < 5 * MB
+    assert wal < 5 * MB
 
 
-async def test_one_large_commit_leaves_no_large_file_beside_it(path: Path) -> None:
+async def test_wal_is_truncated_after_a_large_commit(path: Path) -> None:
     async with SqliteJournal(path, clock=lambda: NOW) as journal:
         await journal.commit(CLAN, None, [EVENT] * 30_000)
         assert sizes(path)[1] > 15 * MB

@@ -1,4 +1,4 @@
-"""What is particular to the journal in a SQLite file."""
+"""Properties of SqliteJournal that are not in the contract of every journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OLD, NEW = Snapshot({"name": "old"}), Snapshot({"name": "new"})
 
 
 @pytest.mark.parametrize("table", ["snapshot", "event", "tally"])
-async def test_a_commit_that_fails_anywhere_stores_nothing(path: Path, table: str) -> None:
+async def test_commit_that_fails_in_any_table_stores_nothing(path: Path, table: str) -> None:
     async with SqliteJournal(path, max_pending=1) as journal:
         await journal.commit(CLAN, OLD, [EVENT])
         before = await journal.pending(), await journal.counts()
@@ -41,13 +41,13 @@ async def test_a_commit_that_fails_anywhere_stores_nothing(path: Path, table: st
         assert (await journal.counts()).last_seq == 2
 
 
-async def test_what_was_committed_survives_a_power_cut(path: Path) -> None:
+async def test_commits_are_synced_to_disk_to_survive_a_power_cut(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         assert await journal._database.read("PRAGMA journal_mode") == [("wal",)]
         assert await journal._database.read("PRAGMA synchronous") == [(2,)]  # FULL
 
 
-async def test_snapshots_are_kept_compressed(path: Path) -> None:
+async def test_snapshots_are_stored_compressed(path: Path) -> None:
     clan = {"memberList": [{"tag": f"#{number}", "role": "member", "name": "Kristen"} for number in range(1000)]}
     async with SqliteJournal(path) as journal:
         await journal.commit(CLAN, Snapshot(clan), [])
@@ -56,7 +56,7 @@ async def test_snapshots_are_kept_compressed(path: Path) -> None:
         assert size < 10_000
 
 
-async def test_the_ids_come_from_the_given_randomness(path: Path, tmp_path: Path) -> None:
+async def test_event_ids_come_from_the_given_rng(path: Path, tmp_path: Path) -> None:
     ids = []
     for file in (path, tmp_path / "other.db"):
         rng = random.Random(1)
@@ -67,7 +67,7 @@ async def test_the_ids_come_from_the_given_randomness(path: Path, tmp_path: Path
     assert ids[0][0] != ids[0][1]
 
 
-async def test_the_first_of_many_drops_in_a_row_is_logged(path: Path) -> None:
+async def test_first_drop_of_an_outage_is_logged(path: Path) -> None:
     async with SqliteJournal(path, max_pending=2) as journal:
         with structlog.testing.capture_logs() as log:
             for _ in range(5):

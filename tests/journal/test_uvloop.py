@@ -1,4 +1,4 @@
-"""The journal on uvloop, where a timer that is due in less than half a millisecond is a handle without a time."""
+"""Group commit on uvloop, where a timer that is less than half a millisecond away is a handle without a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(main: Coroutine[None, None, None]) -> None:
 
 
 @pytest.mark.parametrize("window", [0.0001, 0.0004, 0.0006, 0.002])
-def test_writes_of_one_iteration_succeed_however_short_the_window(path: Path, window: float) -> None:
+def test_concurrent_writes_succeed_however_short_the_window(path: Path, window: float) -> None:
     async def main() -> None:
         async with SqliteJournal(path, batch_window=window, acknowledge_window=window) as journal:
             await asyncio.gather(*(journal.commit(CLAN, Snapshot({}), [EVENT]) for _ in range(3)))
@@ -37,7 +37,7 @@ def test_writes_of_one_iteration_succeed_however_short_the_window(path: Path, wi
 
 
 @pytest.mark.parametrize("left", [0.0001, 0.0004])
-def test_write_that_joins_just_before_the_window_ends_succeeds(path: Path, left: float) -> None:
+def test_write_just_before_the_window_ends_succeeds(path: Path, left: float) -> None:
     async def main() -> None:
         async with SqliteJournal(path, batch_window=0.03, acknowledge_window=left) as journal:
             await journal.commit(CLAN, None, [EVENT])

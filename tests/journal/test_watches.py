@@ -1,4 +1,4 @@
-"""What every journal does with watches."""
+"""Stored watches: the contract of every journal."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import StoredWatch
 
 if TYPE_CHECKING:
-    from tests.journal.test_contract import Begin
+    from tests.journal.test_contract import MakeJournal
 
 CLAN, WAR, OTHER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), Resource(Kind.CLAN, "#8QQ")
 
 
-async def test_watches_come_back_in_the_order_in_which_they_were_first_stored(begin: Begin) -> None:
+async def test_watches_are_returned_in_the_order_they_were_first_stored(make_journal: MakeJournal) -> None:
     clan = Watch(Kind.CLAN, "#2PP", 60.0, members=False, war=True, war_interval=45.0)
     fields, none = frozenset({"trophies", "name"}), frozenset[str]()
     player = Watch(Kind.PLAYER, "#PYL", 120.0, include_fields=fields, exclude_fields=none)
     war = Watch(Kind.WAR, "#2PP", 30.0)
     slower = Watch(Kind.CLAN, "#2PP", 600.0)
-    async with begin() as journal:
+    async with make_journal() as journal:
         for watch in (clan, player, war):
             await journal.save_watch(watch)
         assert [stored.watch for stored in await journal.watches()] == [clan, player, war]
         await journal.save_watch(slower)
-    async with begin() as journal:
+    async with make_journal() as journal:
         assert await journal.watches() == [
             StoredWatch(Kind.CLAN, "#2PP", slower),
             StoredWatch(Kind.PLAYER, "#PYL", player),
@@ -33,13 +33,13 @@ async def test_watches_come_back_in_the_order_in_which_they_were_first_stored(be
         ]
 
 
-async def test_a_removed_watch_leaves_a_tombstone_until_it_is_saved_again(begin: Begin) -> None:
+async def test_removed_watch_is_stored_as_none_until_it_is_saved_again(make_journal: MakeJournal) -> None:
     watch = Watch(Kind.CLAN, "#2PP", 60.0)
-    async with begin() as journal:
+    async with make_journal() as journal:
         await journal.save_watch(watch)
         await journal.mark_watch_removed(Kind.CLAN, "#2PP")
-        await journal.mark_watch_removed(Kind.PLAYER, "#PYL")  # of the user's file: never saved here
-    async with begin() as journal:
+        await journal.mark_watch_removed(Kind.PLAYER, "#PYL")  # from the configuration file: never saved here
+    async with make_journal() as journal:
         assert await journal.watches() == [
             StoredWatch(Kind.CLAN, "#2PP", None),
             StoredWatch(Kind.PLAYER, "#PYL", None),
@@ -48,22 +48,22 @@ async def test_a_removed_watch_leaves_a_tombstone_until_it_is_saved_again(begin:
         assert (await journal.watches())[0] == StoredWatch(Kind.CLAN, "#2PP", watch)
 
 
-async def test_a_watch_that_is_forgotten_leaves_nothing(begin: Begin) -> None:
-    async with begin() as journal:
+async def test_deleted_watch_is_not_returned(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
         await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0))
         await journal.save_watch(Watch(Kind.PLAYER, "#2PP", 60.0))
         await journal.delete_watch(Kind.CLAN, "#2PP")
         await journal.delete_watch(Kind.CLAN, "#8QQ")
-    async with begin() as journal:
+    async with make_journal() as journal:
         assert [(stored.kind, stored.tag) for stored in await journal.watches()] == [(Kind.PLAYER, "#2PP")]
 
 
-async def test_a_watch_and_the_first_sight_that_it_begins_with_are_stored_in_one(begin: Begin) -> None:
-    async with begin() as journal:
+async def test_save_watch_deletes_the_given_snapshots(make_journal: MakeJournal) -> None:
+    async with make_journal() as journal:
         for resource in (CLAN, WAR, OTHER):
             await journal.commit(resource, Snapshot({"name": "The Order"}), [])
         await journal.save_watch(Watch(Kind.CLAN, "#2PP", 60.0), reset_snapshots=[CLAN, WAR])
         assert await journal.resources() == [OTHER]
-    async with begin() as journal:
+    async with make_journal() as journal:
         assert await journal.resources() == [OTHER]
         assert [stored.tag for stored in await journal.watches()] == ["#2PP"]

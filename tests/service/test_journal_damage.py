@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.damage import change, names, overwrite
+from tests.support.journal_files import execute, file_names, overwrite
 from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
 from tests.support.observer import observing
 
@@ -28,7 +28,9 @@ ADD_SPOILED_EVENT = """
 
 
 def kept(folder: Path) -> list[str]:
-    return [name for name in names(folder) if name.startswith("coc2mqtt.db.damaged-") and not name.endswith("-wal")]
+    return [
+        name for name in file_names(folder) if name.startswith("coc2mqtt.db.damaged-") and not name.endswith("-wal")
+    ]
 
 
 async def test_damage_found_at_the_start_costs_what_was_remembered_and_nothing_else(
@@ -72,7 +74,7 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
         await observer.until(lambda: observer.retained(f"coc/clan/{other[1:]}/state/clan"), "the second clan")
         assert await running.end() == 0
 
-        change(path, ADD_SPOILED_EVENT)
+        execute(path, ADD_SPOILED_EVENT)
         await running.start()
         await observer.until(lambda: states(observer) == ["online", "offline"] * 2 + ["online"], "its return")
         assert len(kept(tmp_path)) == 1
@@ -90,7 +92,7 @@ async def test_damage_found_while_it_runs_is_a_short_absence_and_the_second_time
         assert health["data"]["healthy"] is True
         assert await running.end() == 0
 
-        change(path, ADD_SPOILED_EVENT)
+        execute(path, ADD_SPOILED_EVENT)
         await running.start()
         assert await status_of(running) == 1
         assert running.log.splitlines()[-1] == (

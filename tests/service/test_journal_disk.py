@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.damage import ask
 from tests.support.disks import ext4, tmpfs
+from tests.support.journal_files import query
 from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
 from tests.support.observer import observing
 
@@ -74,7 +74,7 @@ async def test_a_full_disk_ends_the_bridge_and_nothing_is_lost(
             assert kinds(observer) == ["clan_updated", "clan_updated", "member_joined"]
             assert [event.data["seq"] for event in observer.events] == [1, 2, 3]
             assert await running.end() == 0
-        assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+        assert query(path, "PRAGMA integrity_check") == [("ok",)]
     assert "Traceback" not in running.log
 
 
@@ -99,7 +99,7 @@ async def test_a_disk_that_fails_while_the_bridge_runs_ends_it_and_nothing_is_lo
             await observer.until_events(2, "what was found again")
             assert kinds(observer) == ["clan_updated", "member_joined"]
             assert await running.end() == 0
-            assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+            assert query(path, "PRAGMA integrity_check") == [("ok",)]
     assert "Traceback" not in running.log
 
 

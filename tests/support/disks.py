@@ -1,4 +1,4 @@
-"""Small disks that get full, fail, or may only be read: real ones, where the machine lets the tests mount them."""
+"""Small disks that become full, read-only or defective. They are mounted, which needs root; tests skip without it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def fill(self, *, but: int = 0) -> None:
-        """Leave no more than so many bytes free."""
+    def fill(self, *, free_bytes: int = 0) -> None:
+        """Fill the disk until about ``free_bytes`` are free."""
         with (self.folder / _BALLAST).open("ab", buffering=0) as ballast:
             for size in (65536, 4096, 1):
                 try:
@@ -34,20 +34,21 @@ class Disk:
                 except OSError as error:
                     if error.errno != errno.ENOSPC:
                         raise
-            os.ftruncate(ballast.fileno(), max(0, ballast.tell() - but))
+            os.ftruncate(ballast.fileno(), max(0, ballast.tell() - free_bytes))
 
     def free(self) -> None:
+        """Delete what ``fill`` wrote."""
         (self.folder / _BALLAST).unlink()
 
     def set_read_only(self) -> None:
-        """Mount it again for reading alone; nothing may be open for writing."""
+        """Remount the disk read-only. No file may be open for writing."""
         _run("mount", "-o", "remount,ro", str(self.folder))
 
     def set_writable(self) -> None:
         _run("mount", "-o", "remount,rw", str(self.folder))
 
     def fail(self) -> None:
-        """Have the kernel give up writing, as it does after an error of the disk, whoever has files open (ext4)."""
+        """Make the kernel stop writing, as it does after a disk error, even if files are open (ext4 only)."""
         _run("mount", "-o", "remount,abort", str(self.folder))
 
 
@@ -59,11 +60,11 @@ def tmpfs(folder: Path, *, size: str) -> Iterator[Disk]:
 
 @contextmanager
 def ext4(image: Path, folder: Path) -> Iterator[Disk]:
-    """Mount a disk of 16 MB, which is made if it is not there yet.
+    """Mount a disk of 16 MB from ``image``, which is created if it does not exist.
 
-    What was mounted from the image before may still live in the mount namespace of another process, such as a test that
-    runs at the same time. A second mount of the same file would share its state, read-only after an error. So the disk
-    is mounted from a new file with the same content.
+    An earlier mount of the image may still exist in the mount namespace of another process, such as a test that runs
+    at the same time. A second mount of the same file would share its state, read-only after an error. So an existing
+    image is replaced by a copy before it is mounted.
     """
     if image.exists():
         copy = image.with_suffix(".copy")
@@ -91,8 +92,8 @@ def _run(program: str, *arguments: str) -> None:
     try:
         subprocess.run([program, *arguments], check=True, capture_output=True, text=True)
     except FileNotFoundError:
-        pytest.skip(f"there is no {program} on this machine")
+        pytest.skip(f"{program} is not installed")
     except subprocess.CalledProcessError as error:
         if program == "umount":
             raise
-        pytest.skip(f"this machine does not let the tests mount a disk: {error.stderr.splitlines()[0]}")
+        pytest.skip(f"tests cannot mount a disk on this machine: {error.stderr.splitlines()[0]}")

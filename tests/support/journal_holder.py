@@ -1,4 +1,4 @@
-"""A program that opens a journal, does something, and holds it until it is told to end."""
+"""A process that opens a journal, performs an action, and holds the journal until it is released."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from coc2mqtt.journal import JournalError, SqliteJournal
 
 CLAN, EVENT = Resource(Kind.CLAN, "#2PP"), Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
 
+async def nothing(journal):
+    pass
+
 async def commit(journal):
     await journal.commit(CLAN, Snapshot({"name": "The Order"}), [EVENT])
 
-async def commit_much(journal):
+async def commit_many(journal):
     for number in range(20):
         await journal.commit(CLAN, Snapshot({"name": "The Order"}), [EVENT] * 500)
 
-async def fail(journal):
+async def fail_commit(journal):
     await commit(journal)
     await journal._database.read("PRAGMA max_page_count = 1")
     try:
         await journal.commit(CLAN, Snapshot({str(n): "x" for n in range(100_000)}), [EVENT] * 2000)
     except JournalError:
         return
-    raise AssertionError("it did not fail")
+    raise AssertionError("the commit did not fail")
 
-async def empty(journal):
-    await commit_much(journal)
+async def prune_all(journal):
+    await commit_many(journal)
     await journal.acknowledge(range(1, 10_001))
     await journal.prune(1e11)
-
-async def nothing(journal):
-    pass
 
 async def main():
     try:
@@ -60,24 +60,25 @@ run(main())
 """
 
 
-class Holder:
-    """The running program; ``said`` is its first line: ``open``, or the error with which it ended."""
+class JournalHolder:
+    """The running process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def said(self) -> str:
+    async def outcome(self) -> str:
+        """Wait until the journal is open and return "open", or the name of the error that ended the process."""
         assert self._process.stdout is not None
         async with asyncio.timeout(LONG_ENOUGH):
             return (await self._process.stdout.readline()).decode().strip()
 
     def release(self) -> None:
-        """Have it close the journal and end."""
+        """Make the process close the journal and exit."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
-    async def ended(self) -> None:
-        """Wait until it has ended."""
+    async def wait(self) -> None:
+        """Wait until the process has exited."""
         await self._process.wait()
 
     async def kill(self) -> None:
@@ -87,13 +88,14 @@ class Holder:
 
 
 @asynccontextmanager
-async def holding(path: Path, doing: str = "nothing") -> AsyncIterator[Holder]:
+async def holding_journal(path: Path, action: str = "nothing") -> AsyncIterator[JournalHolder]:
+    """Start the process. ``action`` is the name of a function in PROGRAM."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PROGRAM, str(path), doing),
+        *(sys.executable, "-c", PROGRAM, str(path), action),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    holder = Holder(process)
+    holder = JournalHolder(process)
     try:
         yield holder
     finally:
