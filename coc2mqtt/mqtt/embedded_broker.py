@@ -1,4 +1,4 @@
-"""The embedded broker: MQTT without any set-up, to try the bridge with."""
+"""The embedded broker, for trying the bridge without setting up a broker."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 
     from amqtt.broker import Broker
 
-_STOP_TIMEOUT = 1.0
+_STOP_TIMEOUT_S = 1.0
 
 
 class EmbeddedBrokerError(Exception):
-    """The embedded broker cannot be started; the text says why and what to do."""
+    """The embedded broker cannot be started; the message states the reason and what to do."""
 
 
 class EmbeddedBroker:
-    """amqtt's broker on this machine's loopback, open to every local program; an async context manager.
+    """An async context manager that runs amqtt's broker on the loopback interface, open to every local program.
 
-    It speaks MQTT 3.1.1 only, and is silent on a CONNECT of version 5 with a will or a user name: connect to it with
-    3.1.1. Wills work. Its traps: it delivers retained messages to subscribers that did not ask for them and nothing on
-    ``$share/…``, a taken-over client stays, a client that falls silent is not timed out, and nothing outlives a stop.
+    amqtt supports MQTT 3.1.1 only, and does not answer a CONNECT of version 5 with a will or a user name: connect with
+    3.1.1. Wills work. Its limitations: it delivers retained messages to subscribers that did not subscribe to them, and
+    nothing on ``$share/…``; it does not disconnect a client whose client ID is taken over, nor one that exceeds its
+    keepalive; it stores nothing on disk.
 
-    Entering raises EmbeddedBrokerError. ``port`` is the one in use: a free one if it was 0, or taken and ``fallback``
-    is set.
+    Entering raises EmbeddedBrokerError. ``port`` is the port in use: a free one if 0 was given, or if the given one is
+    in use and ``fallback`` is set.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 1883, *, fallback: bool = False) -> None:
@@ -46,8 +47,8 @@ class EmbeddedBroker:
     async def __aenter__(self) -> Self:
         if not ip_address(self.host).is_loopback:
             raise EmbeddedBrokerError(
-                f"the embedded broker lets everybody in, so it cannot listen on {self.host}: use 127.0.0.1, or a broker"
-                " of your own that asks for passwords"
+                f"the embedded broker accepts every client, so it cannot listen on {self.host}: use 127.0.0.1, or your"
+                " own broker with passwords"
             )
         self._broker = await _start_broker()
         try:
@@ -56,8 +57,8 @@ class EmbeddedBroker:
             await self._broker.shutdown()
             reason = os.strerror(error.errno or 0)
             raise EmbeddedBrokerError(
-                f"the embedded broker cannot use {self.host}:{self.port} ({reason}): if another broker runs there, name"
-                " it as mqtt.host, else set another mqtt.port"
+                f"the embedded broker cannot use {self.host}:{self.port} ({reason}): if another broker runs there, set"
+                " mqtt.host to it, otherwise set another mqtt.port"
             ) from None
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -67,12 +68,13 @@ class EmbeddedBroker:
     ) -> None:
         if self._server is not None and self._broker is not None:
             self._server.close()
-            # Before amqtt ends: it forgets clients that never sent a CONNECT, and up to Python 3.11 its reader of a
-            # client can miss its cancellation (in `wait_for`) and would be waited for until the client speaks.
+            # Before the shutdown: amqtt does not close clients that never sent a CONNECT, and up to Python 3.11 its
+            # reader of a client can miss its cancellation (in `wait_for`), and would be awaited until the client sends
+            # something.
             for writer in self._clients.values():
                 writer.close()
             if self._clients:
-                await asyncio.wait(self._clients, timeout=_STOP_TIMEOUT)
+                await asyncio.wait(self._clients, timeout=_STOP_TIMEOUT_S)
             await self._broker.shutdown()
 
     async def _listen(self) -> asyncio.Server:
@@ -84,7 +86,7 @@ class EmbeddedBroker:
         return await asyncio.start_server(self._serve, self.host, 0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hand a client to amqtt. Its own listener would tell neither its port nor deal with clients that vanish."""
+        """Pass a client to amqtt, whose own listener does not expose its port and fails on clients that disconnect."""
         from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter  # noqa: PLC0415 - an optional extra
 
         task = asyncio.current_task()
@@ -107,12 +109,12 @@ async def _start_broker() -> Broker:
     except ImportError:
         command = await asyncio.to_thread(install_command, "embedded")  # it reads files
         raise EmbeddedBrokerError(
-            f"the embedded broker is not installed: run {command}, or set mqtt.host to a broker of your own"
+            f"the embedded broker is not installed: run {command}, or set mqtt.host to your own broker"
         ) from None
-    # A line for each connection and packet, and tracebacks of clients that just go away.
+    # amqtt logs a line for each connection and packet, and tracebacks for clients that disconnect.
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    # Both passed explicitly: the defaults listen on every address, log each packet, and need psutil.
+    # Both are explicit because the defaults listen on every address, log each packet, and need psutil.
     broker = Broker(
         BrokerConfig(
             listeners={"default": ListenerConfig(type=ListenerType.EXTERNAL)},

@@ -64,7 +64,7 @@ async def test_there_is_no_will_after_a_goodbye(embedded_broker: EmbeddedBroker)
 
 async def test_a_taken_port_is_said() -> None:
     async with EmbeddedBroker(port=0) as broker:
-        with pytest.raises(EmbeddedBrokerError, match=f"cannot use 127.0.0.1:{broker.port} .*name it as mqtt.host"):
+        with pytest.raises(EmbeddedBrokerError, match=f"cannot use 127.0.0.1:{broker.port} .*set mqtt.host to it"):
             await EmbeddedBroker(port=broker.port).__aenter__()
 
 
