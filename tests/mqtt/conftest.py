@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def no_stray_errors() -> AsyncIterator[None]:
-    """Fail a test during which the event loop had to complain, such as of an exception that nobody asked for."""
-    complaints: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    """Fail a test during which the event loop reported an error, such as an exception that was never retrieved."""
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     yield
     await asyncio.sleep(0)
     gc.collect()
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.fixture
@@ -47,15 +47,15 @@ async def embedded_broker() -> AsyncIterator[EmbeddedBroker]:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[int]]]:
-    """Start a server that does what no real broker can be made to do; gives its port on the loopback."""
+    """Return a function that starts a server with a handler, as a fake broker, and returns its port on the loopback."""
     async with AsyncExitStack() as stack:
 
         async def start(handler: Handler) -> int:
-            async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError):
                     await handler(reader, writer)
 
-            server = await stack.enter_async_context(await asyncio.start_server(talk, "127.0.0.1", 0))
+            server = await stack.enter_async_context(await asyncio.start_server(handle, "127.0.0.1", 0))
             port: int = server.sockets[0].getsockname()[1]
             return port
 
@@ -64,9 +64,10 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[int]]]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder with an authority (ca), a broker's certificate of it for localhost, and a foreign authority.
+    """Create a folder with an authority (ca), a certificate for localhost signed by it (broker), and another authority.
 
-    ``expired`` and ``alien`` are certificates for the broker's key as well, the latter of the foreign authority.
+    ``expired`` and ``foreign_broker`` are certificates for the broker's key as well; the latter is signed by the other
+    authority (foreign).
     """
     program = find_program("openssl")
     if program is None:
@@ -78,7 +79,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     for name in ("ca", "foreign"):
-        # Python 3.13 is strict: an authority must say that it is one.
+        # Python 3.13 requires that an authority's certificate declares its use.
         use = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
         openssl("req", "-x509", *key, *use, "-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}")
     openssl("req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=localhost")
@@ -89,8 +90,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-not_after"
         not in subprocess.run([program, "x509", "-help"], check=False, capture_output=True, text=True).stderr
     ):
-        expired = ("-days", "-1")  # as OpenSSL 3.0 to 3.3 have it, and later ones have no more
-    for name, authority, period in (("broker", "ca", valid), ("expired", "ca", expired), ("alien", "foreign", valid)):
+        expired = ("-days", "-1")  # OpenSSL 3.0 to 3.3; removed later
+    for name, authority, period in (
+        ("broker", "ca", valid),
+        ("expired", "ca", expired),
+        ("foreign_broker", "foreign", valid),
+    ):
         sign = ("-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-extfile", "broker.ext")
         openssl("x509", "-req", "-in", "broker.csr", *sign, *period, "-out", f"{name}.crt")
     return folder

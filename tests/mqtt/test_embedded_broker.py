@@ -25,96 +25,96 @@ def options(broker: EmbeddedBroker, client_id: str, will: RetainedMessage | None
     return ConnectionOptions(broker.host, broker.port, client_id, will=will, timeout=LONG_ENOUGH, protocol="3.1.1")
 
 
-async def first(session: Session) -> Message:
+async def next_message(session: Session) -> Message:
     async with asyncio.timeout(LONG_ENOUGH):
         return await anext(session.messages())
 
 
-async def test_messages_and_retained_state_reach_a_subscriber(embedded_broker: EmbeddedBroker) -> None:
+async def test_subscriber_receives_retained_and_new_messages(embedded_broker: EmbeddedBroker) -> None:
     async with connected_session(options(embedded_broker, "writer"), "3.1.1") as writer:
         await writer.publish("coc/kept", b"1", retain=True)
         async with connected_session(options(embedded_broker, "reader"), "3.1.1") as reader:
             await reader.subscribe("coc/#")
-            assert await first(reader) == Message("coc/kept", b"1", retain=True)
+            assert await next_message(reader) == Message("coc/kept", b"1", retain=True)
             await writer.publish("coc/new", b"2")
-            assert await first(reader) == Message("coc/new", b"2")
+            assert await next_message(reader) == Message("coc/new", b"2")
 
 
-async def test_the_will_is_published_and_retained_after_an_abrupt_end(embedded_broker: EmbeddedBroker) -> None:
+async def test_will_is_published_and_retained_after_an_abort(embedded_broker: EmbeddedBroker) -> None:
     async with connected_session(options(embedded_broker, "reader"), "3.1.1") as reader:
         await reader.subscribe(STATE)
         async with connected_session(options(embedded_broker, "doomed", will=OFFLINE), "3.1.1"):
-            pass  # dropped without a goodbye
-        assert await first(reader) == Message(*OFFLINE)
+            pass  # aborted without a DISCONNECT
+        assert await next_message(reader) == Message(*OFFLINE)
     async with connected_session(options(embedded_broker, "later"), "3.1.1") as later:
         await later.subscribe(STATE)
-        assert await first(later) == Message(*OFFLINE, retain=True)
+        assert await next_message(later) == Message(*OFFLINE, retain=True)
 
 
-async def test_there_is_no_will_after_a_goodbye(embedded_broker: EmbeddedBroker) -> None:
+async def test_will_is_not_published_after_a_disconnect(embedded_broker: EmbeddedBroker) -> None:
     session = await open_session(options(embedded_broker, "polite", will=RetainedMessage("coc/will", b"!")), "3.1.1")
     await session.disconnect([OFFLINE])
     session.abort()
     async with connected_session(options(embedded_broker, "reader"), "3.1.1") as reader:
         await reader.subscribe("coc/#")
-        assert await first(reader) == Message(*OFFLINE, retain=True)
+        assert await next_message(reader) == Message(*OFFLINE, retain=True)
         await reader.publish("coc/end", b"")
-        assert (await first(reader)).topic == "coc/end"
+        assert (await next_message(reader)).topic == "coc/end"
 
 
-async def test_a_taken_port_is_said() -> None:
+async def test_port_in_use_raises_an_error() -> None:
     async with EmbeddedBroker(port=0) as broker:
         with pytest.raises(EmbeddedBrokerError, match=f"cannot use 127.0.0.1:{broker.port} .*set mqtt.host to it"):
             await EmbeddedBroker(port=broker.port).__aenter__()
 
 
-async def test_a_taken_port_gives_way_to_a_free_one_where_that_is_wanted() -> None:
-    async with EmbeddedBroker(port=0) as first_one, EmbeddedBroker(port=first_one.port, fallback=True) as second:
-        assert second.port != first_one.port
+async def test_port_in_use_with_fallback_uses_a_free_port() -> None:
+    async with EmbeddedBroker(port=0) as first, EmbeddedBroker(port=first.port, fallback=True) as second:
+        assert second.port != first.port
         async with connected_session(options(second, "x"), "3.1.1") as session:
             await session.publish("coc/x", b"")
 
 
-async def test_a_free_port_is_used_as_wanted() -> None:
+async def test_free_port_with_fallback_is_used() -> None:
     port = free_port()
     async with EmbeddedBroker(port=port, fallback=True) as broker:
         assert broker.port == port
 
 
-async def test_it_does_not_listen_beyond_this_machine() -> None:
+async def test_host_other_than_loopback_raises_an_error() -> None:
     with pytest.raises(EmbeddedBrokerError, match=r"so it cannot listen on 0\.0\.0\.0: use 127\.0\.0\.1"):
-        await EmbeddedBroker("0.0.0.0").__aenter__()  # noqa: S104 - what must not be
+        await EmbeddedBroker("0.0.0.0").__aenter__()  # noqa: S104 - must be rejected
 
 
-async def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_extra_raises_an_error_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "amqtt.broker", None)
     command = re.escape(await asyncio.to_thread(install_command, "embedded"))
     with pytest.raises(EmbeddedBrokerError, match=f"run {command}, or set mqtt.host"):
         await EmbeddedBroker(port=0).__aenter__()
 
 
-async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_that_misbehaved(
+async def test_stop_is_quick_and_silent_with_connected_and_misbehaving_clients(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     loop = asyncio.get_running_loop()
-    there, lost = asyncio.Event(), asyncio.Event()
+    subscribed, lost = asyncio.Event(), asyncio.Event()
 
-    async def talk(session: Session) -> None:
+    async def on_session(session: Session) -> None:
         await session.subscribe("coc/#")
-        there.set()
+        subscribed.set()
         try:
             await asyncio.Event().wait()
         finally:
             lost.set()
 
-    async def wait(_seconds: float) -> None:
+    async def sleep(_seconds: float) -> None:
         await asyncio.Event().wait()
 
     async with EmbeddedBroker(port=0) as broker:
-        connection = Connection(options(broker, "bridge"), on_session=talk, sleep=wait)
+        connection = Connection(options(broker, "bridge"), on_session=on_session, sleep=sleep)
         task = asyncio.create_task(connection.run())
-        await there.wait()
+        await subscribed.wait()
         async with connected_session(options(broker, "other"), "3.1.1") as other:
             await other.subscribe("coc/#")
             await other.publish("coc/x", b"1")
@@ -140,7 +140,7 @@ async def test_it_ends_quickly_and_quietly_with_clients_connected_and_clients_th
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
-async def test_the_port_is_free_again_after_the_end() -> None:
+async def test_port_is_free_after_the_stop() -> None:
     async with EmbeddedBroker(port=0) as broker:
         pass
     async with EmbeddedBroker(port=broker.port) as again:

@@ -1,4 +1,4 @@
-"""What a bridge with thousands of watches says when, on simulated time."""
+"""Tests of a bridge with thousands of watches, in simulated time."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.looptime
 WATCHES, POLL = "coc/bridge/watches", "coc/clan/2PP/state/poll"
 
 
-def many(count: int) -> Iterator[Watch]:
-    """Yield watches of clans, none of which is #2PP."""
+def clan_watches(count: int) -> Iterator[Watch]:
+    """Yield watches of clans other than #2PP."""
     alphabet = "0289PYLQGRJCUV"
     for number in range(count):
         tag = "".join(alphabet[number // 14**place % 14] for place in range(4))
@@ -34,13 +34,13 @@ def many(count: int) -> Iterator[Watch]:
 
 def bridge_with(count: int, *, home_assistant: bool = True) -> Parts:
     parts = Parts(home_assistant=home_assistant)
-    for watch in many(count):
+    for watch in clan_watches(count):
         parts.watches.watches[watch.kind, watch.tag] = watch
         parts.journal.snapshots[Resource(watch.kind, watch.tag)] = Snapshot(clan(tag=watch.tag))
     return parts
 
 
-async def test_events_do_not_wait_for_the_states_of_thousands() -> None:
+async def test_events_are_published_before_thousands_of_states() -> None:
     parts, recording = bridge_with(1200), TimedSession(takes=0.1)
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
@@ -50,7 +50,7 @@ async def test_events_do_not_wait_for_the_states_of_thousands() -> None:
     assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 1.0
 
 
-async def test_where_hundreds_are_slow_to_say_events_wait_for_some_seconds_only() -> None:
+async def test_events_wait_only_seconds_for_hundreds_of_slow_states() -> None:
     parts, recording = bridge_with(400), TimedSession(takes=0.5)
     await parts.journal.happen(1)
     async with running(parts.bridge.serve(recording.session)):
@@ -58,7 +58,7 @@ async def test_where_hundreds_are_slow_to_say_events_wait_for_some_seconds_only(
     assert 3.0 <= recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] <= 5.0
 
 
-async def test_a_long_list_of_watches_is_said_at_once_and_then_not_with_each_name_that_comes() -> None:
+async def test_long_watches_payload_is_published_at_once_then_at_intervals() -> None:
     parts, recording = bridge_with(1500), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(30)
@@ -69,31 +69,33 @@ async def test_a_long_list_of_watches_is_said_at_once_and_then_not_with_each_nam
         await asyncio.sleep(30)
     first, *others = recording.at[WATCHES]
     assert 2 <= len(others) <= 4
-    assert others[0] - first == pytest.approx(30, abs=1), "what comes after a quiet time is said at once"
+    assert others[0] - first == pytest.approx(30, abs=1), "a change after a quiet time is published at once"
     assert len(recording.published_on(WATCHES)[-1]["watches"]) == 1501
 
 
-async def test_the_list_is_the_same_as_if_it_was_put_together_in_one_go() -> None:
-    watches = WatchesInMemory([*many(250), Watch(Kind.PLAYER, "#8QQ", 90.5, include_fields=frozenset({"b", "a"}))])
-    listed = [await watches.describe(watch) for watch in watches.watches.values()]
-    assert await watches_payload(watches) == WatchesPayload(watches=listed).encode()
+async def test_watches_payload_equals_the_payload_built_in_one_go() -> None:
+    watches = WatchesInMemory(
+        [*clan_watches(250), Watch(Kind.PLAYER, "#8QQ", 90.5, include_fields=frozenset({"b", "a"}))]
+    )
+    described = [await watches.describe(watch) for watch in watches.watches.values()]
+    assert await watches_payload(watches) == WatchesPayload(watches=described).encode()
     assert await watches_payload(WatchesInMemory()) == WatchesPayload(watches=[]).encode()
 
 
-async def test_that_thousands_were_polled_is_not_said_all_at_once() -> None:
+async def test_poll_states_of_hundreds_of_watches_are_published_gradually() -> None:
     parts, recording = bridge_with(600, home_assistant=False), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(10)
         parts.watches.last_poll = 1_800_000_000.0
         await asyncio.sleep(10)
-        some = sum(topic.endswith("/poll") for topic in recording.topics)
+        published = sum(topic.endswith("/poll") for topic in recording.topics)
         await asyncio.sleep(45)
-    assert 150 <= some <= 250
+    assert 150 <= published <= 250
     assert sum(topic.endswith("/poll") for topic in recording.topics) == 601
     assert len(recording.at[POLL]) == 1
 
 
-async def test_that_it_was_polled_is_said_without_reading_what_is_there() -> None:
+async def test_poll_state_is_published_without_reading_the_snapshot() -> None:
     parts, recording = Parts(), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(10)
@@ -101,5 +103,5 @@ async def test_that_it_was_polled_is_said_without_reading_what_is_there() -> Non
         parts.watches.last_poll = 1_800_000_000.0
         parts.journal.snapshots.clear()
         await asyncio.sleep(40)
-        said = [topic for topic in recording.topics[before:] if "bridge" not in topic]
-    assert said == [POLL]
+        topics = [topic for topic in recording.topics[before:] if "bridge" not in topic]
+    assert topics == [POLL]

@@ -1,4 +1,4 @@
-"""A real Mosquitto for tests, which can be stopped, killed, paused and started again on its port."""
+"""A real Mosquitto for tests, which can be stopped, killed, paused and restarted on its port."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-# A service's programs are often not on a user's path.
-_PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
-_PATIENCE = LONG_ENOUGH
+# Programs of services are often not on a user's PATH.
+_SYSTEM_PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 
 
 def find_program(name: str) -> str | None:
-    """Return the path of a program, None where it is not installed."""
-    return shutil.which(name) or shutil.which(name, path=_PATH)
+    """Return the path of a program, or None if it is not installed."""
+    return shutil.which(name) or shutil.which(name, path=_SYSTEM_PATH)
 
 
 def free_port() -> int:
-    """Return a port of the loopback on which nothing listens.
+    """Return a port of the loopback interface on which nothing listens.
 
-    It is none of those that systems give to outgoing connections: who stops listening can begin again.
+    It is outside the range of ports for outgoing connections, so a stopped listener can use it again.
     """
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
@@ -41,20 +40,20 @@ def free_port() -> int:
 
 
 async def subscribe_once(port: int, topic: str, *options: str) -> bytes | None:
-    """Return the first message on a topic that another client, mosquitto_sub, gets within two seconds, else None."""
+    """Return the first message that mosquitto_sub receives on a topic within two seconds, or None."""
     process = await asyncio.create_subprocess_exec(
         find_program("mosquitto_sub") or "mosquitto_sub",
         *("-h", "127.0.0.1", "-p", str(port), "-t", topic, "-C", "1", "-W", "2", "-N", *options),
         stdout=asyncio.subprocess.PIPE,
     )
-    said, _ = await process.communicate()
-    return said if process.returncode == 0 else None
+    payload, _ = await process.communicate()
+    return payload if process.returncode == 0 else None
 
 
 class Mosquitto:
-    """One Mosquitto on a port of its own; it runs once it is entered.
+    """A Mosquitto on its own port; a context manager that starts and kills it.
 
-    ``lines`` of configuration follow its listener. With ``users`` (name to password) it lets only those in, ``acl`` is
+    ``lines`` of configuration follow its listener. With ``users`` (passwords by name) it accepts only these, ``acl`` is
     the text of an ACL file.
     """
 
@@ -68,12 +67,12 @@ class Mosquitto:
         self._config = folder / f"mosquitto-{self.port}.conf"
         self._process: subprocess.Popen[str] | None = None
         config = [
-            # As root it would become another user, who cannot read these files.
+            # Started by root, it would switch to another user, who cannot read these files.
             f"user {getpass.getuser()}",
             f"listener {self.port} {self.host}",
             f"allow_anonymous {'false' if users else 'true'}",
             *lines,
-            # Its running is what is waited for; a line for each client could fill the pipe.
+            # `start` waits for the line that it is running; a line for each client could fill the pipe.
             *(f"log_type {kind}" for kind in ("error", "warning", "information")),
             "connection_messages false",
         ]
@@ -102,52 +101,52 @@ class Mosquitto:
             self.kill()
 
     def start(self) -> None:
-        """Start it and return when it accepts connections."""
+        """Start it and wait until it accepts connections."""
         self._process = process = subprocess.Popen(
             [self._program, "-c", str(self._config)], stderr=subprocess.PIPE, text=True
         )
-        said = ""
+        log = ""
         for line in process.stderr or ():
-            said += line
+            log += line
             if line.rstrip().endswith("running"):
                 return
         self.kill()
-        raise AssertionError(f"Mosquitto does not run:\n{said}")
+        raise AssertionError(f"Mosquitto did not start:\n{log}")
 
     def stop(self) -> None:
-        """Let it end in an orderly way: its clients are told."""
-        self._end(signal.SIGTERM)
+        """Stop it cleanly, so that its clients receive a DISCONNECT."""
+        self._stop_with(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it without a word."""
-        self._end(signal.SIGKILL)
+        """Kill it."""
+        self._stop_with(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Kill it and start it again on the same port; it has forgotten everything."""
+        """Kill it and start it again on the same port, without its retained messages."""
         if self._process is not None:
             self.kill()
         self.start()
 
     def pause(self) -> None:
-        """Let it hang: connections are accepted by the system and stay open, but nobody answers."""
+        """Suspend it: the system still accepts connections and keeps them open, but nothing responds."""
         self._running.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after a pause."""
+        """Resume it after ``pause``."""
         self._running.send_signal(signal.SIGCONT)
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started and not ended again."""
+        """Whether it was started and not stopped since."""
         return self._process is not None
 
     @property
     def _running(self) -> subprocess.Popen[str]:
-        assert self._process is not None, "it does not run"
+        assert self._process is not None, "Mosquitto is not running"
         return self._process
 
-    def _end(self, how: signal.Signals) -> None:
+    def _stop_with(self, stop_signal: signal.Signals) -> None:
         process, self._process = self._running, None
         with process:
-            process.send_signal(how)
-            process.wait(_PATIENCE)
+            process.send_signal(stop_signal)
+            process.wait(LONG_ENOUGH)

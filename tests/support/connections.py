@@ -1,4 +1,4 @@
-"""A bridge for tests: a connection that runs, and tells of its sessions and waits."""
+"""A running connection for tests, which records its sessions and waits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 class RecordedWaits:
-    """In place of the waits between attempts: hardly any, noted."""
+    """Replaces the waits between attempts with very short ones, and records their seconds."""
 
     def __init__(self) -> None:
         self.seconds: asyncio.Queue[float] = asyncio.Queue()
@@ -33,17 +33,17 @@ class RecordedWaits:
 
 
 class RecordingConnection:
-    """Runs a connection and tells of its sessions."""
+    """A connection that publishes ``ONLINE`` in each session and records its sessions, their ends and its waits."""
 
     def __init__(
         self, options: ConnectionOptions, *, offline_messages: tuple[RetainedMessage, ...] = (OFFLINE,)
     ) -> None:
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
-        self.ended: asyncio.Queue[float] = asyncio.Queue()
+        self.ended_at: asyncio.Queue[float] = asyncio.Queue()
         self.waits = RecordedWaits()
         self.connection = Connection(
             options,
-            on_session=self.talk,
+            on_session=self._on_session,
             offline_messages=offline_messages,
             sleep=self.waits,
             rng=lambda: 1.0,
@@ -51,16 +51,16 @@ class RecordingConnection:
         )
         self.task: asyncio.Task[NoReturn] | None = None
 
-    async def talk(self, session: Session) -> None:
+    async def _on_session(self, session: Session) -> None:
         await session.publish(STATE, ONLINE, retain=True)
         self.sessions.put_nowait(session)
         try:
             await asyncio.Event().wait()
         finally:
-            self.ended.put_nowait(asyncio.get_running_loop().time())
+            self.ended_at.put_nowait(asyncio.get_running_loop().time())
 
     async def stop(self) -> float:
-        """Stop it and return how many seconds that took."""
+        """Stop it and return the seconds that this took."""
         assert self.task is not None
         start = asyncio.get_running_loop().time()
         self.task.cancel()
@@ -70,14 +70,16 @@ class RecordingConnection:
 
 
 @asynccontextmanager
-async def running_connection(bridge: RecordingConnection) -> AsyncIterator[RecordingConnection]:
-    bridge.task = asyncio.create_task(bridge.connection.run())
+async def running_connection(recording: RecordingConnection) -> AsyncIterator[RecordingConnection]:
+    """Run a connection, and stop it at the exit."""
+    recording.task = asyncio.create_task(recording.connection.run())
     try:
         async with asyncio.timeout(LONG_ENOUGH):
-            yield bridge
+            yield recording
     finally:
-        await bridge.stop()
+        await recording.stop()
 
 
 async def get_items(count: int, queue: asyncio.Queue[Item]) -> list[Item]:
+    """Return the next ``count`` items of a queue."""
     return [await queue.get() for _ in range(count)]

@@ -1,4 +1,4 @@
-"""In place of a session: notes what is published, and does what no broker can be made to do at a given moment."""
+"""A fake session that records published messages, and can fail or wait at a given moment as no real broker can."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import JournalEntry
     from coc2mqtt.mqtt.client.session import Message, Session
 
-_PATIENCE = LONG_ENOUGH
-
 
 @dataclass(frozen=True)
 class Published:
@@ -35,9 +33,9 @@ class Published:
 
 
 class RecordingSession:
-    """Notes each message once it is acknowledged.
+    """A fake session that records each published message once it is acknowledged.
 
-    ``before`` is awaited before that: it may wait, or raise what a session raises.
+    ``before`` is awaited before that; it may wait, or raise an error of a session.
     """
 
     protocol = "5"
@@ -62,7 +60,7 @@ class RecordingSession:
         return [message.topic for message in self.published]
 
     def published_on(self, topic: str) -> list[Any]:
-        """Return all that was published on a topic, None for each empty payload."""
+        """Return the payloads published on a topic, decoded from JSON; None for each empty payload."""
         return [message.data if message.payload else None for message in self.published if message.topic == topic]
 
     async def publish(
@@ -72,7 +70,7 @@ class RecordingSession:
         *,
         retain: bool = False,
         correlation_data: bytes | None = None,
-        replaceable: bool = False,  # noqa: ARG002 - as a session has it
+        replaceable: bool = False,  # noqa: ARG002 - the session's signature
     ) -> None:
         if self._before is not None:
             await self._before(topic, payload)
@@ -86,33 +84,33 @@ class RecordingSession:
         for message in early:
             self.incoming.put_nowait(message)
 
-    async def read_retained(self, topic_filter: str, take: Callable[[Message], None]) -> None:
-        """Hand over what is ``retained`` under a filter."""
+    async def read_retained(self, topic_filter: str, on_message: Callable[[Message], None]) -> None:
+        """Call ``on_message`` with each message of ``retained`` that matches the filter."""
         for message in self.retained:
             if topic_matches_sub(topic_filter, message.topic):
-                take(message)
+                on_message(message)
 
-    def add_interceptor(self, take: Callable[[Message], bool]) -> None:
-        self._interceptors.append(take)
+    def add_interceptor(self, on_message: Callable[[Message], bool]) -> None:
+        self._interceptors.append(on_message)
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield what came in, each message as soon as its topic is subscribed to."""
+        """Yield the messages of ``incoming``, each as soon as its topic is subscribed to."""
         while True:
             message = await self.incoming.get()
-            if not any(topic_matches_sub(one, message.topic) for one in self.subscribed):
+            if not any(topic_matches_sub(topic_filter, message.topic) for topic_filter in self.subscribed):
                 self._early.append(message)
             elif not any(intercept(message) for intercept in self._interceptors):
                 yield message
 
     async def wait_until(self, condition: Callable[[], object]) -> None:
-        """Wait until something that was published makes the condition true."""
-        async with asyncio.timeout(_PATIENCE), self._arrived:
+        """Wait until the condition is true, checking it after each published message."""
+        async with asyncio.timeout(LONG_ENOUGH), self._arrived:
             await self._arrived.wait_for(lambda: bool(condition()))
 
 
 @contextlib.asynccontextmanager
 async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something that has no end of its own, and cancel it."""
+    """Run a coroutine that does not return, and cancel it at the exit."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Sessions for tests, and the wire of brokers that tests play themselves."""
+"""Sessions for tests, and the packets of fake brokers."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.client.session import Message, Session
 
 
-# CONNACKs that let in and say nothing else.
+# CONNACK packets that accept the connection, without properties.
 CONNACK: dict[Protocol, bytes] = {"5": b"\x20\x03\x00\x00\x00", "3.1.1": b"\x20\x02\x00\x00"}
 
-
-# The versions of MQTT, and websockets for one of them.
+# The versions of MQTT, and websockets with one of them.
 PROTOCOL_TRANSPORTS: list[tuple[Protocol, Transport]] = [("5", "tcp"), ("3.1.1", "tcp"), ("5", "websockets")]
 
 
 def listener_lines(transport: Transport, *lines: str) -> tuple[str, ...]:
-    """Return the lines that have a Mosquitto listen for a transport; ``lines`` are more of its listener."""
+    """Return the configuration lines of a Mosquitto listener for a transport, including ``lines``."""
     if transport == "tcp":
         return lines
-    # Mosquitto 2.0.11 does not start without a listener of the other kind.
+    # Mosquitto 2.0.11 does not start without a TCP listener.
     return "protocol websockets", *lines, f"listener {free_port()} 127.0.0.1"
 
 
 @asynccontextmanager
 async def unmonitored_session(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
-    """Open a session for a test that itself waits for its end, and drop it."""
+    """Open a session for a test that calls ``monitor`` itself, and abort it at the exit."""
     session = await open_session(options, protocol)
     try:
         yield session
@@ -45,20 +44,20 @@ async def unmonitored_session(options: ConnectionOptions, protocol: Protocol = "
 
 @asynccontextmanager
 async def connected_session(options: ConnectionOptions, protocol: Protocol = "5") -> AsyncIterator[Session]:
-    """Open a session, and drop it in the end without a goodbye."""
+    """Open a session and monitor it; abort it at the exit, without a DISCONNECT."""
     async with unmonitored_session(options, protocol) as session:
-        receiving = asyncio.create_task(session.monitor())
+        monitoring = asyncio.create_task(session.monitor())
         try:
             yield session
         finally:
-            receiving.cancel()
-            await asyncio.wait([receiving])
-            if not receiving.cancelled():
-                receiving.exception()
+            monitoring.cancel()
+            await asyncio.wait([monitoring])
+            if not monitoring.cancelled():
+                monitoring.exception()
 
 
 async def collect(session: Session, count: int, *, within: float = LONG_ENOUGH) -> list[Message]:
-    """Return the next messages that come in, within so many seconds."""
+    """Return the next ``count`` incoming messages; raise TimeoutError after ``within`` seconds."""
     async with asyncio.timeout(within):
         messages: list[Message] = []
         async for message in session.messages():
@@ -69,6 +68,6 @@ async def collect(session: Session, count: int, *, within: float = LONG_ENOUGH) 
 
 
 async def read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Read one MQTT packet of less than 128 bytes."""
+    """Read an MQTT packet of less than 128 bytes; return its first byte and its body."""
     kind, length = await reader.readexactly(2)
     return kind, await reader.readexactly(length)

@@ -52,15 +52,15 @@ READER = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
         (None, None, "did not authorize a client without a user name: check mqtt.username and mqtt.password"),
     ],
 )
-async def test_wrong_credentials_are_said_without_the_password(
+async def test_wrong_credentials_raise_an_error_without_the_password(
     mosquitto: StartMosquitto, protocol: Protocol, username: str | None, password: str | None, sentence: str
 ) -> None:
     broker = mosquitto(users={"bridge": PASSWORD})
     secret = None if password is None else SecretStr(password)
     options = replace(READER, port=broker.port, username=username, password=secret)
-    with pytest.raises(NotAuthorizedError, match=re.escape(sentence)) as refused:
+    with pytest.raises(NotAuthorizedError, match=re.escape(sentence)) as rejected:
         await open_session(options, protocol)
-    for text in (str(refused.value), repr(options)):
+    for text in (str(rejected.value), repr(options)):
         assert "wrong-word-3" not in text
         assert PASSWORD not in text
     options = replace(options, username="bridge", password=SecretStr(PASSWORD))
@@ -68,8 +68,8 @@ async def test_wrong_credentials_are_said_without_the_password(
         await session.publish("coc/x", b"")
 
 
-# The reason code of MQTT 5, the return code of 3.1.1 where it has the same.
-REFUSALS: list[tuple[int, int | None, type[ConnectError], str]] = [
+# The reason code of MQTT 5, and the equivalent return code of 3.1.1.
+REJECTIONS: list[tuple[int, int | None, type[ConnectError], str]] = [
     (0x80, None, ConnectError, r"rejected the connection \(unspecified error\): check its log"),
     (0x84, 1, UnsupportedProtocolError, "does not support MQTT 5: set mqtt.protocol to 3.1.1 or auto"),
     (0x85, 2, ClientIdRejectedError, "rejected the client ID 'reader': choose another instance name, or allow"),
@@ -111,13 +111,13 @@ def connack(code: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "answer", "kind", "sentence"),
+    ("protocol", "response", "kind", "sentence"),
     [
-        *(("5", connack(code), kind, sentence) for code, _, kind, sentence in REFUSALS),
+        *(("5", connack(code), kind, sentence) for code, _, kind, sentence in REJECTIONS),
         *(
             ("3.1.1", bytes([0x20, 2, 0, code]), kind, sentence)
-            for _, code, kind, sentence in REFUSALS
-            # paho takes a 3.1.1 broker's refusal of 3.1.1 for a broken connection
+            for _, code, kind, sentence in REJECTIONS
+            # paho treats the rejection of 3.1.1 by a 3.1.1 broker as a lost connection
             if code not in {None, 1}
         ),
         ("5", bytes([0x20, 2, 0, 1]), UnsupportedProtocolError, "does not support MQTT 5: set mqtt.protocol to 3.1.1"),
@@ -133,47 +133,47 @@ def connack(code: int) -> bytes:
         ("5", b"\x15\x03\x01\x00\x02\x02\x46", TlsError, "requires TLS: set mqtt.tls.enabled to true, or mqtt.port"),
     ],
 )
-async def test_each_refusal_says_what_to_do(
+async def test_rejected_connect_raises_an_error_with_a_remedy(
     serve: Callable[[Any], Awaitable[int]],
     protocol: Protocol,
-    answer: bytes,
+    response: bytes,
     kind: type[ConnectError],
     sentence: str,
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
-        writer.write(answer)
-        if answer:  # else it hangs up
+        writer.write(response)
+        if response:  # else it closes the connection
             await reader.read()
 
     will = RetainedMessage("coc/bridge/state", b"")
     options = replace(READER, port=await serve(broker), username="coc", will=will)
-    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
-        with pytest.raises(kind, match=sentence) as refused:
+    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the timeout of the options
+        with pytest.raises(kind, match=sentence) as rejected:
             await open_session(options, protocol)
-    assert type(refused.value) is kind
+    assert type(rejected.value) is kind
 
 
-async def test_a_broker_that_accepts_and_stays_silent_is_said(mosquitto: StartMosquitto) -> None:
+async def test_broker_that_sends_no_connack_raises_connack_timeout(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     broker.pause()
     with pytest.raises(ConnackTimeoutError, match=r"accepted the connection but did not respond within 0\.2 s"):
         await open_session(replace(READER, port=broker.port, timeout=0.2), "5")
 
 
-async def test_a_port_where_nothing_listens_is_said() -> None:
+async def test_port_without_listener_raises_unreachable_broker() -> None:
     port = free_port()
     with pytest.raises(UnreachableBrokerError, match=f"nothing is listening at 127.0.0.1:{port}"):
         await open_session(replace(READER, port=port), "5")
 
 
 @pytest.mark.parametrize("host", ["broker.invalid", "broker..local"])
-async def test_an_unknown_host_is_said(host: str) -> None:
+async def test_unknown_host_raises_unknown_host(host: str) -> None:
     with pytest.raises(UnknownHostError, match=f"cannot resolve the host name '{host}': check mqtt.host"):
         await open_session(replace(READER, host=host, port=1883), "5")
 
 
-async def test_a_host_that_swallows_the_connect_is_said() -> None:
+async def test_host_that_ignores_the_connect_raises_broker_timeout() -> None:
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(2):

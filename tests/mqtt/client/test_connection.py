@@ -29,7 +29,7 @@ from tests.support.connections import (
     get_items,
     running_connection,
 )
-from tests.support.sessions import connected_session
+from tests.support.sessions import CONNACK, connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -40,12 +40,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PASSWORD = "hush-hush-7"
-ACCEPTED_5 = b"\x20\x03\x00\x00\x00"
 
 Lines = list["MutableMapping[str, Any]"]
 
 
-async def test_a_stop_publishes_the_last_words_and_says_goodbye(mosquitto: StartMosquitto, log_lines: Lines) -> None:
+async def test_stop_publishes_offline_messages_and_disconnects_without_will(
+    mosquitto: StartMosquitto, log_lines: Lines
+) -> None:
     broker = mosquitto()
     async with running_connection(
         RecordingConnection(replace(OPTIONS, port=broker.port, will=RetainedMessage("coc/will", b"!")))
@@ -60,7 +61,7 @@ async def test_a_stop_publishes_the_last_words_and_says_goodbye(mosquitto: Start
     assert [line["event"] for line in log_lines] == ["connected to the broker"]
 
 
-async def test_a_stop_while_the_broker_hangs_takes_less_than_two_seconds_and_offline_comes_in_the_end(
+async def test_stop_while_broker_hangs_takes_under_two_seconds_and_still_ends_offline(
     mosquitto: StartMosquitto,
 ) -> None:
     broker = mosquitto()
@@ -80,7 +81,7 @@ async def test_a_stop_while_the_broker_hangs_takes_less_than_two_seconds_and_off
                     break
 
 
-async def test_a_stop_while_a_connect_hangs_is_immediate_and_leaves_nothing_behind(mosquitto: StartMosquitto) -> None:
+async def test_stop_while_a_connect_hangs_is_immediate(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     broker.pause()
     async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
@@ -88,7 +89,7 @@ async def test_a_stop_while_a_connect_hangs_is_immediate_and_leaves_nothing_behi
         assert await bridge.stop() < 0.5
 
 
-async def test_a_stop_while_the_network_swallows_the_connect_leaves_no_connection_that_comes_about_later() -> None:
+async def test_stop_while_connect_is_ignored_does_not_connect_later() -> None:
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -104,24 +105,24 @@ async def test_a_stop_while_the_network_swallows_the_connect_leaves_no_connectio
 
 
 @pytest.mark.process
-async def test_the_will_is_there_after_an_abrupt_death(mosquitto: StartMosquitto) -> None:
+async def test_killed_process_leaves_its_will(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     program = textwrap.dedent(f"""
         from coc2mqtt.util.event_loop import run
         from coc2mqtt.mqtt.client.connection import *
 
-        async def talk(session):
+        async def on_session(session):
             await session.publish({STATE!r}, {ONLINE!r}, retain=True)
             print("online", flush=True)
 
         will = RetainedMessage({STATE!r}, {OFFLINE.payload!r})
         options = ConnectionOptions("127.0.0.1", {broker.port}, "doomed", will=will)
-        run(Connection(options, on_session=talk).run())
+        run(Connection(options, on_session=on_session).run())
     """)
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     while b"online" not in (line := await process.stdout.readline()):
-        assert line, "it ended too early"
+        assert line, "the program exited too early"
     assert await subscribe_once(broker.port, STATE) == ONLINE
     process.send_signal(signal.SIGKILL)
     await process.communicate()
@@ -133,16 +134,16 @@ async def test_the_will_is_there_after_an_abrupt_death(mosquitto: StartMosquitto
                     break
 
 
-async def test_a_killed_broker_ends_the_session_at_once_and_its_return_begins_a_new_one(
+async def test_killed_broker_ends_the_session_at_once_and_restart_starts_a_new_one(
     mosquitto: StartMosquitto, log_lines: Lines
 ) -> None:
     broker = mosquitto()
     async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         first = await bridge.sessions.get()
         before = bridge.connection.status
-        killed = asyncio.get_running_loop().time()
+        killed_at = asyncio.get_running_loop().time()
         broker.kill()
-        assert await bridge.ended.get() - killed < 1
+        assert await bridge.ended_at.get() - killed_at < 1
         assert await get_items(5, bridge.waits.seconds) == [1.5, 1, 2, 4, 8]
         status = bridge.connection.status
         assert not status.connected
@@ -164,7 +165,7 @@ async def test_a_killed_broker_ends_the_session_at_once_and_its_return_begins_a_
     ]
 
 
-async def test_what_was_published_into_the_void_is_not_sent_by_a_later_connection(mosquitto: StartMosquitto) -> None:
+async def test_unacknowledged_publish_is_not_sent_by_a_later_connection(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         session = await bridge.sessions.get()
@@ -193,36 +194,38 @@ async def test_what_was_published_into_the_void_is_not_sent_by_a_later_connectio
         (ExceptionGroup("workers", [KeyError("a bug")]), KeyError),
         (ExceptionGroup("workers", [ConnectionLostError("x"), ExceptionGroup("more", [KeyError("a bug")])]), KeyError),
         (ExceptionGroup("workers", [KeyError("a bug"), ValueError("another")]), ExceptionGroup),
-        (PublishDeniedError("nobody dealt with it"), PublishDeniedError),
+        (PublishDeniedError("not handled"), PublishDeniedError),
     ],
-    ids=["alone", "in a group", "beside a lost connection", "two", "not of the connection"],
+    ids=["single", "in a group", "with a lost connection", "two", "publish denied"],
 )
-async def test_what_on_session_raises_comes_out_after_the_last_words(
+async def test_run_raises_error_of_on_session_after_offline_messages(
     mosquitto: StartMosquitto, raised: Exception, kind: type[Exception]
 ) -> None:
     broker = mosquitto()
 
-    async def talk(session: Session) -> None:
+    async def on_session(session: Session) -> None:
         await session.publish(STATE, ONLINE, retain=True)
         raise raised
 
-    connection = Connection(replace(OPTIONS, port=broker.port, will=None), on_session=talk, offline_messages=[OFFLINE])
-    with pytest.raises(kind) as out:
+    connection = Connection(
+        replace(OPTIONS, port=broker.port, will=None), on_session=on_session, offline_messages=[OFFLINE]
+    )
+    with pytest.raises(kind) as error:
         await asyncio.wait_for(connection.run(), LONG_ENOUGH)
-    assert type(out.value) is kind
+    assert type(error.value) is kind
     assert await subscribe_once(broker.port, STATE) == OFFLINE.payload
     assert not connection.status.connected
 
 
-async def test_a_session_that_has_nothing_more_to_do_keeps_its_connection(mosquitto: StartMosquitto) -> None:
+async def test_connection_stays_open_after_on_session_returns(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     done = asyncio.Event()
 
-    async def talk(session: Session) -> None:
+    async def on_session(session: Session) -> None:
         await session.publish(STATE, ONLINE, retain=True)
         done.set()
 
-    connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk)
+    connection = Connection(replace(OPTIONS, port=broker.port), on_session=on_session)
     task = asyncio.create_task(connection.run())
     await done.wait()
     assert await subscribe_once(broker.port, STATE) == ONLINE
@@ -233,47 +236,47 @@ async def test_a_session_that_has_nothing_more_to_do_keeps_its_connection(mosqui
         await task
 
 
-async def test_a_stop_is_not_lost_when_the_connection_breaks_in_the_same_moment(mosquitto: StartMosquitto) -> None:
+async def test_stop_is_not_lost_when_the_connection_is_lost_at_the_same_time(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
-    async def talk(session: Session) -> None:
-        begun.set()
+    async def on_session(session: Session) -> None:
+        started.set()
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.to_thread(broker.kill)
-            await session.publish("coc/x", b"")  # ends with ConnectionLostError, in the middle of the stop
+            await session.publish("coc/x", b"")  # raises ConnectionLostError during the stop
 
-    connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk)
+    connection = Connection(replace(OPTIONS, port=broker.port), on_session=on_session)
     task = asyncio.create_task(connection.run())
-    await begun.wait()
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(asyncio.shield(task), LONG_ENOUGH)
     assert task.cancelled()
 
 
-async def test_a_session_whose_own_tasks_fail_with_the_connection_is_followed_by_another(
+async def test_session_whose_task_group_fails_with_the_connection_is_restarted(
     mosquitto: StartMosquitto,
 ) -> None:
     broker = mosquitto()
     sessions = asyncio.Queue[Session]()
 
-    async def publish_for_ever(session: Session) -> None:
+    async def keep_publishing(session: Session) -> None:
         while True:
             await session.publish("coc/x", b"")
 
-    async def talk(session: Session) -> None:
+    async def on_session(session: Session) -> None:
         sessions.put_nowait(session)
         async with asyncio.TaskGroup() as group:
             for _ in range(3):
-                group.create_task(publish_for_ever(session))
+                group.create_task(keep_publishing(session))
 
-    async def soon(_: float) -> None:
+    async def short_sleep(_: float) -> None:
         await asyncio.sleep(0.01)
 
-    connection = Connection(replace(OPTIONS, port=broker.port), on_session=talk, sleep=soon)
+    connection = Connection(replace(OPTIONS, port=broker.port), on_session=on_session, sleep=short_sleep)
     task = asyncio.create_task(connection.run())
     for _ in range(5):
         async with asyncio.timeout(LONG_ENOUGH):
@@ -285,7 +288,7 @@ async def test_a_session_whose_own_tasks_fail_with_the_connection_is_followed_by
         await task
 
 
-async def test_nobody_ever_reads_the_password(
+async def test_password_appears_in_no_log_line_status_or_repr(
     mosquitto: StartMosquitto, log_lines: Lines, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -293,43 +296,43 @@ async def test_nobody_ever_reads_the_password(
     options = replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3"))
     async with running_connection(RecordingConnection(options)) as bridge:
         await get_items(3, bridge.waits.seconds)
-        refused = bridge.connection.status
+        rejected = bridge.connection.status
     async with running_connection(RecordingConnection(replace(options, password=SecretStr(PASSWORD)))) as bridge:
         await bridge.sessions.get()
         broker.kill()
         await get_items(3, bridge.waits.seconds)
         lost = bridge.connection.status
-    assert refused.last_error is not None
-    assert refused.last_error.startswith(f"the broker at 127.0.0.1:{broker.port} did not authorize the user 'bridge'")
+    assert rejected.last_error is not None
+    assert rejected.last_error.startswith(f"the broker at 127.0.0.1:{broker.port} did not authorize the user 'bridge'")
     assert [line["event"] for line in log_lines] == [
         "cannot connect to the broker, retrying",
         "connected to the broker",
         "broker connection lost",
         "cannot connect to the broker, retrying",
     ]
-    everything = json.dumps([log_lines, caplog.text, repr(options), repr(refused), repr(lost)], default=repr)
-    assert PASSWORD not in everything
-    assert "wrong-word-3" not in everything
-    # The libraries below say nothing of their own either.
+    output = json.dumps([log_lines, caplog.text, repr(options), repr(rejected), repr(lost)], default=repr)
+    assert PASSWORD not in output
+    assert "wrong-word-3" not in output
+    # aiomqtt and paho log nothing either.
     assert [record for record in caplog.records if record.name != "asyncio"] == []
 
 
-@pytest.mark.parametrize("moment", range(8))
-async def test_a_stop_is_not_lost_in_the_moment_in_which_the_broker_answers(
-    serve: Callable[[Any], Awaitable[int]], moment: int
+@pytest.mark.parametrize("iterations", range(8))
+async def test_stop_is_not_lost_when_the_broker_responds_at_the_same_time(
+    serve: Callable[[Any], Awaitable[int]], iterations: int
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(10)
-        writer.write(ACCEPTED_5)
-        for _ in range(moment):
+        writer.write(CONNACK["5"])
+        for _ in range(iterations):
             await asyncio.sleep(0)
         task.cancel()
         await reader.read()
 
-    async def talk(session: Session) -> None:
+    async def on_session(session: Session) -> None:
         await session.publish("coc/x", b"")  # never acknowledged
 
     options = replace(OPTIONS, port=await serve(broker))
-    task = asyncio.create_task(Connection(options, on_session=talk).run())
+    task = asyncio.create_task(Connection(options, on_session=on_session).run())
     await asyncio.wait([task], timeout=LONG_ENOUGH)
     assert task.cancelled()

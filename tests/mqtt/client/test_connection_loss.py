@@ -39,25 +39,25 @@ OPTIONS = ConnectionOptions("127.0.0.1", 0, "reader", timeout=LONG_ENOUGH)
 
 
 @pytest.mark.parametrize(("protocol", "transport"), PROTOCOL_TRANSPORTS)
-async def test_everything_that_waits_ends_at_once_when_the_broker_dies(
+async def test_killed_broker_fails_all_pending_calls_at_once(
     mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
     broker = mosquitto(*listener_lines(transport))
     async with connected_session(replace(OPTIONS, port=broker.port, transport=transport), protocol) as session:
         broker.pause()
-        waiting = [asyncio.create_task(session.publish("coc/x", b"")) for _ in range(300)]
+        pending = [asyncio.create_task(session.publish("coc/x", b"")) for _ in range(300)]
         await asyncio.sleep(0)
         broker.kill()
         async with asyncio.timeout(LONG_ENOUGH):
-            ends = await asyncio.gather(*waiting, session.monitor(), return_exceptions=True)
-        assert {type(end) for end in ends} == {ConnectionLostError}
-        for late in (session.publish("coc/x", b""), session.subscribe("coc/x"), session.monitor()):
+            errors = await asyncio.gather(*pending, session.monitor(), return_exceptions=True)
+        assert {type(error) for error in errors} == {ConnectionLostError}
+        for call in (session.publish("coc/x", b""), session.subscribe("coc/x"), session.monitor()):
             with pytest.raises(ConnectionLostError, match="the connection to the broker at"):
-                await late
+                await call
 
 
 @pytest.mark.parametrize(("protocol", "transport"), PROTOCOL_TRANSPORTS)
-async def test_take_over_whether_reported_or_not_points_at_the_client_id(
+async def test_takeover_reported_or_not_names_the_client_id(
     mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
     options = replace(
@@ -68,7 +68,7 @@ async def test_take_over_whether_reported_or_not_points_at_the_client_id(
             await session.monitor()
 
 
-FAREWELLS: list[tuple[int, type[ConnectionLostError], str]] = [
+DISCONNECTS: list[tuple[int, type[ConnectionLostError], str]] = [
     (0x00, ConnectionLostError, r"closed the connection \(normal disconnection\): check its log"),
     (0x80, ConnectionLostError, r"closed the connection \(unspecified error\): check its log"),
     (0x87, ConnectionLostError, "no longer authorizes this client: check its permissions on the broker"),
@@ -93,8 +93,8 @@ FAREWELLS: list[tuple[int, type[ConnectionLostError], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "kind", "sentence"), FAREWELLS)
-async def test_what_the_broker_says_at_a_disconnect_is_said(
+@pytest.mark.parametrize(("code", "kind", "sentence"), DISCONNECTS)
+async def test_disconnect_with_reason_code_raises_an_error_with_a_remedy(
     serve: Callable[[Any], Awaitable[int]], code: int, kind: type[ConnectionLostError], sentence: str
 ) -> None:
     server_reference = b"\x1c\x00\x05spare" if code in {0x9C, 0x9D} else b""
@@ -114,7 +114,7 @@ async def test_what_the_broker_says_at_a_disconnect_is_said(
     assert type(lost.value) is kind
 
 
-async def test_bug_in_a_callback_is_not_taken_for_garbage(
+async def test_exception_in_a_callback_is_not_reported_as_invalid_mqtt(
     serve: Callable[[Any], Awaitable[int]],
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -124,8 +124,8 @@ async def test_bug_in_a_callback_is_not_taken_for_garbage(
         writer.write(b"\x30\x05\x00\x03a/b")
         await reader.read()
 
-    loop, complaints = asyncio.get_running_loop(), list[dict[str, Any]]()
-    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    loop, reported = asyncio.get_running_loop(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
 
     def buggy(_: Message) -> bool:
         raise KeyError("a bug")
@@ -135,43 +135,43 @@ async def test_bug_in_a_callback_is_not_taken_for_garbage(
         with pytest.raises(ConnectionLostError, match="because of an internal error") as lost:
             await session.publish("a/b", b"")
     assert (type(lost.value), lost.value.caused_by_message) == (ConnectionLostError, False)
-    (complaint,) = complaints
-    assert isinstance(complaint["exception"], KeyError)
+    (context,) = reported
+    assert isinstance(context["exception"], KeyError)
 
 
-BROKEN_OFF = ConnectionLostError, "was lost: check the broker and the network, and that no other client uses"
-GARBLED = ProtocolViolationError, "sent invalid MQTT: check its log, and anything in between such as a proxy"
+CONNECTION_LOST = ConnectionLostError, "was lost: check the broker and the network, and that no other client uses"
+INVALID_MQTT = ProtocolViolationError, "sent invalid MQTT: check its log, and anything in between such as a proxy"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
-    ("rest", "reset", "end"),
+    ("data", "reset", "expected"),
     [
-        (b"", False, BROKEN_OFF),
-        (b"", True, BROKEN_OFF),
-        (b"\x30\x20\x00\x03a/b", False, BROKEN_OFF),
-        (b"\x30", True, BROKEN_OFF),
-        (b"\xff\x00", False, GARBLED),
-        (b"HTTP/1.1 502 Bad Gateway\r\n" + b"\r\n" * 50, False, GARBLED),
-        (b"\x30\x80\x80\x80\x80\x80", False, GARBLED),
-        (b"\x30\x02\x00\x09", False, GARBLED),
-        (b"\x30\x06\x00\x02\xff\xfe\x00\x00", False, GARBLED),
-        (b"\x20\x03\x00\x00\x00", False, GARBLED),
+        (b"", False, CONNECTION_LOST),
+        (b"", True, CONNECTION_LOST),
+        (b"\x30\x20\x00\x03a/b", False, CONNECTION_LOST),
+        (b"\x30", True, CONNECTION_LOST),
+        (b"\xff\x00", False, INVALID_MQTT),
+        (b"HTTP/1.1 502 Bad Gateway\r\n" + b"\r\n" * 50, False, INVALID_MQTT),
+        (b"\x30\x80\x80\x80\x80\x80", False, INVALID_MQTT),
+        (b"\x30\x02\x00\x09", False, INVALID_MQTT),
+        (b"\x30\x06\x00\x02\xff\xfe\x00\x00", False, INVALID_MQTT),
+        (b"\x20\x03\x00\x00\x00", False, INVALID_MQTT),
     ],
     ids=["fin", "rst", "half fin", "half rst", "type", "http", "length", "topic length", "topic text", "connack"],
 )
-async def test_a_connection_that_is_cut_or_garbled_ends_everything_that_waits(
+async def test_closed_or_invalid_connection_fails_all_pending_calls(
     serve: Callable[[Any], Awaitable[int]],
     protocol: Protocol,
-    rest: bytes,
+    data: bytes,
     reset: bool,
-    end: tuple[type[ConnectionLostError], str],
+    expected: tuple[type[ConnectionLostError], str],
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(CONNACK[protocol])
         await read_packet(reader)
-        writer.write(rest)
+        writer.write(data)
         await writer.drain()
         if reset:
             linger = struct.pack("ii", 1, 0)
@@ -179,17 +179,17 @@ async def test_a_connection_that_is_cut_or_garbled_ends_everything_that_waits(
 
     async with unmonitored_session(replace(OPTIONS, port=await serve(broker)), protocol) as session:
         async with asyncio.timeout(LONG_ENOUGH):
-            ends = await asyncio.gather(
+            errors = await asyncio.gather(
                 session.monitor(), *(session.publish("a/b", b"") for _ in range(150)), return_exceptions=True
             )
-        assert {type(error) for error in ends} == {end[0]}
-        assert end[1] in str(ends[0])
-        with pytest.raises(end[0]):
+        assert {type(error) for error in errors} == {expected[0]}
+        assert expected[1] in str(errors[0])
+        with pytest.raises(expected[0]):
             await session.subscribe("a/#")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_whatever_a_broker_sends_no_more_than_the_connection_is_lost(
+async def test_random_data_from_the_broker_only_loses_the_connection(
     serve: Callable[[Any], Awaitable[int]], protocol: Protocol
 ) -> None:
     rng = random.Random(protocol)

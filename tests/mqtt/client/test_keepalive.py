@@ -9,7 +9,7 @@ import pytest
 from coc2mqtt.mqtt.client.errors import KeepaliveTimeoutError, PubackTimeoutError
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, Transport
 from tests.support.sessions import CONNACK, connected_session, read_packet, unmonitored_session
-from tests.support.websocket import Websocket, upgraded
+from tests.support.websocket import Websocket, upgrading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,44 +29,44 @@ def now() -> float:
     ("protocol", "transport", "messages"),
     [
         ("5", "tcp", []),
-        ("3.1.1", "tcp", [b"x" * 100_000] * 200),  # more than all buffers on the way can take
+        ("3.1.1", "tcp", [b"x" * 100_000] * 200),  # more than all buffers in between can hold
         ("5", "websockets", [b"x"] * 200),
     ],
     ids=["idle", "publishing", "publishing over websockets"],
 )
-async def test_a_broker_that_falls_silent_is_noticed_within_the_keepalive(
+async def test_silent_broker_is_detected_within_the_keepalive(
     serve: Callable[[Any], Awaitable[int]], protocol: Protocol, transport: Transport, messages: list[bytes]
 ) -> None:
-    over = asyncio.Event()
+    done = asyncio.Event()
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(CONNACK[protocol])
-        await over.wait()
+        await done.wait()
 
     async def behind_websocket(websocket: Websocket) -> None:
         await websocket.receive()
         websocket.send(CONNACK[protocol])
-        await over.wait()
+        await done.wait()
 
-    port = await serve(upgraded(behind_websocket) if transport == "websockets" else broker)
+    port = await serve(upgrading(behind_websocket) if transport == "websockets" else broker)
     async with unmonitored_session(replace(OPTIONS, port=port, transport=transport), protocol) as session:
         await asyncio.sleep(0.1)
         start = now()
         publishing = [session.publish("coc/x", payload) for payload in messages]
-        ends = await asyncio.gather(session.monitor(), *publishing, return_exceptions=True)
-        over.set()
+        errors = await asyncio.gather(session.monitor(), *publishing, return_exceptions=True)
+        done.set()
         assert now() - start == pytest.approx(1.0, abs=0.05)
-    assert {type(end) for end in ends} == {KeepaliveTimeoutError}
-    assert str(ends[0]).endswith("has not responded for 1 s: check that it is healthy, and check the network")
+    assert {type(error) for error in errors} == {KeepaliveTimeoutError}
+    assert str(errors[0]).endswith("has not responded for 1 s: check that it is healthy, and check the network")
 
 
-async def test_a_connection_on_which_nothing_happens_is_kept_alive(serve: Callable[[Any], Awaitable[int]]) -> None:
+async def test_idle_connection_is_kept_alive(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(CONNACK["5"])
         while True:
-            # As the standard has it, a broker gives a client up after one and a half of its keepalive.
+            # The standard lets a broker disconnect a client after 1.5 times its keepalive.
             async with asyncio.timeout(1.5):
                 kind, _ = await read_packet(reader)
             assert kind == PINGREQ
@@ -77,13 +77,13 @@ async def test_a_connection_on_which_nothing_happens_is_kept_alive(serve: Callab
             await asyncio.wait_for(session.monitor(), 60)
 
 
-async def test_a_broker_that_sends_on_is_asked_for_no_other_sign_of_life(
+async def test_broker_that_keeps_sending_needs_no_pingresp(
     serve: Callable[[Any], Awaitable[int]],
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(CONNACK["5"])
-        while True:  # No PINGRESP ever: it waits behind everything else.
+        while True:  # Never a PINGRESP: it is queued behind everything else.
             writer.write(b"\x30\x05\x00\x01a\x00x")
             await writer.drain()
             await asyncio.sleep(0.1)
@@ -93,22 +93,22 @@ async def test_a_broker_that_sends_on_is_asked_for_no_other_sign_of_life(
             await asyncio.wait_for(session.monitor(), 10)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(600, 1), (1, 600), (1, 0)])
-async def test_of_both_keepalives_the_shorter_one_counts(
-    serve: Callable[[Any], Awaitable[int]], ours: int, theirs: int
+@pytest.mark.parametrize(("client_keepalive", "server_keepalive"), [(600, 1), (1, 600), (1, 0)])
+async def test_shorter_of_client_and_server_keepalive_is_used(
+    serve: Callable[[Any], Awaitable[int]], client_keepalive: int, server_keepalive: int
 ) -> None:
     pings: list[float] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _, connect = await read_packet(reader)
-        assert connect[8:10] == ours.to_bytes(2)  # after the protocol's name, its version and the flags
-        writer.write(b"\x20\x06\x00\x00\x03\x13" + theirs.to_bytes(2))  # CONNACK, Server Keep Alive
+        assert connect[8:10] == client_keepalive.to_bytes(2)  # after the protocol name, its version and the flags
+        writer.write(b"\x20\x06\x00\x00\x03\x13" + server_keepalive.to_bytes(2))  # CONNACK, Server Keep Alive
         while True:
             kind, _ = await read_packet(reader)
             assert kind == PINGREQ
             pings.append(now() - start)
 
-    async with unmonitored_session(replace(OPTIONS, port=await serve(broker), keepalive=ours)) as session:
+    async with unmonitored_session(replace(OPTIONS, port=await serve(broker), keepalive=client_keepalive)) as session:
         start = now()
         with pytest.raises(KeepaliveTimeoutError, match="has not responded for 1 s"):
             await asyncio.wait_for(session.monitor(), 5)
@@ -117,7 +117,7 @@ async def test_of_both_keepalives_the_shorter_one_counts(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
+async def test_publish_that_is_never_acknowledged_closes_the_connection(
     serve: Callable[[Any], Awaitable[int]], protocol: Protocol
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,10 +129,10 @@ async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
             if kind == PINGREQ:
                 writer.write(PINGRESP)
             elif acknowledged := acknowledged + 1:
-                # All but the first one: others pass it by.
+                # All but the first one.
                 writer.write(b"\x40\x02" + body[5:7] if acknowledged > 1 else b"")
 
-    async def publish_on() -> None:
+    async def keep_publishing() -> None:
         while True:
             await session.publish("a/b", b"")
             await asyncio.sleep(0.05)
@@ -140,15 +140,17 @@ async def test_a_publish_that_is_never_acknowledged_ends_the_connection(
     async with unmonitored_session(replace(OPTIONS, port=await serve(broker)), protocol) as session:
         start = now()
         async with asyncio.timeout(5):
-            ends = await asyncio.gather(
-                session.publish("a/b", b""), publish_on(), session.monitor(), return_exceptions=True
+            errors = await asyncio.gather(
+                session.publish("a/b", b""), keep_publishing(), session.monitor(), return_exceptions=True
             )
         assert now() - start == pytest.approx(1.0, abs=0.05)
-    assert {type(end) for end in ends} == {PubackTimeoutError}
-    assert "responds, but did not acknowledge a message within 1 s, so it is sent again" in str(ends[0])
+    assert {type(error) for error in errors} == {PubackTimeoutError}
+    assert "responds, but did not acknowledge a message within 1 s, so it is sent again" in str(errors[0])
 
 
-async def test_the_wait_for_a_slot_and_for_those_before_does_not_count(serve: Callable[[Any], Awaitable[int]]) -> None:
+async def test_wait_for_a_slot_or_earlier_messages_is_not_a_puback_timeout(
+    serve: Callable[[Any], Awaitable[int]],
+) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(b"\x20\x06\x00\x00\x03\x21\x00\x02")  # CONNACK, Receive Maximum 2

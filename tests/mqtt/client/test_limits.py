@@ -17,7 +17,7 @@ from coc2mqtt.mqtt.client.errors import (
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage
 from coc2mqtt.mqtt.client.poison_messages import OutgoingMessage, PoisonMessageFilter
 from coc2mqtt.mqtt.client.session import open_session
-from tests.support.sessions import collect, connected_session, read_packet
+from tests.support.sessions import CONNACK, collect, connected_session, read_packet
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ NEEDS_QOS_1 = "does not support QoS 1, which coc2mqtt needs to lose no messages:
     ("line", "sentence"), [("retain_available false", NEEDS_RETAIN), ("max_qos 0", NEEDS_QOS_1)], ids=["retain", "qos"]
 )
 @pytest.mark.parametrize("will", [True, False], ids=["will", "no will"])
-async def test_a_broker_that_cannot_do_what_is_needed_is_left_at_once(
+async def test_broker_without_a_required_feature_raises_missing_feature(
     mosquitto: StartMosquitto, line: str, sentence: str, will: bool
 ) -> None:
     options = replace(OPTIONS, port=mosquitto(line).port, will=RetainedMessage("coc/x", b"") if will else None)
@@ -44,34 +44,34 @@ async def test_a_broker_that_cannot_do_what_is_needed_is_left_at_once(
         await open_session(options, "5")
 
 
-async def test_a_broker_of_mqtt_5_is_told_what_is_taken(serve: Callable[[Any], Awaitable[int]]) -> None:
-    said: list[bytes] = []
+async def test_connect_with_mqtt_5_announces_the_limits(serve: Callable[[Any], Awaitable[int]]) -> None:
+    connects: list[bytes] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said.append((await read_packet(reader))[1])
-        writer.write(b"\x20\x03\x00\x00\x00")
+        connects.append((await read_packet(reader))[1])
+        writer.write(CONNACK["5"])
         await reader.read()
 
     async with connected_session(replace(OPTIONS, port=await serve(broker))):
         maximum_packet_size, receive_maximum = b"\x27" + (256 * 1024).to_bytes(4), b"\x21" + (200).to_bytes(2)
-        assert said[0][11:19] in {maximum_packet_size + receive_maximum, receive_maximum + maximum_packet_size}
+        assert connects[0][11:19] in {maximum_packet_size + receive_maximum, receive_maximum + maximum_packet_size}
 
 
 @pytest.mark.parametrize(("protocol", "lengths"), [("5", [65_537, 65_536, 0]), ("3.1.1", [65_537, 65_537, 65_536, 0])])
-async def test_of_a_huge_message_no_more_than_64_kib_is_kept(
+async def test_payload_above_64_kib_is_truncated(
     mosquitto: StartMosquitto, protocol: Protocol, lengths: list[int]
 ) -> None:
     port = mosquitto().port
     async with connected_session(replace(OPTIONS, port=port), protocol) as reader:
         await reader.subscribe("coc/#")
         async with connected_session(replace(OPTIONS, port=port, client_id="writer")) as writer:
-            # With MQTT 5 the first one does not even come.
+            # With MQTT 5, the broker does not even send the first one.
             for length in (300_000, 200_000, 65_536, 0):
                 await writer.publish("coc/x", b"x" * length)
         assert [len(message.payload) for message in await collect(reader, len(lengths))] == lengths
 
 
-async def test_payload_above_message_size_limit_is_refused_and_the_session_goes_on(mosquitto: StartMosquitto) -> None:
+async def test_payload_above_message_size_limit_raises_and_the_session_continues(mosquitto: StartMosquitto) -> None:
     async with connected_session(replace(OPTIONS, port=mosquitto("message_size_limit 10240").port)) as session:
         with pytest.raises(MessageTooLargeError, match=r"a message of 21021 bytes on coc/x .*message_size_limit"):
             await session.publish("coc/x", bytes(21_000), retain=True)
@@ -81,15 +81,15 @@ async def test_payload_above_message_size_limit_is_refused_and_the_session_goes_
 @pytest.mark.parametrize(
     ("code", "reason"), [(0x8D, "reason code 0x8d"), (0xC8, "reason code 0xc8")], ids=["of a DISCONNECT", "unknown"]
 )
-async def test_reason_code_that_no_puback_may_have_refuses_that_message_alone(
+async def test_invalid_puback_reason_code_only_rejects_that_message(
     serve: Callable[[Any], Awaitable[int]], code: int, reason: str
 ) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
-        writer.write(b"\x20\x03\x00\x00\x00")
-        for answer in (bytes([code, 0]), b"\x00\x00"):
+        writer.write(CONNACK["5"])
+        for reason_code in (bytes([code, 0]), b"\x00\x00"):
             _, body = await read_packet(reader)
-            writer.write(b"\x40\x04" + body[3 + 2 : 3 + 4] + answer)
+            writer.write(b"\x40\x04" + body[3 + 2 : 3 + 4] + reason_code)
         await reader.read()
 
     async with connected_session(replace(OPTIONS, port=await serve(broker))) as session:
@@ -98,10 +98,10 @@ async def test_reason_code_that_no_puback_may_have_refuses_that_message_alone(
         await session.publish("a/b", b"")
 
 
-async def test_unknown_reason_code_of_a_disconnect_is_named(serve: Callable[[Any], Awaitable[int]]) -> None:
+async def test_unknown_disconnect_reason_code_is_shown_as_number(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
-        writer.write(b"\x20\x03\x00\x00\x00")
+        writer.write(CONNACK["5"])
         await read_packet(reader)
         writer.write(b"\xe0\x02\xc8\x00")
 
@@ -110,10 +110,10 @@ async def test_unknown_reason_code_of_a_disconnect_is_named(serve: Callable[[Any
             await session.publish("a/b", b"")
 
 
-async def test_subscription_without_an_answer_does_not_end_the_session(serve: Callable[[Any], Awaitable[int]]) -> None:
+async def test_suback_timeout_does_not_close_the_session(serve: Callable[[Any], Awaitable[int]]) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
-        writer.write(b"\x20\x03\x00\x00\x00")
+        writer.write(CONNACK["5"])
         _, subscribe = await read_packet(reader)
         _, publish = await read_packet(reader)
         writer.write(b"\x90\x04" + subscribe[:2] + b"\x00\x01")
@@ -128,7 +128,9 @@ async def test_subscription_without_an_answer_does_not_end_the_session(serve: Ca
         assert [message.topic for message in await collect(session, 1)] == ["a/b"]
 
 
-async def test_broker_without_wildcards_is_sent_none(serve: Callable[[Any], Awaitable[int]]) -> None:
+async def test_wildcard_subscription_raises_if_the_broker_does_not_support_it(
+    serve: Callable[[Any], Awaitable[int]],
+) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(b"\x20\x05\x00\x00\x02\x28\x00")
@@ -144,7 +146,7 @@ async def test_broker_without_wildcards_is_sent_none(serve: Callable[[Any], Awai
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["together", "alone"])
-async def test_many_messages_pass_a_broker_that_receives_one_at_a_time(mosquitto: StartMosquitto, alone: bool) -> None:
+async def test_many_publishes_succeed_with_a_receive_maximum_of_one(mosquitto: StartMosquitto, alone: bool) -> None:
     port = mosquitto("max_inflight_messages 1").port
     poison_filter = PoisonMessageFilter()
     if alone:
@@ -156,10 +158,10 @@ async def test_many_messages_pass_a_broker_that_receives_one_at_a_time(mosquitto
             )
             poison_filter.evaluate_loss(broker_survived=True)
     session = await open_session(replace(OPTIONS, port=port), "5", poison_filter=poison_filter)
-    receiving = asyncio.create_task(session.monitor())
+    monitoring = asyncio.create_task(session.monitor())
     async with asyncio.timeout(LONG_ENOUGH), asyncio.TaskGroup() as group:
         for number in range(50):
             group.create_task(session.publish(f"coc/{number}", b"x", retain=True))
-    receiving.cancel()
-    await asyncio.wait([receiving])
+    monitoring.cancel()
+    await asyncio.wait([monitoring])
     session.abort()

@@ -1,4 +1,4 @@
-"""What a connection does while the broker is away for long, and when it comes back."""
+"""Tests of a connection during and after a long outage of the broker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 
-async def test_after_a_long_outage_the_connection_is_back_within_five_seconds_of_the_brokers_return(
+async def test_broker_back_after_long_outage_is_reconnected_within_five_seconds(
     mosquitto: StartMosquitto,
 ) -> None:
     broker = mosquitto()
@@ -36,24 +36,24 @@ async def test_after_a_long_outage_the_connection_is_back_within_five_seconds_of
     long_wait = asyncio.Event()
 
     async def sleep(seconds: float) -> None:
-        """Let fifty seconds pass in one."""
+        """Sleep at fifty times the speed."""
         nonlocal waited
         waited += seconds
         if waited > 100:
             long_wait.set()
         await asyncio.sleep(seconds / 50)
 
-    async def talk(session: Session) -> None:
+    async def on_session(session: Session) -> None:
         sessions.put_nowait(session)
         await asyncio.Event().wait()
 
     options = replace(OPTIONS, port=broker.port)
-    knock = partial(port_is_open, options.host, options.port)
-    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, port_probe=knock).run())
+    port_probe = partial(port_is_open, options.host, options.port)
+    task = asyncio.create_task(Connection(options, on_session=on_session, sleep=sleep, port_probe=port_probe).run())
     async with asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         broker.kill()
-        await long_wait.wait()  # now it waits for a minute each time
+        await long_wait.wait()  # the backoff is now a minute
         broker.restart()
         before = waited
         await sessions.get()
@@ -62,29 +62,29 @@ async def test_after_a_long_outage_the_connection_is_back_within_five_seconds_of
     await asyncio.wait([task])
 
 
-async def test_broker_killed_and_restarted_five_times_costs_two_seconds_each(mosquitto: StartMosquitto) -> None:
+async def test_broker_restarted_five_times_is_reconnected_within_two_seconds_each(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     sessions: asyncio.Queue[Session] = asyncio.Queue()
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        """Let fifty seconds pass in one."""
+        """Sleep at fifty times the speed."""
         waits.append(seconds)
         await asyncio.sleep(seconds / 50)
 
-    async def talk(session: Session) -> None:
+    async def on_session(session: Session) -> None:
         await session.publish("coc/bridge/state", b"online", retain=True)
         sessions.put_nowait(session)
         await asyncio.Event().wait()
 
     options = replace(OPTIONS, port=broker.port)
-    knock = partial(port_is_open, options.host, options.port)
-    task = asyncio.create_task(Connection(options, on_session=talk, sleep=sleep, port_probe=knock).run())
+    port_probe = partial(port_is_open, options.host, options.port)
+    task = asyncio.create_task(Connection(options, on_session=on_session, sleep=sleep, port_probe=port_probe).run())
     async with asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         for _ in range(5):
             waits.clear()
-            # As quickly as a service manager does it: when the bridge looks, the broker is there again.
+            # As quickly as a service manager: the broker runs again before the port is probed.
             broker.restart()
             await sessions.get()
             assert sum(waits) <= 2.0
@@ -92,26 +92,26 @@ async def test_broker_killed_and_restarted_five_times_costs_two_seconds_each(mos
     await asyncio.wait([task])
 
 
-async def test_an_outage_whose_reasons_alternate_says_each_of_them_once(
+async def test_outage_with_alternating_errors_logs_each_error_once(
     monkeypatch: pytest.MonkeyPatch, log_lines: Lines
 ) -> None:
     reasons = itertools.cycle(
-        [UnreachableBrokerError("it is away"), ConnackTimeoutError("it is silent"), NotAuthorizedError("not you")]
+        [UnreachableBrokerError("unreachable"), ConnackTimeoutError("no CONNACK"), NotAuthorizedError("not authorized")]
     )
     attempts = asyncio.Semaphore(0)
 
-    async def refuse(*_: object, **__: object) -> Session:
+    async def fail(*_: object, **__: object) -> Session:
         attempts.release()
         raise next(reasons)
 
-    async def no_time(_: float) -> None:
+    async def no_sleep(_: float) -> None:
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(negotiation, "open_session", refuse)
-    connection = Connection(replace(OPTIONS, protocol="5"), on_session=lambda _: asyncio.sleep(0), sleep=no_time)
+    monkeypatch.setattr(negotiation, "open_session", fail)
+    connection = Connection(replace(OPTIONS, protocol="5"), on_session=lambda _: asyncio.sleep(0), sleep=no_sleep)
     task = asyncio.create_task(connection.run())
     for _ in range(100):
         await attempts.acquire()
     task.cancel()
     await asyncio.wait([task])
-    assert [line["reason"] for line in log_lines] == ["it is away", "it is silent", "not you"]
+    assert [line["reason"] for line in log_lines] == ["unreachable", "no CONNACK", "not authorized"]

@@ -1,4 +1,4 @@
-"""Messages over which a broker closes the connection are set aside, and nothing else is."""
+"""Tests that messages which make the broker close the connection are blocked, and no others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Lines = list[MutableMapping[str, Any]]
 
 OPTIONS = ConnectionOptions("127.0.0.1", 0, "coc2mqtt-home", timeout=LONG_ENOUGH, protocol="3.1.1")
-LOST = ConnectionLostError("it was lost")
+LOST = ConnectionLostError("lost")
 SMALL, BIG = 100, 21_000
 
 
@@ -48,192 +48,192 @@ def event(number: int, size: int = SMALL) -> OutgoingMessage:
     return OutgoingMessage.of("coc/clan/2PP/x", bytes([number]) * size, size, replaceable=False)
 
 
-class Broker:
-    """A broker that is told what happens: one session after another, with what is acknowledged and what is not."""
+class FilterHarness:
+    """Drives a filter through sessions with acknowledged and lost messages."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.poison_filter = PoisonMessageFilter(lambda: self.now)
+        self.filter = PoisonMessageFilter(lambda: self.now)
 
     def lose(
         self,
         *in_flight: OutgoingMessage,
         acknowledged: Sequence[OutgoingMessage] = (state("bridge/state"),),
-        survived: bool = True,
+        broker_survived: bool = True,
         error: ConnectionLostError = LOST,
     ) -> None:
-        """Have a session in which some messages are acknowledged before it is lost with others in flight."""
-        self.poison_filter.on_connected()
+        """Run a session in which some messages are acknowledged before it is lost with others in flight."""
+        self.filter.on_connected()
         for message in acknowledged:
-            self.poison_filter.on_puback(message)
-        alone = [message for message in in_flight if self.poison_filter.must_send_alone(message)]
+            self.filter.on_puback(message)
+        alone = [message for message in in_flight if self.filter.must_send_alone(message)]
         if alone:
-            self.poison_filter.set_sent_alone(alone[0])
+            self.filter.set_sent_alone(alone[0])
             in_flight = (alone[0],)
-        self.poison_filter.on_connection_lost(in_flight, error)
-        self.poison_filter.evaluate_loss(broker_survived=survived)
+        self.filter.on_connection_lost(in_flight, error)
+        self.filter.evaluate_loss(broker_survived=broker_survived)
 
-    def takes(self, message: OutgoingMessage) -> bool:
+    def allows(self, message: OutgoingMessage) -> bool:
         try:
-            self.poison_filter.check(message)
+            self.filter.check(message)
         except (PoisonMessageError, MessageTooLargeError):
             return False
         return True
 
 
 @pytest.mark.parametrize(
-    ("culprit", "losses"), [(state("config", BIG), 3), (state("a", SMALL), 3), (event(1, 2000), 10), (event(1), 10)]
+    ("poison", "losses"), [(state("config", BIG), 3), (state("a", SMALL), 3), (event(1, 2000), 10), (event(1), 10)]
 )
-def test_message_in_flight_at_several_losses_is_set_aside_and_the_others_are_not(
-    culprit: OutgoingMessage, losses: int, log_lines: Lines
+def test_message_in_flight_at_several_losses_is_blocked_and_others_are_not(
+    poison: OutgoingMessage, losses: int, log_lines: Lines
 ) -> None:
-    broker, others = Broker(), [state("b"), event(7)]
+    harness, others = FilterHarness(), [state("b"), event(7)]
     for _ in range(2):
-        broker.lose(*others, culprit)
+        harness.lose(*others, poison)
     for _ in range(losses - 2):
-        assert broker.takes(culprit)
-        broker.lose(culprit, acknowledged=[state("bridge/state"), *others])
-    assert not broker.takes(culprit)
-    assert all(broker.takes(other) for other in others)
+        assert harness.allows(poison)
+        harness.lose(poison, acknowledged=[state("bridge/state"), *others])
+    assert not harness.allows(poison)
+    assert all(harness.allows(other) for other in others)
     (line,) = log_lines
     assert line["event"] == "the broker closes the connection over a message"
-    assert (line["topic"], line["bytes"]) == (culprit.topic, culprit.size)
+    assert (line["topic"], line["bytes"]) == (poison.topic, poison.size)
     assert "max_packet_size" in line["hint"]
 
 
-def test_message_is_sent_alone_only_after_two_losses_without_acknowledgement() -> None:
-    broker, suspect = Broker(), event(1)
-    broker.lose(suspect)
-    assert not broker.poison_filter.must_send_alone(suspect)
-    broker.lose(suspect)
-    assert broker.poison_filter.must_send_alone(suspect)
-    assert not broker.poison_filter.must_send_alone(event(2))
-    broker.poison_filter.on_puback(suspect)
-    assert not broker.poison_filter.must_send_alone(suspect)
+def test_message_is_sent_alone_after_two_losses_without_acknowledgement() -> None:
+    harness, suspect = FilterHarness(), event(1)
+    harness.lose(suspect)
+    assert not harness.filter.must_send_alone(suspect)
+    harness.lose(suspect)
+    assert harness.filter.must_send_alone(suspect)
+    assert not harness.filter.must_send_alone(event(2))
+    harness.filter.on_puback(suspect)
+    assert not harness.filter.must_send_alone(suspect)
 
 
-def test_network_that_breaks_often_sets_no_message_aside() -> None:
-    broker = Broker()
+def test_unstable_network_blocks_no_message() -> None:
+    harness = FilterHarness()
     for number in range(200):
-        broker.lose(event(number % 200), state("a"), acknowledged=[state("a"), event((number - 1) % 200)])
-    assert all(broker.takes(event(number)) for number in range(200))
-    assert broker.takes(state("a"))
+        harness.lose(event(number % 200), state("a"), acknowledged=[state("a"), event((number - 1) % 200)])
+    assert all(harness.allows(event(number)) for number in range(200))
+    assert harness.allows(state("a"))
 
 
 @pytest.mark.parametrize(
-    ("survived", "error"),
-    [(False, LOST), (True, BrokerShutdownError("it is shutting down"))],
+    ("broker_survived", "error"),
+    [(False, LOST), (True, BrokerShutdownError("shutting down"))],
     ids=["killed", "stopped"],
 )
-def test_restarting_broker_sets_no_event_aside_even_if_it_is_in_flight_each_time(
-    survived: bool, error: ConnectionLostError
+def test_restarting_broker_blocks_no_event_even_if_in_flight_each_time(
+    broker_survived: bool, error: ConnectionLostError
 ) -> None:
-    broker, unlucky = Broker(), event(1)
+    harness, message = FilterHarness(), event(1)
     for _ in range(20):
-        broker.lose(unlucky, survived=survived, error=error)
-    assert broker.takes(unlucky)
+        harness.lose(message, broker_survived=broker_survived, error=error)
+    assert harness.allows(message)
 
 
-def test_session_in_which_nothing_was_acknowledged_is_no_evidence() -> None:
-    broker, first = Broker(), state("bridge/state")
+def test_loss_without_any_acknowledgement_is_not_counted() -> None:
+    harness, message = FilterHarness(), state("bridge/state")
     for _ in range(20):
-        broker.lose(first, acknowledged=[])
-    assert broker.takes(first)
+        harness.lose(message, acknowledged=[])
+    assert harness.allows(message)
 
 
-def test_broker_that_closes_over_every_event_loses_five_an_hour_at_most() -> None:
-    broker = Broker()
+def test_at_most_five_events_are_blocked_per_hour() -> None:
+    harness = FilterHarness()
     for number in range(20):
         for _ in range(12):
-            broker.lose(event(number), acknowledged=[state("larger", 3000)])
-    assert sum(not broker.takes(event(number)) for number in range(20)) == 5
+            harness.lose(event(number), acknowledged=[state("larger", 3000)])
+    assert sum(not harness.allows(event(number)) for number in range(20)) == 5
 
 
-def test_proven_limit_refuses_larger_messages_at_once_and_tries_those_between_alone() -> None:
-    broker = Broker()
+def test_proven_limit_blocks_larger_messages_and_tries_smaller_ones_alone() -> None:
+    harness = FilterHarness()
     for _ in range(3):
-        broker.lose(state("first", BIG))
-    assert broker.poison_filter.max_packet_size == BIG - 1
-    assert not broker.takes(state("second", BIG))
-    assert broker.takes(state("third", 12_000))
-    assert broker.poison_filter.must_send_alone(state("third", 12_000))
-    broker.lose(state("third", 12_000))
-    assert not broker.takes(state("fourth", 12_000))
-    broker.poison_filter.on_puback(state("fifth", 9_000))
-    assert not broker.poison_filter.must_send_alone(state("sixth", 8_000))
-    assert broker.poison_filter.must_send_alone(state("seventh", 9_500))
+        harness.lose(state("first", BIG))
+    assert harness.filter.max_packet_size == BIG - 1
+    assert not harness.allows(state("second", BIG))
+    assert harness.allows(state("third", 12_000))
+    assert harness.filter.must_send_alone(state("third", 12_000))
+    harness.lose(state("third", 12_000))
+    assert not harness.allows(state("fourth", 12_000))
+    harness.filter.on_puback(state("fifth", 9_000))
+    assert not harness.filter.must_send_alone(state("sixth", 8_000))
+    assert harness.filter.must_send_alone(state("seventh", 9_500))
 
 
-def test_event_below_a_proven_limit_is_not_set_aside_after_one_loss() -> None:
-    broker = Broker()
+def test_event_below_a_proven_limit_is_not_blocked_after_one_loss() -> None:
+    harness = FilterHarness()
     for _ in range(3):
-        broker.lose(state("first", BIG))
+        harness.lose(state("first", BIG))
     for _ in range(2):
-        broker.lose(event(1, 2000))
-        assert broker.takes(event(1, 2000))
-    broker.lose(event(1, 2000))
-    assert not broker.takes(event(1, 2000))
+        harness.lose(event(1, 2000))
+        assert harness.allows(event(1, 2000))
+    harness.lose(event(1, 2000))
+    assert not harness.allows(event(1, 2000))
 
 
-def test_limit_that_was_lowered_is_found_although_larger_messages_were_taken_before() -> None:
-    broker = Broker()
-    broker.poison_filter.on_puback(state("b", BIG))
+def test_lowered_limit_is_found_despite_earlier_larger_messages() -> None:
+    harness = FilterHarness()
+    harness.filter.on_puback(state("b", BIG))
     for _ in range(3):
-        broker.lose(state("first", BIG))
-    assert broker.poison_filter.max_packet_size == BIG - 1
+        harness.lose(state("first", BIG))
+    assert harness.filter.max_packet_size == BIG - 1
 
 
 @pytest.mark.parametrize("size", [SMALL, BIG])
-def test_held_message_is_tried_alone_after_a_quarter_of_an_hour_then_less_often(size: int) -> None:
-    broker, culprit, larger = Broker(), state("culprit", size), state("bridge/watches", 3000)
+def test_blocked_message_is_retried_alone_after_15_minutes_then_less_often(size: int) -> None:
+    harness, poison, larger = FilterHarness(), state("poison", size), state("bridge/watches", 3000)
     for _ in range(3):
-        broker.lose(culprit, acknowledged=[larger])
-    for hold in (900, 1800, 3600, 7200, 14400, 14400):
-        broker.now += hold - 1
-        assert not broker.takes(culprit)
-        broker.now += 2
-        assert broker.takes(culprit)
-        assert broker.poison_filter.must_send_alone(culprit)
-        broker.lose(culprit, acknowledged=[larger])
-    broker.now += 14401
-    broker.poison_filter.on_puback(culprit)
-    assert broker.takes(culprit)
-    assert not broker.poison_filter.must_send_alone(culprit)
-    assert broker.poison_filter.max_packet_size is None
+        harness.lose(poison, acknowledged=[larger])
+    for block_s in (900, 1800, 3600, 7200, 14400, 14400):
+        harness.now += block_s - 1
+        assert not harness.allows(poison)
+        harness.now += 2
+        assert harness.allows(poison)
+        assert harness.filter.must_send_alone(poison)
+        harness.lose(poison, acknowledged=[larger])
+    harness.now += 14401
+    harness.filter.on_puback(poison)
+    assert harness.allows(poison)
+    assert not harness.filter.must_send_alone(poison)
+    assert harness.filter.max_packet_size is None
 
 
-def test_packet_too_large_from_the_broker_proves_a_message_that_is_alone() -> None:
+def test_packet_too_large_disconnect_proves_a_message_sent_alone() -> None:
     certain = ConnectionLostError("too large")
     certain.caused_by_message = True
-    broker = Broker()
+    harness = FilterHarness()
     for _ in range(2):
-        broker.lose(state("config", BIG), state("other", BIG - 1), error=certain)
-    broker.lose(state("config", BIG), error=certain)
-    assert broker.poison_filter.max_packet_size == BIG - 1
+        harness.lose(state("config", BIG), state("other", BIG - 1), error=certain)
+    harness.lose(state("config", BIG), error=certain)
+    assert harness.filter.max_packet_size == BIG - 1
 
 
-# With a real Mosquitto, which closes a connection of MQTT 3.1.1 over a packet above its max_packet_size.
+# The tests below use a real Mosquitto, which closes an MQTT 3.1.1 connection over a packet above max_packet_size.
 
 Sent = tuple[str, bytes, bool]
 
 
 class Program:
-    """Publishes messages over each new session, and notes those that are refused; ``before`` is called before them."""
+    """Publishes messages in each session, and records the rejected ones; ``before`` is called before them."""
 
     def __init__(self, port: int, *messages: Sent, before: Callable[[], None] = lambda: None) -> None:
         self.sessions = 0
-        self.refused: dict[str, str] = {}
+        self.rejected: dict[str, str] = {}
         self.done = asyncio.Event()
         self._messages = messages
         self._before = before
         self.connection = Connection(
             replace(OPTIONS, port=port),
-            on_session=self._talk,
+            on_session=self._on_session,
             sleep=self._sleep,
             port_probe=partial(port_is_open, OPTIONS.host, port),
         )
 
-    async def _talk(self, session: Session) -> None:
+    async def _on_session(self, session: Session) -> None:
         self.sessions += 1
         await session.publish(STATE, ONLINE, retain=True)
         self._before()
@@ -246,7 +246,7 @@ class Program:
         try:
             await session.publish(topic, payload, retain=retain, replaceable=topic.startswith("coc/bridge/response/"))
         except (PublishDeniedError, MessageTooLargeError) as error:
-            self.refused[topic] = str(error)
+            self.rejected[topic] = str(error)
 
     async def _sleep(self, _: float) -> None:
         await asyncio.sleep(0.01)
@@ -272,7 +272,7 @@ class Program:
     ],
     ids=["discovery", "state", "event", "response"],
 )
-async def test_packet_above_the_limit_of_a_broker_is_refused_and_the_rest_goes_on(
+async def test_packet_above_the_limit_is_rejected_and_others_are_published(
     mosquitto: StartMosquitto, topic: str, retain: bool, losses: int
 ) -> None:
     broker = mosquitto("max_packet_size 10240")
@@ -281,9 +281,9 @@ async def test_packet_above_the_limit_of_a_broker_is_refused_and_the_rest_goes_o
     async with program.running():
         await program.done.wait()
         assert program.connection.status.connected
-        assert set(program.refused) == {topic}
-        assert f"of {BIG + len(topic) + 16} bytes on {topic} is too large for the broker" in program.refused[topic]
-        assert "(Mosquitto: max_packet_size)" in program.refused[topic]
+        assert set(program.rejected) == {topic}
+        assert f"of {BIG + len(topic) + 16} bytes on {topic} is too large for the broker" in program.rejected[topic]
+        assert "(Mosquitto: max_packet_size)" in program.rejected[topic]
         assert program.sessions == losses + 1
         assert await subscribe_once(broker.port, others[-1][0]) == others[-1][1]
 
@@ -293,18 +293,18 @@ async def test_packet_above_the_limit_of_a_broker_is_refused_and_the_rest_goes_o
     ("protocol", "line"),
     [("3.1.1", "max_packet_size 10240"), ("5", "max_packet_size 10240"), ("5", "message_size_limit 10240")],
 )
-async def test_bridge_delivers_events_although_its_discovery_payloads_are_too_large(
+async def test_bridge_delivers_events_despite_too_large_discovery_payloads(
     mosquitto: StartMosquitto, protocol: Protocol, line: str
 ) -> None:
     broker, parts = mosquitto(line), Parts()
     await parts.journal.happen(1)
 
-    async def soon(_: float) -> None:
+    async def short_sleep(_: float) -> None:
         await asyncio.sleep(0.01)
 
     options = replace(OPTIONS, port=broker.port, protocol=protocol)
-    knock = partial(port_is_open, options.host, options.port)
-    connection = Connection(options, on_session=parts.bridge.serve, sleep=soon, port_probe=knock)
+    port_probe = partial(port_is_open, options.host, options.port)
+    connection = Connection(options, on_session=parts.bridge.serve, sleep=short_sleep, port_probe=port_probe)
     async with connected_session(replace(options, client_id="reader", protocol="5"), "5") as reader:
         await reader.subscribe(EVENT)
         async with running(connection.run()):
@@ -315,18 +315,18 @@ async def test_bridge_delivers_events_although_its_discovery_payloads_are_too_la
     assert "raise the broker's limit" in problem
 
 
-async def test_many_packets_above_the_limit_cost_few_sessions(mosquitto: StartMosquitto) -> None:
+async def test_many_packets_above_the_limit_need_few_sessions(mosquitto: StartMosquitto) -> None:
     broker = mosquitto("max_packet_size 10240")
     program = Program(
         broker.port, *[(f"coc/clan/{number}/config", bytes(BIG + number * 7 % 50), True) for number in range(50)]
     )
     async with program.running():
         await program.done.wait()
-    assert len(program.refused) == 50
+    assert len(program.rejected) == 50
     assert program.sessions <= 10
 
 
-async def test_event_in_flight_when_the_broker_is_killed_five_times_is_delivered(mosquitto: StartMosquitto) -> None:
+async def test_event_in_flight_at_five_broker_kills_is_delivered(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     in_flight: asyncio.Queue[None] = asyncio.Queue()
 
@@ -342,5 +342,5 @@ async def test_event_in_flight_when_the_broker_is_killed_five_times_is_delivered
             await asyncio.sleep(0.02)
             broker.restart()
         await program.done.wait()
-    assert program.refused == {}
+    assert program.rejected == {}
     assert program.sessions == 6

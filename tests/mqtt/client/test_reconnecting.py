@@ -1,4 +1,4 @@
-"""When a connection is made again, on simulated time: sessions and refusals as they are scripted."""
+"""Tests of the waits between connects, in simulated time, with scripted sessions and errors."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-LOST = ConnectionLostError("it was lost")
+LOST = ConnectionLostError("lost")
 
 
 class ScriptedSession:
-    """A session that ends after so many seconds."""
+    """A session that is lost with an error after some seconds."""
 
     protocol = "5"
     connected_at = 0.0
 
-    def __init__(self, lasts: float, end: ConnectionLostError) -> None:
-        self._lasts = lasts
-        self._end = end
+    def __init__(self, seconds: float, error: ConnectionLostError) -> None:
+        self._seconds = seconds
+        self._error = error
 
     async def monitor(self) -> Never:
-        await asyncio.sleep(self._lasts)
-        raise self._end
+        await asyncio.sleep(self._seconds)
+        raise self._error
 
     async def disconnect(self, _offline_messages: object) -> None: ...
 
@@ -55,7 +55,7 @@ class ScriptedSession:
 
 
 class Attempts:
-    """Follows a script at each attempt to connect, and notes how long after the last end each one came."""
+    """Follows a script at each attempt to connect, and records the waits since the end of the previous one."""
 
     def __init__(self, script: Iterable[Step]) -> None:
         self._script = iter(script)
@@ -68,13 +68,13 @@ class Attempts:
         if self._ended_at is not None:
             self.waits.append(now - self._ended_at)
         step = next(self._script)
-        lasts = 0.0 if isinstance(step, ConnectError) else step[0]
-        self._ended_at = now + lasts
+        seconds = 0.0 if isinstance(step, ConnectError) else step[0]
+        self._ended_at = now + seconds
         if isinstance(step, ConnectError):
             raise step
         return cast("Session", ScriptedSession(*step))
 
-    async def knock(self) -> bool:
+    async def port_probe(self) -> bool:
         return self.port_is_open
 
 
@@ -84,7 +84,7 @@ async def connecting(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> Asy
     connection = Connection(
         replace(OPTIONS, protocol="5"),
         on_session=lambda _: asyncio.sleep(0),
-        port_probe=attempts.knock,
+        port_probe=attempts.port_probe,
         rng=lambda: 1.0,
     )
     task = asyncio.create_task(connection.run())
@@ -95,7 +95,7 @@ async def connecting(attempts: Attempts, monkeypatch: pytest.MonkeyPatch) -> Asy
         await asyncio.wait([task])
 
 
-async def test_broker_restarted_five_times_in_a_minute_costs_two_seconds_each(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_broker_restarted_five_times_in_a_minute_waits_two_seconds_each(monkeypatch: pytest.MonkeyPatch) -> None:
     attempts = Attempts([*[(10.0, LOST)] * 5, (1e9, LOST)])
     attempts.port_is_open = False
     async with connecting(attempts, monkeypatch) as connection:
@@ -106,11 +106,11 @@ async def test_broker_restarted_five_times_in_a_minute_costs_two_seconds_each(mo
 
 
 @pytest.mark.parametrize("lost", [LOST, BrokerShutdownError("bye")])
-async def test_established_session_ends_the_backoff_of_failed_connects(
+async def test_established_session_resets_the_backoff_of_failed_connects(
     monkeypatch: pytest.MonkeyPatch, lost: ConnectionLostError
 ) -> None:
-    away = [UnreachableBrokerError("away")] * 6
-    attempts = Attempts([*away, (0.5, lost), *away, (0.5, lost), (1e9, LOST)])
+    unreachable = [UnreachableBrokerError("unreachable")] * 6
+    attempts = Attempts([*unreachable, (0.5, lost), *unreachable, (0.5, lost), (1e9, LOST)])
     attempts.port_is_open = False
     async with connecting(attempts, monkeypatch):
         await asyncio.sleep(1000)
@@ -118,10 +118,8 @@ async def test_established_session_ends_the_backoff_of_failed_connects(
     assert attempts.waits == pytest.approx([*backing_off, 1.5, *backing_off, 1.5])
 
 
-@pytest.mark.parametrize(
-    "error", [ConnackTimeoutError("it is silent"), TlsError("no TLS"), UnreachableBrokerError("?")]
-)
-async def test_open_port_is_connected_to_at_least_every_five_seconds(
+@pytest.mark.parametrize("error", [ConnackTimeoutError("no CONNACK"), TlsError("no TLS"), UnreachableBrokerError("?")])
+async def test_open_port_is_tried_at_least_every_five_seconds(
     monkeypatch: pytest.MonkeyPatch, error: ConnectError
 ) -> None:
     attempts = Attempts(itertools.repeat(error))
@@ -132,7 +130,7 @@ async def test_open_port_is_connected_to_at_least_every_five_seconds(
 
 
 @pytest.mark.parametrize("error", [WrongCredentialsError("wrong"), NotAuthorizedError("no"), ConnectError("banned")])
-async def test_refusal_by_the_broker_backs_off_to_a_minute_with_an_open_port(
+async def test_rejection_by_the_broker_backs_off_to_a_minute_with_an_open_port(
     monkeypatch: pytest.MonkeyPatch, error: ConnectError
 ) -> None:
     attempts = Attempts(itertools.repeat(error))
@@ -141,7 +139,7 @@ async def test_refusal_by_the_broker_backs_off_to_a_minute_with_an_open_port(
     assert attempts.waits[:8] == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60])
 
 
-async def test_sessions_that_another_client_takes_over_silently_back_off(
+async def test_sessions_taken_over_silently_by_another_client_back_off(
     monkeypatch: pytest.MonkeyPatch, log_lines: Lines
 ) -> None:
     attempts = Attempts(itertools.repeat((1.5, LOST)))
@@ -153,9 +151,9 @@ async def test_sessions_that_another_client_takes_over_silently_back_off(
     assert "stop another client with the client ID 'coc2mqtt_home'" in line["hint"]
 
 
-async def test_slow_knock_does_not_delay_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_port_probe_does_not_delay_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(Attempts):
-        async def knock(self) -> bool:
+        async def port_probe(self) -> bool:
             await asyncio.sleep(1.0)
             return False
 

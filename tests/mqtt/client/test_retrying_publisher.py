@@ -22,54 +22,54 @@ if TYPE_CHECKING:
 FULL = PublishDeferredError("the broker's queue is full")
 
 
-class Broker:
-    """Answers each publish with the next of these: an error, or None for yes."""
+class FakeBroker:
+    """Answers each publish with the next of these: an error, or None for success."""
 
-    def __init__(self, *answers: Exception | None) -> None:
-        self._answers = list(answers)
+    def __init__(self, *responses: Exception | None) -> None:
+        self._responses = list(responses)
         self.slept: list[float] = []
-        self.patience = RetryingPublisher(sleep=self._sleep, rng=lambda: 1.0)
-        self.recording = RecordingSession(self._answer)
+        self.publisher = RetryingPublisher(sleep=self._sleep, rng=lambda: 1.0)
+        self.recording = RecordingSession(self._respond)
 
-    async def _answer(self, _topic: str, _payload: bytes) -> None:
-        if self._answers and (answer := self._answers.pop(0)) is not None:
-            raise answer
+    async def _respond(self, _topic: str, _payload: bytes) -> None:
+        if self._responses and (response := self._responses.pop(0)) is not None:
+            raise response
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
     async def publish(self, payload: bytes) -> None:
-        await self.patience.publish(self.recording.session, "coc/x", payload, retain=True)
+        await self.publisher.publish(self.recording.session, "coc/x", payload, retain=True)
 
 
-async def test_what_the_broker_does_not_take_just_now_is_published_again_until_it_does() -> None:
-    broker = Broker(*[FULL] * 8)
+async def test_deferred_message_is_retried_until_accepted() -> None:
+    broker = FakeBroker(*[FULL] * 8)
     await broker.publish(b"1")
     assert broker.slept == [1, 2, 4, 8, 16, 32, 60, 60]
     assert [(message.payload, message.retain) for message in broker.recording.published] == [(b"1", True)]
-    assert broker.patience.deferred == 8
+    assert broker.publisher.deferred == 8
 
 
 @pytest.mark.looptime
-async def test_its_begin_and_its_end_after_a_quiet_minute_are_each_said_once(log_lines: Lines) -> None:
-    # A broker that is full takes some and refuses others all the time.
-    broker = Broker(FULL, None, FULL, None, FULL, FULL, None, None, None, FULL)
+async def test_deferral_and_recovery_after_a_quiet_minute_are_logged_once_each(log_lines: Lines) -> None:
+    # A full broker still accepts some messages between the rejected ones.
+    broker = FakeBroker(FULL, None, FULL, None, FULL, FULL, None, None, None, FULL)
     for _ in range(4):
         await broker.publish(b"1")
         await asyncio.sleep(20)
-    begun = ("warning", "broker rejects messages for now, retrying")
-    over = ("info", "broker accepts messages again")
-    assert [(line["log_level"], line["event"]) for line in log_lines] == [begun]
+    deferred = ("warning", "broker rejects messages for now, retrying")
+    recovered = ("info", "broker accepts messages again")
+    assert [(line["log_level"], line["event"]) for line in log_lines] == [deferred]
     assert log_lines[0]["reason"] == "the broker's queue is full"
     await asyncio.sleep(60)
     await broker.publish(b"1")
     await broker.publish(b"1")
-    assert [(line["log_level"], line["event"]) for line in log_lines] == [begun, over, begun]
+    assert [(line["log_level"], line["event"]) for line in log_lines] == [deferred, recovered, deferred]
 
 
 @pytest.mark.parametrize("error", [PublishDeniedError("no"), MessageTooLargeError("no"), ConnectionLostError("no")])
-async def test_what_waiting_does_not_mend_comes_out_at_once(error: Exception) -> None:
-    broker = Broker(FULL, error)
+async def test_error_that_a_retry_cannot_fix_is_raised_at_once(error: Exception) -> None:
+    broker = FakeBroker(FULL, error)
     with pytest.raises(type(error)):
         await broker.publish(b"1")
     assert broker.slept == [1]

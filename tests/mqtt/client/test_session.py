@@ -29,7 +29,7 @@ WRITER = replace(READER, client_id="writer")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_a_retained_message_is_there_for_others_once_publish_has_returned(
+async def test_published_retained_message_is_available_once_publish_returns(
     mosquitto: StartMosquitto, protocol: Protocol
 ) -> None:
     broker = mosquitto()
@@ -41,7 +41,7 @@ async def test_a_retained_message_is_there_for_others_once_publish_has_returned(
 
 
 @pytest.mark.parametrize(("protocol", "transport"), PROTOCOL_TRANSPORTS)
-async def test_messages_come_in_as_they_were_sent(
+async def test_incoming_messages_equal_the_published_ones(
     mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
     port = mosquitto(*listener_lines(transport)).port
@@ -59,20 +59,20 @@ async def test_messages_come_in_as_they_were_sent(
         ]
 
 
-async def test_response_topic_and_correlation_data_of_mqtt_5_come_in(mosquitto: StartMosquitto) -> None:
+async def test_incoming_mqtt_5_message_has_response_topic_and_correlation_data(mosquitto: StartMosquitto) -> None:
     port = mosquitto().port
     async with connected_session(replace(READER, port=port)) as reader:
         await reader.subscribe("coc/request")
         properties = ("response-topic", "app/answers/1"), ("correlation-data", "ticket-7")
-        asking = [argument for pair in properties for argument in ("-D", "publish", *pair)]
-        await run("mosquitto_pub", "-V", "5", "-p", str(port), "-t", "coc/request", "-m", "#2PP", *asking)
+        options = [argument for pair in properties for argument in ("-D", "publish", *pair)]
+        await run("mosquitto_pub", "-V", "5", "-p", str(port), "-t", "coc/request", "-m", "#2PP", *options)
         assert await collect(reader, 1) == [
             Message("coc/request", b"#2PP", response_topic="app/answers/1", correlation_data=b"ticket-7")
         ]
 
 
 @pytest.mark.parametrize(("protocol", "data"), [("5", b"ticket-7"), ("3.1.1", None)])
-async def test_correlation_data_goes_out_where_the_protocol_has_it(
+async def test_publish_sends_correlation_data_with_mqtt_5_only(
     mosquitto: StartMosquitto, protocol: Protocol, data: bytes | None
 ) -> None:
     port = mosquitto().port
@@ -84,24 +84,24 @@ async def test_correlation_data_goes_out_where_the_protocol_has_it(
 
 
 @pytest.mark.parametrize(("protocol", "transport"), PROTOCOL_TRANSPORTS)
-async def test_hundreds_of_publishes_at_once_are_all_acknowledged_and_keep_their_order(
+async def test_hundreds_of_concurrent_publishes_are_acknowledged_in_order(
     mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
     port = mosquitto(*listener_lines(transport), "max_inflight_messages 7").port
-    listener, writing = (
+    reading, writing = (
         replace(READER, port=port, transport=transport),
         replace(WRITER, port=port, transport=transport),
     )
-    async with connected_session(listener, protocol) as reader:
+    async with connected_session(reading, protocol) as reader:
         await reader.subscribe("coc/#")
         async with connected_session(writing, protocol) as writer, asyncio.TaskGroup() as group:
-            reading = group.create_task(collect(reader, 500))
+            collecting = group.create_task(collect(reader, 500))
             for number in range(500):
                 group.create_task(writer.publish("coc/events", str(number).encode()))
-        assert [int(message.payload) for message in reading.result()] == list(range(500))
+        assert [int(message.payload) for message in collecting.result()] == list(range(500))
 
 
-async def test_no_more_messages_are_in_flight_than_the_broker_receives(
+async def test_messages_in_flight_do_not_exceed_the_receive_maximum(
     serve: Callable[[Any], Awaitable[int]],
 ) -> None:
     in_flight: list[int] = []
@@ -111,7 +111,7 @@ async def test_no_more_messages_are_in_flight_than_the_broker_receives(
         writer.write(b"\x20\x06\x00\x00\x03\x21\x00\x02")  # CONNACK, Receive Maximum 2
         for _ in range(3):
             ids = [(await read_packet(reader))[1][5:7] for _ in range(2)]
-            with pytest.raises(TimeoutError):  # a third one would be here at once
+            with pytest.raises(TimeoutError):  # a third one would arrive at once
                 await asyncio.wait_for(read_packet(reader), 0.05)
             in_flight.append(len(ids))
             for identifier in ids:
@@ -124,19 +124,19 @@ async def test_no_more_messages_are_in_flight_than_the_broker_receives(
     assert in_flight == [2, 2, 2]
 
 
-async def test_a_publish_that_nobody_waits_for_any_more_holds_its_place_until_the_broker_answers(
+async def test_cancelled_publish_holds_its_slot_until_the_puback(
     serve: Callable[[Any], Awaitable[int]],
 ) -> None:
-    asked = asyncio.Event()
-    go_on = asyncio.Event()
+    received = asyncio.Event()
+    acknowledge = asyncio.Event()
     order: list[str] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(b"\x20\x06\x00\x00\x03\x21\x00\x01")  # CONNACK, Receive Maximum 1
         identifier = (await read_packet(reader))[1][5:7]
-        asked.set()
-        await go_on.wait()
+        received.set()
+        await acknowledge.wait()
         order.append("first acknowledged")
         writer.write(b"\x40\x02" + identifier)
         identifier = (await read_packet(reader))[1][5:7]
@@ -146,17 +146,17 @@ async def test_a_publish_that_nobody_waits_for_any_more_holds_its_place_until_th
 
     async with connected_session(replace(WRITER, port=await serve(broker))) as session:
         first = asyncio.create_task(session.publish("a/b", b""))
-        await asked.wait()
+        await received.wait()
         first.cancel()
         second = asyncio.create_task(session.publish("a/b", b""))
-        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        asyncio.get_running_loop().call_later(0.05, acknowledge.set)
         await second
     assert order == ["first acknowledged", "second sent"]
 
 
 @pytest.mark.parametrize("topic", ["", "a/#", "+", "a\0b", "x" * 65536], ids=["empty", "#", "+", "null", "long"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_a_topic_that_would_end_the_connection_is_refused_and_others_go_on(
+async def test_invalid_topic_raises_publish_denied_and_others_succeed(
     mosquitto: StartMosquitto, protocol: Protocol, topic: str
 ) -> None:
     port = mosquitto().port
@@ -166,7 +166,7 @@ async def test_a_topic_that_would_end_the_connection_is_refused_and_others_go_on
         await session.publish("coc/fine", b"")
 
 
-async def test_a_message_that_is_too_large_for_the_broker_is_refused_and_others_go_on(
+async def test_message_above_max_packet_size_raises_and_others_succeed(
     mosquitto: StartMosquitto,
 ) -> None:
     broker = mosquitto("max_packet_size 2000")
@@ -174,12 +174,12 @@ async def test_a_message_that_is_too_large_for_the_broker_is_refused_and_others_
         assert session.max_packet_size == 2000
         with pytest.raises(MessageTooLargeError, match="exceeds the broker's limit of 2000 bytes"):
             await session.publish("coc/kept", b"x" * 2000)
-        fits = b"x" * (2000 - 16 - len("coc/kept"))
-        await session.publish("coc/kept", fits, retain=True)
-    assert await subscribe_once(broker.port, "coc/kept") == fits
+        largest = b"x" * (2000 - 16 - len("coc/kept"))
+        await session.publish("coc/kept", largest, retain=True)
+    assert await subscribe_once(broker.port, "coc/kept") == largest
 
 
-async def test_a_reader_that_falls_behind_loses_the_newest_and_one_line_says_so(
+async def test_slow_reader_loses_the_newest_messages_which_is_logged_once(
     mosquitto: StartMosquitto, log_lines: list[MutableMapping[str, Any]]
 ) -> None:
     port = mosquitto("max_queued_messages 5000").port
@@ -188,7 +188,7 @@ async def test_a_reader_that_falls_behind_loses_the_newest_and_one_line_says_so(
         async with connected_session(replace(WRITER, port=port)) as writer:
             for number in range(300):
                 await writer.publish("coc/flood", str(number).encode())
-            # Goes the same way after the flood, so the flood is through once its answer is here.
+            # Sent after the flood, so all of the flood has arrived once this one is acknowledged.
             await reader.publish("app/end", b"")
         assert [int(message.payload) for message in await collect(reader, 200)] == list(range(200))
         await reader.publish("coc/after", b"")
@@ -204,20 +204,20 @@ async def run(*command: str) -> None:
 
 
 @pytest.mark.parametrize(("protocol", "transport"), PROTOCOL_TRANSPORTS)
-async def test_a_look_gets_all_that_is_retained_and_nothing_of_it_remains_for_others(
+async def test_read_retained_yields_all_retained_messages_and_leaves_none_queued(
     mosquitto: StartMosquitto, protocol: Protocol, transport: Transport
 ) -> None:
     port = mosquitto(*listener_lines(transport)).port
     reading = replace(READER, port=port, transport=transport)
-    # More than an inbox holds.
-    kept = [f"coc/clan/{number}/state" for number in range(300)]
+    # More than the inbox holds.
+    topics = [f"coc/clan/{number}/state" for number in range(300)]
     async with connected_session(reading, protocol) as session:
-        for topic in [*kept, "coc/other/1/state"]:
+        for topic in [*topics, "coc/other/1/state"]:
             await session.publish(topic, b"1", retain=True)
-        seen: list[Message] = []
-        await session.read_retained("coc/clan/+/state", seen.append)
-        assert {message.topic for message in seen} == {*kept}
+        retained: list[Message] = []
+        await session.read_retained("coc/clan/+/state", retained.append)
+        assert {message.topic for message in retained} == {*topics}
         await session.publish("coc/clan/1/state", b"2")
         await session.subscribe("coc/sentinel")
         await session.publish("coc/sentinel", b"3")
-        assert await collect(session, 1) == [Message("coc/sentinel", b"3")], "it is not subscribed any more"
+        assert await collect(session, 1) == [Message("coc/sentinel", b"3")], "the filter is still subscribed"

@@ -1,4 +1,4 @@
-"""A CancelledError that nobody asked for ends no part in silence: a TaskGroup ignores a child that ends with one."""
+"""Tests that a part which raises CancelledError without being cancelled fails; a TaskGroup would ignore it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 
-async def cancelled(*_: Any) -> None:
+async def raise_cancelled(*_: Any) -> None:
     raise asyncio.CancelledError
 
 
-async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
-    """Return what ends some work within a minute, out of its groups."""
+async def error_of(work: Coroutine[Any, Any, object]) -> BaseException:
+    """Return the exception that ends the work within a minute, unwrapped."""
     try:
         async with asyncio.timeout(60):
             await work
@@ -43,21 +43,21 @@ async def ended(work: Coroutine[Any, Any, object]) -> BaseException:
         return first_exception(group)
     except UnexpectedExitError as error:
         return error
-    raise AssertionError("it ended without an error")
+    raise AssertionError("the work returned without an error")
 
 
-async def test_unrequested_cancellation_of_a_publish_ends_the_retained_state() -> None:
+async def test_publish_that_raises_cancelled_error_ends_the_retained_state() -> None:
     retained = Parts().retained
     retained.mark(Resource(Kind.CLAN, "#2PP"))
-    assert isinstance(await ended(retained.run(RecordingSession(cancelled).session)), UnexpectedExitError)
+    assert isinstance(await error_of(retained.run(RecordingSession(raise_cancelled).session)), UnexpectedExitError)
     assert retained.marked_count == 1
 
 
-async def test_delivery_worker_that_is_cancelled_by_nobody_ends_the_delivery() -> None:
+async def test_delivery_worker_that_raises_cancelled_error_ends_the_delivery() -> None:
     journal = JournalInMemory()
     await journal.happen(1)
-    recording = RecordingSession(cancelled)
-    error = await ended(EventDelivery(journal.journal, Topics()).run(recording.session))
+    recording = RecordingSession(raise_cancelled)
+    error = await error_of(EventDelivery(journal.journal, Topics()).run(recording.session))
     assert isinstance(error, UnexpectedExitError)
 
 
@@ -65,27 +65,27 @@ async def test_delivery_worker_that_is_cancelled_by_nobody_ends_the_delivery() -
     ("part", "method"),
     [(DeviceAnnouncer, "run"), (EventDelivery, "run"), (Bridge, "_handle_messages"), (RequestHandler, "run")],
 )
-async def test_part_that_is_cancelled_by_nobody_ends_the_session(
+async def test_part_that_raises_cancelled_error_ends_the_session(
     part: type, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(part, method, cancelled)
-    assert isinstance(await ended(Parts().bridge.serve(RecordingSession().session)), UnexpectedExitError)
+    monkeypatch.setattr(part, method, raise_cancelled)
+    assert isinstance(await error_of(Parts().bridge.serve(RecordingSession().session)), UnexpectedExitError)
 
 
-async def test_session_that_is_cancelled_by_nobody_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_session_that_raises_cancelled_error_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     async def connect(_: object) -> Session:
         return cast("Session", ScriptedSession(1000.0, LOST))
 
     monkeypatch.setattr(negotiation.ProtocolNegotiator, "connect", connect)
-    assert isinstance(await ended(Connection(OPTIONS, on_session=cancelled).run()), UnexpectedExitError)
+    assert isinstance(await error_of(Connection(OPTIONS, on_session=raise_cancelled).run()), UnexpectedExitError)
 
 
-async def test_work_that_returns_although_it_must_not_is_an_error() -> None:
+async def test_work_that_returns_unexpectedly_raises_unexpected_exit() -> None:
     with pytest.raises(UnexpectedExitError, match="the part stopped: it returned"):
         await run_until_cancelled("the part", partial(asyncio.sleep, 1))
 
 
-async def test_work_that_is_cancelled_ends_as_cancelled() -> None:
+async def test_work_that_is_cancelled_raises_cancelled_error() -> None:
     task = asyncio.create_task(run_until_cancelled("the part", partial(asyncio.sleep, 10)))
     await asyncio.sleep(1)
     task.cancel()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.usefixtures("no_stray_errors"),
-    # paho leaves it to the garbage collector to close the socket of a TLS handshake that failed.
+    # paho does not close the socket of a failed TLS handshake; the garbage collector does.
     pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
 ]
 
@@ -34,7 +34,7 @@ OPTIONS = ConnectionOptions("localhost", 0, "reader", timeout=LONG_ENOUGH)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_a_trusted_certificate_connects(
+async def test_trusted_certificate_is_accepted(
     mosquitto: StartMosquitto, certificates: Path, protocol: Protocol
 ) -> None:
     broker = mosquitto(*tls_lines(certificates))
@@ -43,14 +43,14 @@ async def test_a_trusted_certificate_connects(
         await session.publish("coc/x", b"")
 
 
-async def test_without_verification_any_certificate_is_accepted(mosquitto: StartMosquitto, certificates: Path) -> None:
+async def test_any_certificate_is_accepted_without_verification(mosquitto: StartMosquitto, certificates: Path) -> None:
     broker = mosquitto(*tls_lines(certificates, "expired"))
     tls = TlsOptions(verify=False)
     async with connected_session(replace(OPTIONS, host="127.0.0.1", port=broker.port, tls=tls)) as session:
         await session.publish("coc/x", b"")
 
 
-async def test_a_broker_that_is_reached_by_its_address_can_be_verified_by_its_name(
+async def test_server_name_verifies_a_broker_reached_by_its_address(
     mosquitto: StartMosquitto, certificates: Path
 ) -> None:
     port = mosquitto(*tls_lines(certificates)).port
@@ -61,7 +61,7 @@ async def test_a_broker_that_is_reached_by_its_address_can_be_verified_by_its_na
 
 @asynccontextmanager
 async def serving(folder: Path, handler: Handler, sni: Callable[[Any, str | None, Any], None]) -> AsyncIterator[int]:
-    """Serve with the broker's certificate, where no real broker does what is wanted; gives the port."""
+    """Run a fake broker with the broker's certificate, and yield its port."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "broker.crt", folder / "broker.key")
     context.sni_callback = sni
@@ -70,8 +70,8 @@ async def serving(folder: Path, handler: Handler, sni: Callable[[Any, str | None
 
 
 @pytest.mark.parametrize("server_name", ["localhost", None])
-async def test_the_broker_is_asked_for_the_servers_name(certificates: Path, server_name: str | None) -> None:
-    asked: list[str | None] = []
+async def test_server_name_is_sent_as_sni(certificates: Path, server_name: str | None) -> None:
+    names: list[str | None] = []
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
@@ -81,13 +81,13 @@ async def test_the_broker_is_asked_for_the_servers_name(certificates: Path, serv
 
     tls = TlsOptions(verify=False, server_name=server_name)
     async with (
-        serving(certificates, broker, sni=lambda _socket, name, _context: asked.append(name)) as port,
+        serving(certificates, broker, sni=lambda _socket, name, _context: names.append(name)) as port,
         connected_session(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls)),
     ):
-        assert asked == [server_name]
+        assert names == [server_name]
 
 
-async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> None:
+async def test_flood_over_tls_does_not_starve_the_reader(certificates: Path) -> None:
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_packet(reader)
         writer.write(CONNACK["5"])
@@ -108,7 +108,7 @@ async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> N
     ("certificate", "tls", "sentence"),
     [
         (
-            "alien",
+            "foreign_broker",
             {},
             r"\(unable to get local issuer certificate\): set mqtt.tls.ca_file to the authority that signed it",
         ),
@@ -126,27 +126,27 @@ async def test_a_flood_leaves_those_who_read_their_turn(certificates: Path) -> N
         ("broker", {"server_name": "x"}, r"\(Hostname mismatch, .*'x'\): set mqtt.host or mqtt.tls.server_name"),
     ],
 )
-async def test_a_certificate_that_is_not_accepted_says_what_is_wrong_with_it(
+async def test_untrusted_certificate_raises_an_error_with_the_reason(
     mosquitto: StartMosquitto, certificates: Path, certificate: str, tls: dict[str, str], sentence: str
 ) -> None:
     port = mosquitto(*tls_lines(certificates, certificate)).port
-    wanted = TlsOptions(ca_file=certificates / tls.get("ca_file", "ca.crt"), server_name=tls.get("server_name"))
+    tls_options = TlsOptions(ca_file=certificates / tls.get("ca_file", "ca.crt"), server_name=tls.get("server_name"))
     with pytest.raises(TlsError, match=f"the certificate of the broker at 127.0.0.1:{port} is not trusted {sentence}"):
-        await open_session(replace(OPTIONS, host="127.0.0.1", port=port, tls=wanted), "5")
+        await open_session(replace(OPTIONS, host="127.0.0.1", port=port, tls=tls_options), "5")
 
 
-async def test_a_certificate_of_our_own_is_shown(mosquitto: StartMosquitto, certificates: Path) -> None:
+async def test_client_certificate_is_accepted(mosquitto: StartMosquitto, certificates: Path) -> None:
     port = mosquitto(*tls_lines(certificates), "require_certificate true").port
     async with connected_session(replace(OPTIONS, port=port, tls=with_certificate(certificates, "broker"))) as session:
         await session.publish("coc/x", b"")
 
 
 NO_CERTIFICATE = "requires a client certificate: set mqtt.tls.cert_file and mqtt.tls.key_file"
-ALIEN = r"rejected the certificate in mqtt.tls.cert_file \(unknown ca\): renew it, or have it signed by"
+REJECTED = r"rejected the certificate in mqtt.tls.cert_file \(unknown ca\): renew it, or have it signed by"
 
 
-@pytest.mark.parametrize(("certificate", "sentence"), [(None, NO_CERTIFICATE), ("alien", ALIEN)])
-async def test_a_broker_that_is_not_content_with_our_certificate_says_so(
+@pytest.mark.parametrize(("certificate", "sentence"), [(None, NO_CERTIFICATE), ("foreign_broker", REJECTED)])
+async def test_missing_or_rejected_client_certificate_raises_an_error(
     mosquitto: StartMosquitto, certificates: Path, certificate: str | None, sentence: str
 ) -> None:
     port = mosquitto(*tls_lines(certificates), "require_certificate true").port
@@ -156,9 +156,12 @@ async def test_a_broker_that_is_not_content_with_our_certificate_says_so(
 
 @pytest.mark.parametrize(
     ("certificate", "sentence"),
-    [(None, r"failed \(handshake failure\): .* mqtt.tls.cert_file if the broker requires"), ("alien", ALIEN)],
+    [
+        (None, r"failed \(handshake failure\): .* mqtt.tls.cert_file if the broker requires"),
+        ("foreign_broker", REJECTED),
+    ],
 )
-async def test_with_tls_1_2_it_says_so_during_the_handshake(
+async def test_missing_or_rejected_client_certificate_raises_with_tls_1_2(
     certificates: Path, certificate: str | None, sentence: str
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.crt")
@@ -166,17 +169,17 @@ async def test_with_tls_1_2_it_says_so_during_the_handshake(
     context.verify_mode = ssl.CERT_REQUIRED
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 
-    def refuse(listener: socket.socket) -> None:  # not with asyncio, which closes without the alert
+    def reject(listener: socket.socket) -> None:  # without asyncio, which closes without the alert
         accepted, _ = listener.accept()
         with pytest.raises(ssl.SSLError), accepted:
             context.wrap_socket(accepted, server_side=True)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        refusing = asyncio.create_task(asyncio.to_thread(refuse, listener))
+        rejecting = asyncio.create_task(asyncio.to_thread(reject, listener))
         options = replace(OPTIONS, port=listener.getsockname()[1], tls=with_certificate(certificates, certificate))
         with pytest.raises(TlsError, match=sentence):
             await open_session(options, "5")
-        await refusing
+        await rejecting
 
 
 @pytest.mark.parametrize(
@@ -191,7 +194,7 @@ async def test_with_tls_1_2_it_says_so_during_the_handshake(
         ),
     ],
 )
-async def test_a_file_that_cannot_be_used_says_so(
+async def test_unreadable_or_invalid_tls_file_raises_an_error(
     certificates: Path, ca_file: str, cert_file: str | None, sentence: str
 ) -> None:
     key = (certificates / cert_file, certificates / "broker.key") if cert_file else (None, None)
@@ -199,8 +202,8 @@ async def test_a_file_that_cannot_be_used_says_so(
         await open_session(replace(OPTIONS, port=free_port(), tls=TlsOptions(certificates / ca_file, *key)), "5")
 
 
-async def test_a_key_with_a_password_does_not_ask_on_the_terminal(certificates: Path, tmp_path: Path) -> None:
-    key = tmp_path / "locked.key"
+async def test_encrypted_key_raises_instead_of_prompting_for_a_password(certificates: Path, tmp_path: Path) -> None:
+    key = tmp_path / "encrypted.key"
     await run(
         "openssl", "ec", "-aes128", "-passout", "pass:x", "-in", str(certificates / "broker.key"), "-out", str(key)
     )
@@ -209,16 +212,16 @@ async def test_a_key_with_a_password_does_not_ask_on_the_terminal(certificates: 
         await open_session(replace(OPTIONS, port=free_port(), tls=tls), "5")
 
 
-async def test_tls_on_a_port_without_it_is_said(
+async def test_tls_on_a_port_without_tls_raises_an_error(
     mosquitto: StartMosquitto, serve: Callable[[Any], Awaitable[int]]
 ) -> None:
-    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def not_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"no TLS here\r\n")
 
     sentence = r"failed \(wrong version number\): check that mqtt.port is the broker's TLS port"
     with pytest.raises(TlsError, match=sentence):
-        await open_session(replace(OPTIONS, host="127.0.0.1", port=await serve(other), tls=TlsOptions()), "5")
+        await open_session(replace(OPTIONS, host="127.0.0.1", port=await serve(not_tls), tls=TlsOptions()), "5")
     # Mosquitto 2.0 resets the connection, 2.1 closes it.
     reset = r"cannot reach the broker at .* \(.*\): .* mqtt.port is the broker's port for TLS"
     closed = r"failed \(unexpected eof .*\): check that mqtt.port is the broker's TLS port"
@@ -226,7 +229,7 @@ async def test_tls_on_a_port_without_it_is_said(
         await open_session(replace(OPTIONS, port=mosquitto().port, tls=TlsOptions()), "5")
 
 
-async def test_no_tls_on_a_port_with_it_is_said(mosquitto: StartMosquitto, certificates: Path) -> None:
+async def test_no_tls_on_a_tls_port_raises_an_error(mosquitto: StartMosquitto, certificates: Path) -> None:
     with pytest.raises(ConnackTimeoutError, match=r"closed the connection .* mqtt\.tls if that port requires TLS"):
         await open_session(replace(OPTIONS, port=mosquitto(*tls_lines(certificates)).port), "5")
 

@@ -24,6 +24,7 @@ from tests.support.connections import (
     get_items,
     running_connection,
 )
+from tests.support.sessions import CONNACK
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -36,15 +37,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
 
 PASSWORD = "hush-hush-7"
-ACCEPTED_5, ACCEPTED_3 = b"\x20\x03\x00\x00\x00", b"\x20\x02\x00\x00"
-UNSUPPORTED = b"\x20\x02\x00\x01"  # a CONNACK of 3.1.1, whatever was asked
-SILENCE = b""
+UNSUPPORTED = b"\x20\x02\x00\x01"  # a CONNACK of 3.1.1, for either version
+NO_RESPONSE = b""
 
 Lines = list["MutableMapping[str, Any]"]
 
 
-async def test_without_version_5_it_speaks_3_1_1(embedded_broker: EmbeddedBroker) -> None:
-    # It takes the limits that version 5 has in the CONNECT for a client id that is still to come.
+async def test_broker_without_version_5_is_connected_with_3_1_1(embedded_broker: EmbeddedBroker) -> None:
+    # amqtt parses the properties of a version 5 CONNECT as a client ID that is incomplete, and keeps waiting.
     async with running_connection(
         RecordingConnection(replace(OPTIONS, port=embedded_broker.port, will=None, timeout=0.3))
     ) as bridge:
@@ -54,21 +54,21 @@ async def test_without_version_5_it_speaks_3_1_1(embedded_broker: EmbeddedBroker
 
 
 class ScriptedBroker:
-    """Answers a CONNECT by its version, notes which came, and hangs up when told to; b"" is silence."""
+    """Answers a CONNECT by its version, records the versions, and can close the connection; b"" is no response."""
 
     def __init__(self, *, five: bytes, three: bytes) -> None:
-        self.answers = {5: five, 4: three}
+        self.responses = {5: five, 4: three}
         self.versions: asyncio.Queue[int] = asyncio.Queue()
         self._writer: asyncio.StreamWriter | None = None
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         version = (await reader.readexactly(10))[8]
         self.versions.put_nowait(version)
-        writer.write(self.answers[version])
+        writer.write(self.responses[version])
         self._writer = writer
         await reader.read()
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         assert self._writer is not None
         self._writer.close()
 
@@ -76,62 +76,66 @@ class ScriptedBroker:
 @pytest.mark.parametrize(
     ("five", "then", "versions"),
     [
-        pytest.param(UNSUPPORTED, UNSUPPORTED, [5, 4, 4], id="5 refused: 3.1.1 from then on"),
-        pytest.param(SILENCE, SILENCE, [5, 4, 4], id="silent on 5: one time-out only"),
-        pytest.param(ACCEPTED_5, UNSUPPORTED, [5, 5, 4], id="5 given up: 3.1.1 as well"),
-        pytest.param(ACCEPTED_5, SILENCE, [5, 5, 5], id="5 once spoken: in trouble, not old"),
+        pytest.param(UNSUPPORTED, UNSUPPORTED, [5, 4, 4], id="5 rejected, then 3.1.1 only"),
+        pytest.param(NO_RESPONSE, NO_RESPONSE, [5, 4, 4], id="no response to 5, only one timeout"),
+        pytest.param(CONNACK["5"], UNSUPPORTED, [5, 5, 4], id="5 no longer supported, then 3.1.1"),
+        pytest.param(CONNACK["5"], NO_RESPONSE, [5, 5, 5], id="5 supported before, then no response"),
     ],
 )
-async def test_the_version_follows_what_the_broker_speaks(
+async def test_version_follows_what_the_broker_supports(
     serve: Callable[[Any], Awaitable[int]], five: bytes, then: bytes, versions: list[int]
 ) -> None:
-    broker = ScriptedBroker(five=five, three=ACCEPTED_3)
-    begun = asyncio.Event()
+    broker = ScriptedBroker(five=five, three=CONNACK["3.1.1"])
+    started = asyncio.Event()
 
-    async def talk(_session: Session) -> None:
-        begun.set()
+    async def on_session(_session: Session) -> None:
+        started.set()
 
     options = replace(OPTIONS, port=await serve(broker), timeout=0.1)
-    connection = Connection(options, on_session=talk, sleep=RecordedWaits())
+    connection = Connection(options, on_session=on_session, sleep=RecordedWaits())
     task = asyncio.create_task(connection.run())
     async with asyncio.timeout(LONG_ENOUGH):
-        await begun.wait()
-        broker.answers[5] = then
-        broker.hang_up()
+        await started.wait()
+        broker.responses[5] = then
+        broker.close()
         assert await get_items(len(versions), broker.versions) == versions
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def test_a_fixed_version_is_not_left(serve: Callable[[Any], Awaitable[int]], mosquitto: StartMosquitto) -> None:
-    port = await serve(ScriptedBroker(five=UNSUPPORTED, three=ACCEPTED_3))
+async def test_configured_version_has_no_fallback(
+    serve: Callable[[Any], Awaitable[int]], mosquitto: StartMosquitto
+) -> None:
+    port = await serve(ScriptedBroker(five=UNSUPPORTED, three=CONNACK["3.1.1"]))
     options = replace(OPTIONS, port=port, protocol="5")
     with pytest.raises(UnsupportedProtocolError, match=r"set mqtt\.protocol to 3\.1\.1 or auto"):
-        await look(options)
-    assert await look(replace(OPTIONS, port=mosquitto().port, protocol="3.1.1")) == "3.1.1"
+        await run_probe(options)
+    assert await run_probe(replace(OPTIONS, port=mosquitto().port, protocol="3.1.1")) == "3.1.1"
 
 
-async def test_a_probe_connects_once_and_disturbs_nobody(mosquitto: StartMosquitto, log_lines: Lines) -> None:
+async def test_probe_connects_once_and_does_not_disconnect_a_running_bridge(
+    mosquitto: StartMosquitto, log_lines: Lines
+) -> None:
     broker = mosquitto()
     async with running_connection(RecordingConnection(replace(OPTIONS, port=broker.port))) as bridge:
         await bridge.sessions.get()
-        assert await look(replace(OPTIONS, port=broker.port)) == "5"
+        assert await run_probe(replace(OPTIONS, port=broker.port)) == "5"
         assert bridge.connection.status.connected
         assert await subscribe_once(broker.port, STATE) == ONLINE
     assert len(log_lines) == 1
 
 
-async def test_a_probe_raises_what_is_wrong(mosquitto: StartMosquitto) -> None:
+async def test_probe_raises_connect_errors(mosquitto: StartMosquitto) -> None:
     broker = mosquitto(users={"bridge": PASSWORD})
     with pytest.raises(NotAuthorizedError, match=r"check mqtt\.username and mqtt\.password"):
-        await look(replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3")))
+        await run_probe(replace(OPTIONS, port=broker.port, username="bridge", password=SecretStr("wrong-word-3")))
     broker.pause()
     with pytest.raises(ConnackTimeoutError, match="did not respond within"):
-        await look(replace(OPTIONS, port=broker.port, timeout=0.1))
+        await run_probe(replace(OPTIONS, port=broker.port, timeout=0.1))
     with pytest.raises(UnreachableBrokerError, match="nothing is listening"):
-        await look(replace(OPTIONS, port=free_port()))
+        await run_probe(replace(OPTIONS, port=free_port()))
 
 
-async def look(options: ConnectionOptions) -> Protocol:
+async def run_probe(options: ConnectionOptions) -> Protocol:
     return await probe(options, publish_topic="coc/bridge/check", subscribe_filter="coc/bridge/request/+")

@@ -11,7 +11,7 @@ from coc2mqtt.mqtt.client.options import ConnectionOptions, TlsOptions
 from coc2mqtt.mqtt.client.session import Message, open_session
 from tests.support.sessions import CONNACK, collect, connected_session, listener_lines
 from tests.support.timeouts import LONG_ENOUGH
-from tests.support.websocket import BINARY, CLOSE, PING, PONG, Websocket, frame, upgraded
+from tests.support.websocket import BINARY, CLOSE, PING, PONG, Websocket, frame, upgrading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.usefixtures("no_stray_errors"),
-    # paho leaves it to the garbage collector to close the socket of a handshake that failed.
+    # paho does not close the socket of a failed handshake; the garbage collector does.
     pytest.mark.filterwarnings("ignore:unclosed <s.*socket:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning"),
 ]
@@ -35,7 +35,7 @@ def publish(number: int) -> bytes:
     return b"\x30\x0a\x00\x03a/b\x00" + str(number).zfill(4).encode()
 
 
-async def test_over_tls_as_well_many_messages_and_large_ones_come_through(
+async def test_many_and_large_messages_arrive_over_websockets_with_tls(
     mosquitto: StartMosquitto, certificates: Path
 ) -> None:
     tls_lines = [f"{key}file {certificates / name}" for key, name in (("cert", "broker.crt"), ("key", "broker.key"))]
@@ -54,9 +54,9 @@ async def test_over_tls_as_well_many_messages_and_large_ones_come_through(
     assert (first.payload, last.payload) == (b"x" * 65_536, b"y" * 65_536)
 
 
-@pytest.mark.parametrize("dribbling", [False, True], ids=["at once", "byte by byte"])
-async def test_packets_and_frames_need_not_coincide(serve: Serve, dribbling: bool) -> None:
-    async def talk(websocket: Websocket) -> None:
+@pytest.mark.parametrize("bytewise", [False, True], ids=["at once", "byte by byte"])
+async def test_packets_split_across_frames_are_received(serve: Serve, bytewise: bool) -> None:
+    async def serve_websocket(websocket: Websocket) -> None:
         assert websocket.path == "/some/where?a=b"
         await websocket.receive()
         large = b"\x30\xb1\x01\x00\x03a/b\x00" + b"x" * 171
@@ -70,35 +70,35 @@ async def test_packets_and_frames_need_not_coincide(serve: Serve, dribbling: boo
                 frame(publish(3)),
             ]
         )
-        for index in range(0, len(stream), 1 if dribbling else len(stream)):
-            websocket.writer.write(stream[index : index + (1 if dribbling else len(stream))])
+        for index in range(0, len(stream), 1 if bytewise else len(stream)):
+            websocket.writer.write(stream[index : index + (1 if bytewise else len(stream))])
             await asyncio.sleep(0)
         await websocket.reader.read()
 
-    options = replace(OPTIONS, port=await serve(upgraded(talk)), path="/some/where?a=b")
+    options = replace(OPTIONS, port=await serve(upgrading(serve_websocket)), path="/some/where?a=b")
     async with connected_session(options) as session:
         numbers = [b"0000", b"0001", b"0002", b"x" * 171, b"0003"]
         assert await collect(session, 5) == [Message("a/b", payload) for payload in numbers]
 
 
-async def test_a_ping_of_the_websocket_is_answered_as_servers_want_it(serve: Serve) -> None:
-    answers = list[tuple[int, bytes]]()
+async def test_websocket_ping_and_close_are_answered_with_masked_frames(serve: Serve) -> None:
+    responses = list[tuple[int, bytes]]()
 
-    async def talk(websocket: Websocket) -> None:
+    async def serve_websocket(websocket: Websocket) -> None:
         await websocket.receive()
         websocket.send(CONNACK["5"])
         for opcode, payload in ((PING, b"are you there?"), (PING, b""), (CLOSE, b"\x03\xe9")):
             websocket.send(payload, opcode)
-            answers.append(await websocket.receive())
+            responses.append(await websocket.receive())
 
-    async with connected_session(replace(OPTIONS, port=await serve(upgraded(talk)))) as session:
+    async with connected_session(replace(OPTIONS, port=await serve(upgrading(serve_websocket)))) as session:
         with pytest.raises(ConnectionLostError, match="was lost: check the broker"):
             await session.monitor()
-    assert answers == [(PONG, b"are you there?"), (PONG, b""), (CLOSE, b"\x03\xe9")]
+    assert responses == [(PONG, b"are you there?"), (PONG, b""), (CLOSE, b"\x03\xe9")]
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -108,43 +108,43 @@ async def test_a_ping_of_the_websocket_is_answered_as_servers_want_it(serve: Ser
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"",
     ],
-    ids=["not found", "ok", "wrong key", "no space", "no text", "ssh", "hangs up"],
+    ids=["not found", "ok", "wrong key", "no space", "no text", "ssh", "closed"],
 )
-async def test_what_opens_no_websocket_says_so(serve: Serve, answer: bytes) -> None:
+async def test_failed_websocket_upgrade_raises_no_websocket(serve: Serve, response: bytes) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
+        writer.write(response)
 
-    with pytest.raises(NoWebsocketError) as refused:
+    with pytest.raises(NoWebsocketError) as error:
         await open_session(replace(OPTIONS, port=await serve(handle), path="/wrong"), "5")
-    assert str(refused.value).endswith(
+    assert str(error.value).endswith(
         "did not open a websocket at /wrong: check mqtt.path (often /mqtt or /), and that mqtt.port is the"
         " broker's websocket port, and mqtt.tls if that port requires TLS; or set mqtt.transport to tcp"
     )
 
 
-async def test_each_transport_on_the_other_ones_port_is_said(mosquitto: StartMosquitto) -> None:
+async def test_transport_on_the_port_of_the_other_raises_an_error(mosquitto: StartMosquitto) -> None:
     with pytest.raises(NoWebsocketError, match=r"or set mqtt.transport to tcp"):
         await open_session(replace(OPTIONS, port=mosquitto().port), "5")
     port = mosquitto(*listener_lines("websockets")).port
     # Mosquitto 2.0 responds in HTTP, 2.1 closes the connection.
-    answered = "responds in HTTP: set mqtt.transport to websockets if it is a websocket port"
+    http = "responds in HTTP: set mqtt.transport to websockets if it is a websocket port"
     closed = (
         "closed the connection without responding: .*, or set mqtt.transport to websockets if it is a websocket port"
     )
-    with pytest.raises((NotMqttError, ConnackTimeoutError), match=f"{answered}|{closed}"):
+    with pytest.raises((NotMqttError, ConnackTimeoutError), match=f"{http}|{closed}"):
         await open_session(replace(OPTIONS, port=port, transport="tcp"), "5")
 
 
-@pytest.mark.parametrize("answer", [None, b"\x30\x06\x00\x02\xff\xfe\x00\x00"], ids=["hangs up", "nonsense"])
-async def test_a_websocket_without_mqtt_behind_it_is_said(serve: Serve, answer: bytes | None) -> None:
-    async def talk(websocket: Websocket) -> None:
+@pytest.mark.parametrize("response", [None, b"\x30\x06\x00\x02\xff\xfe\x00\x00"], ids=["closed", "invalid"])
+async def test_websocket_without_mqtt_raises_connack_timeout(serve: Serve, response: bytes | None) -> None:
+    async def serve_websocket(websocket: Websocket) -> None:
         assert (await websocket.receive())[0] == BINARY
-        if answer is not None:
-            websocket.send(answer)
+        if response is not None:
+            websocket.send(response)
             await websocket.reader.read()
 
-    options = replace(OPTIONS, port=await serve(upgraded(talk)))
-    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the options' time-out
+    options = replace(OPTIONS, port=await serve(upgrading(serve_websocket)))
+    async with asyncio.timeout(LONG_ENOUGH / 2):  # less than the timeout of the options
         with pytest.raises(ConnackTimeoutError, match=r"closed the connection without responding: check mqtt.path"):
             await open_session(options, "5")
