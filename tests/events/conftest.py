@@ -13,7 +13,7 @@ from coc2mqtt.clash import ClashClient
 from coc2mqtt.demo import DemoServer, World
 from coc2mqtt.events import PollingState
 from coc2mqtt.events.stream.polling_state import QueueStore
-from tests.support.driven_stream import Watched
+from tests.support.driven_stream import DrivenStream
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 
 class Until(Protocol):
-    async def __call__(self, happened: Callable[[], object]) -> None: ...
+    async def __call__(self, condition: Callable[[], object]) -> None: ...
 
 
 class OpenClient(Protocol):
@@ -35,7 +35,7 @@ class OpenClient(Protocol):
 
 @dataclass
 class Clock:
-    """Unix time in seconds, as the test has it."""
+    """Unix time in seconds, set by the test."""
 
     now: float = 1_800_000_000.0
 
@@ -55,7 +55,7 @@ class Calendar:
 
 @dataclass
 class Bench:
-    """A scripted API over real HTTP, and a state that outlives what polls it."""
+    """A scripted API over real HTTP, and a state that pollers of several runs can share."""
 
     world: World
     server: DemoServer
@@ -82,12 +82,12 @@ class Bench:
     def player(self) -> str:
         return self.world.player_tags[0]
 
-    def believed(self, resource: Resource) -> object:
+    def snapshot_data(self, resource: Resource) -> object:
         snapshot = self.state.snapshot(resource)
         return None if snapshot is None else snapshot.data
 
-    def told(self) -> list[str]:
-        """The types of the events that were queued since the last call."""
+    def queued_types(self) -> list[str]:
+        """Remove the queued events and return their types."""
         return [self.queue.get_nowait().event_type.value for _ in range(self.queue.qsize())]
 
 
@@ -103,7 +103,7 @@ def world(calendar: Calendar) -> World:
 
 @pytest.fixture
 async def open_client() -> AsyncIterator[OpenClient]:
-    """Open clients that try once and are not slowed down."""
+    """Open clients without retries and rate limit."""
     async with AsyncExitStack() as stack:
 
         async def enter(base_url: str) -> ClashClient:
@@ -123,11 +123,11 @@ async def bench(world: World, calendar: Calendar, open_client: OpenClient) -> As
 
 @pytest.fixture
 def until() -> Until:
-    """Wait until something has happened, and fail where it never does."""
+    """Wait until a condition is true; fail if it never is."""
 
-    async def wait(happened: Callable[[], object]) -> None:
+    async def wait(condition: Callable[[], object]) -> None:
         async with asyncio.timeout(LONG_ENOUGH):
-            while not happened():  # noqa: ASYNC110 - what the program does, it does not announce to tests
+            while not condition():  # noqa: ASYNC110 - the program does not notify tests
                 await asyncio.sleep(0.002)
 
     return wait
@@ -135,12 +135,12 @@ def until() -> Until:
 
 @pytest.fixture
 def at_war(bench: Bench) -> None:
-    """Have the bench's clan in battle, with one attack."""
+    """Put the bench's clan in battle, with one attack."""
     bench.world.declare_war(bench.clan)
     bench.world.begin_battle(bench.clan)
     bench.world.attack(bench.clan)
 
 
 @pytest.fixture
-def watched(bench: Bench, until: Until) -> Callable[..., Watched]:
-    return lambda **options: Watched(bench, until, **options)
+def new_stream(bench: Bench, until: Until) -> Callable[..., DrivenStream]:
+    return lambda **options: DrivenStream(bench, until, **options)

@@ -32,7 +32,8 @@ from coc2mqtt.mqtt.payloads.models import (
 from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
-from tests.support.replay import POLLERS, Remembered
+from tests.support.pollers import POLLERS
+from tests.support.replay import InMemoryApi
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -99,7 +100,7 @@ class Believed:
         return decode_snapshot(body, taken_at=taken_at)
 
 
-class Believer(Remembered):
+class Believer(InMemoryApi):
     """Polls one resource of the kind; everything but its own endpoint says what is in ``elsewhere``, by path."""
 
     def __init__(self, kind: Kind, tag: str, *, now: float, elsewhere: dict[str, Said]) -> None:
@@ -139,7 +140,7 @@ class Believer(Remembered):
             check_states(self.resource, snapshot)
         return [entry for entry in new if entry.kind is not Kind.API]
 
-    def _answer(self, path: str) -> ApiResponse:
+    def _respond(self, path: str) -> ApiResponse:
         said = self._said if path == path_of(self.resource) else self._elsewhere[path.rpartition("/")[2]]
         if isinstance(said, ApiResponse):
             # Decoded anew for each poll.

@@ -1,4 +1,4 @@
-"""Small bodies in the shape of the API, to be varied by a test."""
+"""Small response bodies in the shape of the API's, for tests to vary."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def attack(attacker: str, defender: str, order: int, stars: int = 2) -> Json:
 
 
 def war(state: str, *attacks: Json, start: str = PREPARATION, swapped: bool = False) -> Json:
-    """A war of two against two: members #2P1 and #2P2 against #8Q1 and #8Q2."""
+    """Return a war of two against two: members #2P2 and #2P8 against #8Q2 and #8Q8."""
     sides = {}
     for side, tag, prefix in (("clan", CLAN_TAG, "#2P"), ("opponent", OPPONENT_TAG, "#8Q")):
         tags = [f"{prefix}2", f"{prefix}8"]

@@ -21,7 +21,7 @@ _MESSAGES = {
 
 
 def http_error(status: int) -> Json:
-    """What cocapi's asynchronous client returns for a response of this status."""
+    """Return the dict that cocapi's asynchronous client returns for a response with this status."""
     return {
         "result": "error",
         "message": _MESSAGES.get(status, "Server error - try again later"),
@@ -35,56 +35,56 @@ def network_error(error_type: str) -> Json:
 
 
 class WorldClient:
-    """Shows a scripted world; ``broken`` is returned instead of every response, ``asked`` lists the requests."""
+    """Returns the data of a scripted world; ``failure`` replaces every response, ``requests`` lists the requests."""
 
     async_mode = True
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.broken: object = None
-        self.asked: list[tuple[str, str]] = []
+        self.failure: object = None
+        self.requests: list[tuple[str, str]] = []
 
     async def clan_tag(self, tag: str, params: Json | None = None) -> object:  # noqa: ARG002 - as in cocapi
-        return self._answer("clan", tag, self._world.clan)
+        return self._respond("clan", tag, self._world.clan)
 
     async def clan_current_war(self, tag: str) -> object:
         if self._world.is_war_log_private(tag):
-            return self._answer("war", tag, lambda _: http_error(403))
-        return self._answer("war", tag, self._world.current_war)
+            return self._respond("war", tag, lambda _: http_error(403))
+        return self._respond("war", tag, self._world.current_war)
 
     async def clan_war_log(self, tag: str, params: Json | None = None) -> object:  # noqa: ARG002 - as in cocapi
-        return self._answer("war_log", tag, self._world.war_log)
+        return self._respond("war_log", tag, self._world.war_log)
 
     async def players(self, tag: str, params: Json | None = None) -> object:  # noqa: ARG002 - as in cocapi
-        return self._answer("player", tag, self._world.player)
+        return self._respond("player", tag, self._world.player)
 
-    def _answer(self, kind: str, tag: str, look_up: Callable[[str], Json | None]) -> object:
-        self.asked.append((kind, tag))
-        if self.broken is not None:
-            return self.broken
+    def _respond(self, kind: str, tag: str, look_up: Callable[[str], Json | None]) -> object:
+        self.requests.append((kind, tag))
+        if self.failure is not None:
+            return self.failure
         if self._world.in_maintenance:
             return http_error(503)
         body = look_up(tag)
         return http_error(404) if body is None else copy.deepcopy(body)
 
 
-class OneAnswer:
-    """Returns the same result for every request, or raises it."""
+class FixedResultClient:
+    """Returns or raises the same result for every request; ``clan`` replaces it for clans."""
 
     def __init__(self, result: object, *, clan: object = None) -> None:
         self._result = result
         self._clan = clan
 
     async def clan_tag(self, _: str) -> object:
-        return self._give(self._result if self._clan is None else self._clan)
+        return self._return_or_raise(self._result if self._clan is None else self._clan)
 
     async def clan_current_war(self, _: str) -> object:
-        return self._give(self._result)
+        return self._return_or_raise(self._result)
 
     async def players(self, _: str) -> object:
-        return self._give(self._result)
+        return self._return_or_raise(self._result)
 
-    def _give(self, result: object) -> object:
+    def _return_or_raise(self, result: object) -> object:
         if isinstance(result, BaseException):
             raise result
         return result

@@ -1,4 +1,4 @@
-"""A stream that a test drives poll by poll."""
+"""A stream whose polls a test requests one by one."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
 LONG = 3600.0
 
 
-class Watched:
-    """A stream that watches the bench's clan and polls it when it is told to."""
+class DrivenStream:
+    """A stream that watches the bench's clan, and polls it only when the test requests it."""
 
     def __init__(self, bench: Bench, until: Until, **options: object) -> None:
         self.bench = bench
         self._until = until
-        self.stream = EventStream(bench.api, **options)  # type: ignore[arg-type]  # as a user passes them
+        self.stream = EventStream(bench.api, **options)  # type: ignore[arg-type]  # as users pass them
         self.stream.watch_clans([bench.clan], interval=LONG)
 
-    async def baseline(self) -> None:
+    async def wait_for_baseline(self) -> None:
+        """Wait until the clan was polled once."""
         await self._until(lambda: self.stream._state.get_clan(self.bench.clan))
 
-    async def join(self) -> str:
-        """Let somebody join and be seen; returns the tag."""
+    async def join_member(self) -> str:
+        """Add a member to the clan, poll it, and return the member's tag."""
         tag = str(self.bench.world.join(self.bench.clan)[-1].details["member_tag"])
         self.stream._engine.poll_now(Kind.CLAN, self.bench.clan)
         await self._until(lambda: str(self.stream._state.get_members(self.bench.clan)).count(tag))
         return tag
 
     async def take(self, number: int) -> list[Event]:
-        """The next events, each acknowledged; the iteration ends within the next one."""
+        """Return the next events, all of them acknowledged."""
         events: list[Event] = []
         async with asyncio.timeout(LONG_ENOUGH):
             async for event in self.stream:

@@ -1,4 +1,4 @@
-"""Pollers of the bench, and what can be done to what they poll."""
+"""Pollers of the scripted API, and changes of what they poll."""
 
 from __future__ import annotations
 
@@ -26,28 +26,31 @@ KINDS = [Kind.CLAN, Kind.WAR, Kind.PLAYER]
 
 
 def poller(bench: Bench, kind: Kind = Kind.CLAN, tag: str | None = None, store: Store | None = None) -> Poller:
-    """A poller as in a new run of the program, one of two: its trouble alone is not the API's."""
+    """Return a poller as in a new run of the program with two resources, so that one failure is not the API's."""
     tag = tag or (bench.player if kind is Kind.PLAYER else bench.clan)
     store = store or bench.store
     monitor = ApiMonitor(store, now=bench.clock, on_change=lambda _: None, resource_count=lambda: 2)
-    monitor._state = ApiState(ApiStatus.OK, bench.clock.now)  # as it is loaded from the run before
+    monitor._state = ApiState(ApiStatus.OK, bench.clock.now)  # as loaded from the previous run
     context = PollContext(bench.api, store, monitor, bench.clock, bench.clock)
     return POLLERS[kind](context, tag, interval=60)
 
 
-async def told(subject: Poller) -> list[str]:
+async def poll_types(subject: Poller) -> list[str]:
+    """Poll once and return the types of the events."""
     return [event.event_type.value for event in (await subject.poll()).events]
 
 
-def answering(body: Any) -> Fault:
+def responding(body: Any) -> Fault:
+    """Return a fault that sends this body as the response to every request."""
+
     async def fault(_: web.Request, __: Handler) -> web.Response:
         return web.Response(body=orjson.dumps(body), content_type="application/json")
 
     return fault
 
 
-def happen(bench: Bench, kind: Kind) -> str:
-    """Let something happen; returns the type of its one event."""
+def make_change(bench: Bench, kind: Kind) -> str:
+    """Change a resource, and return the type of the one event that this causes."""
     if kind is Kind.CLAN:
         return bench.world.gain_points(bench.clan)[0].event_type
     if kind is Kind.PLAYER:

@@ -13,12 +13,12 @@ from coc2mqtt.demo import ImpossibleError, World
 
 Json = dict[str, Any]
 
-_BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+_START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What the API says at one time (Unix seconds): of the clan's war, and everything else by path."""
+    """The API's responses at one time (Unix seconds): the clan's war, and everything else by path."""
 
     at: float
     war: Json
@@ -26,14 +26,14 @@ class Moment:
 
 
 def war_history(seed: int, *, wars: int = 4) -> tuple[str, list[Moment]]:
-    """Return a clan's tag and everything that its war showed over some wars, oldest first."""
+    """Return a clan's tag and the responses about its wars, the oldest first."""
     return _History(seed).play(wars)
 
 
 class _History:
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
-        self._now = _BEGIN
+        self._now = _START
         self._world = World(seed=seed, now=lambda: self._now, clans=1, members=10, players=0)
         self._clan = self._world.clan_tags[0]
         self._opponents: dict[str, None] = {}
@@ -79,7 +79,7 @@ class _History:
         self._now = end + timedelta(seconds=self._rng.choice([2, 40]))
 
     def _pass(self, minutes: int) -> None:
-        """Record what is shown now, and again so many minutes later."""
+        """Record the responses now, and again ``minutes`` later."""
         self._record()
         self._now += timedelta(minutes=minutes)
         self._record()

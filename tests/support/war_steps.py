@@ -1,4 +1,4 @@
-"""A war, one response after the other."""
+"""Comparing the responses about one war in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.compare.war_result import WarOutcome
     from coc2mqtt.events.event import Event
 
-# After the end of the war of the builders (Unix time in seconds).
+# After the end of the war in `bodies` (Unix time in seconds).
 BEGIN = 1_794_000_000.0
 END = 1_793_689_200.0  # of that war, 2026-11-03 07:00
 FIRST = attack("#2P2", "#8Q2", 1, stars=2)
@@ -21,7 +21,7 @@ THIRD = attack("#2P8", "#8Q2", 3, stars=3)
 
 
 def play(*answers: Json) -> list[Event]:
-    """Feed the answers a minute apart, the first as the baseline and none that goes back; returns all events."""
+    """Compare responses one minute apart, the first as the baseline, ignoring stale ones; return all events."""
     snapshot = Snapshot(answers[0], initial_war_memo(answers[0]))
     events: list[Event] = []
     for minute, answer in enumerate(answers[1:], 1):

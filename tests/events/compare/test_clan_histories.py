@@ -165,11 +165,11 @@ def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> 
 @given(history=st.lists(answers(), min_size=2, max_size=6), first=clans())
 def test_a_history_with_short_lists_and_older_answers_is_told_whole(history: list[Json], first: Json) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(first)
+    replay.feed(first)
     # The last answer comes until it is believed, whole and twice at the most.
     last = {**history[-1], "members": len(history[-1]["memberList"])}
     for answer in (*history, last, last):
-        replay.see(answer)
+        replay.feed(answer)
     if last["memberList"]:
         assert agreed(told_of(apply(replay.events, first)), told_of(last))
     joined = [event.metadata["member_tag"] for event in replay.events if event.event_type is EventType.MEMBER_JOINED]
@@ -207,12 +207,12 @@ def test_history_with_malformed_and_missing_fields_is_told_whole(
     data: st.DataObject, first: Json, history: list[Json]
 ) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(first)
+    replay.feed(first)
     *odd, _ = data.draw(spoiled([*history, first]))
     for answer in odd:
-        replay.see(answer)
+        replay.feed(answer)
     last = history[-1]
     for _ in range(3):
-        replay.see(last)
+        replay.feed(last)
     if last["memberList"]:
         assert agreed(told_of(apply(replay.events, first)), told_of(last))

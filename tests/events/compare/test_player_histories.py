@@ -258,9 +258,9 @@ def spoiled(draw: st.DrawFn, whole: Json) -> Json:
 
 def check_levels(first: Json, history: list[Json], seen: list[Json]) -> None:
     replay = Replay(Kind.PLAYER, first["tag"])
-    replay.see(first)
+    replay.feed(first)
     for answer in (*seen, history[-1], history[-1]):
-        replay.see(answer)
+        replay.feed(answer)
     told: dict[tuple[Any, ...], list[int]] = {}
     for event in replay.events:
         if event.event_type in UPGRADES:

@@ -34,11 +34,11 @@ def replay_of(tag: str, moments: Sequence[Moment]) -> Replay:
     replay = Replay(Kind.WAR, tag, now=moments[0].at)
     for moment in moments:
         replay.now = moment.at
-        replay.api.answers = dict(moment.elsewhere)
-        replay.see(moment.war, after=0.0)
-        assert replay.see(moment.war, after=0.0) == [], "two identical answers"
+        replay.api.responses = dict(moment.elsewhere)
+        replay.feed(moment.war, after=0.0)
+        assert replay.feed(moment.war, after=0.0) == [], "two identical answers"
     # What is doubted is believed when it comes again a little later.
-    replay.see(moments[-1].war, after=130.0)
+    replay.feed(moments[-1].war, after=130.0)
     return replay
 
 
@@ -136,11 +136,11 @@ def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) ->
     clean, stale = replay_of(tag, history), Replay(Kind.WAR, tag, now=history[0].at)
     for number, moment in enumerate(history):
         stale.now = moment.at
-        stale.api.answers = dict(moment.elsewhere)
-        stale.see(moment.war, after=0.0)
+        stale.api.responses = dict(moment.elsewhere)
+        stale.feed(moment.war, after=0.0)
         if number and rng.random() < 0.5:
-            stale.see(history[number - 1].war, after=0.0)
-            stale.see(moment.war, after=0.0)
+            stale.feed(history[number - 1].war, after=0.0)
+            stale.feed(moment.war, after=0.0)
 
     def summary(events: list[Event]) -> Counter[tuple[Any, ...]]:
         return Counter(
@@ -174,8 +174,8 @@ def test_neither_the_order_of_the_entries_nor_the_run_makes_a_difference(seed: i
     for moment in history:
         for replay, war in ((plain, moment.war), (mixed, shuffled(moment.war))):
             replay.now = moment.at
-            replay.api.answers = dict(moment.elsewhere)
-            replay.see(war, after=0.0)
+            replay.api.responses = dict(moment.elsewhere)
+            replay.feed(war, after=0.0)
 
     def what(events: list[Event]) -> list[Any]:
         return [(event.event_type, event.metadata) for event in events]
@@ -214,8 +214,8 @@ def test_malformed_and_missing_fields_make_no_difference(seed: int, choice: int)
     for moment in history:
         for replay, war in ((plain, moment.war), (odd, spoiled(moment.war))):
             replay.now = moment.at
-            replay.api.answers = dict(moment.elsewhere)
-            replay.see(war, after=0.0)
+            replay.api.responses = dict(moment.elsewhere)
+            replay.feed(war, after=0.0)
 
     def what(events: list[Event]) -> list[Any]:
         return [(event.event_type, event.metadata["war_id"], event.metadata.get("order")) for event in events]

@@ -17,7 +17,7 @@ from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import Watch
-from tests.support.pollers import answering
+from tests.support.pollers import responding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ OUTAGES = [
     pytest.param(faults.html_page(500), "status 500", id="500"),
     pytest.param(faults.html_page(200), "HTML page", id="captive portal"),
     pytest.param(faults.html_page(404), "HTML page", id="404 of a web server"),
-    pytest.param(answering({"login": "required"}), ".", id="JSON of something else"),
+    pytest.param(responding({"login": "required"}), ".", id="JSON of something else"),
     pytest.param(faults.refusal(302, "moved"), "redirects are not followed", id="redirect"),
     pytest.param(faults.refusal(400, "badRequest"), "status 400", id="400"),
     pytest.param(faults.throttled(0), "throttles", id="429"),
@@ -121,7 +121,7 @@ async def test_api_without_any_usable_response_is_never_ok(
     async with running(engine):
 
         def is_unreachable() -> bool:
-            seen.append(bench.believed(API))
+            seen.append(bench.snapshot_data(API))
             return engine.api_status is ApiStatus.UNREACHABLE
 
         await until(is_unreachable)
@@ -140,7 +140,7 @@ async def test_api_before_the_first_usable_response_is_unknown_with_reason(bench
         await until(lambda: engine.metrics.polls >= 4)
         assert engine.api_status is None
         assert "HTML page" in (engine.api_message or "")
-    assert bench.believed(API) is None
+    assert bench.snapshot_data(API) is None
 
 
 @pytest.mark.parametrize(("fault", "reason"), OUTAGES)
@@ -243,7 +243,7 @@ async def test_watches_that_failed_are_polled_at_once_when_the_api_is_back(bench
     async with running(engine):
         await until(lambda: engine.api_status is ApiStatus.UNREACHABLE and engine.metrics.errors.total() >= 5)
         bench.server.faults.clear()
-        await until(lambda: bench.believed(Resource(Kind.CLAN, bench.clan)))
-        await until(lambda: bench.believed(Resource(Kind.PLAYER, bench.player)))
+        await until(lambda: bench.snapshot_data(Resource(Kind.CLAN, bench.clan)))
+        await until(lambda: bench.snapshot_data(Resource(Kind.PLAYER, bench.player)))
     told = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
     assert [(event.event_type.value, event.tag) for event in told] == [("poll_error", "api"), ("api_restored", "api")]

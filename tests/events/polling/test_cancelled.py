@@ -27,12 +27,12 @@ NEXT = war("preparation", start="20261101T200000.000Z")
 def preparing(*, now: float = START - 3600, max_age: float = 0.0) -> Replay:
     replay = Replay(Kind.WAR, CLAN_TAG, now=now)
     replay.api.max_age = max_age
-    assert replay.see(war("preparation"), after=0.0) == []
+    assert replay.feed(war("preparation"), after=0.0) == []
     return replay
 
 
 def settle(replay: Replay, answer: Any, *, looks: int = 5) -> list[str]:
-    return [event for _ in range(looks) for event in replay.see(answer, after=65.0)]
+    return [event for _ in range(looks) for event in replay.feed(answer, after=65.0)]
 
 
 def summaries(replay: Replay) -> list[str]:
@@ -56,8 +56,8 @@ def test_war_cancelled_in_preparation_ends_without_a_state_that_never_was() -> N
 def test_cached_response_without_a_war_cancels_nothing() -> None:
     replay = preparing(max_age=120.0)
     for _ in range(5):
-        assert [replay.see(no_war(), after=61.0), replay.see(no_war(), after=61.0)] == [[], []]
-        assert replay.see(war("preparation"), after=61.0) == []
+        assert [replay.feed(no_war(), after=61.0), replay.feed(no_war(), after=61.0)] == [[], []]
+        assert replay.feed(war("preparation"), after=61.0) == []
 
 
 def test_war_cancelled_shortly_before_its_start_is_cancelled_although_it_is_confirmed_later() -> None:
@@ -68,9 +68,9 @@ def test_war_cancelled_shortly_before_its_start_is_cancelled_although_it_is_conf
 
 def test_war_that_the_opponent_still_shows_is_not_cancelled() -> None:
     replay = preparing()
-    replay.api.answers[THEIRS] = war("preparation", swapped=True)
+    replay.api.responses[THEIRS] = war("preparation", swapped=True)
     assert settle(replay, no_war(), looks=20) == []
-    assert replay.see(war("preparation")) == []
+    assert replay.feed(war("preparation")) == []
 
 
 def test_war_replaced_before_its_start_was_cancelled() -> None:
@@ -82,7 +82,7 @@ def test_war_replaced_before_its_start_was_cancelled() -> None:
 @pytest.mark.parametrize("trouble", [PrivateWarLogError("private"), ServerError("502")])
 def test_opponent_that_cannot_be_asked_hides_no_cancelled_war(trouble: Any) -> None:
     replay = preparing()
-    replay.api.answers[THEIRS] = trouble
+    replay.api.responses[THEIRS] = trouble
     assert settle(replay, no_war(), looks=8) == ["war_ended", "war_state_changed"]
     assert replay.events[0].metadata["result"] == "cancelled"
 
@@ -116,10 +116,10 @@ def bare(state: str, *attacks: Json, **opponent: Any) -> Json:
 )
 def test_opponent_without_a_name_is_called_by_its_tag(opponent: Any, shown: str) -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=START - 7200)
-    replay.see(no_war(), after=0.0)
+    replay.feed(no_war(), after=0.0)
     for state, now in (("preparation", START - 3600), ("inWar", START + 60), ("warEnded", START + 86_400 + 700)):
         replay.now = now
-        replay.see({**war(state), "opponent": opponent})
+        replay.feed({**war(state), "opponent": opponent})
     assert [event.event_type.value for event in replay.events] == [
         *("war_new", "war_state_changed", "war_state_changed", "war_state_changed", "war_ended")
     ]
@@ -127,17 +127,17 @@ def test_opponent_without_a_name_is_called_by_its_tag(opponent: Any, shown: str)
     assert not [one for one in summaries(replay) if "None" in one or "  " in one or one.endswith(" ")]
     for event in replay.events:
         METADATA[event.event_type].model_validate(event.metadata)
-    side = war_payload(CLAN_TAG, Snapshot(replay.believed)).opponent
+    side = war_payload(CLAN_TAG, Snapshot(replay.accepted)).opponent
     assert side is not None
     assert side.name == (OPPONENT_TAG if shown == OPPONENT_TAG else None)
 
 
 def test_opponent_that_becomes_known_later_is_the_same_war() -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
-    replay.see({**war("preparation"), "opponent": None}, after=0.0)
-    assert replay.see(war("preparation")) == []
-    assert replay.see({**war("preparation"), "opponent": None}) == []
-    assert replay.see(war("inWar", FIRST), after=3600) == ["war_state_changed", "war_attack_new"]
+    replay.feed({**war("preparation"), "opponent": None}, after=0.0)
+    assert replay.feed(war("preparation")) == []
+    assert replay.feed({**war("preparation"), "opponent": None}) == []
+    assert replay.feed(war("inWar", FIRST), after=3600) == ["war_state_changed", "war_attack_new"]
 
 
 def test_war_without_the_start_of_its_preparation_is_followed() -> None:
@@ -146,18 +146,18 @@ def test_war_without_the_start_of_its_preparation_is_followed() -> None:
         return {key: body[key] for key in body if not key.endswith("Time")}
 
     replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
-    replay.see(no_war(), after=0.0)
-    assert replay.see(undated("preparation")) == ["war_new", "war_state_changed"]
-    assert replay.see(undated("inWar", FIRST)) == ["war_state_changed", "war_attack_new"]
-    assert replay.see(undated("warEnded", FIRST)) == ["war_state_changed"]
-    assert replay.see(undated("warEnded", FIRST)) == ["war_ended"]
+    replay.feed(no_war(), after=0.0)
+    assert replay.feed(undated("preparation")) == ["war_new", "war_state_changed"]
+    assert replay.feed(undated("inWar", FIRST)) == ["war_state_changed", "war_attack_new"]
+    assert replay.feed(undated("warEnded", FIRST)) == ["war_state_changed"]
+    assert replay.feed(undated("warEnded", FIRST)) == ["war_ended"]
 
 
 def test_war_without_sides_is_followed() -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
-    replay.see({"state": "notInWar"}, after=0.0)
-    assert replay.see({"state": "inWar"}) == ["war_new", "war_state_changed"]
-    assert replay.see({"state": "notInWar"}, after=300.0) == []
+    replay.feed({"state": "notInWar"}, after=0.0)
+    assert replay.feed({"state": "inWar"}) == ["war_new", "war_state_changed"]
+    assert replay.feed({"state": "notInWar"}, after=300.0) == []
     assert "None" not in " ".join(summaries(replay))
 
 
@@ -202,8 +202,8 @@ INLINE = {
 )
 def test_recorded_war_whose_opponent_has_no_name_is_reported_with_its_tag(body: Any) -> None:
     replay = Replay(Kind.WAR, "#2PP")
-    replay.see(no_war(), after=0.0)
-    assert replay.see(body()) == ["war_new", "war_state_changed"]
+    replay.feed(no_war(), after=0.0)
+    assert replay.feed(body()) == ["war_new", "war_state_changed"]
     assert summaries(replay) == ["Alpha is at war with #8QQ", "Alpha is preparing for war against #8QQ"]
 
 

@@ -26,9 +26,9 @@ FIRST, SECOND = attack("#2P2", "#8Q2", 1), attack("#8Q2", "#2P2", 2)
 @JUMPS
 def test_live_events_after_a_clock_jump_are_not_catch_up(jump: float) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(clan(member(ANN)), after=0.0)
+    replay.feed(clan(member(ANN)), after=0.0)
     replay.set_clock(jump)
-    assert replay.see(clan(member(ANN), member(BOB))) == ["clan_updated", "member_joined"]
+    assert replay.feed(clan(member(ANN), member(BOB))) == ["clan_updated", "member_joined"]
     assert not any("catch_up" in event.metadata for event in replay.events)
     assert replay.events[-1].timestamp == replay.now
 
@@ -36,9 +36,9 @@ def test_live_events_after_a_clock_jump_are_not_catch_up(jump: float) -> None:
 @JUMPS
 def test_age_of_what_nobody_saw_is_measured_without_the_clock(jump: float) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(clan(member(ANN)), after=0.0)
+    replay.feed(clan(member(ANN)), after=0.0)
     replay.set_clock(jump)
-    replay.see(clan(member(ANN), member(BOB)), after=7200.0)
+    replay.feed(clan(member(ANN), member(BOB)), after=7200.0)
     assert {event.metadata["snapshot_age_seconds"] for event in replay.events} == {7200.0}
 
 
@@ -48,11 +48,11 @@ def test_clock_jump_confirms_no_stale_response(jump: float) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 120.0
     for answer in (before, now):
-        replay.see(answer, after=121.0)
+        replay.feed(answer, after=121.0)
     replay.events.clear()
-    replay.see(before, after=10.0)
+    replay.feed(before, after=10.0)
     replay.set_clock(jump)
-    assert [replay.see(before, after=10.0), replay.see(now, after=10.0)] == [[], []]
+    assert [replay.feed(before, after=10.0), replay.feed(now, after=10.0)] == [[], []]
 
 
 @JUMPS
@@ -60,11 +60,11 @@ def test_clock_jump_makes_nobody_leave_a_short_list(jump: float) -> None:
     whole = clan(member(ANN), member(BOB))
     short = {**whole, "memberList": whole["memberList"][:1]}
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(whole, after=0.0)
-    replay.see(short)
+    replay.feed(whole, after=0.0)
+    replay.feed(short)
     replay.set_clock(jump)
-    assert replay.see(short, after=1.0) == []
-    assert replay.see(short) == ["member_left"]
+    assert replay.feed(short, after=1.0) == []
+    assert replay.feed(short) == ["member_left"]
 
 
 @JUMPS
@@ -73,34 +73,34 @@ def test_clock_jump_in_the_week_of_a_season_reset_makes_no_second_one(jump: floa
     fallen = [{**one, "donations": 40, "donationsReceived": 0} for one in members]
     again = [{**one, "donations": 0} for one in fallen]
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(clan(*members), after=0.0)
-    assert replay.see(clan(*fallen)) == ["season_reset"]
+    replay.feed(clan(*members), after=0.0)
+    assert replay.feed(clan(*fallen)) == ["season_reset"]
     replay.set_clock(5 * jump)
-    assert [replay.see(clan(*again)) for _ in range(3)] == [[]] * 3
+    assert [replay.feed(clan(*again)) for _ in range(3)] == [[]] * 3
 
 
 @JUMPS
 def test_result_of_a_war_waits_for_the_last_attacks_across_a_clock_jump(jump: float) -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 60)
-    replay.see(war("inWar", FIRST), after=0.0)
-    assert replay.see(war("warEnded", FIRST), after=70.0) == ["war_state_changed"]
+    replay.feed(war("inWar", FIRST), after=0.0)
+    assert replay.feed(war("warEnded", FIRST), after=70.0) == ["war_state_changed"]
     replay.set_clock(-jump / 2)
     if jump > 0:
         # By a clock that is behind the end seems not to have come: then a minute without a change will do.
-        assert replay.see(war("warEnded", FIRST), after=20.0) == []
-        assert replay.see(war("warEnded", FIRST), after=40.0) == ["war_ended"]
+        assert replay.feed(war("warEnded", FIRST), after=20.0) == []
+        assert replay.feed(war("warEnded", FIRST), after=40.0) == ["war_ended"]
     else:
-        assert replay.see(war("warEnded", FIRST, SECOND), after=60.0)[0] == "war_attack_new"
-    assert replay.see(war("warEnded", FIRST, SECOND), after=600.0).count("war_ended") <= 1
+        assert replay.feed(war("warEnded", FIRST, SECOND), after=60.0)[0] == "war_attack_new"
+    assert replay.feed(war("warEnded", FIRST, SECOND), after=600.0).count("war_ended") <= 1
 
 
 @JUMPS
 def test_hall_that_was_upgraded_before_a_clock_jump_is_reported_once(jump: float) -> None:
     replay = Replay(Kind.PLAYER, "#900PUCPV")
-    replay.see(player(), after=0.0)
-    replay.see(player(townHallLevel=16))
+    replay.feed(player(), after=0.0)
+    replay.feed(player(townHallLevel=16))
     replay.set_clock(jump)
-    assert [replay.see(player(townHallLevel=16)) for _ in range(3)] == [[]] * 3
+    assert [replay.feed(player(townHallLevel=16)) for _ in range(3)] == [[]] * 3
 
 
 @JUMPS

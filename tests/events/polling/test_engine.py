@@ -64,7 +64,7 @@ async def test_a_clan_is_watched_with_its_war_and_everything_is_counted(bench: B
         bench.world.join(bench.clan)
         assert engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: engine.metrics.polls == 4)
-    assert bench.told() == ["clan_updated", "member_joined"]
+    assert bench.queued_types() == ["clan_updated", "member_joined"]
     assert seen[3:] == [(Kind.CLAN, bench.clan)]
     figures = engine.metrics
     assert (figures.changed, figures.events, figures.last_poll) == (3, 2, bench.clock.now)
@@ -111,8 +111,8 @@ async def test_what_is_unwatched_during_a_poll_is_not_committed(bench: Bench, un
         engine.unwatch(Kind.CLAN, bench.clan)
         answer.set()
         await until(lambda: engine.metrics.polls)
-    assert bench.believed(Resource(Kind.CLAN, bench.clan)) is None
-    assert bench.told() == []
+    assert bench.snapshot_data(Resource(Kind.CLAN, bench.clan)) is None
+    assert bench.queued_types() == []
 
 
 async def test_a_watch_that_is_replaced_keeps_its_snapshot(bench: Bench, until: Until) -> None:
@@ -210,7 +210,7 @@ async def test_without_a_probe_everything_goes_on_asking_and_sees_the_api_come_b
         await until(lambda: engine.api_status is ApiStatus.DENIED)
         bench.server.faults.clear()
         await until(lambda: engine.api_status is ApiStatus.OK)
-    assert bench.told() == ["api_denied", "api_restored"]
+    assert bench.queued_types() == ["api_denied", "api_restored"]
 
 
 async def test_an_api_that_cannot_be_reached_is_said_once_and_only_the_probe_asks(bench: Bench, until: Until) -> None:
@@ -237,7 +237,7 @@ async def test_a_war_log_is_looked_at_again_when_the_clan_says_that_it_is_public
         assert bench.server.requests[war] == 1, "while it is private it is left alone"
         bench.world.set_war_log_public(bench.private_clan, public=True)
         await until(lambda: bench.server.requests[war] > 2)
-    told = bench.told()
+    told = bench.queued_types()
     assert told.count("war_log_public") == 1
 
 
@@ -253,7 +253,7 @@ async def test_a_war_is_looked_at_right_after_its_end_however_long_its_interval_
         bench.world.end_war(bench.clan)
         bench.clock.now += 1000.0
         await until(lambda: engine.metrics.polls == 2)
-    assert bench.told() == ["war_state_changed", "war_ended"]
+    assert bench.queued_types() == ["war_state_changed", "war_ended"]
 
 
 async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(bench: Bench, until: Until) -> None:
@@ -276,7 +276,7 @@ async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(benc
         bench.server.faults.add(down)
         engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: engine.api_status is ApiStatus.MAINTENANCE)
-    assert bench.told() == ["maintenance_start"]
+    assert bench.queued_types() == ["maintenance_start"]
 
 
 async def test_what_is_under_way_when_the_api_is_lost_is_not_blamed(bench: Bench, until: Until) -> None:
@@ -366,7 +366,7 @@ async def test_run_again_after_it_was_cancelled_it_polls_what_was_under_way(benc
     bench.server.faults.clear()
     async with running(engine):
         await until(lambda: engine.metrics.polls == 1)
-    assert bench.believed(Resource(Kind.CLAN, bench.clan)) == bench.world.clan(bench.clan)
+    assert bench.snapshot_data(Resource(Kind.CLAN, bench.clan)) == bench.world.clan(bench.clan)
 
 
 async def test_a_war_that_is_watched_twice_is_watched_on_with_the_other_watch(bench: Bench, until: Until) -> None:

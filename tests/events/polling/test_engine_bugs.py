@@ -47,7 +47,7 @@ async def test_api_event_is_told_once_where_a_bug_comes_after_it_was_stored(benc
             await until(lambda: errors.count == 1 and engine.api_status is ApiStatus.MAINTENANCE)
             moment = bench.server.requests[PROBE] + 3
             await until(lambda: bench.server.requests[PROBE] >= moment)
-    assert bench.told() == ["maintenance_start"]
+    assert bench.queued_types() == ["maintenance_start"]
     assert engine.metrics.errors["internal"] == errors.count == 1
 
 

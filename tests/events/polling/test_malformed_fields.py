@@ -64,7 +64,7 @@ JUNK: list[Any] = [None, 1.5, "x", True, [], {}, [7]]
 
 def watching(kind: Kind, body: Json, *, now: float = 1_793_606_400.0) -> Replay:
     replay = Replay(kind, CLAN_TAG if kind is Kind.WAR else body["tag"], now=now)
-    assert replay.see(body, after=0) == []
+    assert replay.feed(body, after=0) == []
     return replay
 
 
@@ -110,10 +110,10 @@ PLACES = [pytest.param(kind, path, id=f"{kind} {path}") for kind in BODIES for p
 def test_field_that_vanishes_and_returns_makes_no_event(kind: Kind, path: tuple[Any, ...]) -> None:
     replay = watching(kind, BODIES[kind])
     gone = without(BODIES[kind], path)
-    assert [replay.see(gone, after=140) for _ in range(3)] == [[]] * 3
+    assert [replay.feed(gone, after=140) for _ in range(3)] == [[]] * 3
     replay.restart()
-    assert replay.see(gone) == []
-    assert [replay.see(BODIES[kind], after=140) for _ in range(3)] == [[]] * 3
+    assert replay.feed(gone) == []
+    assert [replay.feed(BODIES[kind], after=140) for _ in range(3)] == [[]] * 3
 
 
 @pytest.mark.parametrize(("kind", "path"), PLACES)
@@ -126,8 +126,8 @@ def test_field_that_becomes_malformed_and_returns_makes_no_event(kind: Kind, pat
             continue
         replay = watching(kind, BODIES[kind])
         odd = without(BODIES[kind], path, junk)
-        assert [replay.see(odd, after=140) for _ in range(3)] == [[]] * 3, junk
-        assert [replay.see(BODIES[kind], after=140) for _ in range(3)] == [[]] * 3, junk
+        assert [replay.feed(odd, after=140) for _ in range(3)] == [[]] * 3, junk
+        assert [replay.feed(BODIES[kind], after=140) for _ in range(3)] == [[]] * 3, junk
 
 
 @pytest.mark.parametrize("field", ["id", "name"])
@@ -135,15 +135,15 @@ def test_field_that_becomes_malformed_and_returns_makes_no_event(kind: Kind, pat
 def test_members_league_that_loses_a_field_and_returns_makes_no_event(field: str, junk: Any) -> None:
     replay = watching(Kind.CLAN, CLAN)
     odd = without(CLAN, ("memberList", 0, "leagueTier", field), junk)
-    assert [replay.see(body, after=140) for body in (odd, odd, CLAN)] == [[]] * 3
+    assert [replay.feed(body, after=140) for body in (odd, odd, CLAN)] == [[]] * 3
 
 
 def test_change_beside_a_malformed_nested_field_is_reported_alone() -> None:
     replay = watching(Kind.CLAN, CLAN)
     odd = {**CLAN, "warLeague": {"id": "x", "name": "Master League I"}}
-    assert replay.see(odd) == ["clan_updated"]
+    assert replay.feed(odd) == ["clan_updated"]
     assert [change.field for change in replay.events[-1].changes] == ["warLeague.name"]
-    assert replay.believed["warLeague"] == {**CLAN["warLeague"], "name": "Master League I"}
+    assert replay.accepted["warLeague"] == {**CLAN["warLeague"], "name": "Master League I"}
 
 
 @pytest.mark.parametrize("field", sorted(MEMBERSHIP))
@@ -152,15 +152,15 @@ def test_malformed_membership_is_no_leave(field: str, junk: Any) -> None:
     if field == "role" and junk == "x":
         return
     replay = watching(Kind.PLAYER, PLAYER)
-    assert [replay.see({**PLAYER, field: junk}) for _ in range(3)] == [[]] * 3
-    assert replay.see(PLAYER) == []
+    assert [replay.feed({**PLAYER, field: junk}) for _ in range(3)] == [[]] * 3
+    assert replay.feed(PLAYER) == []
 
 
 @pytest.mark.parametrize("junk", JUNK[:4])
 def test_other_changes_are_reported_while_a_members_field_is_malformed(junk: Any) -> None:
     replay = watching(Kind.CLAN, clan(member(ANN), member(BOB)))
     odd = member(ANN, donations=junk)
-    assert replay.see(clan(odd, member(BOB, role="admin"), member(CAT))) == [
+    assert replay.feed(clan(odd, member(BOB, role="admin"), member(CAT))) == [
         "clan_updated",
         "member_joined",
         "member_role_changed",
@@ -171,35 +171,35 @@ def test_other_changes_are_reported_while_a_members_field_is_malformed(junk: Any
 def test_player_without_a_field_at_first_sight_is_watched(field: str) -> None:
     bare = {key: value for key, value in PLAYER.items() if key != field}
     replay = watching(Kind.PLAYER, bare)
-    assert replay.see(PLAYER) == [], "the first value is the baseline"
-    assert replay.see({**PLAYER, "spells": [unit("Lightning Spell", 9)]}) == ["spell_upgraded"]
+    assert replay.feed(PLAYER) == [], "the first value is the baseline"
+    assert replay.feed({**PLAYER, "spells": [unit("Lightning Spell", 9)]}) == ["spell_upgraded"]
 
 
 @pytest.mark.parametrize("field", ["name", "clanLevel", "members", "memberList", "clanPoints"])
 def test_clan_without_a_field_at_first_sight_is_watched(field: str) -> None:
     before = clan(member(ANN), member(BOB))
     replay = watching(Kind.CLAN, {key: value for key, value in before.items() if key != field})
-    told = replay.see(before)
+    told = replay.feed(before)
     assert told == (["clan_updated"] if field == "name" else [])
-    assert replay.see({**clan(member(ANN), member(BOB), member(CAT)), "members": 2}) == ["member_joined"]
+    assert replay.feed({**clan(member(ANN), member(BOB), member(CAT)), "members": 2}) == ["member_joined"]
 
 
 def test_donations_are_unknown_until_they_are_well_formed() -> None:
     replay = watching(Kind.CLAN, clan(member(ANN, donations=None), member(BOB)))
-    assert replay.see(clan(member(ANN, donations=500), member(BOB))) == []
-    assert replay.see(clan(member(ANN, donations="x"), member(BOB))) == []
-    assert replay.see(clan(member(ANN, donations=530), member(BOB))) == ["member_donations"]
+    assert replay.feed(clan(member(ANN, donations=500), member(BOB))) == []
+    assert replay.feed(clan(member(ANN, donations="x"), member(BOB))) == []
+    assert replay.feed(clan(member(ANN, donations=530), member(BOB))) == ["member_donations"]
     assert replay.events[-1].metadata["donations"] == 30
 
 
 def test_vanished_field_is_absent_from_what_is_believed_and_its_change_is_reported_later() -> None:
     replay = watching(Kind.CLAN, CLAN)
     gone = {key: value for key, value in CLAN.items() if key != "clanPoints"}
-    replay.see(gone)
-    assert "clanPoints" in replay.believed, "half a body has to be confirmed"
-    replay.see(gone)
-    assert "clanPoints" not in replay.believed
-    assert replay.see({**CLAN, "clanPoints": 2200}) == ["clan_updated"]
+    replay.feed(gone)
+    assert "clanPoints" in replay.accepted, "half a body has to be confirmed"
+    replay.feed(gone)
+    assert "clanPoints" not in replay.accepted
+    assert replay.feed({**CLAN, "clanPoints": 2200}) == ["clan_updated"]
     assert [(one.old_value, one.new_value) for one in replay.events[-1].changes] == [(2100, 2200)]
 
 
@@ -207,14 +207,14 @@ def test_donations_that_the_game_takes_away_end_no_season() -> None:
     members = [member(f"#2P{letter}", donations=500) for letter in "0289PYLQ"]
     bare = [{key: value for key, value in one.items() if "onations" not in key} for one in members]
     replay = watching(Kind.CLAN, clan(*members))
-    assert [replay.see(clan(*bare)) for _ in range(3)] == [[]] * 3
-    assert replay.see(clan(*members)) == []
+    assert [replay.feed(clan(*bare)) for _ in range(3)] == [[]] * 3
+    assert replay.feed(clan(*members)) == []
 
 
 def test_each_kind_of_malformed_field_is_counted_and_logged_once() -> None:
     with capture_logs() as lines:
         replay = watching(Kind.CLAN, clan(member(ANN, donations=None), member(BOB, donations=1.5)))
-        replay.see(clan(member(ANN, donations=None), member(BOB), clanPoints="many"))
+        replay.feed(clan(member(ANN, donations=None), member(BOB), clanPoints="many"))
     assert replay.context.malformed_fields.counts == {"clan.memberList.donations": 3, "clan.clanPoints": 1}
     logged = [line for line in lines if line["event"] == "response field is malformed"]
     assert [(line["field"], line["tag"], line["value"]) for line in logged] == [
@@ -238,11 +238,11 @@ def case() -> bytes:
 def test_lone_surrogate_in_a_name_is_replaced_and_the_clan_is_watched(body: Any) -> None:
     replay = Replay(Kind.CLAN, "#2PP")
     with capture_logs() as lines:
-        assert replay.see(body()) == []
-    assert replay.believed["memberList"][0]["name"] == "M0 \ufffd"
+        assert replay.feed(body()) == []
+    assert replay.accepted["memberList"][0]["name"] == "M0 \ufffd"
     assert [line["field"] for line in lines] == ["clan.memberList.name"]
     promoted = body().replace(b'"role": "member"', b'"role": "admin"')
-    assert replay.see(promoted) == ["member_role_changed"]
+    assert replay.feed(promoted) == ["member_role_changed"]
     assert orjson.dumps(EventRecord.of(replay.events[-1]))
 
 
@@ -255,8 +255,8 @@ def test_name_that_becomes_unreadable_for_a_while_is_not_changed() -> None:
         text.replace("Ä".encode(), b"\xc4"),
         text.replace("🏰".encode(), b"\xf0\x9f\x8f"),
     ):
-        assert [replay.see(broken), replay.see(broken), replay.see(good)] == [[]] * 3
-    assert replay.see({**good, "name": "The Order"}) == ["clan_updated"]
+        assert [replay.feed(broken), replay.feed(broken), replay.feed(good)] == [[]] * 3
+    assert replay.feed({**good, "name": "The Order"}) == ["clan_updated"]
 
 
 @settings(max_examples=200, deadline=None)
@@ -282,11 +282,11 @@ def test_unit_without_a_village_is_not_taken_for_its_namesake() -> None:
     home, builder = unit("Baby Dragon", 5), unit("Baby Dragon", 9, "builderBase")
     nowhere = {key: value for key, value in builder.items() if key != "village"}
     replay = watching(Kind.PLAYER, player(troops=[home, builder]))
-    assert replay.see(player(troops=[home, {**nowhere, "level": 10}])) == ["troop_upgraded"]
+    assert replay.feed(player(troops=[home, {**nowhere, "level": 10}])) == ["troop_upgraded"]
     assert replay.events[-1].metadata["village"] == "builderBase", "the other one is listed as well"
     lost = {key: value for key, value in home.items() if key != "village"}
-    assert replay.see(player(troops=[{**lost, "level": 6}, nowhere])) == [], "nothing tells which is which"
-    assert replay.see(player(troops=[{**home, "level": 6}, {**builder, "level": 10}])) == ["troop_upgraded"]
+    assert replay.feed(player(troops=[{**lost, "level": 6}, nowhere])) == [], "nothing tells which is which"
+    assert replay.feed(player(troops=[{**home, "level": 6}, {**builder, "level": 10}])) == ["troop_upgraded"]
     replay = watching(Kind.PLAYER, player(troops=[home]))
-    assert replay.see(player(troops=[home, nowhere])) == [], "a namesake that nobody knows"
-    assert replay.see(player(troops=[home, builder])) == ["troop_upgraded"]
+    assert replay.feed(player(troops=[home, nowhere])) == [], "a namesake that nobody knows"
+    assert replay.feed(player(troops=[home, builder])) == ["troop_upgraded"]

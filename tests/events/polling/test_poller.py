@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events import Event
     from tests.events.conftest import Bench, Until
 
-from tests.support.pollers import KINDS, answering, happen, poller, told
+from tests.support.pollers import KINDS, make_change, poll_types, poller, responding
 
 pytestmark = pytest.mark.usefixtures("at_war")
 
@@ -29,12 +29,12 @@ async def test_the_first_sight_is_the_baseline_and_what_follows_is_told(bench: B
     subject = poller(bench, kind)
     polled = await subject.poll()
     assert (polled.events, polled.committed) == ([], True)
-    event_type = happen(bench, kind)
+    event_type = make_change(bench, kind)
     polled = await subject.poll()
     assert [event.event_type.value for event in polled.events] == [event_type]
     assert polled.events[0].timestamp == bench.clock.now
     assert polled.committed
-    assert bench.told() == [event_type]
+    assert bench.queued_types() == [event_type]
 
 
 async def test_the_same_answer_is_neither_decoded_nor_stored(bench: Bench) -> None:
@@ -67,24 +67,24 @@ async def test_it_says_for_how_long_the_answer_holds(bench: Bench) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_changed_while_nobody_watched_is_marked_as_caught_up(bench: Bench, kind: Kind) -> None:
     await poller(bench, kind).poll()
-    happen(bench, kind)
+    make_change(bench, kind)
     bench.clock.now += 3600.25
     subject = poller(bench, kind)
     (event,) = (await subject.poll()).events
     assert event.metadata["catch_up"] is True
     assert event.metadata["snapshot_age_seconds"] == 3600.25
-    happen(bench, kind)
+    make_change(bench, kind)
     (event,) = (await subject.poll()).events
     assert not event.metadata.keys() & {"catch_up", "snapshot_age_seconds"}
 
 
 async def test_a_failure_at_start_does_not_keep_it_from_being_marked(bench: Bench) -> None:
     await poller(bench).poll()
-    happen(bench, Kind.CLAN)
+    make_change(bench, Kind.CLAN)
     bench.clock.now += 10
     bench.server.faults.add(faults.html_page(502), times=1)
     subject = poller(bench)
-    assert await told(subject) == ["poll_error"]
+    assert await poll_types(subject) == ["poll_error"]
     (event,) = (await subject.poll()).events
     assert event.metadata["catch_up"] is True
 
@@ -97,15 +97,15 @@ async def test_what_cannot_be_found_is_said_once_and_asked_slowly_until_it_is_ba
     polled = await subject.poll()
     assert [event.event_type.value for event in polled.events] == ["watch_unavailable"]
     assert polled.events[0].metadata["endpoint"] == kind.value
-    assert await told(subject) == []
-    assert await told(poller(bench, kind)) == [], "a restart changes nothing"
+    assert await poll_types(subject) == []
+    assert await poll_types(poller(bench, kind)) == [], "a restart changes nothing"
     for _ in range(10):
         polled = await subject.poll()
     assert polled.backoff == 600
     bench.server.faults.clear()
-    event_type = happen(bench, kind)
-    assert await told(subject) == ["watch_available", event_type]
-    assert await told(subject) == []
+    event_type = make_change(bench, kind)
+    assert await poll_types(subject) == ["watch_available", event_type]
+    assert await poll_types(subject) == []
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "never seen"])
@@ -130,15 +130,15 @@ async def test_other_trouble_in_between_does_not_say_it_again(bench: Bench) -> N
     seen = []
     for fault in (faults.refusal(404, "notFound"), faults.html_page(502), faults.refusal(404, "notFound")):
         bench.server.faults.add(fault, times=1)
-        seen += await told(subject)
+        seen += await poll_types(subject)
     assert seen == ["watch_unavailable", "poll_error"]
-    assert await told(subject) == ["watch_available"]
+    assert await poll_types(subject) == ["watch_available"]
 
 
 async def test_a_tag_that_never_was_is_unavailable_until_it_is_and_not_caught_up_then(bench: Bench) -> None:
-    assert await told(poller(bench, tag="#2PPP")) == ["watch_unavailable"]
+    assert await poll_types(poller(bench, tag="#2PPP")) == ["watch_unavailable"]
     bench.clock.now += 10
-    bench.server.faults.add(answering({**(bench.world.clan(bench.clan) or {}), "tag": "#2PPP"}))
+    bench.server.faults.add(responding({**(bench.world.clan(bench.clan) or {}), "tag": "#2PPP"}))
     (event,) = (await poller(bench, tag="#2PPP").poll()).events
     assert event.event_type.value == "watch_available"
     assert "catch_up" not in event.metadata
@@ -148,9 +148,9 @@ async def test_the_war_of_a_clan_that_cannot_be_found_is_left_to_the_clan(bench:
     subject = poller(bench, Kind.WAR)
     await subject.poll()
     bench.server.faults.add(faults.refusal(404, "notFound"), times=1)
-    assert await told(subject) == []
-    happen(bench, Kind.WAR)
-    assert await told(subject) == ["war_attack_new"]
+    assert await poll_types(subject) == []
+    make_change(bench, Kind.WAR)
+    assert await poll_types(subject) == ["war_attack_new"]
 
 
 async def test_what_is_retired_while_it_is_polled_commits_nothing(bench: Bench, until: Until) -> None:
@@ -163,15 +163,15 @@ async def test_what_is_retired_while_it_is_polled_commits_nothing(bench: Bench, 
         return await handler(request)
 
     bench.server.faults.add(late)
-    happen(bench, Kind.CLAN)
-    before = bench.believed(subject.resource)
+    make_change(bench, Kind.CLAN)
+    before = bench.snapshot_data(subject.resource)
     poll = asyncio.create_task(subject.poll())
     await until(lambda: bench.server.requests[f"/v1/clans/{bench.clan}"] == 2)
     subject.retire()
     answer.set()
     assert (await poll)[:3] == ([], 0, False)
-    assert bench.believed(subject.resource) == before
-    assert bench.told() == []
+    assert bench.snapshot_data(subject.resource) == before
+    assert bench.queued_types() == []
 
 
 async def test_a_store_that_fails_is_not_hidden_and_the_change_is_found_again(bench: Bench) -> None:
@@ -186,9 +186,9 @@ async def test_a_store_that_fails_is_not_hidden_and_the_change_is_found_again(be
     store = FullDisk(bench.state, bench.queue)
     subject = poller(bench, store=store)
     await subject.poll()
-    happen(bench, Kind.CLAN)
+    make_change(bench, Kind.CLAN)
     store.full = True
     with pytest.raises(OSError, match="no space left"):
         await subject.poll()
     store.full = False
-    assert await told(subject) == ["clan_updated"]
+    assert await poll_types(subject) == ["clan_updated"]

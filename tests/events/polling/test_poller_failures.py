@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.resource import Kind
     from tests.events.conftest import Bench
 
-from tests.support.pollers import KINDS, answering, poller, told
+from tests.support.pollers import KINDS, poll_types, poller, responding
 
 pytestmark = pytest.mark.usefixtures("at_war")
 
@@ -27,11 +27,11 @@ async def test_an_answer_that_nobody_understands_is_the_trouble_of_its_resource_
         deep = {"deeper": deep}
     subject = poller(bench)
     await subject.poll()
-    before = bench.believed(subject.resource)
-    bench.server.faults.add(answering({**(bench.world.clan(bench.clan) or {}), "news": deep}), times=2)
-    assert [await told(subject), await told(subject)] == [["poll_error"], []]
-    assert bench.believed(subject.resource) == before
-    assert await told(subject) == []
+    before = bench.snapshot_data(subject.resource)
+    bench.server.faults.add(responding({**(bench.world.clan(bench.clan) or {}), "news": deep}), times=2)
+    assert [await poll_types(subject), await poll_types(subject)] == [["poll_error"], []]
+    assert bench.snapshot_data(subject.resource) == before
+    assert await poll_types(subject) == []
 
 
 TROUBLE = [
@@ -40,10 +40,10 @@ TROUBLE = [
     pytest.param(faults.not_json(), "bad_answer", id="no JSON"),
     pytest.param(faults.truncated(), "bad_answer", id="half an answer"),
     pytest.param(faults.refusal(400, "badRequest"), "bad_request", id="a bad request"),
-    pytest.param(answering([1]), "bad_answer", id="a list"),
-    pytest.param(answering({"reason": "unknown"}), "bad_answer", id="an error with status 200"),
+    pytest.param(responding([1]), "bad_answer", id="a list"),
+    pytest.param(responding({"reason": "unknown"}), "bad_answer", id="an error with status 200"),
     pytest.param(
-        answering({"tag": "#2PPPP", "name": "Other", "members": 0, "memberList": []}), "bad_answer", id="another tag"
+        responding({"tag": "#2PPPP", "name": "Other", "members": 0, "memberList": []}), "bad_answer", id="another tag"
     ),
 ]
 
@@ -55,19 +55,19 @@ async def test_a_bad_answer_is_said_once_and_changes_nothing(
 ) -> None:
     subject = poller(bench, kind)
     await subject.poll()
-    before = bench.believed(subject.resource)
+    before = bench.snapshot_data(subject.resource)
     for _ in range(2):
         bench.server.faults.add(fault)
         polled = await subject.poll()
         assert [event.event_type.value for event in polled.events] == ["poll_error"]
         assert polled.events[0].metadata["error"] == error
         assert polled.events[0].metadata["message"]
-        assert [await told(subject) for _ in range(3)] == [[], [], []]
-        assert await told(poller(bench, kind)) == [], "a restart changes nothing"
-        assert bench.believed(subject.resource) == before
+        assert [await poll_types(subject) for _ in range(3)] == [[], [], []]
+        assert await poll_types(poller(bench, kind)) == [], "a restart changes nothing"
+        assert bench.snapshot_data(subject.resource) == before
         bench.server.faults.clear()
-        assert await told(subject) == [], "the good answer is the one of before"
-        assert bench.believed(subject.resource) == before
+        assert await poll_types(subject) == [], "the good answer is the one of before"
+        assert bench.snapshot_data(subject.resource) == before
 
 
 async def test_a_lost_connection_now_and_then_is_nothing(bench: Bench) -> None:
@@ -75,13 +75,13 @@ async def test_a_lost_connection_now_and_then_is_nothing(bench: Bench) -> None:
     await subject.poll()
     for _ in range(2):
         bench.server.faults.add(faults.reset())
-        assert await told(subject) == []
+        assert await poll_types(subject) == []
         bench.server.faults.clear()
-        assert await told(subject) == []
+        assert await poll_types(subject) == []
     bench.server.faults.add(faults.html_page(502), times=1)
-    assert await told(subject) == ["poll_error"]
+    assert await poll_types(subject) == ["poll_error"]
     bench.server.faults.add(faults.reset())
-    assert [await told(subject), await told(subject)] == [[], []], "other trouble does not count"
+    assert [await poll_types(subject), await poll_types(subject)] == [[], []], "other trouble does not count"
 
 
 async def test_three_lost_connections_in_a_row_are_the_resources_where_the_others_answer(bench: Bench) -> None:
@@ -92,11 +92,11 @@ async def test_three_lost_connections_in_a_row_are_the_resources_where_the_other
     bench.server.faults.add(faults.reset(), path=bench.world.clan_tags[0])
     seen = []
     for _ in range(4):
-        seen.append(await told(lost))
+        seen.append(await poll_types(lost))
         await other.poll()
     assert seen == [[], [], ["poll_error"], []]
     bench.server.faults.clear()
-    assert await told(lost) == []
+    assert await poll_types(lost) == []
 
 
 async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) -> None:
@@ -108,10 +108,10 @@ async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) 
     bench.server.faults.add(faults.reset())
     for _ in range(3):
         for subject in subjects:
-            assert await told(subject) == []
-    assert bench.told() == ["poll_error"], "that of the API itself"
+            assert await poll_types(subject) == []
+    assert bench.queued_types() == ["poll_error"], "that of the API itself"
     bench.server.faults.add(faults.html_page(502))
-    assert await told(subjects[0]) == []
+    assert await poll_types(subjects[0]) == []
 
 
 async def test_another_trouble_is_another_error(bench: Bench) -> None:
@@ -124,7 +124,7 @@ async def test_another_trouble_is_another_error(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [faults.html_page(502), faults.not_json(), answering({"tag": "#2PP"})], ids=["502", "no JSON", "no clan"]
+    "fault", [faults.html_page(502), faults.not_json(), responding({"tag": "#2PP"})], ids=["502", "no JSON", "no clan"]
 )
 async def test_what_fails_is_asked_less_and_less_often_and_what_works_again_is_not(bench: Bench, fault: Fault) -> None:
     subject = poller(bench)

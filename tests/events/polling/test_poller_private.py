@@ -12,7 +12,7 @@ from coc2mqtt.events.resource import Kind
 if TYPE_CHECKING:
     from tests.events.conftest import Bench
 
-from tests.support.pollers import happen, poller, told
+from tests.support.pollers import make_change, poll_types, poller
 
 pytestmark = pytest.mark.usefixtures("at_war")
 
@@ -21,19 +21,19 @@ async def test_a_war_log_made_private_and_public_again_is_said_once_each(bench: 
     subject = poller(bench, Kind.WAR)
     await subject.poll()
     bench.world.set_war_log_public(bench.clan, public=False)
-    assert await told(subject) == ["war_log_private"]
-    assert await told(subject) == []
-    assert await told(poller(bench, Kind.WAR)) == [], "a restart changes nothing"
+    assert await poll_types(subject) == ["war_log_private"]
+    assert await poll_types(subject) == []
+    assert await poll_types(poller(bench, Kind.WAR)) == [], "a restart changes nothing"
     bench.world.set_war_log_public(bench.clan, public=True)
-    happen(bench, Kind.WAR)
-    assert await told(subject) == ["war_log_public", "war_attack_new"]
-    assert await told(subject) == []
+    make_change(bench, Kind.WAR)
+    assert await poll_types(subject) == ["war_log_public", "war_attack_new"]
+    assert await poll_types(subject) == []
 
 
 async def test_a_war_log_that_was_never_seen_is_not_private_now(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR, bench.private_clan)
     bench.server.faults.add(faults.html_page(502), times=1)
-    assert [await told(subject), await told(subject)] == [["poll_error"], []]
+    assert [await poll_types(subject), await poll_types(subject)] == [["poll_error"], []]
 
 
 async def test_what_is_private_keeps_the_age_of_what_was_seen_before(bench: Bench) -> None:
@@ -45,16 +45,16 @@ async def test_what_is_private_keeps_the_age_of_what_was_seen_before(bench: Benc
     bench.clock.now += 100
     subject = poller(bench, Kind.WAR)
     bench.world.set_war_log_public(bench.clan, public=True)
-    happen(bench, Kind.WAR)
+    make_change(bench, Kind.WAR)
     events = (await subject.poll()).events
     assert [event.metadata["snapshot_age_seconds"] for event in events] == [200, 200]
 
 
 async def test_a_war_log_that_is_private_at_first_sight_is_the_baseline(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR, bench.private_clan)
-    assert await told(subject) == []
+    assert await poll_types(subject) == []
     bench.world.set_war_log_public(bench.private_clan, public=True)
-    assert await told(subject) == ["war_log_public"]
+    assert await poll_types(subject) == ["war_log_public"]
 
 
 async def test_trouble_with_a_private_war_log_is_said_each_time_it_comes(bench: Bench) -> None:
@@ -65,7 +65,7 @@ async def test_trouble_with_a_private_war_log_is_said_each_time_it_comes(bench: 
         polled = await subject.poll()
         assert [event.event_type.value for event in polled.events] == ["poll_error"]
         assert polled.backoff == 120, "twice the interval: being private is no failure"
-        assert await told(subject) == []
+        assert await poll_types(subject) == []
 
 
 async def test_war_log_that_has_just_become_private_is_polled_as_before_for_five_minutes(bench: Bench) -> None:
@@ -78,7 +78,7 @@ async def test_war_log_that_has_just_become_private_is_polled_as_before_for_five
         bench.clock.now += 60
     assert backoffs == [0, 0, 0, 0, 0, 600, 600]
     bench.world.set_war_log_public(bench.clan, public=True)
-    assert await told(subject) == ["war_log_public"]
+    assert await poll_types(subject) == ["war_log_public"]
     bench.world.set_war_log_public(bench.clan, public=False)
     assert (await subject.poll()).backoff == 0, "it has become private again"
 

@@ -12,7 +12,7 @@ from coc2mqtt.events.resource import Kind
 if TYPE_CHECKING:
     from tests.events.conftest import Bench
 
-from tests.support.pollers import answering, poller, told
+from tests.support.pollers import poll_types, poller, responding
 
 pytestmark = pytest.mark.usefixtures("at_war")
 
@@ -23,13 +23,13 @@ async def test_what_is_doubted_is_looked_at_again_in_a_few_seconds_however_often
     await subject.poll()
     bench.world.gain_points(bench.clan)
     await subject.poll()
-    bench.server.faults.add(answering(older))
+    bench.server.faults.add(responding(older))
     wanted = []
     for _ in range(3):
         wanted.append((await subject.poll()).latest)
         bench.clock.now += 2
     assert wanted == [5, 3, 1]
-    assert await told(subject) == ["clan_updated"]
+    assert await poll_types(subject) == ["clan_updated"]
 
 
 async def test_a_doubt_is_over_with_the_next_good_answer(bench: Bench) -> None:
@@ -39,8 +39,8 @@ async def test_a_doubt_is_over_with_the_next_good_answer(bench: Bench) -> None:
     await subject.poll()
     stale = {**(older or {}), "expLevel": 1, "name": "Old"}
     for _ in range(3):
-        bench.server.faults.add(answering(stale), times=1)
-        assert [await told(subject), await told(subject)] == [[], []]
+        bench.server.faults.add(responding(stale), times=1)
+        assert [await poll_types(subject), await poll_types(subject)] == [[], []]
         bench.clock.now += 60
 
 
@@ -49,19 +49,19 @@ async def test_a_war_that_goes_back_is_believed_when_it_is_seen_twice(bench: Ben
     bench.world.attack(bench.clan)
     subject = poller(bench, Kind.WAR)
     await subject.poll()
-    newest = bench.believed(subject.resource)
-    bench.server.faults.add(answering(older), times=1)
-    assert await told(subject) == []
-    assert bench.believed(subject.resource) == newest
-    assert await told(subject) == []
-    bench.server.faults.add(answering(older), times=3)
-    assert [await told(subject), await told(subject)] == [[], []]
-    assert bench.believed(subject.resource) == newest, "the same at once is no second answer"
+    newest = bench.snapshot_data(subject.resource)
+    bench.server.faults.add(responding(older), times=1)
+    assert await poll_types(subject) == []
+    assert bench.snapshot_data(subject.resource) == newest
+    assert await poll_types(subject) == []
+    bench.server.faults.add(responding(older), times=3)
+    assert [await poll_types(subject), await poll_types(subject)] == [[], []]
+    assert bench.snapshot_data(subject.resource) == newest, "the same at once is no second answer"
     bench.clock.now += 130
-    assert await told(subject) == []
-    assert bench.believed(subject.resource) == older
+    assert await poll_types(subject) == []
+    assert bench.snapshot_data(subject.resource) == older
     bench.clock.now += 130
-    assert await told(subject) == [], "the attack was told before"
+    assert await poll_types(subject) == [], "the attack was told before"
 
 
 async def test_an_upgrade_is_told_once_whatever_older_answers_follow(bench: Bench) -> None:
@@ -71,22 +71,22 @@ async def test_an_upgrade_is_told_once_whatever_older_answers_follow(bench: Benc
     await subject.poll()
     bench.world.upgrade_hero(bench.player)
     bench.world.upgrade_troop(bench.player)
-    assert sorted(await told(subject)) == ["hero_upgraded", "troop_upgraded"]
+    assert sorted(await poll_types(subject)) == ["hero_upgraded", "troop_upgraded"]
     for stale in (older, gone):
-        bench.server.faults.add(answering(stale), times=1)
-        assert [await told(subject), await told(subject)] == [[], []]
+        bench.server.faults.add(responding(stale), times=1)
+        assert [await poll_types(subject), await poll_types(subject)] == [[], []]
 
 
 async def test_a_member_list_that_is_cut_at_first_sight_makes_nobody_join(bench: Bench) -> None:
     bench.server.faults.add(faults.empty_member_list(), times=2)
     subject = poller(bench)
-    assert [await told(subject) for _ in range(3)] == [[], [], []]
+    assert [await poll_types(subject) for _ in range(3)] == [[], [], []]
     bench.world.join(bench.clan)
-    assert await told(subject) == ["clan_updated", "member_joined"]
+    assert await poll_types(subject) == ["clan_updated", "member_joined"]
 
 
 async def test_a_member_list_that_is_cut_later_makes_nobody_leave(bench: Bench) -> None:
     subject = poller(bench)
     await subject.poll()
     bench.server.faults.add(faults.empty_member_list(), times=1)
-    assert [await told(subject), await told(subject)] == [[], []]
+    assert [await poll_types(subject), await poll_types(subject)] == [[], []]

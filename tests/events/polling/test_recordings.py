@@ -115,8 +115,8 @@ def test_whichever_answers_are_missed_the_others_are_told_whole() -> None:
         # The real time of the recordings is over: each result is final at once.
         replay.now = 1_800_000_000.0
         for war in seen:
-            replay.see(war)
-            assert replay.see(war) == []
+            replay.feed(war)
+            assert replay.feed(war) == []
         starts = list(dict.fromkeys(war["preparationStartTime"] for war in seen))
         over = starts if seen[-1]["state"] == "warEnded" else starts[:-1]
         if seen[0]["state"] == "warEnded":

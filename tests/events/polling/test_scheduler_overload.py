@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.events.resource import API, Kind, Resource
-from tests.support.simulation import Polls, SimulatedLoop, running, simulate
+from tests.support.simulated_loop import Loop
+from tests.support.simulation import Polls, running, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -41,7 +42,7 @@ class Crowd:
             for number in range(count)
         ]
         for resource, interval in self.resources:
-            self.scheduler.add(resource, interval, self.polls.of(resource, takes=0.1))
+            self.scheduler.add(resource, interval, self.polls.record(resource, duration=0.1))
 
     def thin_out(self, left: int) -> None:
         for resource, _ in self.resources[left:]:
@@ -52,7 +53,7 @@ class Crowd:
 async def test_overdue_is_who_waits_for_a_turn_and_not_who_is_polled() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
     for resource in (ONE, TWO):
-        scheduler.add(resource, 10, polls.of(resource, takes=100))
+        scheduler.add(resource, 10, polls.record(resource, duration=100))
     async with running(scheduler):
         await asyncio.sleep(5)
         assert scheduler.overdue == 1
@@ -67,10 +68,10 @@ async def test_overdue_is_who_waits_for_a_turn_and_not_who_is_polled() -> None:
 @pytest.mark.looptime
 async def test_what_is_polled_is_not_overdue_even_if_it_is_given_another_interval() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
-    scheduler.add(ONE, 10, polls.of(ONE, takes=100))
+    scheduler.add(ONE, 10, polls.record(ONE, duration=100))
     async with running(scheduler):
         await asyncio.sleep(5)
-        scheduler.add(ONE, 5, polls.of(ONE))
+        scheduler.add(ONE, 5, polls.record(ONE))
         await asyncio.sleep(50)
         assert scheduler.overdue == 0
 
@@ -78,8 +79,8 @@ async def test_what_is_polled_is_not_overdue_even_if_it_is_given_another_interva
 @pytest.mark.looptime
 async def test_what_is_held_back_is_not_overdue_and_its_wait_counts_from_the_release() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
-    scheduler.add(API, 1000, polls.of(API, takes=500), probe=True)
-    scheduler.add(ONE, 10, polls.of(ONE))
+    scheduler.add(API, 1000, polls.record(API, duration=500), probe=True)
+    scheduler.add(ONE, 10, polls.record(ONE))
     scheduler.pause()
     async with running(scheduler):
         await asyncio.sleep(100)
@@ -92,7 +93,7 @@ async def test_what_is_held_back_is_not_overdue_and_its_wait_counts_from_the_rel
 @pytest.mark.looptime
 async def test_nothing_is_overdue_while_nothing_runs() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1)), Polls()
-    scheduler.add(ONE, 10, polls.of(ONE))
+    scheduler.add(ONE, 10, polls.record(ONE))
     await asyncio.sleep(100)
     assert (scheduler.overdue, scheduler.overdue_seconds) == (0, 0)
     async with running(scheduler):
@@ -105,10 +106,10 @@ async def test_nothing_is_overdue_while_nothing_runs() -> None:
 async def test_the_load_is_the_share_of_the_pace_that_all_intervals_ask_for() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), rate=2), Polls()
     assert scheduler.load == 0
-    scheduler.add(ONE, 10, polls.of(ONE))
-    scheduler.add(TWO, 1, polls.of(TWO))
+    scheduler.add(ONE, 10, polls.record(ONE))
+    scheduler.add(TWO, 1, polls.record(TWO))
     assert scheduler.load == pytest.approx(0.55)
-    scheduler.add(TWO, 2, polls.of(TWO))
+    scheduler.add(TWO, 2, polls.record(TWO))
     assert scheduler.load == pytest.approx(0.3)
     scheduler.remove(ONE)
     assert scheduler.load == pytest.approx(0.25)
@@ -117,7 +118,7 @@ async def test_the_load_is_the_share_of_the_pace_that_all_intervals_ask_for() ->
 @pytest.mark.looptime
 async def test_without_a_pace_there_is_no_load() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1)), Polls()
-    scheduler.add(ONE, 10, polls.of(ONE))
+    scheduler.add(ONE, 10, polls.record(ONE))
     assert scheduler.load == 0
 
 
@@ -141,8 +142,8 @@ def test_overload_is_said_once_with_its_figures_and_so_is_its_end(lines: list[Mu
 def test_the_overload_that_is_said_counts_the_resource_that_shows_it(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
-        scheduler.add(ONE, 1000, polls.of(ONE, takes=100))
-        scheduler.add(TWO, 10, polls.of(TWO))
+        scheduler.add(ONE, 1000, polls.record(ONE, duration=100))
+        scheduler.add(TWO, 10, polls.record(TWO))
         async with running(scheduler):
             await asyncio.sleep(101)
         assert [line.get("overdue") for line in lines] == [1, None]
@@ -159,7 +160,7 @@ def test_overload_that_comes_back_is_said_again(lines: list[MutableMapping[str, 
             crowd.thin_out(100)
             await asyncio.sleep(600)
             for resource, interval in crowd.resources:
-                crowd.scheduler.add(resource, interval, crowd.polls.of(resource, takes=0.1))
+                crowd.scheduler.add(resource, interval, crowd.polls.record(resource, duration=0.1))
             await asyncio.sleep(600)
         assert levels(lines) == ["warning", "info", "warning"]
 
@@ -173,8 +174,8 @@ def hold(crowd: Crowd) -> None:
 
 def suspend(_: Crowd) -> None:
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, SimulatedLoop)
-    loop.pass_by(3600)
+    assert isinstance(loop, Loop)
+    loop.now += 3600
 
 
 @pytest.mark.parametrize("interrupt", [hold, suspend])
@@ -240,10 +241,10 @@ def test_a_hold_is_no_end_of_overload(lines: list[MutableMapping[str, Any]]) -> 
 def test_a_probe_that_comes_late_during_a_hold_is_no_overload(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
-        scheduler.add(API, 10, polls.of(API), probe=True)
+        scheduler.add(API, 10, polls.record(API), probe=True)
         async with running(scheduler):
             await asyncio.sleep(5)
-            scheduler.add(ONE, 1000, polls.of(ONE, takes=100))
+            scheduler.add(ONE, 1000, polls.record(ONE, duration=100))
             await asyncio.sleep(1)
             scheduler.pause()
             await asyncio.sleep(200)
@@ -256,7 +257,7 @@ def test_a_probe_that_comes_late_during_a_hold_is_no_overload(lines: list[Mutabl
 def test_a_resource_that_is_slow_itself_is_no_overload(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         scheduler, polls = Scheduler(rng=random.Random(1), rate=10), Polls()
-        scheduler.add(ONE, 10, polls.of(ONE, takes=35))
+        scheduler.add(ONE, 10, polls.record(ONE, duration=35))
         async with running(scheduler):
             await asyncio.sleep(1000)
         assert len(polls.times[ONE]) == 29

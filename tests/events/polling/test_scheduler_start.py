@@ -113,8 +113,8 @@ async def test_a_probe_starts_at_once_however_many_watches_there_are() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), rate=1), Polls()
     for number in range(100):
         resource = Resource(Kind.CLAN, f"#{number}")
-        scheduler.add(resource, 1000, polls.of(resource))
-    scheduler.add(API, 1000, polls.of(API), probe=True)
+        scheduler.add(resource, 1000, polls.record(resource))
+    scheduler.add(API, 1000, polls.record(API), probe=True)
     async with running(scheduler):
         await asyncio.sleep(1)
     assert polls.times[API] == [0]
@@ -127,7 +127,7 @@ async def test_what_is_added_later_does_not_wait_for_a_place_in_the_window() -> 
     async with running(scheduler):
         await asyncio.sleep(20)
         for resource in late:
-            scheduler.add(resource, 1000, polls.of(resource))
+            scheduler.add(resource, 1000, polls.record(resource))
         await asyncio.sleep(1)
     assert [polls.times[resource] for resource in late] == [[20]] * 5
 
@@ -136,7 +136,7 @@ async def first_polls(intervals: list[float], *, rate: float, seconds: float) ->
     scheduler, polls = Scheduler(rng=random.Random(1), rate=rate), Polls()
     for number, interval in enumerate(intervals):
         resource = Resource(Kind.CLAN, f"#{number}")
-        scheduler.add(resource, interval, polls.of(resource))
+        scheduler.add(resource, interval, polls.record(resource))
     async with running(scheduler):
         await asyncio.sleep(seconds)
     return polls

@@ -21,15 +21,15 @@ def believing(**options: float) -> Replay:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = options.get("max_age", 0.0)
     for _ in range(int(options.get("looks", 3))):
-        assert replay.see(listing(*SIX)) == []
+        assert replay.feed(listing(*SIX)) == []
     return replay
 
 
 def test_list_that_stays_the_same_for_three_polls_is_believed_and_logged_once() -> None:
     with capture_logs() as lines:
         replay = believing()
-        assert [one["tag"] for one in replay.believed["memberList"]] == SIX
-        replay.see(listing(*SIX))
+        assert [one["tag"] for one in replay.accepted["memberList"]] == SIX
+        replay.feed(listing(*SIX))
     assert [(line["event"], line["listed"], line["members"]) for line in lines] == [
         ("member list is shorter than the member count", 6, 8)
     ]
@@ -38,50 +38,50 @@ def test_list_that_stays_the_same_for_three_polls_is_believed_and_logged_once() 
 @pytest.mark.parametrize("members", [8, 9])
 def test_joins_and_leaves_work_against_a_believed_list(members: int) -> None:
     replay = believing()
-    assert "member_joined" in replay.see(listing(*SIX, NEW, members=members))
+    assert "member_joined" in replay.feed(listing(*SIX, NEW, members=members))
     assert replay.events[-1].metadata["member_tag"] == NEW
     replay.restart()
     shrunk = listing(*SIX[1:], NEW)
-    assert "member_left" not in replay.see(shrunk), "it needs its confirmation"
-    assert "member_left" in replay.see(shrunk)
+    assert "member_left" not in replay.feed(shrunk), "it needs its confirmation"
+    assert "member_left" in replay.feed(shrunk)
     assert replay.events[-1].metadata["member_tag"] == SIX[0]
-    assert replay.see(listing(*SIX[1:], NEW)) == []
+    assert replay.feed(listing(*SIX[1:], NEW)) == []
 
 
 def test_list_that_differs_each_time_is_not_believed() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     for number in range(9):
-        assert replay.see(listing(*SIX[number % 3 :])) == []
-    assert "memberList" not in replay.believed
-    assert [replay.see(listing(*SIX, NEW, OTHER)), replay.see(listing(*SIX, NEW, OTHER))] == [[], []]
+        assert replay.feed(listing(*SIX[number % 3 :])) == []
+    assert "memberList" not in replay.accepted
+    assert [replay.feed(listing(*SIX, NEW, OTHER)), replay.feed(listing(*SIX, NEW, OTHER))] == [[], []]
 
 
 def test_empty_list_is_never_believed() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     for _ in range(9):
-        assert replay.see(listing()) == []
-    assert "memberList" not in replay.believed
+        assert replay.feed(listing()) == []
+    assert "memberList" not in replay.accepted
 
 
 def test_members_of_a_day_without_lists_are_caught_up_once() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(listing(*SIX, members=6))
+    replay.feed(listing(*SIX, members=6))
     unlisted = {key: value for key, value in listing(*SIX, members=6).items() if key != "memberList"}
-    hours = [replay.see({**unlisted, "clanPoints": hour}, after=3600.0) for hour in range(24)]
+    hours = [replay.feed({**unlisted, "clanPoints": hour}, after=3600.0) for hour in range(24)]
     assert hours == [["clan_updated"]] * 24
-    assert replay.see(listing(*SIX[1:], NEW, members=6)) == ["clan_updated", "member_left", "member_joined"]
+    assert replay.feed(listing(*SIX[1:], NEW, members=6)) == ["clan_updated", "member_left", "member_joined"]
     ages = [event.metadata.get("snapshot_age_seconds") for event in replay.events[-3:]]
     assert ages == [None, 86_460.0, 86_460.0]
-    replay.see(listing(*SIX[1:], NEW, OTHER, members=7))
+    replay.feed(listing(*SIX[1:], NEW, OTHER, members=7))
     assert "catch_up" not in replay.events[-1].metadata
-    assert replay.see(listing(*SIX[1:], NEW, OTHER, members=7)) == []
+    assert replay.feed(listing(*SIX[1:], NEW, OTHER, members=7)) == []
 
 
 def test_members_after_one_response_without_a_list_are_not_caught_up() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(listing(*SIX, members=6))
-    replay.see({**listing(members=6), "clanPoints": 7})
-    replay.see(listing(*SIX, NEW, members=7))
+    replay.feed(listing(*SIX, members=6))
+    replay.feed({**listing(members=6), "clanPoints": 7})
+    replay.feed(listing(*SIX, NEW, members=7))
     assert replay.events[-1].event_type.value == "member_joined"
     assert "catch_up" not in replay.events[-1].metadata
 
@@ -90,9 +90,9 @@ def test_one_cache_entry_counts_once() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 120.0
     for _ in range(12):
-        replay.see(listing(*SIX), after=20.0)
-    assert "memberList" not in replay.believed, "four minutes are three entries at the most"
+        replay.feed(listing(*SIX), after=20.0)
+    assert "memberList" not in replay.accepted, "four minutes are three entries at the most"
     for _ in range(7):
-        replay.see(listing(*SIX), after=20.0)
-    assert "memberList" in replay.believed
-    assert replay.see(listing(*SIX, NEW, members=9), after=120.0) == ["clan_updated", "member_joined"]
+        replay.feed(listing(*SIX), after=20.0)
+    assert "memberList" in replay.accepted
+    assert replay.feed(listing(*SIX, NEW, members=9), after=120.0) == ["clan_updated", "member_joined"]

@@ -28,7 +28,7 @@ def watching(kind: Kind, first: Json, *, now: float = 1_700_000_000.0, **options
     """A replay that has seen the first answer."""
     tag = first["tag"] if kind is Kind.PLAYER else CLAN_TAG
     replay = Replay(kind, tag, now=now, **options)
-    assert replay.see(first, after=0.0) == []
+    assert replay.feed(first, after=0.0) == []
     return replay
 
 
@@ -43,67 +43,67 @@ def test_01_a_name_is_no_key() -> None:
     achievements = [safe("network", 0), safe("id", 0)]
     replay = watching(Kind.PLAYER, player(achievements=achievements))
     dragons = [unit("Barbarian", 10), unit("Baby Dragon", 6), unit("Baby Dragon", 9, "builderBase")]
-    assert replay.see(player(troops=dragons, achievements=achievements)) == ["troop_upgraded"]
+    assert replay.feed(player(troops=dragons, achievements=achievements)) == ["troop_upgraded"]
     assert replay.events[-1].metadata["village"] == "home"
     achievements = [safe("network", 0), safe("id", 3)]
-    assert replay.see(player(troops=dragons, achievements=achievements)) == ["achievement_completed"]
+    assert replay.feed(player(troops=dragons, achievements=achievements)) == ["achievement_completed"]
     assert replay.events[-1].metadata["info"] == "id"
 
 
 def test_02_an_older_response_can_follow_a_newer_one() -> None:
     replay = watching(Kind.WAR, war("inWar", FIRST), now=START)
-    assert replay.see(war("inWar", FIRST, SECOND)) == ["war_attack_new"]
-    assert replay.see(war("inWar", FIRST)) == []
-    assert replay.see(war("inWar", FIRST, SECOND)) == []
-    assert replay.see(war("preparation")) == []
-    assert replay.see(war("inWar", FIRST, SECOND, THIRD)) == ["war_attack_new"]
-    assert [replay.see(war("inWar", FIRST)) for _ in range(3)] == [[]] * 3, "believed when it comes twice, and silent"
-    assert replay.see(war("inWar", FIRST, SECOND, THIRD)) == []
+    assert replay.feed(war("inWar", FIRST, SECOND)) == ["war_attack_new"]
+    assert replay.feed(war("inWar", FIRST)) == []
+    assert replay.feed(war("inWar", FIRST, SECOND)) == []
+    assert replay.feed(war("preparation")) == []
+    assert replay.feed(war("inWar", FIRST, SECOND, THIRD)) == ["war_attack_new"]
+    assert [replay.feed(war("inWar", FIRST)) for _ in range(3)] == [[]] * 3, "believed when it comes twice, and silent"
+    assert replay.feed(war("inWar", FIRST, SECOND, THIRD)) == []
     assert orders(replay.events) == Counter([2, 3])
 
     replay = watching(Kind.PLAYER, player(warStars=7, name="New"))
-    assert replay.see(player(warStars=6, name="Old")) == []
-    assert replay.see(player(warStars=7, name="New")) == []
+    assert replay.feed(player(warStars=6, name="Old")) == []
+    assert replay.feed(player(warStars=7, name="New")) == []
 
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = watching(Kind.CLAN, before)
-    assert replay.see(now) == ["clan_updated", "member_joined"]
-    assert replay.see(before) == [], "the same bytes as before the join"
-    assert replay.see(now) == []
+    assert replay.feed(now) == ["clan_updated", "member_joined"]
+    assert replay.feed(before) == [], "the same bytes as before the join"
+    assert replay.feed(now) == []
 
     replay = watching(Kind.CLAN, clan(member(ANN, donations=9), member(BOB)))
-    assert replay.see(clan(member(ANN, donations=8))) == [], "Bob has joined since then, and is not gone"
-    assert replay.see(clan(member(ANN, donations=9), member(BOB))) == []
+    assert replay.feed(clan(member(ANN, donations=8))) == [], "Bob has joined since then, and is not gone"
+    assert replay.feed(clan(member(ANN, donations=9), member(BOB))) == []
 
 
 def test_03_a_member_list_that_is_empty_or_short_is_no_evidence() -> None:
     whole = clan(member(ANN), member(BOB), member(CAT))
     replay = watching(Kind.CLAN, whole)
-    assert replay.see({**whole, "memberList": []}) == []
-    assert replay.see({**whole, "memberList": []}) == []
-    assert replay.see({**whole, "memberList": [member(ANN)]}) == []
-    assert replay.see(whole) == []
+    assert replay.feed({**whole, "memberList": []}) == []
+    assert replay.feed({**whole, "memberList": []}) == []
+    assert replay.feed({**whole, "memberList": [member(ANN)]}) == []
+    assert replay.feed(whole) == []
     short = {**whole, "memberList": [member(ANN), member(CAT)]}
-    assert replay.see(short) == []
-    assert replay.see(short) == ["member_left"], "a second answer agrees"
+    assert replay.feed(short) == []
+    assert replay.feed(short) == ["member_left"], "a second answer agrees"
     assert replay.events[-1].metadata["member_tag"] == BOB
-    assert replay.see(clan(member(ANN))) == ["clan_updated", "member_left"], "the count agrees"
+    assert replay.feed(clan(member(ANN))) == ["clan_updated", "member_left"], "the count agrees"
 
 
 def test_04_a_war_that_has_ended_lingers_for_days() -> None:
     replay = watching(Kind.WAR, war("inWar", FIRST), now=END - 60)
-    assert replay.see(war("warEnded", FIRST)) == ["war_state_changed"]
-    assert replay.see(war("warEnded", FIRST), after=300) == ["war_ended"]
-    assert [replay.see(war("warEnded", FIRST), after=3600) for _ in range(72)] == [[]] * 72
+    assert replay.feed(war("warEnded", FIRST)) == ["war_state_changed"]
+    assert replay.feed(war("warEnded", FIRST), after=300) == ["war_ended"]
+    assert [replay.feed(war("warEnded", FIRST), after=3600) for _ in range(72)] == [[]] * 72
 
 
 def test_05_wars_overlap_and_each_is_tracked_on_its_own() -> None:
     drawn = "20261102T080000.000Z"
     replay = watching(Kind.WAR, war("inWar", FIRST, swapped=True), now=START + 3600)
-    told = replay.see(war("preparation", start=drawn))
+    told = replay.feed(war("preparation", start=drawn))
     for _ in range(2):
-        told += replay.see(war("warEnded", FIRST, SECOND, swapped=True), after=130)
-    told += replay.see(war("inWar", FIRST, start=drawn))
+        told += replay.feed(war("warEnded", FIRST, SECOND, swapped=True), after=130)
+    told += replay.feed(war("inWar", FIRST, start=drawn))
     assert (Counter(told)["war_new"], Counter(told)["war_ended"]) == (1, 1)
     attacks = [event.metadata for event in replay.events if "order" in event.metadata]
     assert [(attack["war_id"].split("-")[0], attack["order"]) for attack in attacks] == [
@@ -115,8 +115,8 @@ def test_05_wars_overlap_and_each_is_tracked_on_its_own() -> None:
 def test_06_the_end_of_a_war_often_is_never_seen() -> None:
     def replaced(answers: dict[str, Any]) -> Json:
         replay = watching(Kind.WAR, war("inWar", FIRST), now=END - 60)
-        replay.api.answers |= answers
-        assert replay.see(war("preparation", start=LATER), after=3600)[-3:] == [
+        replay.api.responses |= answers
+        assert replay.feed(war("preparation", start=LATER), after=3600)[-3:] == [
             "war_ended",
             "war_new",
             "war_state_changed",
@@ -137,46 +137,46 @@ def test_06_the_end_of_a_war_often_is_never_seen() -> None:
 def test_07_a_maintenance_shifts_the_times_of_a_war() -> None:
     replay = watching(Kind.WAR, war("preparation"), now=START - 60)
     shifted = {"startTime": "20261102T075516.000Z", "endTime": "20261103T075516.000Z"}
-    assert replay.see({**war("preparation"), **shifted}) == [], "it is the same war"
-    assert replay.see({**war("inWar"), **shifted}, after=3316) == ["war_state_changed"]
-    assert replay.see(no_war(), after=3600) == [], "before the shifted end it cannot be over"
+    assert replay.feed({**war("preparation"), **shifted}) == [], "it is the same war"
+    assert replay.feed({**war("inWar"), **shifted}, after=3316) == ["war_state_changed"]
+    assert replay.feed(no_war(), after=3600) == [], "before the shifted end it cannot be over"
 
 
 def test_08_the_order_of_an_attack_is_unique_within_one_war_only() -> None:
     replay = watching(Kind.WAR, war("inWar", FIRST), now=END - 60)
-    replay.see(war("warEnded", FIRST))
-    replay.see(war("inWar", FIRST, start=LATER), after=86_400)
+    replay.feed(war("warEnded", FIRST))
+    replay.feed(war("inWar", FIRST, start=LATER), after=86_400)
     assert orders(replay.events) == Counter([1])
 
 
 def test_09_the_last_attacks_register_late() -> None:
     replay = watching(Kind.WAR, war("inWar", FIRST), now=END - 60)
-    assert replay.see(war("warEnded", FIRST)) == ["war_state_changed"]
-    assert replay.see(war("warEnded", FIRST, SECOND), after=120) == ["war_attack_new"]
-    assert replay.see(war("warEnded", FIRST, SECOND), after=120) == [], "one that has begun in time may go on"
-    assert replay.see(war("warEnded", FIRST, SECOND), after=60) == ["war_ended"]
+    assert replay.feed(war("warEnded", FIRST)) == ["war_state_changed"]
+    assert replay.feed(war("warEnded", FIRST, SECOND), after=120) == ["war_attack_new"]
+    assert replay.feed(war("warEnded", FIRST, SECOND), after=120) == [], "one that has begun in time may go on"
+    assert replay.feed(war("warEnded", FIRST, SECOND), after=60) == ["war_ended"]
     assert replay.events[-1].metadata["result"] == "lose"
 
 
 def test_10_donations_drop_at_the_end_of_a_season_and_when_somebody_comes_back() -> None:
     members = [member(f"#2P{letter}", donations=500) for letter in "0289PYLQ"]
     replay = watching(Kind.CLAN, clan(*members))
-    assert replay.see(clan(member("#2P0", donations=0), *members[1:])) == []
-    assert replay.see(clan(member("#2P0", donations=0), *members[1:])) == []
+    assert replay.feed(clan(member("#2P0", donations=0), *members[1:])) == []
+    assert replay.feed(clan(member("#2P0", donations=0), *members[1:])) == []
     reset = [{**one, "donations": 0, "donationsReceived": 0} for one in members]
-    assert replay.see(clan(*reset)) == ["season_reset"]
+    assert replay.feed(clan(*reset)) == ["season_reset"]
     reset[3] = {**reset[3], "donations": 30}
-    assert replay.see(clan(*reset)) == ["member_donations"]
+    assert replay.feed(clan(*reset)) == ["member_donations"]
     assert replay.events[-1].metadata["donations"] == 30
-    assert replay.see(clan(*({**one, "donations": 40} for one in reset))) == ["member_donations"] * 8
+    assert replay.feed(clan(*({**one, "donations": 40} for one in reset))) == ["member_donations"] * 8
     for _ in range(2):
-        assert replay.see(clan(*reset)) == [], "another season in the same week is none"
-    assert replay.see(clan(*({**one, "donations": 41} for one in reset)), after=7 * 86_400) == ["member_donations"] * 8
-    assert replay.see(clan(*({**one, "donations": 1} for one in reset))) == ["season_reset"]
+        assert replay.feed(clan(*reset)) == [], "another season in the same week is none"
+    assert replay.feed(clan(*({**one, "donations": 41} for one in reset)), after=7 * 86_400) == ["member_donations"] * 8
+    assert replay.feed(clan(*({**one, "donations": 1} for one in reset))) == ["season_reset"]
 
     replay = watching(Kind.CLAN, clan(member(ANN, donations=20)), now=1_793_000_000.0)
     replay.restart()
-    assert replay.see(clan(member(ANN, donations=300)), after=20 * 86_400) == ["season_reset"], (
+    assert replay.feed(clan(member(ANN, donations=300)), after=20 * 86_400) == ["season_reset"], (
         "over while nobody looked"
     )
 
@@ -185,15 +185,15 @@ def test_11_ranks_and_trophies_of_members_change_all_day() -> None:
     replay = watching(Kind.CLAN, clan(member(ANN), member(BOB)))
     for day in range(1, 20):
         churn = {"trophies": 4000 + day, "clanRank": day, "previousClanRank": day - 1, "builderBaseTrophies": day}
-        assert replay.see(clan(member(ANN, **churn), member(BOB, **churn))) == []
+        assert replay.feed(clan(member(ANN, **churn), member(BOB, **churn))) == []
 
 
 def test_12_levels_go_down_and_items_vanish() -> None:
     old = player(troops=[unit("Barbarian", 10), unit("Ice Minion", 3)])
     replay = watching(Kind.PLAYER, old)
-    assert replay.see(player(troops=[unit("Barbarian", 9)])) == []
-    assert replay.see(old) == [], "what comes back is no unlock and no upgrade"
-    assert replay.see(player(troops=[unit("Barbarian", 11), unit("Yeti", 1)])) == ["troop_upgraded"] * 2
+    assert replay.feed(player(troops=[unit("Barbarian", 9)])) == []
+    assert replay.feed(old) == [], "what comes back is no unlock and no upgrade"
+    assert replay.feed(player(troops=[unit("Barbarian", 11), unit("Yeti", 1)])) == ["troop_upgraded"] * 2
     assert [event.metadata["old_level"] for event in replay.events] == [10, None]
 
 
@@ -201,7 +201,7 @@ def test_13_the_first_sight_is_silent_and_what_happened_meanwhile_is_told() -> N
     replay = watching(Kind.WAR, war("inWar", FIRST, SECOND), now=START)
     replay.now += 7200
     replay.restart()
-    assert replay.see(war("inWar", FIRST, SECOND, THIRD), after=0) == ["war_attack_new"]
+    assert replay.feed(war("inWar", FIRST, SECOND, THIRD), after=0) == ["war_attack_new"]
     assert replay.events[-1].metadata["catch_up"] is True
     assert replay.events[-1].metadata["snapshot_age_seconds"] == 7200
 
@@ -218,29 +218,32 @@ def test_14_a_maintenance_hides_behind_cached_answers_and_flaps_at_its_end() -> 
     assert state.status is ApiStatus.OK
     for kind, first in ((Kind.CLAN, clan(member(ANN))), (Kind.PLAYER, player())):
         replay = watching(kind, first)
-        assert [replay.see(down) for _ in range(5)] == [[]] * 5, "no error of each tag"
+        assert [replay.feed(down) for _ in range(5)] == [[]] * 5, "no error of each tag"
 
 
 def test_15_wall_clocks_jump() -> None:
     replay = watching(Kind.WAR, war("inWar", FIRST), now=END - 60)
-    assert replay.see(war("inWar", FIRST, SECOND), after=-86_400 * 365) == ["war_attack_new"]
-    assert replay.see(war("warEnded", FIRST, SECOND), after=86_400 * 365 + 61) == ["war_state_changed"]
-    assert replay.see(war("warEnded", FIRST, SECOND), after=300) == ["war_ended"]
+    assert replay.feed(war("inWar", FIRST, SECOND), after=-86_400 * 365) == ["war_attack_new"]
+    assert replay.feed(war("warEnded", FIRST, SECOND), after=86_400 * 365 + 61) == ["war_state_changed"]
+    assert replay.feed(war("warEnded", FIRST, SECOND), after=300) == ["war_ended"]
 
 
 def test_16_new_values_and_new_fields_appear() -> None:
     replay = watching(Kind.WAR, war("preparation"), now=START - 60)
-    assert replay.see({**war("preparation"), "state": "matchmaking", "weather": {"sky": "blue"}}) == []
-    assert replay.see(war("inWar")) == ["war_state_changed"]
+    assert replay.feed({**war("preparation"), "state": "matchmaking", "weather": {"sky": "blue"}}) == []
+    assert replay.feed(war("inWar")) == ["war_state_changed"]
     replay = watching(Kind.CLAN, clan(member(ANN), warFrequency="always"))
-    assert replay.see(clan(member(ANN, role="warlord"), warFrequency="sometimes", mood="good")) == [
+    assert replay.feed(clan(member(ANN, role="warlord"), warFrequency="sometimes", mood="good")) == [
         "clan_updated",
         "member_role_changed",
     ]
     replay = watching(Kind.PLAYER, player())
-    assert replay.see(player(warPreference="maybe", mood="good")) == ["player_war_preference_changed", "player_updated"]
+    assert replay.feed(player(warPreference="maybe", mood="good")) == [
+        "player_war_preference_changed",
+        "player_updated",
+    ]
 
 
 def test_18_a_leave_and_a_join_can_leave_the_count_unchanged() -> None:
     replay = watching(Kind.CLAN, clan(member(ANN), member(BOB)))
-    assert replay.see(clan(member(ANN), member(CAT))) == ["member_left", "member_joined"]
+    assert replay.feed(clan(member(ANN), member(CAT))) == ["member_left", "member_joined"]

@@ -37,8 +37,8 @@ THEIRS, LOG = f"/clans/{OPPONENT_TAG}/currentwar", f"/clans/{CLAN_TAG}/warlog"
 @pytest.fixture
 def replay() -> Replay:
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 60)
-    replay.see(war("inWar", FIRST), after=0)
-    replay.api.asked.clear()
+    replay.feed(war("inWar", FIRST), after=0)
+    replay.api.requests.clear()
     return replay
 
 
@@ -64,7 +64,7 @@ async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench
     assert events[0].metadata["order"] == attacked.details["order"]
     assert events[1].metadata["result"] == ended.details["result"]
     assert events[1].metadata["source"] == "opponent"
-    assert bench.told()[-4:] == [event.event_type.value for event in events]
+    assert bench.queued_types()[-4:] == [event.event_type.value for event in events]
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,11 @@ async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench
     ids=["gone", "private", "half an answer", "no war any more", "an older answer", "no war at all"],
 )
 def test_where_the_opponent_does_not_show_it_the_war_log_is_asked(replay: Replay, theirs: Any) -> None:
-    replay.api.answers[THEIRS] = theirs
+    replay.api.responses[THEIRS] = theirs
     sides = {"clan": {"tag": CLAN_TAG, "stars": 9}, "opponent": {"tag": OPPONENT_TAG, "stars": 4}}
-    replay.api.answers[LOG] = {"items": [{"result": "win", "endTime": "20261103T070000.000Z", **sides}]}
-    replay.see(NEXT, after=3600)
-    assert replay.api.asked[1:] == [THEIRS, LOG]
+    replay.api.responses[LOG] = {"items": [{"result": "win", "endTime": "20261103T070000.000Z", **sides}]}
+    replay.feed(NEXT, after=3600)
+    assert replay.api.requests[1:] == [THEIRS, LOG]
     assert ended_in(replay)["source"] == "war_log"
 
 
@@ -94,17 +94,17 @@ DEEP_ENTRY = {"result": "win", "endTime": "20261103T070000.000Z", "clan": DEEP, 
 
 @pytest.mark.parametrize("log", [NotFoundError("gone"), {"items": []}, {"items": 7}, {}, {"items": [DEEP_ENTRY]}])
 def test_where_nothing_shows_it_the_result_is_unknown(replay: Replay, log: Any) -> None:
-    replay.api.answers[LOG] = log
-    assert replay.see(NEXT, after=3600) == ["war_ended", "war_new", "war_state_changed"]
+    replay.api.responses[LOG] = log
+    assert replay.feed(NEXT, after=3600) == ["war_ended", "war_new", "war_state_changed"]
     ended = ended_in(replay)
     assert (ended["result"], ended["observed"], ended["source"]) == ("unknown", False, "last_seen")
 
 
 def test_a_passing_trouble_makes_the_whole_answer_wait(replay: Replay) -> None:
-    replay.api.answers[THEIRS] = ServerError("502")
-    assert [replay.see(NEXT, after=3600), replay.see(NEXT)] == [[], []], "it is not this clan's trouble"
-    replay.api.answers[THEIRS] = war("warEnded", FIRST, swapped=True)
-    assert replay.see(NEXT) == ["war_ended", "war_new", "war_state_changed"]
+    replay.api.responses[THEIRS] = ServerError("502")
+    assert [replay.feed(NEXT, after=3600), replay.feed(NEXT)] == [[], []], "it is not this clan's trouble"
+    replay.api.responses[THEIRS] = war("warEnded", FIRST, swapped=True)
+    assert replay.feed(NEXT) == ["war_ended", "war_new", "war_state_changed"]
     assert ended_in(replay)["result"] == "win"
 
 
@@ -112,16 +112,16 @@ def test_a_passing_trouble_makes_the_whole_answer_wait(replay: Replay) -> None:
 def test_trouble_that_does_not_pass_keeps_the_end_of_a_war_back_no_longer_than_three_looks(
     replay: Replay, trouble: ClashError
 ) -> None:
-    replay.api.answers[THEIRS] = trouble
-    assert [replay.see(NEXT, after=3600), replay.see(NEXT)] == [[], []]
-    assert replay.see(NEXT) == ["war_ended", "war_new", "war_state_changed"]
+    replay.api.responses[THEIRS] = trouble
+    assert [replay.feed(NEXT, after=3600), replay.feed(NEXT)] == [[], []]
+    assert replay.feed(NEXT) == ["war_ended", "war_new", "war_state_changed"]
     assert ended_in(replay)["result"] == "unknown"
 
 
 def test_nothing_is_looked_up_while_ends_are_seen(replay: Replay) -> None:
     for answer in (war("warEnded", FIRST), war("warEnded", FIRST), NEXT):
-        replay.see(answer)
-    assert not set(replay.api.asked) & {THEIRS, LOG}
+        replay.feed(answer)
+    assert not set(replay.api.requests) & {THEIRS, LOG}
 
 
 def test_it_wants_to_look_right_after_each_boundary_and_until_the_result_is_settled() -> None:
@@ -129,7 +129,7 @@ def test_it_wants_to_look_right_after_each_boundary_and_until_the_result_is_sett
     replay = Replay(Kind.WAR, CLAN_TAG, now=start - 1000)
 
     def wanted(answer: dict[str, Any], at: float) -> float:
-        replay.see(answer, after=at - replay.now)
+        replay.feed(answer, after=at - replay.now)
         return replay.latest
 
     assert wanted(war("preparation"), start - 1000) == 1001
@@ -139,40 +139,40 @@ def test_it_wants_to_look_right_after_each_boundary_and_until_the_result_is_sett
     assert wanted({**war("inWar"), "endTime": "20261103T075516.000Z"}, END) == 3317, "shifted by a maintenance"
     assert wanted(war("warEnded"), END + 3400) == math.inf, "long after the end it is final"
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 10)
-    replay.see(war("inWar"), after=0)
+    replay.feed(war("inWar"), after=0)
     assert wanted(war("warEnded"), END + 1) == 60
     assert wanted(war("warEnded"), END + 61) == 60
     assert wanted(war("warEnded"), END + 301) == math.inf
 
 
 def test_a_war_that_the_opponent_shows_goes_on_whatever_the_clans_own_endpoint_says(replay: Replay) -> None:
-    replay.api.answers[THEIRS] = war("inWar", FIRST, swapped=True)
-    assert [replay.see(no_war(), after=10) for _ in range(20)] == [[]] * 20
-    assert replay.see(war("inWar", FIRST)) == []
-    assert replay.see(war("warEnded", FIRST), after=3600) == ["war_state_changed", "war_ended"]
+    replay.api.responses[THEIRS] = war("inWar", FIRST, swapped=True)
+    assert [replay.feed(no_war(), after=10) for _ in range(20)] == [[]] * 20
+    assert replay.feed(war("inWar", FIRST)) == []
+    assert replay.feed(war("warEnded", FIRST), after=3600) == ["war_state_changed", "war_ended"]
     assert ended_in(replay)["result"] == "win"
 
 
 def test_a_battle_that_is_gone_twice_is_over_where_nothing_shows_that_it_goes_on(replay: Replay) -> None:
-    assert [replay.see(no_war(), after=30), replay.see(no_war(), after=20)] == [[], []], "before its end"
-    assert replay.see(no_war(), after=10) == ["war_ended", "war_state_changed"]
+    assert [replay.feed(no_war(), after=30), replay.feed(no_war(), after=20)] == [[], []], "before its end"
+    assert replay.feed(no_war(), after=10) == ["war_ended", "war_state_changed"]
 
 
 def test_a_battle_that_is_gone_before_its_end_for_longer_than_any_cache_holds_is_over() -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 3600)
-    replay.see(war("inWar", FIRST), after=0)
-    assert [replay.see(no_war(), after=60) for _ in range(3)] == [[]] * 3
-    assert replay.see(no_war(), after=60) == ["war_ended", "war_state_changed"]
+    replay.feed(war("inWar", FIRST), after=0)
+    assert [replay.feed(no_war(), after=60) for _ in range(3)] == [[]] * 3
+    assert replay.feed(no_war(), after=60) == ["war_ended", "war_state_changed"]
 
 
 def test_the_result_is_that_of_the_end_even_if_older_answers_are_believed_after_it() -> None:
     lost = war("warEnded", FIRST, attack("#8Q2", "#2P2", 2, 3))
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 60)
-    replay.see(war("inWar", FIRST), after=0)
-    replay.see(lost, after=70)
+    replay.feed(war("inWar", FIRST), after=0)
+    replay.feed(lost, after=70)
     for _ in range(2):
-        replay.see(war("inWar", FIRST), after=10)
+        replay.feed(war("inWar", FIRST), after=10)
     for _ in range(2):
-        replay.see(no_war(), after=10)
+        replay.feed(no_war(), after=10)
     ended = ended_in(replay)
     assert (ended["result"], ended["observed"], ended["opponent_stars"]) == ("lose", True, 3)

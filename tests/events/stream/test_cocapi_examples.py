@@ -248,7 +248,7 @@ async def test_examples_of_the_page_about_switching_run(
     names: dict[str, Any] = {}
     exec(first.replace("asyncio.run(main())", ""), names)  # noqa: S102 - that is what the page shows
     running = asyncio.create_task(names["main"]())
-    await until(lambda: {("clan", "#2PP"), ("war", "#2PP")} <= set(client.asked))
+    await until(lambda: {("clan", "#2PP"), ("war", "#2PP")} <= set(client.requests))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -260,10 +260,10 @@ async def test_poll_error_of_a_dict_client_is_reported_once_and_ends(bench: Benc
     client = WorldClient(bench.world)
     watcher = ClanWatcher(client, bench.state, bench.queue, [bench.clan])
     assert await watcher._poll_once() == []
-    client.broken = http_error(500)
+    client.failure = http_error(500)
     (event,) = [*await watcher._poll_once(), *await watcher._poll_once()]
     assert (event.event_type, event.metadata["error"]) == (EventType.POLL_ERROR, "server_error")
-    client.broken = None
+    client.failure = None
     bench.world.gain_points(bench.clan)
     assert [event.event_type for event in await watcher._poll_once()] == [EventType.CLAN_UPDATED]
 

@@ -27,7 +27,7 @@ from coc2mqtt.clash import (
 from coc2mqtt.events import ClanWatcher
 from coc2mqtt.events.stream.library_client import LibraryClient
 from tests.support.bodies import clan
-from tests.support.dict_clients import OneAnswer, http_error, network_error
+from tests.support.dict_clients import FixedResultClient, http_error, network_error
 
 if TYPE_CHECKING:
     from tests.events.conftest import Bench
@@ -82,7 +82,7 @@ ERRORS: list[tuple[object, type[ClashError]]] = [
 @pytest.mark.parametrize(("result", "expected"), ERRORS)
 async def test_error_of_a_dict_client_becomes_a_typed_error(result: object, expected: type[ClashError]) -> None:
     with pytest.raises(ClashError) as caught:
-        await LibraryClient(OneAnswer(result)).player("#2PP")
+        await LibraryClient(FixedResultClient(result)).player("#2PP")
     assert type(caught.value) is expected
     str(caught.value).encode()
 
@@ -90,12 +90,12 @@ async def test_error_of_a_dict_client_becomes_a_typed_error(result: object, expe
 async def test_wrong_address_of_a_dict_client_names_the_address() -> None:
     denied = said(reason="accessDenied.invalidIp", message="API key does not allow access from IP 203.0.113.7")
     with pytest.raises(IpNotAllowedError) as caught:
-        await LibraryClient(OneAnswer(denied)).clan("#2PP")
+        await LibraryClient(FixedResultClient(denied)).clan("#2PP")
     assert caught.value.address == "203.0.113.7"
 
 
 async def test_refused_war_of_a_clan_that_answers_is_a_private_war_log() -> None:
-    client = LibraryClient(OneAnswer(http_error(403), clan=CLAN))
+    client = LibraryClient(FixedResultClient(http_error(403), clan=CLAN))
     with pytest.raises(PrivateWarLogError, match="clan #2PP has a private war log"):
         await client.current_war("#2PP")
 
@@ -107,47 +107,47 @@ async def test_refused_war_of_a_clan_that_fails_is_the_error_of_the_clan(
     of_clan: object, expected: type[ClashError]
 ) -> None:
     with pytest.raises(ClashError) as caught:
-        await LibraryClient(OneAnswer(http_error(403), clan=of_clan)).current_war("#2PP")
+        await LibraryClient(FixedResultClient(http_error(403), clan=of_clan)).current_war("#2PP")
     assert type(caught.value) is expected
 
 
 async def test_wrong_token_at_a_war_is_no_private_war_log() -> None:
     denied = said(reason="accessDenied", message="Invalid authorization", http_status=403)
     with pytest.raises(WrongTokenError):
-        await LibraryClient(OneAnswer(denied, clan=CLAN)).current_war("#2PP")
+        await LibraryClient(FixedResultClient(denied, clan=CLAN)).current_war("#2PP")
 
 
 async def test_client_without_war_log_has_none() -> None:
     with pytest.raises(NotFoundError, match="no method clan_war_log"):
-        await LibraryClient(OneAnswer(CLAN)).war_log("#2PP")
+        await LibraryClient(FixedResultClient(CLAN)).war_log("#2PP")
 
 
 async def test_response_is_independent_of_the_object_that_the_client_keeps() -> None:
     body = clan()
-    answer = await LibraryClient(OneAnswer(body)).clan("#2PP")
+    answer = await LibraryClient(FixedResultClient(body)).clan("#2PP")
     body["name"] = "changed by the client"
     assert answer.data == CLAN
 
 
 @pytest.mark.parametrize("odd", [{"tag": "#2PP", "name": "half a pair \ud83d"}, {"tag": "#2PP", "number": 2**70}])
 async def test_values_that_only_the_standard_library_writes_are_passed_on(odd: dict[str, Any]) -> None:
-    answer = await LibraryClient(OneAnswer(odd)).clan("#2PP")
+    answer = await LibraryClient(FixedResultClient(odd)).clan("#2PP")
     assert b"#2PP" in answer.body
 
 
 async def test_cancelled_request_of_a_dict_client_stays_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
-        await LibraryClient(OneAnswer(asyncio.CancelledError())).clan("#2PP")
+        await LibraryClient(FixedResultClient(asyncio.CancelledError())).clan("#2PP")
 
 
 async def test_tag_that_only_the_client_knows_is_watched(bench: Bench) -> None:
-    watcher = ClanWatcher(OneAnswer(clan(tag="#TestClan")), bench.state, bench.queue, ["#TestClan"])
+    watcher = ClanWatcher(FixedResultClient(clan(tag="#TestClan")), bench.state, bench.queue, ["#TestClan"])
     assert await watcher._poll_once() == []
     assert bench.state.get_clan("#TestClan") == clan(tag="#TestClan")
 
 
 def test_method_that_was_replaced_after_the_stream_was_made_is_used() -> None:
-    client = OneAnswer(http_error(404))
+    client = FixedResultClient(http_error(404))
     library = LibraryClient(client)
 
     async def clan_tag(_: str) -> object:
@@ -168,14 +168,14 @@ def test_method_that_was_replaced_after_the_stream_was_made_is_used() -> None:
     ],
 )
 def test_rate_limit_of_a_dict_client_is_the_one_of_its_config(config: object, rate: float) -> None:
-    client = OneAnswer(CLAN)
+    client = FixedResultClient(CLAN)
     client.config = config  # type: ignore[attr-defined]  # as cocapi has it
     assert LibraryClient(client).requests_per_second == rate
 
 
 @pytest.mark.parametrize(("caching", "warnings"), [(True, 1), (False, 0)])
 def test_client_that_caches_responses_is_warned_of(caching: bool, warnings: int) -> None:
-    client = OneAnswer(CLAN)
+    client = FixedResultClient(CLAN)
     client.config = SimpleNamespace(enable_caching=caching)  # type: ignore[attr-defined]  # as cocapi has it
     with capture_logs() as logs:
         LibraryClient(client)
@@ -189,9 +189,9 @@ def test_object_that_is_no_client_is_refused() -> None:
 
 
 async def test_invalid_tag_is_not_found_with_either_client(bench: Bench) -> None:
-    for client in (LibraryClient(bench.api), LibraryClient(OneAnswer(http_error(400)))):
+    for client in (LibraryClient(bench.api), LibraryClient(FixedResultClient(http_error(400)))):
         for request in (client.clan, client.current_war, client.war_log, client.player):
             with pytest.raises(NotFoundError):
                 await request("#TAG1")
     with pytest.raises(BadRequestError):
-        await LibraryClient(OneAnswer(http_error(400))).clan("#2PP")
+        await LibraryClient(FixedResultClient(http_error(400))).clan("#2PP")

@@ -360,4 +360,4 @@ async def test_watchers_begin_with_what_was_put_in_by_hand(bench: Bench) -> None
     bench.state.set_members(bench.clan, [*now["memberList"], member("#2PX")])
     for watcher_type in (ClanWatcher, WarWatcher):
         await watcher_type(bench.api, bench.state, bench.queue, [bench.clan])._poll_once()
-    assert bench.told() == ["member_left", "war_attack_new"]
+    assert bench.queued_types() == ["member_left", "war_attack_new"]

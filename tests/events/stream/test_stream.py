@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.events.conftest import Bench, Until
-    from tests.support.driven_stream import Watched
+    from tests.support.driven_stream import DrivenStream
 
 LONG = 3600.0
 
@@ -39,54 +39,56 @@ async def next_event(stream: EventStream) -> Event:
     raise AssertionError("the stream ended")
 
 
-async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    async with one.stream:
-        await one.baseline()
-        await one.join()
+async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
+    async with driven.stream:
+        await driven.wait_for_baseline()
+        await driven.join_member()
         left = []
         async with asyncio.timeout(LONG_ENOUGH):
-            async for event in one.stream:
-                left.append(len(one.stream._state.unacknowledged()))
+            async for event in driven.stream:
+                left.append(len(driven.stream._state.unacknowledged()))
                 if event.event_type is EventType.MEMBER_JOINED:
                     break
     assert left == [2, 1]
 
 
-async def test_what_was_not_acknowledged_is_delivered_again_at_the_next_start(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    async with one.stream:
-        await one.baseline()
-        first = await one.join()
-        second = await one.join()
-        event = await next_event(one.stream)
+async def test_what_was_not_acknowledged_is_delivered_again_at_the_next_start(
+    new_stream: Callable[..., DrivenStream],
+) -> None:
+    driven = new_stream()
+    async with driven.stream:
+        await driven.wait_for_baseline()
+        first = await driven.join_member()
+        second = await driven.join_member()
+        event = await next_event(driven.stream)
         assert event.event_type is EventType.CLAN_UPDATED
-    async with one.stream:
-        assert await next_event(one.stream) is event
-    async with one.stream:
-        third = await one.join()
-        events = await one.take(5)
+    async with driven.stream:
+        assert await next_event(driven.stream) is event
+    async with driven.stream:
+        third = await driven.join_member()
+        events = await driven.take(5)
         assert events[0] is event
         assert who(events) == [first, second]
-        assert who([*one.stream._state.unacknowledged()]) == [third]
+        assert who([*driven.stream._state.unacknowledged()]) == [third]
 
 
 async def test_what_was_under_way_when_it_stopped_is_polled_after_the_next_start(
-    bench: Bench, watched: Callable[..., Watched], until: Until
+    bench: Bench, new_stream: Callable[..., DrivenStream], until: Until
 ) -> None:
-    one = watched()
+    driven = new_stream()
     bench.server.faults.add(faults.hang())
-    async with one.stream:
+    async with driven.stream:
         await until(bench.server.requests.total)
     bench.server.faults.clear()
-    async with one.stream:
-        await one.baseline()
+    async with driven.stream:
+        await driven.wait_for_baseline()
 
 
-async def test_a_run_that_is_cancelled_stops_polling(watched: Callable[..., Watched], bench: Bench) -> None:
-    one = watched()
-    run = asyncio.create_task(one.stream.run())
-    await one.baseline()
+async def test_a_run_that_is_cancelled_stops_polling(new_stream: Callable[..., DrivenStream], bench: Bench) -> None:
+    driven = new_stream()
+    run = asyncio.create_task(driven.stream.run())
+    await driven.wait_for_baseline()
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
         await run
@@ -95,71 +97,71 @@ async def test_a_run_that_is_cancelled_stops_polling(watched: Callable[..., Watc
 
 
 async def test_a_full_queue_holds_up_polling_and_loses_nothing(
-    watched: Callable[..., Watched], bench: Bench, until: Until
+    new_stream: Callable[..., DrivenStream], bench: Bench, until: Until
 ) -> None:
-    one = watched(queue_size=2)
-    async with one.stream:
-        await one.baseline()
-        tags = [await one.join()]
+    driven = new_stream(queue_size=2)
+    async with driven.stream:
+        await driven.wait_for_baseline()
+        tags = [await driven.join_member()]
         bench.world.join(bench.clan)
-        one.stream._engine.poll_now(Kind.CLAN, bench.clan)
-        await until(lambda: len(one.stream._state.unacknowledged()) == 4)
+        driven.stream._engine.poll_now(Kind.CLAN, bench.clan)
+        await until(lambda: len(driven.stream._state.unacknowledged()) == 4)
         asked = bench.server.requests.total()
         bench.world.join(bench.clan)
-        one.stream._engine.poll_now(Kind.CLAN, bench.clan)
-        assert one.stream._queue.qsize() == 2
+        driven.stream._engine.poll_now(Kind.CLAN, bench.clan)
+        assert driven.stream._queue.qsize() == 2
         for _ in range(100):
             await asyncio.sleep(0)
         assert bench.server.requests.total() == asked
-        events = await one.take(5)
-        events.append(one.stream._state.unacknowledged()[0])
+        events = await driven.take(5)
+        events.append(driven.stream._state.unacknowledged()[0])
     tags += [change.details["member_tag"] for change in bench.world.changes if change.event_type == "member_joined"][1:]
     assert who(events) == tags
 
 
 async def test_starting_twice_and_stopping_without_a_start_do_no_harm(
-    watched: Callable[..., Watched], bench: Bench, tmp_path: Path
+    new_stream: Callable[..., DrivenStream], bench: Bench, tmp_path: Path
 ) -> None:
-    one = watched(persist_path=tmp_path / "state")
-    await one.stream.stop()
+    driven = new_stream(persist_path=tmp_path / "state")
+    await driven.stream.stop()
     assert names(tmp_path) == []
-    await asyncio.gather(one.stream.start(), one.stream.start())
-    await one.stream.start()
-    await one.baseline()
+    await asyncio.gather(driven.stream.start(), driven.stream.start())
+    await driven.stream.start()
+    await driven.wait_for_baseline()
     assert len([task for task in asyncio.all_tasks() if task.get_name() == "EventStream"]) == 1
     assert bench.server.requests.total() == 1
-    await one.stream.stop()
-    await one.stream.stop()
+    await driven.stream.stop()
+    await driven.stream.stop()
 
 
-async def test_stopping_ends_the_iteration(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    await one.stream.start()
-    ended = asyncio.create_task(one.take(1))
-    await one.baseline()
-    await one.stream.stop()
+async def test_stopping_ends_the_iteration(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
+    await driven.stream.start()
+    ended = asyncio.create_task(driven.take(1))
+    await driven.wait_for_baseline()
+    await driven.stream.stop()
     assert await ended == []
 
 
-async def test_what_ends_the_polling_is_raised_to_the_consumer(watched: Callable[..., Watched]) -> None:
-    one = watched()
+async def test_what_ends_the_polling_is_raised_to_the_consumer(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
 
     def breaks(*_: object) -> None:
         raise RuntimeError("out of order")
 
-    one.stream._engine._on_commit = breaks
-    for consume in (one.stream.run, lambda: one.take(1)):
-        await one.stream.start()
+    driven.stream._engine._on_commit = breaks
+    for consume in (driven.stream.run, lambda: driven.take(1)):
+        await driven.stream.start()
         with pytest.raises(ExceptionGroup) as caught:
             await consume()
         assert caught.group_contains(RuntimeError, match="out of order")
-        if one.stream._runner is not None:
+        if driven.stream._runner is not None:
             with pytest.raises(ExceptionGroup):
-                await one.stream.stop()
+                await driven.stream.stop()
 
 
 async def test_killed_at_any_moment_no_event_is_lost(
-    watched: Callable[..., Watched], bench: Bench, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+    new_stream: Callable[..., DrivenStream], bench: Bench, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state"
     taken: list[str] = []  # by the consumer, before the file was copied
@@ -171,15 +173,15 @@ async def test_killed_at_any_moment_no_event_is_lost(
         copies.append((path.read_bytes(), len(taken)))
 
     monkeypatch.setattr(StateFile, "write", copying)
-    one = watched(persist_path=path)
-    async with one.stream:
-        await one.baseline()
+    driven = new_stream(persist_path=path)
+    async with driven.stream:
+        await driven.wait_for_baseline()
         for _ in range(4):
-            await one.join()
+            await driven.join_member()
             for _ in range(2):
                 saved = len(copies)
-                taken.append((await next_event(one.stream)).metadata.get("member_tag", ""))
-                one.stream._acknowledge(one.stream._state.unacknowledged()[0])
+                taken.append((await next_event(driven.stream)).metadata.get("member_tag", ""))
+                driven.stream._acknowledge(driven.stream._state.unacknowledged()[0])
                 await until(lambda saved=saved: len(copies) > saved)  # type: ignore[misc]  # bound in the loop
     monkeypatch.undo()
     joined = [change.details["member_tag"] for change in bench.world.changes if change.event_type == "member_joined"]
@@ -188,68 +190,70 @@ async def test_killed_at_any_moment_no_event_is_lost(
     for number, (copy, before) in enumerate(copies[baseline:]):
         again = tmp_path / f"again{number}"
         await asyncio.to_thread(again.write_bytes, copy)
-        two = watched(persist_path=again)
-        async with two.stream:
+        restarted = new_stream(persist_path=again)
+        async with restarted.stream:
             missing = set(joined) - set(taken[:before])
             found: set[str] = set()
             async with asyncio.timeout(LONG_ENOUGH):
                 while not missing <= found:
-                    event = await next_event(two.stream)
-                    two.stream._acknowledge(event)
+                    event = await next_event(restarted.stream)
+                    restarted.stream._acknowledge(event)
                     found |= set(who([event]))
         assert found <= set(joined)
 
 
 async def test_a_restart_tells_what_changed_meanwhile_and_marks_it(
-    watched: Callable[..., Watched], bench: Bench, tmp_path: Path
+    new_stream: Callable[..., DrivenStream], bench: Bench, tmp_path: Path
 ) -> None:
-    one = watched(persist_path=str(tmp_path / "state"))
-    async with one.stream:
-        await one.baseline()
+    driven = new_stream(persist_path=str(tmp_path / "state"))
+    async with driven.stream:
+        await driven.wait_for_baseline()
     bench.world.join(bench.clan)
-    two = watched(persist_path=tmp_path / "state")
-    async with two.stream:
-        event = await next_event(two.stream)
+    restarted = new_stream(persist_path=tmp_path / "state")
+    async with restarted.stream:
+        event = await next_event(restarted.stream)
     assert event.event_type is EventType.CLAN_UPDATED
     assert event.metadata["catch_up"] is True
 
 
-async def test_a_damaged_file_is_refused_and_left_alone(watched: Callable[..., Watched], tmp_path: Path) -> None:
+async def test_a_damaged_file_is_refused_and_left_alone(
+    new_stream: Callable[..., DrivenStream], tmp_path: Path
+) -> None:
     path = tmp_path / "state"
     path.write_text('{"version": 1, "snapshots": [')
-    one = watched(persist_path=path)
+    driven = new_stream(persist_path=path)
     with pytest.raises(ValueError, match="state does not contain a saved state: move it away"):
-        await one.stream.start()
-    await one.stream.stop()
+        await driven.stream.start()
+    await driven.stream.stop()
     assert path.read_text() == '{"version": 1, "snapshots": ['
 
 
 async def test_a_file_that_cannot_be_written_is_known_at_the_start(
-    watched: Callable[..., Watched], tmp_path: Path
+    new_stream: Callable[..., DrivenStream], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    one = watched(persist_path=tmp_path / "file" / "state")
+    driven = new_stream(persist_path=tmp_path / "file" / "state")
     with pytest.raises(NotADirectoryError, match="file"):
-        await one.stream.start()
+        await driven.stream.start()
 
 
-async def test_missing_folders_of_the_file_are_created(watched: Callable[..., Watched], tmp_path: Path) -> None:
-    async with watched(persist_path=tmp_path / "of" / "coc" / "state").stream:
+async def test_missing_folders_of_the_file_are_created(new_stream: Callable[..., DrivenStream], tmp_path: Path) -> None:
+    async with new_stream(persist_path=tmp_path / "of" / "coc" / "state").stream:
         assert names(tmp_path / "of" / "coc") == ["state"]
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])
 async def test_a_save_that_fails_leaves_the_old_state_and_is_raised(
-    watched: Callable[..., Watched],
+    new_stream: Callable[..., DrivenStream],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     until: Until,
     broken: str,
 ) -> None:
     path = tmp_path / "state"
-    one = watched(persist_path=path)
-    bench = one.bench
-    await one.stream.start()
+    driven = new_stream(persist_path=path)
+    bench = driven.bench
+    await driven.stream.start()
     await until(lambda: path.exists() and bench.clan.encode() in path.read_bytes())
     before = path.read_bytes()
 
@@ -258,27 +262,27 @@ async def test_a_save_that_fails_leaves_the_old_state_and_is_raised(
 
     monkeypatch.setattr(os, broken, full)
     bench.world.join(bench.clan)
-    one.stream._engine.poll_now(Kind.CLAN, bench.clan)
+    driven.stream._engine.poll_now(Kind.CLAN, bench.clan)
     with pytest.raises(ExceptionGroup) as caught:
-        await one.take(10)
+        await driven.take(10)
     assert caught.group_contains(OSError, match="No space left")
     with pytest.raises(OSError, match="No space left"):
-        await one.stream.stop()
+        await driven.stream.stop()
     monkeypatch.undo()
     assert names(tmp_path) == ["state"], "nothing is left lying about"
     assert path.read_bytes() == before
-    two = watched(persist_path=path)
-    async with two.stream:
-        assert (await next_event(two.stream)).event_type is EventType.CLAN_UPDATED
+    restarted = new_stream(persist_path=path)
+    async with restarted.stream:
+        assert (await next_event(restarted.stream)).event_type is EventType.CLAN_UPDATED
 
 
-async def test_what_is_unwatched_is_told_of_no_more(watched: Callable[..., Watched], bench: Bench) -> None:
-    one = watched()
-    async with one.stream:
-        await one.baseline()
-        assert one.stream.unwatch(Kind.CLAN, bench.clan.lower())
-        assert not one.stream.unwatch(Kind.CLAN, bench.clan)
-        assert not one.stream._engine.poll_now(Kind.CLAN, bench.clan)
+async def test_what_is_unwatched_is_told_of_no_more(new_stream: Callable[..., DrivenStream], bench: Bench) -> None:
+    driven = new_stream()
+    async with driven.stream:
+        await driven.wait_for_baseline()
+        assert driven.stream.unwatch(Kind.CLAN, bench.clan.lower())
+        assert not driven.stream.unwatch(Kind.CLAN, bench.clan)
+        assert not driven.stream._engine.poll_now(Kind.CLAN, bench.clan)
 
 
 async def test_wars_players_and_maintenance_are_streamed_as_well(bench: Bench, until: Until) -> None:

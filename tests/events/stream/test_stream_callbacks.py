@@ -16,87 +16,87 @@ if TYPE_CHECKING:
     import pytest
 
     from tests.events.conftest import Until
-    from tests.support.driven_stream import Watched
+    from tests.support.driven_stream import DrivenStream
 
 
-async def test_callbacks_of_both_kinds_get_their_types_of_events(watched: Callable[..., Watched]) -> None:
-    one = watched()
+async def test_callbacks_of_both_kinds_get_their_types_of_events(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
     seen: list[tuple[str, str]] = []
 
-    @one.stream.on(EventType.MEMBER_JOINED)
+    @driven.stream.on(EventType.MEMBER_JOINED)
     async def joined(event: Event) -> None:
         await asyncio.sleep(0)
         seen.append(("joined", event.event_type.value))
-        await one.stream.stop()
+        await driven.stream.stop()
 
-    @one.stream.on()
+    @driven.stream.on()
     def anything(event: Event) -> None:
         seen.append(("anything", event.event_type.value))
 
-    one.stream.add_callback(lambda event: seen.append(("added", event.event_type.value)), EventType.MEMBER_LEFT)
-    run = asyncio.create_task(one.stream.run())
-    await one.baseline()
-    await one.join()
+    driven.stream.add_callback(lambda event: seen.append(("added", event.event_type.value)), EventType.MEMBER_LEFT)
+    run = asyncio.create_task(driven.stream.run())
+    await driven.wait_for_baseline()
+    await driven.join_member()
     async with asyncio.timeout(LONG_ENOUGH):
         await run
     assert seen == [("anything", "clan_updated"), ("joined", "member_joined"), ("anything", "member_joined")]
-    assert one.stream._state.unacknowledged() == [], "each of its callbacks returned"
+    assert driven.stream._state.unacknowledged() == [], "each of its callbacks returned"
 
 
 async def test_a_callback_that_raises_loses_nothing_and_keeps_no_other_from_the_event(
-    watched: Callable[..., Watched], until: Until
+    new_stream: Callable[..., DrivenStream], until: Until
 ) -> None:
-    one = watched()
+    driven = new_stream()
     seen: list[str] = []
     broken = True
 
-    @one.stream.on(EventType.MEMBER_JOINED)
+    @driven.stream.on(EventType.MEMBER_JOINED)
     def breaks(_: Event) -> None:
         if broken:
             raise LookupError("the lamp is not there")
 
-    @one.stream.on(EventType.MEMBER_JOINED)
+    @driven.stream.on(EventType.MEMBER_JOINED)
     def works(event: Event) -> None:
         seen.append(event.metadata["member_tag"])
 
     with capture_logs() as logs:
-        run = asyncio.create_task(one.stream.run())
-        await one.baseline()
-        tags = [await one.join(), await one.join()]
+        run = asyncio.create_task(driven.stream.run())
+        await driven.wait_for_baseline()
+        tags = [await driven.join_member(), await driven.join_member()]
         await until(lambda: len(seen) == 2)
-        await one.stream.stop()
+        await driven.stream.stop()
         await run
     assert [line["log_level"] for line in logs if "callback" in line["event"]] == ["error", "error"]
     broken = False
-    run = asyncio.create_task(one.stream.run())
+    run = asyncio.create_task(driven.stream.run())
     await until(lambda: len(seen) == 4)
-    await one.stream.stop()
+    await driven.stream.stop()
     await run
     assert seen == tags + tags
-    assert one.stream._state.unacknowledged() == []
+    assert driven.stream._state.unacknowledged() == []
 
 
 async def test_of_what_callbacks_raise_on_all_the_time_the_last_is_kept(
-    watched: Callable[..., Watched], until: Until, monkeypatch: pytest.MonkeyPatch
+    new_stream: Callable[..., DrivenStream], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coc2mqtt.events.stream.stream._MAX_FAILED_EVENTS", 3)
-    one = watched()
+    driven = new_stream()
     seen: list[Event] = []
 
-    @one.stream.on()
+    @driven.stream.on()
     def breaks(event: Event) -> None:
         seen.append(event)
         raise LookupError("the lamp is not there")
 
     with capture_logs() as logs:
-        run = asyncio.create_task(one.stream.run())
-        await one.baseline()
+        run = asyncio.create_task(driven.stream.run())
+        await driven.wait_for_baseline()
         for _ in range(3):
-            await one.join()
+            await driven.join_member()
         await until(lambda: len(seen) == 6)
-        await one.stream.stop()
+        await driven.stream.stop()
         await run
-    assert one.stream._state.unacknowledged() == seen[-3:]
+    assert driven.stream._state.unacknowledged() == seen[-3:]
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
         "too many events with failed callbacks"
     ]

@@ -17,47 +17,49 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.events.conftest import Calendar
-    from tests.support.driven_stream import Watched
+    from tests.support.driven_stream import DrivenStream
 
 
 def pending(stream: EventStream) -> int:
     return len(stream._state.unacknowledged())
 
 
-async def test_anext_returns_events_and_acknowledges_the_one_before(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    async with one.stream, asyncio.timeout(LONG_ENOUGH):
-        await one.baseline()
-        await one.join()
-        assert (await anext(one.stream)).event_type is EventType.CLAN_UPDATED
-        assert pending(one.stream) == 2
-        assert (await anext(one.stream)).event_type is EventType.MEMBER_JOINED
-        assert pending(one.stream) == 1
+async def test_anext_returns_events_and_acknowledges_the_one_before(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
+    async with driven.stream, asyncio.timeout(LONG_ENOUGH):
+        await driven.wait_for_baseline()
+        await driven.join_member()
+        assert (await anext(driven.stream)).event_type is EventType.CLAN_UPDATED
+        assert pending(driven.stream) == 2
+        assert (await anext(driven.stream)).event_type is EventType.MEMBER_JOINED
+        assert pending(driven.stream) == 1
 
 
-async def test_anext_that_timed_out_can_be_called_again(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    async with one.stream:
-        await one.baseline()
+async def test_anext_that_timed_out_can_be_called_again(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
+    async with driven.stream:
+        await driven.wait_for_baseline()
         for _ in range(3):
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(anext(one.stream), 0.001)
-        await one.join()
+                await asyncio.wait_for(anext(driven.stream), 0.001)
+        await driven.join_member()
         async with asyncio.timeout(LONG_ENOUGH):
-            assert (await anext(one.stream)).event_type is EventType.CLAN_UPDATED
-            assert (await anext(one.stream)).event_type is EventType.MEMBER_JOINED
+            assert (await anext(driven.stream)).event_type is EventType.CLAN_UPDATED
+            assert (await anext(driven.stream)).event_type is EventType.MEMBER_JOINED
 
 
-async def test_event_that_arrives_while_anext_is_cancelled_is_returned_next(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    async with one.stream:
-        await one.baseline()
+async def test_event_that_arrives_while_anext_is_cancelled_is_returned_next(
+    new_stream: Callable[..., DrivenStream],
+) -> None:
+    driven = new_stream()
+    async with driven.stream:
+        await driven.wait_for_baseline()
         for number in range(5):
-            waiting = asyncio.ensure_future(anext(one.stream))
+            waiting = asyncio.ensure_future(anext(driven.stream))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            event = Event(EventType.CLAN_UPDATED, one.bench.clan)
-            one.stream._queue.put_nowait(event)
+            event = Event(EventType.CLAN_UPDATED, driven.bench.clan)
+            driven.stream._queue.put_nowait(event)
             for _ in range(number):
                 await asyncio.sleep(0)
             if not waiting.done():
@@ -66,55 +68,55 @@ async def test_event_that_arrives_while_anext_is_cancelled_is_returned_next(watc
                 taken = await waiting
             except asyncio.CancelledError:
                 async with asyncio.timeout(LONG_ENOUGH):
-                    taken = await anext(one.stream)
+                    taken = await anext(driven.stream)
             assert taken is event
 
 
-async def test_events_in_the_queue_are_still_returned_after_stop(watched: Callable[..., Watched]) -> None:
-    one = watched()
-    async with one.stream:
-        await one.baseline()
-        await one.join()
-    assert [event.event_type.value async for event in one.stream] == ["clan_updated", "member_joined"]
-    assert pending(one.stream) == 0
+async def test_events_in_the_queue_are_still_returned_after_stop(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
+    async with driven.stream:
+        await driven.wait_for_baseline()
+        await driven.join_member()
+    assert [event.event_type.value async for event in driven.stream] == ["clan_updated", "member_joined"]
+    assert pending(driven.stream) == 0
     with pytest.raises(StopAsyncIteration):
-        await anext(one.stream)
+        await anext(driven.stream)
 
 
-async def test_callbacks_get_the_events_in_the_queue_after_stop(watched: Callable[..., Watched]) -> None:
-    one = watched()
+async def test_callbacks_get_the_events_in_the_queue_after_stop(new_stream: Callable[..., DrivenStream]) -> None:
+    driven = new_stream()
     seen: list[str] = []
 
-    @one.stream.on()
+    @driven.stream.on()
     async def stop_at_once(event: Event) -> None:
-        await one.stream.stop()
+        await driven.stream.stop()
         seen.append(event.event_type.value)
 
-    async with one.stream:
-        await one.baseline()
-        await one.join()
+    async with driven.stream:
+        await driven.wait_for_baseline()
+        await driven.join_member()
         async with asyncio.timeout(LONG_ENOUGH):
-            await one.stream.run()
+            await driven.stream.run()
     assert seen == ["clan_updated", "member_joined"]
 
 
 async def test_iteration_of_an_earlier_run_ends_and_the_next_run_delivers_again(
-    watched: Callable[..., Watched],
+    new_stream: Callable[..., DrivenStream],
 ) -> None:
-    one = watched()
-    async with one.stream:
-        await one.baseline()
-        await one.join()
-        iteration = aiter(one.stream)
+    driven = new_stream()
+    async with driven.stream:
+        await driven.wait_for_baseline()
+        await driven.join_member()
+        iteration = aiter(driven.stream)
         first = await anext(iteration)
-    async with one.stream, asyncio.timeout(LONG_ENOUGH):
+    async with driven.stream, asyncio.timeout(LONG_ENOUGH):
         with pytest.raises(StopAsyncIteration):
             await anext(iteration)
-        assert await anext(one.stream) is first, "nobody had asked for the next one when the stream stopped"
+        assert await anext(driven.stream) is first, "nobody had asked for the next one when the stream stopped"
 
 
-async def test_stream_that_was_never_started_has_no_events(watched: Callable[..., Watched]) -> None:
-    assert [event async for event in watched().stream] == []
+async def test_stream_that_was_never_started_has_no_events(new_stream: Callable[..., DrivenStream]) -> None:
+    assert [event async for event in new_stream().stream] == []
 
 
 def test_watches_can_be_registered_before_an_event_loop_runs(calendar: Calendar) -> None:
@@ -135,4 +137,4 @@ def test_watches_can_be_registered_before_an_event_loop_runs(calendar: Calendar)
             return await anext(stream)
 
     assert asyncio.run(collect()).event_type is EventType.CLAN_UPDATED
-    assert {kind for kind, _ in client.asked} == {"clan", "war", "player"}
+    assert {kind for kind, _ in client.requests} == {"clan", "war", "player"}

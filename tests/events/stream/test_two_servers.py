@@ -64,7 +64,7 @@ def play(kind: Kind, states: list[tuple[float, Json]], seed: int, *, lagging: bo
     while now < end:
         body, replay.api.max_age = rng.choice(servers).answer(now)
         replay.now = START + now
-        replay.see(body, after=0.0)
+        replay.feed(body, after=0.0)
         # As the scheduler does, or somebody who asks for a poll in between.
         wait = max(replay.api.max_age, min(60.0, replay.latest)) + rng.random()
         now += wait if rng.random() < 0.8 else rng.uniform(1.0, 60.0)
@@ -161,44 +161,44 @@ def test_two_servers_that_disagree_report_what_one_reports_within_minutes(
 def test_same_bytes_from_a_cache_entry_that_outlives_its_max_age_confirm_nothing() -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(before, after=0.0)
+    replay.feed(before, after=0.0)
     replay.api.max_age = 120.0
-    assert replay.see(now) == ["clan_updated", "member_joined"]
+    assert replay.feed(now) == ["clan_updated", "member_joined"]
     replay.api.max_age = 30.0
-    assert replay.see(before, after=120.0) == []
+    assert replay.feed(before, after=120.0) == []
     assert replay.latest == 32.0
-    assert replay.see(before, after=30.0) == [], "the same entry"
-    assert replay.see({**before, "clanPoints": 2101}, after=1.0) == [], (
+    assert replay.feed(before, after=30.0) == [], "the same entry"
+    assert replay.feed({**before, "clanPoints": 2101}, after=1.0) == [], (
         "another entry, but no later than a server may lag"
     )
     replay.api.max_age = 120.0
-    assert replay.see(now, after=60.0) == []
+    assert replay.feed(now, after=60.0) == []
 
 
 def test_leave_that_looks_like_an_older_response_is_reported_in_the_end() -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 120.0
-    replay.see(before, after=0.0)
-    replay.see(now, after=121.0)
-    assert [replay.see(before, after=122.0) for _ in range(2)] == [[], ["clan_updated", "member_left"]]
+    replay.feed(before, after=0.0)
+    replay.feed(now, after=121.0)
+    assert [replay.feed(before, after=122.0) for _ in range(2)] == [[], ["clan_updated", "member_left"]]
 
 
 def test_leave_after_somebody_elses_join_is_reported_at_first_sight() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 60.0
-    replay.see(clan(member(ANN), member(BOB)), after=0.0)
-    assert replay.see(clan(member(ANN), member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_joined"]
-    assert replay.see(clan(member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_left"]
+    replay.feed(clan(member(ANN), member(BOB)), after=0.0)
+    assert replay.feed(clan(member(ANN), member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_joined"]
+    assert replay.feed(clan(member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_left"]
 
 
 def test_member_count_of_before_alone_is_doubted() -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = Replay(Kind.CLAN, CLAN_TAG, track_members=False)
     replay.api.max_age = 60.0
-    replay.see(before, after=0.0)
-    assert replay.see(now, after=61.0) == ["clan_updated"]
-    assert replay.see({**before, "clanPoints": 2101}, after=61.0) == []
+    replay.feed(before, after=0.0)
+    assert replay.feed(now, after=61.0) == ["clan_updated"]
+    assert replay.feed({**before, "clanPoints": 2101}, after=61.0) == []
 
 
 def test_donations_of_before_a_seasons_end_are_not_donated_again() -> None:
@@ -209,16 +209,16 @@ def test_donations_of_before_a_seasons_end_are_not_donated_again() -> None:
 
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 60.0
-    replay.see(donated(100), after=0.0)
-    assert replay.see(donated(0), after=61.0) == ["season_reset"]
-    assert replay.see(donated(105), after=31.0) == [], "of a server that lags behind, and was never seen before"
-    assert replay.see(donated(0), after=31.0) == []
+    replay.feed(donated(100), after=0.0)
+    assert replay.feed(donated(0), after=61.0) == ["season_reset"]
+    assert replay.feed(donated(105), after=31.0) == [], "of a server that lags behind, and was never seen before"
+    assert replay.feed(donated(0), after=31.0) == []
     first = donated(0)
     first["memberList"][0]["donations"] = 30
-    assert [replay.see(first, after=after) for after in (31.0, 61.0)] == [[], ["member_donations"]]
+    assert [replay.feed(first, after=after) for after in (31.0, 61.0)] == [[], ["member_donations"]]
     assert replay.events[-1].metadata["donations"] == 30
     first["memberList"][1]["donations"] = 5
-    assert replay.see(first, after=61.0) == ["member_donations"], "no server lags behind for so long"
+    assert replay.feed(first, after=61.0) == ["member_donations"], "no server lags behind for so long"
 
 
 def test_donations_of_before_somebody_came_back_are_not_donated_again() -> None:
@@ -227,11 +227,11 @@ def test_donations_of_before_somebody_came_back_are_not_donated_again() -> None:
 
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 60.0
-    replay.see(donated(100), after=0.0)
-    assert [replay.see(donated(0), after=122.0) for _ in range(2)] == [[], []]
-    assert replay.see(donated(101), after=61.0) == []
-    assert replay.see(donated(0), after=61.0) == []
-    assert replay.see({**donated(0), "name": "Anew"}, after=61.0) == ["clan_updated"]
+    replay.feed(donated(100), after=0.0)
+    assert [replay.feed(donated(0), after=122.0) for _ in range(2)] == [[], []]
+    assert replay.feed(donated(101), after=61.0) == []
+    assert replay.feed(donated(0), after=61.0) == []
+    assert replay.feed({**donated(0), "name": "Anew"}, after=61.0) == ["clan_updated"]
 
 
 def test_members_missing_from_a_short_list_of_one_cache_entry_have_not_left() -> None:
@@ -239,6 +239,6 @@ def test_members_missing_from_a_short_list_of_one_cache_entry_have_not_left() ->
     short = {**whole, "memberList": whole["memberList"][:2]}
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 60.0
-    replay.see(whole, after=0.0)
-    assert [replay.see(short, after=after) for after in (61.0, 30.0, 30.0)] == [[]] * 3
-    assert replay.see(short, after=62.0) == ["member_left"]
+    replay.feed(whole, after=0.0)
+    assert [replay.feed(short, after=after) for after in (61.0, 30.0, 30.0)] == [[]] * 3
+    assert replay.feed(short, after=62.0) == ["member_left"]

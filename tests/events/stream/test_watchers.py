@@ -279,7 +279,7 @@ async def test_new_interval_of_a_running_watcher_counts_from_the_next_poll(world
     watcher.interval = 10.0
     await asyncio.sleep(101)
     await watcher.stop()
-    assert 10 <= len(client.asked) <= 11
+    assert 10 <= len(client.requests) <= 11
 
 
 @pytest.mark.looptime
@@ -289,7 +289,7 @@ async def test_interval_of_zero_polls_once_a_second(world: World) -> None:
     watcher.start()
     await asyncio.sleep(9.5)
     await watcher.stop()
-    assert 9 <= len(client.asked) <= 10
+    assert 9 <= len(client.requests) <= 10
 
 
 async def test_polls_are_marked_for_should_poll(bench: Bench) -> None:

@@ -56,7 +56,7 @@ class Game:
     def look(self, *, after: float = 60.0) -> None:
         self.now += timedelta(seconds=after)
         for kind, tag, replay in self.watches:
-            replay.see(self._answer(kind, tag), after=after)
+            replay.feed(self._answer(kind, tag), after=after)
 
     def restart(self) -> None:
         for _, _, replay in self.watches:
@@ -88,7 +88,7 @@ def of_the_game() -> list[Event]:
 def of_a_watch() -> list[Event]:
     replay = Replay(Kind.CLAN, "#2PP")
     for answer in (clan(), NotFoundError("gone"), clan(), ServerError("broken"), clan()):
-        replay.see(answer)
+        replay.feed(answer)
     return replay.events
 
 

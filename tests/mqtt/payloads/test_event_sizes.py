@@ -77,10 +77,10 @@ def check(said: list[tuple[bytes, Json]]) -> None:
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_a_war_of_fifty_against_fifty_is_told_from_the_first_attack_to_who_has_attacks_left(name: str) -> None:
     replay = Replay(Kind.WAR, CLAN_TAG)
-    replay.see(war_of_fifty("inWar", name, attacks=0))
-    replay.see(war_of_fifty("inWar", name, attacks=50))
-    replay.see(war_of_fifty("warEnded", name, attacks=50))
-    replay.see(war_of_fifty("warEnded", name, attacks=50), after=400)
+    replay.feed(war_of_fifty("inWar", name, attacks=0))
+    replay.feed(war_of_fifty("inWar", name, attacks=50))
+    replay.feed(war_of_fifty("warEnded", name, attacks=50))
+    replay.feed(war_of_fifty("warEnded", name, attacks=50), after=400)
     said = published(replay.events, Kind.WAR)
     check(said)
     types = [event["event_type"] for _, event in said]
@@ -99,13 +99,13 @@ def test_a_war_of_fifty_against_fifty_is_told_from_the_first_attack_to_who_has_a
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_a_clan_of_fifty_of_whom_everything_changes_at_once_is_told(name: str) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
-    replay.see(clan_of_fifty(name))
+    replay.feed(clan_of_fifty(name))
     league = {"id": 105000030, "name": name, "iconUrls": {"small": "https://api-assets.clashofclans.com/" + "x" * 100}}
     changed = {"role": "coLeader", "donations": 9000, "townHallLevel": 17, "leagueTier": league, "playerHouse": [name]}
     labels = [{"id": number, "name": name} for number in range(50)]
     after = {**clan_of_fifty(name[1:], **changed), "description": name * 20, "labels": labels}
-    replay.see(after)
-    replay.see({**after, "members": 1, "memberList": after["memberList"][:1]})
+    replay.feed(after)
+    replay.feed({**after, "members": 1, "memberList": after["memberList"][:1]})
     said = published(replay.events, Kind.CLAN)
     check(said)
     types = [event["event_type"] for _, event in said]
