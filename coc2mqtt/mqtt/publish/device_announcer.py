@@ -84,7 +84,7 @@ class DeviceAnnouncer:
     it receives it again and then its removal. So everything that was removed while Home Assistant may have been offline
     is announced and removed again when it starts.
 
-    ``contain`` guards each announcement: after a bug, that device is retried after 1 to 60 s and the others go on.
+    ``contain`` guards each announcement: after a bug, that device is retried 1 to 60 s later without delaying others.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class DeviceAnnouncer:
 
     def on_connected(self) -> None:
         """Handle a new connection: everything has to be announced again, and Home Assistant may be offline."""
-        self._on_ha_seen()
+        self._forget_received_removals()
         self._ha_is_online = False
         self._rejected.clear()
         self.invalidate()
@@ -178,7 +178,7 @@ class DeviceAnnouncer:
 
     def on_ha_online(self) -> None:
         """Handle the birth message of Home Assistant: it needs all devices again, and the removals that it missed."""
-        self._on_ha_seen()
+        self._forget_received_removals()
         self._ha_is_online = True
         self.invalidate()
         self._pending_removals |= {topic: device for topic, (device, _) in self._removed.items()}
@@ -190,7 +190,7 @@ class DeviceAnnouncer:
 
     def on_ha_offline(self) -> None:
         """Handle the last will of Home Assistant."""
-        self._on_ha_seen()
+        self._forget_received_removals()
         self._ha_is_online = False
 
     def retry_rejected(self) -> None:
@@ -292,7 +292,7 @@ class DeviceAnnouncer:
                 del self._removed[next(iter(self._removed))]
         return payload
 
-    def _on_ha_seen(self) -> None:
+    def _forget_received_removals(self) -> None:
         """Forget the removals that Home Assistant received, except those while it may have been shutting down."""
         if self._ha_is_online:
             earliest = asyncio.get_running_loop().time() - _HA_SHUTDOWN_S

@@ -43,13 +43,13 @@ async def commit(journal: SqliteJournal, resource: Resource, *numbers: int) -> N
 
 
 async def until_delivered(journal: SqliteJournal) -> None:
-    """Wait until nothing is pending any more."""
+    """Wait until no event is pending."""
     async with asyncio.timeout(LONG_ENOUGH):
         while (await journal.counts()).pending:  # noqa: ASYNC110 - nothing reports the last acknowledgement
             await asyncio.sleep(0)
 
 
-async def numbers_pending(journal: SqliteJournal) -> list[int]:
+async def pending_numbers(journal: SqliteJournal) -> list[int]:
     return [event_number(entry) for entry in await journal.pending(limit=10_000)]
 
 
@@ -112,16 +112,16 @@ async def test_event_stays_pending_until_its_acknowledgement(journal: SqliteJour
     await commit(journal, ONE, 1, 2)
     sent, acknowledged = asyncio.Event(), asyncio.Event()
 
-    async def hold(_topic: str, _payload: bytes) -> None:
+    async def wait_for_puback(_topic: str, _payload: bytes) -> None:
         sent.set()
         await acknowledged.wait()
 
     published: list[bytes] = []
     delivery = EventDelivery(journal, Topics(), on_published=lambda _, payload: published.append(payload))
-    recording = RecordingSession(hold)
+    recording = RecordingSession(wait_for_puback)
     async with running(delivery.run(recording.session)):
         await asyncio.wait_for(sent.wait(), LONG_ENOUGH)
-        assert await numbers_pending(journal) == [1, 2]
+        assert await pending_numbers(journal) == [1, 2]
         assert (published, delivery.metrics.published) == ([], 0)
         acknowledged.set()
         await until_delivered(journal)
@@ -159,11 +159,11 @@ async def test_unacknowledged_events_are_resent_unchanged_over_the_next_connecti
 
     async with running(delivery.run(second.session)):
         await until_delivered(journal)
-    again = {message.payload for message in second.published}
-    assert again.isdisjoint(acknowledged)
-    assert len(again | acknowledged) == 5 * len(TAGS)
+    resent = {message.payload for message in second.published}
+    assert resent.isdisjoint(acknowledged)
+    assert len(resent | acknowledged) == 5 * len(TAGS)
     # The same bytes, hence the same ids.
-    assert {payload for payload in sent if payload not in acknowledged} <= again
+    assert {payload for payload in sent if payload not in acknowledged} <= resent
     order = defaultdict(list)
     for message in [*first.published, *second.published]:
         order[message.data["tag"]].append(event_number(message))
@@ -226,17 +226,17 @@ async def test_rejected_events_are_skipped_and_logged_once_per_topic(
 async def test_deferred_events_are_retried_in_order(journal: SqliteJournal) -> None:
     rejections = iter([True] * 5)
 
-    async def full(topic: str, _payload: bytes) -> None:
+    async def defer(topic: str, _payload: bytes) -> None:
         if topic.startswith("coc/clan/2PP/") and next(rejections, False):
             raise PublishDeferredError("the queue is full")
 
-    async def soon(_: float) -> None:
+    async def sleep_briefly(_: float) -> None:
         await asyncio.sleep(0)
 
     await commit(journal, ONE, *range(10))
     await commit(journal, TWO, *range(10))
-    recording = RecordingSession(full)
-    delivery = EventDelivery(journal, Topics(), publisher=RetryingPublisher(sleep=soon))
+    recording = RecordingSession(defer)
+    delivery = EventDelivery(journal, Topics(), publisher=RetryingPublisher(sleep=sleep_briefly))
     async with running(delivery.run(recording.session)):
         await until_delivered(journal)
     for tag in ("#2PP", "#8QQ"):
@@ -250,7 +250,7 @@ async def test_resent_events_are_counted(journal: SqliteJournal) -> None:
     async def lose_connection(_topic: str, payload: bytes) -> None:
         in_flight.append(payload)
         if len(in_flight) == 2:
-            raise ConnectionLostError("cut")
+            raise ConnectionLostError("the broker stopped")
         await asyncio.Event().wait()
 
     await commit(journal, ONE, 1, 2, 3)
@@ -277,7 +277,7 @@ async def test_blocked_tag_does_not_block_others(journal: SqliteJournal) -> None
         await commit(journal, TWO, *range(10))
         await recording.wait_until(lambda: len(recording.published) == 10)
     assert {message.data["tag"] for message in recording.published} == {"#8QQ"}
-    assert await numbers_pending(journal) == list(range(10))
+    assert await pending_numbers(journal) == list(range(10))
 
 
 async def test_backlog_larger_than_all_queues_is_delivered(journal: SqliteJournal) -> None:
@@ -290,18 +290,18 @@ async def test_backlog_larger_than_all_queues_is_delivered(journal: SqliteJourna
     assert len({message.data["id"] for message in recording.published}) == 40 * len(TAGS)
 
 
-@pytest.mark.parametrize("loses_connection", [False, True])
-async def test_flush_acks_waits_until_the_journal_has_stored_them(tmp_path: Path, loses_connection: bool) -> None:
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_flush_acks_waits_until_the_journal_has_stored_them(tmp_path: Path, cancelled: bool) -> None:
     acknowledging, may_continue = asyncio.Event(), asyncio.Event()
 
-    class Slow(SqliteJournal):
+    class SlowJournal(SqliteJournal):
         async def acknowledge(self, seqs: Iterable[int]) -> None:
             if not acknowledging.is_set():
                 acknowledging.set()
                 await may_continue.wait()
             await super().acknowledge(seqs)
 
-    async with Slow(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
+    async with SlowJournal(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         recording = RecordingSession()
         delivery = EventDelivery(journal, Topics())
         await delivery.flush_acks()  # nothing is in flight
@@ -313,7 +313,7 @@ async def test_flush_acks_waits_until_the_journal_has_stored_them(tmp_path: Path
             waiting = asyncio.create_task(delivery.flush_acks())
             await journal.counts()
             assert not waiting.done()
-            if not loses_connection:
+            if not cancelled:
                 may_continue.set()
                 await waiting
                 assert [event_number(entry) for entry in await journal.delivered()] == [1, 2]
@@ -324,13 +324,13 @@ async def test_flush_acks_waits_until_the_journal_has_stored_them(tmp_path: Path
 async def test_flush_acks_returns_when_the_delivery_was_cancelled_before_storing_them(tmp_path: Path) -> None:
     requested = asyncio.Queue[int]()
 
-    class Stuck(SqliteJournal):
+    class BlockedJournal(SqliteJournal):
         async def acknowledge(self, seqs: Iterable[int]) -> None:
             for seq in seqs:
                 requested.put_nowait(seq)
             await asyncio.Event().wait()
 
-    async with Stuck(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
+    async with BlockedJournal(tmp_path / "coc2mqtt.db") as journal, asyncio.timeout(LONG_ENOUGH):
         delivery = EventDelivery(journal, Topics())
         await commit(journal, ONE, 1)
         run = asyncio.create_task(delivery.run(RecordingSession().session))
@@ -342,4 +342,4 @@ async def test_flush_acks_returns_when_the_delivery_was_cancelled_before_storing
         run.cancel()
         await asyncio.wait({run})
         await waiting
-        assert await numbers_pending(journal) == [1]
+        assert await pending_numbers(journal) == [1]

@@ -80,14 +80,14 @@ async def test_removal_cut_off_by_a_lost_connection_is_completed_over_the_next(h
 
 async def test_resource_whose_publish_is_cancelled_stays_marked(harness: RetainedStateHarness) -> None:
     await harness.poll_clan()
-    held = asyncio.Event()
+    started = asyncio.Event()
 
-    async def hold(_topic: str, _payload: bytes) -> None:
-        held.set()
+    async def wait_for_puback(_topic: str, _payload: bytes) -> None:
+        started.set()
         await asyncio.Event().wait()
 
-    async with running(harness.state.run(RecordingSession(hold).session)):
-        await asyncio.wait_for(held.wait(), LONG_ENOUGH)
+    async with running(harness.state.run(RecordingSession(wait_for_puback).session)):
+        await asyncio.wait_for(started.wait(), LONG_ENOUGH)
     assert (await harness.publish()).topics == [WAR_STATE, AVAILABILITY, CLAN_STATE, BADGE, DEVICE]
 
 
