@@ -10,8 +10,9 @@ import structlog
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
 from coc2mqtt.mqtt.control.command import CommandError
-from coc2mqtt.mqtt.payloads.models import WatchPayload, shorten
+from coc2mqtt.mqtt.payloads.models import WatchPayload
 from coc2mqtt.util.fair_iteration import yield_periodically
+from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence

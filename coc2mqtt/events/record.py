@@ -1,4 +1,4 @@
-"""An event as it is kept and published: named, put into a sentence, and trimmed."""
+"""An event as it is stored and published: with its summary, and cut to the maximum size."""
 
 from __future__ import annotations
 
@@ -9,29 +9,38 @@ import orjson
 
 from coc2mqtt.events.compare.diff import order_free_key
 from coc2mqtt.events.summary import summarize
+from coc2mqtt.util.text import shorten, shorten_json
 
 if TYPE_CHECKING:
     from coc2mqtt.events.event import Change, Event
 
-_LONGEST_TEXT = 160
-_LONGEST_SUMMARY = 600
-_MOST_ITEMS = 5
-_MOST_CHANGES = 20
-# As many as a clan has members.
-_LONGEST_LIST = 50
-# As JSON, in bytes: far more than the largest list that is cut to what fits when it is published.
-_LARGEST_VALUE = 8192
-# What tells one item of a list (a troop, an achievement, a label, a district) from another, in few bytes.
+# The size of a published event in bytes, which every broker accepts and which fits on a screen.
+MAX_EVENT_BYTES = 2048
+_MAX_TEXT_LENGTH = 160
+# As JSON strings; together with the other mandatory fields they stay well below the maximum size of an event.
+_MAX_NAME_BYTES = 200
+_MAX_SUMMARY_BYTES = 600
+_MAX_ITEMS = 5
+_MAX_CHANGES = 20
+# The number of members of a clan.
+_MAX_LIST_LENGTH = 50
+# As JSON. A larger value is left out before the event is encoded as a whole.
+_MAX_VALUE_BYTES = 8192
+# The few fields that identify an item of a list: a troop, an achievement, a label or a district.
 _ITEM_KEYS = ("tag", "name", "village", "level", "stars", "value")
+# The fields that are added when the event is published, with their longest values: integers of more than 53 bits are
+# not exact in JavaScript, so no sequence number has more digits than this.
+_PUBLISHED_FIELDS = {"id": "0" * 32, "seq": 2**53, "timestamp": "2026-11-23T12:00:00.123+00:00"}
 
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """What is said of an event; every value can be written as JSON.
+    """An event, ready to be encoded as JSON and published.
 
-    ``timestamp`` is Unix time in seconds. Each of ``changes`` has ``field``, ``old_value`` and ``new_value``; of a
-    list only the items that differ are kept, of a long text its beginning, and what is large even so is left out, so
-    that a record stays small whatever the API sent.
+    ``timestamp`` is Unix time in seconds. Each of ``changes`` has ``field``, ``old_value`` and ``new_value``. The
+    published event takes at most 2 kB regardless of the API's response: lists contain only the items that differ, long
+    texts are cut, and what is still too large is left out. ``metadata`` then has ``left_out``, the number of changes,
+    metadata keys and list entries that are missing.
     """
 
     event_type: str
@@ -44,62 +53,83 @@ class EventRecord:
 
     @classmethod
     def of(cls, event: Event) -> Self:
-        """Return what is to be said of the event; of very many changes the first, and how many were left out."""
-        changes = [change for change in map(_trim_change, event.changes[:_MOST_CHANGES]) if _is_small(change)]
-        metadata = {key: value for key, item in event.metadata.items() if _is_small(value := _shorten(item))}
+        """Return the record of an event; raise TypeError if something in it cannot be encoded as JSON."""
+        changes = [change for change in map(_trim_change, event.changes[:_MAX_CHANGES]) if _is_small(change)]
+        metadata = {key: value for key, item in event.metadata.items() if _is_small(value := _trim_metadata(item))}
         left_out = len(event.changes) - len(changes) + len(event.metadata) - len(metadata)
-        return cls(
-            event_type=event.event_type.value,
-            tag=event.tag,
-            # The API's word, which nobody has checked.
-            name=_cut(event.name, _LONGEST_TEXT) if isinstance(event.name, str) else None,
-            timestamp=event.timestamp,
-            summary=_cut(summarize(event), _LONGEST_SUMMARY),
-            changes=tuple(changes),
-            metadata={**metadata, "left_out": left_out} if left_out else metadata,
-        )
+        fields: dict[str, Any] = {
+            "event_type": event.event_type.value,
+            "tag": event.tag,
+            # The name comes from the API unvalidated.
+            "name": shorten_json(shorten(event.name, _MAX_TEXT_LENGTH), _MAX_NAME_BYTES)
+            if isinstance(event.name, str)
+            else None,
+            "summary": shorten_json(summarize(event), _MAX_SUMMARY_BYTES),
+        }
+        changes, metadata = _fit(fields, changes, metadata, left_out)
+        return cls(**fields, timestamp=event.timestamp, changes=tuple(changes), metadata=metadata)
+
+
+def _fit(
+    fields: dict[str, Any], changes: list[dict[str, Any]], metadata: dict[str, Any], left_out: int
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the changes and metadata that fit into a published event.
+
+    Changes are left out from the end, then the longest metadata; a list loses its entries from the end one by one.
+    """
+    while True:
+        result = {**metadata, "left_out": left_out} if left_out else metadata
+        encoded = orjson.dumps({**_PUBLISHED_FIELDS, **fields, "changes": changes, "metadata": result})
+        if len(encoded) <= MAX_EVENT_BYTES or not (changes or metadata):
+            return changes, result
+        left_out += 1
+        if changes:
+            changes = changes[:-1]
+            continue
+        longest = max(metadata, key=lambda key: len(str(metadata[key])))
+        value = metadata[longest]
+        if isinstance(value, list) and value:
+            metadata = {**metadata, longest: value[:-1]}
+        else:
+            metadata = {key: item for key, item in metadata.items() if key != longest}
 
 
 def _trim_change(change: Change) -> dict[str, Any]:
     old, new = change.old_value, change.new_value
     if isinstance(old, list) and isinstance(new, list):
-        old, new = _difference(old, new)
+        old, new = _different_items(old, new)
     return {"field": change.field, "old_value": _trim(old), "new_value": _trim(new)}
 
 
-def _difference(old: list[Any], new: list[Any]) -> tuple[list[Any], list[Any]]:
+def _different_items(old: list[Any], new: list[Any]) -> tuple[list[Any], list[Any]]:
     """Return the items that are in only one of two lists."""
-    before, after = [order_free_key(item) for item in old], [order_free_key(item) for item in new]
-    known, shown = set(before), set(after)
+    old_keys, new_keys = [order_free_key(item) for item in old], [order_free_key(item) for item in new]
+    in_old, in_new = set(old_keys), set(new_keys)
     return (
-        [item for item, key in zip(old, before, strict=True) if key not in shown],
-        [item for item, key in zip(new, after, strict=True) if key not in known],
+        [item for item, key in zip(old, old_keys, strict=True) if key not in in_new],
+        [item for item, key in zip(new, new_keys, strict=True) if key not in in_old],
     )
 
 
 def _is_small(value: Any) -> bool:
-    return len(orjson.dumps(value)) <= _LARGEST_VALUE
+    return len(orjson.dumps(value)) <= _MAX_VALUE_BYTES
 
 
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _shorten(value: Any) -> Any:
-    """Return a value of the metadata, which the engine has put together, with no text and no list too long."""
+def _trim_metadata(value: Any) -> Any:
+    """Return a value of the metadata with its texts and lists shortened; its objects keep all keys."""
     if isinstance(value, dict):
-        return {key: _shorten(item) for key, item in value.items()}
+        return {key: _trim_metadata(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_shorten(item) for item in value[:_LONGEST_LIST]]
+        return [_trim_metadata(item) for item in value[:_MAX_LIST_LENGTH]]
     return _trim(value)
 
 
 def _trim(value: Any) -> Any:
     if isinstance(value, str):
-        return _cut(value, _LONGEST_TEXT)
+        return shorten(value, _MAX_TEXT_LENGTH)
     if isinstance(value, dict):
-        short = {key: value[key] for key in _ITEM_KEYS if key in value}
-        return {key: _trim(item) for key, item in (short or value).items()}
+        identity = {key: value[key] for key in _ITEM_KEYS if key in value}
+        return {key: _trim(item) for key, item in (identity or value).items()}
     if isinstance(value, list | tuple):
-        return [_trim(item) for item in value[:_MOST_ITEMS]]
+        return [_trim(item) for item in value[:_MAX_ITEMS]]
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ValidationError
 
 from coc2mqtt.mqtt.client.errors import SessionTakenOverError, SubscribeDeniedError, SubscribeTimeoutError
 from coc2mqtt.mqtt.payloads.models import OnlinePayload
+from coc2mqtt.util.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,12 +29,8 @@ _MAX_TEXT_LENGTH = 64
 _MAX_CHECKS_WITHOUT_HEALTH = 3
 
 
-def _printable(text: str) -> str:
-    """Return a text of another program so that it cannot forge log lines."""
-    return "".join(character if character.isprintable() else "?" for character in text[:_MAX_TEXT_LENGTH])
-
-
-_Printable = Annotated[str, AfterValidator(_printable)]
+# Texts of another program must not forge log lines.
+_Printable = Annotated[str, AfterValidator(functools.partial(printable, max_length=_MAX_TEXT_LENGTH))]
 
 
 class _Info(BaseModel):

@@ -12,14 +12,14 @@ import orjson
 from coc2mqtt.clash import ApiResponse, ClashClient, ClashError
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.stream.polling_state import PollingState
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.client.topic_filters import check_topic
-from coc2mqtt.mqtt.payloads.event import EVENT_LIMIT, encode_event
+from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.payloads.models import (
     BadgePayload,
     ClanPayload,
@@ -184,7 +184,7 @@ def check_event(entry: JournalEntry) -> None:
     check_topic(topic)
     assert len(encode_record(entry.record)) <= _LARGEST_RECORD
     payload = encode_event(entry)
-    assert len(payload) <= EVENT_LIMIT
+    assert len(payload) <= MAX_EVENT_BYTES
     assert EventPayload.model_validate(orjson.loads(payload)).encode() == payload
 
 

@@ -14,18 +14,10 @@ from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
 
-# The longest state of an entity in Home Assistant.
-_MAX_TEXT_LENGTH = 255
-
 
 def iso_time(unix_time: float) -> str:
     """Return a Unix time in seconds in ISO 8601, such as ``2026-11-23T12:00:00.123+00:00``."""
     return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
-
-
-def shorten(text: str) -> str:
-    """Return a text of the API, which may be of any length, cut to the 255 characters that Home Assistant accepts."""
-    return text if len(text) <= _MAX_TEXT_LENGTH else f"{text[: _MAX_TEXT_LENGTH - 1]}…"
 
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]

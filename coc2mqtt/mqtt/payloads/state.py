@@ -25,8 +25,8 @@ from coc2mqtt.mqtt.payloads.models import (
     WarSidePayload,
     WarStatus,
     iso_time,
-    shorten,
 )
+from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,7 +20,7 @@ from coc2mqtt.homeassistant import (
     player_device,
     removal,
 )
-from coc2mqtt.mqtt.payloads.models import shorten
+from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,10 +21,10 @@ from coc2mqtt.clash import (
 from coc2mqtt.demo import World
 from coc2mqtt.events.compare.api_state import initial_api_state, observe_api
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.event import EVENT_LIMIT, encode_event
+from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.payloads.metadata import METADATA, Metadata
 from coc2mqtt.mqtt.schemas import schemas
 from tests.service.test_end_to_end import happenings
@@ -107,7 +107,7 @@ def events() -> dict[str, list[Any]]:
     said: dict[str, list[Any]] = defaultdict(list)
     for seq, event in enumerate([*of_the_game(), *of_a_watch(), *of_the_api()], 1):
         payload = encode_event(JournalEntry(seq, f"{seq:032x}", Kind.CLAN, EventRecord.of(event)))
-        assert len(payload) <= EVENT_LIMIT
+        assert len(payload) <= MAX_EVENT_BYTES
         said[event.event_type.value].append(orjson.loads(payload))
     return said
 

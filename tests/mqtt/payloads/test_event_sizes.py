@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.event import EVENT_LIMIT, encode_event
+from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.schemas import schemas
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, attack, clan, member
 from tests.support.replay import Replay
@@ -70,7 +70,7 @@ def published(events: Sequence[Event], kind: Kind) -> list[tuple[bytes, Json]]:
 
 def check(said: list[tuple[bytes, Json]]) -> None:
     for payload, event in said:
-        assert len(payload) <= EVENT_LIMIT
+        assert len(payload) <= MAX_EVENT_BYTES
         schemas()[f"event-{event['event_type']}"].adapter.validate_python(event, strict=True)
 
 
