@@ -1,4 +1,4 @@
-"""``python -m coc2mqtt``."""
+"""Entry point of ``python -m coc2mqtt``."""
 
 from coc2mqtt.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The clients of the API and of the broker, from the settings."""
+"""Builds the API client and the broker connection options from the settings."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ _log = structlog.get_logger()
 
 
 def connection_options(settings: Settings, *, embedded_port: int | None = None) -> ConnectionOptions:
-    """Return how the broker is reached: the configured one, or the embedded one on its port.
+    """Return the options for the configured broker, or for the embedded broker on its port.
 
-    Warns, once for each call, of TLS that protects nothing, and of a password that seems to be quoted.
+    Each call logs a warning if TLS does not verify the broker's certificate, or if the password looks quoted.
     """
     mqtt = settings.mqtt
     will = RetainedMessage(Topics(mqtt.base_topic).bridge("state"), OFFLINE)
     client_id = f"coc2mqtt-{settings.instance}"
     if mqtt.host is None:
-        # The embedded broker speaks 3.1.1 alone and would let a version 5 connect wait.
+        # The embedded broker only supports MQTT 3.1.1. It does not respond to a CONNECT of MQTT 5.
         port = mqtt.port if embedded_port is None else embedded_port
         return ConnectionOptions("127.0.0.1", port, client_id, protocol="3.1.1", keepalive=mqtt.keepalive, will=will)
     tls = mqtt.tls
     if tls.enabled and not tls.verify:
         _log.warning(
-            "the broker's certificate is not verified, so whoever is in between can pose as the broker and read the"
-            " password: set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
+            "broker certificate is not verified",
+            hint="anyone between the bridge and the broker can read the password: set mqtt.tls.ca_file to the"
+            " certificate authority that signed it, and mqtt.tls.verify to true",
         )
     if mqtt.password_looks_quoted:
         _log.warning(
-            "mqtt.password has quotes or blanks around it", hint="remove them if they are not part of the password"
+            "mqtt.password is enclosed in quotes or spaces", hint="remove them if they are not part of the password"
         )
     return ConnectionOptions(
         mqtt.host,
@@ -55,6 +56,6 @@ def connection_options(settings: Settings, *, embedded_port: int | None = None) 
 
 
 def api_client(settings: Settings) -> ClashClient:
-    """Return the client of the API, not yet open."""
+    """Return a client of the API, not yet open."""
     api = settings.api
     return ClashClient(api.tokens, base_url=str(api.base_url), requests_per_second=api.requests_per_second)

@@ -1,4 +1,4 @@
-"""The commands."""
+"""The command line interface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 
 from coc2mqtt.cli.check import check_everything
 from coc2mqtt.cli.demo import run_demo
-from coc2mqtt.cli.healthcheck import ask_health
+from coc2mqtt.cli.healthcheck import request_health
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
 from coc2mqtt.config.redaction import redactor_of
 from coc2mqtt.config.settings import Settings
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What was tried and could not be done; and what is wrong with what the user gave, found before anything was tried.
-_FAILED = 1
-_MISUSED = 2
-# EX_SOFTWARE of sysexits.h: bugs ended the bridge, and a supervisor should start it again.
-_BROKEN = 70
+# Exit statuses. A usage error is an invalid argument or setting, found before anything was started.
+_FAILURE = 1
+_USAGE_ERROR = 2
+# EX_SOFTWARE of sysexits.h: the bridge exited because of bugs, and its supervisor should restart it.
+_INTERNAL_ERROR = 70
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,16 +48,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-config_app = typer.Typer(help="What can be configured.", no_args_is_help=True)
+config_app = typer.Typer(help="Show the configuration and its schema.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The configuration file; else the one that COC2MQTT_CONFIG names.")
+    Path | None, typer.Option("--config", "-c", help="Path of the configuration file. [default: $COC2MQTT_CONFIG]")
 ]
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         echo(VERSION)
         raise typer.Exit
 
@@ -73,9 +73,9 @@ def options(
 
 @app.command()
 def run(config: ConfigOption = None) -> None:
-    """Run the bridge until it is stopped."""
+    """Run the bridge until it receives SIGINT or SIGTERM."""
     settings = _load(config)
-    _or_exit(lambda: require_token(settings))
+    _exit_on_error(lambda: require_token(settings))
     redact = redactor_of(settings)
     configure_logging(settings.log.level, settings.log.format, redact=redact)
     redact_uncaught_exceptions(redact)
@@ -85,52 +85,55 @@ def run(config: ConfigOption = None) -> None:
 
 @app.command()
 def demo(
-    seconds: Annotated[float | None, typer.Option(min=1, help="End by itself after so many seconds.")] = None,
-    speed: Annotated[float, typer.Option(min=0.1, max=10, help="How much faster than told the story goes.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Another number, another story.")] = 1,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The broker's port; a free one if it is taken.")] = 1883,
+    seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this many seconds.")] = None,
+    speed: Annotated[float, typer.Option(min=0.1, max=10, help="Playback speed of the script.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Random seed of the script.")] = 1,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the broker. If it is taken, a free port is used.")
+    ] = 1883,
 ) -> None:
-    """Try everything without an account: a scripted game, a broker, and the bridge between them."""
+    """Try the bridge without an account, with a scripted game and an embedded broker."""
     configure_logging("error", "console")
     with _temporary_folder() as name:
-        told = partial(run_demo, folder=Path(name), say=echo)
-        _run(partial(told, seconds=seconds, speed=speed, seed=seed, port=port))
+        _run(partial(run_demo, folder=Path(name), echo=echo, seconds=seconds, speed=speed, seed=seed, port=port))
 
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Try the file, the token and the broker, and say what is wrong."""
+    """Check the configuration, the API tokens, the watches, the broker and the journal."""
     settings = _load(config)
     redact = redactor_of(settings)
     configure_logging("error", "console", redact=redact)
-    if not _on_loop(check_everything(settings, say=lambda text: echo(redact(text)))):
-        raise typer.Exit(_FAILED)
+    if not _run_on_loop(check_everything(settings, echo=lambda text: echo(redact(text)))):
+        raise typer.Exit(_FAILURE)
 
 
 @app.command()
 def healthcheck(
     config: ConfigOption = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the bridge's answer.")] = 5.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the response of the bridge.")] = 5.0,
 ) -> None:
-    """Ask the running bridge over MQTT how it is doing; the exit status is 0 if it is well."""
+    """Request the health of the running bridge over MQTT. The exit status is 0 if it is healthy."""
     settings = _load(config)
     redact = redactor_of(settings)
     configure_logging("error", "console", redact=redact)
-    problems = _on_loop(ask_health(settings, timeout=timeout))
+    problems = _run_on_loop(request_health(settings, timeout=timeout))
     for problem in problems:
         typer.echo(f"unhealthy: {redact(problem)}", err=True)
     if problems:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(_FAILURE)
     echo("healthy")
 
 
 @app.command("schema")
 def payload_schema(
-    name: Annotated[str | None, typer.Argument(help="The schema to print; else all are listed.")] = None,
-    write: Annotated[Path | None, typer.Option(help="Write all of them, and a page about them, into a folder.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the schema to print. Without it, all schemas are listed.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Folder to write all schemas and their documentation to.")] = None,
 ) -> None:
-    """Print the JSON schema of a payload that is published or accepted, or list them with their topics."""
-    # Only here, because to build them all takes a while.
+    """Print the JSON schema of a payload, or list all schemas with their topics."""
+    # Imported here because building all schemas takes some time.
     from coc2mqtt.cli.schema import SchemaError, list_schemas, print_schema, write_schemas  # noqa: PLC0415
 
     try:
@@ -142,7 +145,7 @@ def payload_schema(
             echo("\n".join(list_schemas()))
     except SchemaError as error:
         print_error(str(error))
-        raise typer.Exit(_MISUSED) from None
+        raise typer.Exit(_USAGE_ERROR) from None
 
 
 @config_app.command()
@@ -153,8 +156,8 @@ def schema() -> None:
 
 @config_app.command()
 def show(config: ConfigOption = None) -> None:
-    """Print the configuration that is in effect, the environment's share included, with secrets as asterisks."""
-    # Without nulls: a null host beside a port would be refused, where this is read as a file.
+    """Print the effective configuration, including environment variables, with secrets masked."""
+    # Without nulls, because the output must be a valid configuration file: a null host next to a port is rejected.
     settings = _load(config).model_dump(mode="json", exclude_none=True)
     echo(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
 
@@ -166,51 +169,54 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command that the command line names."""
+    """Run the command line interface."""
     prepare_streams()
     app()
 
 
 def _load(config: Path | None) -> Settings:
-    return _or_exit(lambda: load_settings(config))
+    return _exit_on_error(lambda: load_settings(config))
 
 
-def _or_exit(work: Callable[[], T]) -> T:
+def _exit_on_error(work: Callable[[], T]) -> T:
     try:
         return work()
     except ConfigurationError as error:
-        # A value that is quoted may be a URL with a password.
+        # The error may quote a URL with a password.
         print_error(Redactor()(str(error)))
-        raise typer.Exit(_MISUSED) from None
+        raise typer.Exit(_USAGE_ERROR) from None
 
 
 def _run(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Run until the work is done or a signal asks to stop; what it cannot do is one sentence, not a traceback."""
+    """Run the work until it returns; SIGINT and SIGTERM set its stop event.
+
+    Prints an expected error as one line without a traceback.
+    """
     try:
-        _on_loop(_until_signal(work))
+        _run_on_loop(_until_signal(work))
     except (JournalError, EmbeddedBrokerError) as error:
         print_error(str(error))
-        raise typer.Exit(_FAILED) from None
+        raise typer.Exit(_FAILURE) from None
     except TooManyFailuresError as error:
         print_error(str(error))
-        raise typer.Exit(_BROKEN) from None
+        raise typer.Exit(_INTERNAL_ERROR) from None
 
 
-def _on_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run on the event loop that COC2MQTT_LOOP names; one that cannot be used ends the command."""
+def _run_on_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run on the event loop that COC2MQTT_LOOP selects; exit if that is not available."""
     try:
         return run_loop(work)
     except EventLoopError as error:
         print_error(str(error))
-        raise typer.Exit(_MISUSED) from None
+        raise typer.Exit(_USAGE_ERROR) from None
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="coc2mqtt-demo-")
     except OSError:
-        print_error("cannot create a temporary folder: set TMPDIR to a folder that can be written")
-        raise typer.Exit(_FAILED) from None
+        print_error("cannot create a temporary folder: set TMPDIR to a writable folder")
+        raise typer.Exit(_FAILURE) from None
 
 
 async def _until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -1,4 +1,4 @@
-"""``coc2mqtt check``: tries what the bridge will need, one thing after the other."""
+"""``coc2mqtt check``: test the configuration, the API tokens, the watches, the broker and the journal."""
 
 from __future__ import annotations
 
@@ -25,106 +25,121 @@ if TYPE_CHECKING:
     from coc2mqtt.config.settings import Settings
 
 
-async def check_everything(settings: Settings, *, say: Callable[[str], object]) -> bool:
-    """Say of each token, each watch, the broker and the journal whether it is good; returns whether all are."""
-    say("ok      configuration: the file and the environment can be read")
-    good = [await _check_api(settings, say), await _check_broker(settings, say), await _check_journal(settings, say)]
-    return all(good)
+async def check_everything(settings: Settings, *, echo: Callable[[str], object]) -> bool:
+    """Check each token, each watch, the broker and the journal; return whether all checks passed.
+
+    ``echo`` is called with one line per result, which starts with ``ok``, ``FAILED``, ``skipped`` or ``note``.
+    """
+    echo("ok      configuration: the file and the environment are valid")
+    results = [
+        await _check_api(settings, echo),
+        await _check_broker(settings, echo),
+        await _check_journal(settings, echo),
+    ]
+    return all(results)
 
 
-async def _check_api(settings: Settings, say: Callable[[str], object]) -> bool:
+async def _check_api(settings: Settings, echo: Callable[[str], object]) -> bool:
     try:
         require_token(settings)
     except ConfigurationError as error:
-        say(f"FAILED  token: {error}")
+        echo(f"FAILED  token: {error}")
         return False
+    base_url, probe_tag = settings.api.base_url, settings.watch.maintenance.probe_tag
     tokens = settings.api.tokens
     accepted = []
     for number, token in enumerate(tokens, 1):
         name = f"token {number} of {len(tokens)}"
         try:
-            # Alone, because several take turns and the good ones would hide a bad one.
+            # Each token alone: a client with several tokens alternates, so a valid one would hide an invalid one.
             async with api_client(_with_tokens(settings, [token])) as api:
-                await api.player(settings.watch.maintenance.probe_tag)
+                await api.player(probe_tag)
         except MaintenanceError as error:
-            say(f"later   API: {error}")
+            echo(f"skipped API: {error}")
             return True
         except DeniedError as error:
-            say(f"FAILED  {name}: {error}")
+            echo(f"FAILED  {name}: {error}")
         except NotFoundError:
-            base_url, tag = settings.api.base_url, settings.watch.maintenance.probe_tag
-            say(f"FAILED  API: {base_url} knows no player {tag}: end api.base_url in /v1, or set another probe_tag")
+            echo(
+                f"FAILED  API: {base_url} has no player {probe_tag}: check that api.base_url ends in /v1, or set"
+                " another watch.maintenance.probe_tag"
+            )
             return False
         except ClashError as error:
-            say(f"FAILED  API: {error}")
+            echo(f"FAILED  API: {error}")
             return False
         else:
-            say(f"ok      {name}: {settings.api.base_url} takes it")
+            echo(f"ok      {name}: accepted by {base_url}")
             accepted.append(token)
-    watches_good = not accepted or await _check_watches(_with_tokens(settings, accepted), say)
-    return watches_good and len(accepted) == len(tokens)
+    watches_passed = not accepted or await _check_watches(_with_tokens(settings, accepted), echo)
+    return watches_passed and len(accepted) == len(tokens)
 
 
-async def _check_watches(settings: Settings, say: Callable[[str], object]) -> bool:
-    good = True
+async def _check_watches(settings: Settings, echo: Callable[[str], object]) -> bool:
+    passed = True
     async with api_client(settings) as api:
         for watch in settings.watch.watches():
             try:
-                answer = await (api.player(watch.tag) if watch.kind is Kind.PLAYER else api.clan(watch.tag))
-                say(f"ok      {watch.kind} {watch.tag}: {answer.data.get('name')}")
+                response = await (api.player(watch.tag) if watch.kind is Kind.PLAYER else api.clan(watch.tag))
+                echo(f"ok      {watch.kind} {watch.tag}: {response.data.get('name')}")
             except ClashError as error:
-                say(f"FAILED  {watch.kind} {watch.tag}: {error}")
-                good = False
-    return good
+                echo(f"FAILED  {watch.kind} {watch.tag}: {error}")
+                passed = False
+    return passed
 
 
 def _with_tokens(settings: Settings, tokens: list[SecretStr]) -> Settings:
     return settings.model_copy(update={"api": settings.api.model_copy(update={"tokens": tokens})})
 
 
-async def _check_broker(settings: Settings, say: Callable[[str], object]) -> bool:
+async def _check_broker(settings: Settings, echo: Callable[[str], object]) -> bool:
     if settings.mqtt.host is None:
-        return await _check_embedded_broker(settings.mqtt.port, say)
+        return await _check_embedded_broker(settings.mqtt.port, echo)
     topics = Topics(settings.mqtt.base_topic)
     try:
         protocol = await probe(
             connection_options(settings), publish_topic=topics.bridge("check"), subscribe_filter=topics.requests
         )
     except MqttError as error:
-        say(f"FAILED  broker: {error}")
+        echo(f"FAILED  broker: {error}")
         if settings.mqtt.password_looks_quoted:
-            say("note    broker: mqtt.password has quotes or blanks around it, remove them if they are not part of it")
+            echo(
+                "note    broker: mqtt.password is enclosed in quotes or spaces: remove them if they are not part of it"
+            )
         return False
-    where = f"{settings.mqtt.host}:{settings.mqtt.port}"
-    say(f"ok      broker: {where} lets the bridge in, takes its messages, and speaks MQTT {protocol}")
+    address = f"{settings.mqtt.host}:{settings.mqtt.port}"
+    echo(f"ok      broker: {address} accepts the connection and messages of the bridge (MQTT {protocol})")
     return True
 
 
-async def _check_embedded_broker(port: int, say: Callable[[str], object]) -> bool:
+async def _check_embedded_broker(port: int, echo: Callable[[str], object]) -> bool:
     try:
         async with EmbeddedBroker(port=port):
-            say(f"ok      broker: no mqtt.host is set, so the embedded one will listen on 127.0.0.1:{port}")
+            echo(f"ok      broker: mqtt.host is not set, the embedded broker will listen on 127.0.0.1:{port}")
     except EmbeddedBrokerError as error:
-        say(f"FAILED  broker: {error}")
+        echo(f"FAILED  broker: {error}")
         return False
     return True
 
 
-async def _check_journal(settings: Settings, say: Callable[[str], object]) -> bool:
+async def _check_journal(settings: Settings, echo: Callable[[str], object]) -> bool:
     path = settings.journal.path.absolute()
-    trouble = await asyncio.to_thread(_journal_trouble, path)
-    say(f"ok      journal: {path}" if trouble is None else f"FAILED  journal: {trouble}")
-    return trouble is None
+    problem = await asyncio.to_thread(_journal_problem, path)
+    echo(f"ok      journal: {path}" if problem is None else f"FAILED  journal: {problem}")
+    return problem is None
 
 
-def _journal_trouble(path: Path) -> str | None:
-    """Look only: opening would create the file, for this user and not for the bridge's."""
-    no_rights = f"this user may not write {path} and its folder: give the right to, or set journal.path"
+def _journal_problem(path: Path) -> str | None:
+    """Return why the journal cannot be written, None if it can.
+
+    Does not open the file: that would create it, owned by this user rather than by the user of the bridge.
+    """
+    not_writable = f"this user cannot write to {path} and its folder: change their permissions, or set journal.path"
     try:
         if not is_folder(path.parent):
             return f"the folder {path.parent} does not exist: create it, or set journal.path"
         if is_folder(path):
             return f"{path} is a folder: set journal.path to a file, such as {path / 'coc2mqtt.db'}"
     except PermissionError:
-        return no_rights
-    return None if all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()) else no_rights
+        return not_writable
+    return None if all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()) else not_writable

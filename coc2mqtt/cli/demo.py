@@ -19,60 +19,59 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_TOKEN = "demo"  # noqa: S105 - the scripted API's, and no secret
-# The story moves fast: what changes within a second would blur.
-_INTERVAL = 1.0
+_TOKEN = "demo"  # noqa: S105 - not a secret: the token of the scripted API
+# The script plays fast. Several changes between two polls would be merged into one event.
+_INTERVAL_S = 1.0
 
 
 async def run_demo(
     stop: asyncio.Event,
     *,
     folder: Path,
-    say: Callable[[str], bool],
+    echo: Callable[[str], bool],
     seconds: float | None = None,
     speed: float = 1.0,
     seed: int = 1,
     port: int = 1883,
 ) -> None:
-    """Run until ``stop`` is set, or for ``seconds``; ``say`` is called with each line for the user.
+    """Run until ``stop`` is set, or for ``seconds``.
 
-    When ``say`` returns False or raises typer.Exit, the demo stops; the latter is raised in the end.
-
-    The journal is in ``folder``. The broker listens on ``port`` of the loopback interface, or on a free port if that
-    one is taken. Raises what the bridge raises.
+    ``echo`` prints a line for the user. The demo stops when it returns False or raises typer.Exit, which is raised
+    again at the end. The journal is stored in ``folder``. The broker listens on ``port`` of the loopback interface, or
+    on a free port if that is taken. Raises the same exceptions as ``Service.run``.
     """
-    failures: list[typer.Exit] = []
+    exits: list[typer.Exit] = []
 
-    def tell(line: str) -> None:
-        # Nothing is raised into the bridge, which is not to blame.
+    def print_or_stop(line: str) -> None:
+        # An exception raised into the bridge would be reported as a bug of the bridge.
         try:
-            heard = say(line)
-        except typer.Exit as failure:
-            failures.append(failure)
-            heard = False
-        if not heard:
+            printed = echo(line)
+        except typer.Exit as error:
+            exits.append(error)
+            printed = False
+        if not printed:
             stop.set()
 
     world = World(seed=seed)
     async with DemoServer(world, token=SecretStr(_TOKEN)) as server:
         service = Service(
             _settings(world, server.base_url, port, folder),
-            on_published=lambda topic, payload: tell(_line(topic, payload)),
-            on_listening=lambda taken: tell(_introduction(taken, port)),
+            on_published=lambda topic, payload: print_or_stop(_event_line(topic, payload)),
+            on_listening=lambda actual_port: print_or_stop(_introduction(actual_port, port)),
             any_port=True,
         )
         try:
             async with asyncio.TaskGroup() as group:
-                story = group.create_task(play(world, demo_script(world, seed), speed=speed))
-                ending = group.create_task(_end(stop, seconds))
+                script = group.create_task(play(world, demo_script(world, seed), speed=speed))
+                timer = group.create_task(_stop_after(seconds, stop))
                 await service.run(stop)
-                story.cancel()
-                ending.cancel()
-        except BaseExceptionGroup as errors:
-            # What ends the bridge ends the demo, and is told as the bridge's own.
-            raise first_exception(errors) from None
-    if failures:
-        raise failures[0]
+                script.cancel()
+                timer.cancel()
+        except BaseExceptionGroup as error:
+            # The caller handles the errors of the bridge, not groups.
+            raise first_exception(error) from None
+    if exits:
+        raise exits[0]
 
 
 def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSettings:
@@ -82,31 +81,33 @@ def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSett
             "api": {"base_url": base_url, "tokens": [_TOKEN]},
             "mqtt": {"port": port},
             "watch": {
-                "clans": [{"tag": tag, "interval": _INTERVAL, "war_interval": _INTERVAL} for tag in world.clan_tags],
-                "players": [{"tag": tag, "interval": _INTERVAL} for tag in world.player_tags],
-                "maintenance": {"interval": _INTERVAL},
+                "clans": [
+                    {"tag": tag, "interval": _INTERVAL_S, "war_interval": _INTERVAL_S} for tag in world.clan_tags
+                ],
+                "players": [{"tag": tag, "interval": _INTERVAL_S} for tag in world.player_tags],
+                "maintenance": {"interval": _INTERVAL_S},
             },
             "journal": {"path": folder / "demo.db"},
         }
     )
 
 
-async def _end(stop: asyncio.Event, seconds: float | None) -> None:
+async def _stop_after(seconds: float | None, stop: asyncio.Event) -> None:
     if seconds is not None:
         await asyncio.sleep(seconds)
         stop.set()
 
 
-def _introduction(port: int, wanted: int) -> str:
-    taken = f" ({wanted} is taken)" if port != wanted else ""
+def _introduction(port: int, wanted_port: int) -> str:
+    taken = f" ({wanted_port} is taken)" if port != wanted_port else ""
     return (
-        f"A scripted game is played, and each event is published on the broker at 127.0.0.1:{port}{taken}.\n"
-        f"Watch it from another terminal:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'coc/#'\n"
-        "The first events come after a few seconds; Ctrl-C ends it.\n"
+        f"Playing a scripted game. Each event is published on the broker at 127.0.0.1:{port}{taken}.\n"
+        f"Subscribe from another terminal:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'coc/#'\n"
+        "The first events appear after a few seconds. Press Ctrl-C to stop.\n"
     )
 
 
-def _line(topic: str, payload: bytes) -> str:
+def _event_line(topic: str, payload: bytes) -> str:
     event = orjson.loads(payload)
     time = datetime.fromisoformat(event["timestamp"]).astimezone().strftime("%H:%M:%S")
     return f"{time}  {topic:<45}  {event['summary']}"

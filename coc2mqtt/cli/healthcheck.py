@@ -1,4 +1,4 @@
-"""``coc2mqtt healthcheck``: asks the running bridge, by the same way that its users take."""
+"""``coc2mqtt healthcheck``: request the health of the running bridge over MQTT."""
 
 from __future__ import annotations
 
@@ -20,56 +20,59 @@ if TYPE_CHECKING:
     from coc2mqtt.config.settings import Settings
 
 
-async def ask_health(settings: Settings, *, timeout: float) -> list[str]:  # noqa: ASYNC109 - it bounds several steps
-    """Return what is wrong with the running bridge, nothing if it is well; takes ``timeout`` seconds at most."""
+async def request_health(settings: Settings, *, timeout: float) -> list[str]:  # noqa: ASYNC109 - covers several steps
+    """Return the problems of the running bridge, an empty list if it is healthy.
+
+    No response within ``timeout`` seconds is a problem, too.
+    """
     topics = Topics(settings.mqtt.base_topic)
     options = connection_options(settings)
-    # Not the bridge's own id and will: the broker would take this for the bridge.
+    # A client ID of its own and no will: otherwise the broker would disconnect the bridge.
     options = dataclasses.replace(options, client_id=f"{options.client_id}-{secrets.token_hex(4)}", will=None)
 
-    broker_answers = asyncio.Event()
+    connected = asyncio.Event()
 
-    async def ask(session: Session) -> None:
-        broker_answers.set()
-        raise _Answered(await _ask(session, topics))
+    async def on_session(session: Session) -> None:
+        connected.set()
+        raise _ResponseReceived(await _request(session, topics))
 
     async def give_up(_: float) -> Never:
-        raise MqttError(connection.status.last_error or "the connection to the broker broke off")
+        raise MqttError(connection.status.last_error or "the connection to the broker was lost")
 
-    connection = Connection(options, on_session=ask, sleep=give_up)
+    connection = Connection(options, on_session=on_session, sleep=give_up)
     try:
         async with asyncio.timeout(timeout):
             await connection.run()
-    except _Answered as answered:
-        return _problems(answered.data)
+    except _ResponseReceived as received:
+        return _problems(received.data)
     except MqttError as error:
         return [str(error)]
     except TimeoutError:
-        if not broker_answers.is_set():
-            who = f"the broker at {options.host}:{options.port}"
-            return [f"{who} does not answer within {timeout:g} s: see whether it runs, and its log"]
-        may_read = f"whether the broker lets {options.username or 'it'} read {topics.requests}"
-        return [f"the bridge does not answer within {timeout:g} s: see whether it runs, its log, and {may_read}"]
+        if not connected.is_set():
+            broker = f"the broker at {options.host}:{options.port}"
+            return [f"{broker} did not respond within {timeout:g} s: check that it is running, and its log"]
+        readable = f"that the broker allows {options.username or 'it'} to read {topics.requests}"
+        return [f"the bridge did not respond within {timeout:g} s: check that it is running, its log, and {readable}"]
 
 
-class _Answered(Exception):  # noqa: N818 - no error: it ends the connection
+class _ResponseReceived(Exception):  # noqa: N818 - not an error: stops the connection
     def __init__(self, data: Any) -> None:
         super().__init__()
         self.data = data
 
 
-async def _ask(session: Session, topics: Topics) -> Any:
-    """Return the data of the answer to a request of our own."""
+async def _request(session: Session, topics: Topics) -> Any:
+    """Send a ``health_check`` request and return the data of its response."""
     transaction = secrets.token_hex(8)
     await session.subscribe(topics.response("health_check"))
     await session.publish(topics.request("health_check"), orjson.dumps({"transaction": transaction}))
     async for message in session.messages():
         try:
-            answer = orjson.loads(message.payload)
+            response = orjson.loads(message.payload)
         except orjson.JSONDecodeError:
             continue
-        if isinstance(answer, dict) and answer.get("transaction") == transaction:
-            return answer.get("data")
+        if isinstance(response, dict) and response.get("transaction") == transaction:
+            return response.get("data")
     return None
 
 
@@ -77,4 +80,4 @@ def _problems(data: Any) -> list[str]:
     try:
         return HealthPayload.model_validate(data).problems
     except ValidationError:
-        return ["what answers is another version of the bridge: see what else runs with this base topic"]
+        return ["another version of the bridge responded: check which other bridge uses this base topic"]

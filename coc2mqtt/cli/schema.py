@@ -1,4 +1,4 @@
-"""``coc2mqtt schema``: the JSON schemas of everything that is published or accepted."""
+"""``coc2mqtt schema``: list, print or write the JSON schemas of all payloads."""
 
 from __future__ import annotations
 
@@ -13,31 +13,29 @@ if TYPE_CHECKING:
 
 
 class SchemaError(Exception):
-    """What was asked for cannot be had; the text says why, and what to do."""
+    """A schema is unknown or cannot be written."""
 
 
 def list_schemas() -> Iterator[str]:
-    """Yield a line for each schema and topic."""
-    widest = max(map(len, schemas()))
+    """Yield a line with the name and the topic for each schema and topic."""
+    width = max(map(len, schemas()))
     for name, schema in schemas().items():
         for topic in schema.topics:
-            yield f"{name:<{widest}}  {topic}"
+            yield f"{name:<{width}}  {topic}"
 
 
 def print_schema(name: str) -> str:
-    """Return one schema as text; raises SchemaError where there is none of this name."""
+    """Return one schema as text; raise SchemaError if there is none of this name."""
     schema = schemas().get(name)
     if schema is None:
-        raise SchemaError(f"there is no schema {name!r}: 'coc2mqtt schema' lists those that there are")
+        raise SchemaError(f"unknown schema {name!r}: run 'coc2mqtt schema' to list all schemas")
     return schema_text(schema)
 
 
 def write_schemas(folder: Path) -> str:
-    """Write all schemas and the page about them below a folder, and say so; raises SchemaError where that fails."""
+    """Write all schemas and their page, and return a message for the user; raise SchemaError on failure."""
     try:
-        written = write_schema_files(folder)
+        paths = write_schema_files(folder)
     except OSError as error:
-        raise SchemaError(
-            f"the schemas cannot be written below {folder}: {error.strerror}: name another folder"
-        ) from None
-    return f"{len(written)} files are written below {folder}: payloads.md, and a schema for each kind of payload"
+        raise SchemaError(f"cannot write the schemas to {folder} ({error.strerror}): name another folder") from None
+    return f"wrote {len(paths)} files to {folder}: payloads.md, and a schema for each kind of payload"

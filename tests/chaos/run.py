@@ -157,7 +157,7 @@ class _Run:
             self.wrong.append(f"the bridge ended by itself, with status {status}")
             return False
         try:
-            status = await self.bridge.end()
+            status = await self.bridge.stop()
         except TimeoutError:
             self.wrong.append("the bridge does not stop where it is asked to")
             return False

@@ -137,7 +137,7 @@ class Stage:
         if self._bridge.exit_status is not None:
             self.wrong.append(f"the bridge ended by itself, with status {self._bridge.exit_status}")
         else:
-            await self._bridge.end(signal.SIGKILL)
+            await self._bridge.stop(signal.SIGKILL)
         await asyncio.sleep(fault.lasts)
         await self._bridge.start()
 

@@ -15,7 +15,7 @@ import orjson
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.chaos.verdict import Receipt
-from tests.support.observer import Seen
+from tests.support.observer import ReceivedMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class Subscriber:
 
     def __init__(self, port: int, *, username: str, password: str, clock: Callable[[], float]) -> None:
         self.receipts: list[Receipt] = []
-        self.latest: dict[str, Seen] = {}
+        self.latest: dict[str, ReceivedMessage] = {}
         self._port = port
         self._username = username
         self._password = password
@@ -115,7 +115,7 @@ class Subscriber:
         await self._client.publish(topic, payload, qos=1)
 
     async def _take(self, message: aiomqtt.Message) -> None:
-        seen = Seen(str(message.topic), bytes(message.payload), bool(message.retain))
+        seen = ReceivedMessage(str(message.topic), bytes(message.payload), bool(message.retain))
         async with self._arrived:
             if seen.topic == _MARKER:
                 self._marked = int(seen.payload)

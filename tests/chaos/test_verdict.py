@@ -20,7 +20,7 @@ from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.topics import Topics
 from tests.chaos.facts import Truth
 from tests.chaos.verdict import Pause, Receipt, Verdict, judge
-from tests.support.observer import Seen
+from tests.support.observer import ReceivedMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +36,10 @@ class Teller:
         self.world = World(seed=3, clans=1, members=20, players=1)
         self.clan, self.player = self.world.clan_tags[0], self.world.player_tags[0]
         self.truth = Truth(self.world)
-        self.told: list[Seen] = []
+        self.told: list[ReceivedMessage] = []
         self._numbers = iter(range(1, 1000))
 
-    def happen(self, *verbs: Callable[[World, str], object]) -> list[Seen]:
+    def happen(self, *verbs: Callable[[World, str], object]) -> list[ReceivedMessage]:
         """Let things happen in the clan between two looks at it, and return what is to be told of them."""
         clan, war = self.world.clan(self.clan) or {}, self.world.current_war(self.clan) or {}
         for verb in verbs:
@@ -50,7 +50,7 @@ class Teller:
         events += compare_war(Snapshot(war, initial_war_memo(war), _NOW), now, tag=self.clan, at=_NOW).events
         return [self.write(Kind.CLAN, event) for event in events]
 
-    def live(self, verb: Callable[[World, str], object]) -> list[Seen]:
+    def live(self, verb: Callable[[World, str], object]) -> list[ReceivedMessage]:
         """Let something happen to the player, and return what is to be told of it."""
         before = self.world.player(self.player) or {}
         verb(self.world, self.player)
@@ -58,12 +58,12 @@ class Teller:
         after = self.world.player(self.player) or {}
         return [self.write(Kind.PLAYER, event) for event in compare_player(before, after, at=_NOW)]
 
-    def write(self, kind: Kind, event: Event) -> Seen:
+    def write(self, kind: Kind, event: Event) -> ReceivedMessage:
         number = next(self._numbers)
         payload = encode_event(JournalEntry(number, f"{number:032x}", kind, EventRecord.of(event)))
-        return Seen(_TOPICS.event(kind, event.tag, event.event_type.value), payload, retain=False)
+        return ReceivedMessage(_TOPICS.event(kind, event.tag, event.event_type.value), payload, retain=False)
 
-    def trouble(self, event_type: EventType, at: float, tag: str = "api") -> Seen:
+    def trouble(self, event_type: EventType, at: float, tag: str = "api") -> ReceivedMessage:
         over = event_type in (EventType.MAINTENANCE_END, EventType.API_RESTORED)
         metadata = {"duration_seconds": 1.0} if over else {"error": "maintenance", "message": "later"}
         return self.write(Kind.API, Event(event_type, tag, timestamp=at, metadata=metadata))
@@ -74,19 +74,19 @@ def teller() -> Teller:
     return Teller()
 
 
-def judged(teller: Teller, *received: Seen, pauses: tuple[Pause, ...] = ()) -> Verdict:
+def judged(teller: Teller, *received: ReceivedMessage, pauses: tuple[Pause, ...] = ()) -> Verdict:
     return judge(teller.truth, [Receipt(0.0, seen) for seen in received], pauses)
 
 
-def changed(seen: Seen, **values: Any) -> Seen:
-    return Seen(seen.topic, orjson.dumps({**seen.data, **values}), retain=False)
+def changed(seen: ReceivedMessage, **values: Any) -> ReceivedMessage:
+    return ReceivedMessage(seen.topic, orjson.dumps({**seen.data, **values}), retain=False)
 
 
 def declare_war(world: World, clan: str) -> None:
     world.declare_war(clan, timedelta(0))
 
 
-def everything(teller: Teller) -> list[Seen]:
+def everything(teller: Teller) -> list[ReceivedMessage]:
     clan = (World.join, World.leave, World.promote, World.donate, World.gain_points, World.rename_member)
     war = (declare_war, World.begin_battle, World.attack, World.attack, World.upgrade_member_town_hall)
     player = (World.upgrade_troop, World.upgrade_spell, World.upgrade_hero, World.upgrade_equipment)
@@ -191,12 +191,13 @@ def test_what_never_happened_is_false(teller: Teller) -> None:
 def test_what_fits_no_model_is_a_violation(teller: Teller) -> None:
     (seen,) = teller.happen(World.gain_points)
     assert judged(teller, changed(seen, colour="red")).unfit
-    assert judged(teller, Seen(seen.topic, seen.payload, retain=True)).unfit
+    assert judged(teller, ReceivedMessage(seen.topic, seen.payload, retain=True)).unfit
 
 
 def test_who_comes_back_without_having_been_offline_had_no_will(teller: Teller) -> None:
     online, offline = (
-        Seen("coc/bridge/state", orjson.dumps({"state": state}), retain=True) for state in ("online", "offline")
+        ReceivedMessage("coc/bridge/state", orjson.dumps({"state": state}), retain=True)
+        for state in ("online", "offline")
     )
     assert judged(teller, online, offline, online).violations == []
     assert judged(teller, online, online).unwilled

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tests.chaos.facts import Truth
-    from tests.support.observer import Seen
+    from tests.support.observer import ReceivedMessage
 
 # What is said of the API and not of the game: the first two tell of trouble, the others of its end.
 _TROUBLE = ("poll_error", "maintenance_start")
@@ -28,7 +28,7 @@ class Receipt(NamedTuple):
     """A message, when it came, in seconds of the run, and in which life of the broker."""
 
     at: float
-    seen: Seen
+    seen: ReceivedMessage
     life: int = 1
 
 
@@ -85,9 +85,9 @@ def judge(truth: Truth, receipts: Sequence[Receipt], pauses: Sequence[Pause] = (
     return verdict
 
 
-def _first_receipts(receipts: Iterable[Receipt], verdict: Verdict) -> dict[str, Seen]:
+def _first_receipts(receipts: Iterable[Receipt], verdict: Verdict) -> dict[str, ReceivedMessage]:
     """Return the events by id, in the order of their first arrival."""
-    first: dict[str, Seen] = {}
+    first: dict[str, ReceivedMessage] = {}
     for _, seen, _ in receipts:
         try:
             check_payload(seen)

@@ -55,7 +55,7 @@ class Stage:
 
     async def restart_bridge(self) -> None:
         """Stop the bridge and start it again."""
-        await self.bridge.end(signal.SIGTERM)
+        await self.bridge.stop(signal.SIGTERM)
         await self.bridge.start()
 
     def device(self, tag: str) -> str:

@@ -77,16 +77,16 @@ class Trial:
             await self._step("will", self._will(observer, bridge))
 
     async def _connect(self, observer: Observer, started: float) -> str:
-        await observer.until(lambda: observer.retained("coc/bridge/info"), "the bridge's information")
+        await observer.wait_until(lambda: observer.retained("coc/bridge/info"), "the bridge's information")
         seconds = time.monotonic() - started
         info = observer.retained("coc/bridge/info")
-        await observer.until(lambda: observer.retained(self._topic("state/clan")), "the clan's state")
+        await observer.wait_until(lambda: observer.retained(self._topic("state/clan")), "the clan's state")
         return f"MQTT {info['protocol']}, {seconds:.1f} s"
 
     async def _delivery(self, observer: Observer) -> str:
         for change in (self._world.join, self._world.promote, self._world.leave) * 4:
             change(self._clan)
-            await observer.until(lambda: len(_member_events(observer)) >= len(self._expected()), "the next event")
+            await observer.wait_until(lambda: len(_member_events(observer)) >= len(self._expected()), "the next event")
         return self._compare(observer)
 
     async def _retained(self) -> str:
@@ -109,19 +109,19 @@ class Trial:
         async with self._observing() as observer:
             topic, correlation = f"reply/{uuid.uuid4().hex}", b"\x00\x01"
             await observer.publish("coc/bridge/request/list", b"", ResponseTopic=topic, CorrelationData=correlation)
-            await observer.until(
-                lambda: any(m.topic == topic and m.correlation_data == correlation for m in observer.seen),
+            await observer.wait_until(
+                lambda: any(m.topic == topic and m.correlation_data == correlation for m in observer.received),
                 "an answer on the response topic",
             )
         return "yes"
 
     async def _will(self, observer: Observer, bridge: BridgeProcess) -> str:
-        await bridge.end(SIGKILL)
+        await bridge.stop(SIGKILL)
         started = time.monotonic()
-        await observer.until(lambda: observer.retained("coc/bridge/state") == {"state": "offline"}, "the will")
+        await observer.wait_until(lambda: observer.retained("coc/bridge/state") == {"state": "offline"}, "the will")
         seconds = time.monotonic() - started
         await bridge.start()
-        await observer.until(lambda: observer.retained("coc/bridge/state") == {"state": "online"}, "online again")
+        await observer.wait_until(lambda: observer.retained("coc/bridge/state") == {"state": "online"}, "online again")
         return f"after {seconds:.1f} s"
 
     async def _recovery(self, proxy: Proxy) -> str:
@@ -138,10 +138,10 @@ class Trial:
         async with self._observing() as observer:
             started = time.monotonic()
             await proxy.accept()
-            await observer.until(lambda: observer.retained("coc/bridge/state") == {"state": "online"}, "online")
+            await observer.wait_until(lambda: observer.retained("coc/bridge/state") == {"state": "online"}, "online")
             seconds = time.monotonic() - started
             missed = len(self._expected()) - before
-            await observer.until(lambda: len(_member_events(observer)) >= missed, "the events of the outage")
+            await observer.wait_until(lambda: len(_member_events(observer)) >= missed, "the events of the outage")
             return f"{self._compare(observer, since=before)}, back after {seconds:.1f} s"
 
     def _compare(self, observer: Observer, since: int = 0) -> str:

@@ -24,7 +24,7 @@ from tests.crash.outside import Line, Published, ScriptedApi, events, retained
 from tests.crash.stories import STORIES, timeless
 from tests.crash.verdict import faults_of
 from tests.recovery.injection import Injection
-from tests.support.simulated_loop import Loop
+from tests.support.simulated_loop import SimulatedLoop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -335,7 +335,7 @@ def run(
         return stage
 
     with (
-        asyncio.Runner(loop_factory=Loop) as runner,
+        asyncio.Runner(loop_factory=SimulatedLoop) as runner,
         capture_logs() as lines,
         pytest.MonkeyPatch.context() as monkeypatch,
     ):

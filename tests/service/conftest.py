@@ -10,10 +10,12 @@ from coc2mqtt.demo import DemoServer, World
 from tests.support.bridge_process import TOKEN, BridgeProcess
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-# Long enough that nothing is polled unless a test asks for it.
+    from tests.support.bridge_process import MakeBridge, MakeSettings
+
+# Seconds. Long enough that only polls requested by a test are made.
 NEVER = 3600
 
 
@@ -29,8 +31,8 @@ async def server(world: World) -> AsyncIterator[DemoServer]:
 
 
 @pytest.fixture
-def settings(world: World, server: DemoServer) -> Callable[..., dict[str, Any]]:
-    """Return settings for a broker on a port, watching the whole world, polling only when asked to."""
+def settings(world: World, server: DemoServer) -> MakeSettings:
+    """Create settings for a broker port that watch everything and poll only on request."""
 
     def build(port: int, **changes: Any) -> dict[str, Any]:
         return {
@@ -48,11 +50,8 @@ def settings(world: World, server: DemoServer) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-async def bridge(tmp_path: Path) -> AsyncIterator[Callable[..., BridgeProcess]]:
-    """Make a bridge, which is not started yet and is killed in the end if it still runs.
-
-    A test that fails shows the log.
-    """
+async def bridge(tmp_path: Path) -> AsyncIterator[MakeBridge]:
+    """Create a bridge, not yet started. It is killed after the test if it still runs; a failed test shows its log."""
     bridges: list[BridgeProcess] = []
 
     def make(settings: dict[str, Any], **options: Any) -> BridgeProcess:

@@ -1,4 +1,4 @@
-"""``coc2mqtt demo`` as a new user sees it: what is printed, and what the broker tells meanwhile."""
+"""``coc2mqtt demo`` as a new user sees it: its output, and its messages on the broker."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.process
 
-_LINE = re.compile(r"\d\d:\d\d:\d\d  (coc/\S+) +(.+)")
-# The story's first 36 seconds, told more than twice as fast.
+_EVENT_LINE = re.compile(r"\d\d:\d\d:\d\d  (coc/\S+) +(.+)")
+# The first 36 seconds of the script.
 _SPEED, _SECONDS = "2.25", "17"
 
 
-async def test_the_demo_prints_what_a_subscriber_sees_and_ends_by_itself(tmp_path: Path) -> None:
+async def test_demo_prints_the_events_that_a_subscriber_receives_and_exits(tmp_path: Path) -> None:
     pytest.importorskip("amqtt", reason="the extra 'embedded' is not installed")
     port = free_port()
     command = ("-m", "coc2mqtt", "demo", "--port", str(port), "--speed", _SPEED, "--seconds", _SECONDS)
     with (tmp_path / "out").open("w+") as out:
         process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=out, stderr=out)
         async with asyncio.timeout(60):
-            await until_listening(port)
-            with contextlib.suppress(aiomqtt.MqttError):  # the broker ends before its last client
+            await wait_until_listening(port)
+            with contextlib.suppress(aiomqtt.MqttError):  # the broker stops before this client disconnects
                 async with observing(port, protocol=aiomqtt.ProtocolVersion.V311) as observer:
                     assert await process.wait() == 0
         out.seek(0)
         text = out.read()
     assert f"mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'coc/#'" in text
-    printed = [match for line in text.splitlines() if (match := _LINE.fullmatch(line))]
+    printed = [match for line in text.splitlines() if (match := _EVENT_LINE.fullmatch(line))]
     assert all(match[2].strip() for match in printed)
     topics = Counter(match[1] for match in printed)
     assert topics == Counter(message.topic for message in observer.events)
@@ -51,7 +51,7 @@ async def test_the_demo_prints_what_a_subscriber_sees_and_ends_by_itself(tmp_pat
         check_payload(message)
 
 
-async def until_listening(port: int) -> None:
+async def wait_until_listening(port: int) -> None:
     while True:
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)

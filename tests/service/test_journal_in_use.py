@@ -1,4 +1,4 @@
-"""Two bridges and one journal."""
+"""Two bridges with the same journal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.bridge_process import BridgeProcess
-from tests.support.journals import kinds, states, status_of, until_seen, watching_one_clan
+from tests.support.bridge_process import BridgeProcess, watch_one_clan
 from tests.support.observer import observing
 
 if TYPE_CHECKING:
@@ -17,49 +16,51 @@ if TYPE_CHECKING:
 
     from coc2mqtt.demo import World
     from tests.conftest import StartMosquitto
-    from tests.support.journals import MakeBridge, MakeSettings
+    from tests.support.bridge_process import MakeBridge, MakeSettings
 
 pytestmark = pytest.mark.process
 
 
-async def test_a_second_bridge_with_the_same_journal_ends_at_once_and_the_first_goes_on(
+async def test_second_bridge_with_the_same_journal_exits_and_the_first_continues(
     mosquitto: StartMosquitto, world: World, bridge: MakeBridge, settings: MakeSettings, tmp_path: Path
 ) -> None:
     broker = mosquitto()
-    watch, path = watching_one_clan(world), str(tmp_path / "coc2mqtt.db")
+    watch, path = watch_one_clan(world), str(tmp_path / "coc2mqtt.db")
     first = bridge(settings(broker.port, watch=watch))
     other = tmp_path / "other"
     other.mkdir()
     second = BridgeProcess(other, settings(broker.port, watch=watch, instance="other", journal={"path": path}))
     async with observing(broker.port) as observer:
         await first.start()
-        await until_seen(observer, world)
-        begun = time.monotonic()
+        await observer.wait_for_clan(world.clan_tags[0])
+        started_at = time.monotonic()
         await second.start()
-        assert await status_of(second) == 1
-        assert time.monotonic() - begun < 10  # two seconds of waiting, the rest is Python's start on a busy machine
+        assert await second.wait() == 1
+        assert time.monotonic() - started_at < 10  # waits two seconds; Python starts slowly on a busy machine
         assert second.log == (
             f"coc2mqtt: the journal {path} is used by another program, probably another coc2mqtt: stop that program, "
             "or set journal.path to another file\n"
         )
         world.join(world.clan_tags[0])
-        await observer.until(lambda: "member_joined" in kinds(observer), "a join")
-        assert states(observer) == ["online"]
+        await observer.wait_until(lambda: "member_joined" in observer.event_types, "a join")
+        assert observer.bridge_states == ["online"]
 
 
-async def test_a_bridge_that_is_started_while_the_last_one_still_ends_takes_over(
+async def test_bridge_started_while_the_previous_one_stops_takes_over(
     mosquitto: StartMosquitto, world: World, bridge: MakeBridge, settings: MakeSettings
 ) -> None:
     broker = mosquitto()
-    wanted = settings(broker.port, watch=watching_one_clan(world))
-    first, second = bridge(wanted), bridge(wanted)
+    config = settings(broker.port, watch=watch_one_clan(world))
+    first, second = bridge(config), bridge(config)
     async with observing(broker.port) as observer:
         await first.start()
-        await until_seen(observer, world)
+        await observer.wait_for_clan(world.clan_tags[0])
         starting = asyncio.create_task(second.start())
-        assert await first.end() == 0
+        assert await first.stop() == 0
         await starting
-        await observer.until(lambda: states(observer) == ["online", "offline", "online"], "the second one")
+        await observer.wait_until(
+            lambda: observer.bridge_states == ["online", "offline", "online"], "the second bridge"
+        )
         world.join(world.clan_tags[0])
-        await observer.until(lambda: "member_joined" in kinds(observer), "a join")
-        assert await second.end() == 0
+        await observer.wait_until(lambda: "member_joined" in observer.event_types, "a join")
+        assert await second.stop() == 0

@@ -1,4 +1,4 @@
-"""An hour without a broker, in simulated time, with the real journal in a real file."""
+"""A broker outage of one hour, in simulated time, with a real journal file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, UnreachableBrokerError
 from tests.support.bodies import clan, member
 from tests.support.recording_session import RecordingSession
-from tests.support.simulated_loop import Loop
+from tests.support.simulated_loop import SimulatedLoop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,34 +28,34 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import JournalCounts
 
 TAGS = [f"#2{first}{second}" for first in "0289PY" for second in "0289P"]
-MOST = 500
+MAX_PENDING = 500
 DOWN, UP = 300.0, 3900.0
 
 
-class Game:
-    """Clans that gain a point with every look."""
+class GrowingClans:
+    """Clans that gain a point with every poll."""
 
     requests_per_second = 1000.0
 
     def __init__(self) -> None:
-        self.looks = dict.fromkeys(TAGS, 0)
+        self.polls = dict.fromkeys(TAGS, 0)
 
     async def clan(self, tag: str) -> ApiResponse:
-        self.looks[tag] += 1
-        body = {**clan(member("#2QQ"), clanPoints=self.looks[tag]), "tag": tag}
+        self.polls[tag] += 1
+        body = {**clan(member("#2QQ"), clanPoints=self.polls[tag]), "tag": tag}
         return ApiResponse(200, orjson.dumps(body), 0.0)
 
 
 class Network:
-    """A broker that is away for an hour. Each publish takes two milliseconds."""
+    """A broker that is unavailable for an hour. Each publish takes two milliseconds."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
         self._lost = asyncio.Event()
         loop.call_at(DOWN, self._lost.set)
         self.sessions: list[_Session] = []
         self.attempts: list[float] = []
-        self.knocks: list[float] = []
+        self.probes: list[float] = []
 
     @property
     def is_up(self) -> bool:
@@ -69,7 +69,7 @@ class Network:
         return self.sessions[-1]
 
     async def port_is_open(self, *_: object) -> bool:
-        self.knocks.append(self._loop.now)
+        self.probes.append(self._loop.now)
         return self.is_up
 
 
@@ -77,15 +77,15 @@ class _Session(RecordingSession):
     connected_at = 0.0
 
     def __init__(self, lost: asyncio.Event) -> None:
-        super().__init__(self._takes)
+        super().__init__(self._publish_slowly)
         self._lost = lost
 
-    async def _takes(self, _topic: str, _payload: bytes) -> None:
+    async def _publish_slowly(self, _topic: str, _payload: bytes) -> None:
         await asyncio.sleep(0.002)
 
     async def monitor(self) -> Never:
         await self._lost.wait()
-        raise ConnectionLostError("it is gone")
+        raise ConnectionLostError("connection lost")
 
     async def disconnect(self, _messages: object = ()) -> None: ...
 
@@ -97,14 +97,14 @@ class _Session(RecordingSession):
 
 
 class Outage:
-    """What is seen of one: each minute how many events wait, and the memory in use."""
+    """Measures pending events and memory once a minute during the outage."""
 
-    def __init__(self, loop: Loop, path: Path, network: Network) -> None:
+    def __init__(self, loop: SimulatedLoop, path: Path, network: Network) -> None:
         self._loop = loop
         self.network = network
-        self.game = Game()
-        self.journal = SqliteJournal(path, max_pending=MOST)
-        self.waiting: list[int] = []
+        self.api = GrowingClans()
+        self.journal = SqliteJournal(path, max_pending=MAX_PENDING)
+        self.pending: list[int] = []
         self.memory: list[int] = []
         self.recovered_at = 0.0
         self.last: JournalCounts | None = None
@@ -118,51 +118,51 @@ class Outage:
             parts = wiring.Parts(
                 settings,
                 journal=self.journal,
-                api=cast("ClashClient", self.game),
+                api=cast("ClashClient", self.api),
                 process=wiring.ProcessState(),
                 errors=InternalErrors(),
             )
             await parts.watches.load(settings.watch.watches())
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(parts.engine.run()), group.create_task(parts.connection.run())]
-                await self._look_on()
+                await self._measure()
                 for task in tasks:
                     task.cancel()
         finally:
             await self.journal.close()
 
-    async def _look_on(self) -> None:
+    async def _measure(self) -> None:
         tracemalloc.start()
         try:
             while self._loop.now < UP - 60:
                 await asyncio.sleep(60)
                 gc.collect()
-                self.waiting.append((await self.journal.counts()).pending)
+                self.pending.append((await self.journal.counts()).pending)
                 self.memory.append(tracemalloc.get_traced_memory()[0])
         finally:
             tracemalloc.stop()
         await asyncio.sleep(UP - self._loop.now)
         before = (await self.journal.counts()).pending
-        assert before == MOST
-        while (await self.journal.counts()).pending > 1:  # noqa: ASYNC110 - nothing tells of the last acknowledgement
+        assert before == MAX_PENDING
+        while (await self.journal.counts()).pending > 1:  # noqa: ASYNC110 - nothing notifies about the last acknowledgement
             await asyncio.sleep(0.01)
         self.recovered_at = self._loop.now
         self.last = await self.journal.counts()
 
 
 @pytest.mark.slow
-def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up_for_in_seconds(
+def test_broker_outage_of_an_hour_is_bounded_in_memory_and_recovered_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        loop = cast("Loop", runner.get_loop())
-        outage = runner.run(_observe(loop, tmp_path, monkeypatch))
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        loop = cast("SimulatedLoop", runner.get_loop())
+        outage = runner.run(_run_outage(loop, tmp_path, monkeypatch))
 
     before, after = outage.network.sessions
-    assert max(outage.waiting) == MOST
-    told = [event["seq"] for event in after.events]
-    assert len(set(told)) == len(told), "an event was sent twice, without need"
-    # Everything that was not dropped, which is the newest, is sent in its order within each tag.
+    assert max(outage.pending) == MAX_PENDING
+    seqs = [event["seq"] for event in after.events]
+    assert len(set(seqs)) == len(seqs), "an event was published twice without need"
+    # The newest events, which were not dropped, are published in order for each tag.
     assert outage.last is not None
     assert len(before.events) + outage.last.dropped + len(after.events) >= outage.last.last_seq - 1
     assert outage.last.dropped == outage.last.last_seq - len(before.events) - len(after.events) - outage.last.pending
@@ -170,17 +170,16 @@ def test_an_hour_without_a_broker_fills_a_bounded_queue_no_memory_and_is_made_up
         points = [event["changes"][0]["new_value"] for event in after.events if event["tag"] == tag]
         assert points == list(range(points[0], points[0] + len(points)))
     assert outage.recovered_at - UP < 5
-    # After ten minutes everything is in place; what an hour adds is noise.
-    # After seventeen minutes as many wait as may, and everything is in place; what an hour adds is noise.
+    # The queue is full after seventeen minutes. From then on, memory changes only by noise.
     settled, end = outage.memory[25], outage.memory[-1]
     assert end - settled < 100_000, (settled, end)
-    # A back-off of a minute between the attempts, a knock every one to two seconds.
-    away = [at for at in outage.network.attempts if DOWN <= at < UP]
-    assert len(away) < 6 + 3600 / 30
-    assert len(outage.network.knocks) > 3600 / 2.1
+    # The backoff grows to a minute between attempts. The port is probed every one to two seconds.
+    failed = [at for at in outage.network.attempts if DOWN <= at < UP]
+    assert len(failed) < 6 + 3600 / 30
+    assert len(outage.network.probes) > 3600 / 2.1
 
 
-async def _observe(loop: Loop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outage:
+async def _run_outage(loop: SimulatedLoop, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outage:
     network = Network(loop)
     monkeypatch.setattr(negotiation, "open_session", network.open_session)
     monkeypatch.setattr(wiring, "port_is_open", partial(network.port_is_open))

@@ -1,9 +1,8 @@
-"""Whatever a bridge and its commands emit in good and in bad times, no secret is in it."""
+"""No output of the bridge and its commands contains a secret, in any situation."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from tests.support.observer import observing
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from aiohttp import web
@@ -26,11 +24,8 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import DemoServer
     from coc2mqtt.demo.faults import Fault, Handler
     from tests.conftest import StartMosquitto
-    from tests.support.bridge_process import BridgeProcess
+    from tests.support.bridge_process import MakeBridge, MakeSettings
     from tests.support.observer import Observer
-
-    MakeBridge = Callable[[dict[str, Any]], BridgeProcess]
-    MakeSettings = Callable[..., dict[str, Any]]
 
 pytestmark = pytest.mark.process
 
@@ -38,18 +33,18 @@ SECRETS = (TOKEN, PASSWORD)
 LOGS = pytest.mark.parametrize("log_format", ["console", "json"])
 
 
-def assert_clean(said: str | bytes) -> None:
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+def assert_no_secret(output: str | bytes) -> None:
+    text = output.decode(errors="replace") if isinstance(output, bytes) else output
     for secret in SECRETS:
         assert secret not in text
 
 
-def api_is(observer: Observer, status: str) -> bool:
+def api_has_status(observer: Observer, status: str) -> bool:
     return bool(observer.retained("coc/api/state/status")["state"] == status)
 
 
-def refuse_loudly(status: int) -> Fault:
-    """Refuse with a message that repeats the request's headers, as a careless proxy does."""
+def refuse_with_headers(status: int) -> Fault:
+    """Respond with an error that quotes the request headers, as a careless proxy does."""
 
     async def fault(request: web.Request, _handler: Handler) -> web.Response:
         return faults.json_response(status, "badRequest", f"you sent {dict(request.headers)}")
@@ -58,18 +53,18 @@ def refuse_loudly(status: int) -> Fault:
 
 
 async def output_of(*arguments: str, status: int) -> str:
-    """Run Python with arguments and return all that it prints."""
+    """Run Python with arguments and return its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     async with asyncio.timeout(LONG_ENOUGH):
-        said, _ = await process.communicate()
-    assert process.returncode == status, said
-    return said.decode()
+        output, _ = await process.communicate()
+    assert process.returncode == status, output
+    return output.decode()
 
 
 @LOGS
-async def test_a_full_run_with_everything_that_can_go_wrong_tells_no_secret(
+async def test_run_with_all_kinds_of_failures_leaks_no_secret(
     mosquitto: StartMosquitto,
     server: DemoServer,
     bridge: MakeBridge,
@@ -80,35 +75,39 @@ async def test_a_full_run_with_everything_that_can_go_wrong_tells_no_secret(
     broker = mosquitto(users={"me": PASSWORD})
     mqtt = {"host": "127.0.0.1", "port": broker.port, "username": "me", "password": PASSWORD}
     running = bridge(settings(broker.port, mqtt=mqtt, log={"level": "debug", "format": log_format}))
-    emitted: list[bytes] = []
+    output: list[bytes] = []
     async with observing(broker.port, username="me", password=PASSWORD) as observer:
         await running.start()
-        await observer.until(lambda: observer.retained("coc/api/state/status"), "a first look")
+        await observer.wait_until(lambda: observer.retained("coc/api/state/status"), "the first API status")
         await observer.request("watch", kind="player", tag=player, interval=3600)
         for command in ("list", "poll", "health_check", "no_such_command"):
             await observer.request(command)
-        await observer.answer_to("watch", b"\xff{")
-        for fault, status in ((refuse_loudly(403), "denied"), (faults.refusal(503, "inMaintenance"), "maintenance")):
+        await observer.request_raw("watch", b"\xff{")
+        for fault, status in (
+            (refuse_with_headers(403), "denied"),
+            (faults.refusal(503, "inMaintenance"), "maintenance"),
+        ):
             server.faults.add(fault)
-            await observer.until(partial(api_is, observer, status), status)
+            await observer.wait_until(partial(api_has_status, observer, status), status)
             server.faults.clear()
-            await observer.until(partial(api_is, observer, "ok"), "the API's return")
-        server.faults.add(refuse_loudly(400), path=f"/v1/players/{player}")
+            await observer.wait_until(partial(api_has_status, observer, "ok"), "the API to recover")
+        server.faults.add(refuse_with_headers(400), path=f"/v1/players/{player}")
         await observer.request("poll", kind="player", tag=player)
-        await observer.until(lambda: [one for one in observer.events if "poll_error" in one.topic], "a poll that fails")
-        emitted += [message.topic.encode() + b" " + message.payload for message in observer.seen]
-        assert any(b"bridge/health" in one for one in emitted)
-        assert any(b"homeassistant/device" in one for one in emitted)
+        await observer.wait_until(
+            lambda: [one for one in observer.events if "poll_error" in one.topic], "a failed poll"
+        )
+        output += [message.topic.encode() + b" " + message.payload for message in observer.received]
+        assert any(b"bridge/health" in one for one in output)
+        assert any(b"homeassistant/device" in one for one in output)
     broker.kill()
-    while "broker connection lost" not in running.log:  # noqa: ASYNC110 - nothing tells of a line in a file
-        await asyncio.sleep(0.05)
-    await running.end(signal.SIGTERM)
-    assert len(emitted) > 20
-    assert_clean(b"\n".join(emitted))
-    assert_clean(running.log)
+    await running.wait_for_log("broker connection lost")
+    await running.stop()
+    assert len(output) > 20
+    assert_no_secret(b"\n".join(output))
+    assert_no_secret(running.log)
 
 
-def written(folder: Path, settings: dict[str, Any]) -> str:
+def write_config(folder: Path, settings: dict[str, Any]) -> str:
     path = folder / "coc2mqtt.yaml"
     path.write_text(yaml.safe_dump({"journal": {"path": str(folder / "coc2mqtt.db")}, **settings}))
     return str(path)
@@ -119,12 +118,12 @@ def written(folder: Path, settings: dict[str, Any]) -> str:
     [(["check"], 1), (["healthcheck", "--timeout", "0.5"], 1), (["config", "show"], 0)],
     ids=lambda one: " ".join(one) if isinstance(one, list) else "",
 )
-async def test_no_command_tells_a_secret(
+async def test_command_output_contains_no_secret(
     settings: MakeSettings, tmp_path: Path, command: list[str], status: int
 ) -> None:
     mqtt = {"host": "127.0.0.1", "port": free_port(), "username": "me", "password": PASSWORD}
-    config = written(tmp_path, settings(0, mqtt=mqtt))
-    assert_clean(await output_of("-m", "coc2mqtt", *command, "--config", config, status=status))
+    config = write_config(tmp_path, settings(0, mqtt=mqtt))
+    assert_no_secret(await output_of("-m", "coc2mqtt", *command, "--config", config, status=status))
 
 
 @pytest.mark.parametrize(
@@ -137,23 +136,23 @@ async def test_no_command_tells_a_secret(
         ("mqtt", "username", {"secret": PASSWORD}),
     ],
 )
-async def test_a_mistake_in_the_configuration_is_told_without_the_secret(
+async def test_configuration_error_does_not_contain_the_secret(
     settings: MakeSettings, tmp_path: Path, section: str, key: str, value: object
 ) -> None:
-    mistaken = settings(1883)
-    mistaken[section] = {**mistaken[section], "username": "me", key: value} if section == "mqtt" else {key: value}
-    said = await output_of("-m", "coc2mqtt", "run", "--config", written(tmp_path, mistaken), status=2)
-    assert f"{section}.{key}" in said
-    assert_clean(said)
+    invalid = settings(1883)
+    invalid[section] = {**invalid[section], "username": "me", key: value} if section == "mqtt" else {key: value}
+    output = await output_of("-m", "coc2mqtt", "run", "--config", write_config(tmp_path, invalid), status=2)
+    assert f"{section}.{key}" in output
+    assert_no_secret(output)
 
 
 @LOGS
-async def test_a_crash_report_tells_no_secret(
+async def test_traceback_of_a_crash_contains_no_secret(
     mosquitto: StartMosquitto, settings: MakeSettings, tmp_path: Path, log_format: str
 ) -> None:
     broker = mosquitto(users={"me": PASSWORD})
     mqtt = {"host": "127.0.0.1", "port": broker.port, "username": "me", "password": PASSWORD}
-    config = written(tmp_path, settings(broker.port, mqtt=mqtt, log={"level": "debug", "format": log_format}))
+    config = write_config(tmp_path, settings(broker.port, mqtt=mqtt, log={"level": "debug", "format": log_format}))
     program = (
         "import asyncio, os, signal, sys\n"
         "from coc2mqtt.cli import app\n"
@@ -166,7 +165,7 @@ async def test_a_crash_report_tells_no_secret(
         f"sys.argv = ['coc2mqtt', 'run', '--config', {config!r}]\n"
         "app.main()\n"
     )
-    said = await output_of("-c", program, status=0)
-    assert "KeyError" in said
-    assert "Traceback" in said or log_format == "json"
-    assert_clean(said)
+    output = await output_of("-c", program, status=0)
+    assert "KeyError" in output
+    assert "Traceback" in output or log_format == "json"
+    assert_no_secret(output)

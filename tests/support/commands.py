@@ -1,4 +1,4 @@
-"""Commands of the program, started as a user types them."""
+"""Runs commands of the program as a user types them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from tests.support.timeouts import LONG_ENOUGH
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
-
+class CompletedCommand:
     status: int | None
     out: str
     err: str
 
 
-async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
+async def start_command(*arguments: str, **variables: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coc2mqtt", *arguments),
         stdout=asyncio.subprocess.PIPE,
@@ -28,20 +26,21 @@ async def begin(*arguments: str, **variables: str) -> asyncio.subprocess.Process
     )
 
 
-async def end(process: asyncio.subprocess.Process) -> Ended:
+async def complete(process: asyncio.subprocess.Process) -> CompletedCommand:
+    """Wait for a command, and check that its output contains no traceback and no secret."""
     try:
         async with asyncio.timeout(LONG_ENOUGH):
             out, err = await process.communicate()
     except TimeoutError:
         process.kill()
         raise
-    ended = Ended(process.returncode, out.decode(), err.decode())
-    for text in (ended.out, ended.err):
+    completed = CompletedCommand(process.returncode, out.decode(), err.decode())
+    for text in (completed.out, completed.err):
         assert "Traceback" not in text, text
         assert TOKEN not in text
         assert PASSWORD not in text
-    return ended
+    return completed
 
 
-async def command(*arguments: str, **variables: str) -> Ended:
-    return await end(await begin(*arguments, **variables))
+async def run_command(*arguments: str, **variables: str) -> CompletedCommand:
+    return await complete(await start_command(*arguments, **variables))

@@ -1,4 +1,4 @@
-"""What a user of the broker sees: a subscriber to everything, that asks for things as well."""
+"""An MQTT subscriber that receives everything and sends requests to the bridge."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ from tests.support.timeouts import LONG_ENOUGH
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-_PATIENCE = LONG_ENOUGH
-
 
 @dataclass(frozen=True)
-class Seen:
-    """One message; ``retain`` is the publisher's own flag where the broker speaks MQTT 5."""
+class ReceivedMessage:
+    """A received message. With MQTT 5, ``retain`` is the flag that the publisher set."""
 
     topic: str
     payload: bytes
@@ -38,7 +36,7 @@ class Seen:
 
     @property
     def is_event(self) -> bool:
-        """Whether it lies three levels deep, where nothing but events may be."""
+        """Whether the topic has the level at which only events are published."""
         levels = self.topic.split("/")
         return (len(levels) == 4 and levels[1] in ("clan", "player")) or (len(levels) == 3 and levels[1] == "api")
 
@@ -47,60 +45,85 @@ class Observer:
     def __init__(self, client: aiomqtt.Client) -> None:
         self._client = client
         self._arrived = asyncio.Condition()
-        self.seen: list[Seen] = []
+        self.received: list[ReceivedMessage] = []
 
     @property
-    def events(self) -> list[Seen]:
-        return [message for message in self.seen if message.is_event]
+    def events(self) -> list[ReceivedMessage]:
+        return [message for message in self.received if message.is_event]
+
+    @property
+    def event_types(self) -> list[str]:
+        return [message.topic.split("/")[-1] for message in self.events]
+
+    @property
+    def bridge_states(self) -> list[str]:
+        """All values of ``coc/bridge/state``, in order."""
+        return [message.data["state"] for message in self.received if message.topic == "coc/bridge/state"]
 
     def retained(self, topic: str) -> Any:
-        """Return what was last published on a topic, None where nothing was or it was emptied."""
-        found = [message.payload for message in self.seen if message.topic == topic]
-        return orjson.loads(found[-1]) if found and found[-1] else None
+        """Return the last payload of a topic, None if there is none or the topic was emptied."""
+        payloads = [message.payload for message in self.received if message.topic == topic]
+        return orjson.loads(payloads[-1]) if payloads and payloads[-1] else None
 
-    async def until(self, condition: Callable[[], object], what: str = "") -> None:
-        """Wait until something that came in makes the condition true."""
+    def clan_state(self, tag: str) -> Any:
+        """Return the last ``state/clan`` payload of a clan, None if there is none."""
+        return self.retained(f"coc/clan/{tag.removeprefix('#')}/state/clan")
+
+    async def wait_until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Wait until received messages make the condition true."""
         try:
-            async with asyncio.timeout(_PATIENCE), self._arrived:
+            async with asyncio.timeout(LONG_ENOUGH), self._arrived:
                 await self._arrived.wait_for(lambda: bool(condition()))
         except TimeoutError:
-            raise AssertionError(f"never came: {what}; last: {[m.topic for m in self.seen[-20:]]}") from None
+            last = [message.topic for message in self.received[-20:]]
+            raise AssertionError(f"not received: {what}; last topics: {last}") from None
 
-    async def until_events(self, count: int, what: str) -> None:
-        """Wait until so many events have come in."""
-        await self.until(lambda: len(self.events) >= count, what)
+    async def wait_for_events(self, count: int, what: str) -> None:
+        """Wait until this number of events has been received in total."""
+        await self.wait_until(lambda: len(self.events) >= count, what)
 
-    async def answer_to(self, command: str, payload: bytes) -> Any:
-        """Ask with any payload at all and return the next answer to that command."""
-        before, topic = len(self.seen), f"coc/bridge/response/{command}"
+    async def wait_for_clan(self, tag: str) -> None:
+        """Wait for the first state of a clan, which follows its first poll."""
+        await self.wait_until(lambda: self.clan_state(tag), f"the state of {tag}")
+
+    async def wait_for_bridge_state(self, state: str) -> None:
+        await self.wait_until(lambda: self.retained("coc/bridge/state") == {"state": state}, f"bridge state {state}")
+
+    async def request_raw(self, command: str, payload: bytes) -> Any:
+        """Send a request with any payload and return the next response to that command."""
+        before, topic = len(self.received), f"coc/bridge/response/{command}"
         await self.publish(f"coc/bridge/request/{command}", payload)
-        await self.until(lambda: any(message.topic == topic for message in self.seen[before:]), str(payload))
+        await self.wait_until(lambda: any(message.topic == topic for message in self.received[before:]), str(payload))
         return self.retained(topic)
 
     async def publish(self, topic: str, payload: bytes | str = b"", *, retain: bool = False, **properties: Any) -> None:
-        sent = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        mqtt_properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         for name, value in properties.items():
-            setattr(sent, name, value)
-        await self._client.publish(topic, payload, qos=1, retain=retain, properties=sent if properties else None)
+            setattr(mqtt_properties, name, value)
+        await self._client.publish(
+            topic, payload, qos=1, retain=retain, properties=mqtt_properties if properties else None
+        )
 
     async def request(self, command: str, **data: Any) -> Any:
-        """Ask the bridge and return its answer."""
+        """Send a request and return its response."""
         transaction = uuid.uuid4().hex
         await self.publish(f"coc/bridge/request/{command}", orjson.dumps({**data, "transaction": transaction}))
         topic = f"coc/bridge/response/{command}"
 
-        def answer() -> Any:
-            answers = (message.data for message in self.seen if message.topic == topic)
-            return next((data for data in answers if data.get("transaction") == transaction), None)
+        def response() -> Any:
+            responses = (message.data for message in self.received if message.topic == topic)
+            return next((data for data in responses if data.get("transaction") == transaction), None)
 
-        await self.until(answer, f"an answer to {command}")
-        return answer()
+        await self.wait_until(response, f"a response to {command}")
+        return response()
 
-    async def listen(self) -> None:
+    async def receive(self) -> None:
         async for message in self._client.messages:
             async with self._arrived:
                 correlation = getattr(message.properties, "CorrelationData", None)
-                self.seen.append(Seen(str(message.topic), bytes(message.payload), bool(message.retain), correlation))
+                self.received.append(
+                    ReceivedMessage(str(message.topic), bytes(message.payload), bool(message.retain), correlation)
+                )
                 self._arrived.notify_all()
 
 
@@ -117,21 +140,21 @@ async def observing(
             )
         else:
             await client.subscribe("coc/#", qos=1)
-        listening = asyncio.create_task(observer.listen())
+        receiving = asyncio.create_task(observer.receive())
         try:
             yield observer
         finally:
-            listening.cancel()
+            receiving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await listening
+                await receiving
 
 
-# Before there is a loop, which it would hold up to build them.
+# Built at import, because it takes long enough to block an event loop.
 _CHECKS = {name: (schema.adapter, schema.retained) for name, schema in schemas().items()}
 
 
-def check_payload(message: Seen) -> None:
-    """Validate what the bridge published against its model, and its retain flag against its kind."""
+def check_payload(message: ReceivedMessage) -> None:
+    """Validate a message of the bridge against the model and the retain flag of its topic."""
     levels = message.topic.split("/")
     if levels[0] != "coc" or levels[1:3] == ["bridge", "request"] or not message.payload:
         return
@@ -139,7 +162,7 @@ def check_payload(message: Seen) -> None:
         assert len(message.payload) <= 2048
         name = f"event-{levels[-1]}"
     elif levels[2] == "response":
-        # To what is no command there is an answer as well.
+        # Unknown commands get a response as well.
         name = f"response-{levels[3]}" if f"response-{levels[3]}" in _CHECKS else "response-list"
     elif levels[1] == "bridge":
         name = f"bridge-{levels[2]}"

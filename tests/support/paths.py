@@ -1,4 +1,4 @@
-"""Where the checkout is, and the recordings beside it."""
+"""The folders of the checkout and of the API recordings next to it."""
 
 from __future__ import annotations
 

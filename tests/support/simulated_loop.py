@@ -1,4 +1,4 @@
-"""An event loop in simulated time, beside real threads such as the journal's."""
+"""An event loop with simulated time that supports real threads, such as the journal's."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 
-class Loop(asyncio.SelectorEventLoop):
-    """A simulated clock that jumps from timer to timer, and stands still while a thread works for the loop."""
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock jumps to the next timer, and stops while a thread works for the loop."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.at_work = 0
+        self.running_threads = 0
         super().__init__(_Selector(self))
 
     def time(self) -> float:
@@ -28,27 +28,27 @@ class Loop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Arguments], T], *args: *Arguments
     ) -> asyncio.Future[T]:
-        work = super().run_in_executor(executor, func, *args)
-        self.at_work += 1
-        work.add_done_callback(self._end_of_work)
-        return work
+        future = super().run_in_executor(executor, func, *args)
+        self.running_threads += 1
+        future.add_done_callback(self._on_thread_done)
+        return future
 
     async def shutdown_default_executor(self, *args: Any) -> None:
-        self.at_work += 1  # its threads end in real time
+        self.running_threads += 1  # its threads stop in real time
         await super().shutdown_default_executor(*args)
 
-    def _end_of_work(self, _: asyncio.Future[Any]) -> None:
-        self.at_work -= 1
+    def _on_thread_done(self, _: asyncio.Future[Any]) -> None:
+        self.running_threads -= 1
 
 
 class _Selector(selectors.SelectSelector):
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: SimulatedLoop) -> None:
         super().__init__()
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if self._loop.at_work:
+        if self._loop.running_threads:
             return super().select(0 if timeout == 0 else 10)
-        assert timeout is not None, "nothing will ever happen any more"
+        assert timeout is not None, "deadlock: no timer and no thread is left"
         self._loop.now += max(0.0, timeout)
         return []

@@ -1,6 +1,6 @@
-"""How long the tests wait for what must happen."""
+"""The time limit of tests that wait for something."""
 
 from __future__ import annotations
 
-# In seconds: so many that no machine is too busy. A test that passes waits for nothing, only one that fails does.
+# Seconds. Long enough for any busy machine: only a failing test waits that long.
 LONG_ENOUGH = 60.0

@@ -219,9 +219,9 @@ async def test_response_goes_to_default_topic_if_broker_denies_response_topic(mo
         observing(port, username="viewer", password="x") as observer,
         running(Parts().bridge.serve(session)),
     ):
-        await observer.until(lambda: observer.retained("coc/bridge/health"), "the bridge")
+        await observer.wait_until(lambda: observer.retained("coc/bridge/health"), "the bridge")
         await observer.publish(LIST, b"", ResponseTopic="reply/me", CorrelationData=b"7")
-        await observer.until(lambda: observer.retained("coc/bridge/response/list"), "a response")
-    (response,) = (message for message in observer.seen if "response" in message.topic)
+        await observer.wait_until(lambda: observer.retained("coc/bridge/response/list"), "a response")
+    (response,) = (message for message in observer.received if "response" in message.topic)
     assert response.correlation_data == b"7"
-    assert all(message.topic != "reply/me" for message in observer.seen)
+    assert all(message.topic != "reply/me" for message in observer.received)

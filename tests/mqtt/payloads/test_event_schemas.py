@@ -27,7 +27,7 @@ from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.payloads.metadata import METADATA, Metadata
 from coc2mqtt.mqtt.schemas import schemas
-from tests.service.test_end_to_end import happenings
+from tests.service.test_end_to_end import all_changes
 from tests.support.bodies import clan
 from tests.support.replay import Replay
 
@@ -75,7 +75,7 @@ class Game:
 def of_the_game() -> list[Event]:
     game = Game()
     game.look()
-    for number, happen in enumerate(happenings(game.world)):
+    for number, happen in enumerate(all_changes(game.world)):
         happen()
         if number == 5:
             game.restart()
