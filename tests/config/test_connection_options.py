@@ -36,9 +36,7 @@ def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
         connection_options(settings(tls={"enabled": True, "verify": False}))
     assert [line["log_level"] for line in lines] == ["warning"]
     assert lines[0]["event"] == "broker certificate is not verified"
-    assert lines[0]["event"].endswith(
-        "set mqtt.tls.ca_file to the authority that signed it, and mqtt.tls.verify to true"
-    )
+    assert lines[0]["hint"].endswith("authority that signed it, and mqtt.tls.verify to true")
 
 
 @pytest.mark.parametrize("password", ['"hush"', "'hush'", " hush", "hush "])
