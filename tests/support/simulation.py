@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.events.polling.scheduler import NextPoll
-from tests.support.simulated_loop import Loop
+from tests.support.simulated_loop import SimulatedLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -20,7 +20,7 @@ _ANY_TIME = NextPoll(earliest=0.0)
 
 def simulate(scenario: Coroutine[Any, Any, None]) -> None:
     """Run a scenario from time 0; takes at most half the time that looptime needs, so a week can be simulated."""
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         runner.run(scenario)
 
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.events.resource import API, Kind, Resource
-from tests.support.simulated_loop import Loop
+from tests.support.simulated_loop import SimulatedLoop
 from tests.support.simulation import Polls, running, simulate
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def hold(crowd: Crowd) -> None:
 
 def suspend(_: Crowd) -> None:
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, Loop)
+    assert isinstance(loop, SimulatedLoop)
     loop.now += 3600
 
 
