@@ -1,1 +1,1 @@
-"""The configuration: settings, their validation, and loading them."""
+"""The configuration: settings, their validation, and how they are loaded."""

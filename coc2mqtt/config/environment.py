@@ -1,4 +1,4 @@
-"""The environment's part of the configuration: which variables are ours, and which only look so."""
+"""Environment variables of the configuration: detects misspelt names and ignores unrelated ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-# What the commands take from the environment and is not a setting.
+# Variables of the commands that are not settings.
 _OTHER_VARIABLES = {CONFIG_VARIABLE, LOOP_VARIABLE}
 
-# Kubernetes sets these in every container for a service named coc2mqtt or coc2mqtt-…, Docker for a link of that name.
+# Kubernetes sets these in every container if there is a service named coc2mqtt or coc2mqtt-…, Docker if there is a link
+# of that name.
 _SERVICE = re.compile(
     rf"""{PREFIX}(\w+_)?(
         SERVICE_HOST | SERVICE_PORT(_\w+)?
@@ -30,25 +31,25 @@ _SERVICE_PORT = re.compile(rf"{PREFIX}(\w+_)?PORT")
 _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 
 
-def find_mistake(environ: Mapping[str, str]) -> str | None:
-    """Return what is wrong with the names of our variables, None if nothing is: a typo must not go unnoticed."""
+def find_unknown_variable(environ: Mapping[str, str]) -> str | None:
+    """Return an error message for the first variable with our prefix that is not a setting, None if there is none."""
     for name in sorted(environ):
-        if not name.upper().startswith(PREFIX) or name in _OTHER_VARIABLES or _is_of_a_service(name, environ[name]):
+        if not name.upper().startswith(PREFIX) or name in _OTHER_VARIABLES or _is_service(name, environ[name]):
             continue
-        mistake = _mistake(name)
-        if mistake is not None:
-            return mistake
+        message = _check_name(name)
+        if message is not None:
+            return message
     return None
 
 
-def _is_of_a_service(name: str, value: str) -> bool:
+def _is_service(name: str, value: str) -> bool:
     if "__" in name:
-        return False  # it was meant to be a setting
+        return False  # only settings have a double underscore
     # COC2MQTT_MQTT_PORT=1883 is a typo, COC2MQTT_MQTT_PORT=tcp://10.0.0.1:1883 is not.
     return bool(_SERVICE.fullmatch(name) or (_SERVICE_PORT.fullmatch(name) and _SERVICE_URL.match(value)))
 
 
-def _mistake(name: str) -> str | None:
+def _check_name(name: str) -> str | None:
     if name.removesuffix("_FILE") in SECRETS:
         return None
     model: Any = Settings
@@ -67,7 +68,7 @@ def _mistake(name: str) -> str | None:
 
 def _hint(name: str) -> str:
     known = [PREFIX + key.replace(".", "__").upper() for key in known_keys()]
-    meant = difflib.get_close_matches(
+    similar = difflib.get_close_matches(
         name.upper(), [*known, *(f"{secret}_FILE" for secret in SECRETS)], n=1, cutoff=0.85
     )
-    return f"did you mean {meant[0]}?" if meant else "see 'coc2mqtt config schema'"
+    return f"did you mean {similar[0]}?" if similar else "see 'coc2mqtt config schema'"

@@ -1,4 +1,4 @@
-"""Sentences about the configuration: what is wrong with which key, and what to do."""
+"""Error messages of the configuration: the key, what is wrong with its value, and the remedy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-# Values that are never repeated; a user name may be a password in the wrong place.
+# Values that no message contains. A user name may be a password in the wrong place.
 _HIDDEN = {*SECRETS.values(), ("mqtt", "username")}
-_LONGEST_SHOWN = 60
-_SIMILAR = 0.6
+_MAX_SHOWN_CHARS = 60
+_SIMILARITY = 0.6
 
 _EMPTY = "is empty: give it a value or remove it"
-_EMPTY_TAG = f"{_EMPTY}; '#' begins a comment in YAML, so put a tag in quotes: \"#2PP\""
+_EMPTY_TAG = f"{_EMPTY}; '#' starts a comment in YAML, so put a tag in quotes: \"#2PP\""
 _EMPTY_SECTION = "is empty: indent its keys below it, or remove it"
 _QUOTES = "put it in quotes"
-_SECTION_REMEDY = "put each of its keys with its value on a line of its own below it, indented"
-_LIST_REMEDY = "begin each item with '- ' on a line of its own, or write [a, b]"
-# What a value must be, and what to do about one that is not, where that is more than to change it.
+_SECTION_REMEDY = "write each key and its value on a separate line below it, indented"
+_LIST_REMEDY = "start each item with '- ' on a separate line, or write [a, b]"
+# By the type of pydantic's error: the rule that the value breaks, and the remedy if it is more than another value.
 _RULES: Mapping[str, tuple[str, str | None]] = {
     "string_pattern_mismatch": ("must be 1 to 32 letters, digits, '-' or '_'", None),
     "literal_error": ("must be {expected}", None),
@@ -36,71 +36,71 @@ _RULES: Mapping[str, tuple[str, str | None]] = {
     **dict.fromkeys(("float_type", "float_parsing"), ("must be a number", None)),
     **dict.fromkeys(("bool_type", "bool_parsing"), ("must be true or false", None)),
     **dict.fromkeys(("list_type", "frozen_set_type"), ("must be a list", _LIST_REMEDY)),
-    **dict.fromkeys(("model_type", "dict_type"), ("must consist of keys with values", _SECTION_REMEDY)),
+    **dict.fromkeys(("model_type", "dict_type"), ("must be a section of keys and values", _SECTION_REMEDY)),
 }
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 
 
 def known_keys() -> list[str]:
-    """Return every key of the configuration that is not within a list, such as ``mqtt.tls.verify``."""
+    """Return every key of the configuration outside lists, such as ``mqtt.tls.verify``."""
     return list(_keys(Settings, ""))
 
 
-def unknown_setting(loc: Sequence[str | int]) -> str:
-    """Return the sentence about a key that does not exist, with the one that was probably meant."""
+def describe_unknown_setting(loc: Sequence[str | int]) -> str:
+    """Return the message for a key that does not exist, with a similar key if there is one."""
     key = _dotted(loc)
-    meant = _suggestion(loc)
-    hint = "see 'coc2mqtt config schema'" if meant is None else f"did you mean {meant}?"
+    similar = _similar_key(loc)
+    hint = "see 'coc2mqtt config schema'" if similar is None else f"did you mean {similar}?"
     return f"unknown setting {key}: remove it or fix the spelling, {hint}"
 
 
-def sentence(error: ErrorDetails) -> str:
-    """Return in one sentence what pydantic found, beginning with the key; no secret is repeated."""
+def describe_error(error: ErrorDetails) -> str:
+    """Return the message for an error of pydantic: one sentence that starts with the key and contains no secret."""
     loc, kind, value = error["loc"], error["type"], error["input"]
     key = _dotted(loc)
     if kind in {"extra_forbidden", "invalid_key"}:
-        return unknown_setting(loc)
+        return describe_unknown_setting(loc)
     if value is None or kind in {"missing", "string_too_short"}:
-        return f"{key}: {'is missing' if kind == 'missing' else _empty(loc)}"
+        return f"{key}: {'is missing' if kind == 'missing' else _describe_empty(loc)}"
     if kind in _BOUNDS:
-        return f"{key}: must be {_bounds(loc)}, got {_shown(loc, value)}"
+        return f"{key}: must be {_format_bounds(loc)}, got {_format_value(loc, value)}"
     if kind in _RULES:
         rule, remedy = _RULES[kind]
-        got = f"{rule.format_map(error.get('ctx', {}))}, got {_shown(loc, value)}"
-        return f"{key}: {got}" if remedy is None or _is_no_help(remedy, value) else f"{key}: {got}: {remedy}"
+        got = f"{rule.format_map(error.get('ctx', {}))}, got {_format_value(loc, value)}"
+        return f"{key}: {got}" if remedy is None or not _helps(remedy, value) else f"{key}: {got}: {remedy}"
     message = error["msg"].removeprefix("Value error, ")
-    # Some name the key themselves: those about several keys, and those of the API's client.
+    # Messages about several keys, and those of the API client, already contain the key.
     return message if message.startswith(f"{key}.") or f"{key} " in message else f"{key}: {message}"
 
 
-def _is_no_help(remedy: str, value: object) -> bool:
-    return remedy == _QUOTES and isinstance(value, list | dict)
+def _helps(remedy: str, value: object) -> bool:
+    return remedy != _QUOTES or not isinstance(value, list | dict)
 
 
-def _empty(loc: Sequence[str | int]) -> str:
+def _describe_empty(loc: Sequence[str | int]) -> str:
     if loc[0] == "watch" and len(loc) > 1:
         return _EMPTY_TAG
     return _EMPTY_SECTION if "properties" in _schema_of(loc) else _EMPTY
 
 
-def _shown(loc: Sequence[str | int], value: object) -> str:
-    """Return the value as its user wrote it, or only what it is where that may hold a secret."""
+def _format_value(loc: Sequence[str | int], value: object) -> str:
+    """Return the value as written by the user, or only its type if it may contain a secret."""
     if isinstance(value, str):
-        # Text in place of a section may be anything.
+        # Text in place of a section may be a secret.
         if tuple(loc[:2]) in _HIDDEN or "properties" in _schema_of(loc):
             return "text"
-        return repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…")
+        return repr(value if len(value) <= _MAX_SHOWN_CHARS else f"{value[:_MAX_SHOWN_CHARS]}…")
     if isinstance(value, dict):
-        return "keys with values"
+        return "a section"
     if isinstance(value, list):
         return "a list"
     if tuple(loc[:2]) in _HIDDEN:
         return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else "another value"
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
 
 
-def _bounds(loc: Sequence[str | int]) -> str:
+def _format_bounds(loc: Sequence[str | int]) -> str:
     schema = _schema_of(loc)
     low, above, high = (schema.get(name) for name in ("minimum", "exclusiveMinimum", "maximum"))
     if low is not None and high is not None:
@@ -122,29 +122,31 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def _suggestion(loc: Sequence[str | int]) -> str | None:
-    """Return the key that was probably meant: a similar one beside it, or the same one in another section."""
+def _similar_key(loc: Sequence[str | int]) -> str | None:
+    """Return a similar key in the same section, or the same key in another section; None if there is none."""
     name = str(loc[-1])
-    beside = difflib.get_close_matches(name.lower(), _schema_of(loc[:-1]).get("properties", ()), n=1, cutoff=_SIMILAR)
-    if beside:
-        return _dotted([*loc[:-1], beside[0]])
+    siblings = difflib.get_close_matches(
+        name.lower(), _schema_of(loc[:-1]).get("properties", ()), n=1, cutoff=_SIMILARITY
+    )
+    if siblings:
+        return _dotted([*loc[:-1], siblings[0]])
     elsewhere = [key for key in known_keys() if key.rpartition(".")[2] == name]
     return elsewhere[0] if len(elsewhere) == 1 else None
 
 
 def _schema_of(loc: Sequence[str | int]) -> dict[str, Any]:
-    """Return the JSON schema of a key, an empty one where there is none."""
+    """Return the JSON schema of a key, an empty one if there is none."""
     root = Settings.model_json_schema()
 
-    def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    def resolve(schema: dict[str, Any]) -> dict[str, Any]:
         for option in (schema, *schema.get("anyOf", ())):
             if "$ref" in option:
-                return resolved(root["$defs"][option["$ref"].rpartition("/")[2]])
+                return resolve(root["$defs"][option["$ref"].rpartition("/")[2]])
         options: list[dict[str, Any]] = schema.get("anyOf", [schema])
         return {**options[0], **schema}
 
     schema = root
     for part in loc:
         inner = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
-        schema = resolved(inner)
+        schema = resolve(inner)
     return schema

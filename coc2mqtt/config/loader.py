@@ -1,4 +1,4 @@
-"""Reading the configuration: one YAML file, the environment, and files for secrets."""
+"""Load the configuration from a YAML file, the environment, and files for secrets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from coc2mqtt.config.environment import CONFIG_VARIABLE, find_mistake
-from coc2mqtt.config.errors import sentence, unknown_setting
+from coc2mqtt.config.environment import CONFIG_VARIABLE, find_unknown_variable
+from coc2mqtt.config.errors import describe_error, describe_unknown_setting
 from coc2mqtt.config.redaction import TOKEN_PLACEHOLDER
 from coc2mqtt.config.settings import PREFIX, SECRETS, Settings
 from coc2mqtt.config.yaml_parser import DuplicateKeyError, parse_yaml
@@ -24,43 +24,43 @@ _NOT_UTF_8 = "is not UTF-8 text: save it as UTF-8"
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; the text says which key is wrong and what to do."""
+    """The configuration is invalid; the message names the key and the remedy."""
 
 
 def load_settings(path: Path | None) -> Settings:
-    """Read the configuration from a file (else the one that COC2MQTT_CONFIG names, else none) and the environment.
+    """Load the configuration from the environment and a file: ``path``, else the one in COC2MQTT_CONFIG, else none.
 
-    Raises ConfigurationError, whose text has one line for each key that is wrong.
+    Raises ConfigurationError, whose message has one line for each invalid key.
     """
     if path is None and os.environ.get(CONFIG_VARIABLE):
         path = Path(os.environ[CONFIG_VARIABLE])
     if path is not None:
-        path = _expanded(path)
-    where = "the environment" if path is None else str(path)
+        path = _expand_home(path)
+    source = "the environment" if path is None else str(path)
     data = {} if path is None else _read_file(path)
-    mistake = find_mistake(os.environ)
-    if mistake is not None:
-        raise ConfigurationError(mistake)
+    message = find_unknown_variable(os.environ)
+    if message is not None:
+        raise ConfigurationError(message)
     _read_secret_files(data)
     _keep_empty_host(data)
     try:
         return Settings(**data)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_sentence(where, item) for item in error.errors())) from None
+        raise ConfigurationError("\n".join(_describe(source, item) for item in error.errors())) from None
 
 
 def require_token(settings: Settings) -> None:
     """Raise ConfigurationError unless there is a token for the Clash of Clans API."""
     if any(token.get_secret_value() == TOKEN_PLACEHOLDER for token in settings.api.tokens):
         raise ConfigurationError(
-            f"api.tokens: still has the example's {TOKEN_PLACEHOLDER!r}: replace it with a token from"
+            f"api.tokens: still contains the placeholder {TOKEN_PLACEHOLDER!r}: replace it with a token from"
             " https://developer.clashofclans.com"
         )
     if not settings.api.tokens:
         raise ConfigurationError(
-            "api.tokens: is empty: create a token at https://developer.clashofclans.com for your address, and set it"
-            " in the file that --config names, in COC2MQTT_API__TOKENS, or in a file that COC2MQTT_API__TOKENS_FILE"
-            " names"
+            "api.tokens: is empty: create a token at https://developer.clashofclans.com for your IP address, and set it"
+            " in the configuration file, in COC2MQTT_API__TOKENS, or in a file whose path is in"
+            " COC2MQTT_API__TOKENS_FILE"
         )
 
 
@@ -69,12 +69,14 @@ def _read_file(path: Path) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise ConfigurationError(f"{path} has no settings: write keys such as 'mqtt:', each followed by its values")
+        raise ConfigurationError(
+            f"{path} contains no settings: write keys such as 'mqtt:', each followed by its values"
+        )
     for key in data:
-        # The constructor of pydantic's settings has options that begin so, and ignores the case of sections, of which
-        # one would then silently win over another.
+        # The constructor of pydantic's settings has options that start with an underscore. It also ignores the case of
+        # sections, so one section could silently replace another.
         if key.startswith("_") or (key not in Settings.model_fields and key.lower() in Settings.model_fields):
-            raise ConfigurationError(f"{path}: {unknown_setting([key])}")
+            raise ConfigurationError(f"{path}: {describe_unknown_setting([key])}")
     return data
 
 
@@ -85,7 +87,7 @@ def _read_text(path: Path) -> str:
         raise ConfigurationError(f"{path} does not exist: name the file with --config or {CONFIG_VARIABLE}") from None
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read ({_said(error)}): name a file that this user may read"
+            f"{path} cannot be read ({_reason(error)}): name a file that this user may read"
         ) from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path} {_NOT_UTF_8}") from None
@@ -97,27 +99,27 @@ def _parse(path: Path, text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f" line {mark.line + 1}"
-        raise ConfigurationError(f"{path}{line} {_yaml_sentence(error)}") from None
+        raise ConfigurationError(f"{path}{line} {_describe_yaml_error(error)}") from None
     except yaml.YAMLError:
         raise ConfigurationError(
             f"{path} is not valid YAML: remove control characters and other characters that YAML does not allow"
         ) from None
-    except (ValueError, LookupError, AttributeError):  # PyYAML's own, of a value that does not fit its '!!bool'
+    except (ValueError, LookupError, AttributeError):  # PyYAML raises these for a value that is invalid for its type
         raise ConfigurationError(
-            f"{path} has a value that looks like a date or a number and is not one: put it in quotes"
+            f"{path} contains a value that looks like a date or a number but is invalid: put it in quotes"
         ) from None
     except RecursionError:
-        raise ConfigurationError(f"{path} is not a configuration: its brackets are nested too deep") from None
+        raise ConfigurationError(f"{path} is not valid YAML for settings: it is nested too deeply") from None
 
 
-def _yaml_sentence(error: yaml.MarkedYAMLError) -> str:
+def _describe_yaml_error(error: yaml.MarkedYAMLError) -> str:
     match error:
         case DuplicateKeyError():
-            return f"{error.problem}: keep only one of them"
+            return f"has a {error.problem}: keep only one of them"
         case yaml.composer.ComposerError(problem="but found another document"):
             return "starts a second document: remove the line '---'"
         case yaml.composer.ComposerError() | yaml.constructor.ConstructorError():
-            # Their own words show the value, which may be a password.
+            # The original message contains the value, which may be a password.
             return "is not valid YAML: put a value that starts with '!', '*' or '&' in quotes"
     problem = str(error.problem)
     if "'\\t'" in problem:
@@ -127,15 +129,15 @@ def _yaml_sentence(error: yaml.MarkedYAMLError) -> str:
     return f"is not valid YAML ({problem}): check indentation, colons, brackets and quotes around this line"
 
 
-def _expanded(path: Path) -> Path:
+def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        return path  # there is no such user: then there is no such file either
+        return path  # there is no such user, so reading the file will fail
 
 
 def _keep_empty_host(data: dict[str, Any]) -> None:
-    """Let an empty COC2MQTT_MQTT__HOST be an empty host rather than none: its user meant to name a broker."""
+    """Treat an empty COC2MQTT_MQTT__HOST as an explicit empty host, because the user meant to set a broker."""
     if os.environ.get(_HOST_VARIABLE) == "":
         section = data.setdefault("mqtt", {})
         if isinstance(section, dict):
@@ -143,39 +145,39 @@ def _keep_empty_host(data: dict[str, Any]) -> None:
 
 
 def _read_secret_files(data: dict[str, Any]) -> None:
-    """Put the secrets that variables with ``_FILE`` name where the configuration file would have them."""
+    """Insert the secrets in the files that ``…_FILE`` variables name, as if the configuration file contained them."""
     for variable, (section, key) in SECRETS.items():
         path = os.environ.get(f"{variable}_FILE")
         if not path:
             continue
         if os.environ.get(variable):
             raise ConfigurationError(f"{variable} and {variable}_FILE are both set: remove one of them")
-        # The path is not repeated below: some put the secret itself there.
-        named = f"{variable}_FILE names a file"
+        # The messages do not contain the path: some users set the secret itself.
+        prefix = f"{variable}_FILE names a file"
         try:
-            # Editors end a file with a line break; Windows' begin it with a mark.
-            text = _expanded(Path(path)).read_text(encoding="utf-8-sig").rstrip("\r\n")
+            # Editors end a file with a line break, and on Windows start it with a byte order mark.
+            text = _expand_home(Path(path)).read_text(encoding="utf-8-sig").rstrip("\r\n")
         except OSError as error:
             raise ConfigurationError(
-                f"{named} that cannot be read ({_said(error)}): check the path and its permissions"
+                f"{prefix} that cannot be read ({_reason(error)}): check the path and its permissions"
             ) from None
         except UnicodeDecodeError:
-            raise ConfigurationError(f"{named} that {_NOT_UTF_8}") from None
+            raise ConfigurationError(f"{prefix} that {_NOT_UTF_8}") from None
         if not text.strip():
-            raise ConfigurationError(f"{named} that is empty: write the secret into it")
+            raise ConfigurationError(f"{prefix} that is empty: write the secret into it")
         inner = data.setdefault(section, {})
         if isinstance(inner, dict):
             inner[key] = text
 
 
-def _sentence(where: str, item: ErrorDetails) -> str:
+def _describe(source: str, item: ErrorDetails) -> str:
     names = itertools.takewhile(lambda part: isinstance(part, str), item["loc"])
     variable = PREFIX + "__".join(map(str, names)).upper()
     for name in (variable, f"{variable}_FILE"):
         if os.environ.get(name):
-            where = name
-    return f"{where}: {sentence(item)}"
+            source = name
+    return f"{source}: {describe_error(item)}"
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()

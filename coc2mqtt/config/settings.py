@@ -1,4 +1,4 @@
-"""What can be configured: every key, its default and its bounds."""
+"""The settings: every key with its default and its bounds."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ from coc2mqtt.config.setting_types import (
     Topic,
     Username,
     WebsocketPath,
-    read_list,
-    read_watch,
+    expand_bare_tag,
+    parse_list,
     unquote,
 )
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
 
 PREFIX = "COC2MQTT_"
-# A secret's variable, and where it stands in the file; with _FILE behind it, it names a file that holds the secret.
+# The variable of each secret and its key in the file. The variable with the suffix _FILE names a file with the secret.
 SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD": ("mqtt", "password")}
-# Whose quotes and blanks may be meant.
+# Quotes and spaces around these variables may be intended.
 _VERBATIM = {f"{PREFIX}MQTT__PASSWORD".lower()}
 
 
 class _Section(BaseModel):
-    # Durations leave as they may come in: in seconds.
+    # Durations are serialized in seconds, which is also a valid input.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_timedelta="float")
 
 
 class ApiSettings(_Section):
-    """How the Clash of Clans API is reached; the pace is per token."""
+    """Access to the Clash of Clans API. The rate limit is per token."""
 
     base_url: BaseUrl = DEFAULT_BASE_URL
     tokens: Tokens = []
@@ -65,7 +65,7 @@ class ApiSettings(_Section):
 class TlsSettings(_Section):
     """TLS to the broker, with files in PEM format; ``verify: false`` accepts any certificate.
 
-    ``server_name`` is the name that the broker's certificate must hold, where it is not the host's.
+    ``server_name`` is the name in the broker's certificate, if it differs from ``host``.
     """
 
     enabled: bool = False
@@ -76,8 +76,8 @@ class TlsSettings(_Section):
     server_name: ServerName | None = None
 
     @model_validator(mode="after")
-    def _in_use(self) -> Self:
-        # The password would travel in the clear, and nobody would notice.
+    def _validate_usage(self) -> Self:
+        # Otherwise the password would be sent unencrypted, unnoticed.
         if not self.enabled and (self.ca_file or self.cert_file or self.key_file):
             raise ValueError("has files but is not enabled: set mqtt.tls.enabled to true, or remove the files")
         if not self.enabled and self.server_name:
@@ -88,9 +88,9 @@ class TlsSettings(_Section):
 
 
 class MqttSettings(_Section):
-    """The broker; without a host the embedded one on 127.0.0.1.
+    """The broker; without a host, the embedded one on 127.0.0.1.
 
-    ``keepalive`` is the seconds within which a broker that fell silent is given up, ``path`` is for websockets alone.
+    ``keepalive`` is after how many seconds without a response the bridge reconnects. ``path`` is only for websockets.
     """
 
     host: Host | None = None
@@ -105,39 +105,39 @@ class MqttSettings(_Section):
     tls: TlsSettings = TlsSettings()
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _validate_host_and_login(self) -> Self:
         if self.host is None:
-            self._refuse_without_host()
+            self._require_host()
         if self.password is not None and self.username is None:
-            raise ValueError("mqtt.username: is missing beside mqtt.password: set it, or remove the password")
+            raise ValueError("mqtt.username: is missing although mqtt.password is set: set it, or remove the password")
         return self
 
     @property
     def password_looks_quoted(self) -> bool:
-        """Whether the password begins and ends with quotes or blanks, which may come from an env file."""
+        """Whether there are quotes or spaces around the password, which may come from an env file."""
         password = "" if self.password is None else self.password.get_secret_value()
         return password not in {unquote(password), ""}
 
-    def _refuse_without_host(self) -> None:
-        """Refuse what says that another broker than the embedded one was meant."""
-        meant = {
+    def _require_host(self) -> None:
+        """Reject settings that only make sense with an external broker."""
+        settings = {
             "username": self.username is not None,
             "password": self.password is not None,
             "tls.enabled": self.tls.enabled,
             "transport": self.transport != "tcp",
-            # The port alone is the embedded broker's, unless the host was named and left empty.
+            # The port alone is that of the embedded broker, unless the host is explicitly empty.
             "port": "host" in self.model_fields_set and "port" in self.model_fields_set,
         }
-        for key, is_meant in meant.items():
-            if is_meant:
+        for key, is_set in settings.items():
+            if is_set:
                 raise ValueError(
-                    f"mqtt.host: is empty beside mqtt.{key}: name the broker, or remove mqtt.{key} to use the embedded"
-                    " broker"
+                    f"mqtt.host: is empty although mqtt.{key} is set: set the broker's host, or remove mqtt.{key} to"
+                    " use the embedded broker"
                 )
 
 
 class HomeAssistantSettings(_Section):
-    """What Home Assistant listens to and says."""
+    """Home Assistant's discovery prefix and status topic."""
 
     enabled: bool = True
     discovery_prefix: Topic = "homeassistant"
@@ -145,7 +145,7 @@ class HomeAssistantSettings(_Section):
 
 
 class ClanWatchSettings(_Section):
-    """A clan to watch; intervals are seconds."""
+    """A clan to watch. Intervals are seconds."""
 
     tag: Tag
     interval: Seconds = CLAN_INTERVAL_S
@@ -153,21 +153,21 @@ class ClanWatchSettings(_Section):
     war: bool = True
     war_interval: Seconds = WAR_INTERVAL_S
 
-    def watch(self) -> Watch:
-        """Return the watch that is asked for."""
+    def to_watch(self) -> Watch:
+        """Return the watch for these settings."""
         return Watch(Kind.CLAN, self.tag, self.interval, self.members, self.war, self.war_interval)
 
 
 class PlayerWatchSettings(_Section):
-    """A player to watch; the interval is seconds, the fields are the API's keys."""
+    """A player to watch. The interval is in seconds, and the fields are keys of the API."""
 
     tag: Tag
     interval: Seconds = PLAYER_INTERVAL_S
     include_fields: Fields = None
     exclude_fields: Fields = None
 
-    def watch(self) -> Watch:
-        """Return the watch that is asked for."""
+    def to_watch(self) -> Watch:
+        """Return the watch for these settings."""
         return Watch(
             Kind.PLAYER,
             self.tag,
@@ -178,43 +178,45 @@ class PlayerWatchSettings(_Section):
 
 
 class MaintenanceSettings(_Section):
-    """The probe of the API; the interval is seconds."""
+    """The probe that detects maintenance of the API. The interval is in seconds."""
 
     enabled: bool = True
     interval: Seconds = 30.0
     probe_tag: Tag = "#JY9J2Y99"
 
 
-ClanWatch = Annotated[ClanWatchSettings, BeforeValidator(read_watch, json_schema_input_type=ClanWatchSettings | str)]
+ClanWatch = Annotated[
+    ClanWatchSettings, BeforeValidator(expand_bare_tag, json_schema_input_type=ClanWatchSettings | str)
+]
 PlayerWatch = Annotated[
-    PlayerWatchSettings, BeforeValidator(read_watch, json_schema_input_type=PlayerWatchSettings | str)
+    PlayerWatchSettings, BeforeValidator(expand_bare_tag, json_schema_input_type=PlayerWatchSettings | str)
 ]
 
 
 class WatchSettings(_Section):
-    """What is watched from the start, and how much commands may add to it, all in all."""
+    """The configured watches. Commands cannot add watches beyond a total of ``maximum``."""
 
     maximum: Annotated[int, Number] = Field(default=1000, ge=1)
-    clans: Annotated[list[ClanWatch], NoDecode, BeforeValidator(read_list)] = []
-    players: Annotated[list[PlayerWatch], NoDecode, BeforeValidator(read_list)] = []
+    clans: Annotated[list[ClanWatch], NoDecode, BeforeValidator(parse_list)] = []
+    players: Annotated[list[PlayerWatch], NoDecode, BeforeValidator(parse_list)] = []
     maintenance: MaintenanceSettings = MaintenanceSettings()
 
     @model_validator(mode="after")
-    def _each_once(self) -> Self:
+    def _validate_unique_tags(self) -> Self:
         seen = set[tuple[Kind, str]]()
         for watch in self.watches():
             if (watch.kind, watch.tag) in seen:
-                raise ValueError(f"has the {watch.kind} {watch.tag} twice: remove one of them")
+                raise ValueError(f"contains the {watch.kind} {watch.tag} twice: remove one of them")
             seen.add((watch.kind, watch.tag))
         return self
 
     def watches(self) -> list[Watch]:
-        """Return all watches that are asked for, clans first."""
-        return [*(clan.watch() for clan in self.clans), *(player.watch() for player in self.players)]
+        """Return all configured watches, clans first."""
+        return [*(clan.to_watch() for clan in self.clans), *(player.to_watch() for player in self.players)]
 
 
 class JournalSettings(_Section):
-    """The file that remembers, and how much of it."""
+    """The journal file and its limits."""
 
     path: JournalPath = Path("coc2mqtt.db")
     keep_delivered: Duration = Field(default=timedelta(days=7), json_schema_extra={"default": "7d"})
@@ -223,16 +225,16 @@ class JournalSettings(_Section):
 
 
 class LogSettings(_Section):
-    """What is logged, and how."""
+    """The level and the format of the log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
 
 
 class Settings(BaseSettings):
-    """The whole configuration, checked."""
+    """The complete, validated configuration."""
 
-    # An empty variable is one that is not set: Compose files and scripts pass on what their user left out.
+    # An empty variable counts as not set, because Compose files and scripts pass on variables that the user omitted.
     model_config = SettingsConfigDict(
         extra="forbid",
         frozen=True,
@@ -260,9 +262,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file, whose content comes in as arguments."""
+        """Let the environment override the file, whose content is passed as arguments."""
         if isinstance(env_settings, EnvSettingsSource):
-            # It would take these for keys of a section; who loads the settings reads the files.
+            # pydantic would treat these as keys of a section. The loader reads the files.
             files = {f"{name}_FILE".lower() for name in SECRETS}
             env_settings.env_vars = {
                 name: value and (value.rstrip("\r\n") if name.lower() in _VERBATIM else unquote(value))
@@ -273,7 +275,7 @@ class Settings(BaseSettings):
 
 
 class FixedSettings(Settings):
-    """A configuration that is given as a whole: neither a file nor the environment has a say."""
+    """A configuration from arguments only, without a file or the environment."""
 
     @classmethod
     def settings_customise_sources(
@@ -283,5 +285,5 @@ class FixedSettings(Settings):
         *_: PydanticBaseSettingsSource,
         **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take the arguments alone."""
+        """Use only the arguments."""
         return (init_settings,)

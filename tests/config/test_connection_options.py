@@ -1,4 +1,4 @@
-"""What of the configuration becomes of the connection to the broker, and what cannot be one or a journal."""
+"""The options of the connection to the broker from the settings, and rejected settings of broker and journal."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def settings(**mqtt: Any) -> FixedSettings:
     return FixedSettings.model_validate({"mqtt": {"host": "broker", **mqtt}})
 
 
-def test_every_key_of_tls_arrives() -> None:
+def test_tls_settings_are_passed_on() -> None:
     files = dict.fromkeys(("ca_file", "cert_file", "key_file"), SOME_FILE)
     options = connection_options(settings(tls={"enabled": True, **files, "server_name": "a", "verify": True}))
     assert options.tls == TlsOptions(SOME_FILE, SOME_FILE, SOME_FILE, verify=True, server_name="a")
 
 
-def test_the_way_to_the_broker_arrives() -> None:
+def test_transport_path_and_keepalive_are_passed_on() -> None:
     options = connection_options(settings(transport="websockets", path="/ws", keepalive=7))
     assert (options.transport, options.path, options.keepalive) == ("websockets", "/ws", 7)
 
 
-def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
+def test_unverified_certificate_logs_a_warning() -> None:
     with capture_logs() as lines:
         connection_options(settings(tls={"enabled": True, "verify": False}))
     assert [line["log_level"] for line in lines] == ["warning"]
@@ -40,7 +40,7 @@ def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize("password", ['"hush"', "'hush'", " hush", "hush "])
-def test_password_with_quotes_or_blanks_around_it_is_warned_of(password: str) -> None:
+def test_password_with_quotes_or_spaces_around_it_logs_a_warning(password: str) -> None:
     with capture_logs() as lines:
         options = connection_options(settings(username="me", password=password))
     assert [line["event"] for line in lines] == ["mqtt.password is enclosed in quotes or spaces"]
@@ -49,48 +49,48 @@ def test_password_with_quotes_or_blanks_around_it_is_warned_of(password: str) ->
 
 
 @pytest.mark.parametrize("password", ["", "hush", "'", "it's", '"a" "b"'])
-def test_other_password_is_not_warned_of(password: str) -> None:
+def test_normal_password_logs_no_warning(password: str) -> None:
     with capture_logs() as lines:
         connection_options(settings(username="me", password=password))
     assert lines == []
 
 
 @pytest.mark.parametrize("tls", [{"enabled": True}, {"enabled": False, "verify": False}])
-def test_nothing_else_is_warned_of(tls: dict[str, Any]) -> None:
+def test_verified_or_disabled_tls_logs_no_warning(tls: dict[str, Any]) -> None:
     with capture_logs() as lines:
         connection_options(settings(tls=tls))
     assert lines == []
 
 
 @pytest.mark.parametrize("host", ["mqtt://192.168.1.10", "192.168.1.10:1883", "broker:8883", "a/b"])
-def test_a_host_that_is_more_than_a_name_is_refused_with_where_the_rest_goes(host: str) -> None:
-    with pytest.raises(ValidationError, match=r"a host name or an IP address alone, .* put the port into mqtt\.port"):
+def test_host_with_scheme_port_or_path_is_rejected(host: str) -> None:
+    with pytest.raises(ValidationError, match=r"only a host name or an IP address, .* set the port in mqtt\.port"):
         settings(host=host)
 
 
-def test_an_address_of_version_6_is_a_host() -> None:
+def test_ipv6_address_is_a_valid_host() -> None:
     assert connection_options(settings(host="fd00::1")).host == "fd00::1"
 
 
 @pytest.mark.parametrize("key", ["username", "password"])
 @pytest.mark.parametrize(
-    ("value", "sentence"),
+    ("value", "message"),
     [("hush\udcff", "must be UTF-8 text: write it in UTF-8"), ("h" * 65_536, "must have at most 65535 bytes")],
-    ids=["no UTF-8", "too long"],
+    ids=["not UTF-8", "too long"],
 )
-def test_a_login_that_mqtt_has_no_room_for_is_refused_without_repeating_it(key: str, value: str, sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence) as refused:
+def test_login_that_mqtt_cannot_encode_is_rejected_and_not_shown(key: str, value: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message) as raised:
         settings(**{"username": "me", key: value})
-    assert all("hush" not in error["msg"] and "hhh" not in error["msg"] for error in refused.value.errors())
+    assert all("hush" not in error["msg"] and "hhh" not in error["msg"] for error in raised.value.errors())
 
 
 @pytest.mark.parametrize(
-    ("journal", "sentence"),
+    ("journal", "message"),
     [
         ({"max_pending": 10**20}, "less than or equal to 100000000"),
-        ({"path": "a\0b"}, "must not have a NUL character: name a file"),
+        ({"path": "a\0b"}, "must not contain a NUL character: name a file"),
     ],
 )
-def test_a_journal_that_cannot_be_is_refused(journal: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence):
+def test_invalid_journal_settings_are_rejected(journal: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         FixedSettings.model_validate({"journal": journal})

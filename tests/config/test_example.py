@@ -1,4 +1,4 @@
-"""The example configuration, and the schema that editors check one with."""
+"""The example configuration, and the JSON schema of the configuration for editors."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ EXAMPLE = (ROOT / "config" / "coc2mqtt.yaml").read_text()
 
 
 def keys(data: Any) -> Any:
-    """Return the keys alone, at every depth."""
+    """Return only the keys, at every depth."""
     if isinstance(data, list):
         return [keys(item) for item in data]
     return {key: keys(value) for key, value in data.items()} if isinstance(data, dict) else None
 
 
-def test_the_example_names_every_key() -> None:
+def test_example_contains_every_key() -> None:
     example = yaml.safe_load(EXAMPLE)
     assert keys(example) == keys(json.loads(FixedSettings.model_validate(example).model_dump_json()))
 
 
-def test_what_the_example_gives_as_a_default_is_one() -> None:
+def test_values_in_the_example_are_the_defaults() -> None:
     example = yaml.safe_load(EXAMPLE)
     del example["api"]["tokens"]
     for key in ("host", "username", "password"):
@@ -38,7 +38,7 @@ def test_what_the_example_gives_as_a_default_is_one() -> None:
         assert written == bare
 
 
-def test_the_schema_knows_every_key_and_spelling_of_the_example() -> None:
+def test_schema_allows_every_key_and_spelling_of_the_example() -> None:
     schema = Settings.model_json_schema()
     parts = schema["$defs"]
     assert all(part["additionalProperties"] is False for part in (schema, *parts.values()))

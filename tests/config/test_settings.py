@@ -1,4 +1,4 @@
-"""The configuration as its user writes it: a file, the environment, files for secrets, and what is said of mistakes."""
+"""Loading settings from a file, the environment and files for secrets, and error messages about the last two."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import BaseModel, SecretStr
 
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
 from coc2mqtt.config.settings import FixedSettings, Settings
+from tests.support.configuration import SECRET, load, load_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 SOME_FILE = Path(__file__)
-SECRET = "secret-that-nobody-may-see"
 
 
 @pytest.fixture(autouse=True)
@@ -27,35 +27,8 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
-    """Load a file with this text and these variables."""
-
-    def do(text: str = "", **variables: str) -> Settings:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        path = tmp_path / "coc2mqtt.yaml"
-        path.write_text(text)
-        return load_settings(path)
-
-    return do
-
-
-@pytest.fixture
-def complaint(load: Callable[..., Settings], tmp_path: Path) -> Callable[..., str]:
-    """Return what is said of a file and variables that cannot be used, ``FILE`` standing for the file's path."""
-
-    def do(text: str = "", **variables: str) -> str:
-        with pytest.raises(ConfigurationError) as raised:
-            load(text, **variables)
-        assert SECRET not in str(raised.value)
-        return str(raised.value).replace(str(tmp_path / "coc2mqtt.yaml"), "FILE")
-
-    return do
-
-
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"COC2MQTT_MQTT__PORT": "many"}, "COC2MQTT_MQTT__PORT: mqtt.port: must be a whole number, got 'many'"),
         ({"COC2MQTT_MQTT__TLS__VERIFY": "maybe"}, "COC2MQTT_MQTT__TLS__VERIFY: mqtt.tls.verify: must be true or false"),
@@ -79,41 +52,37 @@ def complaint(load: Callable[..., Settings], tmp_path: Path) -> Callable[..., st
         ({"COC2MQTT_MQTT__TLS": "{}"}, "the environment variable COC2MQTT_MQTT__TLS is a whole section: set its keys"),
     ],
 )
-def test_a_mistake_in_the_environment_is_told_with_its_variable(
-    complaint: Callable[..., str], variables: dict[str, str], said: str
-) -> None:
-    sentence = complaint(**variables)
-    assert sentence.startswith(said)
-    assert "\n" not in sentence
+def test_invalid_variable_is_reported_by_its_name(tmp_path: Path, variables: dict[str, str], message: str) -> None:
+    error = load_error(tmp_path, **variables)
+    assert error.startswith(message)
+    assert "\n" not in error
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("missing", "does not exist: name the file with --config or COC2MQTT_CONFIG"),
         ("folder", "cannot be read (is a directory): name a file that this user may read"),
         ("binary", "is not UTF-8 text: save it as UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, said: str) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(b"\xff\xfe" + SECRET.encode())
     with pytest.raises(ConfigurationError) as raised:
         load_settings(tmp_path / name)
-    assert str(raised.value) == f"{tmp_path / name} {said}"
+    assert str(raised.value) == f"{tmp_path / name} {message}"
 
 
-def test_without_a_file_and_variables_everything_has_its_default() -> None:
+def test_settings_without_file_and_variables_are_the_defaults() -> None:
     assert load_settings(None).model_dump() == FixedSettings().model_dump()
 
 
-def test_an_empty_file_is_one_without_wishes(load: Callable[..., Settings]) -> None:
-    assert load("# mqtt:\n").model_dump() == FixedSettings().model_dump()
+def test_settings_of_an_empty_file_are_the_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path, "# mqtt:\n").model_dump() == FixedSettings().model_dump()
 
 
-def test_the_variable_names_the_file_and_the_argument_wins_over_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_path_argument_overrides_the_config_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("variable", "argument"):
         (tmp_path / name).write_text(f"instance: {name}")
     monkeypatch.setenv("COC2MQTT_CONFIG", str(tmp_path / "variable"))
@@ -121,14 +90,14 @@ def test_the_variable_names_the_file_and_the_argument_wins_over_it(
     assert load_settings(tmp_path / "argument").instance == "argument"
 
 
-def test_the_environment_wins_over_the_file_key_by_key(load: Callable[..., Settings]) -> None:
-    settings = load("mqtt: {host: a, port: 1}", COC2MQTT_MQTT__HOST="b")
+def test_environment_overrides_single_keys_of_the_file(tmp_path: Path) -> None:
+    settings = load(tmp_path, "mqtt: {host: a, port: 1}", COC2MQTT_MQTT__HOST="b")
     assert (settings.mqtt.host, settings.mqtt.port) == ("b", 1)
 
 
-def test_an_empty_variable_is_one_that_is_not_set(load: Callable[..., Settings]) -> None:
+def test_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     empty = dict.fromkeys(("COC2MQTT_MQTT__HOST", "COC2MQTT_MQTT__PORT", "COC2MQTT_API__TOKENS_FILE"), "")
-    settings = load("mqtt: {host: a, port: 1}", **empty)
+    settings = load(tmp_path, "mqtt: {host: a, port: 1}", **empty)
     assert (settings.mqtt.host, settings.mqtt.port) == ("a", 1)
 
 
@@ -179,9 +148,9 @@ def variables_of(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield f"{prefix}{name.upper()}"
 
 
-def test_every_key_can_come_from_the_environment(load: Callable[..., Settings]) -> None:
+def test_every_key_can_be_set_in_the_environment(tmp_path: Path) -> None:
     assert set(SAMPLES) == set(variables_of(Settings, "COC2MQTT_"))
-    settings = load(**{name: text for name, (text, _) in SAMPLES.items()})
+    settings = load(tmp_path, **{name: text for name, (text, _) in SAMPLES.items()})
     for name, (_, expected) in SAMPLES.items():
         value: Any = settings
         for level in name.removeprefix("COC2MQTT_").lower().split("__"):
@@ -194,21 +163,20 @@ def test_every_key_can_come_from_the_environment(load: Callable[..., Settings]) 
 @pytest.mark.parametrize(
     "text", ["#2PP,#8QQ", " 2pp , %238qq ,", "#2PP\n#8QQ\n", '["#2PP", "#8QQ"]', '[{"tag": "#2PP"}, {"tag": "#8QQ"}]']
 )
-def test_a_list_in_the_environment_has_several_spellings(load: Callable[..., Settings], text: str) -> None:
-    assert [watch.tag for watch in load(COC2MQTT_WATCH__CLANS=text).watch.watches()] == ["#2PP", "#8QQ"]
+def test_list_in_the_environment_has_several_spellings(tmp_path: Path, text: str) -> None:
+    assert [watch.tag for watch in load(tmp_path, COC2MQTT_WATCH__CLANS=text).watch.watches()] == ["#2PP", "#8QQ"]
 
 
-def test_a_watch_in_the_environment_can_be_an_object(load: Callable[..., Settings]) -> None:
-    (watch,) = load(COC2MQTT_WATCH__CLANS='{"tag": "#2PP", "interval": 90, "war": false}').watch.watches()
+def test_watch_in_the_environment_can_be_a_json_object(tmp_path: Path) -> None:
+    (watch,) = load(tmp_path, COC2MQTT_WATCH__CLANS='{"tag": "#2PP", "interval": 90, "war": false}').watch.watches()
     assert (watch.tag, watch.interval, watch.war) == ("#2PP", 90, False)
 
 
-def test_secrets_can_come_from_files_and_win_over_the_configuration_file(
-    load: Callable[..., Settings], tmp_path: Path
-) -> None:
+def test_secret_files_override_the_configuration_file(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("first\nsecond\n")
     (tmp_path / "password").write_text("\ufeff ends with a space \r\n", encoding="utf-8")
     settings = load(
+        tmp_path,
         "api: {tokens: [other]}\nmqtt: {host: a, username: b}",
         COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"),
         COC2MQTT_MQTT__PASSWORD_FILE=str(tmp_path / "password"),
@@ -218,7 +186,7 @@ def test_secrets_can_come_from_files_and_win_over_the_configuration_file(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (SECRET, "cannot be read (no such file or directory): check the path and its permissions"),
         ("folder", "cannot be read (is a directory): check the path and its permissions"),
@@ -226,41 +194,39 @@ def test_secrets_can_come_from_files_and_win_over_the_configuration_file(
         ("binary", "is not UTF-8 text: save it as UTF-8"),
     ],
 )
-def test_a_file_without_its_secret_is_told(complaint: Callable[..., str], tmp_path: Path, name: str, said: str) -> None:
+def test_unusable_secret_file_is_reported(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe" + SECRET.encode())
     path = str(tmp_path / name)
     for variable in ("COC2MQTT_API__TOKENS_FILE", "COC2MQTT_MQTT__PASSWORD_FILE"):
-        with pytest.MonkeyPatch.context() as alone:
-            alone.setenv(variable, path)
-            assert complaint() == f"{variable} names a file that {said}"
+        assert load_error(tmp_path, **{variable: path}) == f"{variable} names a file that {message}"
 
 
-def test_what_is_wrong_in_a_secret_file_is_told_with_its_variable(
-    complaint: Callable[..., str], tmp_path: Path
-) -> None:
+def test_invalid_secret_in_a_file_is_reported_by_its_variable(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(f"{SECRET} ü")
-    said = complaint(COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"))
-    assert said.startswith("COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or has invalid characters")
+    error = load_error(tmp_path, COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"))
+    assert error.startswith("COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or has invalid characters")
 
 
-def test_a_secret_and_its_file_are_one_too_many(complaint: Callable[..., str], tmp_path: Path) -> None:
+def test_secret_and_its_file_cannot_both_be_set(tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text(SECRET)
-    said = complaint(COC2MQTT_API__TOKENS=SECRET, COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"))
-    assert said == "COC2MQTT_API__TOKENS and COC2MQTT_API__TOKENS_FILE are both set: remove one of them"
+    error = load_error(tmp_path, COC2MQTT_API__TOKENS=SECRET, COC2MQTT_API__TOKENS_FILE=str(tmp_path / "tokens"))
+    assert error == "COC2MQTT_API__TOKENS and COC2MQTT_API__TOKENS_FILE are both set: remove one of them"
 
 
-def test_no_secret_shows_in_settings(load: Callable[..., Settings]) -> None:
-    settings = load("mqtt: {host: a, username: b}", COC2MQTT_API__TOKENS=SECRET, COC2MQTT_MQTT__PASSWORD=SECRET)
+def test_settings_do_not_show_secrets(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, "mqtt: {host: a, username: b}", COC2MQTT_API__TOKENS=SECRET, COC2MQTT_MQTT__PASSWORD=SECRET
+    )
     for shown in (repr(settings), str(settings), settings.model_dump_json()):
         assert SECRET not in shown
 
 
-def test_without_a_token_it_is_told_where_to_get_one(load: Callable[..., Settings]) -> None:
+def test_missing_token_is_reported_with_where_to_create_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="create a token at https://developer"):
-        require_token(load())
-    require_token(load(COC2MQTT_API__TOKENS=SECRET))
+        require_token(load(tmp_path))
+    require_token(load(tmp_path, COC2MQTT_API__TOKENS=SECRET))
 
 
 def test_fixed_settings_ignore_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,10 +237,10 @@ def test_fixed_settings_ignore_the_environment(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("1.5h", 5400), ("30 m", 1800), ("45s", 45), ("7d", 604_800), ("0", 0)]
 )
-def test_a_duration_is_seconds_or_has_a_unit(load: Callable[..., Settings], text: str, seconds: int) -> None:
-    assert load(f"journal: {{keep_delivered: {text}}}").journal.keep_delivered == timedelta(seconds=seconds)
+def test_duration_is_seconds_or_has_a_unit(tmp_path: Path, text: str, seconds: int) -> None:
+    assert load(tmp_path, f"journal: {{keep_delivered: {text}}}").journal.keep_delivered == timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(("text", "protocol"), [("5", "5"), ("'5'", "5"), ("3.1.1", "3.1.1"), ("auto", "auto")])
-def test_the_protocol_needs_no_quotes(load: Callable[..., Settings], text: str, protocol: str) -> None:
-    assert load(f"mqtt: {{protocol: {text}}}").mqtt.protocol == protocol
+def test_protocol_needs_no_quotes(tmp_path: Path, text: str, protocol: str) -> None:
+    assert load(tmp_path, f"mqtt: {{protocol: {text}}}").mqtt.protocol == protocol

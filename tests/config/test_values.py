@@ -1,4 +1,4 @@
-"""Values as people write them: what is accepted besides the plain form, and what it becomes."""
+"""Alternative spellings of values, and environment variables that are not settings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
-from tests.support.configuration import SECRET, complaint, load
+from tests.support.configuration import SECRET, load, load_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from coc2mqtt.config.settings import Settings
 
-# What Kubernetes and Docker set for a service or a link of our name.
-FOREIGN = {
+# The variables that Kubernetes and Docker set for a service or a link named coc2mqtt.
+SERVICE_VARIABLES = {
     "COC2MQTT_SERVICE_HOST": "10.0.0.1",
     "COC2MQTT_SERVICE_PORT": "1883",
     "COC2MQTT_SERVICE_PORT_MQTT": "1883",
@@ -39,7 +39,7 @@ def tokens(settings: Settings) -> list[str]:
 
 
 def test_variables_of_kubernetes_and_docker_are_ignored(tmp_path: Path) -> None:
-    assert load(tmp_path, **FOREIGN) == load(tmp_path)
+    assert load(tmp_path, **SERVICE_VARIABLES) == load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -49,19 +49,19 @@ def test_variables_of_kubernetes_and_docker_are_ignored(tmp_path: Path) -> None:
         *("COC2MQTT_PORT", "COC2MQTT_MQTT_PORT", "COC2MQTT_MQTT_HOST", "COC2MQTT_MQTT__SERVICE_HOST", "COC2MQTT_ENV"),
     ],
 )
-def test_variable_that_only_resembles_them_is_refused(tmp_path: Path, name: str) -> None:
-    assert complaint(tmp_path, **{name: "1883"}).startswith(f"unknown environment variable {name}: remove it or fix")
+def test_variable_that_resembles_a_service_is_rejected(tmp_path: Path, name: str) -> None:
+    assert load_error(tmp_path, **{name: "1883"}).startswith(f"unknown environment variable {name}: remove it or fix")
 
 
-def test_misspelt_variable_is_answered_with_the_one_that_was_meant(tmp_path: Path) -> None:
-    assert "did you mean COC2MQTT_MQTT__PORT?" in complaint(tmp_path, COC2MQTT_MQTT_PORT="1883")
-    assert "did you mean COC2MQTT_API__TOKENS_FILE?" in complaint(tmp_path, COC2MQTT_API_TOKENS_FILE="a")
+def test_misspelt_variable_is_reported_with_a_similar_one(tmp_path: Path) -> None:
+    assert "did you mean COC2MQTT_MQTT__PORT?" in load_error(tmp_path, COC2MQTT_MQTT_PORT="1883")
+    assert "did you mean COC2MQTT_API__TOKENS_FILE?" in load_error(tmp_path, COC2MQTT_API_TOKENS_FILE="a")
 
 
 @pytest.mark.parametrize(
     "text", ['"a"', "'a'", "Bearer a", "bearer  a", '"Bearer a"', 'Bearer "a"', " a\n", "a\r\n", "\u201ca\u201d", "\ta"]
 )
-def test_token_is_taken_without_what_was_copied_with_it(tmp_path: Path, text: str) -> None:
+def test_quotes_spaces_and_bearer_around_a_token_are_removed(tmp_path: Path, text: str) -> None:
     (tmp_path / "token").write_bytes(text.encode())
     for settings in (
         load(tmp_path, COC2MQTT_API__TOKENS=text),
@@ -74,11 +74,11 @@ def test_token_is_taken_without_what_was_copied_with_it(tmp_path: Path, text: st
 @pytest.mark.parametrize(
     "text", ['"a", "b"', '"a, b"', "'a','b'", '["a", "b"]', '\'["a", "b"]\'', "Bearer a\nBearer b\n"]
 )
-def test_quoted_list_of_tokens_is_a_list(tmp_path: Path, text: str) -> None:
+def test_quoted_list_of_tokens_is_parsed(tmp_path: Path, text: str) -> None:
     assert tokens(load(tmp_path, COC2MQTT_API__TOKENS=text)) == ["a", "b"]
 
 
-def test_quotes_around_a_variable_are_removed_but_for_a_password(tmp_path: Path) -> None:
+def test_quotes_around_a_variable_are_removed_except_for_a_password(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
         COC2MQTT_MQTT__HOST='"broker"',
@@ -95,8 +95,10 @@ def test_quotes_around_a_variable_are_removed_but_for_a_password(tmp_path: Path)
     assert [watch.tag for watch in settings.watch.watches()] == ["#2PP", "#8QQ"]
 
 
-def test_placeholder_of_the_example_is_not_a_token(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"api\.tokens: still has the example's 'paste-your-token-here'"):
+def test_placeholder_token_of_the_example_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"api\.tokens: still contains the placeholder 'paste-your-token-here'"
+    ):
         require_token(load(tmp_path, "api: {tokens: [paste-your-token-here]}"))
 
 
@@ -110,27 +112,27 @@ def test_placeholder_of_the_example_is_not_a_token(tmp_path: Path) -> None:
         ("home_broker", "home_broker"),
     ],
 )
-def test_host_is_taken_without_brackets_and_blanks(tmp_path: Path, written: str, host: str) -> None:
+def test_brackets_and_spaces_around_a_host_are_removed(tmp_path: Path, written: str, host: str) -> None:
     assert load(tmp_path, f"mqtt: {{host: {written}}}").mqtt.host == host
 
 
-def test_port_without_a_host_is_the_embedded_brokers(tmp_path: Path) -> None:
+def test_port_without_a_host_is_that_of_the_embedded_broker(tmp_path: Path) -> None:
     assert load(tmp_path, "mqtt: {port: 1884}").mqtt.port == 1884
     assert load(tmp_path, COC2MQTT_MQTT__PORT="1884").mqtt.port == 1884
     assert load(tmp_path, COC2MQTT_MQTT__HOST="").mqtt.host is None
 
 
 @pytest.mark.parametrize("key", ["PORT", "USERNAME"])
-def test_empty_host_variable_beside_another_is_refused(tmp_path: Path, key: str) -> None:
-    message = complaint(tmp_path, COC2MQTT_MQTT__HOST="", **{f"COC2MQTT_MQTT__{key}": "1883"})
-    assert message.startswith(f"FILE: mqtt.host: is empty beside mqtt.{key.lower()}: name the broker, or remove")
+def test_empty_host_variable_with_another_setting_is_rejected(tmp_path: Path, key: str) -> None:
+    message = load_error(tmp_path, COC2MQTT_MQTT__HOST="", **{f"COC2MQTT_MQTT__{key}": "1883"})
+    assert message.startswith(f"FILE: mqtt.host: is empty although mqtt.{key.lower()} is set: set the broker")
 
 
-def test_empty_host_variable_leaves_the_one_of_the_file(tmp_path: Path) -> None:
+def test_empty_host_variable_keeps_the_host_of_the_file(tmp_path: Path) -> None:
     assert load(tmp_path, "mqtt: {host: a, port: 1}", COC2MQTT_MQTT__HOST="").mqtt.host == "a"
 
 
-def test_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tilde_in_any_path_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "ca.pem").touch()
     (tmp_path / "token").write_text("a")
@@ -144,13 +146,13 @@ def test_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pyt
     assert load_settings(None).journal.path == tmp_path / "coc.db"
 
 
-def test_file_of_another_system_is_read(tmp_path: Path) -> None:
+def test_file_with_byte_order_mark_and_crlf_is_loaded(tmp_path: Path) -> None:
     assert load(tmp_path, b"\xef\xbb\xbfinstance: a\r\nlog: {level: debug}\r\n").instance == "a"
 
 
-def test_secret_is_in_no_message_about_its_file(tmp_path: Path) -> None:
+def test_secret_is_not_in_the_message_about_its_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{SECRET} {SECRET}")
-    message = complaint(tmp_path, COC2MQTT_API__TOKENS_FILE=str(tmp_path / "token"))
+    message = load_error(tmp_path, COC2MQTT_API__TOKENS_FILE=str(tmp_path / "token"))
     assert message.startswith(
         "COC2MQTT_API__TOKENS_FILE: token 1 of 1 in api.tokens is empty or has invalid characters"
     )

@@ -1,4 +1,4 @@
-"""The configuration as its user writes it, and what is printed about a mistake in it."""
+"""Load the configuration from a file and variables, or return its error message."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ SECRET = "secret-that-nobody-may-see"
 
 
 def load(folder: Path, text: str | bytes = "", **variables: str) -> Settings:
-    """Load a file with this text, and an environment with these variables of ours and no others."""
+    """Load a file with this text, with these COC2MQTT_ variables and no others."""
     path = folder / "coc2mqtt.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    others = {name: value for name, value in os.environ.items() if not name.upper().startswith("COC2MQTT_")}
-    with patch.dict(os.environ, {**others, **variables}, clear=True):
+    environ = {name: value for name, value in os.environ.items() if not name.upper().startswith("COC2MQTT_")}
+    with patch.dict(os.environ, {**environ, **variables}, clear=True):
         return load_settings(path)
 
 
-def complaint(folder: Path, text: str | bytes = "", **variables: str) -> str:
-    """Return the error message of a configuration that is refused, with ``FILE`` for the file's path."""
+def load_error(folder: Path, text: str | bytes = "", **variables: str) -> str:
+    """Return the error message of an invalid configuration, with ``FILE`` for the path of the file."""
     with pytest.raises(ConfigurationError) as raised:
         load(folder, text, **variables)
     assert SECRET not in str(raised.value)

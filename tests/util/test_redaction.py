@@ -136,7 +136,7 @@ def test_log_has_no_secret_in_values_tracebacks_and_lines_of_libraries(
 def test_placeholder_of_the_example_is_shown_so_that_it_can_be_found() -> None:
     token = "paste-your-token-here"
     redact = redactor_of(FixedSettings(api=ApiSettings(tokens=[SecretStr(token)])))
-    error = f"api.tokens: still has the example's {token!r}"
+    error = f"api.tokens: still contains the placeholder {token!r}"
     assert redact(error) == error
 
 
