@@ -73,7 +73,7 @@ class WatchList:
         """Return the Unix time in seconds of the last response for a watch, None before the first."""
         return self._engine.polled_at(kind, tag)
 
-    def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
+    def select(self, *, kind: Kind | None = None, tag: str | None = None) -> list[Watch]:
         """Return the watches with this tag and kind; None matches any."""
         if tag is not None:
             kinds = (Kind.CLAN, Kind.PLAYER) if kind is None else (kind,)

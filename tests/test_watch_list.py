@@ -169,9 +169,9 @@ async def test_what_was_never_seen_needs_no_word_when_it_is_gone(start: Start) -
 async def test_watches_are_found_by_tag_and_kind(start: Start) -> None:
     both = Watch(Kind.PLAYER, "#2PP", 120.0)
     async with start(CLAN, PLAYER, both) as running:
-        assert running.list.watched(None, None) == [CLAN, PLAYER, both]
-        assert running.list.watched("#2PP", None) == [CLAN, both]
-        assert running.list.watched(None, Kind.PLAYER) == [PLAYER, both]
+        assert running.list.select() == [CLAN, PLAYER, both]
+        assert running.list.select(tag="#2PP") == [CLAN, both]
+        assert running.list.select(kind=Kind.PLAYER) == [PLAYER, both]
         assert running.list.find(Kind.PLAYER, "#2PP") == both
         assert running.list.find(Kind.CLAN, "#8QQ") is None
 
@@ -186,10 +186,10 @@ async def test_a_name_that_somebody_has_read_anyway_is_not_read_again(start: Sta
 
 async def test_what_is_watched_is_found_by_its_tag_and_its_kind(start: Start) -> None:
     async with start(CLAN, PLAYER) as running:
-        assert running.list.watched("#2PP", None) == running.list.watched(None, Kind.CLAN) == [CLAN]
-        assert running.list.watched("#8QQ", Kind.PLAYER) == running.list.watched(None, Kind.PLAYER) == [PLAYER]
-        assert running.list.watched("#8QQ", Kind.CLAN) == running.list.watched("#9QQ", None) == []
-        assert running.list.watched(None, None) == [CLAN, PLAYER]
+        assert running.list.select(tag="#2PP") == running.list.select(kind=Kind.CLAN) == [CLAN]
+        assert running.list.select(kind=Kind.PLAYER, tag="#8QQ") == running.list.select(kind=Kind.PLAYER) == [PLAYER]
+        assert running.list.select(kind=Kind.CLAN, tag="#8QQ") == running.list.select(tag="#9QQ") == []
+        assert running.list.select() == [CLAN, PLAYER]
 
 
 async def test_a_watch_is_described_with_what_concerns_its_kind(start: Start) -> None:

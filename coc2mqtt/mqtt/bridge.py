@@ -178,7 +178,7 @@ class Bridge:
         self._retained.mark(API)
         # Clans first: the state of a player includes the war of their clan.
         for kind in (Kind.CLAN, Kind.PLAYER):
-            async for watch in yield_periodically(self._watches.watched(None, kind)):
+            async for watch in yield_periodically(self._watches.select(kind=kind)):
                 self._retained.mark_watch(watch)
 
     async def _keep_running(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -222,7 +222,7 @@ class Bridge:
 
     def _guarded_filters(self, session: Session) -> list[str]:
         """Return the filters of the retained topics to guard; fewer if the broker would return too much to us."""
-        if session.protocol != "5" and len(self._watches.watched(None, None)) > _MAX_ECHOED_WATCHES:
+        if session.protocol != "5" and len(self._watches.select()) > _MAX_ECHOED_WATCHES:
             return [self._topics.states(kind, "availability") for kind in (Kind.CLAN, Kind.PLAYER)]
         filters = [
             self._topics.bridge("watches"),

@@ -136,7 +136,7 @@ class BridgeReports:
     async def publish_poll_times(self) -> None:
         """Mark, every 30 s, the watches whose time of the last poll is due to be published."""
         while True:
-            watches = self._watches.watched(None, None)
+            watches = self._watches.select()
             for start in range(0, max(1, len(watches)), _POLL_TIMES_BATCH):
                 batch = watches[start : start + _POLL_TIMES_BATCH]
                 share = len(batch) / len(watches) if watches else 1.0
@@ -154,7 +154,7 @@ class BridgeReports:
         self._retained.retry_rejected()
 
     def _watches_pause_s(self) -> float:
-        return len(self._watches.watched(None, None)) / _LISTED_WATCHES_PER_S
+        return len(self._watches.select()) / _LISTED_WATCHES_PER_S
 
 
 async def watches_payload(watches: Watches) -> bytes:
@@ -162,9 +162,7 @@ async def watches_payload(watches: Watches) -> bytes:
 
     It is built piece by piece: encoding ten thousand watches at once would block the event loop for too long.
     """
-    encoded = [
-        (await watches.describe(watch)).encode() async for watch in yield_periodically(watches.watched(None, None))
-    ]
+    encoded = [(await watches.describe(watch)).encode() async for watch in yield_periodically(watches.select())]
     return b'{"watches":[%b]}' % b",".join(encoded)
 
 

@@ -165,7 +165,7 @@ def test_each_request_is_answered_once_and_where_it_may_be(tmp_path: Path, tried
         return house
 
     async def example(messages: list[Message]) -> None:
-        for watch in house.watches.watched(None, None):
+        for watch in house.watches.select():
             await house.watches.unwatch(watch.kind, watch.tag)
         published = await house.bring(messages)
         answers = [one for one in published if not one.retain]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.mark.looptime
 async def test_new_session_publishes_online_then_state_then_events() -> None:
     parts, recording = Parts(), TimedSession()
-    await parts.journal.happen(1)
+    await parts.journal.add_event(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
     states = ["coc/bridge/watches", "coc/clan/+/state/+", "coc/player/+/state/+"]
@@ -41,23 +41,23 @@ async def test_new_session_publishes_online_then_state_then_events() -> None:
     }
     assert [message.topic for message in recording.published if not message.retain] == [EVENT]
     # A new event entity needs a moment to subscribe.
-    assert recording.at[EVENT][0] - recording.at[DEVICE][0] == pytest.approx(1.0, abs=0.1)
+    assert recording.published_at[EVENT][0] - recording.published_at[DEVICE][0] == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.looptime
 async def test_events_are_published_at_once_without_home_assistant() -> None:
     parts, recording = Parts(home_assistant=False), TimedSession()
-    await parts.journal.happen(1)
+    await parts.journal.add_event(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
     assert not any(topic.startswith("homeassistant/") for topic in recording.subscribed)
-    assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 0.1
+    assert recording.published_at[EVENT][0] - recording.published_at["coc/bridge/state"][0] < 0.1
 
 
 @pytest.mark.looptime
 async def test_events_are_delivered_while_states_change_faster_than_published() -> None:
-    parts, recording = Parts(), TimedSession(takes=0.5)
-    await parts.journal.happen(1)
+    parts, recording = Parts(), TimedSession(publish_time_s=0.5)
+    await parts.journal.add_event(1)
 
     async def change_continuously() -> None:
         while True:
@@ -86,17 +86,17 @@ async def test_birth_messages_republish_everything_once_after_a_delay() -> None:
     parts, recording = Parts(), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(10)
-        assert len(recording.at[DEVICE]) == 1
+        assert len(recording.published_at[DEVICE]) == 1
         for _ in range(3):
             recording.incoming.put_nowait(Message(STATUS, b"online"))
         await asyncio.sleep(10)
-        births = recording.at[DEVICE][1:]
+        births = recording.published_at[DEVICE][1:]
         assert len(births) == 1
-        assert 1.0 <= births[0] - recording.at["coc/bridge/state"][0] - 10.0 <= 5.1
+        assert 1.0 <= births[0] - recording.published_at["coc/bridge/state"][0] - 10.0 <= 5.1
         assert len(recording.published_on("coc/clan/2PP/state/war")) == 2
         recording.incoming.put_nowait(Message(STATUS, b"online"))
         await asyncio.sleep(10)
-        assert len(recording.at[DEVICE]) == 3
+        assert len(recording.published_at[DEVICE]) == 3
 
 
 @pytest.mark.looptime
@@ -115,7 +115,7 @@ async def test_other_message_than_birth_republishes_nothing(message: Message) ->
     async with running(parts.bridge.serve(recording.session)):
         recording.incoming.put_nowait(message)
         await asyncio.sleep(10)
-    assert len(recording.at[DEVICE]) == 1
+    assert len(recording.published_at[DEVICE]) == 1
 
 
 @pytest.mark.looptime
@@ -123,8 +123,8 @@ async def test_health_is_published_every_30_s_and_watches_on_changes() -> None:
     parts, recording = Parts(), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(95)
-        assert len(recording.at["coc/bridge/health"]) == 4
-        assert len(recording.at["coc/bridge/watches"]) == 1
+        assert len(recording.published_at["coc/bridge/health"]) == 4
+        assert len(recording.published_at["coc/bridge/watches"]) == 1
         await parts.watches.watch(Watch(Kind.PLAYER, "#2PP", 60.0))
         parts.bridge.watches_changed()
         await asyncio.sleep(1)

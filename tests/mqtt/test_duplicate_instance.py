@@ -1,3 +1,5 @@
+"""Two bridges with the same instance name or the same base topic."""
+
 from __future__ import annotations
 
 import asyncio
@@ -40,15 +42,16 @@ def info(run_id: str, instance: str = "home") -> bytes:
     return orjson.dumps({"instance": instance, "run_id": run_id, "host": f"host-{run_id}", "version": "9.9", "more": 1})
 
 
-class Program:
-    """One bridge of the instance ``home``, as far as its connection goes: says that it is there, and who it is.
+class BridgeProcess:
+    """A bridge with the instance name ``home`` that publishes only its state, info and health.
 
-    A wait of more than ten seconds lasts until ``minute`` is set, shorter ones hardly anything.
+    A sleep of more than ten seconds, which means that the bridge was replaced, lasts until ``end_sleep`` is set.
+    Shorter sleeps take 0.2 s.
     """
 
     def __init__(self, run_id: str, port: int, protocol: Protocol) -> None:
-        self.minute = asyncio.Event()
-        self.standing_back = asyncio.Event()
+        self.end_sleep = asyncio.Event()
+        self.is_sleeping = asyncio.Event()
         self.sessions: asyncio.Queue[Session] = asyncio.Queue()
         self._run_id = run_id
         self._detector = DuplicateInstanceDetector(Topics(), instance="home", run_id=run_id)
@@ -67,17 +70,17 @@ class Program:
         await session.publish(INFO, info(self._run_id), retain=True)
         self._detector.info_published()
         self.sessions.put_nowait(session)
-        # Its health, which is news each time.
+        # A different health report each time.
         for number in itertools.count():
             await session.publish("coc/bridge/health", str(number).encode(), retain=True)
             await asyncio.sleep(0.02)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds > 10:
-            self.standing_back.set()
-            await self.minute.wait()
-            self.minute.clear()
-            self.standing_back.clear()
+            self.is_sleeping.set()
+            await self.end_sleep.wait()
+            self.end_sleep.clear()
+            self.is_sleeping.clear()
         else:
             await asyncio.sleep(0.2)
 
@@ -92,10 +95,10 @@ class Program:
             await asyncio.wait([task])
 
 
-async def was_reported(old: Program, new: Program) -> bool:
+async def was_reported(old: BridgeProcess, new: BridgeProcess) -> bool:
     """Return whether the broker reported the take-over, as Mosquitto 2.1 does with MQTT 5.
 
-    If it did not, the old bridge has connected once more to find out, and the new one is connected again after this.
+    Otherwise the old bridge connected again to find out, which disconnected the new one; wait until that is back.
     """
     reported = old.connection.status.last_error != TAKEN_OVER_BY_NEW
     if not reported:
@@ -104,75 +107,75 @@ async def was_reported(old: Program, new: Program) -> bool:
 
 
 @BOTH_VERSIONS
-async def test_who_was_replaced_stands_back_says_so_once_and_returns_when_the_place_is_free(
+async def test_replaced_bridge_logs_once_and_reconnects_when_other_is_gone(
     mosquitto: StartMosquitto, protocol: Protocol, log_lines: Lines
 ) -> None:
     broker = mosquitto()
-    old, new = Program("old", broker.port, protocol), Program("new", broker.port, protocol)
+    old, new = BridgeProcess("old", broker.port, protocol), BridgeProcess("new", broker.port, protocol)
     async with old.running():
         await old.sessions.get()
         async with new.running():
             await new.sessions.get()
-            await old.standing_back.wait()
+            await old.is_sleeping.wait()
             reported = await was_reported(old, new)
             for _ in range(5):
-                old.standing_back.clear()
-                old.minute.set()
-                await old.standing_back.wait()
+                old.is_sleeping.clear()
+                old.end_sleep.set()
+                await old.is_sleeping.wait()
                 assert old.connection.status.taken_over
-            # The old bridge has not disconnected it again.
+            # The old bridge has not disconnected the new one again.
             assert new.connection.status.connected
             assert new.sessions.empty()
             assert await subscribe_once(broker.port, INFO) == info("new")
             assert await subscribe_once(broker.port, STATE) == ONLINE
         assert await subscribe_once(broker.port, STATE) == OFFLINE.payload
-        old.minute.set()
+        old.end_sleep.set()
         await old.sessions.get()
         assert not old.connection.status.taken_over
         assert await subscribe_once(broker.port, INFO) == info("old")
-    said = [line for line in log_lines if line["log_level"] == "error"]
-    standing_back = "another client took over this client ID"
+    errors = [line for line in log_lines if line["log_level"] == "error"]
+    taken_over = "another client took over this client ID"
     if reported:
-        assert [line["event"] for line in said] == [
-            standing_back,
+        assert [line["event"] for line in errors] == [
+            taken_over,
             "the other client is a bridge with the same instance name",
         ]
-        assert "with the client ID 'coc2mqtt-home': stop it, or give each bridge" in said[0]["reason"]
-        assert said[1]["reason"] == TAKEN_OVER_BY_NEW
+        assert "with the client ID 'coc2mqtt-home': stop it, or give each bridge" in errors[0]["reason"]
+        assert errors[1]["reason"] == TAKEN_OVER_BY_NEW
     else:
-        assert [(line["event"], line["reason"]) for line in said] == [(standing_back, TAKEN_OVER_BY_NEW)]
+        assert [(line["event"], line["reason"]) for line in errors] == [(taken_over, TAKEN_OVER_BY_NEW)]
 
 
-async def test_a_bridge_that_gives_no_sign_of_life_has_left_the_place(mosquitto: StartMosquitto) -> None:
+async def test_replaced_bridge_reconnects_when_other_publishes_no_health(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
-    old, new = Program("old", broker.port, "5"), Program("new", broker.port, "5")
+    old, new = BridgeProcess("old", broker.port, "5"), BridgeProcess("new", broker.port, "5")
     async with old.running():
         await old.sessions.get()
         async with new.running():
             await new.sessions.get()
-            await old.standing_back.wait()
+            await old.is_sleeping.wait()
             await was_reported(old, new)
-        # As after a power cut that takes the new one together with the broker, which remembers it as online.
+        # As after a power cut of the new bridge and the broker, which still retains "online".
         async with connected_session(ConnectionOptions("127.0.0.1", broker.port, "memory"), "5") as session:
             await session.publish(STATE, ONLINE, retain=True)
-            await session.publish("coc/bridge/health", b"the last word", retain=True)
-        looks = 0
+            await session.publish("coc/bridge/health", b"the last report", retain=True)
+        checks = 0
         while old.sessions.empty():
-            old.standing_back.clear()
-            old.minute.set()
-            waiting = asyncio.create_task(old.standing_back.wait())
-            back = asyncio.create_task(old.sessions.get())
-            await asyncio.wait({waiting, back}, return_when=asyncio.FIRST_COMPLETED)
-            looks += 1
-            if back.done():
+            old.is_sleeping.clear()
+            old.end_sleep.set()
+            sleeping = asyncio.create_task(old.is_sleeping.wait())
+            connected = asyncio.create_task(old.sessions.get())
+            await asyncio.wait({sleeping, connected}, return_when=asyncio.FIRST_COMPLETED)
+            checks += 1
+            if connected.done():
                 break
-            back.cancel()
-        waiting.cancel()
-        assert looks == 4  # the first one hears the last word
+            connected.cancel()
+        sleeping.cancel()
+        assert checks == 4  # the first one sees the last report
         assert await subscribe_once(broker.port, INFO) == info("old")
 
 
-async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_broker_brings_it_up_again() -> None:
+async def test_initial_run_id_is_ignored_even_if_broker_restores_it() -> None:
     detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for names in (["earlier"], [], ["earlier"]):
         session = RecordingSession()
@@ -186,7 +189,7 @@ async def test_the_name_that_was_there_before_this_run_is_no_rival_even_when_a_b
         await detector.check(session.session)
 
 
-async def test_what_another_program_says_of_itself_cannot_forge_a_log_line() -> None:
+async def test_info_of_another_bridge_cannot_forge_log_lines() -> None:
     detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     await detector.check(RecordingSession().session)
     session = RecordingSession()
@@ -198,40 +201,40 @@ async def test_what_another_program_says_of_itself_cannot_forge_a_log_line() -> 
     assert len(str(error.value)) < 400
 
 
-def test_that_a_take_over_could_not_be_recognised_is_said_once(log_lines: Lines) -> None:
-    deaf, hearing = (DuplicateInstanceDetector(Topics(), instance="home", run_id="ours") for _ in range(2))
-    hearing.handle(Message(INFO, info("ours"), retain=False))
+def test_unreadable_info_is_logged_once(log_lines: Lines) -> None:
+    without_info, with_info = (DuplicateInstanceDetector(Topics(), instance="home", run_id="ours") for _ in range(2))
+    with_info.handle(Message(INFO, info("ours"), retain=False))
     for _ in range(2):
-        hearing.warn_if_unreadable()
-        deaf.warn_if_unreadable()
+        with_info.warn_if_unreadable()
+        without_info.warn_if_unreadable()
     (line,) = log_lines
     assert line["event"] == "cannot detect another bridge with the same instance name"
     assert "let this user read bridge/info" in line["hint"]
 
 
 @BOTH_VERSIONS
-async def test_the_name_of_an_earlier_run_is_no_rival(mosquitto: StartMosquitto, protocol: Protocol) -> None:
+async def test_run_id_of_an_earlier_run_is_ignored(mosquitto: StartMosquitto, protocol: Protocol) -> None:
     broker = mosquitto()
     async with connected_session(ConnectionOptions("127.0.0.1", broker.port, "earlier"), protocol) as session:
         await session.publish(STATE, ONLINE, retain=True)
         await session.publish(INFO, info("earlier"), retain=True)
-    program = Program("now", broker.port, protocol)
-    async with program.running():
-        await program.sessions.get()
+    process = BridgeProcess("now", broker.port, protocol)
+    async with process.running():
+        await process.sessions.get()
         assert await subscribe_once(broker.port, INFO) == info("now")
 
 
-async def test_the_name_that_was_there_at_the_last_look_is_no_rival_until_ours_has_taken_its_place() -> None:
+async def test_initial_run_id_is_ignored_until_own_info_is_published() -> None:
     detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for _ in range(2):
-        # The connection breaks off before ours is published, and the next one finds the same as before.
+        # The connection is lost before our info is published, so the next one finds the same info.
         session = RecordingSession()
         session.incoming.put_nowait(Message(INFO, info("earlier"), retain=True))
         await detector.check(session.session)
 
 
 @pytest.mark.parametrize("other", [info("other", instance="garden"), b"no info", b"", b'{"instance": 7}'])
-async def test_what_does_not_name_this_instance_is_no_rival(other: bytes) -> None:
+async def test_info_of_other_instance_or_invalid_info_is_ignored(other: bytes) -> None:
     detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     await detector.check(RecordingSession().session)
     session = RecordingSession()
@@ -239,7 +242,7 @@ async def test_what_does_not_name_this_instance_is_no_rival(other: bytes) -> Non
     await detector.check(session.session)
 
 
-async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
+async def test_client_that_is_not_a_bridge_is_not_disconnected_either(
     serve: Callable[[Any], Awaitable[int]], log_lines: Lines
 ) -> None:
     connects: asyncio.Queue[None] = asyncio.Queue()
@@ -278,7 +281,7 @@ async def test_a_client_that_is_no_bridge_is_not_fought_with_either(
     )
 
 
-def test_another_bridge_on_the_same_base_topic_is_said_once(log_lines: Lines) -> None:
+def test_other_bridge_with_same_base_topic_is_logged_once(log_lines: Lines) -> None:
     detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for _ in range(2):
         detector.handle(Message(INFO, info("ours")))

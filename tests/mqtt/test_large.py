@@ -41,33 +41,33 @@ def bridge_with(count: int, *, home_assistant: bool = True) -> Parts:
 
 
 async def test_events_are_published_before_thousands_of_states() -> None:
-    parts, recording = bridge_with(1200), TimedSession(takes=0.1)
-    await parts.journal.happen(1)
+    parts, recording = bridge_with(1200), TimedSession(publish_time_s=0.1)
+    await parts.journal.add_event(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
         states = sum(topic.endswith("/clan") for topic in recording.topics)
     assert states < 100
-    assert recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] < 1.0
+    assert recording.published_at[EVENT][0] - recording.published_at["coc/bridge/state"][0] < 1.0
 
 
 async def test_events_wait_only_seconds_for_hundreds_of_slow_states() -> None:
-    parts, recording = bridge_with(400), TimedSession(takes=0.5)
-    await parts.journal.happen(1)
+    parts, recording = bridge_with(400), TimedSession(publish_time_s=0.5)
+    await parts.journal.add_event(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
-    assert 3.0 <= recording.at[EVENT][0] - recording.at["coc/bridge/state"][0] <= 5.0
+    assert 3.0 <= recording.published_at[EVENT][0] - recording.published_at["coc/bridge/state"][0] <= 5.0
 
 
 async def test_long_watches_payload_is_published_at_once_then_at_intervals() -> None:
     parts, recording = bridge_with(1500), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(30)
-        assert len(recording.at[WATCHES]) == 1
+        assert len(recording.published_at[WATCHES]) == 1
         for _ in range(100):
             parts.bridge.watches_changed()
             await asyncio.sleep(0.1)
         await asyncio.sleep(30)
-    first, *others = recording.at[WATCHES]
+    first, *others = recording.published_at[WATCHES]
     assert 2 <= len(others) <= 4
     assert others[0] - first == pytest.approx(30, abs=1), "a change after a quiet time is published at once"
     assert len(recording.published_on(WATCHES)[-1]["watches"]) == 1501
@@ -92,7 +92,7 @@ async def test_poll_states_of_hundreds_of_watches_are_published_gradually() -> N
         await asyncio.sleep(45)
     assert 150 <= published <= 250
     assert sum(topic.endswith("/poll") for topic in recording.topics) == 601
-    assert len(recording.at[POLL]) == 1
+    assert len(recording.published_at[POLL]) == 1
 
 
 async def test_poll_state_is_published_without_reading_the_snapshot() -> None:

@@ -20,28 +20,28 @@ async def test_health_is_published_soon_after_change_but_at_most_every_5_s() -> 
     parts, recording = Parts(), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(12)
-        before = len(recording.at[HEALTH])
+        before = len(recording.published_at[HEALTH])
         for _ in range(100):
             parts.bridge.health_changed()
             await asyncio.sleep(0.1)
-        assert 2 <= len(recording.at[HEALTH]) - before <= 3
+        assert 2 <= len(recording.published_at[HEALTH]) - before <= 3
         parts.bridge.health_changed()
         await asyncio.sleep(5.1)
-        count = len(recording.at[HEALTH])
+        count = len(recording.published_at[HEALTH])
         await asyncio.sleep(20)
-        assert len(recording.at[HEALTH]) == count, "without a change the interval is 30 s"
+        assert len(recording.published_at[HEALTH]) == count, "without a change the interval is 30 s"
 
 
 async def test_poll_time_is_published_every_five_minutes_without_changes() -> None:
     parts, recording = Parts(), TimedSession()
     async with running(parts.bridge.serve(recording.session)):
         await asyncio.sleep(60)
-        assert POLL not in recording.at, "nothing was polled yet"
+        assert POLL not in recording.published_at, "nothing was polled yet"
         for minute in range(30):
             parts.watches.last_poll = 1_800_000_000.0 + 60 * minute
             await asyncio.sleep(60)
-    assert 5 <= len(recording.at[POLL]) <= 6
-    assert len(recording.at[AVAILABILITY]) == 1
+    assert 5 <= len(recording.published_at[POLL]) <= 6
+    assert len(recording.published_at[AVAILABILITY]) == 1
 
 
 async def test_poll_time_is_published_after_clock_was_set_back() -> None:
@@ -50,7 +50,7 @@ async def test_poll_time_is_published_after_clock_was_set_back() -> None:
         for polled_at in (1_800_000_000.0, 1_799_990_000.0, 1_799_990_060.0):
             parts.watches.last_poll = polled_at
             await asyncio.sleep(60)
-    assert len(recording.at[POLL]) == 2
+    assert len(recording.published_at[POLL]) == 2
 
 
 async def test_device_removed_after_last_will_is_removed_again_at_next_birth() -> None:
@@ -72,10 +72,10 @@ async def test_device_removed_after_last_will_is_removed_again_at_next_birth() -
 async def test_orphaned_topics_are_removed_before_events_are_delivered() -> None:
     parts, recording = Parts(), TimedSession()
     recording.retained = [Message(ORPHAN, b"{}", retain=True)]
-    await parts.journal.happen(1)
+    await parts.journal.add_event(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: any(not message.retain for message in recording.published))
-        await recording.wait_until(lambda: "coc/clan/8QQ/state/availability" in recording.at)
+        await recording.wait_until(lambda: "coc/clan/8QQ/state/availability" in recording.published_at)
     assert recording.published_on(ORPHAN) == [None]
     assert DEVICE in recording.topics
 

@@ -1,4 +1,4 @@
-"""A connection that is reset right behind something that the broker sent, on either event loop."""
+"""A connection that is reset directly after the broker sent data, on both event loops."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ async def answer_connect(listener: socket.socket) -> socket.socket:
     return connection
 
 
-def reset_behind(connection: socket.socket, last_words: bytes) -> None:
-    """Send and reset without a turn of the event loop in between: the other side finds both at once."""
-    connection.send(last_words)
+def send_and_reset(connection: socket.socket, data: bytes) -> None:
+    """Send and reset without an iteration of the event loop in between, so that the client sees both at once."""
+    connection.send(data)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     connection.close()
 
 
 @asynccontextmanager
 async def session_and_broker() -> AsyncIterator[tuple[Session, socket.socket]]:
-    """Connect a session to a broker that the test plays; the event loop must have nothing to complain of."""
-    complaints: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    """Connect a session to a socket that the test controls; the event loop must not report any errors."""
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         options = ConnectionOptions("127.0.0.1", listener.getsockname()[1], "reset", timeout=LONG_ENOUGH)
-        answering = asyncio.create_task(answer_connect(listener))
+        accepting = asyncio.create_task(answer_connect(listener))
         async with connected_session(options) as session:
-            yield session, await answering
-    assert complaints == []
+            yield session, await accepting
+    assert errors == []
 
 
-async def take_in(session: Session) -> None:
+async def monitor(session: Session) -> None:
     await session.monitor()
 
 
@@ -77,29 +77,29 @@ async def send(session: Session) -> None:
 
 @pytest.mark.parametrize("run", loops())
 @pytest.mark.parametrize(
-    ("doing", "bytes_before", "kind"),
+    ("operation", "data", "expected"),
     [
-        (take_in, 3 * _PUBLISH, ConnectionLostError),
-        (take_in, 3 * _PUBLISH + _TAKEN_OVER, SessionTakenOverError),
+        (monitor, 3 * _PUBLISH, ConnectionLostError),
+        (monitor, 3 * _PUBLISH + _TAKEN_OVER, SessionTakenOverError),
         (send, 3 * _PUBLISH, ConnectionLostError),
     ],
-    ids=["receiving", "told why", "sending"],
+    ids=["receiving", "receiving with reason", "sending"],
 )
-def test_a_reset_is_noticed_at_once_and_what_came_before_it_is_taken_in(
+def test_reset_is_noticed_at_once_after_reading_all_data(
     run: Run,
-    doing: Callable[[Session], Coroutine[Any, Any, None]],
-    bytes_before: bytes,
-    kind: type[ConnectionLostError],
+    operation: Callable[[Session], Coroutine[Any, Any, None]],
+    data: bytes,
+    expected: type[ConnectionLostError],
 ) -> None:
     async def scenario() -> None:
         async with session_and_broker() as (session, broker):
-            under_way = asyncio.create_task(doing(session))
+            task = asyncio.create_task(operation(session))
             await asyncio.sleep(0)
-            reset_behind(broker, bytes_before)
+            send_and_reset(broker, data)
             async with asyncio.timeout(LONG_ENOUGH):
-                with pytest.raises(kind):
-                    await under_way
-                if kind is SessionTakenOverError:
+                with pytest.raises(expected):
+                    await task
+                if expected is SessionTakenOverError:
                     assert [(await anext(session.messages())).payload for _ in range(3)] == [b"x"] * 3
 
     run(scenario())

@@ -45,8 +45,8 @@ class JournalInMemory:
     def __init__(self) -> None:
         self.snapshots = dict(SNAPSHOTS)
         self._entries: dict[int, JournalEntry] = {}
-        self.done: dict[int, JournalEntry] = {}
-        self._arrived = asyncio.Condition()
+        self._delivered: dict[int, JournalEntry] = {}
+        self._event_added = asyncio.Condition()
 
     @property
     def journal(self) -> Journal:
@@ -58,26 +58,26 @@ class JournalInMemory:
     async def delete_snapshot(self, resource: Resource) -> None:
         self.snapshots.pop(resource, None)
 
-    async def happen(self, number: int) -> None:
-        async with self._arrived:
+    async def add_event(self, number: int) -> None:
+        async with self._event_added:
             record = EventRecord.of(make_event("#2PP", number))
             self._entries[number] = JournalEntry(number, f"{number:032x}", Kind.CLAN, record)
-            self._arrived.notify_all()
+            self._event_added.notify_all()
 
     async def delivered(self, *, after: int, limit: int, **_: Any) -> list[JournalEntry]:
-        return [entry for seq, entry in self.done.items() if seq > after][:limit]
+        return [entry for seq, entry in self._delivered.items() if seq > after][:limit]
 
     async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
         return [entry for seq, entry in self._entries.items() if seq > after][:limit]
 
     async def wait_pending(self, after: int) -> None:
-        async with self._arrived:
-            await self._arrived.wait_for(lambda: any(seq > after for seq in self._entries))
+        async with self._event_added:
+            await self._event_added.wait_for(lambda: any(seq > after for seq in self._entries))
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         for seq in seqs:
             if (entry := self._entries.pop(seq, None)) is not None:
-                self.done[seq] = entry
+                self._delivered[seq] = entry
 
 
 class Parts:
@@ -117,13 +117,16 @@ class Parts:
 
 
 class TimedSession(RecordingSession):
-    """Records when messages were published, in seconds of simulated time; each publish takes ``takes`` seconds."""
+    """Records when messages were published, in seconds of simulated time.
 
-    def __init__(self, takes: float = 0.0) -> None:
+    Each publish takes ``publish_time_s``.
+    """
+
+    def __init__(self, publish_time_s: float = 0.0) -> None:
         super().__init__(self._record)
-        self._takes = takes
-        self.at: dict[str, list[float]] = {}
+        self._publish_time_s = publish_time_s
+        self.published_at: dict[str, list[float]] = {}
 
     async def _record(self, topic: str, _payload: bytes) -> None:
-        self.at.setdefault(topic, []).append(asyncio.get_running_loop().time())
-        await asyncio.sleep(self._takes)
+        self.published_at.setdefault(topic, []).append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self._publish_time_s)

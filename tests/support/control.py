@@ -148,7 +148,7 @@ class WatchesInMemory:
         self.calls.append(("unwatch", kind, tag))
         return self.watches.pop((kind, tag), None) is not None
 
-    def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
+    def select(self, *, kind: Kind | None = None, tag: str | None = None) -> list[Watch]:
         return [watch for watch in self.watches.values() if tag in (None, watch.tag) and kind in (None, watch.kind)]
 
     async def describe(self, watch: Watch) -> WatchPayload:

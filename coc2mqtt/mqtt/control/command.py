@@ -65,8 +65,8 @@ class Watches(Protocol):
     async def unwatch(self, kind: Kind, tag: str) -> bool:
         """Remove a watch, also for later runs; returns whether it existed."""
 
-    def watched(self, tag: str | None, kind: Kind | None) -> list[Watch]:
-        """Return the watches of a tag and a kind; None matches any."""
+    def select(self, *, kind: Kind | None = None, tag: str | None = None) -> list[Watch]:
+        """Return the watches of a kind and a tag; None matches any."""
 
     async def describe(self, watch: Watch) -> WatchPayload:
         """Return the payload of a watch."""

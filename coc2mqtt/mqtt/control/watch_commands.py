@@ -113,7 +113,7 @@ class PollData(Payload):
 
 async def watch(context: CommandContext, request: WatchRequest) -> WatchData:
     """Add a watch, or change an existing one."""
-    existing = context.watches.watched(request.tag, Kind(request.kind))
+    existing = context.watches.select(kind=Kind(request.kind), tag=request.tag)
     requested = request.watch(existing[0] if existing else None)
     await context.watches.watch(requested)
     return WatchData(**(await context.watches.describe(requested)).model_dump())
@@ -141,7 +141,8 @@ async def poll(context: CommandContext, request: PollRequest) -> PollData:
 
 
 def _select(context: CommandContext, request: SelectRequest) -> list[Watch]:
-    return context.watches.watched(request.tag, None if request.kind is None else Kind(request.kind))
+    kind = None if request.kind is None else Kind(request.kind)
+    return context.watches.select(kind=kind, tag=request.tag)
 
 
 def _select_existing(context: CommandContext, request: SelectRequest) -> list[Watch]:

@@ -297,7 +297,7 @@ async def test_bridge_delivers_events_despite_too_large_discovery_payloads(
     mosquitto: StartMosquitto, protocol: Protocol, line: str
 ) -> None:
     broker, parts = mosquitto(line), Parts()
-    await parts.journal.happen(1)
+    await parts.journal.add_event(1)
 
     async def short_sleep(_: float) -> None:
         await asyncio.sleep(0.01)

@@ -55,7 +55,7 @@ async def test_publish_that_raises_cancelled_error_ends_the_retained_state() -> 
 
 async def test_delivery_worker_that_raises_cancelled_error_ends_the_delivery() -> None:
     journal = JournalInMemory()
-    await journal.happen(1)
+    await journal.add_event(1)
     recording = RecordingSession(raise_cancelled)
     error = await error_of(EventDelivery(journal.journal, Topics()).run(recording.session))
     assert isinstance(error, UnexpectedExitError)

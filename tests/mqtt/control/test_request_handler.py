@@ -55,7 +55,7 @@ async def test_replay_publishes_events_only_on_response_topic() -> None:
     parts, recording = Parts(), RecordingSession()
     async with running(parts.bridge.serve(recording.session)):
         for number in (1, 2, 3):
-            await parts.journal.happen(number)
+            await parts.journal.add_event(number)
         await recording.wait_until(lambda: len(recording.published_on(EVENT)) == 3)
         response = await request(recording, "replay", {"since_seq": 1, "transaction": 5})
     assert response == {
@@ -72,7 +72,7 @@ async def test_replay_page_fits_max_packet_size_of_broker() -> None:
     recording.max_packet_size = 5000
     async with running(parts.bridge.serve(recording.session)):
         for number in range(1, 51):
-            await parts.journal.happen(number)
+            await parts.journal.add_event(number)
         await recording.wait_until(lambda: len(recording.published_on(EVENT)) == 50)
         seqs: list[list[int]] = []
         next_seq: int | None = 0
@@ -203,7 +203,7 @@ async def test_rejected_response_is_logged_once_and_events_are_delivered(log_lin
             raise error
 
     parts, recording = Parts(), RecordingSession(reject)
-    await parts.journal.happen(1)
+    await parts.journal.add_event(1)
     recording.incoming.put_nowait(Message(LIST, b""))
     ((topic, _),) = await responses(parts, recording, Message(LIST, b""))
     assert topic == EVENT

@@ -1,3 +1,5 @@
+"""The encoding of payloads."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
         (1_795_435_200.9999, "2026-11-23T12:00:00.999+00:00"),
     ],
 )
-def test_a_time_has_milliseconds_and_its_offset(unix_time: float, text: str) -> None:
+def test_iso_time_has_milliseconds_and_offset(unix_time: float, text: str) -> None:
     assert iso_time(unix_time) == text
 
 
@@ -45,24 +47,24 @@ def test_a_time_has_milliseconds_and_its_offset(unix_time: float, text: str) -> 
         ),
     ],
 )
-def test_a_payload_is_the_documented_json(payload: OnlinePayload | ResponsePayload, expected: bytes) -> None:
+def test_payload_is_encoded_as_documented(payload: OnlinePayload | ResponsePayload, expected: bytes) -> None:
     assert payload.encode() == expected
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=3))
-def test_whatever_is_answered_is_json(data: dict[str, Any]) -> None:
-    said = orjson.loads(ResponsePayload(status="ok", data=data).encode())
-    assert said["data"].keys() == data.keys()
+def test_response_with_arbitrary_data_is_valid_json(data: dict[str, Any]) -> None:
+    decoded = orjson.loads(ResponsePayload(status="ok", data=data).encode())
+    assert decoded["data"].keys() == data.keys()
 
 
 @pytest.mark.parametrize(
-    "make",
+    "build",
     [
         lambda: OnlinePayload.model_validate({"state": "perhaps"}),
         lambda: OnlinePayload.model_validate({"state": "online", "password": "x"}),
         lambda: ResponsePayload.model_validate({"status": "ok"}),
     ],
 )
-def test_what_is_not_in_the_model_does_not_leave(make: Callable[[], object]) -> None:
+def test_payload_with_invalid_or_unknown_keys_is_rejected(build: Callable[[], object]) -> None:
     with pytest.raises(ValidationError):
-        make()
+        build()

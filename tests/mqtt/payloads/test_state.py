@@ -1,3 +1,5 @@
+"""The retained state of clans, players and the API."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -45,40 +47,38 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def said(resource: Resource, snapshot: Snapshot) -> dict[str, Any]:
+def decoded_states(resource: Resource, snapshot: Snapshot) -> dict[str, Any]:
     return {facet: orjson.loads(payload.encode()) for facet, payload in state_payloads(resource, snapshot).items()}
 
 
-def mangled(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Some of the fields, some of them with something else in them, a side of a war's, too."""
+def mangle(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of the keys, some of them with arbitrary values, also in nested objects."""
 
-    def spoilt(value: Any) -> st.SearchStrategy[Any]:
+    def maybe_replaced(value: Any) -> st.SearchStrategy[Any]:
         choices = [st.just(value), JSON]
-        return st.one_of(*choices, mangled(value)) if isinstance(value, dict) else st.one_of(*choices)
+        return st.one_of(*choices, mangle(value)) if isinstance(value, dict) else st.one_of(*choices)
 
-    return st.fixed_dictionaries({}, optional={key: spoilt(value) for key, value in whole.items()})
+    return st.fixed_dictionaries({}, optional={key: maybe_replaced(value) for key, value in whole.items()})
 
 
 @given(
-    what=st.one_of(
-        st.tuples(
-            st.just(CLAN), mangled(clan(badgeUrls={"large": "https://x"}, capitalLeague={}, isWarLogPublic=True))
-        ),
-        st.tuples(st.just(PLAYER), mangled(player(clan={"tag": "#2PP", "name": "x"}, league={}, role="admin"))),
-        st.tuples(st.just(WAR), mangled(war("inWar"))),
-        st.tuples(st.just(WAR), mangled(no_war())),
+    case=st.one_of(
+        st.tuples(st.just(CLAN), mangle(clan(badgeUrls={"large": "https://x"}, capitalLeague={}, isWarLogPublic=True))),
+        st.tuples(st.just(PLAYER), mangle(player(clan={"tag": "#2PP", "name": "x"}, league={}, role="admin"))),
+        st.tuples(st.just(WAR), mangle(war("inWar"))),
+        st.tuples(st.just(WAR), mangle(no_war())),
     ),
     memo=st.sampled_from([{}, {"private": True}, {"unavailable": True, "trouble": "not_found"}]),
 )
-def test_whatever_the_api_said_the_state_is_valid(what: tuple[Resource, dict[str, Any]], memo: dict[str, Any]) -> None:
-    resource, data = what
+def test_state_of_arbitrary_response_is_valid(case: tuple[Resource, dict[str, Any]], memo: dict[str, Any]) -> None:
+    resource, data = case
     states = state_payloads(resource, Snapshot(data, memo, AT), polled_at=AT)
     assert states.keys() == set(FACETS[resource.kind])
     for facet, payload in states.items():
         assert MODELS[facet].model_validate(orjson.loads(payload.encode())) == payload
 
 
-def test_no_text_of_the_api_is_longer_than_what_is_shown() -> None:
+def test_long_texts_of_the_api_are_cut() -> None:
     long = "x" * 100_000
     whole = war("inWar", start=long)
     whole["opponent"] |= {"tag": long, "name": long}
@@ -87,15 +87,15 @@ def test_no_text_of_the_api_is_longer_than_what_is_shown() -> None:
         (PLAYER, player(name=long, clan={"tag": long, "name": long})),
         (WAR, whole),
     ):
-        for state in said(resource, Snapshot(data, {}, AT)).values():
+        for state in decoded_states(resource, Snapshot(data, {}, AT)).values():
             assert len(orjson.dumps(state)) < 2000
-    assert said(CLAN, Snapshot(clan(name=long), {}, AT))["clan"]["name"] == "x" * 254 + "…"
+    assert decoded_states(CLAN, Snapshot(clan(name=long), {}, AT))["clan"]["name"] == "x" * 254 + "…"
     watch = Watch(Kind.CLAN, "#2PP", 60.0)
     device = Discovery(Topics(), instance="home", version="1", prefix="homeassistant").clan(watch, long)
     assert orjson.loads(device.payload)["device"]["name"] == "x" * 254 + "…"
 
 
-def test_a_clan_is_shown_as_it_is() -> None:
+def test_clan_state_contains_all_keys() -> None:
     data = clan(
         member("#2P2"),
         badgeUrls={"small": "https://s", "large": "https://l"},
@@ -106,7 +106,7 @@ def test_a_clan_is_shown_as_it_is() -> None:
         warWins=300,
         isWarLogPublic=False,
     )
-    assert said(CLAN, Snapshot(data, {}, AT)) == {
+    assert decoded_states(CLAN, Snapshot(data, {}, AT)) == {
         "availability": {"state": "online"},
         "clan": {
             "tag": "#2PP",
@@ -128,10 +128,10 @@ def test_a_clan_is_shown_as_it_is() -> None:
     }
 
 
-def test_a_player_is_shown_as_they_are() -> None:
+def test_player_state_contains_all_keys() -> None:
     data = player(expLevel=200, warStars=900, donations=5, donationsReceived=6, warPreference="in", role="admin")
     data["clan"] = {"tag": "#2PP", "name": "The Order", "clanLevel": 3}
-    assert said(PLAYER, Snapshot(data, {}, AT))["player"] == {
+    assert decoded_states(PLAYER, Snapshot(data, {}, AT))["player"] == {
         "tag": "#900PUCPV",
         "name": "Kristen",
         "town_hall_level": 15,
@@ -151,7 +151,7 @@ def test_a_player_is_shown_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("resource", [CLAN, PLAYER])
-def test_when_the_api_last_answered_is_told_where_it_is_known(resource: Resource) -> None:
+def test_poll_time_is_included_if_known(resource: Resource) -> None:
     states = state_payloads(resource, Snapshot({}, {}, AT), polled_at=AT + 60)
     assert orjson.loads(states["poll"].encode()) == {"polled_at": "2026-11-23T12:01:00.123+00:00"}
     assert "poll" not in state_payloads(resource, Snapshot({}, {}, AT))
@@ -168,15 +168,15 @@ def test_when_the_api_last_answered_is_told_where_it_is_known(resource: Resource
         (None, {"unavailable": True}, "offline"),
     ],
 )
-def test_it_is_available_when_it_is_known_and_still_there(
+def test_availability_depends_on_data_and_memo(
     resource: Resource, data: dict[str, Any] | None, memo: dict[str, Any], state: str
 ) -> None:
-    states = said(resource, Snapshot(data, memo, AT))
+    states = decoded_states(resource, Snapshot(data, memo, AT))
     assert states["availability"] == {"state": state}
     assert (resource.kind.value in states) is (data is not None)
 
 
-def test_the_apis_state_is_shown_with_what_is_wrong() -> None:
+def test_api_status_contains_message_and_address() -> None:
     data = {"status": "denied", "since": AT, "message": "the token is bound to another address", "address": "192.0.2.7"}
     assert orjson.loads(api_status_payload(Snapshot(data, {}, AT)).encode()) == {
         "state": "denied",

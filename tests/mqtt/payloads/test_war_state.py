@@ -1,3 +1,5 @@
+"""The retained state of wars, and a player's part in one."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,15 +15,15 @@ WAR = Resource(Kind.WAR, "#2PP")
 AT = 1_795_435_200.123
 
 
-def said(data: dict[str, Any] | None, memo: dict[str, Any] | None = None) -> dict[str, Any]:
+def war_state(data: dict[str, Any] | None, memo: dict[str, Any] | None = None) -> dict[str, Any]:
     shown: dict[str, Any] = orjson.loads(war_payload("#2PP", Snapshot(data, memo or {}, AT)).encode())
     return shown
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_war_is_shown_from_the_clans_own_side(swapped: bool) -> None:
+def test_war_state_is_from_the_perspective_of_the_clan(swapped: bool) -> None:
     data = war("inWar", attack("#2P2", "#8Q2", 1, stars=3), attack("#8Q2", "#2P2", 2, stars=1), swapped=swapped)
-    shown = said(data)
+    shown = war_state(data)
     assert shown["clan"] == {
         "tag": "#2PP",
         "name": "Name of #2PP",
@@ -59,19 +61,19 @@ def test_a_war_is_shown_from_the_clans_own_side(swapped: bool) -> None:
         ("notInWar", (3, 0), (0, 0), None),
     ],
 )
-def test_who_leads_is_told_by_stars_and_then_by_destruction(
+def test_war_status_compares_stars_then_destruction(
     state: str, own: tuple[Any, Any], other: tuple[Any, Any], status: str | None
 ) -> None:
     data = war(state)
     for side, (stars, destruction) in (("clan", own), ("opponent", other)):
         data[side] |= {"stars": stars, "destructionPercentage": destruction}
-    assert said(data)["status"] == status
+    assert war_state(data)["status"] == status
 
 
-def test_a_war_of_the_league_is_one_attack_each() -> None:
+def test_league_war_has_one_attack_per_member() -> None:
     data = war("inWar")
     del data["attacksPerMember"]
-    assert said(data)["attacks_per_member"] == 1
+    assert war_state(data)["attacks_per_member"] == 1
 
 
 @pytest.mark.parametrize(
@@ -82,34 +84,34 @@ def test_a_war_of_the_league_is_one_attack_each() -> None:
         (None, {"private": True}, None, "private"),
     ],
 )
-def test_without_a_war_or_behind_a_private_log_nothing_of_one_is_shown(
+def test_war_state_is_empty_without_a_war_or_with_private_log(
     data: dict[str, Any] | None, memo: dict[str, Any], state: str | None, war_log: str
 ) -> None:
-    shown = said(data, memo)
+    shown = war_state(data, memo)
     assert {key for key, value in shown.items() if value not in (None, [])} == {"war_log", "updated_at"} | (
         {"state"} if state else set()
     )
     assert (shown["state"], shown["war_log"]) == (state, war_log)
 
 
-def test_of_a_war_that_was_never_seen_nothing_is_said() -> None:
+def test_war_without_data_has_no_state() -> None:
     assert state_payloads(WAR, Snapshot(None, {"trouble": "server_error"})) == {}
 
 
-def test_who_has_attacks_left_is_told_by_the_place_on_the_map() -> None:
+def test_members_with_attacks_left_are_sorted_by_map_position() -> None:
     data = war("inWar", attack("#2P2", "#8Q2", 1), attack("#2P2", "#8Q8", 2), attack("#2P8", "#8Q2", 3))
-    assert said(data)["members_with_attacks_left"] == [
+    assert war_state(data)["members_with_attacks_left"] == [
         {"tag": "#2P8", "name": "Name of #2P8", "position": 2, "attacks_left": 1}
     ]
     data["clan"]["members"][0] |= {"attacks": [], "mapPosition": None}
-    assert [member["position"] for member in said(data)["members_with_attacks_left"]] == [2, None]
+    assert [member["position"] for member in war_state(data)["members_with_attacks_left"]] == [2, None]
 
 
-def test_a_war_of_fifty_in_which_nobody_has_attacked_fits_the_attributes_of_an_entity() -> None:
+def test_war_state_of_fifty_members_fits_entity_attributes() -> None:
     data = war("inWar")
     one = data["clan"]["members"][0]
     data["clan"]["members"] = [{**one, "name": "🏰" * 15, "mapPosition": number} for number in range(60)]
-    shown = said(data)["members_with_attacks_left"]
+    shown = war_state(data)["members_with_attacks_left"]
     assert len(shown) == 50
     assert len(orjson.dumps(shown)) < 16_384
 
@@ -127,7 +129,7 @@ def test_a_war_of_fifty_in_which_nobody_has_attacked_fits_the_attributes_of_an_e
         (None, 0, False),
     ],
 )
-def test_a_players_attacks_are_pending_while_the_war_is_on_and_one_is_left(
+def test_player_attack_is_pending_if_one_is_left_in_battle(
     data: dict[str, Any] | None, left: int | None, pending: bool | None
 ) -> None:
     shown = player_war_payload("#2P2", "#2PP", Snapshot(data, {}, AT))
@@ -135,12 +137,12 @@ def test_a_players_attacks_are_pending_while_the_war_is_on_and_one_is_left(
     assert shown.clan_tag == "#2PP"
 
 
-def test_of_a_war_behind_a_private_log_no_players_part_is_known() -> None:
+def test_player_war_is_unknown_with_private_log() -> None:
     shown = player_war_payload("#2P2", "#2PP", Snapshot(war("inWar"), {"private": True}, AT))
     assert (shown.state, shown.attacks_left, shown.attack_pending) == (None, None, None)
 
 
-def test_who_does_not_fight_in_the_war_has_no_attack_left() -> None:
+def test_player_outside_the_war_has_no_attacks_left() -> None:
     shown = player_war_payload("#900PUCPV", "#2PP", Snapshot(war("inWar"), {}, AT))
     assert (shown.state, shown.attacks_left, shown.attack_pending) == ("inWar", 0, False)
     assert shown.end_time == "2026-11-03T07:00:00.000+00:00"
@@ -158,5 +160,5 @@ def test_who_does_not_fight_in_the_war_has_no_attack_left() -> None:
         (20260417, None),
     ],
 )
-def test_a_time_of_the_api_is_turned_into_iso_8601(text: object, expected: str | None) -> None:
+def test_api_time_is_converted_to_iso_8601(text: object, expected: str | None) -> None:
     assert api_time(text) == expected

@@ -71,7 +71,7 @@ async def test_overwritten_device_is_announced_again_after_two_seconds_or_more()
         cleared_at = asyncio.get_running_loop().time()
         recording.incoming.put_nowait(Message(DEVICE, b""))
         await asyncio.sleep(10)
-    assert 2 <= recording.at[DEVICE][-1] - cleared_at <= 5
+    assert 2 <= recording.published_at[DEVICE][-1] - cleared_at <= 5
 
 
 @pytest.mark.looptime

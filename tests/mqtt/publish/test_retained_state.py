@@ -136,12 +136,12 @@ async def test_badge_is_published_once_and_again_after_each_announcement() -> No
         for minute in range(3):
             parts.retained.mark(CLAN)
             await asyncio.sleep(60)
-            assert len(recording.at[BADGE]) == 2, minute
+            assert len(recording.published_at[BADGE]) == 2, minute
         parts.journal.snapshots[CLAN] = Snapshot(clan(name="Another Name"))
         parts.retained.mark(CLAN)
         await asyncio.sleep(60)
-    assert len(recording.at[BADGE]) == 3
-    assert 1.0 <= recording.at[BADGE][-1] - recording.at[DEVICE][-1] <= 1.5
+    assert len(recording.published_at[BADGE]) == 3
+    assert 1.0 <= recording.published_at[BADGE][-1] - recording.published_at[DEVICE][-1] <= 1.5
 
 
 async def test_clan_unwatched_before_its_first_poll_publishes_nothing(harness: RetainedStateHarness) -> None:
