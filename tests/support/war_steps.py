@@ -20,24 +20,24 @@ SECOND = attack("#8Q2", "#2P2", 2, stars=3)
 THIRD = attack("#2P8", "#8Q2", 3, stars=3)
 
 
-def play(*answers: Json) -> list[Event]:
+def play(*responses: Json) -> list[Event]:
     """Compare responses one minute apart, the first as the baseline, ignoring stale ones; return all events."""
-    snapshot = Snapshot(answers[0], initial_war_memo(answers[0]))
+    snapshot = Snapshot(responses[0], initial_war_memo(responses[0]))
     events: list[Event] = []
-    for minute, answer in enumerate(answers[1:], 1):
+    for minute, response in enumerate(responses[1:], 1):
         at = BEGIN + 60.0 * minute
-        if not war_looks_stale(snapshot, answer, tag=CLAN_TAG, at=at):
-            comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at)
-            snapshot = Snapshot(answer, comparison.memo)
+        if not war_looks_stale(snapshot, response, tag=CLAN_TAG, at=at):
+            comparison = compare_war(snapshot, response, tag=CLAN_TAG, at=at)
+            snapshot = Snapshot(response, comparison.memo)
             events += comparison.events
     return events
 
 
 def step(
-    snapshot: Snapshot, answer: Json, at: float, outcome: WarOutcome | None = None
+    snapshot: Snapshot, response: Json, at: float, outcome: WarOutcome | None = None
 ) -> tuple[Snapshot, list[Event]]:
-    comparison = compare_war(snapshot, answer, tag=CLAN_TAG, at=at, outcome=outcome)
-    return Snapshot(answer, comparison.memo), comparison.events
+    comparison = compare_war(snapshot, response, tag=CLAN_TAG, at=at, outcome=outcome)
+    return Snapshot(response, comparison.memo), comparison.events
 
 
 def types(events: list[Event]) -> list[str]:
@@ -45,5 +45,5 @@ def types(events: list[Event]) -> list[str]:
 
 
 def in_battle(*attacks: Json) -> Snapshot:
-    answer = war("inWar", *attacks)
-    return Snapshot(answer, initial_war_memo(answer))
+    response = war("inWar", *attacks)
+    return Snapshot(response, initial_war_memo(response))

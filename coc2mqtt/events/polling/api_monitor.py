@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 
 # A server that keeps refusing while others respond must not cause a probe for every poll.
 _MIN_PROBE_REQUEST_GAP_S = 5.0
-# One failing resource is no evidence about the others. If two fail without a usable response in between, the API
+# One failing resource does not show that others fail. If two fail without a usable response in between, the API
 # itself may be down.
 _SOURCES_OF_OUTAGE = 2
 # Failures in a row, even of one resource, after which a probe is requested.

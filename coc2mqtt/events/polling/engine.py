@@ -17,9 +17,8 @@ from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.clocks import uptime
-from coc2mqtt.events.polling.malformed_fields import MalformedFields
 from coc2mqtt.events.polling.player_poller import PlayerPoller
-from coc2mqtt.events.polling.poll_context import PollContext, log_bug
+from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API, Kind, Resource
@@ -131,7 +130,7 @@ class Engine:
             api, store, self._monitor, now, uptime, malformed_fields=malformed_fields, on_bug=on_bug
         )
         self.contain = contain
-        self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter is no secret
+        self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter need not be secret
         self._watches: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
         self._watch_counts: Counter[Kind] = Counter()
         self._bugs_in_a_row = 0

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
 from coc2mqtt.events.polling.clocks import uptime
-from coc2mqtt.events.polling.malformed_fields import MalformedFields
 from coc2mqtt.events.polling.scheduler import NextPoll
 from coc2mqtt.events.resource import API, Kind, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from coc2mqtt.clash.errors import ClashError
     from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.compare.api_state import ApiStatus
+    from coc2mqtt.events.compare.validate import MalformedField
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.resource import Store
 
 _log = structlog.get_logger()
+
+_MAX_LOGGED_CHARS = 80
+# A field's name may come from the API, so the number of names must be limited.
+_MAX_FIELDS = 200
+_OTHER_FIELDS = "other"
 
 
 class PollResult(NamedTuple):
@@ -54,6 +60,33 @@ def log_bug(_error: Exception, resource: Resource) -> None:
         tag=resource.tag,
         hint="the response is ignored; this is a bug, please report it",
     )
+
+
+class MalformedFields:
+    """Counts the fields that do not have their documented type, and logs the first of each.
+
+    The keys of ``counts`` are paths such as ``clan.memberList.donations``. Counting continues from ``counts``.
+    """
+
+    def __init__(self, counts: Counter[str] | None = None) -> None:
+        self.counts = Counter[str]() if counts is None else counts
+
+    def record(self, resource: Resource, fields: Iterable[MalformedField]) -> None:
+        """Count the malformed fields of one response."""
+        for path, value in fields:
+            field = f"{resource.kind.value}.{path}"
+            if field not in self.counts:
+                if len(self.counts) >= _MAX_FIELDS:
+                    self.counts[_OTHER_FIELDS] += 1
+                    continue
+                _log.warning(
+                    "response field is malformed",
+                    field=field,
+                    tag=resource.tag,
+                    value=ascii(value)[:_MAX_LOGGED_CHARS],
+                    hint="only this field is ignored; if it stays malformed, the API has changed: please report it",
+                )
+            self.counts[field] += 1
 
 
 class Monitor(Protocol):

@@ -130,7 +130,7 @@ class WarPoller(Poller):
         if theirs is not None and theirs["state"] == WarState.WAR_ENDED.value:
             return WarOutcome(war=theirs)
         if theirs is not None and not replaced:
-            return None  # the war goes on, although the clan's own endpoint no longer shows it
+            return None  # the war continues, although the clan's own endpoint no longer shows it
         if cancelled:
             return WarOutcome(cancelled=True)
         log = await _fetch_valid(self._context.api.war_log(self._tag), validate_war_log)

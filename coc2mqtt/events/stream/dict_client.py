@@ -134,7 +134,7 @@ class DictClientAdapter:
             return await result if inspect.isawaitable(result) else result
         except ClashError:
             raise
-        except Exception as error:  # the client is the user's and may raise anything; polling must go on
+        except Exception as error:  # the client is the user's and may raise anything; polling must continue
             raise UnreachableError(f"{method} of the client raised {type(error).__name__}: {error}") from error
 
 

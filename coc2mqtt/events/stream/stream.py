@@ -241,7 +241,7 @@ class EventStream:
                     result = callback(event)
                     if inspect.isawaitable(result):
                         await result
-                except Exception:  # noqa: BLE001 - the other callbacks get the event, whatever a user's function raises
+                except Exception:  # noqa: BLE001 - a user's function may raise anything, and the other callbacks get the event
                     succeeded = False
                     _log.exception("callback failed", hint="its event is delivered again at the next start")
         return succeeded

@@ -158,7 +158,7 @@ class _ResourceWatcher(BaseWatcher):
 
     async def _poll(self) -> None:
         """Poll until cancelled."""
-        rng = random.Random()  # noqa: S311 - jitter is no secret
+        rng = random.Random()  # noqa: S311 - jitter need not be secret
         self._scheduler = Scheduler(rng=rng, rate=self._client.requests_per_second)
         try:
             self._schedule(self._scheduler)

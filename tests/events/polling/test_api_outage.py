@@ -1,4 +1,4 @@
-"""An API that gives no usable response, in whatever way: noticed, reported once, and restored."""
+"""Outages: an API without usable responses of any kind is detected, reported once, and restored."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ PROBE = f"/v1/players/{PROBE_TAG}"
 OUTAGES = [
     pytest.param(faults.html_page(500), "status 500", id="500"),
     pytest.param(faults.html_page(200), "HTML page", id="captive portal"),
-    pytest.param(faults.html_page(404), "HTML page", id="404 of a web server"),
-    pytest.param(responding({"login": "required"}), ".", id="JSON of something else"),
+    pytest.param(faults.html_page(404), "HTML page", id="404 from a web server"),
+    pytest.param(responding({"login": "required"}), ".", id="other JSON"),
     pytest.param(faults.refusal(302, "moved"), "redirects are not followed", id="redirect"),
     pytest.param(faults.refusal(400, "badRequest"), "status 400", id="400"),
     pytest.param(faults.throttled(0), "throttles", id="429"),
@@ -63,7 +63,7 @@ def tag_of(number: int) -> str:
     return "#2" + "".join("0289PYLQGRJCUV"[digit] for digit in divmod(number, 14))
 
 
-def events_of_the_api(bench: Bench) -> list[str]:
+def api_events(bench: Bench) -> list[str]:
     events = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
     return [event.event_type.value for event in events if event.tag == API.tag]
 
@@ -87,7 +87,7 @@ async def test_api_without_usable_responses_becomes_unreachable_and_restored(
         bench.server.faults.clear()
         await until(lambda: engine.api_status is ApiStatus.OK)
         assert engine.api_message is None
-    assert events_of_the_api(bench) == ["poll_error", "api_restored"]
+    assert api_events(bench) == ["poll_error", "api_restored"]
     warnings = [line for line in lines if line["event"].startswith("API ")]
     assert [(line["event"], line["status"]) for line in warnings] == [("API unavailable", "unreachable")]
     assert warnings[0]["log_level"] == "warning"
@@ -95,7 +95,7 @@ async def test_api_without_usable_responses_becomes_unreachable_and_restored(
 
 
 @pytest.mark.looptime
-async def test_throttling_of_every_request_is_noticed_beside_many_watches(bench: Bench) -> None:
+async def test_throttled_api_is_detected_within_a_minute_with_many_watches(bench: Bench) -> None:
     loop = asyncio.get_running_loop()
     bench.server.faults.add(faults.throttled())
     async with ClashClient([SecretStr("token")], base_url=bench.server.base_url) as api:
@@ -107,7 +107,7 @@ async def test_throttling_of_every_request_is_noticed_beside_many_watches(bench:
             start = loop.time()
             while engine.api_status is not ApiStatus.UNREACHABLE:
                 await asyncio.sleep(1.0)
-                assert loop.time() - start < 60.0, "each request waits for the pauses of those before it"
+                assert loop.time() - start < 60.0, "each request waits for the pauses of the previous ones"
 
 
 @pytest.mark.parametrize("probe", [True, False], ids=["probe", "no probe"])
@@ -115,24 +115,24 @@ async def test_throttling_of_every_request_is_noticed_beside_many_watches(bench:
 async def test_api_without_any_usable_response_is_never_ok(
     bench: Bench, until: Until, fault: Fault, reason: str, probe: bool
 ) -> None:
-    seen: list[object] = []
+    states: list[object] = []
     engine = engine_of(bench, probe=probe)
     bench.server.faults.add(fault)
     async with running(engine):
 
         def is_unreachable() -> bool:
-            seen.append(bench.snapshot_data(API))
+            states.append(bench.snapshot_data(API))
             return engine.api_status is ApiStatus.UNREACHABLE
 
         await until(is_unreachable)
         assert re.search(reason, engine.api_message or "")
         bench.server.faults.clear()
         await until(lambda: engine.api_status is ApiStatus.OK)
-    assert not any(isinstance(state, dict) and state["status"] == "ok" for state in seen)
-    assert events_of_the_api(bench) == ["poll_error", "api_restored"]
+    assert not any(isinstance(state, dict) and state["status"] == "ok" for state in states)
+    assert api_events(bench) == ["poll_error", "api_restored"]
 
 
-async def test_api_before_the_first_usable_response_is_unknown_with_reason(bench: Bench, until: Until) -> None:
+async def test_api_status_before_the_first_usable_response_is_unknown(bench: Bench, until: Until) -> None:
     engine = engine_of(bench, probe=False)
     bench.server.faults.add(faults.html_page(200), path=bench.clan)
     bench.server.faults.add(faults.hang(), path=bench.player)
@@ -156,13 +156,13 @@ async def test_failing_resource_while_the_probe_answers_leaves_api_ok(
             bench.server.faults.add(fault, path=path)
         probes = bench.server.requests[PROBE]
 
-        def is_tried() -> bool:
+        def has_been_probed() -> bool:
             seen.add(engine.api_status)
             return bench.server.requests[PROBE] > probes + 10 and engine.metrics.errors.total() >= 6
 
-        await until(is_tried)
+        await until(has_been_probed)
     assert seen == {ApiStatus.OK}
-    assert events_of_the_api(bench) == []
+    assert api_events(bench) == []
 
 
 @pytest.mark.parametrize(("fault", "reason"), OUTAGES)
@@ -177,13 +177,13 @@ async def test_failing_probe_while_a_watch_answers_leaves_api_ok(
         bench.server.faults.add(fault, path=PROBE)
         probes = bench.server.requests[PROBE]
 
-        def is_tried() -> bool:
+        def has_been_probed() -> bool:
             seen.add(engine.api_status)
             return bench.server.requests[PROBE] > probes + 10
 
-        await until(is_tried)
+        await until(has_been_probed)
     assert seen == {ApiStatus.OK}
-    assert events_of_the_api(bench) == []
+    assert api_events(bench) == []
 
 
 async def test_unreachable_api_whose_probe_stays_broken_is_restored(bench: Bench, until: Until) -> None:
@@ -195,7 +195,7 @@ async def test_unreachable_api_whose_probe_stays_broken_is_restored(bench: Bench
         bench.server.faults.clear()
         bench.server.faults.add(faults.html_page(502), path=PROBE)
         await until(lambda: engine.api_status is ApiStatus.OK)
-    assert events_of_the_api(bench) == ["poll_error", "api_restored"]
+    assert api_events(bench) == ["poll_error", "api_restored"]
 
 
 async def test_one_failing_resource_without_a_probe_leaves_api_ok(bench: Bench, until: Until) -> None:
@@ -207,10 +207,10 @@ async def test_one_failing_resource_without_a_probe_leaves_api_ok(bench: Bench, 
         bench.server.faults.add(faults.html_page(502), path=bench.clan)
         await until(lambda: engine.metrics.errors.total() >= 5)
         assert engine.api_status is ApiStatus.OK
-    assert events_of_the_api(bench) == []
+    assert api_events(bench) == []
 
 
-async def test_outage_does_not_report_every_watch(bench: Bench, until: Until) -> None:
+async def test_outage_is_not_reported_for_every_watch(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     for clan in bench.world.clan_tags:
         engine.watch(Watch(Kind.CLAN, clan, SHORT, war_interval=SHORT))
@@ -224,7 +224,7 @@ async def test_outage_does_not_report_every_watch(bench: Bench, until: Until) ->
     assert sum(event.event_type.value == "poll_error" and event.tag != API.tag for event in events) <= 1
 
 
-async def test_reason_of_an_outage_that_changes_is_kept_current(bench: Bench, until: Until) -> None:
+async def test_reason_of_an_outage_is_kept_up_to_date(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     bench.server.faults.add(faults.reset())
     async with running(engine):
@@ -234,7 +234,7 @@ async def test_reason_of_an_outage_that_changes_is_kept_current(bench: Bench, un
         bench.server.faults.add(faults.html_page(200))
         await until(lambda: "HTML page" in (engine.api_message or ""))
         assert engine.api_status is ApiStatus.UNREACHABLE
-    assert events_of_the_api(bench) == ["poll_error"]
+    assert api_events(bench) == ["poll_error"]
 
 
 async def test_watches_that_failed_are_polled_at_once_when_the_api_is_back(bench: Bench, until: Until) -> None:
@@ -245,5 +245,8 @@ async def test_watches_that_failed_are_polled_at_once_when_the_api_is_back(bench
         bench.server.faults.clear()
         await until(lambda: bench.snapshot_data(Resource(Kind.CLAN, bench.clan)))
         await until(lambda: bench.snapshot_data(Resource(Kind.PLAYER, bench.player)))
-    told = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
-    assert [(event.event_type.value, event.tag) for event in told] == [("poll_error", "api"), ("api_restored", "api")]
+    reported = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
+    assert [(event.event_type.value, event.tag) for event in reported] == [
+        ("poll_error", "api"),
+        ("api_restored", "api"),
+    ]

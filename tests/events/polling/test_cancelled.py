@@ -1,4 +1,4 @@
-"""A war that is cancelled in preparation, and wars whose opponent is known by half."""
+"""Wars that are cancelled in preparation, and wars whose opponent is only partly known."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def preparing(*, now: float = START - 3600, max_age: float = 0.0) -> Replay:
     return replay
 
 
-def settle(replay: Replay, answer: Any, *, looks: int = 5) -> list[str]:
-    return [event for _ in range(looks) for event in replay.feed(answer, after=65.0)]
+def feed_repeatedly(replay: Replay, response: Any, *, polls: int = 5) -> list[str]:
+    return [event for _ in range(polls) for event in replay.feed(response, after=65.0)]
 
 
 def summaries(replay: Replay) -> list[str]:
     return [EventRecord.of(event).summary for event in replay.events]
 
 
-def test_war_cancelled_in_preparation_ends_without_a_state_that_never_was() -> None:
+def test_war_cancelled_in_preparation_ends_without_a_battle_state() -> None:
     replay = preparing()
-    assert settle(replay, no_war()) == ["war_ended", "war_state_changed"]
+    assert feed_repeatedly(replay, no_war()) == ["war_ended", "war_state_changed"]
     ended, changed = replay.events
     METADATA[ended.event_type].model_validate(ended.metadata)
     assert (ended.metadata["result"], ended.metadata["war_id"]) == ("cancelled", "20261101T080000.000Z-2PP-8QQ")
@@ -50,51 +50,51 @@ def test_war_cancelled_in_preparation_ends_without_a_state_that_never_was() -> N
         f"Name of {CLAN_TAG}'s war against Name of {OPPONENT_TAG} was cancelled before the battle",
         f"{CLAN_TAG} is not in a war" if changed.name is None else f"{changed.name} is not in a war",
     ]
-    assert settle(replay, NEXT) == ["war_new", "war_state_changed"]
+    assert feed_repeatedly(replay, NEXT) == ["war_new", "war_state_changed"]
 
 
-def test_cached_response_without_a_war_cancels_nothing() -> None:
+def test_cached_response_without_a_war_does_not_cancel_the_war() -> None:
     replay = preparing(max_age=120.0)
     for _ in range(5):
         assert [replay.feed(no_war(), after=61.0), replay.feed(no_war(), after=61.0)] == [[], []]
         assert replay.feed(war("preparation"), after=61.0) == []
 
 
-def test_war_cancelled_shortly_before_its_start_is_cancelled_although_it_is_confirmed_later() -> None:
+def test_war_cancelled_before_its_start_but_confirmed_after_it_is_cancelled() -> None:
     replay = preparing(now=START - 90)
-    assert settle(replay, no_war()) == ["war_ended", "war_state_changed"]
+    assert feed_repeatedly(replay, no_war()) == ["war_ended", "war_state_changed"]
     assert replay.events[0].metadata["result"] == "cancelled"
 
 
 def test_war_that_the_opponent_still_shows_is_not_cancelled() -> None:
     replay = preparing()
     replay.api.responses[THEIRS] = war("preparation", swapped=True)
-    assert settle(replay, no_war(), looks=20) == []
+    assert feed_repeatedly(replay, no_war(), polls=20) == []
     assert replay.feed(war("preparation")) == []
 
 
 def test_war_replaced_before_its_start_was_cancelled() -> None:
     replay = preparing()
-    assert settle(replay, NEXT) == ["war_ended", "war_new"]
+    assert feed_repeatedly(replay, NEXT) == ["war_ended", "war_new"]
     assert replay.events[0].metadata["result"] == "cancelled"
 
 
 @pytest.mark.parametrize("trouble", [PrivateWarLogError("private"), ServerError("502")])
-def test_opponent_that_cannot_be_asked_hides_no_cancelled_war(trouble: Any) -> None:
+def test_cancelled_war_is_detected_if_the_opponent_cannot_be_polled(trouble: Any) -> None:
     replay = preparing()
     replay.api.responses[THEIRS] = trouble
-    assert settle(replay, no_war(), looks=8) == ["war_ended", "war_state_changed"]
+    assert feed_repeatedly(replay, no_war(), polls=8) == ["war_ended", "war_state_changed"]
     assert replay.events[0].metadata["result"] == "cancelled"
 
 
-def test_war_that_began_and_ended_unseen_was_not_cancelled() -> None:
+def test_war_that_started_and_ended_unobserved_is_not_cancelled() -> None:
     replay = preparing()
     replay.restart()
-    assert settle(replay, no_war(), looks=1) == []
+    assert feed_repeatedly(replay, no_war(), polls=1) == []
     replay = preparing()
     replay.restart()
     replay.now = START + 3 * 86_400
-    assert settle(replay, no_war()) == ["war_ended", "war_state_changed"]
+    assert feed_repeatedly(replay, no_war()) == ["war_ended", "war_state_changed"]
     assert replay.events[0].metadata["result"] == "unknown"
 
 
@@ -114,7 +114,7 @@ def bare(state: str, *attacks: Json, **opponent: Any) -> Json:
         ("Beta", "an unknown clan"),
     ],
 )
-def test_opponent_without_a_name_is_called_by_its_tag(opponent: Any, shown: str) -> None:
+def test_opponent_without_a_name_is_shown_by_its_tag(opponent: Any, shown: str) -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=START - 7200)
     replay.feed(no_war(), after=0.0)
     for state, now in (("preparation", START - 3600), ("inWar", START + 60), ("warEnded", START + 86_400 + 700)):
@@ -132,7 +132,7 @@ def test_opponent_without_a_name_is_called_by_its_tag(opponent: Any, shown: str)
     assert side.name == (OPPONENT_TAG if shown == OPPONENT_TAG else None)
 
 
-def test_opponent_that_becomes_known_later_is_the_same_war() -> None:
+def test_war_whose_opponent_becomes_known_later_is_the_same_war() -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
     replay.feed({**war("preparation"), "opponent": None}, after=0.0)
     assert replay.feed(war("preparation")) == []
@@ -140,7 +140,7 @@ def test_opponent_that_becomes_known_later_is_the_same_war() -> None:
     assert replay.feed(war("inWar", FIRST), after=3600) == ["war_state_changed", "war_attack_new"]
 
 
-def test_war_without_the_start_of_its_preparation_is_followed() -> None:
+def test_war_without_times_is_reported() -> None:
     def undated(state: str, *attacks: Json) -> Json:
         body = war(state, *attacks)
         return {key: body[key] for key in body if not key.endswith("Time")}
@@ -153,7 +153,7 @@ def test_war_without_the_start_of_its_preparation_is_followed() -> None:
     assert replay.feed(undated("warEnded", FIRST)) == ["war_ended"]
 
 
-def test_war_without_sides_is_followed() -> None:
+def test_war_without_sides_is_reported() -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=START - 3600)
     replay.feed({"state": "notInWar"}, after=0.0)
     assert replay.feed({"state": "inWar"}) == ["war_new", "war_state_changed"]
@@ -207,6 +207,6 @@ def test_recorded_war_whose_opponent_has_no_name_is_reported_with_its_tag(body: 
     assert summaries(replay) == ["Alpha is at war with #8QQ", "Alpha is preparing for war against #8QQ"]
 
 
-def test_war_whose_start_is_not_a_text_is_known_by_its_end() -> None:
+def test_war_with_an_invalid_start_is_identified_by_its_end() -> None:
     known = {"state": "inWar", "startTime": 1, "endTime": "20261103T070000.000Z", "clan": {"tag": "#2PP"}}
     assert war_id(known) == "20261103T070000.000Z--2PP"

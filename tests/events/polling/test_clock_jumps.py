@@ -1,4 +1,4 @@
-"""The wall clock is set, forward or back: nothing that is measured by it is spoilt."""
+"""The wall clock is set forward or back: durations and events stay correct."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_live_events_after_a_clock_jump_are_not_catch_up(jump: float) -> None:
 
 
 @JUMPS
-def test_age_of_what_nobody_saw_is_measured_without_the_clock(jump: float) -> None:
+def test_snapshot_age_is_measured_without_the_wall_clock(jump: float) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.feed(clan(member(ANN)), after=0.0)
     replay.set_clock(jump)
@@ -43,12 +43,12 @@ def test_age_of_what_nobody_saw_is_measured_without_the_clock(jump: float) -> No
 
 
 @JUMPS
-def test_clock_jump_confirms_no_stale_response(jump: float) -> None:
+def test_clock_jump_does_not_confirm_a_stale_response(jump: float) -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 120.0
-    for answer in (before, now):
-        replay.feed(answer, after=121.0)
+    for response in (before, now):
+        replay.feed(response, after=121.0)
     replay.events.clear()
     replay.feed(before, after=10.0)
     replay.set_clock(jump)
@@ -56,7 +56,7 @@ def test_clock_jump_confirms_no_stale_response(jump: float) -> None:
 
 
 @JUMPS
-def test_clock_jump_makes_nobody_leave_a_short_list(jump: float) -> None:
+def test_clock_jump_does_not_confirm_a_short_member_list(jump: float) -> None:
     whole = clan(member(ANN), member(BOB))
     short = {**whole, "memberList": whole["memberList"][:1]}
     replay = Replay(Kind.CLAN, CLAN_TAG)
@@ -68,7 +68,7 @@ def test_clock_jump_makes_nobody_leave_a_short_list(jump: float) -> None:
 
 
 @JUMPS
-def test_clock_jump_in_the_week_of_a_season_reset_makes_no_second_one(jump: float) -> None:
+def test_clock_jump_after_a_season_reset_causes_no_second_reset(jump: float) -> None:
     members = [member(f"#2P{letter}", donations=500) for letter in "0289PYLQ"]
     fallen = [{**one, "donations": 40, "donationsReceived": 0} for one in members]
     again = [{**one, "donations": 0} for one in fallen]
@@ -80,13 +80,13 @@ def test_clock_jump_in_the_week_of_a_season_reset_makes_no_second_one(jump: floa
 
 
 @JUMPS
-def test_result_of_a_war_waits_for_the_last_attacks_across_a_clock_jump(jump: float) -> None:
+def test_war_result_waits_for_the_last_attacks_despite_a_clock_jump(jump: float) -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 60)
     replay.feed(war("inWar", FIRST), after=0.0)
     assert replay.feed(war("warEnded", FIRST), after=70.0) == ["war_state_changed"]
     replay.set_clock(-jump / 2)
     if jump > 0:
-        # By a clock that is behind the end seems not to have come: then a minute without a change will do.
+        # By a clock that is behind, the war has not ended yet: then a minute without a change is sufficient.
         assert replay.feed(war("warEnded", FIRST), after=20.0) == []
         assert replay.feed(war("warEnded", FIRST), after=40.0) == ["war_ended"]
     else:
@@ -95,7 +95,7 @@ def test_result_of_a_war_waits_for_the_last_attacks_across_a_clock_jump(jump: fl
 
 
 @JUMPS
-def test_hall_that_was_upgraded_before_a_clock_jump_is_reported_once(jump: float) -> None:
+def test_town_hall_upgrade_before_a_clock_jump_is_reported_once(jump: float) -> None:
     replay = Replay(Kind.PLAYER, "#900PUCPV")
     replay.feed(player(), after=0.0)
     replay.feed(player(townHallLevel=16))
@@ -104,7 +104,7 @@ def test_hall_that_was_upgraded_before_a_clock_jump_is_reported_once(jump: float
 
 
 @JUMPS
-async def test_duration_of_a_maintenance_is_measured_across_a_clock_jump(bench: Bench, jump: float) -> None:
+async def test_maintenance_duration_is_correct_despite_a_clock_jump(bench: Bench, jump: float) -> None:
     now, jumped = bench.clock.now, 0.0
     monitor = ApiMonitor(
         bench.store, now=lambda: now + jumped, uptime=lambda: now, on_change=lambda _: None, on_suspicion=lambda: None
@@ -119,7 +119,7 @@ async def test_duration_of_a_maintenance_is_measured_across_a_clock_jump(bench: 
 
 
 @JUMPS
-async def test_state_that_is_loaded_again_after_a_clock_jump_keeps_its_duration(bench: Bench, jump: float) -> None:
+async def test_maintenance_duration_is_correct_after_a_clock_jump_and_reload(bench: Bench, jump: float) -> None:
     now, jumped = bench.clock.now, 0.0
     monitor = ApiMonitor(bench.store, now=lambda: now + jumped, uptime=lambda: now, on_change=lambda _: None)
     await monitor.observe(None)
@@ -132,7 +132,7 @@ async def test_state_that_is_loaded_again_after_a_clock_jump_keeps_its_duration(
     assert ended.metadata["duration_seconds"] == 600.0
 
 
-async def test_maintenance_that_an_earlier_run_saw_begin_keeps_its_start(bench: Bench) -> None:
+async def test_maintenance_from_an_earlier_run_keeps_its_start_time(bench: Bench) -> None:
     now, jumped = bench.clock.now, 0.0
     options = {"now": lambda: now + jumped, "uptime": lambda: now, "on_change": lambda _: None}
     await ApiMonitor(bench.store, **options).observe(MaintenanceError("down"))  # type: ignore[arg-type]
@@ -142,11 +142,11 @@ async def test_maintenance_that_an_earlier_run_saw_begin_keeps_its_start(bench: 
     now, jumped = now + 60.0, 3600.0
     await monitor.observe(None, from_probe=True)
     (ended,) = await monitor.observe(None, from_probe=True)
-    assert ended.metadata["duration_seconds"] == 3660.0, "that clock was behind, and is right now"
+    assert ended.metadata["duration_seconds"] == 3660.0, "the clock was behind and is correct now"
 
 
 @JUMPS
-async def test_rate_of_polls_is_measured_across_a_clock_jump(bench: Bench, jump: float) -> None:
+async def test_poll_rate_is_correct_despite_a_clock_jump(bench: Bench, jump: float) -> None:
     now, jumped = 1000.0, 0.0
     engine = Engine(bench.api, bench.store, now=lambda: now + jumped, uptime=lambda: now)
     now, jumped = now + 60.0, jump

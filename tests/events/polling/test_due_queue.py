@@ -11,12 +11,12 @@ from coc2mqtt.events.resource import Kind, Resource
 
 ONE, TWO, THREE = (Resource(Kind.CLAN, tag) for tag in ("#2PA", "#2PB", "#2PC"))
 
-# A resource and its new time, None to drop it; no resource to take the first one out.
+# A resource and its new due time (None removes it), or no resource to pop the first one.
 STEPS = st.lists(st.tuples(st.sampled_from([ONE, TWO, THREE, None]), st.none() | st.integers(0, 5)), max_size=60)
 
 
 @given(STEPS)
-def test_the_earliest_comes_first_whatever_was_put_moved_and_dropped(
+def test_queue_returns_the_earliest_resource_after_any_operations(
     steps: list[tuple[Resource | None, int | None]],
 ) -> None:
     queue = DueQueue()
@@ -36,14 +36,14 @@ def test_the_earliest_comes_first_whatever_was_put_moved_and_dropped(
         assert queue.count_before(3) == sum(time < 3 for time in times.values())
 
 
-def test_those_of_the_same_time_come_in_the_order_in_which_they_were_put() -> None:
+def test_resources_due_at_the_same_time_keep_insertion_order() -> None:
     queue = DueQueue()
     for resource in (THREE, ONE, TWO):
         queue.put(resource, 7)
     assert [queue.pop() for _ in range(3)] == [THREE, ONE, TWO]
 
 
-def test_nothing_can_be_taken_where_nothing_is() -> None:
+def test_pop_of_an_empty_queue_raises_lookup_error() -> None:
     queue = DueQueue()
     queue.put(ONE, 7)
     queue.remove(ONE)
@@ -51,7 +51,7 @@ def test_nothing_can_be_taken_where_nothing_is() -> None:
         queue.pop()
 
 
-def test_outdated_turns_do_not_pile_up() -> None:
+def test_outdated_entries_do_not_accumulate() -> None:
     queue = DueQueue()
     queue.put(TWO, -1)
     for time in range(10_000):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events import Event
     from tests.events.conftest import Bench, Until
 
-# Short enough not to wait for. Where a test is about a single poll, it asks for that itself.
+# With SHORT intervals tests need not wait. With LONG ones they request each poll themselves.
 SHORT, LONG = 0.01, 3600.0
 PROBE = f"/v1/players/{PROBE_TAG}"
 
@@ -51,36 +51,36 @@ def path(bench: Bench) -> str:
     return f"/v1/clans/{bench.clan}"
 
 
-async def test_a_clan_is_watched_with_its_war_and_everything_is_counted(bench: Bench, until: Until) -> None:
-    seen: list[Resource] = []
-    engine = Engine(bench.api, bench.store, on_commit=seen.append, now=bench.clock, uptime=bench.clock)
+async def test_clan_watch_polls_clan_and_war_and_counts_polls_and_events(bench: Bench, until: Until) -> None:
+    committed: list[Resource] = []
+    engine = Engine(bench.api, bench.store, on_commit=committed.append, now=bench.clock, uptime=bench.clock)
     watch = Watch(Kind.CLAN, bench.clan, LONG, war_interval=LONG)
     engine.watch(watch)
     assert engine.watches == [watch]
     assert engine.api_status is None
     async with running(engine):
         await until(lambda: engine.metrics.polls == 2)
-        assert seen == [API, (Kind.CLAN, bench.clan), (Kind.WAR, bench.clan)]
+        assert committed == [API, (Kind.CLAN, bench.clan), (Kind.WAR, bench.clan)]
         bench.world.join(bench.clan)
         assert engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: engine.metrics.polls == 4)
     assert bench.queued_types() == ["clan_updated", "member_joined"]
-    assert seen[3:] == [(Kind.CLAN, bench.clan)]
-    figures = engine.metrics
-    assert (figures.changed, figures.events, figures.last_poll) == (3, 2, bench.clock.now)
+    assert committed[3:] == [(Kind.CLAN, bench.clan)]
+    metrics = engine.metrics
+    assert (metrics.changed, metrics.events, metrics.last_poll) == (3, 2, bench.clock.now)
     assert engine.api_status is ApiStatus.OK
     assert engine.overdue == 0
-    assert engine.polls_per_second == pytest.approx(4.0)  # the bench's clock stands still: within a second
-    assert figures.errors == {}
+    assert engine.polls_per_second == pytest.approx(4.0)  # the clock of the bench stands still, within one second
+    assert metrics.errors == {}
 
 
-async def test_what_is_not_watched_cannot_be_polled_or_unwatched(bench: Bench) -> None:
+async def test_unknown_watch_cannot_be_polled_or_removed(bench: Bench) -> None:
     engine = engine_of(bench)
     assert not engine.poll_now(Kind.CLAN, bench.clan)
     assert not engine.unwatch(Kind.CLAN, bench.clan)
 
 
-async def test_watches_come_and_go_while_it_runs(bench: Bench, until: Until) -> None:
+async def test_watches_can_be_added_and_removed_while_running(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     async with running(engine):
         engine.watch(Watch(Kind.PLAYER, bench.player, SHORT))
@@ -89,18 +89,18 @@ async def test_watches_come_and_go_while_it_runs(bench: Bench, until: Until) -> 
         await until(lambda: bench.server.requests[path(bench)] >= 2)
         assert engine.unwatch(Kind.CLAN, bench.clan)
         assert [watch.kind for watch in engine.watches] == [Kind.PLAYER]
-        asked = bench.server.requests[path(bench)]
+        requests_before = bench.server.requests[path(bench)]
         polls = engine.metrics.polls
         await until(lambda: engine.metrics.polls > polls + 5)
-        assert bench.server.requests[path(bench)] <= asked + 1, "one may have been under way"
+        assert bench.server.requests[path(bench)] <= requests_before + 1, "one poll may have been in progress"
     assert bench.server.requests[path(bench) + "/currentwar"] == 0
 
 
-async def test_what_is_unwatched_during_a_poll_is_not_committed(bench: Bench, until: Until) -> None:
-    answer = asyncio.Event()
+async def test_watch_removed_during_a_poll_is_not_committed(bench: Bench, until: Until) -> None:
+    release = asyncio.Event()
 
     async def late(request: web.Request, handler: Handler) -> web.Response:
-        await answer.wait()
+        await release.wait()
         return await handler(request)
 
     engine = engine_of(bench)
@@ -109,13 +109,13 @@ async def test_what_is_unwatched_during_a_poll_is_not_committed(bench: Bench, un
     async with running(engine):
         await until(lambda: bench.server.requests[path(bench)])
         engine.unwatch(Kind.CLAN, bench.clan)
-        answer.set()
+        release.set()
         await until(lambda: engine.metrics.polls)
     assert bench.snapshot_data(Resource(Kind.CLAN, bench.clan)) is None
     assert bench.queued_types() == []
 
 
-async def test_a_watch_that_is_replaced_keeps_its_snapshot(bench: Bench, until: Until) -> None:
+async def test_replaced_watch_keeps_its_snapshot(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     async with running(engine):
@@ -141,9 +141,9 @@ SUSPENDING = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "status", "told"), SUSPENDING)
-async def test_while_the_api_refuses_everything_only_the_probe_asks(
-    bench: Bench, until: Until, fault: Fault, status: ApiStatus, told: list[str]
+@pytest.mark.parametrize(("fault", "status", "reported"), SUSPENDING)
+async def test_only_the_probe_polls_while_the_api_refuses_everything(
+    bench: Bench, until: Until, fault: Fault, status: ApiStatus, reported: list[str]
 ) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war_interval=SHORT))
@@ -152,33 +152,33 @@ async def test_while_the_api_refuses_everything_only_the_probe_asks(
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     requests = bench.server.requests
 
-    def others() -> int:
+    def other_requests() -> int:
         return requests.total() - requests[PROBE]
 
-    def later() -> int:
+    def five_probes_later() -> int:
         return requests[PROBE] + 5
 
     async with running(engine):
         await until(lambda: len(requests) == 5 and min(requests.values()) > 2)
         bench.server.faults.add(fault)
         await until(lambda: engine.api_status is status)
-        moment = later()
-        await until(lambda: requests[PROBE] >= moment)  # what was under way has ended by now
-        asked, moment = others(), later()
-        await until(lambda: requests[PROBE] >= moment)
-        assert others() == asked
+        target = five_probes_later()
+        await until(lambda: requests[PROBE] >= target)  # the polls in progress have ended by now
+        requests_before, target = other_requests(), five_probes_later()
+        await until(lambda: requests[PROBE] >= target)
+        assert other_requests() == requests_before
         (kind,) = engine.metrics.errors
         assert kind in {"maintenance", "wrong_token", "wrong_address"}
         assert engine.metrics.errors[kind] >= 5
         bench.world.join(bench.clan)
         bench.server.faults.clear()
-        await until(lambda: others() > asked + 5)
+        await until(lambda: other_requests() > requests_before + 5)
     events = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
-    assert [event.event_type.value for event in events if event.tag == "api"] == told
+    assert [event.event_type.value for event in events if event.tag == "api"] == reported
     assert {event.event_type.value for event in events if event.tag != "api"} == {"clan_updated", "member_joined"}
 
 
-async def test_a_maintenance_of_the_run_before_goes_on_and_ends(bench: Bench, until: Until) -> None:
+async def test_maintenance_from_the_previous_run_continues_and_ends(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     async with running(engine):
@@ -191,8 +191,8 @@ async def test_a_maintenance_of_the_run_before_goes_on_and_ends(bench: Bench, un
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT))
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     async with running(engine):
-        moment = bench.server.requests[PROBE] + 5
-        await until(lambda: bench.server.requests[PROBE] >= moment)
+        target = bench.server.requests[PROBE] + 5
+        await until(lambda: bench.server.requests[PROBE] >= target)
         assert bench.server.requests[path(bench)] == 0
         bench.world.end_maintenance()
         await until(lambda: bench.server.requests[path(bench)])
@@ -201,7 +201,7 @@ async def test_a_maintenance_of_the_run_before_goes_on_and_ends(bench: Bench, un
     assert events[-1].metadata["duration_seconds"] == 60
 
 
-async def test_without_a_probe_everything_goes_on_asking_and_sees_the_api_come_back(bench: Bench, until: Until) -> None:
+async def test_api_recovery_without_a_probe_is_detected_by_the_watches(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war=False))
     async with running(engine):
@@ -213,7 +213,7 @@ async def test_without_a_probe_everything_goes_on_asking_and_sees_the_api_come_b
     assert bench.queued_types() == ["api_denied", "api_restored"]
 
 
-async def test_an_api_that_cannot_be_reached_is_said_once_and_only_the_probe_asks(bench: Bench, until: Until) -> None:
+async def test_unreachable_api_is_reported_once_with_a_probe(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war=False))
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
@@ -224,24 +224,24 @@ async def test_an_api_that_cannot_be_reached_is_said_once_and_only_the_probe_ask
         bench.server.faults.clear()
         await until(lambda: engine.api_status is ApiStatus.OK)
     events = [bench.queue.get_nowait() for _ in range(bench.queue.qsize())]
-    told = [event.event_type.value for event in events if event.tag == "api"]
-    assert told == ["poll_error", "api_restored"]
+    reported = [event.event_type.value for event in events if event.tag == "api"]
+    assert reported == ["poll_error", "api_restored"]
 
 
-async def test_a_war_log_is_looked_at_again_when_the_clan_says_that_it_is_public(bench: Bench, until: Until) -> None:
+async def test_war_is_polled_when_the_clan_makes_its_war_log_public(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.private_clan, SHORT, war_interval=SHORT))
     war = f"/v1/clans/{bench.private_clan}/currentwar"
     async with running(engine):
         await until(lambda: bench.server.requests[f"/v1/clans/{bench.private_clan}"] > 20)
-        assert bench.server.requests[war] == 1, "while it is private it is left alone"
+        assert bench.server.requests[war] == 1, "it is polled rarely while it is private"
         bench.world.set_war_log_public(bench.private_clan, public=True)
         await until(lambda: bench.server.requests[war] > 2)
-    told = bench.queued_types()
-    assert told.count("war_log_public") == 1
+    reported = bench.queued_types()
+    assert reported.count("war_log_public") == 1
 
 
-async def test_a_war_is_looked_at_right_after_its_end_however_long_its_interval_is(bench: Bench, until: Until) -> None:
+async def test_war_is_polled_right_after_its_end_despite_a_long_interval(bench: Bench, until: Until) -> None:
     bench.world.declare_war(bench.clan, preparation=timedelta(hours=1), battle=timedelta(hours=2))
     bench.world.begin_battle(bench.clan)
     end = NOON + timedelta(hours=3)
@@ -256,7 +256,7 @@ async def test_a_war_is_looked_at_right_after_its_end_however_long_its_interval_
     assert bench.queued_types() == ["war_state_changed", "war_ended"]
 
 
-async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(bench: Bench, until: Until) -> None:
+async def test_single_maintenance_response_triggers_a_probe(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     engine.watch_api(interval=LONG, probe_tag=PROBE_TAG)
@@ -267,11 +267,11 @@ async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(benc
         engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: bench.server.requests[PROBE] == 2)
         await until(lambda: engine.metrics.polls == 4)
-        assert engine.api_status is ApiStatus.OK, "the probe was answered"
+        assert engine.api_status is ApiStatus.OK, "the probe got a response"
         bench.server.faults.add(down, times=1, path=path(bench))
         engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: engine.metrics.polls == 5)
-        assert bench.server.requests[PROBE] == 2, "it was asked a moment ago"
+        assert bench.server.requests[PROBE] == 2, "the last probe was a moment ago"
         bench.clock.now += 5
         bench.server.faults.add(down)
         engine.poll_now(Kind.CLAN, bench.clan)
@@ -279,7 +279,7 @@ async def test_a_single_word_of_maintenance_is_checked_by_the_probe_at_once(benc
     assert bench.queued_types() == ["maintenance_start"]
 
 
-async def test_what_is_under_way_when_the_api_is_lost_is_not_blamed(bench: Bench, until: Until) -> None:
+async def test_polls_in_progress_during_an_outage_are_not_reported_as_failed(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     for clan in bench.world.clan_tags:
         engine.watch(Watch(Kind.CLAN, clan, SHORT, war_interval=SHORT))
@@ -301,7 +301,7 @@ async def test_what_is_under_way_when_the_api_is_lost_is_not_blamed(bench: Bench
     ] * 3
 
 
-async def test_watches_that_ask_for_too_much_are_said_once(bench: Bench, until: Until) -> None:
+async def test_intervals_above_the_rate_limit_are_logged_once(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, 1 / 6_000, war=False))
     with capture_logs() as logs:
@@ -314,7 +314,7 @@ async def test_watches_that_ask_for_too_much_are_said_once(bench: Bench, until: 
     assert [line["load"] for line in logs if line["event"] == "intervals exceed the rate limit"] == [1.2]
 
 
-async def test_what_is_watched_is_counted_whatever_comes_and_goes(bench: Bench) -> None:
+async def test_watch_counts_follow_added_and_removed_watches(bench: Bench) -> None:
     engine = engine_of(bench)
     assert (engine.clans, engine.players, engine.shortest_interval, engine.load) == (0, 0, math.inf, 0.0)
     engine.watch_api(interval=1.0, probe_tag="#JY9J2Y99")
@@ -322,10 +322,10 @@ async def test_what_is_watched_is_counted_whatever_comes_and_goes(bench: Bench) 
     engine.watch(Watch(Kind.CLAN, "#8QQ", 100.0, war=False))
     engine.watch(Watch(Kind.PLAYER, "#8QQ", 200.0))
     assert (engine.clans, engine.players, engine.shortest_interval) == (2, 1, 50.0)
-    asked = engine.load
+    load_before = engine.load
     engine.watch(Watch(Kind.CLAN, "#2PP", 25.0, war=False))
     assert (engine.clans, engine.players, engine.shortest_interval) == (2, 1, 25.0)
-    assert engine.load - asked == pytest.approx((1 / 25 - 1 / 100 - 1 / 50) / 10_000)
+    assert engine.load - load_before == pytest.approx((1 / 25 - 1 / 100 - 1 / 50) / 10_000)
     for kind, tag in ((Kind.CLAN, "#2PP"), (Kind.CLAN, "#2PP"), (Kind.CLAN, "#8QQ")):
         engine.unwatch(kind, tag)
     assert (engine.clans, engine.players, engine.shortest_interval) == (0, 1, 200.0)
@@ -333,7 +333,7 @@ async def test_what_is_watched_is_counted_whatever_comes_and_goes(bench: Bench) 
     assert (engine.clans, engine.players, engine.shortest_interval) == (0, 0, math.inf)
 
 
-async def test_a_slow_tag_holds_up_no_other(bench: Bench, until: Until) -> None:
+async def test_slow_tag_does_not_delay_others(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     slow, quick = bench.world.clan_tags
     bench.server.faults.add(faults.hang(), path=slow)
@@ -344,9 +344,9 @@ async def test_a_slow_tag_holds_up_no_other(bench: Bench, until: Until) -> None:
     assert bench.server.requests[f"/v1/clans/{slow}"] == 1
 
 
-async def test_a_store_that_fails_ends_it(bench: Bench) -> None:
+async def test_failing_store_stops_the_engine(bench: Bench) -> None:
     class FullDisk(QueueStore):
-        async def commit(self, resource: Resource, snapshot: Snapshot, events: Sequence[Event]) -> None:  # noqa: ARG002 - it keeps nothing
+        async def commit(self, resource: Resource, snapshot: Snapshot, events: Sequence[Event]) -> None:  # noqa: ARG002 - nothing is stored
             raise OSError("no space left")
 
     engine = Engine(bench.api, FullDisk(bench.state, bench.queue))
@@ -357,7 +357,7 @@ async def test_a_store_that_fails_ends_it(bench: Bench) -> None:
     assert caught.group_contains(OSError, match="no space left")
 
 
-async def test_run_again_after_it_was_cancelled_it_polls_what_was_under_way(bench: Bench, until: Until) -> None:
+async def test_second_run_repeats_polls_that_were_cancelled(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     bench.server.faults.add(faults.hang())
@@ -369,7 +369,7 @@ async def test_run_again_after_it_was_cancelled_it_polls_what_was_under_way(benc
     assert bench.snapshot_data(Resource(Kind.CLAN, bench.clan)) == bench.world.clan(bench.clan)
 
 
-async def test_a_war_that_is_watched_twice_is_watched_on_with_the_other_watch(bench: Bench, until: Until) -> None:
+async def test_war_watched_twice_stays_watched_when_one_watch_is_removed(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war_interval=SHORT))
     engine.watch(Watch(Kind.WAR, bench.clan, SHORT))
@@ -377,15 +377,15 @@ async def test_a_war_that_is_watched_twice_is_watched_on_with_the_other_watch(be
     async with running(engine):
         await until(lambda: bench.server.requests[war])
         assert engine.unwatch(Kind.WAR, bench.clan)
-        asked = bench.server.requests[war]
-        await until(lambda: bench.server.requests[war] > asked + 3)
+        requests_before = bench.server.requests[war]
+        await until(lambda: bench.server.requests[war] > requests_before + 3)
         bench.world.declare_war(bench.clan)
         await until(lambda: bench.queue.qsize() == 2)
     assert [watch.kind for watch in engine.watches] == [Kind.CLAN]
     assert not any("catch_up" in bench.queue.get_nowait().metadata for _ in range(2)), "it was watched all the time"
 
 
-async def test_what_happens_between_two_runs_is_caught_up(bench: Bench, until: Until) -> None:
+async def test_changes_between_two_runs_are_marked_as_catch_up(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     async with running(engine):

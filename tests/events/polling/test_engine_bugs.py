@@ -1,4 +1,4 @@
-"""A bug in a poll, which the engine contains or propagates."""
+"""Bugs in a poll, which the engine contains or propagates."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.events.conftest import Bench, Until
 
 
-class _ForgetfulStore(QueueStore):
-    """Stores everything, and raises after it has stored the first event of the API."""
+class _RaisingStore(QueueStore):
+    """Stores everything, but raises after storing the first event of the API."""
 
     raised = False
 
@@ -35,9 +35,9 @@ class _ForgetfulStore(QueueStore):
             raise KeyError("a bug")
 
 
-async def test_api_event_is_told_once_where_a_bug_comes_after_it_was_stored(bench: Bench, until: Until) -> None:
+async def test_api_event_is_reported_once_if_a_bug_follows_its_commit(bench: Bench, until: Until) -> None:
     errors = InternalErrors()
-    store = _ForgetfulStore(bench.state, bench.queue)
+    store = _RaisingStore(bench.state, bench.queue)
     engine = Engine(bench.api, store, now=bench.clock, contain=errors.contain)
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     with capture_logs():
@@ -45,13 +45,13 @@ async def test_api_event_is_told_once_where_a_bug_comes_after_it_was_stored(benc
             await until(lambda: engine.api_status is ApiStatus.OK)
             bench.world.begin_maintenance()
             await until(lambda: errors.count == 1 and engine.api_status is ApiStatus.MAINTENANCE)
-            moment = bench.server.requests[PROBE] + 3
-            await until(lambda: bench.server.requests[PROBE] >= moment)
+            target = bench.server.requests[PROBE] + 3
+            await until(lambda: bench.server.requests[PROBE] >= target)
     assert bench.queued_types() == ["maintenance_start"]
     assert engine.metrics.errors["internal"] == errors.count == 1
 
 
-async def test_poll_with_a_bug_ends_an_engine_that_contains_nothing(bench: Bench) -> None:
+async def test_bug_in_a_poll_stops_an_engine_without_containment(bench: Bench) -> None:
     engine = Engine(bench.api, bench.store, now=bench.clock)
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
 

@@ -1,4 +1,4 @@
-"""One malformed or missing field costs that field and nothing else, and makes no event."""
+"""A malformed or missing field affects only that field, and causes no event."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ PLAYER = player(
 )
 WAR = war("inWar", attack("#2P2", "#8Q2", 1))
 BODIES = {Kind.CLAN: CLAN, Kind.PLAYER: PLAYER, Kind.WAR: WAR}
-# Without these there is no telling what an answer is about.
+# Without these a response cannot be identified.
 NEEDED = {"tag", "state"}
-# What a player lacks who is in no clan.
+# A player without a clan lacks these.
 MEMBERSHIP = {"clan", "role"}
 JUNK: list[Any] = [None, 1.5, "x", True, [], {}, [7]]
 
@@ -81,7 +81,7 @@ def without(body: Json, path: tuple[Any, ...], junk: Any = ...) -> Json:
 
 
 def fields(kind: Kind) -> Iterator[tuple[Any, ...]]:
-    """The places of all fields that a response may lose: its own, a member's or a unit's."""
+    """Yield the paths of all fields that a response may lack: its own, a member's or a unit's."""
     body = BODIES[kind]
     yield from ((key,) for key in body if key not in NEEDED | MEMBERSHIP)
     nested: dict[Kind, list[tuple[Any, ...]]] = {
@@ -97,17 +97,17 @@ def fields(kind: Kind) -> Iterator[tuple[Any, ...]]:
         Kind.WAR: [("clan",), ("opponent",), ("clan", "members", 0), ("opponent", "members", 0)],
     }
     for outer in nested[kind]:
-        place: Any = body
+        parent: Any = body
         for key in outer:
-            place = place[key]
-        yield from ((*outer, key) for key in place if key not in NEEDED)
+            parent = parent[key]
+        yield from ((*outer, key) for key in parent if key not in NEEDED)
 
 
 PLACES = [pytest.param(kind, path, id=f"{kind} {path}") for kind in BODIES for path in fields(kind)]
 
 
 @pytest.mark.parametrize(("kind", "path"), PLACES)
-def test_field_that_vanishes_and_returns_makes_no_event(kind: Kind, path: tuple[Any, ...]) -> None:
+def test_field_that_vanishes_temporarily_causes_no_event(kind: Kind, path: tuple[Any, ...]) -> None:
     replay = watching(kind, BODIES[kind])
     gone = without(BODIES[kind], path)
     assert [replay.feed(gone, after=140) for _ in range(3)] == [[]] * 3
@@ -117,7 +117,7 @@ def test_field_that_vanishes_and_returns_makes_no_event(kind: Kind, path: tuple[
 
 
 @pytest.mark.parametrize(("kind", "path"), PLACES)
-def test_field_that_becomes_malformed_and_returns_makes_no_event(kind: Kind, path: tuple[Any, ...]) -> None:
+def test_field_that_is_malformed_temporarily_causes_no_event(kind: Kind, path: tuple[Any, ...]) -> None:
     value: Any = BODIES[kind]
     for key in path:
         value = value[key]
@@ -132,13 +132,13 @@ def test_field_that_becomes_malformed_and_returns_makes_no_event(kind: Kind, pat
 
 @pytest.mark.parametrize("field", ["id", "name"])
 @pytest.mark.parametrize("junk", [..., None])
-def test_members_league_that_loses_a_field_and_returns_makes_no_event(field: str, junk: Any) -> None:
+def test_member_league_that_loses_a_field_temporarily_causes_no_event(field: str, junk: Any) -> None:
     replay = watching(Kind.CLAN, CLAN)
     odd = without(CLAN, ("memberList", 0, "leagueTier", field), junk)
     assert [replay.feed(body, after=140) for body in (odd, odd, CLAN)] == [[]] * 3
 
 
-def test_change_beside_a_malformed_nested_field_is_reported_alone() -> None:
+def test_change_next_to_a_malformed_nested_field_is_reported_alone() -> None:
     replay = watching(Kind.CLAN, CLAN)
     odd = {**CLAN, "warLeague": {"id": "x", "name": "Master League I"}}
     assert replay.feed(odd) == ["clan_updated"]
@@ -148,7 +148,7 @@ def test_change_beside_a_malformed_nested_field_is_reported_alone() -> None:
 
 @pytest.mark.parametrize("field", sorted(MEMBERSHIP))
 @pytest.mark.parametrize("junk", [7, "x", [], True])
-def test_malformed_membership_is_no_leave(field: str, junk: Any) -> None:
+def test_malformed_clan_membership_is_not_reported_as_a_leave(field: str, junk: Any) -> None:
     if field == "role" and junk == "x":
         return
     replay = watching(Kind.PLAYER, PLAYER)
@@ -157,7 +157,7 @@ def test_malformed_membership_is_no_leave(field: str, junk: Any) -> None:
 
 
 @pytest.mark.parametrize("junk", JUNK[:4])
-def test_other_changes_are_reported_while_a_members_field_is_malformed(junk: Any) -> None:
+def test_changes_are_reported_while_a_member_field_is_malformed(junk: Any) -> None:
     replay = watching(Kind.CLAN, clan(member(ANN), member(BOB)))
     odd = member(ANN, donations=junk)
     assert replay.feed(clan(odd, member(BOB, role="admin"), member(CAT))) == [
@@ -168,7 +168,7 @@ def test_other_changes_are_reported_while_a_members_field_is_malformed(junk: Any
 
 
 @pytest.mark.parametrize("field", ["trophies", "troops", "townHallLevel", "name"])
-def test_player_without_a_field_at_first_sight_is_watched(field: str) -> None:
+def test_player_without_a_field_at_first_is_watched(field: str) -> None:
     bare = {key: value for key, value in PLAYER.items() if key != field}
     replay = watching(Kind.PLAYER, bare)
     assert replay.feed(PLAYER) == [], "the first value is the baseline"
@@ -176,11 +176,11 @@ def test_player_without_a_field_at_first_sight_is_watched(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["name", "clanLevel", "members", "memberList", "clanPoints"])
-def test_clan_without_a_field_at_first_sight_is_watched(field: str) -> None:
+def test_clan_without_a_field_at_first_is_watched(field: str) -> None:
     before = clan(member(ANN), member(BOB))
     replay = watching(Kind.CLAN, {key: value for key, value in before.items() if key != field})
-    told = replay.feed(before)
-    assert told == (["clan_updated"] if field == "name" else [])
+    reported = replay.feed(before)
+    assert reported == (["clan_updated"] if field == "name" else [])
     assert replay.feed({**clan(member(ANN), member(BOB), member(CAT)), "members": 2}) == ["member_joined"]
 
 
@@ -192,18 +192,18 @@ def test_donations_are_unknown_until_they_are_well_formed() -> None:
     assert replay.events[-1].metadata["donations"] == 30
 
 
-def test_vanished_field_is_absent_from_what_is_believed_and_its_change_is_reported_later() -> None:
+def test_vanished_field_is_removed_and_its_change_is_reported_later() -> None:
     replay = watching(Kind.CLAN, CLAN)
     gone = {key: value for key, value in CLAN.items() if key != "clanPoints"}
     replay.feed(gone)
-    assert "clanPoints" in replay.accepted, "half a body has to be confirmed"
+    assert "clanPoints" in replay.accepted, "a partial response has to be confirmed"
     replay.feed(gone)
     assert "clanPoints" not in replay.accepted
     assert replay.feed({**CLAN, "clanPoints": 2200}) == ["clan_updated"]
     assert [(one.old_value, one.new_value) for one in replay.events[-1].changes] == [(2100, 2200)]
 
 
-def test_donations_that_the_game_takes_away_end_no_season() -> None:
+def test_removed_donation_fields_do_not_end_the_season() -> None:
     members = [member(f"#2P{letter}", donations=500) for letter in "0289PYLQ"]
     bare = [{key: value for key, value in one.items() if "onations" not in key} for one in members]
     replay = watching(Kind.CLAN, clan(*members))
@@ -235,7 +235,7 @@ def case() -> bytes:
         pytest.param(case, id="file", marks=pytest.mark.skipif(not CASE.exists(), reason="no ../shared/cases")),
     ],
 )
-def test_lone_surrogate_in_a_name_is_replaced_and_the_clan_is_watched(body: Any) -> None:
+def test_lone_surrogate_in_a_name_is_replaced(body: Any) -> None:
     replay = Replay(Kind.CLAN, "#2PP")
     with capture_logs() as lines:
         assert replay.feed(body()) == []
@@ -246,7 +246,7 @@ def test_lone_surrogate_in_a_name_is_replaced_and_the_clan_is_watched(body: Any)
     assert orjson.dumps(EventRecord.of(replay.events[-1]))
 
 
-def test_name_that_becomes_unreadable_for_a_while_is_not_changed() -> None:
+def test_temporarily_unreadable_name_is_not_reported_as_changed() -> None:
     good = clan(member(ANN, name="Änn 🏰"), member(BOB), name="The 🏰")
     replay = watching(Kind.CLAN, good)
     text = orjson.dumps(good)
@@ -261,12 +261,12 @@ def test_name_that_becomes_unreadable_for_a_while_is_not_changed() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(st.characters(codec=None, exclude_categories=()), max_size=20), tail=st.binary(max_size=3))
-def test_any_text_can_be_read_and_encoded_again(text: str, tail: bytes) -> None:
+def test_any_text_can_be_decoded_and_encoded(text: str, tail: bytes) -> None:
     escaped = "".join(f"\\u{ord(one):04x}" if ord(one) < 0x10000 else one for one in text)
     tail = tail.translate(None, b'"\\' + bytes(range(32)))
-    answer = ApiResponse(200, b'{"a": "' + escaped.encode() + tail + b'"}', 0.0)
-    assert orjson.loads(orjson.dumps(answer.data)) == answer.data
-    assert answer.repaired is _invalid(text, tail)
+    response = ApiResponse(200, b'{"a": "' + escaped.encode() + tail + b'"}', 0.0)
+    assert orjson.loads(orjson.dumps(response.data)) == response.data
+    assert response.repaired is _invalid(text, tail)
 
 
 def _invalid(text: str, tail: bytes) -> bool:
@@ -278,15 +278,15 @@ def _invalid(text: str, tail: bytes) -> bool:
     return False
 
 
-def test_unit_without_a_village_is_not_taken_for_its_namesake() -> None:
+def test_unit_without_a_village_is_not_confused_with_its_namesake() -> None:
     home, builder = unit("Baby Dragon", 5), unit("Baby Dragon", 9, "builderBase")
     nowhere = {key: value for key, value in builder.items() if key != "village"}
     replay = watching(Kind.PLAYER, player(troops=[home, builder]))
     assert replay.feed(player(troops=[home, {**nowhere, "level": 10}])) == ["troop_upgraded"]
-    assert replay.events[-1].metadata["village"] == "builderBase", "the other one is listed as well"
+    assert replay.events[-1].metadata["village"] == "builderBase", "the other one is listed too"
     lost = {key: value for key, value in home.items() if key != "village"}
-    assert replay.feed(player(troops=[{**lost, "level": 6}, nowhere])) == [], "nothing tells which is which"
+    assert replay.feed(player(troops=[{**lost, "level": 6}, nowhere])) == [], "they cannot be distinguished"
     assert replay.feed(player(troops=[{**home, "level": 6}, {**builder, "level": 10}])) == ["troop_upgraded"]
     replay = watching(Kind.PLAYER, player(troops=[home]))
-    assert replay.feed(player(troops=[home, nowhere])) == [], "a namesake that nobody knows"
+    assert replay.feed(player(troops=[home, nowhere])) == [], "an unknown namesake"
     assert replay.feed(player(troops=[home, builder])) == ["troop_upgraded"]

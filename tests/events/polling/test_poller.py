@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("at_war")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_first_sight_is_the_baseline_and_what_follows_is_told(bench: Bench, kind: Kind) -> None:
+async def test_first_response_is_the_baseline_and_later_changes_are_reported(bench: Bench, kind: Kind) -> None:
     subject = poller(bench, kind)
     polled = await subject.poll()
     assert (polled.events, polled.committed) == ([], True)
@@ -37,35 +37,35 @@ async def test_the_first_sight_is_the_baseline_and_what_follows_is_told(bench: B
     assert bench.queued_types() == [event_type]
 
 
-async def test_the_same_answer_is_neither_decoded_nor_stored(bench: Bench) -> None:
-    answers: list[ApiResponse] = []
+async def test_unchanged_response_is_neither_decoded_nor_stored(bench: Bench) -> None:
+    responses: list[ApiResponse] = []
 
     class Client(ClashClient):
         async def clan(self, tag: str) -> ApiResponse:
-            answers.append(await super().clan(tag))
-            return answers[-1]
+            responses.append(await super().clan(tag))
+            return responses[-1]
 
     async with Client([SecretStr("token-of-a-test")], base_url=bench.server.base_url) as bench.api:
         subject = poller(bench)
         assert (await subject.poll()).committed
         assert (await subject.poll())[:3] == ([], 0, False)
-    decoded = ["data" in vars(answer) for answer in answers]
+    decoded = ["data" in vars(response) for response in responses]
     assert decoded == [True, False]
 
 
-async def test_it_says_for_how_long_the_answer_holds(bench: Bench) -> None:
-    async def held(request: web.Request, handler: Handler) -> web.Response:
+async def test_result_has_the_max_age_of_the_response(bench: Bench) -> None:
+    async def cached(request: web.Request, handler: Handler) -> web.Response:
         response = await handler(request)
         response.headers["Cache-Control"] = "max-age=91"
         return response
 
-    bench.server.faults.add(held)
+    bench.server.faults.add(cached)
     subject = poller(bench)
     assert [(await subject.poll()).earliest for _ in range(2)] == [91, 91]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_changed_while_nobody_watched_is_marked_as_caught_up(bench: Bench, kind: Kind) -> None:
+async def test_change_between_two_runs_is_marked_as_catch_up(bench: Bench, kind: Kind) -> None:
     await poller(bench, kind).poll()
     make_change(bench, kind)
     bench.clock.now += 3600.25
@@ -78,7 +78,7 @@ async def test_what_changed_while_nobody_watched_is_marked_as_caught_up(bench: B
     assert not event.metadata.keys() & {"catch_up", "snapshot_age_seconds"}
 
 
-async def test_a_failure_at_start_does_not_keep_it_from_being_marked(bench: Bench) -> None:
+async def test_change_after_a_failed_first_poll_is_marked_as_catch_up(bench: Bench) -> None:
     await poller(bench).poll()
     make_change(bench, Kind.CLAN)
     bench.clock.now += 10
@@ -90,7 +90,7 @@ async def test_a_failure_at_start_does_not_keep_it_from_being_marked(bench: Benc
 
 
 @pytest.mark.parametrize("kind", [Kind.CLAN, Kind.PLAYER])
-async def test_what_cannot_be_found_is_said_once_and_asked_slowly_until_it_is_back(bench: Bench, kind: Kind) -> None:
+async def test_missing_resource_is_reported_once_and_polled_with_backoff(bench: Bench, kind: Kind) -> None:
     subject = poller(bench, kind)
     await subject.poll()
     bench.server.faults.add(faults.refusal(404, "notFound"))
@@ -110,7 +110,7 @@ async def test_what_cannot_be_found_is_said_once_and_asked_slowly_until_it_is_ba
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "never seen"])
 @pytest.mark.parametrize("kind", [Kind.CLAN, Kind.WAR, Kind.PLAYER])
-async def test_caching_header_of_an_error_delays_no_poll(bench: Bench, kind: Kind, known: bool) -> None:
+async def test_max_age_of_an_error_does_not_delay_polls(bench: Bench, kind: Kind, known: bool) -> None:
     subject = poller(bench, kind)
     if known:
         await subject.poll()
@@ -124,7 +124,7 @@ async def test_caching_header_of_an_error_delays_no_poll(bench: Bench, kind: Kin
         assert (await subject.poll()).earliest == 0.0
 
 
-async def test_other_trouble_in_between_does_not_say_it_again(bench: Bench) -> None:
+async def test_missing_resource_is_not_reported_again_after_another_failure(bench: Bench) -> None:
     subject = poller(bench)
     await subject.poll()
     seen = []
@@ -135,7 +135,7 @@ async def test_other_trouble_in_between_does_not_say_it_again(bench: Bench) -> N
     assert await poll_types(subject) == ["watch_available"]
 
 
-async def test_a_tag_that_never_was_is_unavailable_until_it_is_and_not_caught_up_then(bench: Bench) -> None:
+async def test_tag_that_starts_to_exist_becomes_available_without_catch_up(bench: Bench) -> None:
     assert await poll_types(poller(bench, tag="#2PPP")) == ["watch_unavailable"]
     bench.clock.now += 10
     bench.server.faults.add(responding({**(bench.world.clan(bench.clan) or {}), "tag": "#2PPP"}))
@@ -144,7 +144,7 @@ async def test_a_tag_that_never_was_is_unavailable_until_it_is_and_not_caught_up
     assert "catch_up" not in event.metadata
 
 
-async def test_the_war_of_a_clan_that_cannot_be_found_is_left_to_the_clan(bench: Bench) -> None:
+async def test_war_of_a_missing_clan_is_not_reported(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR)
     await subject.poll()
     bench.server.faults.add(faults.refusal(404, "notFound"), times=1)
@@ -153,13 +153,13 @@ async def test_the_war_of_a_clan_that_cannot_be_found_is_left_to_the_clan(bench:
     assert await poll_types(subject) == ["war_attack_new"]
 
 
-async def test_what_is_retired_while_it_is_polled_commits_nothing(bench: Bench, until: Until) -> None:
+async def test_poller_retired_during_its_poll_commits_nothing(bench: Bench, until: Until) -> None:
     subject = poller(bench)
     await subject.poll()
-    answer = asyncio.Event()
+    release = asyncio.Event()
 
     async def late(request: web.Request, handler: Handler) -> web.Response:
-        await answer.wait()
+        await release.wait()
         return await handler(request)
 
     bench.server.faults.add(late)
@@ -168,13 +168,13 @@ async def test_what_is_retired_while_it_is_polled_commits_nothing(bench: Bench, 
     poll = asyncio.create_task(subject.poll())
     await until(lambda: bench.server.requests[f"/v1/clans/{bench.clan}"] == 2)
     subject.retire()
-    answer.set()
+    release.set()
     assert (await poll)[:3] == ([], 0, False)
     assert bench.snapshot_data(subject.resource) == before
     assert bench.queued_types() == []
 
 
-async def test_a_store_that_fails_is_not_hidden_and_the_change_is_found_again(bench: Bench) -> None:
+async def test_change_is_detected_again_after_the_store_failed(bench: Bench) -> None:
     class FullDisk(QueueStore):
         full = False
 

@@ -1,4 +1,4 @@
-"""What fails, is said once, and is asked less often."""
+"""Failures are reported once, and polled with a backoff."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.pollers import KINDS, poll_types, poller, responding
 pytestmark = pytest.mark.usefixtures("at_war")
 
 
-async def test_an_answer_that_nobody_understands_is_the_trouble_of_its_resource_alone(bench: Bench) -> None:
+async def test_too_deep_response_is_reported_for_its_resource_only(bench: Bench) -> None:
     deep: Any = {}
     for _ in range(300):
         deep = {"deeper": deep}
@@ -34,23 +34,23 @@ async def test_an_answer_that_nobody_understands_is_the_trouble_of_its_resource_
     assert await poll_types(subject) == []
 
 
-TROUBLE = [
-    pytest.param(faults.html_page(502), "server_error", id="a proxy's page"),
-    pytest.param(faults.html_page(200), "bad_answer", id="a page with status 200"),
-    pytest.param(faults.not_json(), "bad_answer", id="no JSON"),
-    pytest.param(faults.truncated(), "bad_answer", id="half an answer"),
-    pytest.param(faults.refusal(400, "badRequest"), "bad_request", id="a bad request"),
-    pytest.param(responding([1]), "bad_answer", id="a list"),
-    pytest.param(responding({"reason": "unknown"}), "bad_answer", id="an error with status 200"),
+INVALID_RESPONSES = [
+    pytest.param(faults.html_page(502), "server_error", id="HTML 502"),
+    pytest.param(faults.html_page(200), "bad_answer", id="HTML 200"),
+    pytest.param(faults.not_json(), "bad_answer", id="not JSON"),
+    pytest.param(faults.truncated(), "bad_answer", id="truncated"),
+    pytest.param(faults.refusal(400, "badRequest"), "bad_request", id="bad request"),
+    pytest.param(responding([1]), "bad_answer", id="list"),
+    pytest.param(responding({"reason": "unknown"}), "bad_answer", id="error with status 200"),
     pytest.param(
-        responding({"tag": "#2PPPP", "name": "Other", "members": 0, "memberList": []}), "bad_answer", id="another tag"
+        responding({"tag": "#2PPPP", "name": "Other", "members": 0, "memberList": []}), "bad_answer", id="other tag"
     ),
 ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("fault", "error"), TROUBLE)
-async def test_a_bad_answer_is_said_once_and_changes_nothing(
+@pytest.mark.parametrize(("fault", "error"), INVALID_RESPONSES)
+async def test_invalid_response_is_reported_once_and_changes_nothing(
     bench: Bench, kind: Kind, fault: Fault, error: str
 ) -> None:
     subject = poller(bench, kind)
@@ -66,11 +66,11 @@ async def test_a_bad_answer_is_said_once_and_changes_nothing(
         assert await poll_types(poller(bench, kind)) == [], "a restart changes nothing"
         assert bench.snapshot_data(subject.resource) == before
         bench.server.faults.clear()
-        assert await poll_types(subject) == [], "the good answer is the one of before"
+        assert await poll_types(subject) == [], "the valid response is the one from before"
         assert bench.snapshot_data(subject.resource) == before
 
 
-async def test_a_lost_connection_now_and_then_is_nothing(bench: Bench) -> None:
+async def test_occasional_lost_connections_are_not_reported(bench: Bench) -> None:
     subject = poller(bench)
     await subject.poll()
     for _ in range(2):
@@ -81,10 +81,10 @@ async def test_a_lost_connection_now_and_then_is_nothing(bench: Bench) -> None:
     bench.server.faults.add(faults.html_page(502), times=1)
     assert await poll_types(subject) == ["poll_error"]
     bench.server.faults.add(faults.reset())
-    assert [await poll_types(subject), await poll_types(subject)] == [[], []], "other trouble does not count"
+    assert [await poll_types(subject), await poll_types(subject)] == [[], []], "other failures do not count"
 
 
-async def test_three_lost_connections_in_a_row_are_the_resources_where_the_others_answer(bench: Bench) -> None:
+async def test_third_lost_connection_of_one_resource_is_reported(bench: Bench) -> None:
     monitor = ApiMonitor(bench.store, now=bench.clock, on_change=lambda _: None)
     context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     lost, other = (ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags)
@@ -99,7 +99,7 @@ async def test_three_lost_connections_in_a_row_are_the_resources_where_the_other
     assert await poll_types(lost) == []
 
 
-async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) -> None:
+async def test_unreachable_api_is_not_reported_for_its_resources(bench: Bench) -> None:
     monitor = ApiMonitor(bench.store, now=bench.clock, on_change=lambda _: None)
     context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     subjects = [ClanPoller(context, tag, interval=60) for tag in bench.world.clan_tags]
@@ -109,12 +109,12 @@ async def test_while_nothing_is_reachable_no_resource_is_to_blame(bench: Bench) 
     for _ in range(3):
         for subject in subjects:
             assert await poll_types(subject) == []
-    assert bench.queued_types() == ["poll_error"], "that of the API itself"
+    assert bench.queued_types() == ["poll_error"], "the event of the API itself"
     bench.server.faults.add(faults.html_page(502))
     assert await poll_types(subjects[0]) == []
 
 
-async def test_another_trouble_is_another_error(bench: Bench) -> None:
+async def test_failure_of_another_kind_is_reported_again(bench: Bench) -> None:
     subject = poller(bench)
     seen = []
     for fault in (faults.html_page(502), faults.not_json(), faults.not_json(), faults.html_page(500)):
@@ -124,9 +124,11 @@ async def test_another_trouble_is_another_error(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [faults.html_page(502), faults.not_json(), responding({"tag": "#2PP"})], ids=["502", "no JSON", "no clan"]
+    "fault",
+    [faults.html_page(502), faults.not_json(), responding({"tag": "#2PP"})],
+    ids=["502", "not JSON", "not a clan"],
 )
-async def test_what_fails_is_asked_less_and_less_often_and_what_works_again_is_not(bench: Bench, fault: Fault) -> None:
+async def test_backoff_doubles_with_each_failure_and_resets_after_success(bench: Bench, fault: Fault) -> None:
     subject = poller(bench)
     await subject.poll()
     bench.server.faults.add(fault, times=6)
@@ -145,11 +147,13 @@ async def test_what_fails_is_asked_less_and_less_often_and_what_works_again_is_n
         pytest.param(faults.wrong_address(), id="wrong address"),
     ],
 )
-async def test_what_concerns_the_whole_api_is_not_said_of_each_tag(bench: Bench, kind: Kind, fault: Fault) -> None:
+async def test_failure_of_the_whole_api_is_not_reported_for_its_resources(
+    bench: Bench, kind: Kind, fault: Fault
+) -> None:
     subject = poller(bench, kind)
     await subject.poll()
     bench.server.faults.add(fault, times=5)
     for _ in range(5):
         assert (await subject.poll())[:3] == ([], 0, False)
     bench.server.faults.add(faults.html_page(502), times=1)
-    assert (await subject.poll()).backoff == 120, "it was no failure of the tag"
+    assert (await subject.poll()).backoff == 120, "the earlier failures were not the resource's"

@@ -1,4 +1,4 @@
-"""A war log that is private, and public again."""
+"""Private war logs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.pollers import make_change, poll_types, poller
 pytestmark = pytest.mark.usefixtures("at_war")
 
 
-async def test_a_war_log_made_private_and_public_again_is_said_once_each(bench: Bench) -> None:
+async def test_private_and_public_war_log_are_reported_once_each(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR)
     await subject.poll()
     bench.world.set_war_log_public(bench.clan, public=False)
@@ -30,13 +30,13 @@ async def test_a_war_log_made_private_and_public_again_is_said_once_each(bench: 
     assert await poll_types(subject) == []
 
 
-async def test_a_war_log_that_was_never_seen_is_not_private_now(bench: Bench) -> None:
+async def test_war_log_that_was_always_private_is_not_reported(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR, bench.private_clan)
     bench.server.faults.add(faults.html_page(502), times=1)
     assert [await poll_types(subject), await poll_types(subject)] == [["poll_error"], []]
 
 
-async def test_what_is_private_keeps_the_age_of_what_was_seen_before(bench: Bench) -> None:
+async def test_private_war_log_keeps_the_age_of_its_snapshot(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR)
     await subject.poll()
     bench.clock.now += 100
@@ -50,25 +50,25 @@ async def test_what_is_private_keeps_the_age_of_what_was_seen_before(bench: Benc
     assert [event.metadata["snapshot_age_seconds"] for event in events] == [200, 200]
 
 
-async def test_a_war_log_that_is_private_at_first_sight_is_the_baseline(bench: Bench) -> None:
+async def test_war_log_private_at_the_first_poll_is_the_baseline(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR, bench.private_clan)
     assert await poll_types(subject) == []
     bench.world.set_war_log_public(bench.private_clan, public=True)
     assert await poll_types(subject) == ["war_log_public"]
 
 
-async def test_trouble_with_a_private_war_log_is_said_each_time_it_comes(bench: Bench) -> None:
+async def test_each_failure_of_a_private_war_log_is_reported(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR, bench.private_clan)
     await subject.poll()
     for _ in range(2):
         bench.server.faults.add(faults.html_page(502), times=1)
         polled = await subject.poll()
         assert [event.event_type.value for event in polled.events] == ["poll_error"]
-        assert polled.backoff == 120, "twice the interval: being private is no failure"
+        assert polled.backoff == 120, "twice the interval: being private is not a failure"
         assert await poll_types(subject) == []
 
 
-async def test_war_log_that_has_just_become_private_is_polled_as_before_for_five_minutes(bench: Bench) -> None:
+async def test_war_log_is_polled_as_before_for_5_minutes_after_becoming_private(bench: Bench) -> None:
     subject = poller(bench, Kind.WAR)
     await subject.poll()
     bench.world.set_war_log_public(bench.clan, public=False)
@@ -80,9 +80,9 @@ async def test_war_log_that_has_just_become_private_is_polled_as_before_for_five
     bench.world.set_war_log_public(bench.clan, public=True)
     assert await poll_types(subject) == ["war_log_public"]
     bench.world.set_war_log_public(bench.clan, public=False)
-    assert (await subject.poll()).backoff == 0, "it has become private again"
+    assert (await subject.poll()).backoff == 0, "it has just become private again"
 
 
-async def test_war_log_that_was_always_private_is_polled_seldom_at_once(bench: Bench) -> None:
+async def test_war_log_that_was_always_private_is_polled_rarely_at_once(bench: Bench) -> None:
     assert (await poller(bench, Kind.WAR, bench.private_clan).poll()).backoff == 600
     assert (await poller(bench, Kind.WAR, bench.private_clan).poll()).backoff == 600, "after a restart"

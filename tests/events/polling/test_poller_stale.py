@@ -1,4 +1,4 @@
-"""Answers that are older than the one before, or cut."""
+"""Responses that are older than the previous one, or truncated."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tests.support.pollers import poll_types, poller, responding
 pytestmark = pytest.mark.usefixtures("at_war")
 
 
-async def test_what_is_doubted_is_looked_at_again_in_a_few_seconds_however_often_it_comes(bench: Bench) -> None:
+async def test_suspicious_response_is_checked_again_after_5_seconds(bench: Bench) -> None:
     subject = poller(bench)
     older = bench.world.clan(bench.clan)
     await subject.poll()
     bench.world.gain_points(bench.clan)
     await subject.poll()
     bench.server.faults.add(responding(older))
-    wanted = []
+    delays = []
     for _ in range(3):
-        wanted.append((await subject.poll()).latest)
+        delays.append((await subject.poll()).latest)
         bench.clock.now += 2
-    assert wanted == [5, 3, 1]
+    assert delays == [5, 3, 1]
     assert await poll_types(subject) == ["clan_updated"]
 
 
-async def test_a_doubt_is_over_with_the_next_good_answer(bench: Bench) -> None:
+async def test_suspicion_ends_with_the_next_valid_response(bench: Bench) -> None:
     subject = poller(bench, Kind.PLAYER)
     older = bench.world.player(bench.player)
     bench.world.win_trophies(bench.player)
@@ -44,7 +44,7 @@ async def test_a_doubt_is_over_with_the_next_good_answer(bench: Bench) -> None:
         bench.clock.now += 60
 
 
-async def test_a_war_that_goes_back_is_believed_when_it_is_seen_twice(bench: Bench) -> None:
+async def test_stale_looking_war_is_accepted_when_it_is_confirmed(bench: Bench) -> None:
     older = bench.world.current_war(bench.clan)
     bench.world.attack(bench.clan)
     subject = poller(bench, Kind.WAR)
@@ -56,15 +56,17 @@ async def test_a_war_that_goes_back_is_believed_when_it_is_seen_twice(bench: Ben
     assert await poll_types(subject) == []
     bench.server.faults.add(responding(older), times=3)
     assert [await poll_types(subject), await poll_types(subject)] == [[], []]
-    assert bench.snapshot_data(subject.resource) == newest, "the same at once is no second answer"
+    assert bench.snapshot_data(subject.resource) == newest, (
+        "the same response immediately afterwards does not confirm it"
+    )
     bench.clock.now += 130
     assert await poll_types(subject) == []
     assert bench.snapshot_data(subject.resource) == older
     bench.clock.now += 130
-    assert await poll_types(subject) == [], "the attack was told before"
+    assert await poll_types(subject) == [], "the attack was reported before"
 
 
-async def test_an_upgrade_is_told_once_whatever_older_answers_follow(bench: Bench) -> None:
+async def test_upgrade_is_reported_once_despite_stale_responses(bench: Bench) -> None:
     older = bench.world.player(bench.player)
     gone = {**(older or {}), "troops": [], "heroes": None}
     subject = poller(bench, Kind.PLAYER)
@@ -77,7 +79,7 @@ async def test_an_upgrade_is_told_once_whatever_older_answers_follow(bench: Benc
         assert [await poll_types(subject), await poll_types(subject)] == [[], []]
 
 
-async def test_a_member_list_that_is_cut_at_first_sight_makes_nobody_join(bench: Bench) -> None:
+async def test_truncated_member_list_at_first_causes_no_joins(bench: Bench) -> None:
     bench.server.faults.add(faults.empty_member_list(), times=2)
     subject = poller(bench)
     assert [await poll_types(subject) for _ in range(3)] == [[], [], []]
@@ -85,7 +87,7 @@ async def test_a_member_list_that_is_cut_at_first_sight_makes_nobody_join(bench:
     assert await poll_types(subject) == ["clan_updated", "member_joined"]
 
 
-async def test_a_member_list_that_is_cut_later_makes_nobody_leave(bench: Bench) -> None:
+async def test_truncated_member_list_later_causes_no_leaves(bench: Bench) -> None:
     subject = poller(bench)
     await subject.poll()
     bench.server.faults.add(faults.empty_member_list(), times=1)

@@ -1,4 +1,4 @@
-"""The watchers against recorded answers of one real clan over a month, served over real HTTP."""
+"""The watchers with recorded responses of one real clan over a month, served over real HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 RECORDINGS = SHARED / "fixtures" / "seq-coreym7"
 TAG = "#2Y08VQ2GJ"
 
-pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recorded answers are not at ../shared/fixtures")
+pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="no recorded responses in ../shared/fixtures")
 
 
 def recorded(kind: str) -> list[bytes]:
@@ -34,27 +34,27 @@ def recorded(kind: str) -> list[bytes]:
 
 
 async def play(watcher_type: type[ClanWatcher | WarWatcher], kind: str, open_client: OpenClient) -> list[Event]:
-    """Serve each answer three times, to a watcher that has seen the one before; returns all events.
+    """Serve each response three times to one watcher, and return all events.
 
-    The second time is the same answer, the third one the same with other white space, which has to be looked into.
+    The second response has the same bytes, the third has other white space, so that it has to be parsed.
     """
-    answers = recorded(kind)
-    served = iter([body for answer in answers for body in (answer, answer, answer + b"\n")])
+    responses = recorded(kind)
+    served = iter([body for response in responses for body in (response, response, response + b"\n")])
 
-    async def answer(request: web.Request) -> web.Response:
-        # Of nobody else there is a recording: of the opponents' wars and of the war log.
+    async def respond(request: web.Request) -> web.Response:
+        # The opponents' wars and the war log were not recorded.
         if TAG not in request.path or request.path.endswith("warlog"):
             return web.Response(status=404, body=b'{"reason": "notFound"}', content_type="application/json")
         return web.Response(body=next(served), content_type="application/json")
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
+    app.router.add_get("/{path:.*}", respond)
     events: list[Event] = []
     async with TestServer(app) as server:
         queue: asyncio.Queue[Event] = asyncio.Queue()
         api = await open_client(str(server.make_url("/v1")))
         watcher: BaseWatcher = watcher_type(api, PollingState(), queue, [TAG])
-        for _ in answers:
+        for _ in responses:
             events += await watcher._poll_once()
             assert await watcher._poll_once() == []
             assert await watcher._poll_once() == []
@@ -63,7 +63,7 @@ async def play(watcher_type: type[ClanWatcher | WarWatcher], kind: str, open_cli
     return events
 
 
-async def test_joins_leaves_and_roles_of_a_month_are_those_of_the_rosters(open_client: OpenClient) -> None:
+async def test_recorded_joins_leaves_and_roles_match_the_member_lists(open_client: OpenClient) -> None:
     expected: Counter[tuple[str, ...]] = Counter()
     rosters = [{one["tag"]: one["role"] for one in orjson.loads(body)["memberList"]} for body in recorded("clan")]
     for old, new in itertools.pairwise(rosters):
@@ -83,7 +83,7 @@ async def test_joins_leaves_and_roles_of_a_month_are_those_of_the_rosters(open_c
     assert {what for what, *_ in expected} >= {"member_joined", "member_left"}
 
 
-async def test_every_war_begins_and_ends_once_and_every_attack_is_told_once(open_client: OpenClient) -> None:
+async def test_recorded_wars_and_attacks_are_reported_once(open_client: OpenClient) -> None:
     wars = [orjson.loads(body) for body in recorded("currentwar")]
     starts = list(dict.fromkeys(war["preparationStartTime"] for war in wars))
     first = orders(wars[0])
@@ -96,23 +96,23 @@ async def test_every_war_begins_and_ends_once_and_every_attack_is_told_once(open
     ended = [
         (start_of(event), event.metadata["observed"]) for event in events if event.event_type is EventType.WAR_ENDED
     ]
-    told = [
+    reported = [
         (start_of(event), event.metadata["order"]) for event in events if event.event_type is EventType.WAR_ATTACK_NEW
     ]
-    assert new == starts[1:], "the first one was under way when it was first seen"
+    assert new == starts[1:], "the first war had started before the first poll"
     assert ended == [(start, start in finished) for start in starts if start in finished or start != starts[-1]]
-    assert Counter(told) == Counter(attacks - baseline)
-    assert len(told) > 100
+    assert Counter(reported) == Counter(attacks - baseline)
+    assert len(reported) > 100
 
 
-def test_whichever_answers_are_missed_the_others_are_told_whole() -> None:
+def test_recorded_wars_are_reported_completely_from_any_subset() -> None:
     wars = [orjson.loads(body) for body in recorded("currentwar")]
     for choice in itertools.product([False, True], repeat=len(wars)):
         seen = [war for war, chosen in zip(wars, choice, strict=True) if chosen]
         if not seen:
             continue
         replay = Replay(Kind.WAR, TAG)
-        # The real time of the recordings is over: each result is final at once.
+        # Later than all recordings, so that each result is final immediately.
         replay.now = 1_800_000_000.0
         for war in seen:
             replay.feed(war)
@@ -124,17 +124,17 @@ def test_whichever_answers_are_missed_the_others_are_told_whole() -> None:
         types = Counter((event.event_type, start_of(event)) for event in replay.events)
         assert [start for start in starts if types[EventType.WAR_NEW, start]] == starts[1:]
         assert [start for start in starts if types[EventType.WAR_ENDED, start]] == over
-        told = Counter(
+        reported = Counter(
             (start_of(event), event.metadata["order"])
             for event in replay.events
             if event.event_type is EventType.WAR_ATTACK_NEW
         )
         shown = {(war["preparationStartTime"], order) for war in seen for order in orders(war)}
-        assert told == Counter(shown - {(starts[0], order) for order in orders(seen[0])})
+        assert reported == Counter(shown - {(starts[0], order) for order in orders(seen[0])})
 
 
 @pytest.mark.parametrize(("watcher", "kind"), [(ClanWatcher, "clan"), (WarWatcher, "currentwar")])
-async def test_every_event_makes_a_small_record_with_a_sentence(
+async def test_events_of_recordings_have_small_records_with_a_summary(
     watcher: type[ClanWatcher | WarWatcher], kind: str, open_client: OpenClient
 ) -> None:
     events = await play(watcher, kind, open_client)

@@ -22,11 +22,11 @@ def scheduler() -> Scheduler:
 
 
 @pytest.fixture
-def one_by_one() -> Scheduler:
+def sequential() -> Scheduler:
     return Scheduler(rng=random.Random(1), concurrency=1)
 
 
-async def test_polls_do_not_drift_however_long_they_take(scheduler: Scheduler) -> None:
+async def test_slow_polls_do_not_drift(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE, duration=3))
     async with running(scheduler):
@@ -41,13 +41,13 @@ async def test_polls_of_many_clients_do_not_stay_in_step(scheduler: Scheduler) -
     scheduler.add(ONE, 1000, polls.record(ONE))
     async with running(scheduler):
         await asyncio.sleep(20_500)
-    late = [time - 1000 * number for number, time in enumerate(polls.times[ONE])]
-    assert len(late) == 21
-    assert 0.5 < max(late) <= 1.01
-    assert len({round(one, 3) for one in late[1:]}) > 15
+    delays = [time - 1000 * number for number, time in enumerate(polls.times[ONE])]
+    assert len(delays) == 21
+    assert 0.5 < max(delays) <= 1.01
+    assert len({round(one, 3) for one in delays[1:]}) > 15
 
 
-async def test_nothing_is_polled_before_its_cache_runs_out(scheduler: Scheduler) -> None:
+async def test_resource_is_not_polled_before_its_cache_entry_expires(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE, duration=1, next_poll=NextPoll(60)))
     async with running(scheduler):
@@ -57,7 +57,7 @@ async def test_nothing_is_polled_before_its_cache_runs_out(scheduler: Scheduler)
     assert all(61 <= later - earlier <= 61.3 for earlier, later in itertools.pairwise(times))
 
 
-async def test_an_answer_can_want_the_next_poll_sooner_than_the_interval(scheduler: Scheduler) -> None:
+async def test_latest_before_the_interval_makes_the_next_poll_earlier(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, duration=1, next_poll=NextPoll(0, latest=20)))
     async with running(scheduler):
@@ -66,7 +66,7 @@ async def test_an_answer_can_want_the_next_poll_sooner_than_the_interval(schedul
     assert len(polls.times[ONE]) == 5
 
 
-async def test_what_an_answer_wants_does_not_come_before_its_cache_runs_out(scheduler: Scheduler) -> None:
+async def test_latest_does_not_poll_before_the_cache_entry_expires(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, duration=1, next_poll=NextPoll(60, latest=20)))
     async with running(scheduler):
@@ -75,7 +75,7 @@ async def test_what_an_answer_wants_does_not_come_before_its_cache_runs_out(sche
     assert 61 <= second - first <= 62
 
 
-async def test_what_an_answer_wants_later_than_the_interval_changes_nothing(scheduler: Scheduler) -> None:
+async def test_latest_after_the_interval_has_no_effect(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE, next_poll=NextPoll(0, latest=500)))
     async with running(scheduler):
@@ -83,7 +83,7 @@ async def test_what_an_answer_wants_later_than_the_interval_changes_nothing(sche
     assert polls.rounded(ONE) == [0, 10, 20, 30]
 
 
-async def test_a_hanging_resource_delays_no_other(scheduler: Scheduler) -> None:
+async def test_hanging_resource_does_not_delay_others(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE, duration=10_000))
     scheduler.add(TWO, 10, polls.record(TWO))
@@ -93,7 +93,7 @@ async def test_a_hanging_resource_delays_no_other(scheduler: Scheduler) -> None:
     assert len(polls.times[TWO]) == 11
 
 
-async def test_a_resource_is_never_polled_twice_at_a_time(scheduler: Scheduler) -> None:
+async def test_polls_of_a_resource_never_overlap(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1, polls.record(ONE, duration=5))
     async with running(scheduler):
@@ -108,7 +108,7 @@ async def test_a_resource_is_never_polled_twice_at_a_time(scheduler: Scheduler) 
     assert polls.rounded(ONE) == [0, 5, 10, 15]
 
 
-async def test_what_is_removed_and_added_again_while_it_is_polled_goes_on_after_that_poll(scheduler: Scheduler) -> None:
+async def test_resource_added_again_during_its_poll_is_polled_after_that_poll(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 100, polls.record(ONE, duration=50))
     async with running(scheduler):
@@ -119,7 +119,7 @@ async def test_what_is_removed_and_added_again_while_it_is_polled_goes_on_after_
     assert polls.rounded(ONE) == [0, 50, 60, 70]
 
 
-async def test_a_poll_that_takes_longer_than_the_interval_is_followed_by_one_and_not_by_all_it_missed(
+async def test_slow_poll_is_followed_by_one_poll_not_by_all_missed_ones(
     scheduler: Scheduler,
 ) -> None:
     polls = Polls()
@@ -134,7 +134,7 @@ async def test_a_poll_that_takes_longer_than_the_interval_is_followed_by_one_and
     assert polls.rounded(ONE) == [0, 35, 45, 55]
 
 
-async def test_so_many_polls_are_under_way_together_and_no_more() -> None:
+async def test_concurrent_polls_are_limited() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=7), Polls()
     resources = [Resource(Kind.CLAN, f"#{number}") for number in range(50)]
     for resource in resources:
@@ -145,7 +145,7 @@ async def test_so_many_polls_are_under_way_together_and_no_more() -> None:
     assert all(len(polls.times[resource]) == 1 for resource in resources)
 
 
-async def test_what_is_removed_is_polled_no_more_and_what_is_added_is_polled_at_once(scheduler: Scheduler) -> None:
+async def test_added_resource_is_polled_at_once_and_removed_one_no_more(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE))
     async with running(scheduler):
@@ -157,7 +157,7 @@ async def test_what_is_removed_is_polled_no_more_and_what_is_added_is_polled_at_
     assert polls.times[TWO][0] == pytest.approx(25, abs=0.1)
 
 
-async def test_what_is_removed_while_it_is_polled_does_not_come_back(scheduler: Scheduler) -> None:
+async def test_resource_removed_during_its_poll_is_not_polled_again(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE, duration=5))
     async with running(scheduler):
@@ -167,7 +167,7 @@ async def test_what_is_removed_while_it_is_polled_does_not_come_back(scheduler: 
     assert polls.rounded(ONE) == [0]
 
 
-async def test_while_it_holds_only_probes_go_on(scheduler: Scheduler) -> None:
+async def test_paused_scheduler_polls_only_probes(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE))
     scheduler.add(API, 10, polls.record(API), probe=True)
@@ -183,51 +183,51 @@ async def test_while_it_holds_only_probes_go_on(scheduler: Scheduler) -> None:
         assert TWO not in polls.times
         scheduler.resume()
         await asyncio.sleep(4)
-    assert len(polls.times[ONE]) == 2, "once after the release, and not at once again"
+    assert len(polls.times[ONE]) == 2, "once after the resume, and not immediately again"
     assert len(polls.times[TWO]) == 1
 
 
-@pytest.mark.parametrize(("released", "next_poll"), [(104, 110), (107, 120), (12, 20)])
-async def test_after_a_hold_polls_go_on_in_the_old_rhythm(scheduler: Scheduler, released: int, next_poll: int) -> None:
+@pytest.mark.parametrize(("resumed", "next_poll"), [(104, 110), (107, 120), (12, 20)])
+async def test_polls_after_a_pause_keep_the_old_rhythm(scheduler: Scheduler, resumed: int, next_poll: int) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE))
     async with running(scheduler):
         await asyncio.sleep(5)
         scheduler.pause()
-        await asyncio.sleep(released - 5)
+        await asyncio.sleep(resumed - 5)
         scheduler.resume()
         await asyncio.sleep(20)
-    assert polls.rounded(ONE)[:3] == [0, released, next_poll]
+    assert polls.rounded(ONE)[:3] == [0, resumed, next_poll]
 
 
-async def test_after_a_release_the_longest_overdue_comes_first(one_by_one: Scheduler) -> None:
+async def test_longest_overdue_resource_is_polled_first_after_a_pause(sequential: Scheduler) -> None:
     polls = Polls()
-    async with running(one_by_one):
+    async with running(sequential):
         await asyncio.sleep(0)
         for resource, interval in ((ONE, 90), (TWO, 50), (THREE, 70)):
-            one_by_one.add(resource, interval, polls.record(resource))
+            sequential.add(resource, interval, polls.record(resource))
         await asyncio.sleep(1)
-        one_by_one.pause()
+        sequential.pause()
         await asyncio.sleep(200)
-        one_by_one.poll_now(ONE)
-        one_by_one.resume()
+        sequential.poll_now(ONE)
+        sequential.resume()
         await asyncio.sleep(1)
     assert polls.order == [ONE, TWO, THREE, TWO, THREE, ONE]
 
 
-async def test_a_probe_waits_for_nobody_who_is_overdue(one_by_one: Scheduler) -> None:
+async def test_probe_is_polled_before_overdue_resources(sequential: Scheduler) -> None:
     polls = Polls()
-    one_by_one.add(ONE, 1000, polls.record(ONE, duration=100))
-    async with running(one_by_one):
+    sequential.add(ONE, 1000, polls.record(ONE, duration=100))
+    async with running(sequential):
         await asyncio.sleep(10)
-        one_by_one.add(TWO, 1000, polls.record(TWO))
+        sequential.add(TWO, 1000, polls.record(TWO))
         await asyncio.sleep(10)
-        one_by_one.add(API, 1000, polls.record(API), probe=True)
+        sequential.add(API, 1000, polls.record(API), probe=True)
         await asyncio.sleep(100)
     assert polls.order == [ONE, API, TWO]
 
 
-async def test_a_shorter_interval_holds_from_now_on(scheduler: Scheduler) -> None:
+async def test_shorter_interval_applies_immediately(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE))
     async with running(scheduler):
@@ -237,7 +237,7 @@ async def test_a_shorter_interval_holds_from_now_on(scheduler: Scheduler) -> Non
     assert polls.rounded(ONE) == [0, 11, 21, 31, 41]
 
 
-async def test_a_new_interval_leaves_the_last_answers_cache_alone(scheduler: Scheduler) -> None:
+async def test_new_interval_respects_the_cache_of_the_last_response(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, next_poll=NextPoll(100)))
     async with running(scheduler):
@@ -248,7 +248,7 @@ async def test_a_new_interval_leaves_the_last_answers_cache_alone(scheduler: Sch
     assert polls.times[ONE][1] >= 100.1
 
 
-async def test_a_new_interval_holds_for_a_poll_that_is_under_way(scheduler: Scheduler) -> None:
+async def test_new_interval_applies_to_a_poll_in_progress(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, duration=5))
     async with running(scheduler):
@@ -258,7 +258,7 @@ async def test_a_new_interval_holds_for_a_poll_that_is_under_way(scheduler: Sche
     assert polls.rounded(ONE) == [0, 10, 20]
 
 
-async def test_what_becomes_a_probe_is_polled_as_one_and_only_as_one(scheduler: Scheduler) -> None:
+async def test_resource_that_becomes_a_probe_is_polled_only_as_a_probe(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE, duration=0))
     async with running(scheduler):
@@ -271,12 +271,12 @@ async def test_what_becomes_a_probe_is_polled_as_one_and_only_as_one(scheduler: 
 
 
 @pytest.mark.parametrize("interval", [0, -1, math.inf, math.nan])
-async def test_an_interval_that_is_none_is_refused(scheduler: Scheduler, interval: float) -> None:
+async def test_invalid_interval_raises_value_error(scheduler: Scheduler, interval: float) -> None:
     with pytest.raises(ValueError, match="interval"):
         scheduler.add(ONE, interval, Polls().record(ONE))
 
 
-async def test_run_again_it_polls_what_was_cut_off_and_leaves_the_rest_its_time(scheduler: Scheduler) -> None:
+async def test_second_run_repeats_the_cancelled_poll_and_keeps_other_due_times(scheduler: Scheduler) -> None:
     polls = Polls()
     async with running(scheduler):
         scheduler.add(ONE, 100, polls.record(ONE, duration=30))
@@ -291,7 +291,7 @@ async def test_run_again_it_polls_what_was_cut_off_and_leaves_the_rest_its_time(
     assert polls.rounded(TWO) == [0, 100] or polls.rounded(TWO) == [0, 101]
 
 
-async def test_run_again_it_polls_what_was_cut_off_before_it_had_begun(scheduler: Scheduler) -> None:
+async def test_second_run_polls_a_resource_whose_poll_had_not_started(scheduler: Scheduler) -> None:
     polls = Polls()
 
     async def fail() -> NextPoll:
@@ -309,7 +309,7 @@ async def test_run_again_it_polls_what_was_cut_off_before_it_had_begun(scheduler
     assert polls.rounded(TWO) == [0, 5]
 
 
-async def test_the_failure_of_a_poll_is_not_hidden(scheduler: Scheduler) -> None:
+async def test_exception_of_a_poll_is_raised(scheduler: Scheduler) -> None:
     async def poll() -> NextPoll:
         raise OSError("the disk is full")
 

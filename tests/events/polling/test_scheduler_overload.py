@@ -30,8 +30,8 @@ def levels(lines: list[MutableMapping[str, Any]]) -> list[str]:
     return [line["log_level"] for line in lines]
 
 
-class Crowd:
-    """Watches of which so many per second can be polled, one after the other, a tenth of a second each."""
+class LoadTest:
+    """Watches (numbers by interval) that are polled one after the other, each poll taking 0.1 s."""
 
     def __init__(self, intervals: dict[int, int]) -> None:
         self.scheduler = Scheduler(rng=random.Random(1), rate=10, concurrency=1)
@@ -44,13 +44,13 @@ class Crowd:
         for resource, interval in self.resources:
             self.scheduler.add(resource, interval, self.polls.record(resource, duration=0.1))
 
-    def thin_out(self, left: int) -> None:
-        for resource, _ in self.resources[left:]:
+    def keep_only(self, count: int) -> None:
+        for resource, _ in self.resources[count:]:
             self.scheduler.remove(resource)
 
 
 @pytest.mark.looptime
-async def test_overdue_is_who_waits_for_a_turn_and_not_who_is_polled() -> None:
+async def test_overdue_counts_waiting_resources_but_not_those_being_polled() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
     for resource in (ONE, TWO):
         scheduler.add(resource, 10, polls.record(resource, duration=100))
@@ -66,7 +66,7 @@ async def test_overdue_is_who_waits_for_a_turn_and_not_who_is_polled() -> None:
 
 
 @pytest.mark.looptime
-async def test_what_is_polled_is_not_overdue_even_if_it_is_given_another_interval() -> None:
+async def test_resource_being_polled_is_not_overdue_with_a_new_interval() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
     scheduler.add(ONE, 10, polls.record(ONE, duration=100))
     async with running(scheduler):
@@ -77,7 +77,7 @@ async def test_what_is_polled_is_not_overdue_even_if_it_is_given_another_interva
 
 
 @pytest.mark.looptime
-async def test_what_is_held_back_is_not_overdue_and_its_wait_counts_from_the_release() -> None:
+async def test_overdue_time_of_a_paused_resource_counts_from_the_resume() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
     scheduler.add(API, 1000, polls.record(API, duration=500), probe=True)
     scheduler.add(ONE, 10, polls.record(ONE))
@@ -91,7 +91,7 @@ async def test_what_is_held_back_is_not_overdue_and_its_wait_counts_from_the_rel
 
 
 @pytest.mark.looptime
-async def test_nothing_is_overdue_while_nothing_runs() -> None:
+async def test_stopped_scheduler_has_nothing_overdue() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1)), Polls()
     scheduler.add(ONE, 10, polls.record(ONE))
     await asyncio.sleep(100)
@@ -103,7 +103,7 @@ async def test_nothing_is_overdue_while_nothing_runs() -> None:
 
 
 @pytest.mark.looptime
-async def test_the_load_is_the_share_of_the_pace_that_all_intervals_ask_for() -> None:
+async def test_load_is_the_required_share_of_the_rate() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1), rate=2), Polls()
     assert scheduler.load == 0
     scheduler.add(ONE, 10, polls.record(ONE))
@@ -116,30 +116,30 @@ async def test_the_load_is_the_share_of_the_pace_that_all_intervals_ask_for() ->
 
 
 @pytest.mark.looptime
-async def test_without_a_pace_there_is_no_load() -> None:
+async def test_load_without_a_rate_limit_is_zero() -> None:
     scheduler, polls = Scheduler(rng=random.Random(1)), Polls()
     scheduler.add(ONE, 10, polls.record(ONE))
     assert scheduler.load == 0
 
 
-def test_overload_is_said_once_with_its_figures_and_so_is_its_end(lines: list[MutableMapping[str, Any]]) -> None:
+def test_overload_and_its_end_are_logged_once(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
-        crowd = Crowd({20: 300})
-        async with running(crowd.scheduler):
+        load_test = LoadTest({20: 300})
+        async with running(load_test.scheduler):
             await asyncio.sleep(600)
             assert levels(lines) == ["warning"]
             assert lines[0]["load"] == 1.5
             assert lines[0]["overdue"] > 150
             assert lines[0]["event"] == "polling is falling behind"
             assert "longer intervals" in lines[0]["hint"]
-            crowd.thin_out(100)
+            load_test.keep_only(100)
             await asyncio.sleep(600)
             assert levels(lines) == ["warning", "info"]
 
     simulate(scenario())
 
 
-def test_the_overload_that_is_said_counts_the_resource_that_shows_it(lines: list[MutableMapping[str, Any]]) -> None:
+def test_logged_overload_counts_the_late_resource_itself(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
         scheduler.add(ONE, 1000, polls.record(ONE, duration=100))
@@ -152,61 +152,61 @@ def test_the_overload_that_is_said_counts_the_resource_that_shows_it(lines: list
 
 
 @pytest.mark.slow
-def test_overload_that_comes_back_is_said_again(lines: list[MutableMapping[str, Any]]) -> None:
+def test_second_overload_is_logged_again(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
-        crowd = Crowd({20: 300})
-        async with running(crowd.scheduler):
+        load_test = LoadTest({20: 300})
+        async with running(load_test.scheduler):
             await asyncio.sleep(600)
-            crowd.thin_out(100)
+            load_test.keep_only(100)
             await asyncio.sleep(600)
-            for resource, interval in crowd.resources:
-                crowd.scheduler.add(resource, interval, crowd.polls.record(resource, duration=0.1))
+            for resource, interval in load_test.resources:
+                load_test.scheduler.add(resource, interval, load_test.polls.record(resource, duration=0.1))
             await asyncio.sleep(600)
         assert levels(lines) == ["warning", "info", "warning"]
 
     simulate(scenario())
 
 
-def hold(crowd: Crowd) -> None:
-    crowd.scheduler.pause()
-    asyncio.get_running_loop().call_later(3600, crowd.scheduler.resume)
+def pause(load_test: LoadTest) -> None:
+    load_test.scheduler.pause()
+    asyncio.get_running_loop().call_later(3600, load_test.scheduler.resume)
 
 
-def suspend(_: Crowd) -> None:
+def suspend(_: LoadTest) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SimulatedLoop)
     loop.now += 3600
 
 
-@pytest.mark.parametrize("interrupt", [hold, suspend])
-def test_the_backlog_of_a_hold_or_of_a_suspended_machine_is_no_overload(
-    lines: list[MutableMapping[str, Any]], interrupt: Callable[[Crowd], None]
+@pytest.mark.parametrize("interrupt", [pause, suspend])
+def test_backlog_after_a_pause_or_suspend_is_not_logged_as_overload(
+    lines: list[MutableMapping[str, Any]], interrupt: Callable[[LoadTest], None]
 ) -> None:
     async def scenario() -> None:
-        # After the interruption it takes longer to go through all than the shorter interval.
-        crowd = Crowd({20: 50, 300: 1200})
-        async with running(crowd.scheduler):
+        # Clearing the backlog of the interruption takes longer than the shorter interval.
+        load_test = LoadTest({20: 50, 300: 1200})
+        async with running(load_test.scheduler):
             await asyncio.sleep(300)
-            interrupt(crowd)
+            interrupt(load_test)
             await asyncio.sleep(3902 - asyncio.get_running_loop().time())
-            assert crowd.scheduler.overdue > 500
-            assert 1 <= crowd.scheduler.overdue_seconds <= 5
+            assert load_test.scheduler.overdue > 500
+            assert 1 <= load_test.scheduler.overdue_seconds <= 5
             await asyncio.sleep(120)
-            assert crowd.scheduler.overdue_seconds > 20
+            assert load_test.scheduler.overdue_seconds > 20
             await asyncio.sleep(900)
-            assert crowd.scheduler.overdue_seconds < 1
+            assert load_test.scheduler.overdue_seconds < 1
         assert lines == []
 
     simulate(scenario())
 
 
-def test_the_pause_before_it_is_run_again_is_no_overload(lines: list[MutableMapping[str, Any]]) -> None:
+def test_time_between_two_runs_is_not_logged_as_overload(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
-        crowd = Crowd({20: 100})
-        async with running(crowd.scheduler):
+        load_test = LoadTest({20: 100})
+        async with running(load_test.scheduler):
             await asyncio.sleep(100)
         await asyncio.sleep(3600)
-        async with running(crowd.scheduler):
+        async with running(load_test.scheduler):
             await asyncio.sleep(100)
         assert lines == []
 
@@ -214,31 +214,31 @@ def test_the_pause_before_it_is_run_again_is_no_overload(lines: list[MutableMapp
 
 
 @pytest.mark.slow
-def test_overload_that_a_hold_interrupts_is_said_in_the_end(lines: list[MutableMapping[str, Any]]) -> None:
+def test_overload_interrupted_by_a_pause_is_logged_eventually(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
-        crowd = Crowd({20: 300})
-        async with running(crowd.scheduler):
+        load_test = LoadTest({20: 300})
+        async with running(load_test.scheduler):
             await asyncio.sleep(10)
-            hold(crowd)
+            pause(load_test)
             await asyncio.sleep(9000)
         assert levels(lines) == ["warning"]
 
     simulate(scenario())
 
 
-def test_a_hold_is_no_end_of_overload(lines: list[MutableMapping[str, Any]]) -> None:
+def test_pause_during_overload_is_not_logged_as_its_end(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
-        crowd = Crowd({20: 300})
-        async with running(crowd.scheduler):
+        load_test = LoadTest({20: 300})
+        async with running(load_test.scheduler):
             await asyncio.sleep(600)
-            crowd.scheduler.pause()
+            load_test.scheduler.pause()
             await asyncio.sleep(600)
         assert levels(lines) == ["warning"]
 
     simulate(scenario())
 
 
-def test_a_probe_that_comes_late_during_a_hold_is_no_overload(lines: list[MutableMapping[str, Any]]) -> None:
+def test_late_probe_during_a_pause_is_not_logged_as_overload(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
         scheduler.add(API, 10, polls.record(API), probe=True)
@@ -254,7 +254,7 @@ def test_a_probe_that_comes_late_during_a_hold_is_no_overload(lines: list[Mutabl
     simulate(scenario())
 
 
-def test_a_resource_that_is_slow_itself_is_no_overload(lines: list[MutableMapping[str, Any]]) -> None:
+def test_slow_resource_is_not_logged_as_overload(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         scheduler, polls = Scheduler(rng=random.Random(1), rate=10), Polls()
         scheduler.add(ONE, 10, polls.record(ONE, duration=35))
@@ -267,13 +267,13 @@ def test_a_resource_that_is_slow_itself_is_no_overload(lines: list[MutableMappin
 
 
 @pytest.mark.usefixtures("lines")
-def test_in_overload_equal_resources_are_served_equally() -> None:
+def test_overloaded_scheduler_polls_equal_resources_equally() -> None:
     async def scenario() -> None:
-        crowd = Crowd({20: 300})
-        async with running(crowd.scheduler):
+        load_test = LoadTest({20: 300})
+        async with running(load_test.scheduler):
             await asyncio.sleep(1200)
-        for times in crowd.polls.times.values():
-            # 300 of them, ten a second: everyone's turn comes every 30 s.
+        for times in load_test.polls.times.values():
+            # 300 resources at ten polls per second: each is polled every 30 s.
             gaps = [later - earlier for earlier, later in itertools.pairwise(times[20:])]
             assert 29 < min(gaps) <= max(gaps) < 31
 
@@ -281,17 +281,17 @@ def test_in_overload_equal_resources_are_served_equally() -> None:
 
 
 @pytest.mark.usefixtures("lines")
-def test_when_overload_ends_everything_is_on_time_again() -> None:
+def test_polls_are_on_time_after_an_overload() -> None:
     async def scenario() -> None:
-        crowd = Crowd({20: 300})
-        async with running(crowd.scheduler):
+        load_test = LoadTest({20: 300})
+        async with running(load_test.scheduler):
             await asyncio.sleep(600)
-            crowd.thin_out(100)
+            load_test.keep_only(100)
             await asyncio.sleep(200)
-            crowd.polls.times.clear()
+            load_test.polls.times.clear()
             await asyncio.sleep(200)
-        assert len(crowd.polls.times) == 100
-        for times in crowd.polls.times.values():
+        assert len(load_test.polls.times) == 100
+        for times in load_test.polls.times.values():
             assert all(19 < later - earlier < 21 for earlier, later in itertools.pairwise(times))
             assert times[-1] > 1000 - 21
 

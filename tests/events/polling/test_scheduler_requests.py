@@ -20,11 +20,11 @@ def scheduler() -> Scheduler:
 
 
 @pytest.fixture
-def one_by_one() -> Scheduler:
+def sequential() -> Scheduler:
     return Scheduler(rng=random.Random(1), concurrency=1)
 
 
-async def test_polling_now_waits_for_neither_the_interval_nor_the_cache(scheduler: Scheduler) -> None:
+async def test_poll_now_waits_for_neither_interval_nor_cache(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, duration=5, next_poll=NextPoll(500)))
     async with running(scheduler):
@@ -34,7 +34,7 @@ async def test_polling_now_waits_for_neither_the_interval_nor_the_cache(schedule
     assert polls.rounded(ONE) == [0, 50]
 
 
-async def test_polling_now_while_it_is_polled_polls_once_more_right_after(scheduler: Scheduler) -> None:
+async def test_poll_now_during_a_poll_polls_again_right_afterwards(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, duration=5, next_poll=NextPoll(500)))
     async with running(scheduler):
@@ -45,7 +45,7 @@ async def test_polling_now_while_it_is_polled_polls_once_more_right_after(schedu
     assert polls.times[ONE] == pytest.approx([0, 5], abs=0.01)
 
 
-async def test_looking_again_waits_for_the_cache_and_not_for_the_interval(scheduler: Scheduler) -> None:
+async def test_poll_when_fresh_waits_for_the_cache_but_not_the_interval(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, duration=5, next_poll=NextPoll(60)))
     async with running(scheduler):
@@ -56,7 +56,7 @@ async def test_looking_again_waits_for_the_cache_and_not_for_the_interval(schedu
     assert polls.times[ONE][1] >= 65
 
 
-async def test_looking_again_after_the_cache_has_run_out_polls_at_once(scheduler: Scheduler) -> None:
+async def test_poll_when_fresh_after_the_cache_expired_polls_at_once(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE, duration=5, next_poll=NextPoll(60)))
     async with running(scheduler):
@@ -66,7 +66,7 @@ async def test_looking_again_after_the_cache_has_run_out_polls_at_once(scheduler
     assert polls.rounded(ONE) == [0, 100]
 
 
-async def test_looking_again_while_it_is_polled_waits_for_the_cache_of_the_answer_under_way(
+async def test_poll_when_fresh_during_a_poll_waits_for_the_new_cache_entry(
     scheduler: Scheduler,
 ) -> None:
     polls = Polls()
@@ -79,7 +79,7 @@ async def test_looking_again_while_it_is_polled_waits_for_the_cache_of_the_answe
     assert polls.times[ONE][1] >= 65
 
 
-async def test_looking_again_makes_no_poll_later_than_it_would_be(scheduler: Scheduler) -> None:
+async def test_poll_when_fresh_does_not_delay_a_requested_poll(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 10, polls.record(ONE, next_poll=NextPoll(100)))
     async with running(scheduler):
@@ -90,28 +90,28 @@ async def test_looking_again_makes_no_poll_later_than_it_would_be(scheduler: Sch
     assert polls.rounded(ONE) == [0, 5]
 
 
-async def test_nobody_can_wish_for_what_is_not_known(scheduler: Scheduler) -> None:
+async def test_request_for_an_unknown_resource_returns_false(scheduler: Scheduler) -> None:
     assert not scheduler.poll_now(ONE)
     assert not scheduler.poll_when_fresh(ONE)
     scheduler.remove(ONE)
 
 
-async def test_one_that_is_overdue_keeps_its_place_when_it_is_wished_for(one_by_one: Scheduler) -> None:
+async def test_overdue_resource_keeps_its_place_when_a_poll_is_requested(sequential: Scheduler) -> None:
     polls = Polls()
-    one_by_one.add(ONE, 1000, polls.record(ONE, duration=100))
-    async with running(one_by_one):
+    sequential.add(ONE, 1000, polls.record(ONE, duration=100))
+    async with running(sequential):
         await asyncio.sleep(10)
-        one_by_one.add(TWO, 1000, polls.record(TWO))
+        sequential.add(TWO, 1000, polls.record(TWO))
         await asyncio.sleep(10)
-        one_by_one.add(THREE, 1000, polls.record(THREE))
+        sequential.add(THREE, 1000, polls.record(THREE))
         await asyncio.sleep(10)
-        one_by_one.poll_now(TWO)
-        one_by_one.poll_when_fresh(TWO)
+        sequential.poll_now(TWO)
+        sequential.poll_when_fresh(TWO)
         await asyncio.sleep(100)
     assert polls.order == [ONE, TWO, THREE]
 
 
-async def test_wishes_do_not_pile_up(scheduler: Scheduler) -> None:
+async def test_poll_requests_do_not_accumulate(scheduler: Scheduler) -> None:
     polls = Polls()
     scheduler.add(ONE, 1000, polls.record(ONE))
     scheduler.add(TWO, 1000, polls.record(TWO, duration=0, next_poll=NextPoll(0, latest=900)))

@@ -1,4 +1,4 @@
-"""A member list that is shorter than the number of members from the first sight on."""
+"""Member lists that are shorter than the member count from the first poll on."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def listing(*tags: str, members: int = 8) -> Json:
     return {**clan(*map(member, tags)), "members": members}
 
 
-def believing(**options: float) -> Replay:
+def accepted_short_list(**options: float) -> Replay:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = options.get("max_age", 0.0)
-    for _ in range(int(options.get("looks", 3))):
+    for _ in range(int(options.get("polls", 3))):
         assert replay.feed(listing(*SIX)) == []
     return replay
 
 
-def test_list_that_stays_the_same_for_three_polls_is_believed_and_logged_once() -> None:
+def test_short_list_is_accepted_after_three_equal_polls_and_logged_once() -> None:
     with capture_logs() as lines:
-        replay = believing()
+        replay = accepted_short_list()
         assert [one["tag"] for one in replay.accepted["memberList"]] == SIX
         replay.feed(listing(*SIX))
     assert [(line["event"], line["listed"], line["members"]) for line in lines] == [
@@ -36,19 +36,19 @@ def test_list_that_stays_the_same_for_three_polls_is_believed_and_logged_once() 
 
 
 @pytest.mark.parametrize("members", [8, 9])
-def test_joins_and_leaves_work_against_a_believed_list(members: int) -> None:
-    replay = believing()
+def test_joins_and_leaves_are_detected_with_an_accepted_short_list(members: int) -> None:
+    replay = accepted_short_list()
     assert "member_joined" in replay.feed(listing(*SIX, NEW, members=members))
     assert replay.events[-1].metadata["member_tag"] == NEW
     replay.restart()
     shrunk = listing(*SIX[1:], NEW)
-    assert "member_left" not in replay.feed(shrunk), "it needs its confirmation"
+    assert "member_left" not in replay.feed(shrunk), "it has to be confirmed"
     assert "member_left" in replay.feed(shrunk)
     assert replay.events[-1].metadata["member_tag"] == SIX[0]
     assert replay.feed(listing(*SIX[1:], NEW)) == []
 
 
-def test_list_that_differs_each_time_is_not_believed() -> None:
+def test_short_list_that_changes_each_time_is_not_accepted() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     for number in range(9):
         assert replay.feed(listing(*SIX[number % 3 :])) == []
@@ -56,14 +56,14 @@ def test_list_that_differs_each_time_is_not_believed() -> None:
     assert [replay.feed(listing(*SIX, NEW, OTHER)), replay.feed(listing(*SIX, NEW, OTHER))] == [[], []]
 
 
-def test_empty_list_is_never_believed() -> None:
+def test_empty_list_is_never_accepted() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     for _ in range(9):
         assert replay.feed(listing()) == []
     assert "memberList" not in replay.accepted
 
 
-def test_members_of_a_day_without_lists_are_caught_up_once() -> None:
+def test_member_changes_after_a_day_without_lists_are_catch_up() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.feed(listing(*SIX, members=6))
     unlisted = {key: value for key, value in listing(*SIX, members=6).items() if key != "memberList"}
@@ -77,7 +77,7 @@ def test_members_of_a_day_without_lists_are_caught_up_once() -> None:
     assert replay.feed(listing(*SIX[1:], NEW, OTHER, members=7)) == []
 
 
-def test_members_after_one_response_without_a_list_are_not_caught_up() -> None:
+def test_member_changes_after_one_missing_list_are_not_catch_up() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.feed(listing(*SIX, members=6))
     replay.feed({**listing(members=6), "clanPoints": 7})
@@ -86,12 +86,12 @@ def test_members_after_one_response_without_a_list_are_not_caught_up() -> None:
     assert "catch_up" not in replay.events[-1].metadata
 
 
-def test_one_cache_entry_counts_once() -> None:
+def test_short_list_of_one_cache_entry_counts_once() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 120.0
     for _ in range(12):
         replay.feed(listing(*SIX), after=20.0)
-    assert "memberList" not in replay.accepted, "four minutes are three entries at the most"
+    assert "memberList" not in replay.accepted, "four minutes are at most three cache entries"
     for _ in range(7):
         replay.feed(listing(*SIX), after=20.0)
     assert "memberList" in replay.accepted

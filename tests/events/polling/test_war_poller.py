@@ -1,4 +1,4 @@
-"""How the end of a war that nobody saw is found out, and when a war is looked at again."""
+"""The lookup of a war's unobserved end, and the time of the next poll of a war."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ended_in(replay: Replay) -> dict[str, Any]:
     return ended
 
 
-async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench: Bench) -> None:
+async def test_replaced_war_is_looked_up_in_the_opponents_war(bench: Bench) -> None:
     monitor = ApiMonitor(bench.store, now=bench.clock, on_change=lambda _: None)
     context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     subject = WarPoller(context, bench.clan, interval=60)
@@ -77,9 +77,9 @@ async def test_a_war_that_is_replaced_unseen_is_looked_up_at_its_opponents(bench
         war("inWar", FIRST, swapped=True),
         {"state": 7},
     ],
-    ids=["gone", "private", "half an answer", "no war any more", "an older answer", "no war at all"],
+    ids=["missing", "private", "invalid", "no war", "older response", "malformed"],
 )
-def test_where_the_opponent_does_not_show_it_the_war_log_is_asked(replay: Replay, theirs: Any) -> None:
+def test_replaced_war_is_looked_up_in_the_war_log_as_a_fallback(replay: Replay, theirs: Any) -> None:
     replay.api.responses[THEIRS] = theirs
     sides = {"clan": {"tag": CLAN_TAG, "stars": 9}, "opponent": {"tag": OPPONENT_TAG, "stars": 4}}
     replay.api.responses[LOG] = {"items": [{"result": "win", "endTime": "20261103T070000.000Z", **sides}]}
@@ -93,59 +93,57 @@ DEEP_ENTRY = {"result": "win", "endTime": "20261103T070000.000Z", "clan": DEEP, 
 
 
 @pytest.mark.parametrize("log", [NotFoundError("gone"), {"items": []}, {"items": 7}, {}, {"items": [DEEP_ENTRY]}])
-def test_where_nothing_shows_it_the_result_is_unknown(replay: Replay, log: Any) -> None:
+def test_result_of_a_replaced_war_without_any_source_is_unknown(replay: Replay, log: Any) -> None:
     replay.api.responses[LOG] = log
     assert replay.feed(NEXT, after=3600) == ["war_ended", "war_new", "war_state_changed"]
     ended = ended_in(replay)
     assert (ended["result"], ended["observed"], ended["source"]) == ("unknown", False, "last_seen")
 
 
-def test_a_passing_trouble_makes_the_whole_answer_wait(replay: Replay) -> None:
+def test_temporary_failure_of_the_lookup_defers_the_response(replay: Replay) -> None:
     replay.api.responses[THEIRS] = ServerError("502")
-    assert [replay.feed(NEXT, after=3600), replay.feed(NEXT)] == [[], []], "it is not this clan's trouble"
+    assert [replay.feed(NEXT, after=3600), replay.feed(NEXT)] == [[], []], "it is not a failure of this clan"
     replay.api.responses[THEIRS] = war("warEnded", FIRST, swapped=True)
     assert replay.feed(NEXT) == ["war_ended", "war_new", "war_state_changed"]
     assert ended_in(replay)["result"] == "win"
 
 
 @pytest.mark.parametrize("trouble", [ServerError("502"), TruncatedResponseError("cut"), MaintenanceError("down")])
-def test_trouble_that_does_not_pass_keeps_the_end_of_a_war_back_no_longer_than_three_looks(
-    replay: Replay, trouble: ClashError
-) -> None:
+def test_persistent_failure_of_the_lookup_defers_the_end_for_three_polls(replay: Replay, trouble: ClashError) -> None:
     replay.api.responses[THEIRS] = trouble
     assert [replay.feed(NEXT, after=3600), replay.feed(NEXT)] == [[], []]
     assert replay.feed(NEXT) == ["war_ended", "war_new", "war_state_changed"]
     assert ended_in(replay)["result"] == "unknown"
 
 
-def test_nothing_is_looked_up_while_ends_are_seen(replay: Replay) -> None:
-    for answer in (war("warEnded", FIRST), war("warEnded", FIRST), NEXT):
-        replay.feed(answer)
+def test_observed_end_of_a_war_is_not_looked_up(replay: Replay) -> None:
+    for response in (war("warEnded", FIRST), war("warEnded", FIRST), NEXT):
+        replay.feed(response)
     assert not set(replay.api.requests) & {THEIRS, LOG}
 
 
-def test_it_wants_to_look_right_after_each_boundary_and_until_the_result_is_settled() -> None:
+def test_war_is_polled_after_start_and_end_until_its_result_is_final() -> None:
     start = 1_793_602_800.0
     replay = Replay(Kind.WAR, CLAN_TAG, now=start - 1000)
 
-    def wanted(answer: dict[str, Any], at: float) -> float:
-        replay.feed(answer, after=at - replay.now)
+    def latest_after(response: dict[str, Any], at: float) -> float:
+        replay.feed(response, after=at - replay.now)
         return replay.latest
 
-    assert wanted(war("preparation"), start - 1000) == 1001
-    assert wanted(war("preparation"), start - 400) == 401, "an unchanged answer knows it as well"
-    assert wanted(war("preparation"), start + 1) == 60
-    assert wanted(war("inWar"), start + 61) == END - start - 60
-    assert wanted({**war("inWar"), "endTime": "20261103T075516.000Z"}, END) == 3317, "shifted by a maintenance"
-    assert wanted(war("warEnded"), END + 3400) == math.inf, "long after the end it is final"
+    assert latest_after(war("preparation"), start - 1000) == 1001
+    assert latest_after(war("preparation"), start - 400) == 401, "the same with an unchanged response"
+    assert latest_after(war("preparation"), start + 1) == 60
+    assert latest_after(war("inWar"), start + 61) == END - start - 60
+    assert latest_after({**war("inWar"), "endTime": "20261103T075516.000Z"}, END) == 3317, "shifted by a maintenance"
+    assert latest_after(war("warEnded"), END + 3400) == math.inf, "the result is final long after the end"
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 10)
     replay.feed(war("inWar"), after=0)
-    assert wanted(war("warEnded"), END + 1) == 60
-    assert wanted(war("warEnded"), END + 61) == 60
-    assert wanted(war("warEnded"), END + 301) == math.inf
+    assert latest_after(war("warEnded"), END + 1) == 60
+    assert latest_after(war("warEnded"), END + 61) == 60
+    assert latest_after(war("warEnded"), END + 301) == math.inf
 
 
-def test_a_war_that_the_opponent_shows_goes_on_whatever_the_clans_own_endpoint_says(replay: Replay) -> None:
+def test_war_that_the_opponent_still_shows_continues(replay: Replay) -> None:
     replay.api.responses[THEIRS] = war("inWar", FIRST, swapped=True)
     assert [replay.feed(no_war(), after=10) for _ in range(20)] == [[]] * 20
     assert replay.feed(war("inWar", FIRST)) == []
@@ -153,19 +151,19 @@ def test_a_war_that_the_opponent_shows_goes_on_whatever_the_clans_own_endpoint_s
     assert ended_in(replay)["result"] == "win"
 
 
-def test_a_battle_that_is_gone_twice_is_over_where_nothing_shows_that_it_goes_on(replay: Replay) -> None:
+def test_battle_that_vanished_around_its_end_is_over(replay: Replay) -> None:
     assert [replay.feed(no_war(), after=30), replay.feed(no_war(), after=20)] == [[], []], "before its end"
     assert replay.feed(no_war(), after=10) == ["war_ended", "war_state_changed"]
 
 
-def test_a_battle_that_is_gone_before_its_end_for_longer_than_any_cache_holds_is_over() -> None:
+def test_battle_that_vanished_for_longer_than_any_cache_lives_is_over() -> None:
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 3600)
     replay.feed(war("inWar", FIRST), after=0)
     assert [replay.feed(no_war(), after=60) for _ in range(3)] == [[]] * 3
     assert replay.feed(no_war(), after=60) == ["war_ended", "war_state_changed"]
 
 
-def test_the_result_is_that_of_the_end_even_if_older_answers_are_believed_after_it() -> None:
+def test_war_result_is_not_changed_by_older_responses_accepted_later() -> None:
     lost = war("warEnded", FIRST, attack("#8Q2", "#2P2", 2, 3))
     replay = Replay(Kind.WAR, CLAN_TAG, now=END - 60)
     replay.feed(war("inWar", FIRST), after=0)

@@ -1,4 +1,4 @@
-"""What the documentation of cocapi shows, with our client and with one that returns dicts as cocapi does."""
+"""The examples of cocapi's documentation, with our client and with one that returns dicts as cocapi does."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def take(stream: EventStream, number: int) -> list[Event]:
     return events
 
 
-async def test_clans_and_wars_are_watched_and_iterated(client: Client, bench: Bench, polled: Polled) -> None:
+async def test_events_of_clans_and_wars_are_iterated(client: Client, bench: Bench, polled: Polled) -> None:
     stream = EventStream(client)
     stream.watch_clans([bench.clan], interval=60)
     stream.watch_wars([bench.clan], interval=30)
@@ -101,7 +101,7 @@ async def test_tags_of_the_documentation_are_reported_as_unavailable(client: Cli
     }
 
 
-async def test_callbacks_run_until_the_stream_is_stopped(client: Client, bench: Bench, polled: Polled) -> None:
+async def test_run_calls_callbacks_until_the_stream_is_stopped(client: Client, bench: Bench, polled: Polled) -> None:
     stream = EventStream(client).watch_clans([bench.clan])
     seen: list[str] = []
 
@@ -124,7 +124,7 @@ async def test_callbacks_run_until_the_stream_is_stopped(client: Client, bench: 
     assert seen == ["members: 10 -> 11", f"{joined['name']} joined {bench.clan}!"]
 
 
-async def test_players_are_watched_for_some_fields(client: Client, bench: Bench, polled: Polled) -> None:
+async def test_only_included_fields_of_players_are_reported(client: Client, bench: Bench, polled: Polled) -> None:
     stream = EventStream(client)
     stream.watch_players([bench.player], interval=120, include_fields=frozenset({"trophies", "townHallLevel"}))
     async with stream:
@@ -138,7 +138,7 @@ async def test_players_are_watched_for_some_fields(client: Client, bench: Bench,
     assert [change.field for change in events[1].changes] == ["trophies"]
 
 
-async def test_maintenance_is_watched(client: Client, bench: Bench, polled: Polled) -> None:
+async def test_start_and_end_of_a_maintenance_are_reported(client: Client, bench: Bench, polled: Polled) -> None:
     stream = EventStream(client).watch_maintenance(interval=30)
     async with stream:
         await polled(stream, 1)
@@ -154,7 +154,7 @@ async def test_maintenance_is_watched(client: Client, bench: Bench, polled: Poll
     assert events[1].metadata["duration_seconds"] >= 0
 
 
-async def test_state_is_kept_over_a_restart(client: Client, bench: Bench, polled: Polled, tmp_path: Path) -> None:
+async def test_state_survives_a_restart(client: Client, bench: Bench, polled: Polled, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     async with EventStream(client, queue_size=1000, persist_path=str(path)).watch_clans([bench.clan]) as stream:
         await polled(stream, 1)
@@ -165,7 +165,7 @@ async def test_state_is_kept_over_a_restart(client: Client, bench: Bench, polled
     assert event.metadata["catch_up"] is True
 
 
-async def test_state_file_of_cocapi_is_taken_over_by_a_stream(client: Client, bench: Bench, tmp_path: Path) -> None:
+async def test_stream_continues_from_a_state_file_of_cocapi(client: Client, bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     before = bench.world.clan(bench.clan) or {}
     saved = {"clans": {bench.clan: before}, "members": {bench.clan: before["memberList"]}, "saved_at": 1.8e9}
@@ -177,7 +177,7 @@ async def test_state_file_of_cocapi_is_taken_over_by_a_stream(client: Client, be
     assert await asyncio.to_thread(PollingState().load, path)
 
 
-async def test_watchers_are_used_without_a_stream(client: Client, bench: Bench, until: Until) -> None:
+async def test_watchers_work_without_a_stream(client: Client, bench: Bench, until: Until) -> None:
     state, queue = PollingState(), asyncio.Queue[Event]()
     watchers = [
         ClanWatcher(client, state, queue, [bench.clan], interval=60.0, track_members=True),
@@ -197,8 +197,8 @@ async def test_watchers_are_used_without_a_stream(client: Client, bench: Bench, 
     assert queue.qsize() == 1
 
 
-async def test_each_event_is_the_same_with_either_client(bench: Bench) -> None:
-    """What a war, a clan and a player go through, seen twice."""
+async def test_events_are_the_same_with_either_client(bench: Bench) -> None:
+    """Change a clan, a war and a player step by step, polled with both clients."""
     seen = []
     for client in (bench.api, WorldClient(bench.world)):
         state, queue = PollingState(), asyncio.Queue[Event]()
@@ -231,7 +231,7 @@ async def test_each_event_is_the_same_with_either_client(bench: Bench) -> None:
     assert types >= {"member_joined", "member_donations", "war_new", "war_attack_new", "hero_upgraded", "member_left"}
 
 
-async def test_examples_of_the_page_about_switching_run(
+async def test_examples_of_the_page_for_cocapi_users_run(
     bench: Bench, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = ROOT / "docs" / "coming-from-cocapi.md"
@@ -246,7 +246,7 @@ async def test_examples_of_the_page_about_switching_run(
     monkeypatch.setitem(sys.modules, "cocapi", SimpleNamespace(ApiConfig=dict, CocApi=opened))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(first.replace("asyncio.run(main())", ""), names)  # noqa: S102 - that is what the page shows
+    exec(first.replace("asyncio.run(main())", ""), names)  # noqa: S102 - the code of the page
     running = asyncio.create_task(names["main"]())
     await until(lambda: {("clan", "#2PP"), ("war", "#2PP")} <= set(client.requests))
     running.cancel()
@@ -256,7 +256,7 @@ async def test_examples_of_the_page_about_switching_run(
     compile(second, page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-async def test_poll_error_of_a_dict_client_is_reported_once_and_ends(bench: Bench) -> None:
+async def test_poll_error_of_a_dict_client_is_reported_once(bench: Bench) -> None:
     client = WorldClient(bench.world)
     watcher = ClanWatcher(client, bench.state, bench.queue, [bench.clan])
     assert await watcher._poll_once() == []
@@ -268,7 +268,7 @@ async def test_poll_error_of_a_dict_client_is_reported_once_and_ends(bench: Benc
     assert [event.event_type for event in await watcher._poll_once()] == [EventType.CLAN_UPDATED]
 
 
-async def test_private_war_log_of_a_dict_client_is_no_failure(bench: Bench) -> None:
+async def test_private_war_log_of_a_dict_client_is_not_a_failure(bench: Bench) -> None:
     client = WorldClient(bench.world)
     watcher = WarWatcher(client, bench.state, bench.queue, [bench.clan])
     await watcher._poll_once()

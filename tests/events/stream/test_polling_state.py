@@ -44,7 +44,7 @@ def filled() -> PollingState:
     return state
 
 
-def test_nothing_is_known_at_first() -> None:
+def test_new_state_is_empty() -> None:
     state = PollingState()
     assert state.get_clan(CLAN_TAG) is None
     assert state.get_members(CLAN_TAG) is None
@@ -54,16 +54,16 @@ def test_nothing_is_known_at_first() -> None:
     assert state.unacknowledged() == []
 
 
-def test_what_was_set_is_got() -> None:
+def test_getters_return_committed_and_set_snapshots() -> None:
     state = filled()
     assert state.get_clan(CLAN_TAG) == CLAN
-    assert state.get_members(CLAN_TAG) == CLAN["memberList"], "a poll sets both"
+    assert state.get_members(CLAN_TAG) == CLAN["memberList"], "commit sets both"
     assert state.get_war(CLAN_TAG) == WAR
     assert state.get_player("#900PUCPV") == PLAYER
     assert state.get_clan("#8QQ") is None
 
 
-def test_members_are_kept_beside_the_snapshot_of_their_clan() -> None:
+def test_set_members_is_independent_of_the_clan_snapshot() -> None:
     state = PollingState()
     state.set_members(CLAN_TAG, [member("#2PC")])
     assert state.get_clan(CLAN_TAG) is None
@@ -75,13 +75,13 @@ def test_members_are_kept_beside_the_snapshot_of_their_clan() -> None:
     assert compared.data == {**CLAN, "memberList": [member("#2PC")]}
 
 
-def test_set_clan_alone_sets_no_members() -> None:
+def test_set_clan_does_not_set_members() -> None:
     state = PollingState()
     state.set_clan(CLAN_TAG, CLAN)
     assert state.get_members(CLAN_TAG) is None
 
 
-def test_polls_advance_the_war_state_machine_and_set_war_does_not() -> None:
+def test_commit_advances_the_war_state_machine_and_set_war_does_not() -> None:
     state = PollingState()
     fsm = state.get_war_fsm(CLAN_TAG)
     state.set_war(CLAN_TAG, WAR)
@@ -93,7 +93,7 @@ def test_polls_advance_the_war_state_machine_and_set_war_does_not() -> None:
     assert state.get_war_fsm("#8QQ").state is WarState.NOT_IN_WAR
 
 
-def test_tags_find_the_same_snapshot_however_they_are_written() -> None:
+def test_tags_in_any_notation_find_the_same_snapshot() -> None:
     state = PollingState()
     state.set_clan("2pp", CLAN)
     state.set_members(" #2PP", [])
@@ -105,7 +105,7 @@ def test_tags_find_the_same_snapshot_however_they_are_written() -> None:
     assert state.get_player("#TAG1") == PLAYER
 
 
-def test_a_resource_is_to_be_polled_when_its_interval_has_passed() -> None:
+def test_should_poll_is_true_when_the_interval_has_passed() -> None:
     now = 1000.0
     state = PollingState(clock=lambda: now)
     assert state.should_poll("clan:#2PP", 60)
@@ -119,7 +119,7 @@ def test_a_resource_is_to_be_polled_when_its_interval_has_passed() -> None:
     assert state.should_poll("clan:#2PP", 60)
 
 
-def test_an_event_waits_until_it_is_acknowledged_and_twins_are_told_apart() -> None:
+def test_equal_events_are_acknowledged_separately() -> None:
     state = PollingState()
     twins = [Event(EventType.MEMBER_LEFT, CLAN_TAG, timestamp=1.0) for _ in range(2)]
     state.commit(Resource(Kind.CLAN, CLAN_TAG), Snapshot(CLAN), twins)
@@ -130,7 +130,7 @@ def test_an_event_waits_until_it_is_acknowledged_and_twins_are_told_apart() -> N
     assert left is twins[1]
 
 
-def test_a_saved_state_is_loaded_as_it_was(path: Path) -> None:
+def test_saved_state_is_loaded_completely(path: Path) -> None:
     state = filled()
     state.save(path)
     loaded = PollingState()
@@ -140,7 +140,7 @@ def test_a_saved_state_is_loaded_as_it_was(path: Path) -> None:
     assert loaded.unacknowledged() == [JOINED]
     assert loaded.snapshot(Resource(Kind.CLAN, CLAN_TAG)) == Snapshot(CLAN, {"trouble": "not_found"}, 12.5)
     assert loaded.get_members(CLAN_TAG) == CLAN["memberList"]
-    assert loaded.get_player("#2PX") is None, "what was there before is replaced"
+    assert loaded.get_player("#2PX") is None, "the previous state is replaced"
 
 
 def test_members_war_states_and_poll_times_are_saved_without_snapshots(path: Path) -> None:
@@ -162,12 +162,12 @@ def test_members_war_states_and_poll_times_are_saved_without_snapshots(path: Pat
     assert loaded.should_poll("clan:#2PP", 60)
 
 
-def test_a_member_list_is_written_once(path: Path) -> None:
+def test_member_list_is_saved_once(path: Path) -> None:
     filled().save(path)
-    assert path.read_text().count('"role":"member","townHallLevel"') == 3, "two members, and the one of the event"
+    assert path.read_text().count('"role":"member","townHallLevel"') == 3, "two members, and the one in the event"
 
 
-def test_a_wall_clock_that_was_set_back_puts_no_poll_off(path: Path) -> None:
+def test_wall_clock_set_back_does_not_delay_polls(path: Path) -> None:
     unix = 1_800_000_000.0
     state = PollingState(clock=lambda: 0.0, wall_clock=lambda: unix)
     state.mark_polled("clan:#2PP")
@@ -180,7 +180,7 @@ def test_a_wall_clock_that_was_set_back_puts_no_poll_off(path: Path) -> None:
     assert loaded.should_poll("clan:#2PP", 60)
 
 
-def test_an_unknown_war_state_in_a_file_is_loaded_as_not_in_war(path: Path) -> None:
+def test_unknown_saved_war_state_is_loaded_as_not_in_war(path: Path) -> None:
     state = PollingState()
     state.get_war_fsm(CLAN_TAG).transition("inWar")
     state.save(path)
@@ -190,12 +190,12 @@ def test_an_unknown_war_state_in_a_file_is_loaded_as_not_in_war(path: Path) -> N
     assert loaded.get_war_fsm(CLAN_TAG).state is WarState.NOT_IN_WAR
 
 
-def test_a_file_of_an_earlier_version_is_loaded(path: Path) -> None:
+def test_file_of_an_earlier_version_is_loaded(path: Path) -> None:
     state = filled()
-    image = state.to_json()
+    saved = state.to_json()
     for key in ("members", "war_states", "poll_times"):
-        del image[key]
-    path.write_text(json.dumps(image))
+        del saved[key]
+    path.write_text(json.dumps(saved))
     loaded = PollingState()
     assert loaded.load(path)
     assert loaded.get_members(CLAN_TAG) == CLAN["memberList"]
@@ -209,7 +209,7 @@ def test_save_creates_missing_folders(tmp_path: Path) -> None:
 
 
 def cocapi_file(**changed: Any) -> str:
-    """A state as cocapi 4.0.1 saves it."""
+    """Return a state file as cocapi 4.0.1 saves it."""
     state = {
         "clans": {CLAN_TAG: CLAN, "#ABC": {"tag": "#ABC"}},
         "members": {CLAN_TAG: [member("#2PA")]},
@@ -222,7 +222,7 @@ def cocapi_file(**changed: Any) -> str:
     return json.dumps({**state, **changed})
 
 
-def test_a_state_file_of_cocapi_is_loaded(path: Path) -> None:
+def test_state_file_of_cocapi_is_loaded(path: Path) -> None:
     path.write_text(cocapi_file())
     state = PollingState(clock=lambda: 5.0, wall_clock=lambda: 1_800_000_030.0)
     assert state.load(path)
@@ -252,7 +252,7 @@ def test_a_state_file_of_cocapi_is_loaded(path: Path) -> None:
         {"saved_at": "yesterday"},
     ],
 )
-def test_a_damaged_state_file_of_cocapi_is_not_loaded(path: Path, changed: dict[str, Any]) -> None:
+def test_corrupt_state_file_of_cocapi_is_not_loaded(path: Path, changed: dict[str, Any]) -> None:
     path.write_text(cocapi_file(**changed))
     state = filled()
     before = state.to_json()
@@ -260,9 +260,9 @@ def test_a_damaged_state_file_of_cocapi_is_not_loaded(path: Path, changed: dict[
     assert state.to_json() == before
 
 
-def test_a_path_may_be_a_text(path: Path) -> None:
+def test_path_may_be_a_string(path: Path) -> None:
     state = filled()
-    state.save(str(path))  # type: ignore[arg-type]  # as its users do
+    state.save(str(path))  # type: ignore[arg-type]  # as users do
     assert PollingState().load(str(path))  # type: ignore[arg-type]  # the same
 
 
@@ -291,7 +291,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("text", DAMAGED)
-def test_a_damaged_file_is_not_loaded_and_changes_nothing(path: Path, text: str) -> None:
+def test_corrupt_file_is_not_loaded_and_changes_nothing(path: Path, text: str) -> None:
     path.write_text(text, encoding="latin-1")
     state = filled()
     before = state.to_json()
@@ -299,7 +299,7 @@ def test_a_damaged_file_is_not_loaded_and_changes_nothing(path: Path, text: str)
     assert state.to_json() == before
 
 
-def test_a_file_cut_anywhere_is_not_loaded(path: Path) -> None:
+def test_truncated_file_is_not_loaded(path: Path) -> None:
     filled().save(path)
     whole = path.read_bytes()
     for length in range(0, len(whole), 97):
@@ -307,12 +307,12 @@ def test_a_file_cut_anywhere_is_not_loaded(path: Path) -> None:
         assert PollingState().load(path) is False
 
 
-def test_a_file_that_is_not_there_is_not_loaded(path: Path) -> None:
+def test_missing_file_is_not_loaded(path: Path) -> None:
     assert PollingState().load(path) is False
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])
-def test_a_save_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+def test_failed_save_keeps_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     PollingState().save(path)
     before = path.read_bytes()
 
@@ -326,21 +326,21 @@ def test_a_save_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.M
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_an_image_is_not_touched_by_what_follows() -> None:
+def test_to_json_is_not_affected_by_later_changes() -> None:
     state = filled()
     state.get_war_fsm(CLAN_TAG)
     state.mark_polled("clan:#2PP")
-    image = state.to_json()
-    before = json.dumps(image)
+    saved = state.to_json()
+    before = json.dumps(saved)
     state.set_clan("#8QQ", CLAN)
     state.set_members(CLAN_TAG, [])
     state.get_war_fsm(CLAN_TAG).transition("inWar")
     state.mark_polled("clan:#2PP")
     state.acknowledge(state.unacknowledged()[0])
-    assert json.dumps(image) == before
+    assert json.dumps(saved) == before
 
 
-def test_an_older_image_is_never_written_over_a_newer_one(path: Path) -> None:
+def test_older_version_is_never_written_over_a_newer_one(path: Path) -> None:
     file = StateFile(path)
     file.write(2, {"new": True})
     file.write(1, {"old": True})
@@ -349,7 +349,7 @@ def test_an_older_image_is_never_written_over_a_newer_one(path: Path) -> None:
     assert json.loads(path.read_bytes()) == {"newest": True}
 
 
-async def test_watchers_begin_with_what_was_put_in_by_hand(bench: Bench) -> None:
+async def test_watchers_start_from_snapshots_set_by_the_user(bench: Bench) -> None:
     bench.world.declare_war(bench.clan)
     bench.world.begin_battle(bench.clan)
     bench.world.attack(bench.clan)

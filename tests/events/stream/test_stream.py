@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONG = 3600.0
 
 
-def who(events: list[Event]) -> list[str]:
+def joined_tags(events: list[Event]) -> list[str]:
     return [event.metadata["member_tag"] for event in events if event.event_type is EventType.MEMBER_JOINED]
 
 
@@ -32,14 +32,14 @@ def names(folder: Path) -> list[str]:
 
 
 async def next_event(stream: EventStream) -> Event:
-    """The next event, which is not acknowledged."""
+    """Return the next event without acknowledging it."""
     async with asyncio.timeout(LONG_ENOUGH):
         async for event in stream:
             return event
     raise AssertionError("the stream ended")
 
 
-async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(new_stream: Callable[..., DrivenStream]) -> None:
+async def test_event_is_acknowledged_when_the_next_one_is_requested(new_stream: Callable[..., DrivenStream]) -> None:
     driven = new_stream()
     async with driven.stream:
         await driven.wait_for_baseline()
@@ -53,7 +53,7 @@ async def test_an_event_is_acknowledged_when_the_next_one_is_asked_for(new_strea
     assert left == [2, 1]
 
 
-async def test_what_was_not_acknowledged_is_delivered_again_at_the_next_start(
+async def test_unacknowledged_events_are_delivered_again_at_the_next_start(
     new_stream: Callable[..., DrivenStream],
 ) -> None:
     driven = new_stream()
@@ -69,11 +69,11 @@ async def test_what_was_not_acknowledged_is_delivered_again_at_the_next_start(
         third = await driven.join_member()
         events = await driven.take(5)
         assert events[0] is event
-        assert who(events) == [first, second]
-        assert who([*driven.stream._state.unacknowledged()]) == [third]
+        assert joined_tags(events) == [first, second]
+        assert joined_tags([*driven.stream._state.unacknowledged()]) == [third]
 
 
-async def test_what_was_under_way_when_it_stopped_is_polled_after_the_next_start(
+async def test_poll_interrupted_by_stop_is_repeated_after_the_next_start(
     bench: Bench, new_stream: Callable[..., DrivenStream], until: Until
 ) -> None:
     driven = new_stream()
@@ -85,7 +85,7 @@ async def test_what_was_under_way_when_it_stopped_is_polled_after_the_next_start
         await driven.wait_for_baseline()
 
 
-async def test_a_run_that_is_cancelled_stops_polling(new_stream: Callable[..., DrivenStream], bench: Bench) -> None:
+async def test_cancelled_run_stops_polling(new_stream: Callable[..., DrivenStream], bench: Bench) -> None:
     driven = new_stream()
     run = asyncio.create_task(driven.stream.run())
     await driven.wait_for_baseline()
@@ -96,7 +96,7 @@ async def test_a_run_that_is_cancelled_stops_polling(new_stream: Callable[..., D
     assert bench.server.requests.total() == 1
 
 
-async def test_a_full_queue_holds_up_polling_and_loses_nothing(
+async def test_full_queue_blocks_polling_and_loses_nothing(
     new_stream: Callable[..., DrivenStream], bench: Bench, until: Until
 ) -> None:
     driven = new_stream(queue_size=2)
@@ -106,20 +106,20 @@ async def test_a_full_queue_holds_up_polling_and_loses_nothing(
         bench.world.join(bench.clan)
         driven.stream._engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: len(driven.stream._state.unacknowledged()) == 4)
-        asked = bench.server.requests.total()
+        requests_before = bench.server.requests.total()
         bench.world.join(bench.clan)
         driven.stream._engine.poll_now(Kind.CLAN, bench.clan)
         assert driven.stream._queue.qsize() == 2
         for _ in range(100):
             await asyncio.sleep(0)
-        assert bench.server.requests.total() == asked
+        assert bench.server.requests.total() == requests_before
         events = await driven.take(5)
         events.append(driven.stream._state.unacknowledged()[0])
     tags += [change.details["member_tag"] for change in bench.world.changes if change.event_type == "member_joined"][1:]
-    assert who(events) == tags
+    assert joined_tags(events) == tags
 
 
-async def test_starting_twice_and_stopping_without_a_start_do_no_harm(
+async def test_second_start_and_stop_have_no_effect(
     new_stream: Callable[..., DrivenStream], bench: Bench, tmp_path: Path
 ) -> None:
     driven = new_stream(persist_path=tmp_path / "state")
@@ -134,7 +134,7 @@ async def test_starting_twice_and_stopping_without_a_start_do_no_harm(
     await driven.stream.stop()
 
 
-async def test_stopping_ends_the_iteration(new_stream: Callable[..., DrivenStream]) -> None:
+async def test_stop_ends_the_iteration(new_stream: Callable[..., DrivenStream]) -> None:
     driven = new_stream()
     await driven.stream.start()
     ended = asyncio.create_task(driven.take(1))
@@ -143,13 +143,13 @@ async def test_stopping_ends_the_iteration(new_stream: Callable[..., DrivenStrea
     assert await ended == []
 
 
-async def test_what_ends_the_polling_is_raised_to_the_consumer(new_stream: Callable[..., DrivenStream]) -> None:
+async def test_error_that_ends_the_polling_is_raised_to_the_consumer(new_stream: Callable[..., DrivenStream]) -> None:
     driven = new_stream()
 
-    def breaks(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("out of order")
 
-    driven.stream._engine._on_commit = breaks
+    driven.stream._engine._on_commit = fail
     for consume in (driven.stream.run, lambda: driven.take(1)):
         await driven.stream.start()
         with pytest.raises(ExceptionGroup) as caught:
@@ -160,7 +160,7 @@ async def test_what_ends_the_polling_is_raised_to_the_consumer(new_stream: Calla
                 await driven.stream.stop()
 
 
-async def test_killed_at_any_moment_no_event_is_lost(
+async def test_no_event_is_lost_if_the_program_is_killed_at_any_moment(
     new_stream: Callable[..., DrivenStream], bench: Bench, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state"
@@ -168,8 +168,8 @@ async def test_killed_at_any_moment_no_event_is_lost(
     copies: list[tuple[bytes, int]] = []
     write = StateFile.write
 
-    def copying(self: StateFile, number: int, image: dict[str, object]) -> None:
-        write(self, number, image)
+    def copying(self: StateFile, number: int, state: dict[str, object]) -> None:
+        write(self, number, state)
         copies.append((path.read_bytes(), len(taken)))
 
     monkeypatch.setattr(StateFile, "write", copying)
@@ -198,11 +198,11 @@ async def test_killed_at_any_moment_no_event_is_lost(
                 while not missing <= found:
                     event = await next_event(restarted.stream)
                     restarted.stream._acknowledge(event)
-                    found |= set(who([event]))
+                    found |= set(joined_tags([event]))
         assert found <= set(joined)
 
 
-async def test_a_restart_tells_what_changed_meanwhile_and_marks_it(
+async def test_change_during_a_restart_is_reported_as_catch_up(
     new_stream: Callable[..., DrivenStream], bench: Bench, tmp_path: Path
 ) -> None:
     driven = new_stream(persist_path=str(tmp_path / "state"))
@@ -216,7 +216,7 @@ async def test_a_restart_tells_what_changed_meanwhile_and_marks_it(
     assert event.metadata["catch_up"] is True
 
 
-async def test_a_damaged_file_is_refused_and_left_alone(
+async def test_corrupt_file_raises_and_is_not_overwritten(
     new_stream: Callable[..., DrivenStream], tmp_path: Path
 ) -> None:
     path = tmp_path / "state"
@@ -228,22 +228,22 @@ async def test_a_damaged_file_is_refused_and_left_alone(
     assert path.read_text() == '{"version": 1, "snapshots": ['
 
 
-async def test_a_file_that_cannot_be_written_is_known_at_the_start(
-    new_stream: Callable[..., DrivenStream], tmp_path: Path
-) -> None:
+async def test_unwritable_file_raises_at_start(new_stream: Callable[..., DrivenStream], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     driven = new_stream(persist_path=tmp_path / "file" / "state")
     with pytest.raises(NotADirectoryError, match="file"):
         await driven.stream.start()
 
 
-async def test_missing_folders_of_the_file_are_created(new_stream: Callable[..., DrivenStream], tmp_path: Path) -> None:
+async def test_missing_folders_of_the_state_file_are_created(
+    new_stream: Callable[..., DrivenStream], tmp_path: Path
+) -> None:
     async with new_stream(persist_path=tmp_path / "of" / "coc" / "state").stream:
         assert names(tmp_path / "of" / "coc") == ["state"]
 
 
 @pytest.mark.parametrize("broken", ["replace", "fsync"])
-async def test_a_save_that_fails_leaves_the_old_state_and_is_raised(
+async def test_failed_save_keeps_the_old_state_and_raises(
     new_stream: Callable[..., DrivenStream],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -269,14 +269,14 @@ async def test_a_save_that_fails_leaves_the_old_state_and_is_raised(
     with pytest.raises(OSError, match="No space left"):
         await driven.stream.stop()
     monkeypatch.undo()
-    assert names(tmp_path) == ["state"], "nothing is left lying about"
+    assert names(tmp_path) == ["state"], "no temporary file is left"
     assert path.read_bytes() == before
     restarted = new_stream(persist_path=path)
     async with restarted.stream:
         assert (await next_event(restarted.stream)).event_type is EventType.CLAN_UPDATED
 
 
-async def test_what_is_unwatched_is_told_of_no_more(new_stream: Callable[..., DrivenStream], bench: Bench) -> None:
+async def test_unwatched_clan_is_not_polled(new_stream: Callable[..., DrivenStream], bench: Bench) -> None:
     driven = new_stream()
     async with driven.stream:
         await driven.wait_for_baseline()
@@ -285,7 +285,7 @@ async def test_what_is_unwatched_is_told_of_no_more(new_stream: Callable[..., Dr
         assert not driven.stream._engine.poll_now(Kind.CLAN, bench.clan)
 
 
-async def test_wars_players_and_maintenance_are_streamed_as_well(bench: Bench, until: Until) -> None:
+async def test_stream_delivers_wars_players_and_maintenance(bench: Bench, until: Until) -> None:
     stream = EventStream(bench.api).watch_wars([bench.clan], LONG).watch_players([bench.player], LONG)
     stream.watch_maintenance(interval=LONG)
     async with stream:

@@ -1,4 +1,4 @@
-"""Callbacks: what they get, and what becomes of events on which they raise."""
+"""Callbacks: the events they get, and the events on which they raise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.driven_stream import DrivenStream
 
 
-async def test_callbacks_of_both_kinds_get_their_types_of_events(new_stream: Callable[..., DrivenStream]) -> None:
+async def test_sync_and_async_callbacks_get_their_event_types(new_stream: Callable[..., DrivenStream]) -> None:
     driven = new_stream()
     seen: list[tuple[str, str]] = []
 
@@ -40,10 +40,10 @@ async def test_callbacks_of_both_kinds_get_their_types_of_events(new_stream: Cal
     async with asyncio.timeout(LONG_ENOUGH):
         await run
     assert seen == [("anything", "clan_updated"), ("joined", "member_joined"), ("anything", "member_joined")]
-    assert driven.stream._state.unacknowledged() == [], "each of its callbacks returned"
+    assert driven.stream._state.unacknowledged() == [], "all callbacks of both events returned"
 
 
-async def test_a_callback_that_raises_loses_nothing_and_keeps_no_other_from_the_event(
+async def test_failing_callback_loses_no_event_and_does_not_affect_others(
     new_stream: Callable[..., DrivenStream], until: Until
 ) -> None:
     driven = new_stream()
@@ -51,7 +51,7 @@ async def test_a_callback_that_raises_loses_nothing_and_keeps_no_other_from_the_
     broken = True
 
     @driven.stream.on(EventType.MEMBER_JOINED)
-    def breaks(_: Event) -> None:
+    def fail(_: Event) -> None:
         if broken:
             raise LookupError("the lamp is not there")
 
@@ -76,7 +76,7 @@ async def test_a_callback_that_raises_loses_nothing_and_keeps_no_other_from_the_
     assert driven.stream._state.unacknowledged() == []
 
 
-async def test_of_what_callbacks_raise_on_all_the_time_the_last_is_kept(
+async def test_only_the_latest_events_with_failed_callbacks_are_kept(
     new_stream: Callable[..., DrivenStream], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coc2mqtt.events.stream.stream._MAX_FAILED_EVENTS", 3)
@@ -84,7 +84,7 @@ async def test_of_what_callbacks_raise_on_all_the_time_the_last_is_kept(
     seen: list[Event] = []
 
     @driven.stream.on()
-    def breaks(event: Event) -> None:
+    def fail(event: Event) -> None:
         seen.append(event)
         raise LookupError("the lamp is not there")
 

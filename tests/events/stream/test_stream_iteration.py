@@ -1,4 +1,4 @@
-"""Taking events from a stream one by one, and what is left in it when it stops."""
+"""Iterating over a stream's events, also after it was stopped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def pending(stream: EventStream) -> int:
     return len(stream._state.unacknowledged())
 
 
-async def test_anext_returns_events_and_acknowledges_the_one_before(new_stream: Callable[..., DrivenStream]) -> None:
+async def test_anext_returns_an_event_and_acknowledges_the_previous_one(
+    new_stream: Callable[..., DrivenStream],
+) -> None:
     driven = new_stream()
     async with driven.stream, asyncio.timeout(LONG_ENOUGH):
         await driven.wait_for_baseline()
@@ -100,7 +102,7 @@ async def test_callbacks_get_the_events_in_the_queue_after_stop(new_stream: Call
     assert seen == ["clan_updated", "member_joined"]
 
 
-async def test_iteration_of_an_earlier_run_ends_and_the_next_run_delivers_again(
+async def test_iteration_of_an_earlier_run_ends_and_its_event_is_redelivered(
     new_stream: Callable[..., DrivenStream],
 ) -> None:
     driven = new_stream()
@@ -112,7 +114,7 @@ async def test_iteration_of_an_earlier_run_ends_and_the_next_run_delivers_again(
     async with driven.stream, asyncio.timeout(LONG_ENOUGH):
         with pytest.raises(StopAsyncIteration):
             await anext(iteration)
-        assert await anext(driven.stream) is first, "nobody had asked for the next one when the stream stopped"
+        assert await anext(driven.stream) is first, "the next event was not requested before the stream stopped"
 
 
 async def test_stream_that_was_never_started_has_no_events(new_stream: Callable[..., DrivenStream]) -> None:
@@ -130,7 +132,7 @@ def test_watches_can_be_registered_before_an_event_loop_runs(calendar: Calendar)
 
     async def collect() -> Event:
         async with stream, asyncio.timeout(LONG_ENOUGH):
-            while stream._engine.metrics.polls < 4:  # noqa: ASYNC110 - the engine announces no polls
+            while stream._engine.metrics.polls < 4:  # noqa: ASYNC110 - the engine does not notify of polls
                 await asyncio.sleep(0.001)
             world.gain_points(clan)
             stream._engine.poll_now(Kind.CLAN, clan)

@@ -1,4 +1,4 @@
-"""The documented surface, call by call."""
+"""The documented library surface."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NAMES = {
     *("PlayerWatcher", "PollingState", "WarState", "WarStateMachine", "WarWatcher"),
     *("diff_dicts", "diff_member_tags", "diff_named_list"),
 }
-# The parameters with their defaults, in order; after `*` come those that are only named.
+# The parameters with their defaults, in order; those after `*` are keyword-only.
 SIGNATURES = [
     (EventStream, "api, queue_size=1000, persist_path=None"),
     (EventStream.watch_clans, "self, tags, interval=60.0, track_members=True"),
@@ -103,18 +103,18 @@ def parameters(function: Callable[..., Any]) -> str:
     return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))[1:-1]
 
 
-def test_every_documented_name_is_there_and_no_other() -> None:
+def test_package_exports_exactly_the_documented_names() -> None:
     assert set(events.__all__) == NAMES
     assert all(hasattr(events, name) for name in NAMES)
 
 
 @pytest.mark.parametrize(("function", "expected"), SIGNATURES, ids=lambda value: getattr(value, "__qualname__", ""))
-def test_parameters_have_the_documented_names_order_and_defaults(function: Callable[..., Any], expected: str) -> None:
+def test_parameters_match_the_documented_signatures(function: Callable[..., Any], expected: str) -> None:
     assert parameters(function) == expected
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_everything_documented_says_what_it_does_in_a_line_of_its_own(name: str) -> None:
+def test_documented_names_have_a_docstring_summary(name: str) -> None:
     subject = getattr(events, name)
     members = (
         [member for key, member in vars(subject).items() if not key.startswith("_")] if inspect.isclass(subject) else []
@@ -125,19 +125,19 @@ def test_everything_documented_says_what_it_does_in_a_line_of_its_own(name: str)
         assert len(line) > 20, one
 
 
-def test_what_is_documented_as_awaited_is_awaited() -> None:
+def test_documented_coroutines_are_coroutines() -> None:
     for function in (EventStream.start, EventStream.stop, EventStream.run, BaseWatcher.stop, BaseWatcher._poll_once):
         assert inspect.iscoroutinefunction(function)
     assert not inspect.iscoroutinefunction(BaseWatcher.start)
 
 
-def test_the_event_types_are_those_of_the_seed_and_ours() -> None:
+def test_event_types_are_the_documented_ones_in_order() -> None:
     assert [event_type.value for event_type in EventType] == SEED_TYPES + OWN_TYPES
     assert len(SEED_TYPES) == 21
     assert all(event_type.name == event_type.value.upper() for event_type in EventType)
 
 
-def test_an_event_has_the_documented_fields_and_defaults() -> None:
+def test_event_has_the_documented_fields_and_defaults() -> None:
     names = [field.name for field in dataclasses.fields(Event)]
     assert names[:7] == ["event_type", "tag", "timestamp", "old_data", "new_data", "changes", "metadata"]
     first, second = (Event(EventType.CLAN_UPDATED, "#2PP") for _ in range(2))
@@ -153,11 +153,11 @@ def test_events_and_changes_are_frozen(frozen: Any) -> None:
             setattr(frozen, field.name, None)
 
 
-def test_the_states_of_a_war_are_spelled_as_the_api_does() -> None:
+def test_war_states_have_the_values_of_the_api() -> None:
     assert [state.value for state in WarState] == ["notInWar", "preparation", "inWar", "warEnded"]
 
 
-def test_a_war_state_machine_tells_each_step_once_and_passes_over_what_it_does_not_know() -> None:
+def test_war_state_machine_reports_each_transition_once() -> None:
     machine = WarStateMachine()
     raw = ["notInWar", "preparation", "preparation", "inWar", "suddenDeath", "", "inWar", "warEnded", "preparation"]
     assert [machine.transition(state) for state in raw] == [
@@ -168,7 +168,7 @@ def test_a_war_state_machine_tells_each_step_once_and_passes_over_what_it_does_n
     assert WarStateMachine(initial_state=WarState.IN_WAR).state is WarState.IN_WAR
 
 
-async def test_a_client_that_is_not_open_is_refused(bench: Bench) -> None:
+async def test_client_that_is_not_open_raises_runtime_error(bench: Bench) -> None:
     closed = ClashClient([SecretStr("token-of-a-test")], base_url=bench.server.base_url)
     with pytest.raises(RuntimeError, match="the client is not open: use the stream inside 'async with"):
         EventStream(closed)
@@ -180,7 +180,7 @@ async def test_a_client_that_is_not_open_is_refused(bench: Bench) -> None:
         await stream.run()
 
 
-async def test_a_dict_client_that_is_not_in_async_mode_is_refused(world: World) -> None:
+async def test_dict_client_outside_async_mode_raises_runtime_error(world: World) -> None:
     client = WorldClient(world)
     stream = EventStream(client)
     client.async_mode = False
@@ -191,7 +191,7 @@ async def test_a_dict_client_that_is_not_in_async_mode_is_refused(world: World) 
 
 
 @pytest.mark.parametrize("value", [1, 90.5])
-async def test_the_interval_of_a_watcher_can_be_read_and_set(bench: Bench, value: float) -> None:
+async def test_interval_of_a_watcher_can_be_read_and_set(bench: Bench, value: float) -> None:
     for watcher in (
         ClanWatcher(bench.api, bench.state, bench.queue, [bench.clan], interval=60.0),
         MaintenanceWatcher(bench.api, bench.state, bench.queue, interval=60.0),
@@ -223,7 +223,7 @@ async def test_callbacks_are_registered_by_decorator_or_by_call(bench: Bench) ->
     stream.add_callback(callback, EventType.MEMBER_LEFT)
 
 
-async def test_a_stream_is_entered_and_iterated(bench: Bench) -> None:
+async def test_stream_is_a_context_manager_and_async_iterable(bench: Bench) -> None:
     stream = EventStream(bench.api)
     async with stream as entered:
         assert entered is stream
@@ -234,7 +234,7 @@ async def test_a_stream_is_entered_and_iterated(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("interval", [0.9, 0, -1])
-async def test_an_interval_under_a_second_is_refused(bench: Bench, interval: float) -> None:
+async def test_interval_under_one_second_raises_value_error(bench: Bench, interval: float) -> None:
     stream = EventStream(bench.api)
     for watch in (stream.watch_clans, stream.watch_wars, stream.watch_players):
         with pytest.raises(ValueError, match="interval must be at least 1 s, got"):
@@ -243,7 +243,7 @@ async def test_an_interval_under_a_second_is_refused(bench: Bench, interval: flo
         stream.watch_maintenance(interval)
 
 
-async def test_invalid_tags_are_accepted_with_a_warning(bench: Bench) -> None:
+async def test_invalid_tags_are_accepted_and_logged(bench: Bench) -> None:
     stream = EventStream(bench.api)
     common = bench.api, bench.state, bench.queue
     for watch in (stream.watch_clans, stream.watch_wars, stream.watch_players):
@@ -260,13 +260,13 @@ async def test_invalid_tags_are_accepted_with_a_warning(bench: Bench) -> None:
     assert len(logs) == 2
 
 
-async def test_a_single_string_instead_of_a_list_of_tags_is_refused(bench: Bench) -> None:
+async def test_single_string_instead_of_a_list_of_tags_raises_type_error(bench: Bench) -> None:
     with pytest.raises(TypeError, match=r"tags must be a list such as \['#2PP'\]"):
         EventStream(bench.api).watch_clans("#2PP")
     with pytest.raises(TypeError, match="tags must be a list"):
-        ClanWatcher(bench.api, bench.state, bench.queue, "#2PP")  # type: ignore[arg-type]  # that is what is refused
+        ClanWatcher(bench.api, bench.state, bench.queue, "#2PP")  # type: ignore[arg-type]  # rejected on purpose
 
 
-async def test_a_watcher_without_its_poll_cannot_be_made(bench: Bench) -> None:
+async def test_watcher_without_poll_once_cannot_be_instantiated(bench: Bench) -> None:
     with pytest.raises(TypeError, match="_poll_once"):
-        BaseWatcher(bench.api, bench.state, bench.queue, 60)  # type: ignore[abstract]  # that is what is refused
+        BaseWatcher(bench.api, bench.state, bench.queue, 60)  # type: ignore[abstract]  # rejected on purpose

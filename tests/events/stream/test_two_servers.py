@@ -1,4 +1,4 @@
-"""Two servers of the API that disagree for two minutes, each behind a cache: no false event, and no change lost."""
+"""Two API servers, each behind a cache, that disagree for two minutes: no false event, and no change lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST, SECOND = attack("#2P2", "#8Q2", 1), attack("#8Q2", "#2P2", 2)
 
 
 class Server:
-    """One server with a cache, whose entries live for up to a second longer than their max-age says."""
+    """A server with a cache whose entries live up to one second longer than their max-age."""
 
     def __init__(self, body_at: Callable[[float], Json], rng: random.Random) -> None:
         self._body_at = body_at
@@ -33,7 +33,7 @@ class Server:
         self._until = -1.0
         self._body: Json = {}
 
-    def answer(self, now: float) -> tuple[Json, float]:
+    def respond(self, now: float) -> tuple[Json, float]:
         if now >= self._until:
             self._until = now + PERIOD + self._rng.random()
             self._body = self._body_at(now)
@@ -41,7 +41,7 @@ class Server:
 
 
 def history(first: Json, *changes: Callable[[Json], Json | None]) -> list[tuple[float, Json]]:
-    """The states of something that changes every ten minutes, by the second from which on they are true."""
+    """Return the states of a resource that changes every ten minutes, each with the second from which it applies."""
     states = [(0.0, first)]
     for number, change in enumerate(changes):
         body = copy.deepcopy(states[-1][1])
@@ -54,7 +54,7 @@ def state_at(states: list[tuple[float, Json]], at: float) -> Json:
 
 
 def play(kind: Kind, states: list[tuple[float, Json]], seed: int, *, lagging: bool) -> Replay:
-    """Poll through two servers, one of which shows each change two minutes late if it is ``lagging``."""
+    """Poll one server or, with ``lagging``, also a second one that shows each change two minutes late."""
     rng = random.Random(seed)
     servers = [Server(lambda at: state_at(states, at), rng)]
     if lagging:
@@ -62,10 +62,10 @@ def play(kind: Kind, states: list[tuple[float, Json]], seed: int, *, lagging: bo
     replay = Replay(kind, CLAN_TAG if kind is Kind.WAR else states[0][1]["tag"], now=START)
     now, end = 0.0, states[-1][0] + 1200.0
     while now < end:
-        body, replay.api.max_age = rng.choice(servers).answer(now)
+        body, replay.api.max_age = rng.choice(servers).respond(now)
         replay.now = START + now
         replay.feed(body, after=0.0)
-        # As the scheduler does, or somebody who asks for a poll in between.
+        # As the scheduler polls, or earlier, as when a poll is requested.
         wait = max(replay.api.max_age, min(60.0, replay.latest)) + rng.random()
         now += wait if rng.random() < 0.8 else rng.uniform(1.0, 60.0)
     return replay
@@ -138,7 +138,7 @@ WAR = history(
     lambda _: war("inWar", FIRST),
     lambda _: war("inWar", FIRST, SECOND),
 )
-STORIES = [
+HISTORIES = [
     pytest.param(Kind.CLAN, CLAN, id="clan"),
     pytest.param(Kind.PLAYER, PLAYER, id="player"),
     pytest.param(Kind.WAR, WAR, id="war"),
@@ -146,8 +146,8 @@ STORIES = [
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize(("kind", "states"), STORIES)
-def test_two_servers_that_disagree_report_what_one_reports_within_minutes(
+@pytest.mark.parametrize(("kind", "states"), HISTORIES)
+def test_two_disagreeing_servers_cause_the_same_events_as_one(
     kind: Kind, states: list[tuple[float, Json]], seed: int
 ) -> None:
     expected = list(facts(play(kind, states, seed, lagging=False).events))
@@ -158,7 +158,7 @@ def test_two_servers_that_disagree_report_what_one_reports_within_minutes(
         assert min(event.timestamp for event in reported if event.timestamp >= since) - since < 2 * (LAG + PERIOD) + 120
 
 
-def test_same_bytes_from_a_cache_entry_that_outlives_its_max_age_confirm_nothing() -> None:
+def test_cache_entry_that_outlives_its_max_age_confirms_nothing() -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.feed(before, after=0.0)
@@ -167,15 +167,15 @@ def test_same_bytes_from_a_cache_entry_that_outlives_its_max_age_confirm_nothing
     replay.api.max_age = 30.0
     assert replay.feed(before, after=120.0) == []
     assert replay.latest == 32.0
-    assert replay.feed(before, after=30.0) == [], "the same entry"
+    assert replay.feed(before, after=30.0) == [], "the same cache entry"
     assert replay.feed({**before, "clanPoints": 2101}, after=1.0) == [], (
-        "another entry, but no later than a server may lag"
+        "another cache entry, but a server may still lag behind"
     )
     replay.api.max_age = 120.0
     assert replay.feed(now, after=60.0) == []
 
 
-def test_leave_that_looks_like_an_older_response_is_reported_in_the_end() -> None:
+def test_leave_that_looks_like_a_stale_response_is_reported_eventually() -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 120.0
@@ -184,7 +184,7 @@ def test_leave_that_looks_like_an_older_response_is_reported_in_the_end() -> Non
     assert [replay.feed(before, after=122.0) for _ in range(2)] == [[], ["clan_updated", "member_left"]]
 
 
-def test_leave_after_somebody_elses_join_is_reported_at_first_sight() -> None:
+def test_leave_after_another_members_join_is_reported_immediately() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.api.max_age = 60.0
     replay.feed(clan(member(ANN), member(BOB)), after=0.0)
@@ -192,7 +192,7 @@ def test_leave_after_somebody_elses_join_is_reported_at_first_sight() -> None:
     assert replay.feed(clan(member(BOB), member(CAT)), after=61.0) == ["clan_updated", "member_left"]
 
 
-def test_member_count_of_before_alone_is_doubted() -> None:
+def test_restored_member_count_without_members_needs_confirmation() -> None:
     before, now = clan(member(ANN)), clan(member(ANN), member(BOB))
     replay = Replay(Kind.CLAN, CLAN_TAG, track_members=False)
     replay.api.max_age = 60.0
@@ -201,7 +201,7 @@ def test_member_count_of_before_alone_is_doubted() -> None:
     assert replay.feed({**before, "clanPoints": 2101}, after=61.0) == []
 
 
-def test_donations_of_before_a_seasons_end_are_not_donated_again() -> None:
+def test_stale_donations_after_a_season_end_are_not_reported() -> None:
     tags = [f"#2P{letter}" for letter in "0289PYLQ"]
 
     def donated(figure: int) -> Json:
@@ -211,17 +211,17 @@ def test_donations_of_before_a_seasons_end_are_not_donated_again() -> None:
     replay.api.max_age = 60.0
     replay.feed(donated(100), after=0.0)
     assert replay.feed(donated(0), after=61.0) == ["season_reset"]
-    assert replay.feed(donated(105), after=31.0) == [], "of a server that lags behind, and was never seen before"
+    assert replay.feed(donated(105), after=31.0) == [], "a new response of a server that lags behind"
     assert replay.feed(donated(0), after=31.0) == []
     first = donated(0)
     first["memberList"][0]["donations"] = 30
     assert [replay.feed(first, after=after) for after in (31.0, 61.0)] == [[], ["member_donations"]]
     assert replay.events[-1].metadata["donations"] == 30
     first["memberList"][1]["donations"] = 5
-    assert replay.feed(first, after=61.0) == ["member_donations"], "no server lags behind for so long"
+    assert replay.feed(first, after=61.0) == ["member_donations"], "no server lags behind that long"
 
 
-def test_donations_of_before_somebody_came_back_are_not_donated_again() -> None:
+def test_stale_donations_after_a_member_rejoined_are_not_reported() -> None:
     def donated(figure: int) -> Json:
         return clan(member(ANN, donations=figure), member(BOB))
 
@@ -234,7 +234,7 @@ def test_donations_of_before_somebody_came_back_are_not_donated_again() -> None:
     assert replay.feed({**donated(0), "name": "Anew"}, after=61.0) == ["clan_updated"]
 
 
-def test_members_missing_from_a_short_list_of_one_cache_entry_have_not_left() -> None:
+def test_short_list_of_one_cache_entry_reports_no_leaves() -> None:
     whole = clan(member(ANN), member(BOB), member(CAT))
     short = {**whole, "memberList": whole["memberList"][:2]}
     replay = Replay(Kind.CLAN, CLAN_TAG)

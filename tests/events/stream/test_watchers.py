@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 def member(bench: Bench) -> str:
-    """Somebody whose role can rise."""
+    """Return a member who can be promoted."""
     clan = bench.world.clan(bench.clan) or {}
     return str(next(one["tag"] for one in clan["memberList"] if one["role"] == "member"))
 
 
-def begin_war(bench: Bench) -> None:
+def start_war(bench: Bench) -> None:
     bench.world.declare_war(bench.clan)
     bench.world.begin_battle(bench.clan)
 
@@ -47,7 +47,7 @@ def nothing(_: Bench) -> None:
 
 
 def watchers(bench: Bench) -> list[BaseWatcher]:
-    """The four of them, on one queue."""
+    """Return one watcher of each kind, on one queue."""
     common = bench.api, bench.state, bench.queue
     return [
         ClanWatcher(*common, [bench.clan]),
@@ -61,7 +61,7 @@ async def poll(*polled: BaseWatcher) -> list[Event]:
     return [event for watcher in polled for event in await watcher._poll_once()]
 
 
-# What has happened before, and what happens then, for each of the documented types.
+# The preparation and the change that cause each documented event type.
 CASES: dict[str, tuple[Happen, Happen]] = {
     "clan_updated": (nothing, lambda bench: bench.world.gain_points(bench.clan)),
     "member_joined": (nothing, lambda bench: bench.world.join(bench.clan)),
@@ -70,7 +70,7 @@ CASES: dict[str, tuple[Happen, Happen]] = {
     "member_role_changed": (nothing, lambda bench: bench.world.promote(bench.clan, member(bench))),
     "member_donations": (nothing, lambda bench: bench.world.donate(bench.clan)),
     "war_state_changed": (nothing, lambda bench: bench.world.declare_war(bench.clan)),
-    "war_attack_new": (begin_war, lambda bench: bench.world.attack(bench.clan)),
+    "war_attack_new": (start_war, lambda bench: bench.world.attack(bench.clan)),
     "player_updated": (nothing, lambda bench: bench.world.win_trophies(bench.player)),
     "troop_upgraded": (nothing, lambda bench: bench.world.upgrade_troop(bench.player)),
     "spell_upgraded": (nothing, lambda bench: bench.world.upgrade_spell(bench.player)),
@@ -88,37 +88,37 @@ CASES: dict[str, tuple[Happen, Happen]] = {
 
 
 @pytest.mark.parametrize("event_type", CASES)
-async def test_each_documented_type_comes_out_of_the_watchers(bench: Bench, event_type: str) -> None:
+async def test_watchers_report_each_documented_event_type(bench: Bench, event_type: str) -> None:
     before, happen = CASES[event_type]
     before(bench)
     polled = watchers(bench)
-    assert await poll(*polled) == [], "the first sight is silent"
+    assert await poll(*polled) == [], "the first poll is silent"
     happen(bench)
     events = await poll(*polled) + await poll(*polled)
     assert event_type in {event.event_type.value for event in events}
     scripted = [change for change in bench.world.changes if change.event_type == event_type]
     tags = {change.tag for change in scripted} or {bench.clan}
-    told = [event for event in events if event.event_type.value == event_type]
-    assert {event.tag for event in told} == tags
+    reported = [event for event in events if event.event_type.value == event_type]
+    assert {event.tag for event in reported} == tags
     for change in scripted:
         expected = {key: value for key, value in change.details.items() if key != "fields"}
-        assert any(expected.items() <= event.metadata.items() for event in told)
-    assert [bench.queue.get_nowait() for _ in range(bench.queue.qsize())] == events, "and they are on the queue"
-    assert await poll(*polled) == [], "told once"
+        assert any(expected.items() <= event.metadata.items() for event in reported)
+    assert [bench.queue.get_nowait() for _ in range(bench.queue.qsize())] == events, "the events are on the queue"
+    assert await poll(*polled) == [], "reported once"
 
 
-def test_no_documented_type_is_left_out() -> None:
+def test_cases_cover_all_documented_event_types() -> None:
     assert list(CASES) == [event_type.value for event_type in EventType][:21]
 
 
-async def test_without_track_members_only_the_clan_itself_is_told_of(bench: Bench) -> None:
+async def test_without_track_members_only_clan_events_are_reported(bench: Bench) -> None:
     watcher = ClanWatcher(bench.api, bench.state, bench.queue, [bench.clan], track_members=False)
     await watcher._poll_once()
     bench.world.join(bench.clan)
     assert [event.event_type for event in await watcher._poll_once()] == [EventType.CLAN_UPDATED]
 
 
-async def test_only_the_fields_that_are_let_through_are_told_of(bench: Bench) -> None:
+async def test_include_and_exclude_fields_filter_player_events(bench: Bench) -> None:
     watcher = PlayerWatcher(
         bench.api,
         bench.state,
@@ -134,24 +134,24 @@ async def test_only_the_fields_that_are_let_through_are_told_of(bench: Bench) ->
     assert [event.event_type for event in await watcher._poll_once()] == [EventType.HERO_UPGRADED]
 
 
-async def test_tags_are_taken_as_people_write_them(bench: Bench) -> None:
+async def test_tags_are_normalised(bench: Bench) -> None:
     raw = bench.clan.removeprefix("#").lower()
     watcher = ClanWatcher(bench.api, bench.state, bench.queue, [f" {raw} "])
     await watcher._poll_once()
     assert bench.state.get_clan(bench.clan) == bench.world.clan(bench.clan)
 
 
-async def test_a_maintenance_is_told_by_its_own_watcher_alone(bench: Bench) -> None:
+async def test_maintenance_is_reported_only_by_its_own_watcher(bench: Bench) -> None:
     polled = watchers(bench)
     await poll(*polled)
     bench.world.begin_maintenance()
     assert [event.event_type for event in await poll(*polled) + await poll(*polled)] == [EventType.MAINTENANCE_START]
     bench.world.end_maintenance()
-    told = [event.event_type for _ in range(3) for event in await poll(*polled)]
-    assert told == [EventType.MAINTENANCE_END]
+    reported = [event.event_type for _ in range(3) for event in await poll(*polled)]
+    assert reported == [EventType.MAINTENANCE_END]
 
 
-async def test_a_maintenance_that_began_in_the_run_before_ends_in_this_one(bench: Bench, tmp_path: Path) -> None:
+async def test_maintenance_from_the_previous_run_ends_in_this_one(bench: Bench, tmp_path: Path) -> None:
     watcher = MaintenanceWatcher(bench.api, bench.state, bench.queue)
     await watcher._poll_once()
     bench.world.begin_maintenance()
@@ -162,11 +162,11 @@ async def test_a_maintenance_that_began_in_the_run_before_ends_in_this_one(bench
     state = PollingState()
     assert await asyncio.to_thread(state.load, tmp_path / "state")
     watcher = MaintenanceWatcher(bench.api, state, bench.queue)
-    told = [event.event_type for _ in range(3) for event in await watcher._poll_once()]
-    assert told == [EventType.MAINTENANCE_END]
+    reported = [event.event_type for _ in range(3) for event in await watcher._poll_once()]
+    assert reported == [EventType.MAINTENANCE_END]
 
 
-async def test_a_slow_tag_holds_up_no_other(bench: Bench, until: Until) -> None:
+async def test_slow_tag_does_not_delay_others(bench: Bench, until: Until) -> None:
     slow, quick = (f"/v1/clans/{tag}" for tag in bench.world.clan_tags)
     bench.server.faults.add(faults.hang(), path=bench.clan)
     watcher = ClanWatcher(bench.api, bench.state, bench.queue, list(bench.world.clan_tags), interval=0.02)
@@ -176,7 +176,7 @@ async def test_a_slow_tag_holds_up_no_other(bench: Bench, until: Until) -> None:
     await watcher.stop()
 
 
-async def test_a_started_watcher_polls_again_and_again_until_it_is_stopped(bench: Bench, until: Until) -> None:
+async def test_started_watcher_polls_until_it_is_stopped(bench: Bench, until: Until) -> None:
     path = f"/v1/clans/{bench.clan}"
     watcher = ClanWatcher(bench.api, bench.state, bench.queue, [bench.clan], interval=0.02)
     watcher.start()
@@ -188,16 +188,16 @@ async def test_a_started_watcher_polls_again_and_again_until_it_is_stopped(bench
     assert [event.event_type.value for event in events] == ["clan_updated", "member_joined"]
     await watcher.stop()
     await watcher.stop()
-    asked = bench.server.requests[path]
+    requests_before = bench.server.requests[path]
     assert not [task for task in asyncio.all_tasks() if "ClanWatcher" in task.get_name()]
 
     watcher.start()
-    await until(lambda: bench.server.requests[path] > asked)
+    await until(lambda: bench.server.requests[path] > requests_before)
     await watcher.stop()
 
 
-class Own(BaseWatcher):
-    """A watcher of somebody else: numbered events, and a failure after the last one."""
+class CustomWatcher(BaseWatcher):
+    """A user's watcher that returns numbered events, or fails on every poll."""
 
     def __init__(self, bench: Bench, *, failing: bool = False, hold: asyncio.Event | None = None) -> None:
         super().__init__(bench.api, bench.state, bench.queue, interval=0)
@@ -217,19 +217,19 @@ class Own(BaseWatcher):
         return [Event(EventType.CLAN_UPDATED, "#2PP", metadata={"number": self.polls})]
 
 
-async def test_a_watcher_of_ones_own_puts_what_it_returns_on_the_queue(bench: Bench) -> None:
-    watcher = Own(bench)
+async def test_custom_watcher_puts_its_events_on_the_queue(bench: Bench) -> None:
+    watcher = CustomWatcher(bench)
     watcher.start()
     async with asyncio.timeout(LONG_ENOUGH):
         assert [(await bench.queue.get()).metadata["number"] for _ in range(3)] == [1, 2, 3]
     await watcher.stop()
 
 
-async def test_poll_that_raises_is_reported_and_the_watcher_goes_on_and_can_be_stopped(
+async def test_failing_custom_watcher_is_reported_and_continues(
     bench: Bench, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("coc2mqtt.events.stream.watchers.MIN_INTERVAL_S", 0.01)
-    watcher = Own(bench, failing=True)
+    watcher = CustomWatcher(bench, failing=True)
     with capture_logs() as logs:
         watcher.start()
         await until(lambda: watcher.polls >= 2)
@@ -240,7 +240,7 @@ async def test_poll_that_raises_is_reported_and_the_watcher_goes_on_and_can_be_s
     assert event.metadata == {
         "error": "watcher_failed",
         "message": "LookupError: nothing to poll",
-        "watcher": "Own",
+        "watcher": "CustomWatcher",
     }
     assert {line["event"] for line in logs} == {"watcher failed"}
     assert isinstance(logs[0]["exc_info"], LookupError)
@@ -249,7 +249,7 @@ async def test_poll_that_raises_is_reported_and_the_watcher_goes_on_and_can_be_s
 @pytest.mark.looptime
 async def test_failing_watcher_without_an_interval_polls_once_a_second(world: World) -> None:
     parts = SimpleNamespace(api=WorldClient(world), state=PollingState(), queue=asyncio.Queue())
-    watcher = Own(cast("Bench", parts), failing=True)
+    watcher = CustomWatcher(cast("Bench", parts), failing=True)
     with capture_logs():
         watcher.start()
         await asyncio.sleep(9.5)
@@ -257,7 +257,7 @@ async def test_failing_watcher_without_an_interval_polls_once_a_second(world: Wo
     assert watcher.polls == 10
 
 
-async def test_failure_within_our_own_watchers_is_reported_by_its_cause(bench: Bench, until: Until) -> None:
+async def test_failure_in_a_watcher_is_reported_with_its_cause(bench: Bench, until: Until) -> None:
     class Broken(PollingState):
         def commit(self, *_: object, **__: object) -> None:
             raise LookupError("out of order")
@@ -271,7 +271,7 @@ async def test_failure_within_our_own_watchers_is_reported_by_its_cause(bench: B
 
 
 @pytest.mark.looptime
-async def test_new_interval_of_a_running_watcher_counts_from_the_next_poll(world: World) -> None:
+async def test_new_interval_of_a_running_watcher_applies_from_the_next_poll(world: World) -> None:
     client = WorldClient(world)
     watcher = ClanWatcher(client, PollingState(), asyncio.Queue(), [world.clan_tags[0]], interval=600.0)
     watcher.start()
@@ -299,14 +299,14 @@ async def test_polls_are_marked_for_should_poll(bench: Bench) -> None:
     assert bench.state.should_poll("clan:#ABC", 60.0)
 
 
-async def test_without_track_members_no_member_list_is_kept(bench: Bench) -> None:
+async def test_without_track_members_no_member_list_is_stored(bench: Bench) -> None:
     await ClanWatcher(bench.api, bench.state, bench.queue, [bench.clan], track_members=False)._poll_once()
     assert bench.state.get_clan(bench.clan) is not None
     assert bench.state.get_members(bench.clan) is None
 
 
 @pytest.mark.parametrize("watcher_type", [ClanWatcher, WarWatcher, PlayerWatcher])
-async def test_invalid_or_unknown_tag_is_a_watch_unavailable_once(
+async def test_invalid_or_unknown_tag_is_reported_unavailable_once(
     bench: Bench, watcher_type: Callable[..., BaseWatcher]
 ) -> None:
     for api in (bench.api, WorldClient(bench.world)):
@@ -317,9 +317,9 @@ async def test_invalid_or_unknown_tag_is_a_watch_unavailable_once(
             assert event.metadata["error"] == "not_found"
 
 
-async def test_who_is_cancelled_while_stopping_is_cancelled(bench: Bench, until: Until) -> None:
+async def test_stop_can_be_cancelled(bench: Bench, until: Until) -> None:
     hold = asyncio.Event()
-    watcher = Own(bench, hold=hold)
+    watcher = CustomWatcher(bench, hold=hold)
     watcher.start()
     await until(lambda: watcher.polls)
     stopping = asyncio.create_task(watcher.stop())
@@ -330,7 +330,7 @@ async def test_who_is_cancelled_while_stopping_is_cancelled(bench: Bench, until:
     hold.set()
 
 
-async def test_a_full_queue_holds_up_the_polls_and_loses_nothing(bench: Bench) -> None:
+async def test_full_queue_blocks_polls_and_loses_nothing(bench: Bench) -> None:
     bench.queue = asyncio.Queue(1)
     watcher = ClanWatcher(bench.api, bench.state, bench.queue, [bench.clan])
     await watcher._poll_once()
@@ -338,6 +338,6 @@ async def test_a_full_queue_holds_up_the_polls_and_loses_nothing(bench: Bench) -
         bench.world.join(bench.clan)
     polling = asyncio.create_task(watcher._poll_once())
     async with asyncio.timeout(LONG_ENOUGH):
-        told = [(await bench.queue.get()).event_type.value for _ in range(4)]
+        reported = [(await bench.queue.get()).event_type.value for _ in range(4)]
         await polling
-    assert told == ["clan_updated", *["member_joined"] * 3]
+    assert reported == ["clan_updated", *["member_joined"] * 3]
