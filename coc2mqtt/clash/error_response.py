@@ -80,7 +80,7 @@ class ErrorResponse:
     def _denied(self) -> ClashError:
         reason, message = self._json_text("reason"), self._json_text("message")
         address = _find_address(message)
-        # This is checked first because its message begins with "Invalid authorization" as well.
+        # This is checked first because its message starts with "Invalid authorization" as well.
         if "invalidIp" in reason or address:
             return self._ip_not_allowed(address)
         if message.lower().startswith("invalid authorization"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Timers have a resolution, so a sleep may end this much early.
+# A sleep may return early by the resolution of timers.
 _TIMER_RESOLUTION_S = 1e-6
 # uvloop rounds timers to milliseconds: a sleep of less than half a millisecond returns at once, again and again.
 _SHORTEST_SLEEP_S = 1e-3

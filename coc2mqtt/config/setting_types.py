@@ -220,7 +220,7 @@ def _validate_base_url(value: str) -> str:
     return value
 
 
-def _validate_token(value: object) -> object:
+def _strip_token(value: object) -> object:
     """Remove spaces, quotes and ``Bearer`` that were copied along with a token."""
     if not isinstance(value, str):
         return value
@@ -258,7 +258,7 @@ Duration = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": DURATION.pattern}]}),
 ]
 Fields = Annotated[frozenset[str] | None, BeforeValidator(parse_list)]
-Token = Annotated[SecretStr, BeforeValidator(_validate_token, json_schema_input_type=SecretStr)]
+Token = Annotated[SecretStr, BeforeValidator(_strip_token, json_schema_input_type=SecretStr)]
 Tokens = Annotated[list[Token], NoDecode, BeforeValidator(parse_list), AfterValidator(_validate_tokens)]
 Port = Annotated[int, Field(ge=1, le=65535), Number]
 Host = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_validate_host)]

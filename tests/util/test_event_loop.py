@@ -10,7 +10,7 @@ from coc2mqtt.util.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
 
 
 class FakeUvloop(ModuleType):
-    """Stands for uvloop, whether it is installed or not."""
+    """Replaces uvloop, whether it is installed or not."""
 
     class Loop(asyncio.SelectorEventLoop):
         pass
@@ -28,11 +28,11 @@ def _not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
 
 
-async def name_of_loop() -> str:
+async def loop_module() -> str:
     return type(asyncio.get_running_loop()).__module__
 
 
-def choose(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
+def set_loop(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
     monkeypatch.delenv(LOOP_VARIABLE, raising=False)
     if name is not None:
         monkeypatch.setenv(LOOP_VARIABLE, name)
@@ -40,42 +40,42 @@ def choose(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
 
 @pytest.mark.usefixtures("_installed")
 @pytest.mark.parametrize("name", [None, "", "auto", "uvloop"])
-def test_run_uses_uvloop_where_it_is_installed(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, name)
-    assert run(name_of_loop()) == __name__
+def test_run_uses_uvloop_if_it_is_installed(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_loop(monkeypatch, name)
+    assert run(loop_module()) == __name__
 
 
 @pytest.mark.usefixtures("_not_installed")
 @pytest.mark.parametrize("name", [None, "", "auto"])
-def test_run_uses_asyncio_where_uvloop_is_absent(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, name)
-    assert run(name_of_loop()).startswith("asyncio.")
+def test_run_uses_asyncio_if_uvloop_is_not_installed(name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_loop(monkeypatch, name)
+    assert run(loop_module()).startswith("asyncio.")
 
 
 @pytest.mark.usefixtures("_installed")
-def test_run_uses_asyncio_where_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, "asyncio")
-    assert run(name_of_loop()).startswith("asyncio.")
+def test_run_uses_asyncio_if_it_is_selected(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_loop(monkeypatch, "asyncio")
+    assert run(loop_module()).startswith("asyncio.")
 
 
 @pytest.mark.usefixtures("_not_installed")
-def test_chosen_uvloop_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, "uvloop")
+def test_selected_uvloop_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_loop(monkeypatch, "uvloop")
     with pytest.raises(EventLoopError, match=r"^COC2MQTT_LOOP: uvloop is not installed: "):
-        run(name_of_loop())
+        run(loop_module())
 
 
-def test_unknown_loop_is_an_error_that_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, "trio")
+def test_unknown_loop_is_an_error_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_loop(monkeypatch, "trio")
     with pytest.raises(EventLoopError, match=r"^COC2MQTT_LOOP: must be auto, asyncio or uvloop, got 'trio'$"):
         loop_factory()
 
 
-async def test_tests_run_on_the_loop_that_was_chosen(pytestconfig: pytest.Config) -> None:
-    assert (await name_of_loop()).partition(".")[0] in {pytestconfig.getoption("loop"), "looptime"}
+async def test_tests_run_on_the_selected_loop(pytestconfig: pytest.Config) -> None:
+    assert (await loop_module()).partition(".")[0] in {pytestconfig.getoption("loop"), "looptime"}
 
 
 @pytest.mark.looptime
-async def test_simulated_time_passes_at_once_on_any_loop() -> None:
+async def test_simulated_time_passes_at_once_on_every_loop() -> None:
     async with asyncio.timeout(4000):
         await asyncio.sleep(3600)

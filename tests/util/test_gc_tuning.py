@@ -12,27 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Knot:
-    """Something that keeps itself alive."""
+class Cycle:
+    """An object in a reference cycle."""
 
     def __init__(self) -> None:
-        self.me = self
+        self.itself = self
 
 
 @pytest.fixture
 def collector() -> Iterator[None]:
-    """Restore the thresholds. What was frozen stays so, as it is during all tests."""
+    """Restore the thresholds. Frozen objects stay frozen, as in all tests."""
     before = gc.get_threshold()
     yield
     gc.set_threshold(*before)
 
 
 @pytest.mark.usefixtures("collector")
-def test_what_is_there_is_left_alone_and_no_garbage_is_kept_with_it() -> None:
-    kept, before = Knot(), weakref.ref(Knot())
+def test_freeze_excludes_existing_objects_but_no_garbage() -> None:
+    kept, before = Cycle(), weakref.ref(Cycle())
     freeze()
     assert before() is None
-    assert not any(one is kept for one in gc.get_objects())
-    after = weakref.ref(Knot())
+    assert not any(tracked is kept for tracked in gc.get_objects())
+    after = weakref.ref(Cycle())
     gc.collect()
-    assert after() is None, "what comes later is collected as ever"
+    assert after() is None, "later garbage is collected"
