@@ -124,7 +124,7 @@ def _draw(count: int, *, full: bool) -> Iterator[tuple[Json, Json]]:
     for tag in world.clan_tags:
         world.set_war_log_public(tag, public=True) if world.is_war_log_private(tag) else None
         world.declare_war(tag)
-        world.begin_battle(tag)
+        world.start_battle(tag)
         for _ in range(_ATTACKS):
             world.attack(tag)
         clan, war = world.clan(tag), world.current_war(tag)

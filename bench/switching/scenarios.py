@@ -39,9 +39,9 @@ def _member(setup: Setup) -> str:
 
 
 _DECLARE: Step = lambda s: s.world.declare_war(s.clan)  # noqa: E731 - named where it is used twice
-_BATTLE: Step = lambda s: s.world.begin_battle(s.clan)  # noqa: E731 - the same
+_BATTLE: Step = lambda s: s.world.start_battle(s.clan)  # noqa: E731 - the same
 _ATTACK: Step = lambda s: s.world.attack(s.clan)  # noqa: E731 - the same
-_MAINTENANCE: Step = lambda s: s.world.begin_maintenance()  # noqa: E731 - the same
+_MAINTENANCE: Step = lambda s: s.world.start_maintenance()  # noqa: E731 - the same
 _OVER: Step = lambda s: s.world.end_maintenance()  # noqa: E731 - the same
 
 

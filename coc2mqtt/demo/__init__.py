@@ -1,8 +1,8 @@
-"""A scripted Clash of Clans API, to try the bridge with and to test against."""
+"""A simulated Clash of Clans API for the demo and the tests."""
 
 from __future__ import annotations
 
-from coc2mqtt.demo.change import ImpossibleError, ScriptedChange
+from coc2mqtt.demo.changes import ImpossibleError, ScriptedChange
 from coc2mqtt.demo.names import PROBE_TAG
 from coc2mqtt.demo.script import Script, Step, play
 from coc2mqtt.demo.server import DemoServer

@@ -1,4 +1,4 @@
-"""What the game has for everybody: units, leagues, labels, achievements and the addresses of their pictures."""
+"""The content of the game: units, leagues, labels, achievements and URLs of their images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 HIGHEST_TOWN_HALL = 18
 HIGHEST_BUILDER_HALL = 10
 LARGEST_CLAN = 50
-# From this town hall on it has a weapon, with levels of its own.
+# The first town hall with a weapon, which has its own levels.
 FIRST_ARMED_TOWN_HALL = 12
 HIGHEST_WEAPON = 5
 
@@ -26,10 +26,10 @@ TROOPS = (
 )
 SIEGE_MACHINES = (("Wall Wrecker", 6), ("Battle Blimp", 5), ("Log Launcher", 5))
 PETS = (("L.A.S.S.I", 15), ("Electro Owl", 15), ("Unicorn", 15), ("Diggy", 10), ("Frosty", 15))
-# They are never upgraded: it is the troop behind them that has the levels.
+# Never upgraded: their base troop has the levels.
 SUPER_TROOPS = ("Super Barbarian", "Super Archer", "Sneaky Goblin", "Super Wall Breaker", "Rocket Balloon")
 MOST_BOOSTED = 2
-# A name is no key: the Baby Dragon lives in both villages.
+# Names are not unique: both villages have a Baby Dragon.
 BUILDER_BASE_TROOPS = (("Raged Barbarian", 20), ("Sneaky Archer", 20), ("Baby Dragon", 20), ("Night Witch", 20))
 SPELLS = (
     *(("Lightning Spell", 13), ("Healing Spell", 12), ("Rage Spell", 6), ("Freeze Spell", 7), ("Poison Spell", 12)),
@@ -37,7 +37,7 @@ SPELLS = (
 )
 HEROES = (("Barbarian King", 105), ("Archer Queen", 105), ("Grand Warden", 80), ("Royal Champion", 55))
 BUILDER_BASE_HEROES = (("Battle Machine", 35), ("Battle Copter", 35))
-# What each of the HEROES can wear, and nobody else: two pieces at a time.
+# The equipment of each hero: two items at a time.
 EQUIPMENT = {
     "Barbarian King": (("Barbarian Puppet", 18), ("Rage Vial", 18), ("Giant Gauntlet", 27)),
     "Archer Queen": (("Archer Puppet", 18), ("Invisibility Vial", 18), ("Frozen Arrow", 27)),
@@ -45,8 +45,8 @@ EQUIPMENT = {
     "Royal Champion": (("Royal Gem", 18), ("Seeking Shield", 18), ("Rocket Spear", 27)),
 }
 WORN_AT_A_TIME = 2
-# (name, village, stars, value, target, info, what precedes the value): such as nothing else that happens in the demo
-# makes grow. One name occurs twice in the same village, as it does in the game.
+# (name, village, stars, value, target, info, label): achievements that no other change in the demo affects. One name
+# occurs twice in the same village, as in the game.
 ACHIEVEMENTS = (
     ("Nice and Tidy", "home", 3, 2208, 500, "Remove 500 obstacles (trees, rocks, bushes)", "Total obstacles removed: "),
     ("Wall Buster", "home", 3, 37199, 2000, "Destroy 2000 Walls in Multiplayer battles", "Total Walls destroyed: "),
@@ -95,7 +95,7 @@ _DISTRICTS = (
 
 @lru_cache(maxsize=1024)
 def picture(folder: str, size: int, subject: str) -> str:
-    """Return the address of a picture: of the API's form, with an invented name, the same for the same subject."""
+    """Return an image URL in the API's format with a made-up name, the same for the same subject."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(f"{folder} {subject}".encode()).digest())
     return f"{_ASSETS}/{folder}/{size}/{digest.decode().rstrip('=')}.png"
 
@@ -106,26 +106,26 @@ def badge_urls(subject: str) -> Json:
 
 
 def league_tier(number: int) -> Json:
-    """Return the ``leagueTier`` that is the ``number``-th of ``LEAGUE_TIERS``."""
+    """Return the ``leagueTier`` with index ``number`` in ``LEAGUE_TIERS``."""
     name = LEAGUE_TIERS[number]
     icons = {size: picture("leaguetiers", pixels, name) for size, pixels in (("small", 125), ("large", 326))}
     return {"id": 105000000 + number, "name": name, "iconUrls": icons}
 
 
 def frozen_league() -> Json:
-    """Return a member's ``league``, which has meant nothing since ``leagueTier`` replaced it."""
+    """Return a member's ``league``, constant since ``leagueTier`` replaced it."""
     icons = {size: picture("leagues", pixels, "Unranked") for size, pixels in (("small", 72), ("tiny", 36))}
     return {"id": 29000000, "name": "Unranked", "iconUrls": icons}
 
 
 def builder_base_league(trophies: int) -> Json:
-    """Return the ``builderBaseLeague`` that these trophies are good for."""
+    """Return the ``builderBaseLeague`` for these trophies."""
     number = min(trophies // _TROPHIES_PER_BUILDER_LEAGUE, len(BUILDER_BASE_LEAGUES) - 1)
     return {"id": 44000000 + number, "name": BUILDER_BASE_LEAGUES[number]}
 
 
 def war_league(number: int) -> Json:
-    """Return the ``warLeague`` that is the ``number``-th of ``WAR_LEAGUES``."""
+    """Return the ``warLeague`` with index ``number`` in ``WAR_LEAGUES``."""
     return {"id": 48000001 + number, "name": WAR_LEAGUES[number]}
 
 

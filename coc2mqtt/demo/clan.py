@@ -1,4 +1,4 @@
-"""A clan: its state and the single changes in its life."""
+"""A clan: its state and its changes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,33 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import catalogue
-from coc2mqtt.demo.change import ImpossibleError
+from coc2mqtt.demo.changes import ImpossibleError
 from coc2mqtt.demo.names import clan_name, player_name
 from coc2mqtt.demo.player import ROLES, Player, draw_player
-from coc2mqtt.demo.war_log import WarLog
+from coc2mqtt.demo.side import Side, line_up
+from coc2mqtt.demo.war import War, WarLog, state_changed
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
+    from datetime import datetime, timedelta
 
-    from coc2mqtt.demo.change import Sighting
-    from coc2mqtt.demo.war import Result, War
+    from coc2mqtt.demo.changes import ExpectedEvent
+    from coc2mqtt.demo.war import Result
 
 Json = dict[str, Any]
 
+_TEAM_SIZES = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
 _CO_LEADER = ROLES.index("coLeader")
 
 
 @dataclass(slots=True, eq=False)
 class Clan:
-    """A clan with its members, its current war, if there is one, and those that have ended.
+    """A clan with its members, its current war and its war log.
 
-    Each change gives the events that a perfect watcher of the clan reports for it: the clan's own first, then its
-    members'. Where a member is not named by tag, one is drawn for whom the change is possible; ImpossibleError
-    where there is none.
+    Each change returns the events that must be published for it: those of the clan, then those of members. Without the
+    tag of a member, a member for whom the change is possible is chosen at random. Raises ImpossibleError if there is
+    none.
     """
 
     tag: str
@@ -51,7 +54,7 @@ class Clan:
     war_log: WarLog = field(default_factory=WarLog)
 
     def card(self) -> Json:
-        """Return the clan as it is shown on a player's page."""
+        """Return the clan as in a player of the API."""
         return {
             "tag": self.tag,
             "name": self.name,
@@ -60,8 +63,8 @@ class Clan:
         }
 
     def body(self) -> Json:
-        """Return the clan as the API shows it."""
-        # The API keeps lost and tied wars to itself where the war log is private.
+        """Return the clan as in the API."""
+        # The API omits lost and tied wars while the war log is private.
         record = {"warTies": self.ties, "warLosses": self.losses} if self.war_log_public else {}
         ranked = sorted(self.members, key=lambda member: -member.trophies)
         return {
@@ -93,31 +96,31 @@ class Clan:
             "chatLanguage": {"id": 75000000, "name": "English", "languageCode": "EN"},
         }
 
-    def join(self, player: Player) -> list[Sighting]:
-        """Take in a player."""
+    def join(self, player: Player) -> list[ExpectedEvent]:
+        """Add a player."""
         if len(self.members) >= catalogue.LARGEST_CLAN:
             raise ImpossibleError(f"{self.name} is full: let somebody leave first")
         self.members.append(player)
         return [_updated("members"), ("member_joined", {"member_tag": player.tag})]
 
-    def leave(self, tag: str | None, rng: random.Random) -> list[Sighting]:
-        """Let a member go; the leader stays."""
+    def leave(self, tag: str | None, rng: random.Random) -> list[ExpectedEvent]:
+        """Remove a member, except the leader."""
         member = self._choose(tag, rng, "leave", lambda one: one.role != "leader")
         self.members.remove(member)
         return [_updated("members"), ("member_left", {"member_tag": member.tag})]
 
-    def promote(self, tag: str | None, rng: random.Random) -> list[Sighting]:
-        """Raise a member by one role, as far as co-leader."""
+    def promote(self, tag: str | None, rng: random.Random) -> list[ExpectedEvent]:
+        """Promote a member by one role, up to co-leader."""
         member = self._choose(tag, rng, "be promoted", lambda one: ROLES.index(one.role) < _CO_LEADER)
         return [_change_role(member, +1)]
 
-    def demote(self, tag: str | None, rng: random.Random) -> list[Sighting]:
-        """Lower a member by one role; the leader stays."""
+    def demote(self, tag: str | None, rng: random.Random) -> list[ExpectedEvent]:
+        """Demote a member by one role, except the leader."""
         member = self._choose(tag, rng, "be demoted", lambda one: one.role in ("admin", "coLeader"))
         return [_change_role(member, -1)]
 
-    def donate(self, tag: str | None, amount: int, rng: random.Random) -> list[Sighting]:
-        """Let a member give ``amount`` troops to another."""
+    def donate(self, tag: str | None, amount: int, rng: random.Random) -> list[ExpectedEvent]:
+        """Donate ``amount`` troops from one member to another."""
         if len(self.members) == 1:
             raise ImpossibleError(f"nobody in {self.name} can receive a donation: let somebody join first")
         giver = self._choose(tag, rng, "donate", lambda _: True)
@@ -128,15 +131,15 @@ class Clan:
         received = {"member_tag": receiver.tag, "donations": 0, "donationsReceived": amount}
         return [("member_donations", given), ("member_donations", received)]
 
-    def reset_season(self) -> list[Sighting]:
-        """Let every member's donations, given and received, begin again at 0."""
+    def reset_season(self) -> list[ExpectedEvent]:
+        """Reset all donations to 0."""
         if not any(member.donations or member.donations_received for member in self.members):
             raise ImpossibleError(f"nobody in {self.name} has donated in this season: let somebody donate first")
         for member in self.members:
             member.donations = member.donations_received = 0
         return [("season_reset", {})]
 
-    def rename_member(self, tag: str | None, rng: random.Random) -> list[Sighting]:
+    def rename_member(self, tag: str | None, rng: random.Random) -> list[ExpectedEvent]:
         """Give a member another name."""
         member = self._choose(tag, rng, "be renamed", lambda _: True)
         old = member.name
@@ -144,7 +147,7 @@ class Clan:
             member.name = player_name(rng)
         return [_member_updated(member, "name")]
 
-    def upgrade_member_town_hall(self, tag: str | None, rng: random.Random) -> list[Sighting]:
+    def upgrade_member_town_hall(self, tag: str | None, rng: random.Random) -> list[ExpectedEvent]:
         """Raise a member's town hall by one level."""
         member = self._choose(
             tag, rng, "upgrade the town hall", lambda one: one.town_hall < catalogue.HIGHEST_TOWN_HALL
@@ -152,20 +155,20 @@ class Clan:
         member.upgrade_town_hall()
         return [_member_updated(member, "townHallLevel")]
 
-    def gain_points(self, amount: int) -> list[Sighting]:
+    def gain_points(self, amount: int) -> list[ExpectedEvent]:
         """Add to ``clanPoints``."""
         self.points += amount
         return [_updated("clanPoints")]
 
-    def set_war_log_public(self, public: bool) -> list[Sighting]:
-        """Open or close the war log; what the API then shows or hides of the record changes with it."""
+    def set_war_log_public(self, public: bool) -> list[ExpectedEvent]:
+        """Make the war log public or private, which also shows or hides lost and tied wars."""
         if self.war_log_public == public:
             raise ImpossibleError(f"the war log of {self.name} is {'public' if public else 'private'} already")
         self.war_log_public = public
         return [_updated("isWarLogPublic", "warLosses", "warTies")]
 
-    def count_war(self, result: Result) -> list[Sighting]:
-        """Count a war that has ended."""
+    def count_war(self, result: Result) -> list[ExpectedEvent]:
+        """Count an ended war."""
         old_streak = self.win_streak
         self.win_streak = old_streak + 1 if result == "win" else 0
         if result == "win":
@@ -178,6 +181,24 @@ class Clan:
         self.losses += 1
         return [_updated("warLosses", *streak)]
 
+    def declare_war(
+        self, rng: random.Random, tags: Iterator[str], *, now: datetime, preparation: timedelta, battle: timedelta
+    ) -> list[ExpectedEvent]:
+        """Start a war against a new opponent, as large as the members allow; a previous war counts as ended."""
+        size = max((size for size in _TEAM_SIZES if size <= len(self.members)), default=0)
+        if not size:
+            raise ImpossibleError(f"{self.name} has fewer than {_TEAM_SIZES[0]} members: let somebody join first")
+        opponents = [draw_player(rng, next(tags)) for _ in range(size)]
+        old_state = "notInWar" if self.war is None else "warEnded"
+        self.war = War(
+            preparation_start=now,
+            start=now + preparation,
+            end=now + preparation + battle,
+            clan=Side(self.tag, self.name, self.level, line_up(rng.sample(self.members, size), rng)),
+            opponent=Side(next(tags), clan_name(rng), rng.randint(5, 25), line_up(opponents, rng)),
+        )
+        return [("war_new", {"opponent_tag": self.war.opponent.tag}), state_changed(old_state, "preparation")]
+
     def _choose(self, tag: str | None, rng: random.Random, deed: str, can: Callable[[Player], bool]) -> Player:
         candidates = [member for member in self.members if can(member) and tag in (None, member.tag)]
         if not candidates:
@@ -187,7 +208,7 @@ class Clan:
 
 
 def draw_clan(rng: random.Random, tags: Iterator[str], members: list[Player], size: int) -> Clan:
-    """Invent a clan of these members, filled up to ``size`` by others, one of whom leads it."""
+    """Create a clan of these members and new ones, one of whom is the leader, up to ``size``."""
     everybody = members + [draw_player(rng, next(tags)) for _ in range(size - len(members))]
     everybody.sort(key=lambda member: -member.trophies)
     for rank, member in enumerate(everybody, 1):
@@ -217,15 +238,15 @@ def draw_clan(rng: random.Random, tags: Iterator[str], members: list[Player], si
     )
 
 
-def _change_role(member: Player, step: int) -> Sighting:
+def _change_role(member: Player, step: int) -> ExpectedEvent:
     old = member.role
     member.role = ROLES[ROLES.index(old) + step]
     return "member_role_changed", {"member_tag": member.tag, "old_role": old, "new_role": member.role}
 
 
-def _updated(*fields: str) -> Sighting:
+def _updated(*fields: str) -> ExpectedEvent:
     return "clan_updated", {"fields": sorted(fields)}
 
 
-def _member_updated(member: Player, *fields: str) -> Sighting:
+def _member_updated(member: Player, *fields: str) -> ExpectedEvent:
     return "member_updated", {"member_tag": member.tag, "fields": sorted(fields)}

@@ -1,7 +1,7 @@
-"""Faults: what can go wrong between the API and its client.
+"""Faults between the API and its client.
 
-A fault is a function that stands before the scripted API: it is given the request and the handler behind it, which
-is the next fault or the API itself. So faults can be combined: latency before a refusal is a late refusal.
+A fault is a function in front of the simulated API. It receives the request and the next handler, which is another
+fault or the API itself. Faults can be combined: latency and an error response make a late error response.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def json_response(status: int, reason: str, message: str | None = None, **headers: str) -> web.Response:
-    """Return an error answer in the API's form; an underscore in a header's name stands for a hyphen."""
+    """Return an error response in the API's format; underscores in header names become hyphens."""
     body = {"reason": reason} if message is None else {"reason": reason, "message": message}
     return web.Response(
         status=status,
@@ -36,17 +36,17 @@ def json_response(status: int, reason: str, message: str | None = None, **header
 
 
 def refusal(status: int, reason: str, message: str | None = None) -> Fault:
-    """Answer with this status and the API's JSON for an error."""
+    """Respond with this status and an error in the API's format."""
     return _instead(partial(json_response, status, reason, message))
 
 
 def wrong_token() -> Fault:
-    """Answer as to a token that is wrong or was revoked."""
+    """Respond as to an invalid or revoked token."""
     return refusal(HTTPStatus.FORBIDDEN, "accessDenied", "Invalid authorization")
 
 
 def wrong_address(address: str = "203.0.113.7") -> Fault:
-    """Answer as to a token that is bound to another address than ``address``, where the request is said to be from."""
+    """Respond as to a token that does not allow ``address``, the reported address of the client."""
     return refusal(
         HTTPStatus.FORBIDDEN,
         "accessDenied.invalidIp",
@@ -55,25 +55,25 @@ def wrong_address(address: str = "203.0.113.7") -> Fault:
 
 
 def throttled(retry_after: int | None = None) -> Fault:
-    """Answer that there were too many requests; ``retry_after`` is in seconds, None leaves the header out."""
+    """Respond with 429; ``retry_after`` is in seconds, None omits the header."""
     headers = {} if retry_after is None else {"Retry_After": str(retry_after)}
     return _instead(partial(json_response, HTTPStatus.TOO_MANY_REQUESTS, "requestThrottled", **headers))
 
 
 def html_page(status: int = HTTPStatus.BAD_GATEWAY) -> Fault:
-    """Answer with a page of HTML, as proxies before the API do."""
+    """Respond with an HTML page, as proxies in front of the API do."""
     phrase = f"{status} {HTTPStatus(status).phrase}"
     page = f"<html><head><title>{phrase}</title></head><body><h1>{phrase}</h1></body></html>"
     return _instead(partial(web.Response, status=status, text=page, content_type="text/html"))
 
 
 def not_json() -> Fault:
-    """Answer 200, with the API's content type, and no JSON."""
+    """Respond with 200 and the API's content type, but without JSON."""
     return _instead(partial(web.Response, text="upstream says hello", content_type="application/json"))
 
 
 def empty_member_list() -> Fault:
-    """Give a clan's answer with an empty ``memberList``; its ``members`` and other answers stay as they are."""
+    """Empty the ``memberList`` of clan responses, but not ``members``; other responses are unchanged."""
 
     async def fault(request: web.Request, handler: Handler) -> web.Response:
         response = await handler(request)
@@ -86,7 +86,7 @@ def empty_member_list() -> Fault:
 
 
 def truncated() -> Fault:
-    """Give half of the answer and close the connection."""
+    """Send half of the response and close the connection."""
 
     async def fault(request: web.Request, handler: Handler) -> web.Response:
         response = await handler(request)
@@ -103,7 +103,7 @@ def truncated() -> Fault:
 
 
 def reset() -> Fault:
-    """Reset the connection instead of an answer."""
+    """Reset the connection instead of responding."""
 
     async def fault(request: web.Request, handler: Handler) -> web.Response:
         if request.transport is not None:
@@ -116,7 +116,7 @@ def reset() -> Fault:
 
 
 def latency(seconds: float) -> Fault:
-    """Answer late."""
+    """Delay the response."""
 
     async def fault(request: web.Request, handler: Handler) -> web.Response:
         await asyncio.sleep(seconds)
@@ -126,7 +126,7 @@ def latency(seconds: float) -> Fault:
 
 
 def hang() -> Fault:
-    """Never answer, until the client gives up or the server ends."""
+    """Never respond, until the client gives up or the server stops."""
 
     async def fault(request: web.Request, handler: Handler) -> web.Response:
         await asyncio.Event().wait()
@@ -143,24 +143,25 @@ class _Active:
 
 
 class Faults:
-    """The faults that are active, the first one outermost."""
+    """The active faults; the first one is the outermost."""
 
     def __init__(self) -> None:
         self._active: list[_Active] = []
 
     def add(self, fault: Fault, *, times: int | None = None, path: str = "") -> None:
-        """Let ``fault`` befall the next ``times`` requests (None: all until ``clear``) whose path holds ``path``.
+        """Apply ``fault`` to the next ``times`` requests (None: all until ``clear``) whose path contains ``path``.
 
-        Paths are decoded, such as ``/v1/clans/#2PP/currentwar``: a tag or a part such as ``/currentwar`` will do.
+        Paths are decoded, such as ``/v1/clans/#2PP/currentwar``; ``path`` can be a tag or a part such as
+        ``/currentwar``.
         """
         self._active.append(_Active(fault, times, path))
 
     def clear(self) -> None:
-        """Let all requests be answered as they should be."""
+        """Remove all faults."""
         self._active.clear()
 
     async def answer(self, request: web.Request, handler: Handler) -> web.Response:
-        """Answer by ``handler``, through the faults that concern the request."""
+        """Respond with ``handler`` through the faults that match the request."""
         hit = [active for active in self._active if active.path in request.path]
         for active in reversed(hit):
             if active.times is not None:

@@ -1,4 +1,4 @@
-"""Names and tags that belong to nobody, drawn from a seed."""
+"""Made-up names and tags, generated from a seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROBE_TAG = "#JY9J2Y99"
 _ALPHABET = "0289PYLQGRJCUV"
 _LENGTH = 8
 _COUNT = len(_ALPHABET) ** _LENGTH
-# Coprime to 14, so that counting on visits every tag of the length once before it comes back to the first.
+# Coprime to 14, so that the sequence contains every tag of the length once.
 _STRIDE = 1_061_106_467
 
 _FIRST = (
@@ -29,22 +29,22 @@ _CLAN_SECOND = ("Anvil", "Banner", "Company", "Forge", "Guild", "Harbour", "Leag
 
 
 def seeded(seed: int | str) -> random.Random:
-    """Return a source of randomness that gives the same for the same seed, on every machine."""
-    return random.Random(seed)  # noqa: S311 - a story that can be repeated is the point
+    """Return a random generator with the same output for the same seed on every machine."""
+    return random.Random(seed)  # noqa: S311 - the story must be repeatable
 
 
 def player_name(rng: random.Random) -> str:
-    """Draw a player's name, at most 15 characters as in the game; two players may share one."""
+    """Return a player's name of at most 15 characters, as in the game; names are not unique."""
     return (rng.choice(_FIRST) + rng.choice(_SECOND))[:15].rstrip()
 
 
 def clan_name(rng: random.Random) -> str:
-    """Draw a clan's name, at most 15 characters as in the game."""
+    """Return a clan's name of at most 15 characters, as in the game."""
     return f"{rng.choice(_CLAN_FIRST)} {rng.choice(_CLAN_SECOND)}"[:15].rstrip()
 
 
 def new_tags(rng: random.Random) -> Iterator[str]:
-    """Yield tags, none of them twice and none of them ``PROBE_TAG`` (which is shorter)."""
+    """Yield unique tags, never ``PROBE_TAG`` (which is shorter)."""
     number = rng.randrange(_COUNT)
     while True:
         number = (number + _STRIDE) % _COUNT

@@ -1,4 +1,4 @@
-"""A player: the state behind a member of a clan and behind a player's own page."""
+"""A player: the state behind a clan member and a player of the API."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import catalogue
-from coc2mqtt.demo.change import ImpossibleError
+from coc2mqtt.demo.changes import ImpossibleError
 from coc2mqtt.demo.names import player_name, seeded
 from coc2mqtt.demo.profile import draw_profile
 
 if TYPE_CHECKING:
     import random
 
-    from coc2mqtt.demo.change import Sighting
+    from coc2mqtt.demo.changes import ExpectedEvent
     from coc2mqtt.demo.profile import Profile
 
 Json = dict[str, Any]
@@ -23,11 +23,11 @@ ROLES = ("member", "admin", "coLeader", "leader")
 
 @dataclass(slots=True, eq=False)
 class Player:
-    """A player and the single changes in a player's life.
+    """A player and their changes.
 
-    Each change is one that the game could show and gives the event that a perfect watcher of the player's page
-    reports for it; what only that page shows changes in the ``profile``. ImpossibleError where there is nothing left
-    to change. A player in no clan keeps the ``role`` of a new member.
+    Each change is possible in the game and returns the event that must be published for it; ImpossibleError if it is
+    not possible. Fields that only the player response has are in the ``profile``. A player without a clan keeps the
+    ``role`` of a new member.
     """
 
     tag: str
@@ -46,7 +46,7 @@ class Player:
 
     @property
     def profile(self) -> Profile:
-        """The rest of the player, drawn from the tag when it is first looked at."""
+        """The rest of the player, generated from the tag on first access."""
         if self._profile is None:
             self._profile = draw_profile(seeded(self.tag), town_hall=self.town_hall, trophies=self.trophies)
         return self._profile
@@ -72,7 +72,7 @@ class Player:
         }
 
     def body(self, clan: Json | None) -> Json:
-        """Return the player's own page; ``clan`` is what it shows of the player's clan, None where there is none."""
+        """Return the player as in the API; ``clan`` is the player's clan in it, None without a clan."""
         membership = {} if clan is None else {"role": self.role, "clan": clan}
         return {
             "tag": self.tag,
@@ -93,7 +93,7 @@ class Player:
             **self.profile.body(),
         }
 
-    def upgrade_town_hall(self) -> Sighting:
+    def upgrade_town_hall(self) -> ExpectedEvent:
         """Raise the town hall by one level."""
         if self.town_hall >= catalogue.HIGHEST_TOWN_HALL:
             raise ImpossibleError(f"{self.name} has the highest town hall already: choose another player")
@@ -102,14 +102,14 @@ class Player:
         profile.renew_weapon(self.town_hall)
         return "townhall_upgraded", {"old_value": self.town_hall - 1, "new_value": self.town_hall}
 
-    def rename(self, rng: random.Random) -> Sighting:
-        """Take another name."""
+    def rename(self, rng: random.Random) -> ExpectedEvent:
+        """Change the name."""
         old = self.name
         while self.name == old:
             self.name = player_name(rng)
         return "player_name_changed", {"old_value": old, "new_value": self.name}
 
-    def change_league(self, rng: random.Random) -> Sighting:
+    def change_league(self, rng: random.Random) -> ExpectedEvent:
         """Move one league up or down."""
         old = self.tier
         steps = [step for step in (old - 1, old + 1) if 0 <= step < len(catalogue.LEAGUE_TIERS)]
@@ -117,8 +117,8 @@ class Player:
         names = catalogue.LEAGUE_TIERS
         return "player_league_changed", {"old_value": names[old], "new_value": names[self.tier]}
 
-    def win_trophies(self, amount: int) -> Sighting:
-        """Win ``amount`` trophies, at least one; a record is a second field."""
+    def win_trophies(self, amount: int) -> ExpectedEvent:
+        """Win ``amount`` trophies, at least one; a new record changes a second field."""
         profile = self.profile
         self.trophies += amount
         if self.trophies <= profile.best_trophies:
@@ -133,9 +133,9 @@ class Player:
         }
 
 
-def draw_player(rng: random.Random, tag: str, *, least_town_hall: int = 10) -> Player:
-    """Invent a player with this tag, below the highest levels so that there is room to grow."""
-    town_hall = max(least_town_hall, rng.randint(10, 16))
+def draw_player(rng: random.Random, tag: str, *, min_town_hall: int = 10) -> Player:
+    """Create a player with this tag, below the highest levels to allow upgrades."""
+    town_hall = max(min_town_hall, rng.randint(10, 16))
     house = tuple(82000000 + rng.randrange(100) for _ in range(4))
     return Player(
         tag=tag,

@@ -1,4 +1,4 @@
-"""A player's profile: what only the player's own page shows."""
+"""A player's profile: the fields that only the player response has."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import catalogue
-from coc2mqtt.demo.achievement import Achievement
-from coc2mqtt.demo.change import ImpossibleError
-from coc2mqtt.demo.unit import SUPER_TROOP, Unit, draw_units
+from coc2mqtt.demo.changes import ImpossibleError
+from coc2mqtt.demo.progress import SUPER_TROOP, Achievement, Unit, draw_units
 
 if TYPE_CHECKING:
     import random
 
-    from coc2mqtt.demo.change import Sighting
+    from coc2mqtt.demo.changes import ExpectedEvent
 
 Json = dict[str, Any]
 
@@ -29,11 +28,11 @@ _UPGRADED = {
 
 @dataclass(slots=True)
 class Profile:
-    """The part of a player that is kept apart, as most members are never asked for theirs.
+    """The part of a player that is created only on request, because most members are never polled as players.
 
-    ``units`` are by the page's keys, such as ``troops``; ``worn`` has the names of what each hero of the home village
-    wears; ``weapon`` is None below the town halls that have one. Each change gives the event that a perfect watcher
-    of the page reports for it; ImpossibleError where there is nothing left to change.
+    ``units`` are by the API's keys, such as ``troops``. ``worn`` has the equipped items of each hero of the home
+    village. ``weapon`` is None for town halls without one. Each change returns the event that must be published for it;
+    ImpossibleError if it is not possible.
     """
 
     units: dict[str, list[Unit]]
@@ -48,7 +47,7 @@ class Profile:
     war_preference: str = "in"
 
     def body(self) -> Json:
-        """Return the keys of the page that are the profile's."""
+        """Return the profile's keys of the player response."""
         weapon = {} if self.weapon is None else {"townHallWeaponLevel": self.weapon}
         return {
             **weapon,
@@ -65,9 +64,9 @@ class Profile:
             "spells": [unit.body() for unit in self.units["spells"]],
         }
 
-    def upgrade(self, key: str, rng: random.Random) -> Sighting:
-        """Raise one of the units that the page has under ``key`` by one level."""
-        units = [unit for unit in self.units[key] if unit.can_rise]
+    def upgrade(self, key: str, rng: random.Random) -> ExpectedEvent:
+        """Upgrade one of the units under ``key`` by one level."""
+        units = [unit for unit in self.units[key] if unit.can_upgrade]
         if not units:
             raise ImpossibleError(f"nothing is left to upgrade in {key}: choose another player")
         unit = rng.choice(units)
@@ -75,15 +74,15 @@ class Profile:
         levels = {"old_level": unit.level - 1, "new_level": unit.level}
         return _UPGRADED[key], {"name": unit.name, **levels, "category": unit.category, "village": unit.village}
 
-    def upgrade_builder_hall(self) -> Sighting:
-        """Raise the builder hall by one level."""
+    def upgrade_builder_hall(self) -> ExpectedEvent:
+        """Upgrade the builder hall by one level."""
         if self.builder_hall >= catalogue.HIGHEST_BUILDER_HALL:
             raise ImpossibleError("the builder hall is the highest already: choose another player")
         self.builder_hall += 1
         return "builderhall_upgraded", {"old_value": self.builder_hall - 1, "new_value": self.builder_hall}
 
-    def upgrade_weapon(self) -> Sighting:
-        """Raise the weapon of the town hall by one level."""
+    def upgrade_weapon(self) -> ExpectedEvent:
+        """Upgrade the town hall weapon by one level."""
         if self.weapon is None or self.weapon >= catalogue.HIGHEST_WEAPON:
             trouble = "has no weapon" if self.weapon is None else "has its best weapon already"
             raise ImpossibleError(f"the town hall {trouble}: upgrade it first")
@@ -91,12 +90,12 @@ class Profile:
         return "townhall_weapon_upgraded", {"old_value": self.weapon - 1, "new_value": self.weapon}
 
     def renew_weapon(self, town_hall: int) -> None:
-        """Begin again with the weapon, as its town hall is another one: no event of its own."""
+        """Reset the weapon for a new town hall; this has no event."""
         if town_hall >= catalogue.FIRST_ARMED_TOWN_HALL:
             self.weapon = 1
 
-    def boost(self, rng: random.Random) -> Sighting:
-        """Boost a super troop, next to one other at most."""
+    def boost(self, rng: random.Random) -> ExpectedEvent:
+        """Boost a super troop; at most two are active."""
         troops = self._super_troops()
         if sum(troop.boosted for troop in troops) >= catalogue.MOST_BOOSTED:
             raise ImpossibleError(f"{catalogue.MOST_BOOSTED} super troops are active already: end one first")
@@ -104,8 +103,8 @@ class Profile:
         troop.boosted = True
         return "super_troop_started", {"name": troop.name}
 
-    def end_boost(self, rng: random.Random) -> Sighting:
-        """Let the boost of a super troop end."""
+    def end_boost(self, rng: random.Random) -> ExpectedEvent:
+        """End the boost of a super troop."""
         active = [troop for troop in self._super_troops() if troop.boosted]
         if not active:
             raise ImpossibleError("no super troop is active: boost one first")
@@ -113,8 +112,8 @@ class Profile:
         troop.boosted = False
         return "super_troop_ended", {"name": troop.name}
 
-    def wear(self, rng: random.Random) -> Sighting:
-        """Let a hero wear another piece of equipment in the place of one."""
+    def wear(self, rng: random.Random) -> ExpectedEvent:
+        """Replace an item of a hero's equipment."""
         hero = rng.choice(list(self.worn))
         worn = self.worn[hero]
         slot = rng.randrange(len(worn))
@@ -122,13 +121,13 @@ class Profile:
         worn[slot] = new
         return "hero_equipment_changed", {"name": hero, "added": [new], "removed": [old]}
 
-    def change_war_preference(self) -> Sighting:
+    def change_war_preference(self) -> ExpectedEvent:
         """Opt in to wars, or out of them."""
         old = self.war_preference
         self.war_preference = "out" if old == "in" else "in"
         return "player_war_preference_changed", {"old_value": old, "new_value": self.war_preference}
 
-    def complete_achievement(self, rng: random.Random) -> Sighting:
+    def complete_achievement(self, rng: random.Random) -> ExpectedEvent:
         """Win all stars of an achievement."""
         open_ones = [achievement for achievement in self.achievements if not achievement.is_complete]
         if not open_ones:
@@ -137,8 +136,8 @@ class Profile:
         achievement.complete()
         return "achievement_completed", {"name": achievement.name, "village": achievement.village}
 
-    def change_labels(self, rng: random.Random) -> Sighting:
-        """Wear other labels."""
+    def change_labels(self, rng: random.Random) -> ExpectedEvent:
+        """Choose other labels."""
         old = sorted(self.labels)
         new = old
         while new == old:
@@ -158,7 +157,7 @@ class Profile:
 
 
 def draw_profile(rng: random.Random, *, town_hall: int, trophies: int) -> Profile:
-    """Invent the profile of a player with this town hall and these trophies."""
+    """Create the profile of a player with this town hall and these trophies."""
     equipment = [piece for pieces in catalogue.EQUIPMENT.values() for piece in pieces]
     return Profile(
         units={

@@ -1,4 +1,4 @@
-"""A script: what happens in a world, and when."""
+"""A script: a timeline of changes in a world."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happens ``delay`` seconds of story after the step before it."""
+    """A change ``delay`` seconds of script time after the previous step."""
 
     delay: float
     describe: str
@@ -29,8 +29,8 @@ class Step:
 class Script:
     """A timeline of steps; it may be endless.
 
-    ``steps`` is called with the speed at which the script will be played, as a war says beforehand at what time of
-    the day it will begin and end. A step is asked for when the one before it has happened.
+    ``steps`` is called with the playback speed, because a war has the times of its start and end in advance. The next
+    step is requested after the previous one was applied.
     """
 
     steps: Callable[[float], Iterator[Step]]
@@ -43,8 +43,8 @@ async def play(
     speed: float = 1.0,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
-    """Let the script happen in the world, ``speed`` seconds of story in a second; returns when it is over."""
+    """Apply the script to the world at ``speed`` times real time; return when it ends."""
     for step in script.steps(speed):
         await sleep(step.delay / speed)
         step.apply(world)
-        _log.debug("the demo moves on", step=step.describe)
+        _log.debug("demo step applied", step=step.describe)

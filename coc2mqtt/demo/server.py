@@ -1,4 +1,4 @@
-"""The scripted API itself: a world behind real HTTP."""
+"""The simulated API: serves a world over HTTP."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from coc2mqtt.demo.chronicle import Kind
+    from coc2mqtt.demo.changes import Kind
     from coc2mqtt.demo.world import World
 
 Json = dict[str, Any]
 
 _ERRORS_LAST = "public max-age=600"  # without the comma, as recorded
-_SHUTDOWN = 0.2  # seconds for requests that are being answered
+_SHUTDOWN_TIMEOUT_S = 0.2  # for requests in progress
 
 
 class DemoServer:
-    """A Clash of Clans API that shows ``world``, to be used as ``async with DemoServer(world) as server``.
+    """A Clash of Clans API that serves ``world``; use it as ``async with DemoServer(world) as server``.
 
-    ``port`` 0 takes a free one. ``max_age`` is the seconds that a good answer says it holds; it is not cached: the
-    next request gets what is true then. With a ``token`` every request must carry it. ``requests`` counts what was
-    asked for by decoded path, such as ``/v1/clans/#2PP``, whatever the answer was. ``faults`` makes answers fail.
+    ``port`` 0 chooses a free one. ``max_age`` is the value of the caching header in seconds; the server itself does not
+    cache. With a ``token``, every request must contain it. ``requests`` counts all requests by decoded path, such as
+    ``/v1/clans/#2PP``. ``faults`` makes requests fail.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class DemoServer:
 
     @property
     def base_url(self) -> str:
-        """The URL that clients put before their paths; RuntimeError while the server is not running."""
+        """The base URL for clients; RuntimeError while the server is not running."""
         if self._runner is None:
             raise RuntimeError("the server is not running: use it inside 'async with DemoServer(...) as server:'")
         host, port = self._runner.addresses[0][:2]
@@ -65,7 +65,7 @@ class DemoServer:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._serve)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()
@@ -84,9 +84,9 @@ class DemoServer:
 
     async def _serve(self, request: web.Request) -> web.Response:
         self.requests[request.path] += 1
-        return await self.faults.answer(request, self._answer)
+        return await self.faults.answer(request, self._respond)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _respond(self, request: web.Request) -> web.Response:
         if self._world.in_maintenance:
             return json_response(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -96,7 +96,7 @@ class DemoServer:
         if self._token is not None and not self._is_authorized(request, self._token):
             return json_response(HTTPStatus.FORBIDDEN, "accessDenied", "Invalid authorization")
         if request.path == "/v1/locations":
-            # cocapi fetches it when it is opened.
+            # cocapi requests it when it is opened.
             return web.json_response({"items": [], "paging": {"cursors": {}}})
         return self._route(request.path.split("/")[1:])
 
@@ -108,7 +108,7 @@ class DemoServer:
             case ["v1", "clans", tag]:
                 return self._show("clan", tag, self._world.clan)
             case ["v1", "clans", tag, "currentwar" | "warlog"] if self._world.is_war_log_private(tag):
-                # A private war log is told from other refusals by having no message.
+                # The response for a private war log has no message, unlike other rejections.
                 return json_response(HTTPStatus.FORBIDDEN, "accessDenied", Cache_Control=self._max_age)
             case ["v1", "clans", tag, "currentwar"]:
                 return self._show("war", tag, self._world.current_war)
@@ -119,11 +119,11 @@ class DemoServer:
             case _:
                 return json_response(HTTPStatus.NOT_FOUND, "notFound", Cache_Control=_ERRORS_LAST)
 
-    def _show(self, kind: Kind, tag: str, look_up: Callable[[str], Json | None]) -> web.Response:
+    def _show(self, kind: Kind, tag: str, find: Callable[[str], Json | None]) -> web.Response:
         version = self._world.version(kind, tag)
         known = self._bodies.get((kind, tag))
         if known is None or known[0] != version:
-            body = look_up(tag)
+            body = find(tag)
             if body is None:
                 return _unknown(tag)
             known = self._bodies[kind, tag] = (version, orjson.dumps(body))

@@ -1,4 +1,4 @@
-"""One side of a war: a clan's fighters and the attacks that they made and suffered."""
+"""One side of a war: the fighters of a clan, their attacks and defenses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Attack(NamedTuple):
     duration: int
 
     def body(self) -> Json:
-        """Return the attack as the API shows it."""
+        """Return the attack as in the API."""
         return {
             "attackerTag": self.attacker_tag,
             "defenderTag": self.defender_tag,
@@ -40,7 +40,7 @@ class Attack(NamedTuple):
 
 @dataclass(slots=True)
 class Fighter:
-    """A player as the war knows one: name and town hall stay as they were when it was declared."""
+    """A player in a war; name and town hall are those at its declaration."""
 
     tag: str
     name: str
@@ -51,11 +51,11 @@ class Fighter:
 
     @property
     def best_defense(self) -> Attack | None:
-        """The best attack on this base, the one that counts; the first one of equals."""
+        """The best attack on this base, which counts for the score; the first one of equal attacks."""
         return max(self.defenses, key=lambda one: (one.stars, one.destruction), default=None)
 
     def body(self) -> Json:
-        """Return the fighter as the API shows it: keys that have nothing to say are left out."""
+        """Return the fighter as in the API, which omits empty keys."""
         body: Json = {
             "tag": self.tag,
             "name": self.name,
@@ -80,13 +80,13 @@ class Side:
     fighters: list[Fighter]
 
     def score(self, against: Side) -> tuple[int, float]:
-        """Return (stars, destruction in percent): each base of ``against`` counts with the best attack on it."""
+        """Return (stars, destruction in percent) from the best attack on each base of ``against``."""
         best = [attack for base in against.fighters if (attack := base.best_defense) is not None]
         destruction = sum(attack.destruction for attack in best) / len(against.fighters)
         return sum(attack.stars for attack in best), round(destruction, 5)
 
     def body(self, against: Side) -> Json:
-        """Return the side as the API shows it in a current war."""
+        """Return the side as in a current war of the API."""
         return {**self.summary(against), "members": [fighter.body() for fighter in self.fighters]}
 
     def summary(self, against: Side) -> Json:
@@ -104,7 +104,7 @@ class Side:
 
 
 def line_up(players: Sequence[Player], rng: random.Random) -> list[Fighter]:
-    """Place players on the map by town hall, and list them in no order, as the API does."""
+    """Place players on the map by town hall, and list them unordered, as the API does."""
     ranked = sorted(players, key=lambda player: -player.town_hall)
     fighters = [
         Fighter(player.tag, player.name, player.town_hall, position) for position, player in enumerate(ranked, 1)

@@ -1,35 +1,33 @@
-"""A war: two sides, frozen when it is declared, and the attacks that follow."""
+"""A war: two sides, fixed when it is declared, and their attacks; and the war log of a clan."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from coc2mqtt.demo.catalogue import badge_urls
-from coc2mqtt.demo.change import ImpossibleError
-from coc2mqtt.demo.names import clan_name
-from coc2mqtt.demo.player import draw_player
-from coc2mqtt.demo.side import Attack, Side, line_up
+from coc2mqtt.demo.changes import ImpossibleError
+from coc2mqtt.demo.side import Attack, Side
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from coc2mqtt.demo.change import Sighting
-    from coc2mqtt.demo.clan import Clan
+    from coc2mqtt.demo.changes import ExpectedEvent
 
 Json = dict[str, Any]
 SideName = Literal["clan", "opponent"]
 Result = Literal["win", "lose", "tie"]
 
 ATTACKS_PER_MEMBER = 2
-TEAM_SIZES = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
-# What a clan learns from a war: for each of its stars, and for winning it.
+# The experience of a clan per star, and for winning.
 _EXP_PER_STAR = 6
 _EXP_FOR_A_WIN = 40
 _STARS = (0, 1, 2, 3)
 _STAR_WEIGHTS = (1, 3, 8, 8)
+# The length of a war log; the story is endless.
+_MAX_LOG_LENGTH = 20
 _DESTRUCTION = {0: (0, 49), 1: (50, 75), 2: (50, 99), 3: (100, 100)}
 
 
@@ -37,8 +35,8 @@ _DESTRUCTION = {0: (0, 49), 1: (50, 75), 2: (50, 99), 3: (100, 100)}
 class War:
     """A regular war in state ``preparation``, ``inWar`` or ``warEnded``.
 
-    Each change gives the events that a perfect watcher of the war reports for it; ImpossibleError where the state of
-    the war does not allow it.
+    Each change returns the events that must be published for it, and raises ImpossibleError if the state of the war
+    does not allow it.
     """
 
     preparation_start: datetime
@@ -49,7 +47,7 @@ class War:
     state: str = "preparation"
 
     def body(self) -> Json:
-        """Return the war as the API shows it."""
+        """Return the war as in the API."""
         return {
             "state": self.state,
             **self._terms(),
@@ -65,25 +63,25 @@ class War:
         return replace(self, clan=self.opponent, opponent=self.clan)
 
     def log_body(self) -> Json:
-        """Return the war as the clan's war log shows it once it has ended: with less of the opponent."""
+        """Return the ended war as in the clan's war log, which has less about the opponent."""
         clan, opponent = self.clan.summary(self.opponent), self.opponent.summary(self.clan)
         del opponent["attacks"]
         result = self.result()
-        learned = _EXP_PER_STAR * clan["stars"] + (_EXP_FOR_A_WIN if result == "win" else 0)
+        experience = _EXP_PER_STAR * clan["stars"] + (_EXP_FOR_A_WIN if result == "win" else 0)
         return {
             "result": result,
             "endTime": _time(self.end),
             **self._terms(),
-            "clan": {**clan, "expEarned": learned},
+            "clan": {**clan, "expEarned": experience},
             "opponent": opponent,
         }
 
-    def begin_battle(self) -> list[Sighting]:
-        """Go from preparation into battle."""
+    def start_battle(self) -> list[ExpectedEvent]:
+        """Change from preparation to battle."""
         return [self._step("preparation", "inWar")]
 
-    def attack(self, side: SideName | None, rng: random.Random) -> list[Sighting]:
-        """Let one of ``side`` (None: of either) attack a base that the attacker has not attacked yet."""
+    def attack(self, side: SideName | None, rng: random.Random) -> list[ExpectedEvent]:
+        """Let a member of ``side`` (None: either side) attack a base that they have not attacked yet."""
         self.require("inWar")
         sides = {"clan": (self.clan, self.opponent), "opponent": (self.opponent, self.clan)}
         pairs = [pair for name, pair in sides.items() if side in (None, name)]
@@ -109,28 +107,28 @@ class War:
         return [("war_attack_new", details)]
 
     def shift(self, by: timedelta) -> None:
-        """Move the times to come, as a maintenance does."""
+        """Shift start and end, as a maintenance does."""
         self.require("preparation", "inWar")
         self.start += by
         self.end += by
 
-    def finish(self) -> list[Sighting]:
-        """Go from battle to the war's end."""
+    def finish(self) -> list[ExpectedEvent]:
+        """Change from battle to ended."""
         return [self._step("inWar", "warEnded"), self._ended(observed=True)]
 
-    def finish_unseen(self) -> list[Sighting]:
-        """End the war, even before its battle, when another takes its place before anybody could look."""
+    def finish_unseen(self) -> list[ExpectedEvent]:
+        """End a war that is replaced before a poll can see its end, possibly before its battle."""
         self.require("preparation", "inWar")
         self.state = "warEnded"
         return [self._ended(observed=False)]
 
-    def leave(self) -> list[Sighting]:
-        """Leave a war that has ended: it stays as it is, for whoever is still in it."""
+    def leave(self) -> list[ExpectedEvent]:
+        """Leave an ended war; for the opponent it stays unchanged."""
         self.require("warEnded")
-        return [_state_changed("warEnded", "notInWar")]
+        return [state_changed("warEnded", "notInWar")]
 
     def result(self) -> Result:
-        """Return what the war is, or would be if it ended now, for the clan."""
+        """Return the result for the clan if the war ended now."""
         ours, theirs = self.clan.score(self.opponent), self.opponent.score(self.clan)
         return "win" if ours > theirs else "lose" if ours < theirs else "tie"
 
@@ -148,40 +146,34 @@ class War:
             "battleModifier": "none",
         }
 
-    def _ended(self, *, observed: bool) -> Sighting:
+    def _ended(self, *, observed: bool) -> ExpectedEvent:
         details = {"opponent_tag": self.opponent.tag, "result": self.result(), "observed": observed}
         return "war_ended", details
 
-    def _step(self, expected: str, state: str) -> Sighting:
+    def _step(self, expected: str, state: str) -> ExpectedEvent:
         self.require(expected)
         self.state = state
-        return _state_changed(expected, state)
+        return state_changed(expected, state)
 
 
-def declare(
-    clan: Clan, rng: random.Random, tags: Iterator[str], *, now: datetime, preparation: timedelta, battle: timedelta
-) -> tuple[War, list[Sighting]]:
-    """Return a new war of the clan against an invented one, as large as its members allow, and its events.
+class WarLog:
+    """The last ended wars of a clan, newest first."""
 
-    A war that the clan has already is taken to have ended, perhaps unseen.
-    """
-    size = max((size for size in TEAM_SIZES if size <= len(clan.members)), default=0)
-    if not size:
-        raise ImpossibleError(f"{clan.name} has fewer than {TEAM_SIZES[0]} members: let somebody join first")
-    opponents = [draw_player(rng, next(tags)) for _ in range(size)]
-    war = War(
-        preparation_start=now,
-        start=now + preparation,
-        end=now + preparation + battle,
-        clan=Side(clan.tag, clan.name, clan.level, line_up(rng.sample(clan.members, size), rng)),
-        opponent=Side(next(tags), clan_name(rng), rng.randint(5, 25), line_up(opponents, rng)),
-    )
-    old_state = "notInWar" if clan.war is None else "warEnded"
-    return war, [("war_new", {"opponent_tag": war.opponent.tag}), _state_changed(old_state, "preparation")]
+    def __init__(self) -> None:
+        self._wars: deque[War] = deque()
+
+    def add(self, war: War) -> War | None:
+        """Add a war that has just ended; return the oldest one if it is dropped."""
+        self._wars.appendleft(war)
+        return self._wars.pop() if len(self._wars) > _MAX_LOG_LENGTH else None
+
+    def body(self) -> Json:
+        """Return the log as in the API, on one page."""
+        return {"items": [war.log_body() for war in self._wars], "paging": {"cursors": {}}}
 
 
 def no_war_body() -> Json:
-    """Return what the API shows of a clan that is not in a war: sides without tag, name and members."""
+    """Return the war of a clan that is not in a war: sides without tag, name and members."""
 
     def side() -> Json:
         return {
@@ -195,7 +187,8 @@ def no_war_body() -> Json:
     return {"state": "notInWar", "clan": side(), "opponent": side()}
 
 
-def _state_changed(old: str, new: str) -> Sighting:
+def state_changed(old: str, new: str) -> ExpectedEvent:
+    """Return the expected event of a change of the war state."""
     return "war_state_changed", {"war_state_from": old, "war_state_to": new}
 
 

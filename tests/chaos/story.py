@@ -72,7 +72,7 @@ class Story:
         if state == "notInWar":
             self._world.declare_war(clan, timedelta(0), _BATTLE)
         elif state == "preparation":
-            self._world.begin_battle(clan)
+            self._world.start_battle(clan)
         else:
             self._world.attack(clan)
 

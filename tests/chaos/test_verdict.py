@@ -88,7 +88,7 @@ def declare_war(world: World, clan: str) -> None:
 
 def everything(teller: Teller) -> list[ReceivedMessage]:
     clan = (World.join, World.leave, World.promote, World.donate, World.gain_points, World.rename_member)
-    war = (declare_war, World.begin_battle, World.attack, World.attack, World.upgrade_member_town_hall)
+    war = (declare_war, World.start_battle, World.attack, World.attack, World.upgrade_member_town_hall)
     player = (World.upgrade_troop, World.upgrade_spell, World.upgrade_hero, World.upgrade_equipment)
     life = (World.upgrade_town_hall, World.upgrade_builder_hall, World.win_trophies, World.rename_player)
     told = [seen for verb in (*clan, *war) for seen in teller.happen(verb)]
@@ -105,7 +105,7 @@ def test_nothing_is_wrong_where_everything_is_told(teller: Teller) -> None:
 
 
 def test_nothing_is_wrong_where_several_changes_are_told_as_one(teller: Teller) -> None:
-    told = teller.happen(World.gain_points, World.gain_points, World.join, World.join, declare_war, World.begin_battle)
+    told = teller.happen(World.gain_points, World.gain_points, World.join, World.join, declare_war, World.start_battle)
     verdict = judged(teller, *told)
     assert verdict.violations == []
     assert verdict.merged == 3, "the first points, the first join's count, and the war's preparation"
@@ -136,7 +136,7 @@ def test_whichever_event_never_comes_is_lost(teller: Teller) -> None:
 
 def test_a_change_that_never_became_an_event_is_lost(teller: Teller) -> None:
     """The numbers have no gap then: only what happened tells."""
-    for verb in (World.join, World.leave, World.promote, World.gain_points, declare_war, World.begin_battle):
+    for verb in (World.join, World.leave, World.promote, World.gain_points, declare_war, World.start_battle):
         teller.happen(verb)
         assert judged(teller).lost
 

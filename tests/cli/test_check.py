@@ -99,7 +99,7 @@ async def test_token_for_another_address_fails_with_the_address(check: Check, se
 
 
 async def test_maintenance_skips_the_api_check(check: Check, world: World) -> None:
-    world.begin_maintenance()
+    world.start_maintenance()
     passed, lines = await check(watch={"clans": ["#2PP"]})
     assert passed
     assert about("API", lines)[0].startswith("skipped API: ")

@@ -80,7 +80,7 @@ def changing(*, breaking: bool = False) -> Story:
     (clan, *_), (player, *_) = world.clan_tags, world.player_tags
     watches = [Watch(Kind.CLAN, clan, _INTERVAL, war_interval=_INTERVAL), Watch(Kind.PLAYER, player, _INTERVAL)]
     world.declare_war(clan)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     before, known = _bodies(world, watches), len(world.changes)
     for of_clan in (world.join, world.join, world.leave, world.promote, world.donate):
         of_clan(clan)
@@ -134,7 +134,7 @@ def watching() -> Story:
     world.declare_war(clan)
     before, known = _bodies(world, watches), len(world.changes)
     world.join(clan)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     changes = _seen_at_once(world.changes[known:])
     return Story(
         watches, watches[:1], before, _bodies(world, watches), changes, lambda broker: [Line(broker)], _command

@@ -15,7 +15,7 @@ from coc2mqtt.demo import ImpossibleError, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coc2mqtt.demo.chronicle import Kind
+    from coc2mqtt.demo.changes import Kind
 
 Json = dict[str, Any]
 CLAN_VERBS: list[Callable[[World, str], list[Any]]] = [
@@ -29,7 +29,7 @@ CLAN_VERBS: list[Callable[[World, str], list[Any]]] = [
     World.upgrade_member_town_hall,
     World.gain_points,
     World.declare_war,
-    World.begin_battle,
+    World.start_battle,
     World.attack,
     World.attack,
     World.attack,

@@ -216,7 +216,7 @@ def test_who_is_in_no_clan_cannot_leave_one_and_who_is_in_one_cannot_join_anothe
     with pytest.raises(ImpossibleError, match="in a clan already"):
         world.join_clan(player)
     world.leave_clan(player)
-    with pytest.raises(ImpossibleError, match="in no clan"):
+    with pytest.raises(ImpossibleError, match="not in a clan"):
         world.leave_clan(player)
 
 

@@ -89,11 +89,11 @@ async def test_an_opponent_shows_the_war_after_every_change_and_no_clan(world: W
     opponent = (world.current_war(clan) or {})["opponent"]["tag"]
     states = []
     changes: list[Callable[[], object]] = [
-        lambda: world.begin_battle(clan),
+        lambda: world.start_battle(clan),
         lambda: world.attack(clan),
         lambda: world.shift_war(clan, timedelta(hours=1)),
         lambda: world.replace_war(clan),
-        lambda: world.begin_battle(clan),
+        lambda: world.start_battle(clan),
     ]
     for change in changes:
         change()
@@ -154,7 +154,7 @@ async def test_a_private_war_log_is_denied_without_a_message(world: World, clien
 async def test_a_maintenance_answers_everything(world: World, client: Client) -> None:
     clan = world.clan_tags[0]
     paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/players/{world.player_tags[0]}", "/players/#2PPP")
-    world.begin_maintenance()
+    world.start_maintenance()
     for path in paths:
         response = await client.get(path)
         assert response.status == 503

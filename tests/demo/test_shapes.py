@@ -92,7 +92,7 @@ def every_state_of_a_war() -> list[Json]:
     bodies = [world.current_war(clan)]
     world.declare_war(clan)
     bodies.append(world.current_war(clan))
-    world.begin_battle(clan)
+    world.start_battle(clan)
     for _ in range(12):
         world.attack(clan, "clan")
         world.attack(clan, "opponent")
@@ -105,7 +105,7 @@ def every_state_of_a_war() -> list[Json]:
 def war_logs() -> list[Json]:
     world = World(members=10)
     clan = world.clan_tags[0]
-    for verb in (world.declare_war, world.begin_battle, world.attack, world.end_war):
+    for verb in (world.declare_war, world.start_battle, world.attack, world.end_war):
         verb(clan)
     log = world.war_log(clan)
     return [] if log is None else [log]

@@ -31,7 +31,7 @@ def test_a_war_goes_through_its_states_and_shows_its_times() -> None:
     assert war_of(world)["state"] == "notInWar"
     world.declare_war(clan, timedelta(minutes=5), timedelta(minutes=10))
     states = [war_of(world)["state"]]
-    for verb in (world.begin_battle, world.attack, world.end_war):
+    for verb in (world.start_battle, world.attack, world.end_war):
         verb(clan)
         states.append(war_of(world)["state"])
     assert states == ["preparation", "inWar", "inWar", "warEnded"]
@@ -68,7 +68,7 @@ def test_a_war_goes_through_its_states_and_shows_its_times() -> None:
 def test_a_new_war_can_follow_an_ended_one_at_once(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     world.end_war(clan)
     new, changed = world.declare_war(clan)
     assert new.event_type == "war_new"
@@ -81,7 +81,7 @@ def test_the_end_of_a_war_counts_in_the_clan_as_the_scores_say() -> None:
         world = World(seed=seed)
         clan = world.clan_tags[0]
         world.declare_war(clan)
-        world.begin_battle(clan)
+        world.start_battle(clan)
         # Without any attack it is a tie.
         for _ in range(seed % 3):
             world.attack(clan)
@@ -103,7 +103,7 @@ def test_all_attacks_of_a_war_can_be_made_and_no_more() -> None:
     world = World(members=10)
     clan = world.clan_tags[0]
     world.declare_war(clan)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     for _ in range(20):
         world.attack(clan, "clan")
     with pytest.raises(ImpossibleError, match="used up"):
@@ -135,7 +135,7 @@ def test_closing_the_war_log_hides_war_and_record_and_opening_shows_them_again(w
     assert world.is_war_log_private(clan)
     assert world.current_war(clan) is None
     with pytest.raises(ImpossibleError, match="private"):
-        world.begin_battle(clan)
+        world.start_battle(clan)
     _, public = world.set_war_log_public(clan, public=True)
     assert public.event_type == "war_log_public"
     assert (clan_of(world), war_of(world)) == (body, war)
@@ -157,7 +157,7 @@ def test_a_maintenance_shifts_the_times_of_a_war_and_nothing_is_said(world: Worl
 
 def test_a_war_that_has_ended_shifts_no_more(world: World) -> None:
     clan = world.clan_tags[0]
-    for verb in (world.declare_war, world.begin_battle, world.end_war):
+    for verb in (world.declare_war, world.start_battle, world.end_war):
         verb(clan)
     with pytest.raises(ImpossibleError, match="warEnded, not in preparation or inWar"):
         world.shift_war(clan, timedelta(hours=1))
@@ -168,7 +168,7 @@ def test_a_war_can_be_replaced_before_anybody_sees_its_end(world: World, attacks
     clan = world.clan_tags[0]
     world.declare_war(clan)
     if attacks:
-        world.begin_battle(clan)
+        world.start_battle(clan)
     for _ in range(attacks):
         world.attack(clan, "clan")
     before, old = clan_of(world), war_of(world)
@@ -190,7 +190,7 @@ def test_a_war_can_be_replaced_before_anybody_sees_its_end(world: World, attacks
 
 def test_only_a_war_that_is_not_over_can_be_replaced(world: World) -> None:
     clan = world.clan_tags[0]
-    for verb in (world.declare_war, world.begin_battle, world.end_war):
+    for verb in (world.declare_war, world.start_battle, world.end_war):
         verb(clan)
     before, said = war_of(world), len(world.changes)
     with pytest.raises(ImpossibleError, match="warEnded"):

@@ -31,7 +31,7 @@ def fight(world: World, *sides: SideName) -> Json:
     """Fight a war with an attack by each of ``sides``; return what the API shows at its end."""
     clan = world.clan_tags[0]
     world.declare_war(clan)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     for side in sides:
         world.attack(clan, side)
     world.end_war(clan)
@@ -41,7 +41,7 @@ def fight(world: World, *sides: SideName) -> Json:
 def test_a_war_is_in_the_log_when_it_has_ended_and_not_before(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     assert log_of(world) == []
     world.end_war(clan)
     assert len(log_of(world)) == 1
@@ -75,7 +75,7 @@ def test_the_newest_war_stands_first(world: World) -> None:
 def test_a_war_that_was_replaced_is_in_the_log_as_well(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     world.attack(clan, "opponent")
     old = war_of(world)
     world.replace_war(clan)

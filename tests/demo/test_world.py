@@ -271,9 +271,9 @@ def test_trophies_are_an_update_and_a_record_is_a_second_field(world: World) -> 
 
 
 def test_a_maintenance_begins_and_ends_once(world: World) -> None:
-    world.begin_maintenance()
-    with pytest.raises(ImpossibleError, match="begun already"):
-        world.begin_maintenance()
+    world.start_maintenance()
+    with pytest.raises(ImpossibleError, match="already started"):
+        world.start_maintenance()
     world.end_maintenance()
     with pytest.raises(ImpossibleError, match="no maintenance"):
         world.end_maintenance()
@@ -292,7 +292,7 @@ def leader_leaves(world: World) -> object:
     "deed",
     [
         leader_leaves,
-        lambda world: world.begin_battle(world.clan_tags[0]),
+        lambda world: world.start_battle(world.clan_tags[0]),
         lambda world: world.attack(world.clan_tags[0]),
         lambda world: world.end_war(world.clan_tags[0]),
         lambda world: world.clear_war(world.clan_tags[0]),

@@ -137,7 +137,7 @@ def until() -> Until:
 def at_war(bench: Bench) -> None:
     """Put the bench's clan in battle, with one attack."""
     bench.world.declare_war(bench.clan)
-    bench.world.begin_battle(bench.clan)
+    bench.world.start_battle(bench.clan)
     bench.world.attack(bench.clan)
 
 

@@ -56,10 +56,10 @@ def game() -> Game:
 
 def _happenings(world: World, clan: str, player: str) -> list[tuple[Callable[[str], object], str]]:
     of_clan = [
-        *(world.join, world.promote, world.donate, world.declare_war, world.leave, world.begin_battle, world.attack),
+        *(world.join, world.promote, world.donate, world.declare_war, world.leave, world.start_battle, world.attack),
         *(world.attack, world.rename_member, world.attack, world.gain_points, world.end_war, world.demote),
-        *(world.clear_war, world.donate, world.declare_war, world.begin_battle, world.attack, world.replace_war),
-        *(world.upgrade_member_town_hall, world.begin_battle, world.attack, world.reset_season),
+        *(world.clear_war, world.donate, world.declare_war, world.start_battle, world.attack, world.replace_war),
+        *(world.upgrade_member_town_hall, world.start_battle, world.attack, world.reset_season),
     ]
     of_player = [
         *(world.upgrade_troop, world.upgrade_spell, world.upgrade_hero, world.upgrade_equipment, world.wear_equipment),

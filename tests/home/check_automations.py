@@ -159,7 +159,7 @@ async def _upgrades(stage: Stage, automations: Automations) -> list[str]:
 
 
 async def _maintenance(stage: Stage, automations: Automations) -> list[str]:
-    stage.world.begin_maintenance()
+    stage.world.start_maintenance()
     await automations.acted("both")
     stage.world.end_maintenance()
     await automations.acted("over", "both")
@@ -179,7 +179,7 @@ async def _wars(stage: Stage, automations: Automations) -> list[str]:
     await stage.restart_home()
     world.shift_war(clan, timedelta(seconds=_SHIFT))
     await asyncio.sleep(_SHIFT - 5)
-    world.begin_battle(clan)
+    world.start_battle(clan)
     world.attack(clan, "clan")
     await automations.acted("ending", within=_BATTLE + _SHIFT)
     wrong += _unlike(automations, "ending", r".+'s war against .+ ends in \d+ minutes with 19 attacks left: .+ \(2\).*")

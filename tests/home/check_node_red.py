@@ -40,7 +40,7 @@ async def _check_events(red: NodeRed, stage: Stage, report: Report) -> None:
     stage.world.upgrade_troop(stage.player)
     stage.world.gain_points(stage.clan)
     wrong = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["Points"]})
-    stage.world.begin_maintenance()
+    stage.world.start_maintenance()
     wrong += await _missing(red, {"maintenance": ["Clash of Clans is in maintenance"]})
     stage.world.end_maintenance()
     wrong += await _missing(red, {"maintenance": ["is over"]})

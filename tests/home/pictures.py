@@ -87,7 +87,7 @@ async def _happen(stage: Stage) -> None:
     stage.world.join(stage.clan)
     stage.world.attack(stage.clan, "clan")
     stage.world.upgrade_hero(stage.player)
-    stage.world.begin_maintenance()
+    stage.world.start_maintenance()
     await asyncio.sleep(3)
     stage.world.end_maintenance()
     await asyncio.sleep(5)

@@ -68,8 +68,8 @@ class Stage:
 
     def rename_clan(self, name: str) -> None:
         """Give the clan another name."""
-        self.world._people.watched_clan(self.clan).name = name
-        self.world._chronicle.touch("clan", self.clan)
+        self.world._population.watched_clan(self.clan).name = name
+        self.world._log.touch("clan", self.clan)
 
 
 @contextlib.asynccontextmanager
@@ -77,7 +77,7 @@ async def staging(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIt
     """Set the stage: everything runs but the bridge, and the clan is in battle."""
     world = World(seed=3, clans=2, members=12, players=2)
     world.declare_war(world.clan_tags[0], preparation=timedelta(0))
-    world.begin_battle(world.clan_tags[0])
+    world.start_battle(world.clan_tags[0])
     world.attack(world.clan_tags[0], "clan")
     world.attack(world.clan_tags[0], "opponent")
     async with DemoServer(world, port=free_port(), token=SecretStr(TOKEN)) as server:

@@ -54,7 +54,7 @@ def all_changes(world: World) -> list[Callable[[], object]]:
         lambda: world.declare_war(clan),
         lambda: world.rename_member(clan),
         lambda: world.upgrade_member_town_hall(clan),
-        lambda: world.begin_battle(clan),
+        lambda: world.start_battle(clan),
         lambda: world.attack(clan, "clan"),
         lambda: world.attack(clan, "opponent"),
         lambda: world.gain_points(clan),
@@ -64,7 +64,7 @@ def all_changes(world: World) -> list[Callable[[], object]]:
         lambda: world.clear_war(clan),
         lambda: world.declare_war(clan),
         lambda: world.reset_season(clan),
-        lambda: world.begin_battle(clan),
+        lambda: world.start_battle(clan),
         lambda: world.attack(clan),
         lambda: world.replace_war(clan),
         lambda: world.leave(clan),
@@ -150,7 +150,7 @@ async def test_every_change_is_published_exactly_once_on_its_topic(
             await observer.wait_for_events(expected.total(), f"{merged}")
             for change in merged:
                 assert any(matches(change, message) for message in observer.events), change
-        world.begin_maintenance()
+        world.start_maintenance()
         await observer.wait_until(lambda: observer.events[-1].topic == "coc/api/maintenance_start", "the maintenance")
         await observer.wait_until(
             lambda: observer.retained("coc/api/state/status")["state"] == "maintenance", "its status"

@@ -65,7 +65,7 @@ class _History:
 
     def _battle(self) -> None:
         self._pass(23 * 60 - 1)
-        self._world.begin_battle(self._clan)
+        self._world.start_battle(self._clan)
         attacks = self._rng.randint(3, 16)
         for _ in range(attacks):
             self._pass(24 * 60 // (attacks + 1))

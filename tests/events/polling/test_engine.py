@@ -183,7 +183,7 @@ async def test_maintenance_from_the_previous_run_continues_and_ends(bench: Bench
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     async with running(engine):
         await until(lambda: engine.api_status is ApiStatus.OK)
-        bench.world.begin_maintenance()
+        bench.world.start_maintenance()
         await until(lambda: engine.api_status is ApiStatus.MAINTENANCE)
     bench.clock.now += 60
 
@@ -243,7 +243,7 @@ async def test_war_is_polled_when_the_clan_makes_its_war_log_public(bench: Bench
 
 async def test_war_is_polled_right_after_its_end_despite_a_long_interval(bench: Bench, until: Until) -> None:
     bench.world.declare_war(bench.clan, preparation=timedelta(hours=1), battle=timedelta(hours=2))
-    bench.world.begin_battle(bench.clan)
+    bench.world.start_battle(bench.clan)
     end = NOON + timedelta(hours=3)
     bench.clock.now = end.timestamp() - 1.1
     engine = engine_of(bench)

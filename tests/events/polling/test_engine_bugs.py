@@ -43,7 +43,7 @@ async def test_api_event_is_reported_once_if_a_bug_follows_its_commit(bench: Ben
     with capture_logs():
         async with running(engine):
             await until(lambda: engine.api_status is ApiStatus.OK)
-            bench.world.begin_maintenance()
+            bench.world.start_maintenance()
             await until(lambda: errors.count == 1 and engine.api_status is ApiStatus.MAINTENANCE)
             target = bench.server.requests[PROBE] + 3
             await until(lambda: bench.server.requests[PROBE] >= target)

@@ -52,7 +52,7 @@ async def test_replaced_war_is_looked_up_in_the_opponents_war(bench: Bench) -> N
     context = PollContext(bench.api, bench.store, monitor, bench.clock, bench.clock)
     subject = WarPoller(context, bench.clan, interval=60)
     bench.world.declare_war(bench.clan)
-    bench.world.begin_battle(bench.clan)
+    bench.world.start_battle(bench.clan)
     await subject.poll()
     (attacked,) = bench.world.attack(bench.clan)
     bench.calendar.now += timedelta(days=2)

@@ -142,7 +142,7 @@ async def test_start_and_end_of_a_maintenance_are_reported(client: Client, bench
     stream = EventStream(client).watch_maintenance(interval=30)
     async with stream:
         await polled(stream, 1)
-        bench.world.begin_maintenance()
+        bench.world.start_maintenance()
         stream._engine._scheduler.poll_now(API)
         events = await take(stream, 1)
         bench.world.end_maintenance()
@@ -215,7 +215,7 @@ async def test_events_are_the_same_with_either_client(bench: Bench) -> None:
         lambda: world.join(bench.clan),
         lambda: world.donate(bench.clan),
         lambda: world.declare_war(bench.clan),
-        lambda: world.begin_battle(bench.clan),
+        lambda: world.start_battle(bench.clan),
         lambda: world.attack(bench.clan),
         lambda: world.upgrade_hero(bench.player),
         lambda: world.leave(bench.clan),

@@ -351,7 +351,7 @@ def test_older_version_is_never_written_over_a_newer_one(path: Path) -> None:
 
 async def test_watchers_start_from_snapshots_set_by_the_user(bench: Bench) -> None:
     bench.world.declare_war(bench.clan)
-    bench.world.begin_battle(bench.clan)
+    bench.world.start_battle(bench.clan)
     bench.world.attack(bench.clan)
     bench.state.set_war(bench.clan, bench.world.current_war(bench.clan) or {})
     bench.world.attack(bench.clan)

@@ -295,7 +295,7 @@ async def test_stream_delivers_wars_players_and_maintenance(bench: Bench, until:
         stream._engine.poll_now(Kind.WAR, bench.clan)
         stream._engine.poll_now(Kind.PLAYER, bench.player)
         await until(lambda: stream._engine.metrics.polls == 5)
-        bench.world.begin_maintenance()
+        bench.world.start_maintenance()
         stream._engine._scheduler.poll_now(API)
         await until(lambda: len(stream._state.unacknowledged()) == 4)
     assert {event.event_type.value for event in stream._state.unacknowledged()} == {

@@ -39,7 +39,7 @@ def member(bench: Bench) -> str:
 
 def start_war(bench: Bench) -> None:
     bench.world.declare_war(bench.clan)
-    bench.world.begin_battle(bench.clan)
+    bench.world.start_battle(bench.clan)
 
 
 def nothing(_: Bench) -> None:
@@ -81,8 +81,8 @@ CASES: dict[str, tuple[Happen, Happen]] = {
     "player_name_changed": (nothing, lambda bench: bench.world.rename_player(bench.player)),
     "player_league_changed": (nothing, lambda bench: bench.world.change_league(bench.player)),
     "player_label_changed": (nothing, lambda bench: bench.world.change_labels(bench.player)),
-    "maintenance_start": (nothing, lambda bench: bench.world.begin_maintenance()),
-    "maintenance_end": (lambda bench: bench.world.begin_maintenance(), lambda bench: bench.world.end_maintenance()),
+    "maintenance_start": (nothing, lambda bench: bench.world.start_maintenance()),
+    "maintenance_end": (lambda bench: bench.world.start_maintenance(), lambda bench: bench.world.end_maintenance()),
     "poll_error": (nothing, lambda bench: bench.server.faults.add(faults.html_page(), path=bench.clan + "/")),
 }
 
@@ -144,7 +144,7 @@ async def test_tags_are_normalised(bench: Bench) -> None:
 async def test_maintenance_is_reported_only_by_its_own_watcher(bench: Bench) -> None:
     polled = watchers(bench)
     await poll(*polled)
-    bench.world.begin_maintenance()
+    bench.world.start_maintenance()
     assert [event.event_type for event in await poll(*polled) + await poll(*polled)] == [EventType.MAINTENANCE_START]
     bench.world.end_maintenance()
     reported = [event.event_type for _ in range(3) for event in await poll(*polled)]
@@ -154,7 +154,7 @@ async def test_maintenance_is_reported_only_by_its_own_watcher(bench: Bench) -> 
 async def test_maintenance_from_the_previous_run_ends_in_this_one(bench: Bench, tmp_path: Path) -> None:
     watcher = MaintenanceWatcher(bench.api, bench.state, bench.queue)
     await watcher._poll_once()
-    bench.world.begin_maintenance()
+    bench.world.start_maintenance()
     await watcher._poll_once()
     await asyncio.to_thread(bench.state.save, tmp_path / "state")
 
