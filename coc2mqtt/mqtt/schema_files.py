@@ -71,7 +71,7 @@ def _page() -> str:
 
 def _table(sort: str, rows: list[Schema]) -> Iterable[str]:
     extra_column, describe = _EXTRA_COLUMNS.get(sort, (None, None))
-    columns = ["topic", "payload", *([extra_column] if extra_column else []), "schema"]
+    columns = ["topic", "description", *([extra_column] if extra_column else []), "schema"]
     yield f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|\n"
     for schema in rows:
         topics = "<br>".join(f"`{topic}`" for topic in schema.topics)

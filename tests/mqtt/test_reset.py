@@ -37,7 +37,7 @@ def loops() -> list[Any]:
     return [asyncio.run, pytest.param(uvloop.run, id="uvloop")]
 
 
-async def answer_connect(listener: socket.socket) -> socket.socket:
+async def accept_client(listener: socket.socket) -> socket.socket:
     loop = asyncio.get_running_loop()
     connection, _ = await loop.sock_accept(listener)
     connection.setblocking(False)
@@ -61,7 +61,7 @@ async def session_and_broker() -> AsyncIterator[tuple[Session, socket.socket]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         options = ConnectionOptions("127.0.0.1", listener.getsockname()[1], "reset", timeout=LONG_ENOUGH)
-        accepting = asyncio.create_task(answer_connect(listener))
+        accepting = asyncio.create_task(accept_client(listener))
         async with connected_session(options) as session:
             yield session, await accepting
     assert errors == []
