@@ -1,1 +1,1 @@
-"""Polling resources on time and committing their changes."""
+"""Polls resources when they are due and commits their changes."""
