@@ -55,7 +55,7 @@ class Story:
         states: dict[str, Json] = {}
         for watch in watches:
             for resource, _ in watch.resources():
-                found = state_payloads(resource, Snapshot(bodies[path(resource)])).items()
+                found = state_payloads(resource, Snapshot(bodies[path(resource)]), polled_at=0.0).items()
                 states |= {
                     _TOPICS.state(resource.kind, resource.tag, facet): timeless(state.model_dump())
                     for facet, state in found
@@ -71,7 +71,7 @@ def path(resource: Resource) -> str:
 
 
 def timeless(state: Json) -> Json:
-    return {key: value for key, value in state.items() if key != "updated_at"}
+    return {key: value for key, value in state.items() if key not in {"updated_at", "polled_at"}}
 
 
 def changing(*, breaking: bool = False) -> Story:

@@ -45,7 +45,7 @@ def read(path: Path) -> str:
     [
         ("changing", 78, ["_Journal.commit", "Line.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
         ("breaking", 147, ["_Journal.commit", "Line.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
-        ("watching", 107, ["._watch", "._unwatch", "_Journal.forget", "sqlite DELETE FROM snapshot"]),
+        ("watching", 107, ["._watch", "._unwatch", "_Journal.delete_snapshot", "sqlite DELETE FROM snapshot"]),
     ],
 )
 def test_wherever_it_dies_nothing_is_lost_nothing_invented_and_no_ghost_stays(
