@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: the bodies stay consistent, and every change that shows is said."""
+"""Bodies stay consistent after any sequence of changes, and every visible change has an event."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def do(world: World, deeds: list[Any]) -> None:
 
 
 def homes(world: World) -> list[Json]:
-    """The clans of the players to be watched."""
+    """Return the clans of the watched players."""
     pages = [world.player(tag) or {} for tag in world.player_tags]
     tags = {page["clan"]["tag"] for page in pages if "clan" in page}
     return [clan for tag in tags if (clan := world.clan(tag)) is not None]
@@ -175,7 +175,7 @@ def check_war(war: Json) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 1000), deeds=DEEDS)
-def test_clans_wars_and_players_add_up_after_anything(seed: int, deeds: list[Any]) -> None:
+def test_clans_wars_and_players_stay_consistent(seed: int, deeds: list[Any]) -> None:
     world = new_world(seed)
     do(world, deeds)
     for (kind, _), body in look(world).items():
@@ -193,7 +193,7 @@ def test_clans_wars_and_players_add_up_after_anything(seed: int, deeds: list[Any
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1000), deeds=TELLING_DEEDS)
-def test_each_deed_shows_where_it_says_and_nowhere_else(seed: int, deeds: list[Any]) -> None:
+def test_each_change_affects_only_its_resources(seed: int, deeds: list[Any]) -> None:
     world = new_world(seed)
     for deed in deeds:
         before, said = look(world), len(world.changes)
@@ -205,14 +205,14 @@ def test_each_deed_shows_where_it_says_and_nowhere_else(seed: int, deeds: list[A
                 for change in changes
                 if change.tag == tag and ("war" if change.event_type.startswith("war_") else change.kind) == kind
             ]
-            # Who sees the log closed sees no war any more: that is a change as well.
+            # Making the war log private also hides the war.
             if kind != "war_log":
                 assert (body != before[kind, tag]) == bool(mine)
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), deeds=DEEDS)
-def test_a_version_changes_when_the_body_does(seed: int, deeds: list[Any]) -> None:
+def test_version_changes_with_the_body(seed: int, deeds: list[Any]) -> None:
     def look_everywhere(world: World) -> dict[tuple[Kind, str], Json | None]:
         clans = [world.clan(tag) for tag in world.clan_tags]
         members = [member["tag"] for clan in clans if clan is not None for member in clan["memberList"]]
@@ -230,13 +230,13 @@ def test_a_version_changes_when_the_body_does(seed: int, deeds: list[Any]) -> No
         do(world, [deed])
         after = look_everywhere(world)
         for key, body in before.items():
-            # Who left is seen no more, and is asked for no more.
+            # A player who left is not requested again.
             assert body == after.get(key, body) or world.version(*key) != versions[key]
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1000), deeds=DEEDS)
-def test_what_is_said_of_clans_and_members_is_what_differs(seed: int, deeds: list[Any]) -> None:
+def test_reported_fields_are_the_differing_ones(seed: int, deeds: list[Any]) -> None:
     world = new_world(seed)
     for deed in deeds:
         tag = world.clan_tags[deed[2]]
@@ -273,7 +273,7 @@ def test_what_is_said_of_clans_and_members_is_what_differs(seed: int, deeds: lis
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), deeds=DEEDS)
-def test_the_same_deeds_in_the_same_world_have_the_same_result(seed: int, deeds: list[Any]) -> None:
+def test_equal_changes_of_equal_worlds_have_equal_results(seed: int, deeds: list[Any]) -> None:
     one, other = new_world(seed), new_world(seed)
     do(one, deeds)
     do(other, deeds)

@@ -1,4 +1,4 @@
-"""What happens to players, beyond levels and names: boosts, equipment, achievements, clans."""
+"""Changes of players besides levels and names: boosts, equipment, achievements, clans."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def active_super_troops(page: Json) -> set[str]:
 
 
 def use_up(verb: Any, player: str) -> list[Json]:
-    """Do it as often as it can be done; return the details of what was said."""
+    """Repeat a change until it is impossible; return the details of the events."""
     said = []
     with suppress(ImpossibleError):
         for _ in range(3000):
@@ -42,7 +42,7 @@ def use_up(verb: Any, player: str) -> list[Json]:
     return said
 
 
-def test_an_upgrade_says_of_what_category_the_unit_is(world: World) -> None:
+def test_upgrade_contains_the_unit_category(world: World) -> None:
     player = world.player_tags[0]
     upgrades = [
         (details["name"], details["category"], details["village"])
@@ -73,7 +73,7 @@ def test_super_troops_are_never_upgraded(world: World) -> None:
         assert (troops[name]["level"], troops[name]["maxLevel"], troops[name]["village"]) == (1, 1, "home")
 
 
-def test_a_boost_shows_at_the_super_troop_while_it_lasts(world: World) -> None:
+def test_super_troop_is_active_during_its_boost(world: World) -> None:
     player = world.player_tags[0]
     before = player_of(world)
     assert active_super_troops(before) == set()
@@ -85,7 +85,7 @@ def test_a_boost_shows_at_the_super_troop_while_it_lasts(world: World) -> None:
     assert player_of(world) == before
 
 
-def test_two_super_troops_can_be_active_and_no_third(world: World) -> None:
+def test_at_most_two_super_troops_are_active(world: World) -> None:
     player = world.player_tags[0]
     names = {world.boost_super_troop(player)[0].details["name"] for _ in range(2)}
     assert active_super_troops(player_of(world)) == names
@@ -94,7 +94,7 @@ def test_two_super_troops_can_be_active_and_no_third(world: World) -> None:
         world.boost_super_troop(player)
 
 
-def test_a_hero_wears_one_piece_in_the_place_of_another(world: World) -> None:
+def test_hero_replaces_one_item_of_equipment(world: World) -> None:
     for _ in range(20):
         before = player_of(world)
         [change] = world.wear_equipment(world.player_tags[0])
@@ -110,14 +110,14 @@ def test_a_hero_wears_one_piece_in_the_place_of_another(world: World) -> None:
         assert without(before, "heroes") == without(after, "heroes")
 
 
-def test_no_two_heroes_wear_the_same_piece(world: World) -> None:
+def test_heroes_share_no_equipment(world: World) -> None:
     for _ in range(30):
         world.wear_equipment(world.player_tags[0])
     worn = [piece["name"] for hero in player_of(world)["heroes"] for piece in hero.get("equipment", [])]
     assert len(set(worn)) == len(worn) == 8
 
 
-def test_a_new_town_hall_has_a_new_weapon_and_says_nothing_of_it(world: World) -> None:
+def test_new_town_hall_resets_the_weapon_without_an_event(world: World) -> None:
     player = world.player_tags[0]
     use_up(world.upgrade_town_hall_weapon, player)
     assert player_of(world)["townHallWeaponLevel"] == 5
@@ -126,7 +126,7 @@ def test_a_new_town_hall_has_a_new_weapon_and_says_nothing_of_it(world: World) -
     assert player_of(world)["townHallWeaponLevel"] == 1
 
 
-def test_town_halls_have_a_weapon_from_the_twelfth_on(world: World) -> None:
+def test_town_halls_from_12_have_a_weapon(world: World) -> None:
     pages = [page for one in clan_of(world, world.clan_tags[0])["memberList"] if (page := world.player(one["tag"]))]
     assert {("townHallWeaponLevel" in page, page["townHallLevel"] >= 12) for page in pages} == {
         (True, True),
@@ -135,14 +135,14 @@ def test_town_halls_have_a_weapon_from_the_twelfth_on(world: World) -> None:
     assert all("townHallWeaponLevel" in (world.player(tag) or {}) for tag in world.player_tags)
 
 
-def test_a_member_who_reaches_the_twelfth_town_hall_gets_a_weapon(world: World) -> None:
+def test_member_who_reaches_town_hall_12_gets_a_weapon(world: World) -> None:
     clan = world.clan_tags[0]
     member = next(one["tag"] for one in clan_of(world, clan)["memberList"] if one["townHallLevel"] == 11)
     world.upgrade_member_town_hall(clan, member)
     assert (world.player(member) or {})["townHallWeaponLevel"] == 1
 
 
-def test_an_achievement_is_completed_by_its_last_star(world: World) -> None:
+def test_achievement_is_completed_with_its_last_star(world: World) -> None:
     before = player_of(world)
     [change] = world.complete_achievement(world.player_tags[0])
     after = player_of(world)
@@ -156,7 +156,7 @@ def test_an_achievement_is_completed_by_its_last_star(world: World) -> None:
     assert without(before, "achievements") == without(after, "achievements")
 
 
-def test_two_achievements_of_a_village_share_their_name_and_are_completed_one_by_one(world: World) -> None:
+def test_achievements_with_equal_names_are_completed_separately(world: World) -> None:
     said = use_up(world.complete_achievement, world.player_tags[0])
     twice = {"name": "Keep Your Account Safe!", "village": "home"}
     assert said.count(twice) == 2
@@ -168,7 +168,7 @@ def test_two_achievements_of_a_village_share_their_name_and_are_completed_one_by
     assert {one["village"] for one in said} == {"home", "builderBase", "clanCapital"}
 
 
-def test_who_leaves_a_clan_has_none_and_no_role_and_is_not_listed_there(world: World) -> None:
+def test_player_who_left_has_no_clan_and_no_role(world: World) -> None:
     player = world.player_tags[0]
     before = player_of(world)
     home = before["clan"]
@@ -183,7 +183,7 @@ def test_who_leaves_a_clan_has_none_and_no_role_and_is_not_listed_there(world: W
     assert player not in {one["tag"] for one in clan_of(world, home["tag"])["memberList"]}
 
 
-def test_who_joins_a_clan_is_a_member_of_it(world: World) -> None:
+def test_player_who_joins_is_a_clan_member(world: World) -> None:
     player = world.player_tags[0]
     world.leave_clan(player)
     before = player_of(world)
@@ -200,7 +200,7 @@ def test_who_joins_a_clan_is_a_member_of_it(world: World) -> None:
     assert [one["role"] for one in clan_of(world, home["tag"])["memberList"] if one["tag"] == player] == ["member"]
 
 
-def test_players_move_between_clans_that_nobody_watches(world: World) -> None:
+def test_watched_players_move_between_unwatched_clans(world: World) -> None:
     player = world.player_tags[0]
     tags = set()
     for _ in range(20):
@@ -211,7 +211,7 @@ def test_players_move_between_clans_that_nobody_watches(world: World) -> None:
     assert tags.isdisjoint(world.clan_tags)
 
 
-def test_who_is_in_no_clan_cannot_leave_one_and_who_is_in_one_cannot_join_another(world: World) -> None:
+def test_impossible_clan_moves_are_rejected(world: World) -> None:
     player = world.player_tags[0]
     with pytest.raises(ImpossibleError, match="in a clan already"):
         world.join_clan(player)
@@ -220,7 +220,7 @@ def test_who_is_in_no_clan_cannot_leave_one_and_who_is_in_one_cannot_join_anothe
         world.leave_clan(player)
 
 
-def test_who_is_in_no_clan_goes_on_with_everything_else(world: World) -> None:
+def test_player_without_clan_still_changes(world: World) -> None:
     player = world.player_tags[0]
     world.leave_clan(player)
     before = player_of(world)
@@ -230,7 +230,7 @@ def test_who_is_in_no_clan_goes_on_with_everything_else(world: World) -> None:
 
 
 @pytest.mark.parametrize("players", [2, 60])
-def test_every_player_to_be_watched_can_leave_and_no_clan_is_left_without_a_leader(players: int) -> None:
+def test_watched_players_can_leave_and_every_clan_keeps_a_leader(players: int) -> None:
     world = World(clans=1, members=10, players=players)
     homes = {(world.player(tag) or {})["clan"]["tag"] for tag in world.player_tags}
     for tag in world.player_tags:

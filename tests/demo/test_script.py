@@ -1,4 +1,4 @@
-"""The story of the demo, told in simulated time."""
+"""The story of the demo in simulated time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
 
 
 class EnoughError(Exception):
-    """The story has been listened to for long enough."""
+    """Ends the endless story."""
 
 
 class Seen(NamedTuple):
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
 
 class Stage:
-    """A world in which time passes only when the story sleeps; ``seen`` is what happened at what second."""
+    """A world in which time passes only when the story sleeps; ``seen`` has the changes by second."""
 
     def __init__(self, seed: int = 1, *, clans: int = 2, players: int = 2, members: int | None = None) -> None:
         self.time = 0.0
@@ -73,7 +73,7 @@ _told: dict[_Story, Stage] = {}
 async def tell_demo(
     seconds: float, seed: int = 1, *, clans: int = 2, players: int = 2, members: int | None = None
 ) -> Stage:
-    """Tell a story once for all tests, which must not change its stage."""
+    """Play the story once for all tests, which must not modify it."""
     story = (seconds, seed, clans, players, members)
     if story not in _told:
         stage = Stage(seed, clans=clans, players=players, members=members)
@@ -83,7 +83,7 @@ async def tell_demo(
 
 
 @SEEDS
-async def test_a_war_a_maintenance_and_much_else_happens_in_the_first_45_seconds(seed: int) -> None:
+async def test_story_shows_war_maintenance_and_more_within_45_seconds(seed: int) -> None:
     stage = await tell_demo(45, seed)
     types = {seen.change.event_type for seen in stage.seen}
     assert types >= {
@@ -98,7 +98,7 @@ async def test_a_war_a_maintenance_and_much_else_happens_in_the_first_45_seconds
 
 @SEEDS
 @pytest.mark.parametrize(("clans", "players"), [(1, 1), (2, 2)])
-async def test_what_is_rarer_happens_in_the_first_62_seconds(seed: int, clans: int, players: int) -> None:
+async def test_story_shows_rarer_changes_within_62_seconds(seed: int, clans: int, players: int) -> None:
     stage = await tell_demo(62, seed, clans=clans, players=players)
     assert {seen.change.event_type for seen in stage.seen} >= {
         *("season_reset", "townhall_weapon_upgraded", "super_troop_started", "super_troop_ended"),
@@ -110,12 +110,12 @@ async def test_what_is_rarer_happens_in_the_first_62_seconds(seed: int, clans: i
 
 
 @SEEDS
-async def test_the_first_45_seconds_hold_a_whole_war_with_attacks_by_both_sides(seed: int) -> None:
+async def test_story_shows_a_complete_war_within_45_seconds(seed: int) -> None:
     stage = await tell_demo(45, seed)
     states = [
         seen.change.details["war_state_to"] for seen in stage.seen if seen.change.event_type == "war_state_changed"
     ]
-    # The next war may have begun by then.
+    # The next war may have started by then.
     assert states[:4] == ["preparation", "inWar", "warEnded", "notInWar"]
     attackers = [
         seen.change.details["attacker_tag"] for seen in stage.seen if seen.change.event_type == "war_attack_new"
@@ -128,9 +128,7 @@ async def test_the_first_45_seconds_hold_a_whole_war_with_attacks_by_both_sides(
 
 @SEEDS
 @pytest.mark.parametrize(("clans", "players"), [(1, 1), (2, 2), (6, 6)])
-async def test_changes_of_one_resource_are_far_enough_apart_to_be_told_from_each_other(
-    seed: int, clans: int, players: int
-) -> None:
+async def test_changes_of_one_resource_keep_a_minimum_gap(seed: int, clans: int, players: int) -> None:
     stage = await tell_demo(300, seed, clans=clans, players=players)
     times: dict[tuple[str, str], set[float]] = defaultdict(set)
     for seen in stage.seen:
@@ -142,7 +140,7 @@ async def test_changes_of_one_resource_are_far_enough_apart_to_be_told_from_each
 
 @pytest.mark.slow
 @SEEDS
-async def test_all_is_quiet_around_a_maintenance(seed: int) -> None:
+async def test_story_has_no_changes_around_a_maintenance(seed: int) -> None:
     stage = await tell_demo(1500, seed)
     begins = [seen.time for seen in stage.seen if seen.change.event_type == "maintenance_start"]
     ends = [seen.time for seen in stage.seen if seen.change.event_type == "maintenance_end"]
@@ -155,7 +153,7 @@ async def test_all_is_quiet_around_a_maintenance(seed: int) -> None:
 
 
 @SEEDS
-async def test_each_phase_of_a_war_lasts_longer_than_three_seconds(seed: int) -> None:
+async def test_each_war_state_lasts_longer_than_three_seconds(seed: int) -> None:
     stage = await tell_demo(1500, seed)
     entered: dict[str, float] = {}
     wars = 0
@@ -169,12 +167,12 @@ async def test_each_phase_of_a_war_lasts_longer_than_three_seconds(seed: int) ->
             entered[seen.change.tag] = seen.time
             wars += seen.change.details["war_state_to"] == "warEnded"
     assert wars >= 10
-    # An end is believed when it has been seen twice.
+    # The bridge publishes an end after seeing it twice.
     assert min(shown) >= 3.5
 
 
 @SEEDS
-async def test_wars_go_on_being_replaced_and_seasons_go_on_beginning(seed: int) -> None:
+async def test_story_keeps_replacing_wars_and_starting_seasons(seed: int) -> None:
     stage = await tell_demo(1500, seed)
     late = [seen.change for seen in stage.seen if seen.time > 100]
     assert {change.details["observed"] for change in late if change.event_type == "war_ended"} == {True, False}
@@ -182,7 +180,7 @@ async def test_wars_go_on_being_replaced_and_seasons_go_on_beginning(seed: int) 
 
 
 @pytest.mark.parametrize("speed", [1.0, 4.0])
-async def test_a_war_begins_and_ends_when_its_times_say(speed: float) -> None:
+async def test_war_starts_and_ends_at_its_times(speed: float) -> None:
     stage = Stage()
     seen = await stage.tell(demo_script(stage.world, 1), 24 / speed, speed=speed)
     war = stage.world.current_war(stage.world.clan_tags[0])
@@ -194,12 +192,12 @@ async def test_a_war_begins_and_ends_when_its_times_say(speed: float) -> None:
     at = {one.change.details["war_state_to"]: one.time for one in seen if one.change.event_type == "war_state_changed"}
     for key, state in (("preparationStartTime", "preparation"), ("startTime", "inWar"), ("endTime", "warEnded")):
         said = datetime.strptime(war[key], "%Y%m%dT%H%M%S.000Z").replace(tzinfo=UTC)
-        # The API gives whole seconds.
+        # The API has a resolution of one second.
         assert 0 <= at[state] - (said - NOON).total_seconds() < 1.001
 
 
 @SEEDS
-async def test_the_story_goes_on_with_everything_and_keeps_the_clans_in_size(seed: int) -> None:
+async def test_story_continues_with_all_changes_and_bounded_clans(seed: int) -> None:
     stage = await tell_demo(1500, seed)
     late = {seen.change.event_type for seen in stage.seen if seen.time > 60}
     assert late >= {
@@ -216,14 +214,14 @@ async def test_the_story_goes_on_with_everything_and_keeps_the_clans_in_size(see
 
 
 @pytest.mark.parametrize("members", [8, 50])
-async def test_clans_at_the_limits_stay_within_them(members: int) -> None:
+async def test_clan_sizes_stay_within_limits(members: int) -> None:
     stage = await tell_demo(600, members=members)
     assert min(stage.sizes) >= 8
     assert max(stage.sizes) <= 50
     assert {"member_joined", "member_left"} <= {seen.change.event_type for seen in stage.seen}
 
 
-async def test_the_same_seed_tells_the_same_story_and_another_seed_another() -> None:
+async def test_story_depends_only_on_the_seed() -> None:
     one, same, other = [Stage(seed) for seed in (3, 3, 4)]
     for stage in (one, same, other):
         await stage.tell(demo_script(stage.world, 3 if stage is not other else 4), 300)
@@ -231,7 +229,7 @@ async def test_the_same_seed_tells_the_same_story_and_another_seed_another() -> 
     assert [seen.time for seen in one.seen] != [seen.time for seen in other.seen]
 
 
-async def test_a_script_is_played_at_its_speed_and_ends_with_its_last_step() -> None:
+async def test_script_plays_at_its_speed_and_ends_after_its_last_step() -> None:
     world, slept = World(), []
 
     def steps(speed: float) -> Iterator[Step]:
@@ -247,7 +245,7 @@ async def test_a_script_is_played_at_its_speed_and_ends_with_its_last_step() -> 
 
 
 @pytest.mark.looptime
-async def test_the_real_clock_is_the_default() -> None:
+async def test_default_clock_is_real_time() -> None:
     world = World()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(play(world, demo_script(world)), 45.0)

@@ -1,4 +1,4 @@
-"""The scripted API over real HTTP."""
+"""The simulated API over real HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAINTENANCE = {"reason": "inMaintenance", "message": "API is currently in mainte
 
 
 class Client:
-    """Asks a server, with each tag's ``#`` as ``%23``, and reads the whole answer."""
+    """Requests a path, with ``#`` as ``%23``, and reads the whole response."""
 
     def __init__(self, session: aiohttp.ClientSession, server: DemoServer) -> None:
         self._session = session
@@ -48,7 +48,7 @@ async def client(server: DemoServer) -> AsyncIterator[Client]:
         yield Client(session, server)
 
 
-async def test_good_answers_are_the_worlds_bodies_with_the_recorded_headers(world: World, client: Client) -> None:
+async def test_responses_have_the_worlds_bodies_and_recorded_headers(world: World, client: Client) -> None:
     clan, player = world.clan_tags[0], world.player_tags[0]
     for path, body in (
         (f"/clans/{clan}", world.clan(clan)),
@@ -65,12 +65,12 @@ async def test_good_answers_are_the_worlds_bodies_with_the_recorded_headers(worl
         assert response.headers["Cache-Control"] == "max-age=60"
 
 
-async def test_locations_are_served_for_clients_that_test_their_connection(client: Client) -> None:
+async def test_locations_are_served_for_cocapi(client: Client) -> None:
     response = await client.get("/locations")
     assert (response.status, (await response.json())["items"]) == (200, [])
 
 
-async def test_a_change_shows_in_the_next_answer(world: World, client: Client) -> None:
+async def test_change_is_in_the_next_response(world: World, client: Client) -> None:
     clan, player = world.clan_tags[0], world.player_tags[0]
     world.declare_war(clan)
     paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/clans/{clan}/warlog", f"/players/{player}")
@@ -83,7 +83,7 @@ async def test_a_change_shows_in_the_next_answer(world: World, client: Client) -
     assert answers == [world.clan(clan), world.current_war(clan), world.war_log(clan), world.player(player)]
 
 
-async def test_an_opponent_shows_the_war_after_every_change_and_no_clan(world: World, client: Client) -> None:
+async def test_opponent_shows_the_war_but_no_clan(world: World, client: Client) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     opponent = (world.current_war(clan) or {})["opponent"]["tag"]
@@ -109,7 +109,7 @@ async def test_an_opponent_shows_the_war_after_every_change_and_no_clan(world: W
     assert (await client.get(f"/clans/{opponent}/warlog")).status == 404
 
 
-async def test_a_member_who_left_is_not_found_any_more(world: World, client: Client) -> None:
+async def test_player_who_left_is_not_found(world: World, client: Client) -> None:
     clan = world.clan_tags[0]
     member = world.join(clan)[-1].details["member_tag"]
     assert (await client.get(f"/players/{member}")).status == 200
@@ -118,7 +118,7 @@ async def test_a_member_who_left_is_not_found_any_more(world: World, client: Cli
 
 
 @pytest.mark.parametrize("path", ["/clans/#2PPP", "/clans/#2PPP/currentwar", "/clans/#2PPP/warlog", "/players/#2PPP"])
-async def test_an_unknown_tag_is_not_found(client: Client, path: str) -> None:
+async def test_unknown_tag_returns_404(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404
     assert await response.json() == {"reason": "notFound", "message": "Not found with tag 2PPP"}
@@ -127,21 +127,21 @@ async def test_an_unknown_tag_is_not_found(client: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/clans/#ABC", "/clans/2PPP", "/players/#2ppp", "/clans/#0/currentwar"])
-async def test_what_is_no_tag_is_a_bad_request(client: Client, path: str) -> None:
+async def test_invalid_tag_returns_400(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 400
     assert (await response.json())["reason"] == "badRequest"
 
 
 @pytest.mark.parametrize("path", ["/clans", "/clans/#2PP/members", "/goldpass/seasons/current", ""])
-async def test_an_endpoint_that_the_demo_has_not_is_not_found(client: Client, path: str) -> None:
+async def test_unknown_endpoint_returns_404(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404
     assert await response.json() == {"reason": "notFound"}
 
 
 @pytest.mark.parametrize("endpoint", ["currentwar", "warlog"])
-async def test_a_private_war_log_is_denied_without_a_message(world: World, client: Client, endpoint: str) -> None:
+async def test_private_war_log_returns_403_without_message(world: World, client: Client, endpoint: str) -> None:
     path = f"/clans/{world.clan_tags[1]}/{endpoint}"
     response = await client.get(path)
     assert response.status == 403
@@ -151,7 +151,7 @@ async def test_a_private_war_log_is_denied_without_a_message(world: World, clien
     assert (await client.get(path)).status == 200
 
 
-async def test_a_maintenance_answers_everything(world: World, client: Client) -> None:
+async def test_maintenance_answers_every_request(world: World, client: Client) -> None:
     clan = world.clan_tags[0]
     paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/players/{world.player_tags[0]}", "/players/#2PPP")
     world.start_maintenance()
@@ -163,7 +163,7 @@ async def test_a_maintenance_answers_everything(world: World, client: Client) ->
     assert [(await client.get(path)).status for path in paths] == [200, 200, 200, 404]
 
 
-async def test_a_token_is_asked_for_where_one_is_set(world: World) -> None:
+async def test_configured_token_is_required(world: World) -> None:
     path = f"/clans/{world.clan_tags[0]}"
     async with (
         DemoServer(world, token=SecretStr("right")) as server,
@@ -184,7 +184,7 @@ async def test_requests_are_counted_by_path(world: World, server: DemoServer, cl
     assert server.requests == {f"/v1/clans/{clan}": 2, f"/v1/clans/{clan}/currentwar": 1, "/v1/players/#2PPP": 1}
 
 
-async def test_the_server_is_gone_when_its_block_ends(world: World) -> None:
+async def test_server_stops_at_the_end_of_its_block(world: World) -> None:
     async with DemoServer(world) as server, aiohttp.ClientSession() as session:
         url = server.base_url
         assert url.endswith("/v1")
@@ -195,7 +195,7 @@ async def test_the_server_is_gone_when_its_block_ends(world: World) -> None:
         _ = server.base_url
 
 
-async def test_a_port_that_is_taken_is_an_error(world: World, server: DemoServer) -> None:
+async def test_port_in_use_raises_an_error(world: World, server: DemoServer) -> None:
     port = URL(server.base_url).port
     assert port is not None
     with pytest.raises(OSError, match="in use"):
@@ -220,7 +220,7 @@ async def test_a_port_that_is_taken_is_an_error(world: World, server: DemoServer
         ),
     ],
 )
-async def test_a_refusal_has_its_status_and_reason(
+async def test_error_response_has_status_and_reason(
     server: DemoServer, client: Client, fault: faults.Fault, status: int, body: Json
 ) -> None:
     server.faults.add(fault)
@@ -229,21 +229,21 @@ async def test_a_refusal_has_its_status_and_reason(
     assert "Retry-After" not in response.headers
 
 
-async def test_throttling_says_how_long_to_wait_where_asked_to(server: DemoServer, client: Client) -> None:
+async def test_throttling_sends_retry_after(server: DemoServer, client: Client) -> None:
     server.faults.add(faults.throttled(retry_after=7))
     response = await client.get("/clans/#2PP")
     assert (response.status, response.headers["Retry-After"]) == (429, "7")
 
 
 @pytest.mark.parametrize("status", [502, 503])
-async def test_a_proxy_answers_with_a_page(server: DemoServer, client: Client, status: int) -> None:
+async def test_proxy_responds_with_html(server: DemoServer, client: Client, status: int) -> None:
     server.faults.add(faults.html_page(status))
     response = await client.get("/clans/#2PP")
     assert (response.status, response.content_type) == (status, "text/html")
     assert (await response.text()).startswith("<html>")
 
 
-async def test_an_answer_can_be_no_json(server: DemoServer, client: Client) -> None:
+async def test_response_can_be_invalid_json(server: DemoServer, client: Client) -> None:
     server.faults.add(faults.not_json())
     response = await client.get("/clans/#2PP")
     assert (response.status, response.content_type) == (200, "application/json")
@@ -251,9 +251,7 @@ async def test_an_answer_can_be_no_json(server: DemoServer, client: Client) -> N
         await response.json()
 
 
-async def test_a_member_list_can_be_empty_while_the_count_stays(
-    world: World, server: DemoServer, client: Client
-) -> None:
+async def test_member_list_can_be_empty_with_unchanged_count(world: World, server: DemoServer, client: Client) -> None:
     clan = world.clan_tags[0]
     server.faults.add(faults.empty_member_list(), times=1)
     body = await (await client.get(f"/clans/{clan}")).json()
@@ -261,7 +259,7 @@ async def test_a_member_list_can_be_empty_while_the_count_stays(
     assert await (await client.get(f"/clans/{clan}")).json() == world.clan(clan)
 
 
-async def test_an_answer_can_break_off_in_the_middle(world: World, server: DemoServer, client: Client) -> None:
+async def test_response_can_be_truncated(world: World, server: DemoServer, client: Client) -> None:
     server.faults.add(faults.truncated(), times=1)
     path = f"/clans/{world.clan_tags[0]}"
     with pytest.raises(aiohttp.ClientPayloadError):
@@ -269,7 +267,7 @@ async def test_an_answer_can_break_off_in_the_middle(world: World, server: DemoS
     assert (await client.get(path)).status == 200
 
 
-async def test_a_connection_can_be_reset(server: DemoServer) -> None:
+async def test_connection_can_be_reset(server: DemoServer) -> None:
     server.faults.add(faults.reset(), times=1)
     host, port = URL(server.base_url).host, URL(server.base_url).port
     reader, writer = await asyncio.open_connection(host, port)
@@ -281,7 +279,7 @@ async def test_a_connection_can_be_reset(server: DemoServer) -> None:
         await writer.wait_closed()
 
 
-async def test_an_answer_can_hang_and_the_server_still_ends(world: World) -> None:
+async def test_server_stops_despite_a_hanging_response(world: World) -> None:
     async with asyncio.timeout(LONG_ENOUGH), aiohttp.ClientSession() as session, DemoServer(world) as server:
         server.faults.add(faults.hang())
         client = Client(session, server)
@@ -303,7 +301,7 @@ async def test_an_answer_can_hang_and_the_server_still_ends(world: World) -> Non
         await forsaken
 
 
-async def test_latency_delays_what_comes_after_it(server: DemoServer, client: Client) -> None:
+async def test_latency_delays_the_next_fault(server: DemoServer, client: Client) -> None:
     server.faults.add(faults.latency(0.05))
     server.faults.add(faults.throttled())
     loop = asyncio.get_running_loop()
@@ -312,9 +310,7 @@ async def test_latency_delays_what_comes_after_it(server: DemoServer, client: Cl
     assert loop.time() - begin >= 0.05
 
 
-async def test_a_fault_befalls_so_many_requests_and_those_it_concerns(
-    world: World, server: DemoServer, client: Client
-) -> None:
+async def test_fault_applies_to_matching_requests_and_count(world: World, server: DemoServer, client: Client) -> None:
     one, two = world.clan_tags
     server.faults.add(faults.throttled(), times=2, path=one)
     server.faults.add(faults.html_page(), path="/currentwar")

@@ -1,4 +1,4 @@
-"""The bodies against recorded answers of the real API: the same keys, all the way down."""
+"""The bodies have the same keys as recorded responses of the real API, at every level."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ WAR_LOGS = ("mockapi/clans/warlog/WARLOG.json",)
 WARS = ("mockapi/clans/currentwar/[!A]*.json", "seq-coreym7/*_currentwar_*.json")
 PLAYERS = ("cocpy/players/player/FOUND.json", "mockapi/players/player/FOUND.json")
 
-# What the recordings have and the demo has not: a country where the clan is in one, and the links to a player's ranked
-# weeks, which lead to endpoints that the demo does not have.
+# Keys of the recordings that the demo does not have: the country of a clan's location, and links to a player's ranked
+# weeks, whose endpoints the demo does not have.
 NOT_SERVED = {
     "location": {"countryCode"},
     "": {
         *("currentLeagueGroupTag", "currentLeagueSeasonId"),
         *("previousLeagueGroupTag", "previousLeagueSeasonId"),
     },
-    # All on one page.
+    # Everything is on one page.
     "paging.cursors": {"after"},
-    # The frozen league of a member: a third size of its picture where it is not Unranked.
+    # The obsolete league of a member has a third image size unless it is Unranked.
     "memberList[].league.iconUrls": {"medium"},
 }
-# What players have whose pages were not recorded: the recorded ones have no such town hall, and no active super troop.
+# Keys that no recorded player has: none has such a town hall or an active super troop.
 NOT_RECORDED = {"": {"townHallWeaponLevel"}}
 
 
@@ -49,7 +49,7 @@ def recordings(patterns: Iterable[str]) -> list[Json]:
 
 
 def keys(bodies: Iterable[Json]) -> Keys:
-    """The union of the keys at each path."""
+    """Return the union of the keys at each path."""
     found: Keys = {}
 
     def visit(value: Any, path: str) -> None:
@@ -67,7 +67,7 @@ def keys(bodies: Iterable[Json]) -> Keys:
 
 
 def types(bodies: Iterable[Json]) -> dict[str, set[str]]:
-    """The JSON types at each path; whole numbers and fractions are both numbers."""
+    """Return the JSON types at each path; integers and fractions are both numbers."""
     names = {"bool": "bool", "int": "number", "float": "number", "str": "string", "NoneType": "null"}
     found: dict[str, set[str]] = {}
 
@@ -131,21 +131,21 @@ KINDS = pytest.mark.parametrize(
 
 
 @KINDS
-def test_every_key_that_is_served_was_recorded(kind: str, patterns: tuple[str, ...]) -> None:
+def test_every_served_key_was_recorded(kind: str, patterns: tuple[str, ...]) -> None:
     recorded = keys(recordings(patterns))
     for path, names in keys(served(kind)).items():
         assert names - NOT_RECORDED.get(path, set()) <= recorded[path], path
 
 
 @KINDS
-def test_every_key_that_was_recorded_is_served(kind: str, patterns: tuple[str, ...]) -> None:
+def test_every_recorded_key_is_served(kind: str, patterns: tuple[str, ...]) -> None:
     ours = keys(served(kind))
     for path, names in keys(recordings(patterns)).items():
         assert names - NOT_SERVED.get(path, set()) <= ours[path], path
 
 
 @KINDS
-def test_every_value_is_of_a_type_that_was_recorded(kind: str, patterns: tuple[str, ...]) -> None:
+def test_every_value_has_a_recorded_type(kind: str, patterns: tuple[str, ...]) -> None:
     recorded = types(recordings(patterns))
     for path, names in types(served(kind)).items():
         if path in NOT_RECORDED.get("", ()):
@@ -153,7 +153,7 @@ def test_every_value_is_of_a_type_that_was_recorded(kind: str, patterns: tuple[s
         assert names <= recorded[path], path
 
 
-def test_no_war_has_the_keys_of_the_recording_and_no_others() -> None:
+def test_no_war_response_has_exactly_the_recorded_keys() -> None:
     world = World()
     recorded = recordings(["mockapi/clans/currentwar/NOTINWAR.json"])
     body = world.current_war(world.clan_tags[0])
@@ -161,7 +161,7 @@ def test_no_war_has_the_keys_of_the_recording_and_no_others() -> None:
     assert keys([body]) == keys(recorded)
 
 
-def test_a_private_war_log_hides_what_the_recorded_clan_with_a_private_one_hides() -> None:
+def test_private_war_log_hides_the_recorded_keys() -> None:
     world = World()
     body = world.clan(world.clan_tags[1])
     recorded = recordings(["cocpy/clans/clans/CLAN.json"])[0]
@@ -170,7 +170,7 @@ def test_a_private_war_log_hides_what_the_recorded_clan_with_a_private_one_hides
     assert set(body) == set(recorded)
 
 
-def test_a_war_member_without_attacks_has_the_recorded_keys() -> None:
+def test_war_member_without_attacks_has_the_recorded_keys() -> None:
     world = World()
     clan = world.clan_tags[0]
     world.declare_war(clan)

@@ -1,4 +1,4 @@
-"""A war from its declaration to its end, and the war log that shows it or not."""
+"""A war from its declaration to its end, with a public or private war log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def war_of(world: World) -> Json:
     return body
 
 
-def test_a_war_goes_through_its_states_and_shows_its_times() -> None:
+def test_war_has_all_states_and_times() -> None:
     world = World(now=lambda: NOON)
     clan = world.clan_tags[0]
     assert war_of(world)["state"] == "notInWar"
@@ -65,7 +65,7 @@ def test_a_war_goes_through_its_states_and_shows_its_times() -> None:
     ]
 
 
-def test_a_new_war_can_follow_an_ended_one_at_once(world: World) -> None:
+def test_new_war_can_follow_an_ended_one_at_once(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     world.start_battle(clan)
@@ -75,14 +75,14 @@ def test_a_new_war_can_follow_an_ended_one_at_once(world: World) -> None:
     assert changed.details == {"war_state_from": "warEnded", "war_state_to": "preparation"}
 
 
-def test_the_end_of_a_war_counts_in_the_clan_as_the_scores_say() -> None:
+def test_war_end_counts_in_the_clan_by_score() -> None:
     results = set()
     for seed in range(30):
         world = World(seed=seed)
         clan = world.clan_tags[0]
         world.declare_war(clan)
         world.start_battle(clan)
-        # Without any attack it is a tie.
+        # A war without attacks is a tie.
         for _ in range(seed % 3):
             world.attack(clan)
         before = clan_of(world)
@@ -99,7 +99,7 @@ def test_the_end_of_a_war_counts_in_the_clan_as_the_scores_say() -> None:
     assert results == {"warWins", "warLosses", "warTies"}
 
 
-def test_all_attacks_of_a_war_can_be_made_and_no_more() -> None:
+def test_war_allows_exactly_all_attacks() -> None:
     world = World(members=10)
     clan = world.clan_tags[0]
     world.declare_war(clan)
@@ -114,7 +114,7 @@ def test_all_attacks_of_a_war_can_be_made_and_no_more() -> None:
         world.attack(clan)
 
 
-def test_the_war_keeps_its_members_when_the_clan_changes(world: World) -> None:
+def test_war_members_do_not_change_with_the_clan(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     before = war_of(world)
@@ -124,7 +124,7 @@ def test_the_war_keeps_its_members_when_the_clan_changes(world: World) -> None:
     assert war_of(world) == before
 
 
-def test_closing_the_war_log_hides_war_and_record_and_opening_shows_them_again(world: World) -> None:
+def test_private_war_log_hides_war_and_record_until_public_again(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     body, war = clan_of(world), war_of(world)
@@ -142,7 +142,7 @@ def test_closing_the_war_log_hides_war_and_record_and_opening_shows_them_again(w
 
 
 @pytest.mark.parametrize("by", [timedelta(minutes=55, seconds=16), timedelta(hours=-1)])
-def test_a_maintenance_shifts_the_times_of_a_war_and_nothing_is_said(world: World, by: timedelta) -> None:
+def test_maintenance_shifts_war_times_without_an_event(world: World, by: timedelta) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     before, said = war_of(world), len(world.changes)
@@ -155,7 +155,7 @@ def test_a_maintenance_shifts_the_times_of_a_war_and_nothing_is_said(world: Worl
     assert len(world.changes) == said
 
 
-def test_a_war_that_has_ended_shifts_no_more(world: World) -> None:
+def test_ended_war_cannot_be_shifted(world: World) -> None:
     clan = world.clan_tags[0]
     for verb in (world.declare_war, world.start_battle, world.end_war):
         verb(clan)
@@ -164,7 +164,7 @@ def test_a_war_that_has_ended_shifts_no_more(world: World) -> None:
 
 
 @pytest.mark.parametrize("attacks", [0, 3])
-def test_a_war_can_be_replaced_before_anybody_sees_its_end(world: World, attacks: int) -> None:
+def test_war_can_be_replaced_before_its_end_is_visible(world: World, attacks: int) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     if attacks:
@@ -188,7 +188,7 @@ def test_a_war_can_be_replaced_before_anybody_sees_its_end(world: World, attacks
     assert war["opponent"]["tag"] != old["opponent"]["tag"]
 
 
-def test_only_a_war_that_is_not_over_can_be_replaced(world: World) -> None:
+def test_ended_war_cannot_be_replaced(world: World) -> None:
     clan = world.clan_tags[0]
     for verb in (world.declare_war, world.start_battle, world.end_war):
         verb(clan)
@@ -198,7 +198,7 @@ def test_only_a_war_that_is_not_over_can_be_replaced(world: World) -> None:
     assert (war_of(world), len(world.changes)) == (before, said)
 
 
-def test_a_clan_too_small_for_another_war_keeps_the_one_it_has() -> None:
+def test_clan_too_small_for_a_new_war_keeps_its_war() -> None:
     world = World(members=5)
     clan = world.clan_tags[0]
     world.declare_war(clan)

@@ -1,4 +1,4 @@
-"""The wars that have ended: in the clan's war log, and as their opponents go on to show them."""
+"""Ended wars in the clan's war log and in the opponent's current war."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def log_of(world: World) -> list[Json]:
 
 
 def fight(world: World, *sides: SideName) -> Json:
-    """Fight a war with an attack by each of ``sides``; return what the API shows at its end."""
+    """Play a war with an attack by each of ``sides``; return its body at the end."""
     clan = world.clan_tags[0]
     world.declare_war(clan)
     world.start_battle(clan)
@@ -38,7 +38,7 @@ def fight(world: World, *sides: SideName) -> Json:
     return war_of(world)
 
 
-def test_a_war_is_in_the_log_when_it_has_ended_and_not_before(world: World) -> None:
+def test_war_log_contains_only_ended_wars(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     world.start_battle(clan)
@@ -49,7 +49,7 @@ def test_a_war_is_in_the_log_when_it_has_ended_and_not_before(world: World) -> N
     assert len(log_of(world)) == 1
 
 
-def test_the_log_has_the_score_of_the_war(world: World) -> None:
+def test_war_log_has_the_score_of_the_war(world: World) -> None:
     war = fight(world, "clan", "opponent", "clan")
     [entry] = log_of(world)
     for key in ("endTime", "teamSize", "attacksPerMember", "battleModifier"):
@@ -61,18 +61,18 @@ def test_the_log_has_the_score_of_the_war(world: World) -> None:
 
 
 @pytest.mark.parametrize(("sides", "result"), [(["clan"] * 3, "win"), (["opponent"] * 3, "lose"), ([], "tie")])
-def test_the_log_has_the_result_that_was_said(world: World, sides: list[SideName], result: str) -> None:
+def test_war_log_has_the_reported_result(world: World, sides: list[SideName], result: str) -> None:
     fight(world, *sides)
     [ended] = [change for change in world.changes if change.event_type == "war_ended"]
     assert log_of(world)[0]["result"] == ended.details["result"] == result
 
 
-def test_the_newest_war_stands_first(world: World) -> None:
+def test_war_log_starts_with_the_newest_war(world: World) -> None:
     opponents = [fight(world)["opponent"]["tag"] for _ in range(3)]
     assert [entry["opponent"]["tag"] for entry in log_of(world)] == opponents[::-1]
 
 
-def test_a_war_that_was_replaced_is_in_the_log_as_well(world: World) -> None:
+def test_replaced_war_is_in_the_war_log(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     world.start_battle(clan)
@@ -84,7 +84,7 @@ def test_a_war_that_was_replaced_is_in_the_log_as_well(world: World) -> None:
     assert (entry["result"], entry["endTime"]) == ("lose", old["endTime"])
 
 
-def test_a_private_war_log_shows_nothing_and_has_everything_when_it_opens(world: World) -> None:
+def test_war_log_is_complete_after_becoming_public(world: World) -> None:
     clan = world.clan_tags[0]
     fight(world)
     before = log_of(world)
@@ -94,7 +94,7 @@ def test_a_private_war_log_shows_nothing_and_has_everything_when_it_opens(world:
     assert log_of(world) == before
 
 
-def test_an_opponent_shows_the_war_with_the_sides_exchanged(world: World) -> None:
+def test_opponent_shows_the_war_with_sides_exchanged(world: World) -> None:
     war = fight(world, "clan", "opponent")
     opponent = war["opponent"]["tag"]
     assert war_of(world, opponent) == {**war, "clan": war["opponent"], "opponent": war["clan"]}
@@ -102,7 +102,7 @@ def test_an_opponent_shows_the_war_with_the_sides_exchanged(world: World) -> Non
     assert not world.is_war_log_private(opponent)
 
 
-def test_an_opponent_goes_on_to_show_a_war_that_the_clan_has_left_or_replaced(world: World) -> None:
+def test_opponent_still_shows_war_that_the_clan_left_or_replaced(world: World) -> None:
     clan = world.clan_tags[0]
     left = fight(world)["opponent"]["tag"]
     world.clear_war(clan)
@@ -113,7 +113,7 @@ def test_an_opponent_goes_on_to_show_a_war_that_the_clan_has_left_or_replaced(wo
     assert war_of(world)["state"] == "preparation"
 
 
-def test_an_opponent_shows_the_war_of_a_clan_that_hides_it(world: World) -> None:
+def test_opponent_shows_war_of_a_clan_with_private_war_log(world: World) -> None:
     clan = world.clan_tags[0]
     world.declare_war(clan)
     opponent = war_of(world)["opponent"]["tag"]
@@ -121,7 +121,7 @@ def test_an_opponent_shows_the_war_of_a_clan_that_hides_it(world: World) -> None
     assert war_of(world, opponent)["opponent"]["tag"] == clan
 
 
-def test_what_ended_long_ago_is_forgotten_by_the_log_and_by_the_opponent(world: World) -> None:
+def test_oldest_war_is_dropped_from_log_and_opponent(world: World) -> None:
     oldest = fight(world)["opponent"]["tag"]
     version = world.version("war", oldest)
     newer = [fight(world)["opponent"]["tag"] for _ in range(20)]

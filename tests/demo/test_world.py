@@ -1,4 +1,4 @@
-"""What the verbs change, and what they say that they changed."""
+"""The effects of each change and the events that it returns."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def without(body: Json, *fields: str) -> Json:
     return {key: value for key, value in body.items() if key not in fields}
 
 
-def test_the_same_seed_gives_the_same_world_and_another_seed_another() -> None:
+def test_world_depends_only_on_the_seed() -> None:
     def look(seed: int) -> list[Json | None]:
         world = World(seed=seed)
         return [*map(world.clan, world.clan_tags), *map(world.player, world.player_tags)]
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_world_and_another_seed_another() -> None:
     assert look(7) != look(8)
 
 
-def test_there_are_two_clans_and_two_players_and_the_probe_to_begin_with(world: World) -> None:
+def test_new_world_has_two_clans_two_players_and_the_probe(world: World) -> None:
     assert len(world.clan_tags) == len(world.player_tags) == 2
     assert not world.is_war_log_private(world.clan_tags[0])
     assert world.is_war_log_private(world.clan_tags[1])
@@ -59,7 +59,7 @@ def test_there_are_two_clans_and_two_players_and_the_probe_to_begin_with(world: 
     assert world.changes == []
 
 
-def test_a_world_can_be_large() -> None:
+def test_world_can_be_large() -> None:
     world = World(clans=1000, members=50, players=120)
     assert len(set(world.clan_tags)) == 1000
     assert len(set(world.player_tags)) == 120
@@ -69,11 +69,11 @@ def test_a_world_can_be_large() -> None:
     assert last["members"] == len(last["memberList"]) == 50
 
 
-def test_nobody_has_an_unknown_tag(world: World) -> None:
+def test_unknown_tags_have_no_body(world: World) -> None:
     assert (world.clan("#2PP"), world.current_war("#2PP"), world.player("#2PP")) == (None, None, None)
 
 
-def test_every_member_has_a_page_that_agrees_with_the_member_list(world: World) -> None:
+def test_every_member_has_a_consistent_player_body(world: World) -> None:
     clan = clan_of(world)
     for member in clan["memberList"]:
         page = world.player(member["tag"])
@@ -84,7 +84,7 @@ def test_every_member_has_a_page_that_agrees_with_the_member_list(world: World) 
         assert page["clan"]["tag"] == clan["tag"]
 
 
-def test_a_players_own_clan_lists_the_player_as_the_page_has_it(world: World) -> None:
+def test_members_clan_lists_the_player_consistently(world: World) -> None:
     player = world.player_tags[0]
     world.rename_player(player)
     world.win_trophies(player)
@@ -96,7 +96,7 @@ def test_a_players_own_clan_lists_the_player_as_the_page_has_it(world: World) ->
     assert (member["name"], member["trophies"]) == (page["name"], page["trophies"])
 
 
-def test_a_join_is_one_more_member(world: World) -> None:
+def test_join_adds_one_member(world: World) -> None:
     before = clan_of(world)
     updated, joined = world.join(world.clan_tags[0])
     after = clan_of(world)
@@ -108,7 +108,7 @@ def test_a_join_is_one_more_member(world: World) -> None:
     assert without(before, "members", "memberList") == without(after, "members", "memberList")
 
 
-def test_who_leaves_is_gone_with_the_page(world: World) -> None:
+def test_leaving_member_is_removed_from_the_world(world: World) -> None:
     member = next(one["tag"] for one in clan_of(world)["memberList"] if one["role"] == "member")
     updated, left = world.leave(world.clan_tags[0], member)
     assert (updated.details, left.event_type, left.details) == (
@@ -120,7 +120,7 @@ def test_who_leaves_is_gone_with_the_page(world: World) -> None:
     assert world.player(member) is None
 
 
-def test_a_donation_is_given_and_received(world: World) -> None:
+def test_donation_counts_for_donor_and_receiver(world: World) -> None:
     before = {member["tag"]: member for member in clan_of(world)["memberList"]}
     giver = next(iter(before))
     given, received = world.donate(world.clan_tags[0], giver, 7)
@@ -132,7 +132,7 @@ def test_a_donation_is_given_and_received(world: World) -> None:
     assert after[other]["donationsReceived"] == before[other]["donationsReceived"] + 7
 
 
-def test_a_season_begins_with_all_donations_at_nothing(world: World) -> None:
+def test_new_season_resets_all_donations(world: World) -> None:
     before = clan_of(world)
     [change] = world.reset_season(world.clan_tags[0])
     after = clan_of(world)
@@ -147,7 +147,7 @@ def test_a_season_begins_with_all_donations_at_nothing(world: World) -> None:
     assert without(before, "memberList") == without(after, "memberList")
 
 
-def test_a_season_cannot_begin_twice_without_a_donation(world: World) -> None:
+def test_season_without_donations_cannot_be_reset(world: World) -> None:
     clan = world.clan_tags[0]
     world.reset_season(clan)
     with pytest.raises(ImpossibleError, match=r"nobody in .* has donated"):
@@ -156,7 +156,7 @@ def test_a_season_cannot_begin_twice_without_a_donation(world: World) -> None:
     assert world.reset_season(clan)
 
 
-def test_roles_go_up_to_co_leader_and_down_to_member(world: World) -> None:
+def test_roles_range_from_member_to_co_leader(world: World) -> None:
     clan = world.clan_tags[0]
     member = next(one["tag"] for one in clan_of(world)["memberList"] if one["role"] == "member")
     steps = [world.promote(clan, member), world.promote(clan, member), world.demote(clan, member)]
@@ -174,7 +174,7 @@ def test_roles_go_up_to_co_leader_and_down_to_member(world: World) -> None:
     ("verb", "fields"),
     [(World.rename_member, ["name"]), (World.upgrade_member_town_hall, ["townHallLevel"])],
 )
-def test_a_changed_member_differs_in_these_fields_alone(
+def test_member_change_affects_only_its_fields(
     world: World, verb: Callable[[World, str], list[Any]], fields: list[str]
 ) -> None:
     before = {member["tag"]: member for member in clan_of(world)["memberList"]}
@@ -195,14 +195,14 @@ UPGRADES = [
 
 
 @pytest.mark.parametrize(("verb", "event_type", "field"), UPGRADES)
-def test_an_upgrade_is_one_unit_one_level_higher(
+def test_upgrade_raises_one_unit_by_one_level(
     world: World, verb: Callable[[World, str], list[Any]], event_type: str, field: str
 ) -> None:
     before = player_of(world)
     [change] = verb(world, world.player_tags[0])
     after = player_of(world)
     assert (change.event_type, change.kind, change.tag) == (event_type, "player", world.player_tags[0])
-    # Equipment that is worn stands with its hero as well.
+    # Equipped items are also listed with their hero.
     assert without(before, field, "heroes") == without(after, field, "heroes")
     raised = [
         {"name": new["name"], "village": new["village"], "old_level": old["level"], "new_level": new["level"]}
@@ -213,7 +213,7 @@ def test_an_upgrade_is_one_unit_one_level_higher(
     assert change.details["new_level"] == change.details["old_level"] + 1
 
 
-def test_worn_equipment_has_the_level_of_the_equipment(world: World) -> None:
+def test_equipped_items_have_the_level_of_the_equipment(world: World) -> None:
     for _ in range(40):
         world.upgrade_equipment(world.player_tags[0])
     body = player_of(world)
@@ -235,7 +235,7 @@ def test_worn_equipment_has_the_level_of_the_equipment(world: World) -> None:
         (World.change_labels, "player_label_changed", "labels"),
     ],
 )
-def test_a_players_change_is_one_field_with_its_old_and_new_value(
+def test_player_change_has_one_field_with_old_and_new_value(
     world: World, verb: Callable[[World, str], list[Any]], event_type: str, field: str
 ) -> None:
     def value(body: Json) -> Any:
@@ -253,11 +253,11 @@ def test_a_players_change_is_one_field_with_its_old_and_new_value(
     assert change.event_type == event_type
     assert change.details == {"old_value": value(before), "new_value": value(after)}
     assert value(before) != value(after)
-    # The weapon of a new town hall is a new one.
+    # A new town hall resets the weapon.
     assert without(before, field, "townHallWeaponLevel") == without(after, field, "townHallWeaponLevel")
 
 
-def test_trophies_are_an_update_and_a_record_is_a_second_field(world: World) -> None:
+def test_new_trophy_record_changes_a_second_field(world: World) -> None:
     seen = set()
     for _ in range(60):
         before = player_of(world)
@@ -270,7 +270,7 @@ def test_trophies_are_an_update_and_a_record_is_a_second_field(world: World) -> 
     assert seen == {("trophies",), ("bestTrophies", "trophies")}
 
 
-def test_a_maintenance_begins_and_ends_once(world: World) -> None:
+def test_maintenance_starts_and_ends_once(world: World) -> None:
     world.start_maintenance()
     with pytest.raises(ImpossibleError, match="already started"):
         world.start_maintenance()
@@ -306,7 +306,7 @@ def leader_leaves(world: World) -> object:
         lambda world: world.join_clan(world.player_tags[0]),
     ],
 )
-def test_what_is_impossible_changes_nothing(world: World, deed: Callable[[World], object]) -> None:
+def test_impossible_change_changes_nothing(world: World, deed: Callable[[World], object]) -> None:
     before = clan_of(world), war_of(world), player_of(world)
     with pytest.raises(ImpossibleError):
         deed(world)
@@ -314,7 +314,7 @@ def test_what_is_impossible_changes_nothing(world: World, deed: Callable[[World]
     assert world.changes == []
 
 
-def test_a_full_clan_takes_nobody_and_one_of_four_fights_no_war() -> None:
+def test_full_clan_rejects_players_and_small_clan_rejects_wars() -> None:
     full, small = World(members=50), World(members=4)
     with pytest.raises(ImpossibleError, match="full"):
         full.join(full.clan_tags[0])
@@ -328,7 +328,7 @@ def use_up(verb: Callable[[str], object], player: str) -> None:
             verb(player)
 
 
-def test_units_and_halls_end_at_their_highest_level(world: World) -> None:
+def test_units_and_halls_stop_at_their_highest_level(world: World) -> None:
     player = world.player_tags[0]
     for verb in (world.upgrade_spell, world.upgrade_town_hall, world.upgrade_builder_hall):
         use_up(verb, player)
@@ -340,12 +340,12 @@ def test_units_and_halls_end_at_their_highest_level(world: World) -> None:
 
 
 @pytest.mark.parametrize("deed", [lambda world: world.join("#2PP"), lambda world: world.upgrade_troop("#JY9J2Y99")])
-def test_only_what_is_to_be_watched_changes(world: World, deed: Callable[[World], object]) -> None:
+def test_only_watched_resources_change(world: World, deed: Callable[[World], object]) -> None:
     with pytest.raises(KeyError):
         deed(world)
 
 
-def test_tags_are_as_the_api_spells_them(world: World) -> None:
+def test_tags_are_normalised(world: World) -> None:
     members = [member["tag"] for tag in world.clan_tags for member in (world.clan(tag) or {})["memberList"]]
     tags = [*world.clan_tags, *world.player_tags, *members]
     assert len(set(tags)) == len(tags)
