@@ -1,4 +1,4 @@
-"""What the Dockerfile promises, as far as it can be seen without building it."""
+"""The Dockerfile and the Compose file, as far as they can be checked without building the image."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 FINAL = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
 
 
-def test_it_runs_as_a_user_without_rights() -> None:
+def test_container_runs_as_an_unprivileged_user() -> None:
     users = re.findall(r"^USER (\d+):(\d+)$", FINAL, re.MULTILINE)
     assert len(users) == 1
     assert "0" not in users[0]
 
 
-def test_everything_installed_is_named_with_its_hash() -> None:
+def test_all_packages_are_installed_with_hashes() -> None:
     installed = re.findall(r"pip install (.*?)(?:&&|$)", DOCKERFILE, re.MULTILINE)
     locks = [found[1] for one in installed if (found := re.fullmatch(r"--require-hashes -r (\S+)\s*", one))]
     assert sorted(locks) == ["requirements/build.lock", "requirements/runtime.lock"]
-    # The rest is the project's own wheel.
+    # The other package is the wheel of this project.
     assert [one.strip() for one in installed if "--require-hashes" not in one] == ["--no-deps /tmp/wheel/*.whl"]
 
 
-def test_its_commands_exist() -> None:
+def test_commands_of_the_container_exist() -> None:
     commands = re.findall(r"(?:CMD|ENTRYPOINT) (\[.*\])", FINAL)
     words = [[word for word in json.loads(command) if word != "coc2mqtt"] for command in commands]
     assert sorted(words) == [[], ["healthcheck"], ["run"]]
@@ -44,7 +44,7 @@ def test_its_commands_exist() -> None:
         assert CliRunner().invoke(app, [*command, "--help"]).exit_code == 0
 
 
-def test_its_variables_are_settings_and_keep_the_journal_on_the_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_valid_and_puts_the_journal_on_the_volume(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COC2MQTT_CONFIG", raising=False)
     variables = dict(re.findall(r"(COC2MQTT_\w+)=(\S+)", FINAL))
     for name, value in variables.items():
@@ -53,7 +53,7 @@ def test_its_variables_are_settings_and_keep_the_journal_on_the_volume(monkeypat
     assert load_settings(None).journal.path.parent == Path(volume)
 
 
-def test_what_it_copies_is_there_and_not_ignored() -> None:
+def test_copied_files_exist_and_are_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert ignored[0] == "*"
     for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE):
@@ -62,7 +62,7 @@ def test_what_it_copies_is_there_and_not_ignored() -> None:
             assert f"!{source.split('/')[0]}" in ignored
 
 
-def test_the_compose_file_takes_every_right_away_and_gives_settings(
+def test_compose_file_drops_all_privileges_and_its_settings_are_valid(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     compose = yaml.safe_load((ROOT / "config" / "docker-compose.yml").read_text())

@@ -1,4 +1,4 @@
-"""What is said to be wrong with the bridge, and when; the parts are figures that a test sets."""
+"""When the bridge reports which problem. The parts are fakes whose metrics a test sets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LAST = JournalEntry(
 
 
 class Bridge:
-    """A bridge that is well, one second after its start."""
+    """A healthy bridge, one second after its start."""
 
     def __init__(self, *, denied: int = 0) -> None:
         self.now = START
@@ -79,8 +79,10 @@ class Bridge:
             "publisher": SimpleNamespace(deferred=11),
             "internal_errors": self.errors,
         }
-        self.jumped = 0.0
-        self.health = Health(**parts, started_at=START, clock=lambda: self.now + self.jumped, uptime=lambda: self.now)
+        self.clock_offset = 0.0
+        self.health = Health(
+            **parts, started_at=START, clock=lambda: self.now + self.clock_offset, uptime=lambda: self.now
+        )
         self.now += 1.0
 
     async def _count(self) -> JournalCounts:
@@ -103,14 +105,14 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
         yield lines
 
 
-async def test_events_denied_before_a_rebuild_are_no_new_problem() -> None:
+async def test_events_rejected_before_a_rebuild_are_not_a_new_problem() -> None:
     bridge = Bridge(denied=7)
     assert await bridge.problems() == []
     bridge.metrics.delivery.denied += 1
     assert len(await bridge.problems()) == 1
 
 
-async def test_every_figure_is_told(bridge: Bridge) -> None:
+async def test_payload_contains_every_metric(bridge: Bridge) -> None:
     bridge.counts = JournalCounts(pending=3, oldest_pending=START - 9, dropped=4, last_seq=13)
     assert (await bridge.health.payload()).model_dump() == {
         "healthy": True,
@@ -155,25 +157,25 @@ async def test_every_figure_is_told(bridge: Bridge) -> None:
     }
 
 
-async def test_that_nothing_is_polled_although_it_is_due_is_a_problem_after_five_minutes(bridge: Bridge) -> None:
+async def test_missing_polls_are_a_problem_five_minutes_after_they_are_due(bridge: Bridge) -> None:
     assert await bridge.problems() == []
     bridge.now, bridge.engine.overdue_seconds = START + 300, 299.0
     assert await bridge.problems() == []
     bridge.now, bridge.engine.overdue_seconds = START + 302, 301.0
     assert await bridge.problems() == ["no poll for 301 s: see the log"]
-    # One that waits is no standstill as long as others are polled: that is overload, which `overdue` tells.
+    # As long as others are polled, a late poll means overload, which `overdue` reports.
     bridge.metrics.engine.polls += 1
     assert await bridge.problems() == []
 
 
-async def test_that_a_poll_is_an_hour_late_among_others_is_a_problem(bridge: Bridge) -> None:
+async def test_poll_that_is_an_hour_late_is_a_problem(bridge: Bridge) -> None:
     bridge.engine.overdue_seconds = 3601.0
     assert await bridge.problems() == [
         "polls are up to 3601 s late: use longer intervals, fewer watches or more tokens"
     ]
 
 
-async def test_that_nothing_is_polled_at_all_is_a_problem_even_if_nothing_is_due(bridge: Bridge) -> None:
+async def test_missing_polls_are_a_problem_even_if_none_is_due(bridge: Bridge) -> None:
     assert await bridge.problems() == []
     bridge.now = START + 931
     assert await bridge.problems() == []
@@ -181,14 +183,14 @@ async def test_that_nothing_is_polled_at_all_is_a_problem_even_if_nothing_is_due
     assert await bridge.problems() == ["no poll for 931 s: see the log"]
 
 
-async def test_long_intervals_are_no_problem(bridge: Bridge) -> None:
+async def test_long_intervals_are_not_a_problem(bridge: Bridge) -> None:
     bridge.engine.shortest_interval = 86400.0
     assert await bridge.problems() == []
     bridge.now = START + 86400
     assert await bridge.problems() == []
 
 
-async def test_a_probe_that_looks_seldom_during_a_maintenance_is_no_problem(bridge: Bridge) -> None:
+async def test_long_probe_interval_during_a_maintenance_is_not_a_problem(bridge: Bridge) -> None:
     bridge.engine.probe_interval, bridge.engine.api_status = 3600.0, ApiStatus.MAINTENANCE
     assert await bridge.problems() == []
     bridge.now = START + 3600
@@ -197,7 +199,7 @@ async def test_a_probe_that_looks_seldom_during_a_maintenance_is_no_problem(brid
     assert await bridge.problems() == ["no poll for 3599 s: see the log"]
 
 
-async def test_without_watches_nobody_need_poll(bridge: Bridge) -> None:
+async def test_missing_polls_without_watches_are_not_a_problem(bridge: Bridge) -> None:
     bridge.engine.clans, bridge.engine.shortest_interval = 0, math.inf
     assert await bridge.problems() == []
     bridge.now = START + 86400
@@ -219,21 +221,21 @@ async def test_api_without_usable_response_is_a_problem_after_three_minutes(
     assert await bridge.problems() == []
 
 
-async def test_api_in_maintenance_for_long_is_not_a_problem(bridge: Bridge) -> None:
+async def test_long_maintenance_is_not_a_problem(bridge: Bridge) -> None:
     bridge.engine.api_status, bridge.engine.api_message = ApiStatus.MAINTENANCE, "the game is in maintenance"
     assert await bridge.problems() == []
     bridge.now, bridge.metrics.engine.polls = START + 7200, 8
     assert await bridge.problems() == []
 
 
-async def test_api_that_nothing_asks_is_not_a_problem(bridge: Bridge) -> None:
+async def test_api_that_is_not_polled_is_not_a_problem(bridge: Bridge) -> None:
     bridge.engine.api_status, bridge.engine.shortest_interval, bridge.engine.probe_interval = None, math.inf, None
     assert await bridge.problems() == []
     bridge.now = START + 7200
     assert await bridge.problems() == []
 
 
-async def test_a_broker_that_is_away_for_a_minute_is_a_problem_with_its_reason(bridge: Bridge) -> None:
+async def test_broker_outage_of_a_minute_is_a_problem_with_its_reason(bridge: Bridge) -> None:
     bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="nothing accepts connections")
     assert await bridge.problems() == []
     bridge.now = START + 61
@@ -243,46 +245,46 @@ async def test_a_broker_that_is_away_for_a_minute_is_a_problem_with_its_reason(b
 
 
 @pytest.mark.parametrize("jump", [-200_000.0, 200_000.0])
-async def test_clock_jump_changes_no_duration(bridge: Bridge, jump: float) -> None:
+async def test_clock_jump_does_not_change_durations(bridge: Bridge, jump: float) -> None:
     bridge.counts = JournalCounts(pending=1, oldest_pending=START - 9, dropped=4, last_seq=13)
     await bridge.health.payload()
-    bridge.jumped = jump
+    bridge.clock_offset = jump
     bridge.now += 60.0
     payload = await bridge.health.payload()
     assert (payload.uptime_seconds, payload.last_poll_age_seconds, payload.queue_age_seconds) == (61.0, 61.0, 70.0)
 
 
-async def test_event_stored_before_a_clock_jump_is_not_older_than_the_empty_queue(bridge: Bridge) -> None:
+async def test_queue_age_after_a_clock_jump_does_not_exceed_the_time_since_it_was_empty(bridge: Bridge) -> None:
     await bridge.health.payload()
     bridge.counts = JournalCounts(pending=1, oldest_pending=bridge.now, dropped=4, last_seq=13)
-    bridge.jumped = 200_000.0
+    bridge.clock_offset = 200_000.0
     bridge.now += 30.0
     assert (await bridge.health.payload()).queue_age_seconds == 30.0
 
 
-async def test_a_clock_that_is_set_is_no_problem(bridge: Bridge) -> None:
-    bridge.jumped = 86400.0
-    bridge.connection.status = ConnectionStatus(connected=False, since=START - 86400, last_error="it is away")
+async def test_clock_jump_is_not_a_problem(bridge: Bridge) -> None:
+    bridge.clock_offset = 86400.0
+    bridge.connection.status = ConnectionStatus(connected=False, since=START - 86400, last_error="no route to host")
     assert await bridge.problems() == []
 
 
-async def test_that_another_one_has_taken_over_is_a_problem_at_once(bridge: Bridge) -> None:
+async def test_takeover_by_another_client_is_a_problem_at_once(bridge: Bridge) -> None:
     bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="stop it", taken_over=True)
     assert await bridge.problems() == ["no connection to the broker for 0 s: stop it"]
 
 
-async def test_that_an_event_is_not_published_for_a_minute_is_a_problem(bridge: Bridge) -> None:
-    def waiting(oldest: float) -> JournalCounts:
+async def test_event_that_is_not_published_for_a_minute_is_a_problem(bridge: Bridge) -> None:
+    def pending_since(oldest: float) -> JournalCounts:
         return JournalCounts(pending=3, oldest_pending=oldest, dropped=0, last_seq=3)
 
-    # However old the events are: what waited through an outage is being sent.
-    bridge.counts = waiting(START - 7200)
+    # The age of the events does not matter: after an outage, old events are published.
+    bridge.counts = pending_since(START - 7200)
     assert await bridge.problems() == []
     bridge.now = START + 62
-    # Others are published all the time, but not this one.
+    # Other events are published, but not this one.
     bridge.metrics.delivery.published += 100
     assert await bridge.problems() == ["the oldest of 3 pending events was not published for 61 s: see the log"]
-    bridge.counts = waiting(START - 7100)
+    bridge.counts = pending_since(START - 7100)
     assert await bridge.problems() == []
     bridge.now = START + 100
     bridge.connection.status = ConnectionStatus(connected=True, since=START + 99, protocol="5", reconnects=1)
@@ -291,7 +293,7 @@ async def test_that_an_event_is_not_published_for_a_minute_is_a_problem(bridge: 
     assert await bridge.problems() == []
 
 
-async def test_an_event_that_came_this_moment_is_no_problem(bridge: Bridge) -> None:
+async def test_new_pending_event_is_not_a_problem(bridge: Bridge) -> None:
     assert await bridge.problems() == []
     bridge.now = START + 600
     bridge.metrics.engine.polls += 1
@@ -299,17 +301,17 @@ async def test_an_event_that_came_this_moment_is_no_problem(bridge: Bridge) -> N
     assert await bridge.problems() == []
 
 
-async def test_that_the_broker_refuses_events_is_a_problem_for_ten_minutes(bridge: Bridge) -> None:
+async def test_rejected_events_are_a_problem_for_ten_minutes(bridge: Bridge) -> None:
     bridge.metrics.delivery.denied = 7
-    said = ["the broker rejected 7 events, which are not published again: see the log for the topics"]
-    assert await bridge.problems() == said
+    problems = ["the broker rejected 7 events, which are not published again: see the log for the topics"]
+    assert await bridge.problems() == problems
     bridge.now, bridge.metrics.engine.polls = START + 600, 8
-    assert await bridge.problems() == said
+    assert await bridge.problems() == problems
     bridge.now, bridge.metrics.engine.polls = START + 602, 9
     assert await bridge.problems() == []
 
 
-async def test_retained_message_that_the_broker_refuses_is_a_problem_while_it_does(bridge: Bridge) -> None:
+async def test_rejected_retained_message_is_a_problem_as_long_as_it_is_rejected(bridge: Bridge) -> None:
     bridge.rejected_topics.problem = "the broker rejects 1 retained messages"
     assert await bridge.problems() == ["the broker rejects 1 retained messages"]
     bridge.rejected_topics.problem = None
@@ -320,20 +322,21 @@ async def test_connection_lost_ten_times_in_ten_minutes_is_a_problem(bridge: Bri
     problems = []
     for reconnects in range(21):
         bridge.connection.status = ConnectionStatus(
-            connected=True, since=START, reconnects=reconnects, last_error="it broke off"
+            connected=True, since=START, reconnects=reconnects, last_error="connection reset"
         )
         bridge.now += 30
         bridge.metrics.engine.polls += 1
         problems += await bridge.problems()
     assert problems == [
-        f"the connection to the broker was lost {losses} times in ten minutes: it broke off" for losses in range(10, 21)
+        f"the connection to the broker was lost {losses} times in ten minutes: connection reset"
+        for losses in range(10, 21)
     ]
     bridge.now += 601
     bridge.metrics.engine.polls += 1
     assert await bridge.problems() == []
 
 
-async def test_broker_restarted_five_times_in_a_minute_is_no_problem(bridge: Bridge) -> None:
+async def test_broker_restarted_five_times_in_a_minute_is_not_a_problem(bridge: Bridge) -> None:
     for reconnects in range(6):
         bridge.connection.status = ConnectionStatus(connected=True, since=START, reconnects=reconnects, last_error="x")
         bridge.now += 12
@@ -341,26 +344,26 @@ async def test_broker_restarted_five_times_in_a_minute_is_no_problem(bridge: Bri
 
 
 @pytest.mark.looptime
-async def test_each_change_between_well_and_not_well_is_one_line_and_the_figures_are_one_an_hour(
+async def test_monitor_logs_changes_of_health_and_hourly_stats(
     bridge: Bridge, lines: list[MutableMapping[str, Any]]
 ) -> None:
     task = asyncio.create_task(bridge.health.monitor())
-    await asyncio.sleep(610)  # not in the very moment of a look
+    await asyncio.sleep(610)  # not at the exact time of a check
     assert lines == []
-    bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="it is away")
+    bridge.connection.status = ConnectionStatus(connected=False, since=START, last_error="no route to host")
     await asyncio.sleep(45)
     bridge.now += 100
-    await asyncio.sleep(610)  # not in the very moment of a look
+    await asyncio.sleep(610)  # not at the exact time of a check
     bridge.connection.status = ConnectionStatus(connected=True, since=START, protocol="5")
-    await asyncio.sleep(610)  # not in the very moment of a look
+    await asyncio.sleep(610)  # not at the exact time of a check
     assert [(line["log_level"], line["event"], line.get("problems")) for line in lines] == [
-        ("warning", "unhealthy", ["no connection to the broker for 100 s: it is away"]),
+        ("warning", "unhealthy", ["no connection to the broker for 100 s: no route to host"]),
         ("info", "healthy again", None),
     ]
     await asyncio.sleep(2 * 3600)
-    figures = [line for line in lines if line["event"] == "hourly stats"]
-    assert len(figures) == 2
-    assert (figures[0]["queue"], figures[0]["dropped"], figures[0]["errors"]) == (0, 4, {"denied": 1, "unreachable": 2})
+    stats = [line for line in lines if line["event"] == "hourly stats"]
+    assert len(stats) == 2
+    assert (stats[0]["queue"], stats[0]["dropped"], stats[0]["errors"]) == (0, 4, {"denied": 1, "unreachable": 2})
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -382,7 +385,7 @@ async def test_internal_error_is_a_problem_for_ten_minutes(
     assert len(lines) == 2
 
 
-async def test_last_event_that_cannot_be_encoded_hides_no_other_figure(
+async def test_last_event_that_cannot_be_encoded_does_not_hide_other_metrics(
     bridge: Bridge, lines: list[MutableMapping[str, Any]]
 ) -> None:
     record = replace(LAST.record, timestamp="no time")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Unexpected exceptions are counted, logged once with their traceback, and kept to the part that they happened in."""
+"""Unexpected exceptions are counted, logged once with their traceback, and contained in their part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Lines = list[MutableMapping[str, Any]]
 
 
-class Handled(Exception):  # noqa: N818 - what it is about
+class Handled(Exception):  # noqa: N818 - its name tells its purpose
     """An error that the program handles elsewhere."""
 
 
@@ -69,13 +69,13 @@ def test_bug_is_suppressed_counted_and_logged_with_its_traceback(errors: Interna
     }
 
 
-def test_place_is_the_innermost_one_of_this_program(errors: InternalErrors, lines: Lines) -> None:
+def test_logged_place_is_the_innermost_one_in_this_program(errors: InternalErrors, lines: Lines) -> None:
     with errors.contain("topics"):
         check_topic(None)  # type: ignore[arg-type]
     assert lines[0]["place"].startswith("mqtt/topics.py:")
 
 
-def test_same_bug_is_logged_with_its_traceback_once_then_briefly_once_a_minute(
+def test_repeated_bug_is_logged_briefly_at_most_once_a_minute(
     errors: InternalErrors, clock: Clock, lines: Lines
 ) -> None:
     for _ in range(130):
@@ -90,14 +90,14 @@ def test_same_bug_is_logged_with_its_traceback_once_then_briefly_once_a_minute(
     ]
 
 
-def test_more_kinds_than_are_told_apart_do_not_flood_the_log(errors: InternalErrors, lines: Lines) -> None:
+def test_kinds_beyond_the_maximum_do_not_flood_the_log(errors: InternalErrors, lines: Lines) -> None:
     for number in range(600):
         fail(errors, type(f"Bug{number}", (Exception,), {})())
     assert errors.count == 600
     assert len(lines) == 502
 
 
-def test_bug_of_another_type_is_logged_with_its_own_traceback(errors: InternalErrors, lines: Lines) -> None:
+def test_bug_of_another_type_is_logged_with_its_traceback(errors: InternalErrors, lines: Lines) -> None:
     fail(errors, ZeroDivisionError("a bug"))
     fail(errors, KeyError("another"))
     assert [line["event"] for line in lines] == ["internal error", "internal error"]
@@ -113,14 +113,14 @@ def test_bug_of_another_type_is_logged_with_its_own_traceback(errors: InternalEr
     ],
     ids=["handled", "group", "interrupt", "group with an exit"],
 )
-def test_what_is_no_bug_is_propagated(errors: InternalErrors, lines: Lines, error: BaseException) -> None:
+def test_exception_that_is_not_a_bug_is_propagated(errors: InternalErrors, lines: Lines, error: BaseException) -> None:
     with pytest.raises(type(error)) as raised:
         fail(errors, error)
     assert raised.value is error
     assert (errors.count, lines) == (0, [])
 
 
-def test_group_of_bugs_is_one_bug_with_the_whole_traceback(errors: InternalErrors, lines: Lines) -> None:
+def test_group_of_bugs_is_counted_as_one_with_the_whole_traceback(errors: InternalErrors, lines: Lines) -> None:
     group = ExceptionGroup("", [KeyError("first"), KeyError("second")])
     fail(errors, group)
     assert errors.count == 1
@@ -140,7 +140,7 @@ async def test_cancellation_is_propagated(errors: InternalErrors) -> None:
     assert errors.count == 0
 
 
-async def test_bug_in_a_task_that_is_being_cancelled_lets_it_end(errors: InternalErrors) -> None:
+async def test_bug_in_a_task_that_is_being_cancelled_does_not_keep_it_running(errors: InternalErrors) -> None:
     async def wait() -> None:
         while True:
             with errors.contain("a part"):
@@ -157,7 +157,7 @@ async def test_bug_in_a_task_that_is_being_cancelled_lets_it_end(errors: Interna
     assert errors.count == 1
 
 
-async def test_cancellation_of_something_else_is_a_bug(errors: InternalErrors) -> None:
+async def test_cancelled_error_without_cancellation_of_the_task_is_a_bug(errors: InternalErrors) -> None:
     future = asyncio.get_running_loop().create_future()
     future.cancel()
     with errors.contain("a part"):
@@ -165,7 +165,7 @@ async def test_cancellation_of_something_else_is_a_bug(errors: InternalErrors) -
     assert errors.count == 1
 
 
-async def test_timeout_around_contained_work_still_works(errors: InternalErrors) -> None:
+async def test_timeout_around_contained_work_is_raised(errors: InternalErrors) -> None:
     async def wait() -> None:
         with errors.contain("a part"):
             await asyncio.Event().wait()
@@ -175,37 +175,37 @@ async def test_timeout_around_contained_work_still_works(errors: InternalErrors)
     assert errors.count == 0
 
 
-async def test_bug_in_a_callback_of_the_loop_is_reported(errors: InternalErrors, lines: Lines) -> None:
+async def test_bug_in_a_callback_of_the_event_loop_is_reported(errors: InternalErrors, lines: Lines) -> None:
     loop = asyncio.get_running_loop()
-    before = loop.get_exception_handler()
+    previous = loop.get_exception_handler()
     with errors.report_callback_errors():
         loop.call_soon(check_topic, None)  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
     assert errors.count == 1
     assert (lines[0]["part"], lines[0]["place"].split(":")[0]) == ("callback", "mqtt/topics.py")
-    assert loop.get_exception_handler() is before
+    assert loop.get_exception_handler() is previous
 
 
-async def test_exception_of_a_library_in_a_callback_is_left_to_the_loop(errors: InternalErrors) -> None:
-    loop, complaints = asyncio.get_running_loop(), list[Any]()
-    loop.set_exception_handler(lambda _, context: complaints.append(context))
+async def test_exception_of_a_library_in_a_callback_is_left_to_the_event_loop(errors: InternalErrors) -> None:
+    loop, contexts = asyncio.get_running_loop(), list[Any]()
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
     with errors.report_callback_errors():
-        loop.call_soon(int, "not ours")
+        loop.call_soon(int, "not a number")
         await asyncio.sleep(0.01)
     assert errors.count == 0
-    assert len(complaints) == 1
+    assert len(contexts) == 1
 
 
-def test_change_is_told_with_each_bug(errors: InternalErrors) -> None:
-    told: list[int] = []
-    errors.on_report = lambda: told.append(errors.count)
+def test_on_report_is_called_for_each_bug(errors: InternalErrors) -> None:
+    counts: list[int] = []
+    errors.on_report = lambda: counts.append(errors.count)
     fail(errors, KeyError("a bug"))
     fail(errors, KeyError("a bug"))
-    assert told == [1, 2]
+    assert counts == [1, 2]
 
 
 @pytest.mark.looptime
-async def test_kept_work_runs_again_after_a_growing_delay(errors: InternalErrors) -> None:
+async def test_keep_running_restarts_work_after_a_growing_delay(errors: InternalErrors) -> None:
     started: list[float] = []
 
     async def work() -> None:

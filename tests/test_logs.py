@@ -1,4 +1,4 @@
-"""What the log looks like: the bridge's own lines and those of libraries, for people and as JSON."""
+"""The format of log lines, of the bridge and of libraries, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SECRET = "secret-that-nobody-may-see"
 LEVELS: tuple[LogLevelName, ...] = ("debug", "info", "warning", "error")
-# As every module has one: made when nothing was configured yet.
+# Like the loggers of all modules, created before logging is configured.
 EARLY = structlog.get_logger()
 
 
@@ -37,14 +37,14 @@ def fail_with_a_secret() -> None:
     raise ValueError(f"something about {len(token)} characters")
 
 
-def test_a_line_for_people_has_time_level_sentence_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_line_has_time_level_event_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "console")
     structlog.get_logger().info("connected to the broker", host="localhost")
     (line,) = lines(capsys)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[info +\] connected to the broker +host=localhost", line)
 
 
-def test_a_line_of_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_line_has_time_level_event_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
     structlog.get_logger().info("connected to the broker", host="localhost")
     (line,) = json_lines(capsys)
@@ -53,7 +53,7 @@ def test_a_line_of_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize("style", ["console", "json"])
-def test_a_librarys_warning_has_the_form_of_our_own(
+def test_warning_of_a_library_has_the_same_format(
     capsys: pytest.CaptureFixture[str], style: Literal["console", "json"]
 ) -> None:
     configure_logging("info", style)
@@ -63,7 +63,7 @@ def test_a_librarys_warning_has_the_form_of_our_own(
     assert (json.loads(ours) == json.loads(theirs)) if style == "json" else (ours == theirs)
 
 
-def test_a_warning_of_python_is_a_line_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_warning_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -73,29 +73,29 @@ def test_a_warning_of_python_is_a_line_as_well(capsys: pytest.CaptureFixture[str
     assert "this will go away" in line["event"]
 
 
-def test_libraries_are_heard_from_warnings_on_and_never_below_the_level(capsys: pytest.CaptureFixture[str]) -> None:
-    for level, heard in (("debug", ["warning", "error"]), ("info", ["warning", "error"]), ("error", ["error"])):
+def test_libraries_are_logged_from_warning_and_from_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+    for level, expected in (("debug", ["warning", "error"]), ("info", ["warning", "error"]), ("error", ["error"])):
         configure_logging(level, "json")
         for name in ("debug", "info", "warning", "error"):
             logging.getLogger("library").log(logging.getLevelNamesMapping()[name.upper()], "something")
-        assert [line["level"] for line in json_lines(capsys)] == heard
+        assert [line["level"] for line in json_lines(capsys)] == expected
 
 
-def test_the_level_is_heeded(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("warning", "json")
     log = structlog.get_logger()
-    for say in (log.debug, log.info, log.warning, log.error):
-        say("something")
+    for write in (log.debug, log.info, log.warning, log.error):
+        write("something")
     assert [line["level"] for line in json_lines(capsys)] == ["warning", "error"]
 
 
 @pytest.mark.parametrize("style", ["console", "json"])
-@pytest.mark.parametrize("whose", ["ours", "library"])
-def test_a_traceback_is_told_without_local_variables(
-    capsys: pytest.CaptureFixture[str], style: Literal["console", "json"], whose: str
+@pytest.mark.parametrize("logger", ["bridge", "library"])
+def test_traceback_contains_no_local_variables(
+    capsys: pytest.CaptureFixture[str], style: Literal["console", "json"], logger: str
 ) -> None:
     configure_logging("info", style)
-    log = structlog.get_logger() if whose == "ours" else logging.getLogger("library")
+    log = structlog.get_logger() if logger == "bridge" else logging.getLogger("library")
     try:
         fail_with_a_secret()
     except ValueError:
@@ -108,7 +108,7 @@ def test_a_traceback_is_told_without_local_variables(
         assert json.loads(text)["event"] == "it failed"
 
 
-def test_another_level_holds_at_once_for_loggers_that_were_there_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_set_log_level_applies_to_existing_loggers(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("error", "json")
     used = structlog.get_logger()
     used.error("something")
@@ -119,20 +119,20 @@ def test_another_level_holds_at_once_for_loggers_that_were_there_before(capsys: 
         for log in (EARLY, used, structlog.get_logger(), logging.getLogger("library")):
             for name in LEVELS:
                 getattr(log, name)("something")
-        said = [line["level"] for line in json_lines(capsys)]
-        assert said == [*LEVELS[number:] * 3, *LEVELS[max(number, 2) :]]
+        levels = [line["level"] for line in json_lines(capsys)]
+        assert levels == [*LEVELS[number:] * 3, *LEVELS[max(number, 2) :]]
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_the_level_is_the_configured_one_until_it_is_set(level: LogLevelName) -> None:
+def test_log_level_is_the_configured_one(level: LogLevelName) -> None:
     configure_logging(level, "console")
     assert log_level() == level
 
 
-def test_that_the_level_has_changed_is_told_and_that_it_is_the_same_is_not() -> None:
+def test_on_change_is_called_only_if_the_level_differs() -> None:
     configure_logging("info", "json")
-    told: list[str] = []
-    level = LogLevel(on_change=lambda: told.append(level.name))
+    changes: list[str] = []
+    level = LogLevel(on_change=lambda: changes.append(level.name))
     for name in ("info", "debug", "debug", "error"):
         level.set(name)
-    assert told == ["debug", "error"]
+    assert changes == ["debug", "error"]

@@ -1,4 +1,4 @@
-"""The bridge is rebuilt after a bug, with a growing delay, and gives up where that does not help; in simulated time."""
+"""Rebuilding of the bridge after a bug, in simulated time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.looptime
 
 
 class Work:
-    """Fails at each of ``times`` (seconds after it was started the last time), then runs until it is stopped."""
+    """Fails after each of ``times`` (seconds after each start), then runs until it is stopped."""
 
     def __init__(self, stop: asyncio.Event, times: list[float], error: Exception | None = None) -> None:
         self._stop = stop
@@ -71,7 +71,7 @@ async def test_bridge_that_fails_at_once_is_rebuilt_after_1_to_60_s(stop: asynci
     assert errors.count == 9
 
 
-async def test_tenth_failure_within_ten_minutes_ends_the_bridge(stop: asyncio.Event) -> None:
+async def test_tenth_failure_within_ten_minutes_is_raised(stop: asyncio.Event) -> None:
     work = Work(stop, [10.0] * 20)
     with pytest.raises(TooManyFailuresError, match="the bridge failed 10 times within 10 minutes"):
         await supervise(work, stop, InternalErrors(uptime=now))
@@ -79,17 +79,17 @@ async def test_tenth_failure_within_ten_minutes_ends_the_bridge(stop: asyncio.Ev
     assert now() == pytest.approx(243 + 10 * 10.0)
 
 
-async def test_failures_that_are_spread_out_never_end_the_bridge(stop: asyncio.Event) -> None:
+async def test_rare_failures_never_stop_the_bridge(stop: asyncio.Event) -> None:
     work, errors = Work(stop, [300.0] * 30), InternalErrors(uptime=now)
     async with asyncio.TaskGroup() as group:
         group.create_task(stop_after(100_000, stop))
         await supervise(work, stop, errors)
     assert errors.count == 30
-    # One or two within ten minutes: the delay does not grow.
+    # With one or two failures within ten minutes the delay does not grow.
     assert max(work.delays) == pytest.approx(302)
 
 
-async def test_failure_after_a_quiet_time_waits_one_second_again(stop: asyncio.Event) -> None:
+async def test_delay_after_ten_minutes_without_a_failure_is_one_second_again(stop: asyncio.Event) -> None:
     work = Work(stop, [0.0, 0.0, 0.0, 600.0])
     async with asyncio.TaskGroup() as group:
         group.create_task(stop_after(1000, stop))
@@ -97,7 +97,7 @@ async def test_failure_after_a_quiet_time_waits_one_second_again(stop: asyncio.E
     assert work.delays == pytest.approx([1, 2, 4, 601])
 
 
-async def test_stop_during_the_delay_ends_at_once(stop: asyncio.Event) -> None:
+async def test_stop_during_the_delay_returns_at_once(stop: asyncio.Event) -> None:
     work = Work(stop, [0.0] * 8)
     async with asyncio.TaskGroup() as group:
         group.create_task(stop_after(70, stop))
@@ -106,25 +106,23 @@ async def test_stop_during_the_delay_ends_at_once(stop: asyncio.Event) -> None:
     assert len(work.started_at) == 7
 
 
-async def test_failure_while_stopping_is_reported_and_not_repeated(stop: asyncio.Event) -> None:
+async def test_failure_while_stopping_is_reported_without_a_restart(stop: asyncio.Event) -> None:
     stop.set()
     work, errors = Work(stop, [0.0]), InternalErrors(uptime=now)
     await supervise(work, stop, errors)
     assert (len(work.started_at), errors.count) == (1, 1)
 
 
-async def test_journal_trouble_ends_the_bridge_at_once(
-    stop: asyncio.Event, lines: list[MutableMapping[str, Any]]
-) -> None:
-    trouble = WriteFailedError("the disk is full")
-    work, errors = Work(stop, [0.0], trouble), InternalErrors(expected=(WriteFailedError,), uptime=now)
+async def test_journal_error_is_raised_at_once(stop: asyncio.Event, lines: list[MutableMapping[str, Any]]) -> None:
+    error = WriteFailedError("the disk is full")
+    work, errors = Work(stop, [0.0], error), InternalErrors(expected=(WriteFailedError,), uptime=now)
     with pytest.raises(WriteFailedError) as raised:
         await supervise(work, stop, errors)
-    assert raised.value is trouble
+    assert raised.value is error
     assert (errors.count, lines) == (0, [])
 
 
-async def test_handled_error_that_leaves_the_bridge_unhandled_is_a_bug(stop: asyncio.Event) -> None:
+async def test_expected_error_that_no_part_handled_is_a_bug(stop: asyncio.Event) -> None:
     errors = InternalErrors(expected=(LookupError,), uptime=now)
     async with asyncio.TaskGroup() as group:
         group.create_task(stop_after(60, stop))
@@ -132,7 +130,7 @@ async def test_handled_error_that_leaves_the_bridge_unhandled_is_a_bug(stop: asy
     assert errors.count == 1
 
 
-async def test_cancellation_ends_the_bridge_at_once(stop: asyncio.Event) -> None:
+async def test_cancellation_is_raised_at_once(stop: asyncio.Event) -> None:
     errors = InternalErrors(uptime=now)
     task = asyncio.create_task(supervise(Work(stop, []), stop, errors))
     await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""What is watched, over restarts, commands and changes of the configuration; on a real journal."""
+"""The watch list across restarts, commands and configuration changes, with a real journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    Start = Callable[..., AbstractAsyncContextManager["Running"]]
+    Start = Callable[..., AbstractAsyncContextManager["Program"]]
 
 CLAN = Watch(Kind.CLAN, "#2PP", 60.0)
 PLAYER = Watch(Kind.PLAYER, "#8QQ", 120.0, exclude_fields=frozenset({"trophies", "donations"}))
@@ -32,171 +32,171 @@ PLAYER_STATE = Resource(Kind.PLAYER, "#8QQ")
 SNAPSHOT = Snapshot({"name": "The Order"}, taken_at=1.0)
 
 
-class Running:
-    """A list of watches, as long as one run of the program lasts; ``changed`` is what it said has changed."""
+class Program:
+    """One run of the program; ``changed`` contains the watches that ``on_change`` was called with."""
 
     def __init__(self, journal: SqliteJournal) -> None:
         self.journal = journal
         self.changed: list[tuple[Kind, str]] = []
-        # Never run: nothing is polled.
+        # Never runs, so nothing is polled.
         self.engine = Engine(ClashClient([SecretStr("any")]), journal)
         self.list = WatchList(
             journal, self.engine, on_change=lambda watch: self.changed.append((watch.kind, watch.tag)), maximum=3
         )
 
-    async def remember(self, *resources: Resource) -> None:
+    async def commit_snapshots(self, *resources: Resource) -> None:
         for resource in resources:
             await self.journal.commit(resource, SNAPSHOT, [])
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Start the program, again and again with the same journal, with these watches in its configuration."""
+    """Run the program with these configured watches, each time with the same journal."""
 
     @asynccontextmanager
-    async def run(*configured: Watch) -> AsyncIterator[Running]:
+    async def run(*configured: Watch) -> AsyncIterator[Program]:
         async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-            running = Running(journal)
-            await running.list.load(configured)
-            yield running
+            program = Program(journal)
+            await program.list.load(configured)
+            yield program
 
     return run
 
 
-async def test_what_the_configuration_names_is_watched(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        assert running.engine.watches == [CLAN, PLAYER]
-        assert running.changed == []
+async def test_configured_watches_are_started(start: Start) -> None:
+    async with start(CLAN, PLAYER) as program:
+        assert program.engine.watches == [CLAN, PLAYER]
+        assert program.changed == []
 
 
-async def test_a_watch_made_by_a_command_is_there_after_a_restart(start: Start) -> None:
-    async with start(CLAN) as running:
-        await running.list.watch(PLAYER)
-        assert running.engine.watches == [CLAN, PLAYER]
-        assert running.changed == [(Kind.PLAYER, "#8QQ")]
-    async with start(CLAN) as running:
-        assert running.engine.watches == [CLAN, PLAYER]
+async def test_watch_added_by_a_command_survives_a_restart(start: Start) -> None:
+    async with start(CLAN) as program:
+        await program.list.watch(PLAYER)
+        assert program.engine.watches == [CLAN, PLAYER]
+        assert program.changed == [(Kind.PLAYER, "#8QQ")]
+    async with start(CLAN) as program:
+        assert program.engine.watches == [CLAN, PLAYER]
 
 
-async def test_a_watch_that_a_command_changed_stays_so_and_that_is_told(start: Start) -> None:
+async def test_watch_changed_by_a_command_stays_changed_and_is_logged(start: Start) -> None:
     slower = Watch(Kind.CLAN, "#2PP", 600.0)
-    async with start(CLAN) as running:
-        await running.list.watch(slower)
+    async with start(CLAN) as program:
+        await program.list.watch(slower)
     with capture_logs() as log:
-        async with start(CLAN) as running:
-            assert running.engine.watches == [slower]
+        async with start(CLAN) as program:
+            assert program.engine.watches == [slower]
     assert [line["event"] for line in log] == ["configured watch was changed by a command"]
 
 
-async def test_a_watch_that_a_command_made_as_it_is_configured_is_worth_no_word(start: Start) -> None:
-    async with start() as running:
-        await running.list.watch(CLAN)
+async def test_watch_added_by_a_command_as_configured_is_not_logged(start: Start) -> None:
+    async with start() as program:
+        await program.list.watch(CLAN)
     with capture_logs() as log:
-        async with start(CLAN) as running:
-            assert running.engine.watches == [CLAN]
+        async with start(CLAN) as program:
+            assert program.engine.watches == [CLAN]
     assert log == []
 
 
-async def test_a_configured_watch_that_a_command_stopped_stays_so_and_that_is_told(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        assert await running.list.unwatch(Kind.CLAN, "#2PP")
-        assert running.engine.watches == [PLAYER]
+async def test_configured_watch_removed_by_a_command_stays_removed_and_is_logged(start: Start) -> None:
+    async with start(CLAN, PLAYER) as program:
+        assert await program.list.unwatch(Kind.CLAN, "#2PP")
+        assert program.engine.watches == [PLAYER]
     with capture_logs() as log:
-        async with start(CLAN, PLAYER) as running:
-            assert running.engine.watches == [PLAYER]
-            await running.list.watch(CLAN)
+        async with start(CLAN, PLAYER) as program:
+            assert program.engine.watches == [PLAYER]
+            await program.list.watch(CLAN)
     assert [line["event"] for line in log] == ["configured watch was removed by a command"]
-    async with start(CLAN, PLAYER) as running:
-        assert CLAN in running.engine.watches
+    async with start(CLAN, PLAYER) as program:
+        assert CLAN in program.engine.watches
 
 
-async def test_what_is_unwatched_is_told_and_kept_until_its_topics_are_emptied(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        await running.remember(CLAN_STATE, WAR_STATE, PLAYER_STATE)
-        assert await running.list.unwatch(Kind.CLAN, "#2PP")
-        assert await running.journal.resources() == [CLAN_STATE, PLAYER_STATE, WAR_STATE]
-        assert running.changed == [(Kind.CLAN, "#2PP")]
-    async with start(CLAN, PLAYER) as running:
-        assert set(running.changed) == {(Kind.CLAN, "#2PP")}, "it may not have come to that before"
+async def test_removed_watch_is_reported_and_its_snapshots_are_kept(start: Start) -> None:
+    async with start(CLAN, PLAYER) as program:
+        await program.commit_snapshots(CLAN_STATE, WAR_STATE, PLAYER_STATE)
+        assert await program.list.unwatch(Kind.CLAN, "#2PP")
+        assert await program.journal.resources() == [CLAN_STATE, PLAYER_STATE, WAR_STATE]
+        assert program.changed == [(Kind.CLAN, "#2PP")]
+    async with start(CLAN, PLAYER) as program:
+        assert set(program.changed) == {(Kind.CLAN, "#2PP")}, "its topics may not have been emptied before"
 
 
-async def test_what_is_watched_again_begins_anew(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        await running.remember(CLAN_STATE, WAR_STATE, PLAYER_STATE)
-        await running.list.unwatch(Kind.CLAN, "#2PP")
-        await running.list.watch(CLAN)
-        assert await running.journal.resources() == [PLAYER_STATE]
+async def test_watch_added_again_starts_without_its_old_snapshots(start: Start) -> None:
+    async with start(CLAN, PLAYER) as program:
+        await program.commit_snapshots(CLAN_STATE, WAR_STATE, PLAYER_STATE)
+        await program.list.unwatch(Kind.CLAN, "#2PP")
+        await program.list.watch(CLAN)
+        assert await program.journal.resources() == [PLAYER_STATE]
 
 
-async def test_a_watch_that_is_changed_goes_on_from_where_it_was(start: Start) -> None:
-    async with start(CLAN) as running:
-        await running.remember(CLAN_STATE, WAR_STATE)
-        await running.list.watch(Watch(Kind.CLAN, "#2PP", 600.0))
-        assert await running.journal.resources() == [CLAN_STATE, WAR_STATE]
+async def test_changed_watch_keeps_its_snapshots(start: Start) -> None:
+    async with start(CLAN) as program:
+        await program.commit_snapshots(CLAN_STATE, WAR_STATE)
+        await program.list.watch(Watch(Kind.CLAN, "#2PP", 600.0))
+        assert await program.journal.resources() == [CLAN_STATE, WAR_STATE]
 
 
-async def test_what_is_not_watched_cannot_be_unwatched(start: Start) -> None:
-    async with start(CLAN) as running:
-        assert not await running.list.unwatch(Kind.PLAYER, "#2PP")
-        assert running.engine.watches == [CLAN]
-        assert running.changed == []
+async def test_unknown_watch_cannot_be_removed(start: Start) -> None:
+    async with start(CLAN) as program:
+        assert not await program.list.unwatch(Kind.PLAYER, "#2PP")
+        assert program.engine.watches == [CLAN]
+        assert program.changed == []
 
 
-async def test_a_war_that_is_watched_again_begins_anew(start: Start) -> None:
-    async with start(CLAN) as running:
-        await running.remember(CLAN_STATE, WAR_STATE)
-        await running.list.watch(Watch(Kind.CLAN, "#2PP", 60.0, war=False))
-        await running.list.watch(CLAN)
-        assert await running.journal.resources() == [CLAN_STATE]
+async def test_war_watched_again_starts_without_its_old_snapshot(start: Start) -> None:
+    async with start(CLAN) as program:
+        await program.commit_snapshots(CLAN_STATE, WAR_STATE)
+        await program.list.watch(Watch(Kind.CLAN, "#2PP", 60.0, war=False))
+        await program.list.watch(CLAN)
+        assert await program.journal.resources() == [CLAN_STATE]
 
 
-async def test_what_the_configuration_names_no_more_is_told(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        await running.remember(API, CLAN_STATE, WAR_STATE, PLAYER_STATE)
-    async with start(PLAYER) as running:
-        assert set(running.changed) == {(Kind.CLAN, "#2PP")}
-    async with start(Watch(Kind.CLAN, "#2PP", 60.0, war=False), PLAYER) as running:
-        assert running.changed == [(Kind.CLAN, "#2PP")], "the war is wanted no more"
+async def test_watch_removed_from_the_configuration_is_reported(start: Start) -> None:
+    async with start(CLAN, PLAYER) as program:
+        await program.commit_snapshots(API, CLAN_STATE, WAR_STATE, PLAYER_STATE)
+    async with start(PLAYER) as program:
+        assert set(program.changed) == {(Kind.CLAN, "#2PP")}
+    async with start(Watch(Kind.CLAN, "#2PP", 60.0, war=False), PLAYER) as program:
+        assert program.changed == [(Kind.CLAN, "#2PP")], "the war is no longer watched"
 
 
-async def test_what_was_never_seen_needs_no_word_when_it_is_gone(start: Start) -> None:
-    async with start(CLAN) as running:
-        await running.list.unwatch(Kind.CLAN, "#2PP")
-    async with start(CLAN) as running:
-        assert running.changed == []
+async def test_watch_removed_before_its_first_snapshot_is_not_reported_at_the_start(start: Start) -> None:
+    async with start(CLAN) as program:
+        await program.list.unwatch(Kind.CLAN, "#2PP")
+    async with start(CLAN) as program:
+        assert program.changed == []
 
 
 async def test_watches_are_found_by_tag_and_kind(start: Start) -> None:
     both = Watch(Kind.PLAYER, "#2PP", 120.0)
-    async with start(CLAN, PLAYER, both) as running:
-        assert running.list.select() == [CLAN, PLAYER, both]
-        assert running.list.select(tag="#2PP") == [CLAN, both]
-        assert running.list.select(kind=Kind.PLAYER) == [PLAYER, both]
-        assert running.list.find(Kind.PLAYER, "#2PP") == both
-        assert running.list.find(Kind.CLAN, "#8QQ") is None
+    async with start(CLAN, PLAYER, both) as program:
+        assert program.list.select() == [CLAN, PLAYER, both]
+        assert program.list.select(tag="#2PP") == [CLAN, both]
+        assert program.list.select(kind=Kind.PLAYER) == [PLAYER, both]
+        assert program.list.find(Kind.PLAYER, "#2PP") == both
+        assert program.list.find(Kind.CLAN, "#8QQ") is None
 
 
-async def test_a_name_that_somebody_has_read_anyway_is_not_read_again(start: Start) -> None:
-    async with start(CLAN) as running:
-        running.list.cache_name(CLAN_STATE, None)
-        assert (await running.list.describe(CLAN)).name is None
-        running.list.cache_name(CLAN_STATE, "The Order")
-        assert (await running.list.describe(CLAN)).name == "The Order"
+async def test_cached_name_is_used(start: Start) -> None:
+    async with start(CLAN) as program:
+        program.list.cache_name(CLAN_STATE, None)
+        assert (await program.list.describe(CLAN)).name is None
+        program.list.cache_name(CLAN_STATE, "The Order")
+        assert (await program.list.describe(CLAN)).name == "The Order"
 
 
-async def test_what_is_watched_is_found_by_its_tag_and_its_kind(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        assert running.list.select(tag="#2PP") == running.list.select(kind=Kind.CLAN) == [CLAN]
-        assert running.list.select(kind=Kind.PLAYER, tag="#8QQ") == running.list.select(kind=Kind.PLAYER) == [PLAYER]
-        assert running.list.select(kind=Kind.CLAN, tag="#8QQ") == running.list.select(tag="#9QQ") == []
-        assert running.list.select() == [CLAN, PLAYER]
+async def test_watches_are_filtered_by_tag_and_kind(start: Start) -> None:
+    async with start(CLAN, PLAYER) as program:
+        assert program.list.select(tag="#2PP") == program.list.select(kind=Kind.CLAN) == [CLAN]
+        assert program.list.select(kind=Kind.PLAYER, tag="#8QQ") == program.list.select(kind=Kind.PLAYER) == [PLAYER]
+        assert program.list.select(kind=Kind.CLAN, tag="#8QQ") == program.list.select(tag="#9QQ") == []
+        assert program.list.select() == [CLAN, PLAYER]
 
 
-async def test_a_watch_is_described_with_what_concerns_its_kind(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        await running.remember(CLAN_STATE)
-        running.list.on_commit(CLAN_STATE)
-        clan, player = [await running.list.describe(watch) for watch in (CLAN, PLAYER)]
+async def test_description_contains_only_keys_of_the_kind(start: Start) -> None:
+    async with start(CLAN, PLAYER) as program:
+        await program.commit_snapshots(CLAN_STATE)
+        program.list.on_commit(CLAN_STATE)
+        clan, player = [await program.list.describe(watch) for watch in (CLAN, PLAYER)]
     assert clan.model_dump(exclude_none=True) == {
         "kind": "clan",
         "tag": "#2PP",
@@ -215,68 +215,68 @@ async def test_a_watch_is_described_with_what_concerns_its_kind(start: Start) ->
 
 
 async def test_commands_cannot_add_more_watches_than_the_maximum(start: Start) -> None:
-    async with start(CLAN, PLAYER) as running:
-        await running.list.watch(Watch(Kind.CLAN, "#8QQ", 60.0))
-        full = running.engine.watches
+    async with start(CLAN, PLAYER) as program:
+        await program.list.watch(Watch(Kind.CLAN, "#8QQ", 60.0))
+        full = program.engine.watches
         with pytest.raises(
             CommandError, match=r"3 clans and players are already watched, and watch\.maximum is 3: remove"
         ):
-            await running.list.watch(Watch(Kind.CLAN, "#9QQ", 60.0))
-        assert running.engine.watches == full
-        assert [stored.tag for stored in await running.journal.watches()] == ["#8QQ"]
-        await running.list.watch(Watch(Kind.CLAN, "#2PP", 600.0))  # one that is there can still be changed
-        await running.list.unwatch(Kind.CLAN, "#8QQ")
-        await running.list.watch(Watch(Kind.CLAN, "#9QQ", 60.0))
+            await program.list.watch(Watch(Kind.CLAN, "#9QQ", 60.0))
+        assert program.engine.watches == full
+        assert [stored.tag for stored in await program.journal.watches()] == ["#8QQ"]
+        await program.list.watch(Watch(Kind.CLAN, "#2PP", 600.0))  # an existing watch can still be changed
+        await program.list.unwatch(Kind.CLAN, "#8QQ")
+        await program.list.watch(Watch(Kind.CLAN, "#9QQ", 60.0))
 
 
-async def test_what_the_file_names_is_watched_however_much_it_is(start: Start) -> None:
+async def test_maximum_does_not_apply_to_configured_watches(start: Start) -> None:
     tags = ["#2PP", "#8QQ", "#9QQ", "#0QQ", "#2QQ"]
-    async with start(*(Watch(Kind.CLAN, tag, 60.0) for tag in tags)) as running:
-        assert [watch.tag for watch in running.engine.watches] == tags
+    async with start(*(Watch(Kind.CLAN, tag, 60.0) for tag in tags)) as program:
+        assert [watch.tag for watch in program.engine.watches] == tags
 
 
-async def test_watching_and_unwatching_many_leaves_nothing_behind(start: Start) -> None:
-    async with start(CLAN) as running:
+async def test_adding_and_removing_many_watches_leaves_no_rows(start: Start) -> None:
+    async with start(CLAN) as program:
         for first in "0289PYLQGRJCUV":
-            await running.list.watch(Watch(Kind.CLAN, f"#{first}88", 60.0))
-            await running.list.unwatch(Kind.CLAN, f"#{first}88")
-        assert await running.journal.watches() == []
-        # One of the file is to stay away, so that must be remembered.
-        await running.list.unwatch(Kind.CLAN, "#2PP")
-        assert [(stored.tag, stored.watch) for stored in await running.journal.watches()] == [("#2PP", None)]
+            await program.list.watch(Watch(Kind.CLAN, f"#{first}88", 60.0))
+            await program.list.unwatch(Kind.CLAN, f"#{first}88")
+        assert await program.journal.watches() == []
+        # The removal of a configured watch must be stored.
+        await program.list.unwatch(Kind.CLAN, "#2PP")
+        assert [(stored.tag, stored.watch) for stored in await program.journal.watches()] == [("#2PP", None)]
 
 
-@pytest.mark.parametrize("turns", range(0, 12, 3))
-async def test_a_change_whose_asker_is_cancelled_is_made_whole(start: Start, turns: int) -> None:
-    async with start(CLAN) as running:
-        watching = asyncio.create_task(running.list.watch(PLAYER))
-        unwatching = asyncio.create_task(running.list.unwatch(Kind.CLAN, "#2PP"))
-        for _ in range(turns):
+@pytest.mark.parametrize("steps", range(0, 12, 3))
+async def test_change_is_completed_if_its_caller_is_cancelled(start: Start, steps: int) -> None:
+    async with start(CLAN) as program:
+        watching = asyncio.create_task(program.list.watch(PLAYER))
+        unwatching = asyncio.create_task(program.list.unwatch(Kind.CLAN, "#2PP"))
+        for _ in range(steps):
             await asyncio.sleep(0)
         watching.cancel()
         unwatching.cancel()
         await asyncio.wait({watching, unwatching})
-        polled = running.engine.watches
-    async with start(CLAN) as running:
-        assert running.engine.watches == polled
-    # Cancelled before it was begun, nothing has happened; later, everything.
-    assert polled == ([CLAN] if turns == 0 else [PLAYER])
+        polled = program.engine.watches
+    async with start(CLAN) as program:
+        assert program.engine.watches == polled
+    # A change that was cancelled before it started is not made, and any other is made completely.
+    assert polled == ([CLAN] if steps == 0 else [PLAYER])
 
 
-async def test_a_list_is_described_without_reading_it_anew_and_knows_each_new_name(start: Start) -> None:
-    async with start(CLAN) as running:
-        assert (await running.list.describe(CLAN)).name is None
-        await running.remember(CLAN_STATE)
-        assert running.list.on_commit(CLAN_STATE), "a name came where there was none"
-        assert (await running.list.describe(CLAN)).name == "The Order"
-        assert not running.list.on_commit(CLAN_STATE)
-        await running.list.describe(CLAN)
-        await running.list.unwatch(Kind.CLAN, "#2PP")
-        assert running.list._names == {}
+async def test_descriptions_use_cached_names_and_notice_new_ones(start: Start) -> None:
+    async with start(CLAN) as program:
+        assert (await program.list.describe(CLAN)).name is None
+        await program.commit_snapshots(CLAN_STATE)
+        assert program.list.on_commit(CLAN_STATE), "the name may be known now"
+        assert (await program.list.describe(CLAN)).name == "The Order"
+        assert not program.list.on_commit(CLAN_STATE)
+        await program.list.describe(CLAN)
+        await program.list.unwatch(Kind.CLAN, "#2PP")
+        assert program.list._names == {}
 
 
 @pytest.mark.parametrize("stored", [False, True])
-async def test_change_that_hits_a_bug_leaves_polling_and_journal_in_line(
+async def test_change_with_a_bug_leaves_polling_and_journal_consistent(
     start: Start, monkeypatch: pytest.MonkeyPatch, stored: bool
 ) -> None:
     def with_a_bug(change: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -287,15 +287,15 @@ async def test_change_that_hits_a_bug_leaves_polling_and_journal_in_line(
 
         return changed
 
-    async with start(CLAN) as running:
+    async with start(CLAN) as program:
         for name in ("save_watch", "mark_watch_removed"):
-            monkeypatch.setattr(running.journal, name, with_a_bug(getattr(running.journal, name)))
+            monkeypatch.setattr(program.journal, name, with_a_bug(getattr(program.journal, name)))
         with pytest.raises(KeyError):
-            await running.list.watch(PLAYER)
+            await program.list.watch(PLAYER)
         with pytest.raises(KeyError):
-            await running.list.unwatch(Kind.CLAN, "#2PP")
-        polled = running.engine.watches
+            await program.list.unwatch(Kind.CLAN, "#2PP")
+        polled = program.engine.watches
         assert polled == ([PLAYER] if stored else [CLAN])
-        assert {(Kind.PLAYER, "#8QQ"), (Kind.CLAN, "#2PP")} == set(running.changed)
-    async with start(CLAN) as running:
-        assert running.engine.watches == polled
+        assert {(Kind.PLAYER, "#8QQ"), (Kind.CLAN, "#2PP")} == set(program.changed)
+    async with start(CLAN) as program:
+        assert program.engine.watches == polled

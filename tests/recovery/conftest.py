@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-FIGURES = "recovery"
+RESULT = "recovery"
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Print where bugs came up, and how long it took the bridge to recover."""
+    """Print how many bugs were injected, and how long the bridge took to recover."""
     for report in terminalreporter.getreports("passed"):
-        for name, figures in report.user_properties:
-            if name == FIGURES:
-                terminalreporter.write_line(f"recovery: {figures}")
+        for name, result in report.user_properties:
+            if name == RESULT:
+                terminalreporter.write_line(f"recovery: {result}")

@@ -1,4 +1,4 @@
-"""An exception that the program knows nothing of, raised at any of its awaits."""
+"""Injects an unexpected exception at any await of the program."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PACKAGE = str(Path(coc2mqtt.__file__).parent)
-# What supervises cannot be supervised; nor is it a part of the bridge that a bug takes down.
+# Only parts within this function are rebuilt after a bug. The supervisor itself cannot be.
 _REBUILT = "Service._run_parts"
-# Only asyncio itself could raise there, and it is not made for that: the next one that waits for a lock would never be
-# woken, and what is left of a group would go on by itself.
+# Only asyncio itself could raise there, and it does not support that: the next task that waits for a lock would never
+# be woken, and the remaining tasks of a group would keep running.
 _ASYNCIO = ("Lock.acquire", "TaskGroup.__aexit__")
 
 
-class Bug(RuntimeError):  # noqa: N818 - it is no error that anybody handles
-    """What a bug could raise."""
+class Bug(RuntimeError):  # noqa: N818 - not an error that is handled
+    """An exception as a bug could raise it."""
 
 
 class Injection:
-    """Raises a Bug at its point ``at``, counted from 1 on; never, if ``at`` is None.
+    """Raises a Bug at the point with the number ``at``, counted from 1; never if ``at`` is None.
 
     The points are
 
-    - the steps of the program's tasks: what a task has waited for has happened, and raises a Bug in place of its
-      result; so does the first step of a task, and its cancellation;
-    - the journal's statements, in its thread.
+    - the steps of the program's tasks: the awaited result is replaced by a Bug. The first step of a task and its
+      cancellation are points, too;
+    - the statements of the journal, in its thread.
 
-    With ``place`` only those points count that are there. ``places`` is every point that was passed, ``raised_at`` the
-    event loop's time.
+    With ``place``, only the points at that place are counted. ``places`` lists all passed points. ``raised_at`` is the
+    time of the event loop.
     """
 
     def __init__(self, at: int | None = None, *, place: str | None = None) -> None:
@@ -53,21 +53,21 @@ class Injection:
         self.raised_at: float | None = None
 
     def arm(self) -> None:
-        """Count from now on."""
+        """Start counting."""
         self._armed = True
 
     def disarm(self) -> None:
-        """Count no more."""
+        """Stop counting."""
         self._armed = False
 
-    def walk(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Count the steps of every task that is created from now on, and every statement of a database opened then."""
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Intercept the steps of all tasks created later, and the statements of all databases opened later."""
         self._loop.set_task_factory(self._task)
         connect = partial(sqlite3.connect, factory=partial(_Connection, injection=self))
         monkeypatch.setattr(sqlite3, "connect", connect)
 
     def is_due(self, place: str | None) -> bool:
-        """Tell whether this is the point."""
+        """Return whether to raise at this point."""
         if not self._armed or self.raised_at is not None or place is None:
             return False
         self.places.append(place)
@@ -114,21 +114,21 @@ class _Connection(sqlite3.Connection):
         self._injection = injection
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        self._pass(sql)
+        self._pass_point(sql)
         return super().execute(sql, *parameters)
 
     def executemany(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        self._pass(sql)
+        self._pass_point(sql)
         return super().executemany(sql, *parameters)
 
-    def _pass(self, sql: str) -> None:
-        # Not while the journal is being opened: it is nothing that can be rebuilt.
+    def _pass_point(self, sql: str) -> None:
+        # Not while the journal is being opened, because the journal is not rebuilt.
         if self._injection.places and self._injection.is_due(f"sqlite {' '.join(sql.split())}"):
             raise Bug("injected")
 
 
 def _place(work: object) -> str | None:
-    """Return the functions that wait for one another, the outermost first; None outside of what is rebuilt."""
+    """Return the chain of awaiting functions, outermost first; None outside of the parts that are rebuilt."""
     names: list[str] = []
     awaited = work
     while (code := getattr(awaited, "cr_code", None) or getattr(awaited, "ag_code", None)) is not None:

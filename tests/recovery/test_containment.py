@@ -1,4 +1,4 @@
-"""A bug that stays in one part: that part is left out, and the rest of the bridge goes on."""
+"""A permanent bug in one part does not affect the rest of the bridge."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from coc2mqtt.watch_list import WatchList
 from tests.crash.outside import events
 from tests.crash.outside import retained as retained_by
 from tests.recovery.injection import Bug
-from tests.recovery.stage import Stage, run
+from tests.recovery.simulation import Simulation, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,127 +33,124 @@ if TYPE_CHECKING:
 
     from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 
-MINUTES = 300.0
+FIVE_MINUTES_S = 300.0
 
 
 def bug(*_: Any, **__: Any) -> Any:
-    raise Bug("stays")
+    raise Bug("permanent")
 
 
-async def late_bug(*_: Any, **__: Any) -> Any:
-    raise Bug("stays")
+async def async_bug(*_: Any, **__: Any) -> Any:
+    raise Bug("permanent")
 
 
-def buggy_for(original: Callable[..., Any], unlucky: Callable[..., bool]) -> Callable[..., Any]:
+def buggy_if(condition: Callable[..., bool], original: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that has a bug for some arguments."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        return bug() if unlucky(*args) else original(*args, **kwargs)
+        return bug() if condition(*args) else original(*args, **kwargs)
 
     return function
 
 
-def live(folder: Path, seconds: float = MINUTES) -> Stage:
-    return run("changing", folder, play=partial(Stage.live, seconds=seconds))
+def simulate(folder: Path, seconds: float = FIVE_MINUTES_S) -> Simulation:
+    return run("changing", folder, play=partial(Simulation.live, seconds=seconds))
 
 
-def told(stage: Stage) -> list[str]:
-    return [one.topic.split("/")[1] for one in events(stage.broker.published)]
+def event_subjects(simulation: Simulation) -> list[str]:
+    return [one.topic.split("/")[1] for one in events(simulation.broker.published)]
 
 
-def states(stage: Stage) -> list[str]:
-    return [one.data["state"] for one in stage.broker.published if one.topic == "coc/bridge/state"]
+def bridge_states(simulation: Simulation) -> list[str]:
+    return [one.data["state"] for one in simulation.broker.published if one.topic == "coc/bridge/state"]
 
 
-def answer(stage: Stage, command: str) -> Any:
-    return next(one.data for one in stage.broker.published if one.topic == f"coc/bridge/response/{command}")
+def response(simulation: Simulation, command: str) -> Any:
+    return next(one.data for one in simulation.broker.published if one.topic == f"coc/bridge/response/{command}")
 
 
-def tracebacks(stage: Stage) -> list[str]:
-    return [line["part"] for line in stage.lines if line["event"] == "internal error"]
+def parts_with_traceback(simulation: Simulation) -> list[str]:
+    return [line["part"] for line in simulation.lines if line["event"] == "internal error"]
 
 
-def check_the_rest(stage: Stage, *, part: str) -> None:
-    """Check that the bridge stayed, and that the bug was reported once with its traceback."""
-    assert states(stage) == ["online", "offline"]
-    assert tracebacks(stage) == [part]
-    assert stage.health["healthy"] is False
-    assert stage.health["internal_errors"] >= 1
-    assert stage.health["queue"] == 0
+def check_contained(simulation: Simulation, *, part: str) -> None:
+    """Check that the bridge kept running and reported the bug once with its traceback."""
+    assert bridge_states(simulation) == ["online", "offline"]
+    assert parts_with_traceback(simulation) == [part]
+    assert simulation.health["healthy"] is False
+    assert simulation.health["internal_errors"] >= 1
+    assert simulation.health["queue"] == 0
 
 
-def test_poll_with_a_bug_is_left_with_a_backoff_and_the_others_go_on(
+def test_poll_with_a_bug_is_retried_with_backoff_and_others_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clan_poller.ClanPoller, "_fetch", late_bug)
-    stage = live(tmp_path)
-    check_the_rest(stage, part="poll")
-    assert set(told(stage)) == {"clan", "player"}, "the war is of the clan, and is told of"
-    assert stage.health["polls"] > 4
-    # After 1, 2, 4, 8, 16 and 32 s, then at the watch's interval, which is an hour; and when a command asks for it.
-    assert 7 <= stage.health["errors"]["internal"] == stage.health["internal_errors"] <= 8
+    monkeypatch.setattr(clan_poller.ClanPoller, "_fetch", async_bug)
+    simulation = simulate(tmp_path)
+    check_contained(simulation, part="poll")
+    assert set(event_subjects(simulation)) == {"clan", "player"}, "events of the war belong to the clan"
+    assert simulation.health["polls"] > 4
+    # After 1, 2, 4, 8, 16 and 32 s, then at the interval of the watch, which is an hour; and on the poll command.
+    assert 7 <= simulation.health["errors"]["internal"] == simulation.health["internal_errors"] <= 8
 
 
-def test_response_that_hits_a_bug_in_comparing_is_ignored_and_reported(
+def test_response_that_causes_a_bug_in_comparing_is_ignored_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clan_poller, "compare_clan", bug)
-    stage = live(tmp_path)
-    check_the_rest(stage, part="comparing")
-    assert "clan" in told(stage)
-    (line,) = (line for line in stage.lines if line["event"] == "internal error")
+    simulation = simulate(tmp_path)
+    check_contained(simulation, part="comparing")
+    assert "clan" in event_subjects(simulation)
+    (line,) = (line for line in simulation.lines if line["event"] == "internal error")
     assert line["place"].startswith("events/polling/clan_poller.py:")
-    assert line["tag"] == stage.story.watched[0].tag
+    assert line["tag"] == simulation.story.watched[0].tag
 
 
-def test_event_that_cannot_be_encoded_is_skipped_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unlucky = buggy_for(encode_event, lambda entry: entry.record.event_type == "member_left")
-    monkeypatch.setattr(event_delivery, "encode_event", unlucky)
-    stage = live(tmp_path)
-    check_the_rest(stage, part="event")
-    assert len(told(stage)) == len(stage.story.changes) - 1
-    assert stage.health["events_skipped"] == 1
-    (line,) = (line for line in stage.lines if line["event"] == "event cannot be encoded; skipping it")
-    assert (line["event_type"], line["tag"]) == ("member_left", stage.story.watched[0].tag)
+def test_event_that_cannot_be_encoded_is_skipped_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buggy = buggy_if(lambda entry: entry.record.event_type == "member_left", encode_event)
+    monkeypatch.setattr(event_delivery, "encode_event", buggy)
+    simulation = simulate(tmp_path)
+    check_contained(simulation, part="event")
+    assert len(event_subjects(simulation)) == len(simulation.story.changes) - 1
+    assert simulation.health["events_skipped"] == 1
+    (line,) = (line for line in simulation.lines if line["event"] == "event cannot be encoded; skipping it")
+    assert (line["event_type"], line["tag"]) == ("member_left", simulation.story.watched[0].tag)
     assert line["seq"] > 0
 
 
-def test_state_that_cannot_be_built_is_left_out_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        retained_state, "state_payloads", buggy_for(state_payloads, lambda resource, *_: resource.kind == "war")
-    )
-    stage = live(tmp_path)
-    check_the_rest(stage, part="retained state")
-    assert len(told(stage)) == len(stage.story.changes)
-    shown = retained_by(stage.broker.published)
+def test_state_that_cannot_be_built_is_omitted_and_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buggy = buggy_if(lambda resource, *_: resource.kind == "war", state_payloads)
+    monkeypatch.setattr(retained_state, "state_payloads", buggy)
+    simulation = simulate(tmp_path)
+    check_contained(simulation, part="retained state")
+    assert len(event_subjects(simulation)) == len(simulation.story.changes)
+    shown = retained_by(simulation.broker.published)
     assert not [topic for topic in shown if topic.endswith("/state/war")]
     assert [topic for topic in shown if topic.endswith("/state/clan")]
-    # After 1, 2, 4 … 60 s: not in a loop, and not never.
-    assert 9 <= stage.health["internal_errors"] <= 18
+    # After 1, 2, 4 … 60 s: neither in a busy loop nor never.
+    assert 9 <= simulation.health["internal_errors"] <= 18
 
 
-def test_device_that_cannot_be_announced_waits_and_the_others_go_on(
+def test_device_that_cannot_be_announced_is_retried_and_others_are_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Discovery, "_player_payload", bug)
-    stage = live(tmp_path)
-    check_the_rest(stage, part="announcement")
-    devices = [topic for topic in retained_by(stage.broker.published) if topic.startswith("homeassistant/")]
+    simulation = simulate(tmp_path)
+    check_contained(simulation, part="announcement")
+    devices = [topic for topic in retained_by(simulation.broker.published) if topic.startswith("homeassistant/")]
     assert ["_player_" in device for device in sorted(devices)] == [False, False]
-    assert len(told(stage)) == len(stage.story.changes)
-    assert 9 <= stage.health["internal_errors"] <= 18
+    assert len(event_subjects(simulation)) == len(simulation.story.changes)
+    assert 9 <= simulation.health["internal_errors"] <= 18
 
 
 def test_command_with_a_bug_is_answered_with_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WatchList, "poll_now", bug)
-    stage = live(tmp_path)
-    assert states(stage) == ["online", "offline"]
-    assert tracebacks(stage) == ["command"]
-    assert answer(stage, "list")["status"] == "ok"
-    assert answer(stage, "poll")["status"] == "error"
-    assert answer(stage, "poll")["error"] == "internal error, see the bridge's log: please report it"
+    simulation = simulate(tmp_path)
+    assert bridge_states(simulation) == ["online", "offline"]
+    assert parts_with_traceback(simulation) == ["command"]
+    assert response(simulation, "list")["status"] == "ok"
+    assert response(simulation, "poll")["status"] == "error"
+    assert response(simulation, "poll")["error"] == "internal error, see the bridge's log: please report it"
 
 
 @pytest.mark.parametrize(
@@ -165,29 +162,29 @@ def test_command_with_a_bug_is_answered_with_an_error(tmp_path: Path, monkeypatc
         (DuplicateInstanceDetector, "handle", "message"),
     ],
 )
-def test_bug_in_a_chore_leaves_the_bridge_alone(
+def test_bug_in_a_background_task_is_contained(
     place: Any, name: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, name, bug if name == "handle" else late_bug)
+    monkeypatch.setattr(place, name, bug if name == "handle" else async_bug)
     if name == "handle":
-        monkeypatch.setattr(DuplicateInstanceDetector, "_read_retained", late_nothing)
-    stage = live(tmp_path)
-    check_the_rest(stage, part=part)
-    assert len(told(stage)) == len(stage.story.changes)
+        monkeypatch.setattr(DuplicateInstanceDetector, "_read_retained", async_nothing)
+    simulation = simulate(tmp_path)
+    check_contained(simulation, part=part)
+    assert len(event_subjects(simulation)) == len(simulation.story.changes)
 
 
-async def late_nothing(*_: Any) -> dict[str, bytes]:
+async def async_nothing(*_: Any) -> dict[str, bytes]:
     return {}
 
 
-def test_health_report_with_a_bug_leaves_the_bridge_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Health, "payload", late_bug)
-    stage = live(tmp_path)
-    assert states(stage) == ["online", "offline"]
-    assert stage.health is None
-    assert answer(stage, "health_check")["status"] == "error"
-    assert answer(stage, "list")["status"] == "ok"
-    assert len(told(stage)) == len(stage.story.changes)
+def test_bug_in_the_health_report_is_contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Health, "payload", async_bug)
+    simulation = simulate(tmp_path)
+    assert bridge_states(simulation) == ["online", "offline"]
+    assert simulation.health is None
+    assert response(simulation, "health_check")["status"] == "error"
+    assert response(simulation, "list")["status"] == "ok"
+    assert len(event_subjects(simulation)) == len(simulation.story.changes)
 
 
 @pytest.mark.parametrize(
@@ -195,54 +192,54 @@ def test_health_report_with_a_bug_leaves_the_bridge_alone(tmp_path: Path, monkey
     [(Scheduler, "_start_due_polls"), (Engine, "run"), (EventDelivery, "_acknowledge"), (WatchList, "load")],
     ids=lambda one: getattr(one, "__name__", one),
 )
-def test_bug_that_rebuilding_does_not_help_against_ends_the_bridge(
+def test_bug_that_rebuilding_does_not_fix_stops_the_bridge(
     place: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place, name, bug if name == "_start_due_polls" else late_bug)
+    monkeypatch.setattr(place, name, bug if name == "_start_due_polls" else async_bug)
     with pytest.raises(TooManyFailuresError, match="10 times within 10 minutes"):
-        live(tmp_path, 2 * MINUTES)
+        simulate(tmp_path, 2 * FIVE_MINUTES_S)
 
 
-def test_bug_in_every_poll_rebuilds_all_and_ends_the_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.crash.outside.ScriptedApi._answer", late_bug)
+def test_bug_in_every_poll_stops_the_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.crash.outside.ScriptedApi._answer", async_bug)
     with pytest.raises(TooManyFailuresError):
-        live(tmp_path, 2 * MINUTES)
+        simulate(tmp_path, 2 * FIVE_MINUTES_S)
 
 
-def test_rebuilt_bridge_keeps_its_figures_and_what_it_learned_about_messages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rebuilt_bridge_keeps_its_metrics_and_poison_filter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     poison_filters: list[PoisonMessageFilter] = []
     engines: list[Engine] = []
-    looks = itertools.count()
-    open_session, start_due, count = Stage.open_session, Scheduler._start_due_polls, Engine.__init__
+    calls = itertools.count()
+    open_session, start_due, init = Simulation.open_session, Scheduler._start_due_polls, Engine.__init__
 
-    async def open_noted(stage: Stage, *args: object, poison_filter: PoisonMessageFilter, **_: object) -> Any:
+    async def open_recorded(
+        simulation: Simulation, *args: object, poison_filter: PoisonMessageFilter, **_: object
+    ) -> Any:
         poison_filters.append(poison_filter)
-        return await open_session(stage, *args)
+        return await open_session(simulation, *args)
 
-    def build(engine: Engine, *args: Any, **kwargs: Any) -> None:
-        count(engine, *args, **kwargs)
+    def record_engine(engine: Engine, *args: Any, **kwargs: Any) -> None:
+        init(engine, *args, **kwargs)
         engines.append(engine)
 
     def fail_once(*args: Any) -> float:
-        if next(looks) == 5:
+        if next(calls) == 5:
             engines[0].metrics.malformed["clan.name"] += 3
             bug()
         return start_due(*args)
 
-    monkeypatch.setattr(Stage, "open_session", open_noted)
+    monkeypatch.setattr(Simulation, "open_session", open_recorded)
     monkeypatch.setattr(Scheduler, "_start_due_polls", fail_once)
-    monkeypatch.setattr(Engine, "__init__", build)
-    stage = live(tmp_path)
-    assert stage.health["internal_errors"] == 1
-    assert stage.health["malformed_fields"] == {"clan.name": 3}
+    monkeypatch.setattr(Engine, "__init__", record_engine)
+    simulation = simulate(tmp_path)
+    assert simulation.health["internal_errors"] == 1
+    assert simulation.health["malformed_fields"] == {"clan.name": 3}
     assert len(poison_filters) == 2
     assert poison_filters[0] is poison_filters[1]
 
 
-def test_device_with_a_bug_in_building_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_that_cannot_be_built_is_omitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Discovery, "player", bug)
-    stage = live(tmp_path)
-    check_the_rest(stage, part="retained state")
-    assert len(told(stage)) == len(stage.story.changes)
+    simulation = simulate(tmp_path)
+    check_contained(simulation, part="retained state")
+    assert len(event_subjects(simulation)) == len(simulation.story.changes)

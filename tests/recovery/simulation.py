@@ -1,4 +1,4 @@
-"""One run of the whole bridge, in simulated time, between a scripted API and a broker that remembers."""
+"""One run of the whole bridge in simulated time, with a scripted API and a recording broker."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 
 _TOPICS = Topics()
 _STATE, _HEALTH = _TOPICS.bridge("state"), _TOPICS.bridge("health")
-# Simulated seconds.
-_LOOK_AGAIN = 0.1
-_ASK_AGAIN = 2.0
-_PATIENCE = 120.0
-_FIRST_LOOK = 10.0
-# From the bug until all is well: the delay is a second; a new device and health take their time anyway.
-_RECOVERY = 15.0
-# What a stop may take, whatever else goes on (simulated seconds).
-_STOP_S = 5.0
+# All times are simulated.
+_CHECK_INTERVAL_S = 0.1
+_REQUEST_INTERVAL_S = 2.0
+_TIMEOUT_S = 120.0
+_BASELINE_S = 10.0
+# From the bug to the recovery. The restart delay is one second; discovery and health are published with delays.
+_MAX_RECOVERY_S = 15.0
+_MAX_STOP_S = 5.0
+# The publish at which the connection is lost.
 _BREAKS_AT = 5
 _BIRTH = "homeassistant/status"
 _NOT_WATCHED = "is not watched"
@@ -53,8 +53,8 @@ _NOT_WATCHED = "is not watched"
 Json = dict[str, Any]
 
 
-class MemoryBroker:
-    """Remembers what was published; forgets nothing."""
+class RecordingBroker:
+    """Records all published messages."""
 
     run = 1
 
@@ -65,34 +65,34 @@ class MemoryBroker:
         self.published.append(Published(self.run, topic, payload, retain))
 
     def retained(self, topic: str) -> Any:
-        """Return what is retained on a topic, None where nothing is."""
+        """Return the retained payload of a topic, None if there is none."""
         payload = retained(self.published).get(topic)
         return None if payload is None else orjson.loads(payload)
 
 
 class _Session(Line):
-    """One connection, which publishes the will where it ends without a goodbye."""
+    """One connection, which publishes the will if it is lost without a clean disconnect."""
 
     connected_at = 0.0
 
-    def __init__(self, broker: MemoryBroker, *, breaks_at: int | None = None) -> None:
+    def __init__(self, broker: RecordingBroker, *, breaks_at: int | None = None) -> None:
         super().__init__(cast("Broker", broker), breaks_at=breaks_at)
-        self._memory = broker
-        self._said_goodbye = False
+        self._broker_record = broker
+        self._is_disconnected = False
 
     async def monitor(self) -> Never:
         await asyncio.wait({self._broken})
-        raise ConnectionLostError("the line is broken")
+        raise ConnectionLostError("connection lost")
 
     async def disconnect(self, offline_messages: Iterable[RetainedMessage] = ()) -> None:
         for topic, payload in offline_messages:
-            self._memory.take(topic, payload, retain=True)
-        self._said_goodbye = True
+            self._broker_record.take(topic, payload, retain=True)
+        self._is_disconnected = True
         self._break()
 
     def abort(self) -> None:
-        if not self._said_goodbye:
-            self._memory.take(_STATE, OFFLINE, retain=True)
+        if not self._is_disconnected:
+            self._broker_record.take(_STATE, OFFLINE, retain=True)
         self._break()
 
     def _break(self) -> None:
@@ -100,13 +100,13 @@ class _Session(Line):
             self._broken.set_result(None)
 
 
-class Stage:
-    """The bridge in a folder, and everything around it."""
+class Simulation:
+    """The bridge with its files in a folder, its API and its broker."""
 
     def __init__(self, story: Story, folder: Path, injection: Injection, *, breaking: bool) -> None:
         self.story = story
         self._breaking = breaking
-        self.broker = MemoryBroker()
+        self.broker = RecordingBroker()
         self.api = ScriptedApi(self.story.before)
         self.injection = injection
         self.recovered_at: float | None = None
@@ -117,27 +117,29 @@ class Stage:
         self.end: Json = {}
         self._path = folder / "coc2mqtt.db"
         self._sessions: list[_Session] = []
-        # The watches that commands make, and those that commands end; by topic of the request.
-        self._made = [watch for watch in story.watched if watch not in story.configured]
-        self._ended = story.configured if self._made else []
-        self._left = [watch for watch in story.watched if watch not in self._ended]
-        self._requests = [(_TOPICS.request("watch"), _named(one)) for one in self._made]
-        self._requests += [(_TOPICS.request("unwatch"), _named(one)) for one in self._ended]
+        # The watches that commands add and remove, and the requests for that.
+        self._added = [watch for watch in story.watched if watch not in story.configured]
+        self._removed = story.configured if self._added else []
+        self._remaining = [watch for watch in story.watched if watch not in self._removed]
+        self._requests = [(_TOPICS.request("watch"), _named(one)) for one in self._added]
+        self._requests += [(_TOPICS.request("unwatch"), _named(one)) for one in self._removed]
 
     async def play(self) -> None:
-        """Run the bridge: it looks for the first time, then everything changes, and commands come."""
+        """Run the bridge: wait for the baseline, then change everything and send commands."""
         stop = asyncio.Event()
         self.injection.arm()
         running = asyncio.create_task(service.Service(self._settings()).run(stop))
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT_S):
                 await self._until(running, partial(self._is_shown, self.story.configured, self.story.before))
                 self.api.show(self.story.after)
-                if not self._ended:  # a device that goes at a birth is shown once more, some seconds later
-                    self._bring(Message(_BIRTH, b"online"))
+                if (
+                    not self._removed
+                ):  # a device that is removed at a birth message is published again some seconds later
+                    self._send(Message(_BIRTH, b"online"))
                 for command in ("list", "health_check", "replay"):
-                    self._bring(Message(_TOPICS.request(command), b"0" if command == "replay" else b""))
-                await self._until(running, self._is_settled, ask=True)
+                    self._send(Message(_TOPICS.request(command), b"0" if command == "replay" else b""))
+                await self._until(running, self._is_settled, request=True)
                 self.recovered_at = asyncio.get_running_loop().time()
                 self.injection.disarm()
                 await self._until(running, self._is_counted)
@@ -151,49 +153,52 @@ class Stage:
             self.end = await self._end()
 
     async def live(self, seconds: float) -> None:
-        """Run the bridge for so long after the changes, whatever comes of it; raises what ends it."""
+        """Run the bridge for this time after the changes; raise its exception, if any."""
         stop = asyncio.Event()
         running = asyncio.create_task(service.Service(self._settings()).run(stop))
-        await asyncio.wait({running}, timeout=_FIRST_LOOK)
+        await asyncio.wait({running}, timeout=_BASELINE_S)
         self.api.show(self.story.after)
         for command in () if running.done() else ("poll", "list", "health_check"):
-            self._bring(Message(_TOPICS.request(command), b""))
+            self._send(Message(_TOPICS.request(command), b""))
         await asyncio.wait({running}, timeout=seconds)
         self.health, self.state = self.broker.retained(_HEALTH), self.broker.retained(_STATE)
         stop.set()
         await running
 
     def faults(self) -> list[str]:
-        """Say what is wrong with the outcome."""
-        found = faults_of(self.story, [one for one in self.broker.published if not _is_beside(one)], self.end)
+        """Return the faults of the outcome, one sentence each."""
+        found = faults_of(self.story, [one for one in self.broker.published if not _is_ignored(one)], self.end)
         if self.state != {"state": "online"}:
             found.append(f"bridge/state is {self.state}")
         if self.broker.retained(_STATE) != {"state": "offline"}:
-            found.append("no goodbye")
-        if set(self.end["stored"]) != {*(watch.tag for watch in self._made), *(f"no {one.tag}" for one in self._ended)}:
+            found.append("the offline message is missing")
+        if set(self.end["stored"]) != {
+            *(watch.tag for watch in self._added),
+            *(f"no {one.tag}" for one in self._removed),
+        }:
             found.append(f"stored watches: {self.end['stored']}")
-        if self.stop_seconds > _STOP_S:
+        if self.stop_seconds > _MAX_STOP_S:
             found.append(f"the stop took {self.stop_seconds:.1f} s")
         if self.injection.raised_at is not None:
-            found += self._report()
+            found += self._report_faults()
         return found
 
     @property
-    def took(self) -> float:
-        """How many simulated seconds passed from the bug until all was well."""
+    def recovery_seconds(self) -> float:
+        """The simulated time from the bug to the recovery."""
         assert self.recovered_at is not None
         assert self.injection.raised_at is not None
         return self.recovered_at - self.injection.raised_at
 
-    def _report(self) -> Iterator[str]:
-        """Say what is wrong with how the bug was reported, and how long it took."""
+    def _report_faults(self) -> Iterator[str]:
+        """Yield the faults of the report of the bug and of the recovery time."""
         reported = [line for line in self.lines if line["event"] == "internal error"]
         if len(reported) != 1:
             yield f"logged {len(reported)} times"
         if not self.health["internal_errors"] or self.health["healthy"]:
             yield f"health: {self.health}"
-        if self.took > _RECOVERY:
-            yield f"it took {self.took:.0f} s"
+        if self.recovery_seconds > _MAX_RECOVERY_S:
+            yield f"the recovery took {self.recovery_seconds:.0f} s"
 
     async def open_session(self, *_: object, **__: object) -> _Session:
         breaks_at = _BREAKS_AT if self._breaking and not self._sessions else None
@@ -218,34 +223,33 @@ class Stage:
             }
         )
 
-    async def _until(self, running: asyncio.Task[None], condition: Callable[[], bool], *, ask: bool = False) -> None:
+    async def _until(
+        self, running: asyncio.Task[None], condition: Callable[[], bool], *, request: bool = False
+    ) -> None:
         loop = asyncio.get_running_loop()
-        ask_at = loop.time()
+        request_at = loop.time()
         while not condition():
             if running.done():
                 await running
-                raise AssertionError("the bridge has ended")
-            if ask and loop.time() >= ask_at:
-                # As a user would who sees nothing.
-                ask_at += _ASK_AGAIN
-                self._bring(Message(_TOPICS.request("poll"), b""))
+                raise AssertionError("the bridge has stopped")
+            if request and loop.time() >= request_at:
+                # Like a user who sees no effect.
+                request_at += _REQUEST_INTERVAL_S
+                self._send(Message(_TOPICS.request("poll"), b""))
                 for topic, payload in self._requests:
                     if not self._is_done(topic, payload):
-                        self._bring(Message(topic, payload))
-            await asyncio.sleep(_LOOK_AGAIN)
+                        self._send(Message(topic, payload))
+            await asyncio.sleep(_CHECK_INTERVAL_S)
 
-    def _bring(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         if self._sessions:
             self._sessions[-1].bring(message)
 
-    def _told(self) -> list[Published]:
-        return events(self.broker.published)
-
     def _is_done(self, topic: str, payload: bytes) -> bool:
-        """Tell whether a request was answered well, or by now means nothing any more."""
+        """Return whether a request succeeded or is no longer needed."""
         tag = orjson.loads(payload)["tag"]
-        answers = [one.data for one in self.broker.published if one.topic == topic.replace("/request/", "/response/")]
-        return any(tag in str(one) and (one["status"] == "ok" or _NOT_WATCHED in one["error"]) for one in answers)
+        responses = [one.data for one in self.broker.published if one.topic == topic.replace("/request/", "/response/")]
+        return any(tag in str(one) and (one["status"] == "ok" or _NOT_WATCHED in one["error"]) for one in responses)
 
     def _is_shown(self, watches: list[Watch], bodies: Bodies) -> bool:
         found = retained(self.broker.published)
@@ -260,7 +264,10 @@ class Stage:
             and self.broker.retained(_TOPICS.api_status) is not None
             and devices == {"bridge", *(watch.tag[1:] for watch in watches)}
             and not any(
-                f"/{watch.tag[1:]}/" in topic for topic in found for watch in self._ended if watches is self._left
+                f"/{watch.tag[1:]}/" in topic
+                for topic in found
+                for watch in self._removed
+                if watches is self._remaining
             )
             and all(
                 topic in found and timeless(orjson.loads(found[topic])) == state
@@ -269,19 +276,21 @@ class Stage:
         )
 
     def _is_settled(self) -> bool:
-        ids = {one.data["id"] for one in self._told()}
+        ids = {one.data["id"] for one in events(self.broker.published)}
         health = self.broker.retained(_HEALTH) or {}
         return (
             all(self._is_done(*request) for request in self._requests)
-            and (bool(self._ended) or len(ids) >= len(self.story.changes))
-            and self._is_shown(self._left, self.story.after)
+            and (bool(self._removed) or len(ids) >= len(self.story.changes))
+            and self._is_shown(self._remaining, self.story.after)
             and health.get("queue") == 0
             and health.get("internal_errors", 0) >= int(self.injection.raised_at is not None)
         )
 
     def _is_counted(self) -> bool:
-        """Tell whether health counts every event, those before the bug as well."""
-        return bool(self.broker.retained(_HEALTH)["published"] >= len({one.data["id"] for one in self._told()}))
+        """Return whether health counts every event, including those before the bug."""
+        return bool(
+            self.broker.retained(_HEALTH)["published"] >= len({one.data["id"] for one in events(self.broker.published)})
+        )
 
     async def _end(self) -> Json:
         watches = self.broker.retained(_TOPICS.bridge("watches"))["watches"]
@@ -302,14 +311,14 @@ def _named(watch: Watch) -> bytes:
     return orjson.dumps({"kind": watch.kind.value, "tag": watch.tag})
 
 
-def _is_beside(one: Published) -> bool:
-    """Tell whether a message is none that the verdict knows of."""
+def _is_ignored(one: Published) -> bool:
+    """Return whether a message is not covered by the checks of the crash tests."""
     if one.topic.startswith(_TOPICS.response("")):
-        # What a bug hit was told to be refused, and was asked for again.
-        refused = one.data["status"] == "error" and (
+        # A request that hit the bug was answered with an error and sent again.
+        failed = one.data["status"] == "error" and (
             "internal error" in one.data["error"] or _NOT_WATCHED in str(one.data)
         )
-        return refused or not one.topic.endswith("watch")
+        return failed or not one.topic.endswith("watch")
     return "/bridge/" in one.topic or one.topic.endswith("/poll")
 
 
@@ -317,26 +326,26 @@ def run(
     name: str,
     folder: Path,
     injected: Callable[[], Injection] = Injection,
-    play: Callable[[Stage], Awaitable[None]] = Stage.play,
-) -> Stage:
-    """Let the bridge run once with an injection, through the story of that name."""
+    play: Callable[[Simulation], Awaitable[None]] = Simulation.play,
+) -> Simulation:
+    """Run the bridge once with an injection, through the story with this name."""
 
-    async def nobody_knocks(*_: object) -> bool:
+    async def port_is_open(*_: object) -> bool:
         return True
 
-    async def act() -> Stage:
-        stage = Stage(STORIES[name](), folder, injected(), breaking=name == "breaking")
-        stage.injection.walk(monkeypatch)
-        monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(stage.api.client))
-        monkeypatch.setattr(negotiation, "open_session", stage.open_session)
-        monkeypatch.setattr(wiring, "port_is_open", nobody_knocks)
-        stage.lines = lines
-        await play(stage)
-        return stage
+    async def simulate() -> Simulation:
+        simulation = Simulation(STORIES[name](), folder, injected(), breaking=name == "breaking")
+        simulation.injection.install(monkeypatch)
+        monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(simulation.api.client))
+        monkeypatch.setattr(negotiation, "open_session", simulation.open_session)
+        monkeypatch.setattr(wiring, "port_is_open", port_is_open)
+        simulation.lines = lines
+        await play(simulation)
+        return simulation
 
     with (
         asyncio.Runner(loop_factory=SimulatedLoop) as runner,
         capture_logs() as lines,
         pytest.MonkeyPatch.context() as monkeypatch,
     ):
-        return runner.run(act())
+        return runner.run(simulate())
