@@ -1,7 +1,7 @@
-"""Ask for known vulnerabilities of what lock files name; ends with 1 where there are some.
+"""Checks the packages in lock files for known vulnerabilities. The exit status is 1 if there are any.
 
-Where the data cannot be had (no network, a mirror without it), it says so of each package and ends with 0: a check that
-cannot be made is no reason to stop, and none to be silent either.
+If the data is not available (no network, or a mirror without it), this is printed and the exit status is 0: a check that
+cannot be made must not fail the build.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ Report = dict[str, Any]
 
 
 def main() -> int:
-    """Audit each lock file that the command line names."""
+    """Audit each lock file on the command line."""
     return max(audit(lock) for lock in sys.argv[1:])
 
 
 def audit(lock: str) -> int:
-    """Audit one lock file, print what was found, and return the exit status."""
+    """Audit one lock file, print the result, and return the exit status."""
     command = [sys.executable, "-m", "pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner", "off"]
-    ended = subprocess.run(  # noqa: S603 - the arguments are the Makefile's
+    completed = subprocess.run(  # noqa: S603 - the arguments are the Makefile's
         [*command, "--format", "json", "-r", lock],
         check=False,
         capture_output=True,
@@ -30,23 +30,23 @@ def audit(lock: str) -> int:
         timeout=300,
     )
     try:
-        report: Report = json.loads(ended.stdout)
+        report: Report = json.loads(completed.stdout)
     except json.JSONDecodeError:
-        reason = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        print(f"{lock}: NOT AUDITED, the data cannot be had ({reason})")
+        reason = (completed.stderr.strip().splitlines() or ["no output"])[-1]
+        print(f"{lock}: NOT AUDITED, the data is not available ({reason})")
         return 0
-    lines, status = verdict(report)
+    lines, status = summarize(report)
     for line in lines:
         print(f"{lock}: {line}")
     return status
 
 
-def verdict(report: Report) -> tuple[list[str], int]:
-    """Return what a report of pip-audit says, in lines, and the exit status."""
+def summarize(report: Report) -> tuple[list[str], int]:
+    """Return the lines to print for a report of pip-audit, and the exit status."""
     packages = report["dependencies"]
     lines = [
         f"{package['name']} {package.get('version')} has {found['id']}, "
-        f"mended in {', '.join(found['fix_versions']) or 'none'}"
+        f"fixed in {', '.join(found['fix_versions']) or 'no version'}"
         for package in packages
         for found in package.get("vulns", [])
     ]
@@ -55,7 +55,7 @@ def verdict(report: Report) -> tuple[list[str], int]:
     audited = len(packages) - len(unknown)
     lines.append(f"{audited} of {len(packages)} packages were audited")
     if unknown:
-        lines.append(f"NOT AUDITED, the data cannot be had: {', '.join(unknown)}")
+        lines.append(f"NOT AUDITED, the data is not available: {', '.join(unknown)}")
     return lines, status
 
 

@@ -48,7 +48,6 @@ ALLOWED: dict[str, set[str]] = {
     "mqtt.schemas": {"events", "mqtt.control", "mqtt.payloads"},
     "mqtt.schema_files": {"mqtt.payloads", "mqtt.schemas"},
     "mqtt.reports": {
-        "events",
         "mqtt.client",
         "mqtt.control",
         "mqtt.duplicate_instance",

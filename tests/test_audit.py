@@ -1,27 +1,27 @@
 from __future__ import annotations
 
-from scripts.audit import verdict
+from scripts.audit import summarize
 
 
-def test_a_vulnerability_is_told_with_what_mends_it_and_fails() -> None:
+def test_vulnerability_is_reported_with_its_fixed_versions_and_fails() -> None:
     found = {"id": "CVE-2026-1", "fix_versions": ["1.2.4", "2.0"], "aliases": [], "description": ""}
-    unmended = {"id": "CVE-2026-2", "fix_versions": []}
+    unfixed = {"id": "CVE-2026-2", "fix_versions": []}
     report = {
-        "dependencies": [{"name": "a", "version": "1.2.3", "vulns": [found, unmended]}, {"name": "b", "vulns": []}]
+        "dependencies": [{"name": "a", "version": "1.2.3", "vulns": [found, unfixed]}, {"name": "b", "vulns": []}]
     }
-    assert verdict(report) == (
+    assert summarize(report) == (
         [
-            "a 1.2.3 has CVE-2026-1, mended in 1.2.4, 2.0",
-            "a 1.2.3 has CVE-2026-2, mended in none",
+            "a 1.2.3 has CVE-2026-1, fixed in 1.2.4, 2.0",
+            "a 1.2.3 has CVE-2026-2, fixed in no version",
             "2 of 2 packages were audited",
         ],
         1,
     )
 
 
-def test_what_could_not_be_audited_is_named_and_does_not_fail() -> None:
+def test_package_that_cannot_be_audited_is_reported_and_does_not_fail() -> None:
     report = {"dependencies": [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "not found"}]}
-    assert verdict(report) == (
-        ["1 of 2 packages were audited", "NOT AUDITED, the data cannot be had: b"],
+    assert summarize(report) == (
+        ["1 of 2 packages were audited", "NOT AUDITED, the data is not available: b"],
         0,
     )

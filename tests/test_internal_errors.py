@@ -72,7 +72,7 @@ def test_bug_is_suppressed_counted_and_logged_with_its_traceback(errors: Interna
 def test_logged_place_is_the_innermost_one_in_this_program(errors: InternalErrors, lines: Lines) -> None:
     with errors.contain("topics"):
         check_topic(None)  # type: ignore[arg-type]
-    assert lines[0]["place"].startswith("mqtt/topics.py:")
+    assert lines[0]["place"].startswith("mqtt/client/topic_filters.py:")
 
 
 def test_repeated_bug_is_logged_briefly_at_most_once_a_minute(
@@ -182,7 +182,7 @@ async def test_bug_in_a_callback_of_the_event_loop_is_reported(errors: InternalE
         loop.call_soon(check_topic, None)  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
     assert errors.count == 1
-    assert (lines[0]["part"], lines[0]["place"].split(":")[0]) == ("callback", "mqtt/topics.py")
+    assert (lines[0]["part"], lines[0]["place"].split(":")[0]) == ("callback", "mqtt/client/topic_filters.py")
     assert loop.get_exception_handler() is previous
 
 
