@@ -1,7 +1,7 @@
 """Checks the packages in lock files for known vulnerabilities. The exit status is 1 if there are any.
 
-If the data is not available (no network, or a mirror without it), this is printed and the exit status is 0: a check that
-cannot be made must not fail the build.
+If the data is not available (no network, or a mirror without it), this is printed and the exit status is 0: a missing
+check must not fail the build.
 """
 
 from __future__ import annotations

@@ -89,10 +89,6 @@ KNOWN_PART_CYCLES = [
     # events/record.py uses the comparison of values; events/compare builds events.
     {"events", "events.compare"},
 ]
-KNOWN_MODULE_CYCLES = [
-    {"demo.clan", "demo.war", "demo.war_log"},
-    {"mqtt.control.command", "mqtt.control.replay"},
-]
 
 
 def imports_of(source: str) -> Iterator[str]:
@@ -192,12 +188,7 @@ def test_parts_have_no_import_cycle(modules: Graph) -> None:
 
 
 def test_modules_have_no_import_cycle(modules: Graph) -> None:
-    assert find_cycles(modules, KNOWN_MODULE_CYCLES) == []
-
-
-@pytest.mark.parametrize("known", KNOWN_MODULE_CYCLES)
-def test_known_module_cycles_still_exist(modules: Graph, known: set[str]) -> None:
-    assert find_cycles({module: modules[module] & known for module in known}) != []
+    assert find_cycles(modules) == []
 
 
 SOURCES = {

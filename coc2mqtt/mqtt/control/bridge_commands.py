@@ -1,4 +1,4 @@
-"""The commands about the bridge itself: ``log_level`` and ``health_check``."""
+"""The commands about the bridge itself: ``log_level``, ``health_check`` and ``replay``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
-from coc2mqtt.mqtt.control.command import Request
+from coc2mqtt.mqtt.control.request import Request
 from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload
 
 if TYPE_CHECKING:
     from coc2mqtt.mqtt.control.command import CommandContext
+    from coc2mqtt.mqtt.control.replay import ReplayData, ReplayRequest
 
 
 class LogLevelRequest(Request):
@@ -49,3 +50,8 @@ async def set_log_level(context: CommandContext, request: LogLevelRequest) -> Lo
 async def check_health(context: CommandContext, _: HealthCheckRequest) -> HealthPayload:
     """Return the health of the bridge."""
     return await context.health()
+
+
+async def replay(context: CommandContext, request: ReplayRequest) -> ReplayData:
+    """Return a page of events that fits the response."""
+    return await context.replay.page(request, max_bytes=context.max_response_bytes)

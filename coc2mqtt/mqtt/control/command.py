@@ -1,13 +1,11 @@
-"""The building blocks of a command: its declaration, the base of its request and what its handler works with."""
+"""The declaration of a command, and the parts of the bridge that its handler works with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-
-from coc2mqtt.clash.tags import normalize_tag
+from coc2mqtt.mqtt.control.request import MAX_RESPONSE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,17 +14,8 @@ if TYPE_CHECKING:
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.logs import LogLevel
     from coc2mqtt.mqtt.control.replay import Replay
+    from coc2mqtt.mqtt.control.request import Request
     from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload, WatchPayload
-
-Json = dict[str, Any]
-
-# A response of this size passes every broker and client.
-MAX_RESPONSE_BYTES = 128 * 1024
-_MAX_TRANSACTION_LENGTH = 256
-
-
-class CommandError(Exception):
-    """A request cannot be executed. The message is the error sentence of the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +62,3 @@ class Watches(Protocol):
 
     def poll_now(self, kind: Kind, tag: str) -> None:
         """Poll the resources of a watch as soon as possible."""
-
-
-def check_transaction(value: object) -> str | int | None:
-    """Return a transaction id unchanged; raises ValueError if it is invalid."""
-    # type() instead of isinstance(): a bool is an int in Python.
-    if value is None or type(value) is int or (isinstance(value, str) and len(value) <= _MAX_TRANSACTION_LENGTH):
-        return value
-    raise ValueError(f"must be a string of at most {_MAX_TRANSACTION_LENGTH} characters or an integer")
-
-
-Transaction = Annotated[
-    str | int | None,
-    BeforeValidator(check_transaction),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "maxLength": _MAX_TRANSACTION_LENGTH}, {"type": "integer"}, {"type": "null"}]}
-    ),
-]
-Tag = Annotated[str, AfterValidator(normalize_tag)]
-WatchedKind = Literal["clan", "player"]
-
-
-class Request(BaseModel):
-    """The base of all requests."""
-
-    # Strict: otherwise `"interval": true` would mean one second, and `"war": "off"` would be guessed.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-    # The key that a plain-text payload sets.
-    main_key: ClassVar[str] = "tag"
-
-    transaction: Transaction = Field(
-        default=None, description="Returned in the response, to match it with the request."
-    )
-
-    @classmethod
-    def from_text(cls, text: str) -> Json:
-        """Return the keys that a plain-text payload sets."""
-        return {cls.main_key: text}

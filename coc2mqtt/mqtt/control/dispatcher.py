@@ -9,7 +9,8 @@ import orjson
 from pydantic import ValidationError
 
 from coc2mqtt.mqtt.control import bridge_commands, replay, watch_commands
-from coc2mqtt.mqtt.control.command import MAX_RESPONSE_BYTES, Command, CommandError, check_transaction
+from coc2mqtt.mqtt.control.command import Command
+from coc2mqtt.mqtt.control.request import MAX_RESPONSE_BYTES, CommandError, check_transaction
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
 from coc2mqtt.util.containment import propagate
 
@@ -34,7 +35,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("unwatch", watch_commands.UnwatchRequest, watch_commands.UnwatchData, watch_commands.unwatch),
         Command("list", watch_commands.ListRequest, watch_commands.ListData, watch_commands.list_watches),
         Command("poll", watch_commands.PollRequest, watch_commands.PollData, watch_commands.poll),
-        Command("replay", replay.ReplayRequest, replay.ReplayData, replay.replay),
+        Command("replay", replay.ReplayRequest, replay.ReplayData, bridge_commands.replay),
         Command(
             "log_level",
             bridge_commands.LogLevelRequest,

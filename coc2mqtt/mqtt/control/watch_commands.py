@@ -8,7 +8,7 @@ from pydantic import Field
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
-from coc2mqtt.mqtt.control.command import CommandError, Request, Tag, WatchedKind
+from coc2mqtt.mqtt.control.request import CommandError, Request, Tag, WatchedKind
 from coc2mqtt.mqtt.payloads.models import Payload, WatchesPayload, WatchPayload
 
 if TYPE_CHECKING:
