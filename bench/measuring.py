@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from bench.bridge import bridge
 from bench.clans import clan_tags
+from bench.compared import compared_program
 from bench.programs import FailedError, wait_until
-from bench.rivals import rival
 from bench.servers import EVENTS_PER_CHANGE, start_api, start_broker, start_subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.bridge import Watching
+    from bench.compared import Compared
     from bench.options import Options
     from bench.programs import Program
-    from bench.rivals import Rival
     from bench.servers import Api, Subscriber
 
 _START = 120.0
@@ -74,12 +74,12 @@ def cost_of_bridge(options: Options, clans: int, watching: Watching, *, changing
         return measure(program, api, options.window, subscriber=subscriber)
 
 
-def cost_of_rival(options: Options, clans: int, which: Rival, *, changing: bool = False) -> Cost:
+def cost_of_rival(options: Options, clans: int, which: Compared, *, changing: bool = False) -> Cost:
     """Measure a peer or the floor, likewise."""
     with stage() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans)
         api.script(each=changing)
-        program = stack.enter_context(rival(folder, api, clan_tags(clans), which, environment=options.peers))
+        program = stack.enter_context(compared_program(folder, api, clan_tags(clans), which, environment=options.peers))
         return measure(program, api, options.window)
 
 

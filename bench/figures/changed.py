@@ -17,9 +17,9 @@ from bench.tables import Figure, Target, spreads
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bench.compared import Compared
     from bench.measuring import Cost
     from bench.options import Options
-    from bench.rivals import Rival
 
 _CLANS = 300
 _RIVALS_CLANS = 100
@@ -50,7 +50,7 @@ def changed(options: Options) -> Figure:
     )
 
 
-def _costs(options: Options, clans: int, pace: float, peers: Sequence[Rival], runs: int) -> dict[str, list[Cost]]:
+def _costs(options: Options, clans: int, pace: float, peers: Sequence[Compared], runs: int) -> dict[str, list[Cost]]:
     ours = {
         name: partial(cost_of_bridge, options, clans, Watching(interval=1, home_assistant=on, pace=pace), changing=True)
         for name, on in ((_WITH, True), (_WITHOUT, False))
@@ -59,7 +59,7 @@ def _costs(options: Options, clans: int, pace: float, peers: Sequence[Rival], ru
     return interleave({**ours, **others}, runs)
 
 
-def _tables(costs: Mapping[str, Sequence[Cost]], peers: Sequence[Rival]) -> list[str]:
+def _tables(costs: Mapping[str, Sequence[Cost]], peers: Sequence[Compared]) -> list[str]:
     times = _times(costs)
     compared = [
         (f"{peer} / {name}", ratios(times[str(peer)], times[name])) for name in (_WITH, _WITHOUT) for peer in peers
@@ -71,7 +71,7 @@ def _tables(costs: Mapping[str, Sequence[Cost]], peers: Sequence[Rival]) -> list
     ]
 
 
-def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Rival, when: str) -> list[str]:
+def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Compared, when: str) -> list[str]:
     times = _times(costs)
     return [
         Target(f"how many times less than cocapi, {name}, {when}", 3, at_least=True).verdict(

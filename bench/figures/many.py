@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.bridge import Watching
-from bench.lives import Life, live, memory_of_one, memory_of_peer
+from bench.restart import RestartResult, measure_restart, memory_of_one, memory_of_peer
 from bench.tables import Figure, Target, table
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ def many(options: Options) -> Figure:
     clans = _PEERS_CLANS if options.quick else _CLANS
     watching = {war: _watching(war=war) for war in (False, True)}
     one = memory_of_one(options, watching[False])
-    lives = {war: live(options, clans, watching[war]) for war in watching}
+    restarts = {war: measure_restart(options, clans, watching[war]) for war in watching}
     memory = [
-        [f"coc2mqtt, {_name(clans, war=war)}", f"{(life.memory - one) / clans * 1000:.1f}"]
-        for war, life in lives.items()
+        [f"coc2mqtt, {_name(clans, war=war)}", f"{(restart.memory - one) / clans * 1000:.1f}"]
+        for war, restart in restarts.items()
     ]
     for name in ("cocapi", "coc.py"):
         grown = memory_of_peer(options, name, _PEERS_CLANS)
@@ -34,10 +34,10 @@ def many(options: Options) -> Figure:
         "many",
         f"d. {clans:,} clans, {_TOKENS} tokens of {_PACE:g} requests a second each",
         [
-            _table({_name(clans, war=war): life for war, life in lives.items()}, one),
+            _table({_name(clans, war=war): restart for war, restart in restarts.items()}, one),
             table(["memory for each clan, beyond the program's own", "kB"], memory),
         ],
-        [line for war, life in lives.items() for line in _verdicts(_name(clans, war=war), life)],
+        [line for war, restart in restarts.items() for line in _verdicts(_name(clans, war=war), restart)],
     )
 
 
@@ -49,38 +49,38 @@ def _name(clans: int, *, war: bool) -> str:
     return f"{clans:,} clans and their wars" if war else f"{clans:,} clans"
 
 
-def _table(lives: dict[str, Life], one: float) -> str:
+def _table(restarts: dict[str, RestartResult], one: float) -> str:
     rows = {
-        "from the start to the end of the first round, s": lambda life: f"{life.round:.1f}",
-        "most requests in any one second": lambda life: f"{life.busiest:,}",
-        "most of one token": lambda life: f"{life.busiest_of_a_token:,}",
-        "resident memory after it, MB": lambda life: f"{life.memory:.0f}",
-        "resident memory at most, in either life, MB": lambda life: f"{life.peak:.0f}",
-        "killed and started again: online after, s": lambda life: f"{life.online:.2f}",
-        "first poll after, s": lambda life: f"{life.polled:.2f}",
-        "first event after, s": lambda life: f"{life.told:.2f}",
-        "end of the first round after, s": lambda life: f"{life.round_again:.1f}",
-        "members whose changes were told whole": lambda life: f"{life.verdict.told:,}",
-        "members of whom something was lost": lambda life: f"{life.verdict.lost:,}",
-        "events of no change": lambda life: f"{life.verdict.invented:,}",
-        "events sent again under their id": lambda life: f"{life.verdict.twice:,}",
+        "from the start to the end of the first round, s": lambda restart: f"{restart.round:.1f}",
+        "most requests in any one second": lambda restart: f"{restart.busiest:,}",
+        "most of one token": lambda restart: f"{restart.busiest_of_a_token:,}",
+        "resident memory after it, MB": lambda restart: f"{restart.memory:.0f}",
+        "resident memory at most, in either life, MB": lambda restart: f"{restart.peak:.0f}",
+        "killed and started again: online after, s": lambda restart: f"{restart.online:.2f}",
+        "first poll after, s": lambda restart: f"{restart.polled:.2f}",
+        "first event after, s": lambda restart: f"{restart.told:.2f}",
+        "end of the first round after, s": lambda restart: f"{restart.round_again:.1f}",
+        "members whose changes were told whole": lambda restart: f"{restart.verdict.told:,}",
+        "members of whom something was lost": lambda restart: f"{restart.verdict.lost:,}",
+        "events of no change": lambda restart: f"{restart.verdict.invented:,}",
+        "events sent again under their id": lambda restart: f"{restart.verdict.twice:,}",
     }
-    body = [[name, *map(value, lives.values())] for name, value in rows.items()]
+    body = [[name, *map(value, restarts.values())] for name, value in rows.items()]
     return table(
-        ["", *lives], [*body, ["for comparison: memory with 1 clan, MB", f"{one:.0f}", *[""] * (len(lives) - 1)]]
+        ["", *restarts], [*body, ["for comparison: memory with 1 clan, MB", f"{one:.0f}", *[""] * (len(restarts) - 1)]]
     )
 
 
-def _verdicts(name: str, life: Life) -> list[str]:
-    wrong = life.verdict.lost + life.verdict.invented
+def _verdicts(name: str, restart: RestartResult) -> list[str]:
+    wrong = restart.verdict.lost + restart.verdict.invented
     return [
-        Target(f"{name}: resident memory after the first round in MB", 200).verdict(life.memory, digits=0),
-        Target(f"{name}: resident memory at most in MB", 200).verdict(life.peak, digits=0),
-        Target(f"{name}: most requests in a second", _TOKENS * _PACE).verdict(life.busiest, digits=0),
-        Target(f"{name}: most of one token", _PACE).verdict(life.busiest_of_a_token, digits=0),
+        Target(f"{name}: resident memory after the first round in MB", 200).verdict(restart.memory, digits=0),
+        Target(f"{name}: resident memory at most in MB", 200).verdict(restart.peak, digits=0),
+        Target(f"{name}: most requests in a second", _TOKENS * _PACE).verdict(restart.busiest, digits=0),
+        Target(f"{name}: most of one token", _PACE).verdict(restart.busiest_of_a_token, digits=0),
         Target(f"{name}: seconds from the restart until it is online and polls", 5).verdict(
-            max(life.online, life.polled)
+            max(restart.online, restart.polled)
         ),
-        Target(f"{name}: seconds from the restart to the first event", 5).verdict(life.told),
+        Target(f"{name}: seconds from the restart to the first event", 5).verdict(restart.told),
         Target(f"{name}: lost or invented", 0).verdict(wrong, digits=0),
     ]

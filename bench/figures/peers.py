@@ -6,8 +6,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bench.compared import Compared
 from bench.measuring import cost_of_rival
-from bench.rivals import Rival
 from bench.spread import Spread
 from bench.tables import table
 
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from bench.options import Options
 
 _TRIAL = 2.0
-_found: dict[str, Rival] = {}
+_found: dict[str, Compared] = {}
 
 
-def better_loop(options: Options, name: str, clans: int, *, changing: bool) -> Rival:
+def better_loop(options: Options, name: str, clans: int, *, changing: bool) -> Compared:
     """Return a peer on the event loop on which it costs less, by a short trial that serves all figures."""
     if name in _found:
         return _found[name]
     trial = replace(options, window=min(options.window, _TRIAL))
-    costs = {loop: cost_of_rival(trial, clans, Rival(name, loop), changing=changing) for loop in ("uvloop", "asyncio")}
+    costs = {
+        loop: cost_of_rival(trial, clans, Compared(name, loop), changing=changing) for loop in ("uvloop", "asyncio")
+    }
     for loop, cost in costs.items():
         print(f"  trial of {name} on {loop}: {cost}", file=sys.stderr, flush=True)
-    _found[name] = Rival(name, min(costs, key=lambda loop: costs[loop].per_poll))
+    _found[name] = Compared(name, min(costs, key=lambda loop: costs[loop].per_poll))
     return _found[name]
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bench.bridge import Watching, bridge
 from bench.clans import clan_tags
+from bench.compared import Compared, compared_program
 from bench.measuring import stage
 from bench.programs import wait_until
-from bench.rivals import Rival, rival
 from bench.rounds import find_rounds
 from bench.servers import start_api, start_broker
 from bench.spread import Spread
@@ -36,14 +36,19 @@ def full_round(options: Options) -> Figure:
     clans = 200 if options.quick else _CLANS
     pairs = [_of_bridge(options, clans) for _ in range(min(_RUNS, options.runs))]
     cold, warm = ([pair[number] for pair in pairs] for number in (0, 1))
-    peers = {str(one): _of_rival(options, clans, one) for one in (Rival("cocapi", "uvloop"), Rival("coc.py", "uvloop"))}
+    peers = {
+        str(one): _of_rival(options, clans, one) for one in (Compared("cocapi", "uvloop"), Compared("coc.py", "uvloop"))
+    }
     rows = [("coc2mqtt, the first round", cold), ("coc2mqtt, the second round", warm)]
     return Figure(
         "round",
         f"c. A round of {clans:,} clans, the API answers after 50 ms",
         [
             spreads(
-                "a full round", "s", [*rows, *((f"{name} (once)", [took]) for name, took in peers.items())], digits=2
+                "a full round",
+                "s",
+                [*rows, *((f"{name} (once)", [took]) for name, took in peers.items())],
+                digits=2,
             )
         ],
         [
@@ -64,10 +69,10 @@ def _of_bridge(options: Options, clans: int) -> tuple[float, float]:
         return first, second
 
 
-def _of_rival(options: Options, clans: int, which: Rival) -> float:
+def _of_rival(options: Options, clans: int, which: Compared) -> float:
     with stage() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans, latency=_LATENCY)
-        program = rival(folder, api, clan_tags(clans), which, environment=options.peers)
+        program = compared_program(folder, api, clan_tags(clans), which, environment=options.peers)
         (first,) = _rounds(stack, program, api, 1)
         print(f"  {which}: {first:.2f} s", file=sys.stderr, flush=True)
         return first

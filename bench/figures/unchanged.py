@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.bridge import Watching
+from bench.compared import Compared
 from bench.figures.peers import better_loop, pace_table
 from bench.interleaved import interleave
 from bench.measuring import cost_of_bridge, cost_of_rival
-from bench.rivals import Rival
 from bench.spread import Spread, ratios
 from bench.tables import Figure, Target, spreads
 
@@ -38,9 +38,9 @@ def unchanged(options: Options) -> Figure:
     """Measure the bridge, the peers and the floor with clans that never change."""
     options = replace(options, full=True)
     peers = [better_loop(options, name, _RIVALS_CLANS, changing=False) for name in _PEERS]
-    floor = Rival("floor", "uvloop")
+    floor = Compared("floor", "uvloop")
     dense = _CLANS, Watching(interval=1)
-    free = _costs(options, dense, _RIVALS_CLANS, [*peers, floor, Rival("floor", "asyncio")], options.runs)
+    free = _costs(options, dense, _RIVALS_CLANS, [*peers, floor, Compared("floor", "asyncio")], options.runs)
     paced = [replace(one, pace=TOLD.get(one.name, EVEN_PACE)) for one in (*peers, floor)]
     sparse = int(EVEN_PACE), Watching(interval=1, pace=EVEN_PACE * ROOM)
     even = _costs(options, sparse, int(EVEN_PACE), paced, min(_PACED_RUNS, options.runs))
@@ -61,14 +61,14 @@ def unchanged(options: Options) -> Figure:
 
 
 def _costs(
-    options: Options, ours: tuple[int, Watching], theirs: int, others: Sequence[Rival], runs: int
+    options: Options, ours: tuple[int, Watching], theirs: int, others: Sequence[Compared], runs: int
 ) -> dict[str, list[Cost]]:
     """Measure the bridge with so many clans, and the others with so many of ``theirs``."""
     makers = {_BRIDGE: partial(cost_of_bridge, options, *ours)}
     return interleave(makers | {str(one): partial(cost_of_rival, options, theirs, one) for one in others}, runs)
 
 
-def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Rival]) -> list[str]:
+def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Compared]) -> list[str]:
     times = {name: [cost.per_poll for cost in runs] for name, runs in costs.items()}
     ours = times[_BRIDGE]
     compared = [
@@ -84,7 +84,7 @@ def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Rival]) -> lis
     ]
 
 
-def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Rival, floor: Rival, when: str) -> list[str]:
+def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Compared, floor: Compared, when: str) -> list[str]:
     ours, peer, least = ([cost.per_poll for cost in costs[name]] for name in (_BRIDGE, str(cocapi), str(floor)))
     less, more = Spread.of(ratios(peer, ours)).median, Spread.of(ratios(ours, least)).median
     return [

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from coc2mqtt.events.summary import _SENTENCES
-from tests.support.announced import CONFIG, devices, triggers
+from tests.support.discovery import CONFIG, device_triggers, discovery_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,13 +126,13 @@ def test_its_triggers_are_announced_by_the_device_that_is_asked_for(path: Path) 
     for trigger in blueprint["triggers"]:
         if trigger["trigger"] == "device":
             (wanted,) = inputs[trigger["device_id"]]["selector"]["device"]["filter"]
-            device = devices()[wanted["model"]]["device"]
+            device = discovery_payloads()[wanted["model"]]["device"]
             assert wanted == {
                 "integration": "mqtt",
                 "manufacturer": device["manufacturer"],
                 "model": device["model"],
             }
-            assert (trigger["type"], trigger["subtype"]) in triggers(wanted["model"])
+            assert (trigger["type"], trigger["subtype"]) in device_triggers(wanted["model"])
             assert trigger["domain"] == "mqtt"
         else:
             # Nothing else fires on messages and times alone, never on what a restart does to a state.
@@ -147,7 +147,7 @@ def test_it_starts_once_for_each_type_of_event(path: Path) -> None:
 
 
 def test_the_sensors_that_are_asked_for_exist() -> None:
-    components = devices()["Clan"]["components"]
+    components = discovery_payloads()["Clan"]["components"]
     for name, keys in {"war_starting": ["war_start"], "war_ending": ["war_end", "attacks_left"]}.items():
         inputs = load(next(path for path in FILES if path.stem == name))["blueprint"]["input"]
         filters = [one["selector"]["entity"]["filter"][0] for one in inputs.values() if "entity" in one["selector"]]

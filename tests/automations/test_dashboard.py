@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tests.support.announced import CONFIG, entity_ids
+from tests.support.discovery import CONFIG, discovered_entity_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def cards(data: Any) -> Iterator[str]:
 
 def test_every_entity_is_announced() -> None:
     used = set(re.findall(rf"\b[a-z_]+\.(?:clan_|player_)?(?:{'|'.join(REPLACED)})_\w+", BODY))
-    assert used <= entity_ids()
+    assert used <= discovered_entity_ids()
     assert len(used) > 30
 
 

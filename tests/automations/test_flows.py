@@ -9,7 +9,7 @@ from typing import Any
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.topics import Topics
-from tests.support.announced import CONFIG
+from tests.support.discovery import CONFIG
 
 Json = dict[str, Any]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.chaos.facts import CLAN_FIELDS, HERE, MEMBER_FIELDS, PLAYER_FIELDS, attack, member
+from tests.chaos.ground_truth import CLAN_FIELDS, HERE, MEMBER_FIELDS, PLAYER_FIELDS, attack, member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.chaos.facts import Key
+    from tests.chaos.ground_truth import Key
 
 Json = dict[str, Any]
 

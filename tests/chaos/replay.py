@@ -8,7 +8,7 @@ from tests.chaos.claims import UNKNOWN
 
 if TYPE_CHECKING:
     from tests.chaos.claims import Claim
-    from tests.chaos.facts import Key, Truth
+    from tests.chaos.ground_truth import GroundTruth, Key
 
 
 class Replay:
@@ -19,7 +19,7 @@ class Replay:
     changes that were said, ``merged`` those that were jumped over; ``false`` and ``lost`` say what was wrong.
     """
 
-    def __init__(self, truth: Truth) -> None:
+    def __init__(self, truth: GroundTruth) -> None:
         self._truth = truth
         # Which of its values a fact has reached; an open one has reached it at least.
         self._reached: dict[Key, int] = {}

@@ -21,7 +21,7 @@ _WIDTH = 44
 
 def table(result: Result) -> str:
     """Return the figures of a run, one a line."""
-    verdict = result.verdict
+    checked = result.checked
     recovery = longest_recovery(result)
     kinds = Counter(performed.fault.kind for performed in result.performed)
     rows = [
@@ -29,16 +29,16 @@ def table(result: Result) -> str:
         ("duration", f"{result.duration:.0f} s"),
         ("changes made", result.happened),
         ("  facts that changed", len(result.truth.turns)),
-        ("  told by events", verdict.told),
-        ("  merged with a later one, unseen", verdict.merged),
-        ("events received (distinct ids)", verdict.received),
-        ("events resent (same id, same bytes)", verdict.resent),
-        ("lost", len(verdict.lost)),
-        ("out of order within a tag", len(verdict.disordered)),
-        ("resent with other bytes", len(verdict.altered)),
-        ("false events", len(verdict.false)),
-        ("back without having been offline", len(verdict.unwilled)),
-        ("payloads that fit no model", len(verdict.unfit)),
+        ("  told by events", checked.told),
+        ("  merged with a later one, unseen", checked.merged),
+        ("events received (distinct ids)", checked.received),
+        ("events resent (same id, same bytes)", checked.resent),
+        ("lost", len(checked.lost)),
+        ("out of order within a tag", len(checked.disordered)),
+        ("resent with other bytes", len(checked.altered)),
+        ("false events", len(checked.false)),
+        ("back without having been offline", len(checked.unwilled)),
+        ("payloads that fit no model", len(checked.unfit)),
         ("other violations", len(result.wrong)),
         ("faults", len(result.performed)),
         *((f"  {kind}", kinds[kind]) for kind in Kind if kinds[kind]),

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
-from tests.chaos.facts import Truth
+from tests.chaos.checks import CheckResult, check_run
+from tests.chaos.fault_injector import FaultInjector, InjectedFault
+from tests.chaos.ground_truth import GroundTruth
 from tests.chaos.proxy import proxying
-from tests.chaos.stage import Performed, Stage
-from tests.chaos.story import Story
+from tests.chaos.scenario import Scenario
 from tests.chaos.subscriber import Subscriber
-from tests.chaos.verdict import Verdict, judge
 from tests.support.bridge_process import PASSWORD, TOKEN, BridgeProcess
 from tests.support.broker import free_port
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.chaos.checks import Receipt
     from tests.chaos.plan import Plan
     from tests.chaos.proxy import Proxy
-    from tests.chaos.verdict import Receipt
     from tests.support.broker import Mosquitto
 
 USER = "coc2mqtt"
@@ -47,10 +47,10 @@ class Result:
     """All that a run has shown; ``wrong`` is what is no matter of single events. Times are in seconds."""
 
     plan: Plan
-    truth: Truth
-    verdict: Verdict
+    truth: GroundTruth
+    checked: CheckResult
     receipts: list[Receipt]
-    performed: list[Performed]
+    performed: list[InjectedFault]
     happened: int
     duration: float
     log: str
@@ -59,7 +59,7 @@ class Result:
     @property
     def violations(self) -> list[str]:
         """All that is wrong."""
-        return [*self.verdict.violations, *self.wrong]
+        return [*self.checked.violations, *self.wrong]
 
 
 async def run(plan: Plan, broker: Mosquitto, folder: Path) -> Result:
@@ -74,7 +74,7 @@ async def run(plan: Plan, broker: Mosquitto, folder: Path) -> Result:
     def clock() -> float:
         return loop.time() - start
 
-    truth = Truth(world)
+    truth = GroundTruth(world)
     subscriber = Subscriber(broker.port, username=USER, password=PASSWORD, clock=clock)
     server = DemoServer(world, port=free_port(), token=SecretStr(TOKEN))
     rng = random.Random(f"story {plan.seed}")
@@ -84,32 +84,32 @@ async def run(plan: Plan, broker: Mosquitto, folder: Path) -> Result:
         asyncio.TaskGroup() as group,
     ):
         bridge = BridgeProcess(folder, _settings(plan, world, server, proxy))
-        story = Story(world, truth, rng, pause=plan.pause, clock=clock)
-        stage = Stage(
+        scenario = Scenario(world, truth, rng, pause=plan.pause, clock=clock)
+        injector = FaultInjector(
             broker=broker,
             proxy=proxy,
             subscriber=subscriber,
             bridge=bridge,
             server=server,
-            story=story,
+            scenario=scenario,
             group=group,
             clock=clock,
         )
         try:
-            run = _Run(plan, world, truth, subscriber, bridge, story, stage)
+            run = _Run(plan, world, truth, subscriber, bridge, scenario, injector)
             await run.play()
         finally:
             await bridge.kill_if_running()
-            await stage.close()
-    wrong = [*stage.wrong, *run.wrong, *await asyncio.to_thread(_look_at_files, folder, bridge)]
-    verdict = judge(truth, subscriber.receipts, stage.pauses)
+            await injector.close()
+    wrong = [*injector.wrong, *run.wrong, *await asyncio.to_thread(_look_at_files, folder, bridge)]
+    checked = check_run(truth, subscriber.receipts, injector.outages)
     return Result(
         plan,
         truth,
-        verdict,
+        checked,
         subscriber.receipts,
-        stage.performed,
-        story.happened,
+        injector.performed,
+        scenario.happened,
         clock(),
         bridge.log,
         wrong,
@@ -120,25 +120,25 @@ async def run(plan: Plan, broker: Mosquitto, folder: Path) -> Result:
 class _Run:
     plan: Plan
     world: World
-    truth: Truth
+    truth: GroundTruth
     subscriber: Subscriber
     bridge: BridgeProcess
-    story: Story
-    stage: Stage
+    scenario: Scenario
+    injector: FaultInjector
     wrong: list[str] = field(default_factory=list)
 
     async def play(self) -> None:
-        await self.stage.open()
+        await self.injector.open()
         await self.bridge.start()
         if not await self._within(_SHORT_PATIENCE, self._shows_truth, "the bridge has seen everything once"):
             return
         async with asyncio.TaskGroup() as group:
-            playing = group.create_task(self.story.play())
+            playing = group.create_task(self.scenario.play())
             await self._suffer()
             playing.cancel()
         if await self._within(_PATIENCE, self._is_told, "all has been told") and await self._stop():
             # Nothing is new to the bridge now, and nothing is known to the broker.
-            await self.stage.replace_broker(0.0)
+            await self.injector.replace_broker(0.0)
             await self.bridge.start()
             await self._within(_SHORT_PATIENCE, self._is_back, "all state is said again after a restart")
             await self._stop()
@@ -147,7 +147,7 @@ class _Run:
         async with asyncio.TaskGroup() as group:
             for fault in self.plan.faults:
                 await asyncio.sleep(fault.rest)
-                performing = group.create_task(self.stage.perform(fault))
+                performing = group.create_task(self.injector.perform(fault))
                 if not fault.together:
                     await performing
 
@@ -177,7 +177,7 @@ class _Run:
         return True
 
     async def _is_told(self) -> bool:
-        if judge(self.truth, self.subscriber.receipts, self.stage.pauses).lost:
+        if check_run(self.truth, self.subscriber.receipts, self.injector.outages).lost:
             return False
         health = None
         with contextlib.suppress(TimeoutError):

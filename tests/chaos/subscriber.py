@@ -14,7 +14,7 @@ import aiomqtt
 import orjson
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from tests.chaos.verdict import Receipt
+from tests.chaos.checks import Receipt
 from tests.support.observer import ReceivedMessage
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.resource import Kind, Resource, Snapshot
     from coc2mqtt.events.watch import Watch
-    from tests.crash.outside import Broker, Line, ScriptedApi
+    from tests.crash.harness import FakeSession, FileBroker, ScriptedApi
 
 BASE = "coc"
 _LOOK_AGAIN = 0.005
@@ -60,9 +60,11 @@ class _Journal(SqliteJournal):
 class Program:
     """One run, over ``lines`` one after the other; ``now`` is its Unix time, which stands still."""
 
-    def __init__(self, folder: Path, *, api: ScriptedApi, broker: Broker, lines: Sequence[Line], now: float) -> None:
+    def __init__(
+        self, folder: Path, *, api: ScriptedApi, broker: FileBroker, sessions: Sequence[FakeSession], now: float
+    ) -> None:
         topics = Topics(BASE)
-        self.lines = lines
+        self.sessions = sessions
         self.broker = broker
         self.journal = _Journal(folder / "coc2mqtt.db", clock=lambda: now, rng=random.Random(broker.run))
         self.engine = Engine(
@@ -125,7 +127,7 @@ class Program:
             timer.cancel()
 
     async def _speak(self) -> None:
-        for line in self.lines:
+        for line in self.sessions:
             try:
                 await self._bridge.serve(line.session)
             except* ConnectionLostError:

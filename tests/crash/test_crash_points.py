@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.crash.stories import STORIES
-from tests.crash.verdict import faults
+from tests.crash.checks import read_problems
+from tests.crash.scenarios import SCENARIOS
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def let_die(story: str, folder: Path, places: list[str]) -> str:
+def let_die(scenario: str, folder: Path, places: list[str]) -> str:
     """Let the program die at all of its points, and surely at these places; returns what went wrong with that."""
     zygote = subprocess.run(
-        [sys.executable, "-m", "tests.crash.zygote", story, folder, *places],
+        [sys.executable, "-m", "tests.crash.fork_server", scenario, folder, *places],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -41,20 +41,24 @@ def read(path: Path) -> str:
 @pytest.mark.crash
 # How many points were found when this was written, less a fifth: the order of what happens at once is the machine's.
 @pytest.mark.parametrize(
-    ("story", "fewest", "places"),
+    ("scenario", "fewest", "places"),
     [
-        ("changing", 78, ["_Journal.commit", "Line.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
-        ("breaking", 147, ["_Journal.commit", "Line.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
+        ("changing", 78, ["_Journal.commit", "FakeSession.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
+        ("breaking", 147, ["_Journal.commit", "FakeSession.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
         ("watching", 107, ["._watch", "._unwatch", "_Journal.delete_snapshot", "sqlite DELETE FROM snapshot"]),
     ],
 )
 def test_wherever_it_dies_nothing_is_lost_nothing_invented_and_no_ghost_stays(
-    story: str, fewest: int, places: list[str], tmp_path: Path
+    scenario: str, fewest: int, places: list[str], tmp_path: Path
 ) -> None:
-    complaints = let_die(story, tmp_path, places)
+    complaints = let_die(scenario, tmp_path, places)
     cases = sorted(tmp_path.iterdir())
-    found = {case.name: faults(STORIES[story](), case) for case in cases if (case / "end").exists()}
-    wrong = [f"{name}, {read(tmp_path / name / 'where')}: {said}" for name, faults in found.items() for said in faults]
+    found = {case.name: read_problems(SCENARIOS[scenario](), case) for case in cases if (case / "end").exists()}
+    wrong = [
+        f"{name}, {read(tmp_path / name / 'where')}: {said}"
+        for name, read_problems in found.items()
+        for said in read_problems
+    ]
     assert wrong == []
     assert complaints == ""
     died = {case.name: where for case in cases if (where := read(case / "where"))}

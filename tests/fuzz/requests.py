@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.odd import ANYTHING, JSON, VALUES, torn, written
+from tests.fuzz.malformed import ANYTHING, JSON, VALUES, corrupted, written
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -119,7 +119,7 @@ PAYLOADS: st.SearchStrategy[bytes] = st.sampled_from(
         _objects(),
         _objects(),
         _objects(),
-        _objects().flatmap(torn),
+        _objects().flatmap(corrupted),
         _replays(),
         TAG.map(lambda text: text.encode(errors="surrogatepass")),
         ANYTHING,

@@ -15,10 +15,10 @@ from coc2mqtt.clash import ApiResponse, ClashError
 from coc2mqtt.clash.error_response import ErrorResponse
 from coc2mqtt.clash.response import parse_max_age, parse_retry_after
 from coc2mqtt.events.resource import Kind
-from tests.fuzz.believer import TROUBLE, Believer, Said, is_bad
 from tests.fuzz.examples import fuzzed
-from tests.fuzz.good import NOON, game
-from tests.fuzz.odd import ANYTHING, difference, spoilt, torn, written
+from tests.fuzz.fake_poller import TROUBLE, FakePoller, Reply, is_bad
+from tests.fuzz.malformed import ANYTHING, corrupted, difference, mutated, written
+from tests.fuzz.valid_bodies import NOON, game
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ STATUS = st.sampled_from([*(201, 204, 206, 301, 304, 400, 401, 403, 404, 418, 42
 
 
 @st.composite
-def refusals(draw: DrawFn, body: bytes) -> Said:
+def refusals(draw: DrawFn, body: bytes) -> Reply:
     return ErrorResponse(
         status=draw(STATUS),
         body=body,
@@ -54,10 +54,16 @@ def refusals(draw: DrawFn, body: bytes) -> Said:
 
 
 @st.composite
-def answers(draw: DrawFn, good: dict[str, Any]) -> Said:
+def answers(draw: DrawFn, good: dict[str, Any]) -> Reply:
     """A spoilt answer: most of them nearly good."""
     how = draw(st.integers(0, 9))
-    body = draw(ANYTHING) if how == 0 else draw(torn(orjson.dumps(good))) if how == 1 else written(draw(spoilt(good)))
+    body = (
+        draw(ANYTHING)
+        if how == 0
+        else draw(corrupted(orjson.dumps(good)))
+        if how == 1
+        else written(draw(mutated(good)))
+    )
     return draw(refusals(body)) if how == 2 else ApiResponse(200, body, 0.0)
 
 
@@ -70,15 +76,15 @@ class History:
 
     kind: Kind
     first: int
-    spoilt: list[tuple[Said, float]]
+    mutated: list[tuple[Reply, float]]
     last: int
-    elsewhere: dict[str, Said]
+    elsewhere: dict[str, Reply]
 
     def _repr_pretty_(self, printer: RepresentationPrinter, _cycle: bool) -> None:
         printer.text(str(self))
 
     def __str__(self) -> str:
-        said = [(after, shown(self.kind, one)) for one, after in self.spoilt]
+        said = [(after, shown(self.kind, one)) for one, after in self.mutated]
         return f"{self.kind} {self.first} to {self.last}: {said}, elsewhere {self.elsewhere.keys()}"
 
     def good(self, number: int) -> ApiResponse:
@@ -90,7 +96,7 @@ def histories(draw: DrawFn, kind: Kind) -> History:
     bodies = game().bodies[kind]
     first = draw(st.integers(0, len(bodies) - 1))
     last = draw(st.integers(first, min(first + 3, len(bodies) - 1)))
-    spoilt = [
+    mutated = [
         (draw(answers(bodies[draw(st.integers(first, last))])), draw(st.sampled_from([1.0, 60.0, PATIENCE])))
         for _ in range(draw(st.integers(1, 3)))
     ]
@@ -98,10 +104,10 @@ def histories(draw: DrawFn, kind: Kind) -> History:
     if kind is Kind.WAR:
         for path, known in (("currentwar", bodies), ("warlog", game().war_logs)):
             elsewhere[path] = draw(answers(known[draw(st.integers(0, len(known) - 1))]))
-    return History(kind, first, spoilt, last, elsewhere)
+    return History(kind, first, mutated, last, elsewhere)
 
 
-def shown(kind: Kind, said: Said) -> str:
+def shown(kind: Kind, said: Reply) -> str:
     """Return few words about an answer."""
     if not isinstance(said, ApiResponse):
         return said.kind
@@ -129,7 +135,7 @@ def told(entries: list[JournalEntry]) -> Counter[bytes]:
     )
 
 
-def settle(believer: Believer, answer: ApiResponse) -> Counter[bytes]:
+def settle(believer: FakePoller, answer: ApiResponse) -> Counter[bytes]:
     """See the same good answer until it is believed, whatever keeps it back, and return what that told."""
     return told([entry for _ in range(6) for entry in believer.see(answer, after=PATIENCE)])
 
@@ -142,16 +148,16 @@ def test_no_answer_spoils_what_is_believed(kind: Kind, tried: Callable[[], None]
     @given(histories(kind))
     def see(history: History) -> None:
         tried()
-        believer = Believer(kind, tag, now=NOON.timestamp(), elsewhere=history.elsewhere)
+        believer = FakePoller(kind, tag, now=NOON.timestamp(), elsewhere=history.elsewhere)
         believer.see(history.good(history.first))
-        for said, after in history.spoilt:
+        for said, after in history.mutated:
             before = believer.data
             events = believer.see(said, after=after)
             if is_bad(believer.resource, said):
                 assert believer.data == before
                 assert {entry.record.event_type for entry in events} <= TROUBLE
         # As if the program had begun anew with what is believed now.
-        again = Believer(kind, tag, now=believer.now, elsewhere=history.elsewhere)
+        again = FakePoller(kind, tag, now=believer.now, elsewhere=history.elsewhere)
         again.store.snapshots = dict(believer.store.snapshots)
         last = history.good(history.last)
         assert settle(believer, last) == settle(again, last)
@@ -170,10 +176,10 @@ def test_what_no_answer_can_be_changes_nothing_of_what_is_told_afterwards(
     @given(histories(kind))
     def see(history: History) -> None:
         tried()
-        believers = [Believer(kind, tag, now=NOON.timestamp(), elsewhere=history.elsewhere) for _ in range(2)]
+        believers = [FakePoller(kind, tag, now=NOON.timestamp(), elsewhere=history.elsewhere) for _ in range(2)]
         for believer in believers:
             believer.see(history.good(history.first))
-        for said, after in history.spoilt:
+        for said, after in history.mutated:
             if is_bad(believers[0].resource, said):
                 believers[0].see(said, after=after)
         believers[1].now = believers[0].now

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coc2mqtt.config.loader import ConfigurationError, load_settings
 from coc2mqtt.config.settings import Settings
 from tests.fuzz.examples import fuzzed
-from tests.fuzz.odd import ANYTHING, spoilt, torn, written
+from tests.fuzz.malformed import ANYTHING, corrupted, mutated, written
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ def files(draw: DrawFn) -> bytes:
     """A file: the example or a good one with odd values, or hardly one at all."""
     how = draw(st.integers(0, 4))
     if how == 0:
-        return draw(torn(EXAMPLE))
+        return draw(corrupted(EXAMPLE))
     if how == 1:
-        return written(draw(spoilt(GOOD)))
+        return written(draw(mutated(GOOD)))
     if how == 2:
         return draw(ANYTHING | VALUES.map(str.encode))
     lines = yaml.safe_dump(GOOD).splitlines()

@@ -21,10 +21,10 @@ from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.util.event_loop import loop_factory
-from tests.fuzz.believer import Believed, check_event, check_states
 from tests.fuzz.examples import fuzzed
-from tests.fuzz.good import NOON, game
-from tests.fuzz.odd import ANYTHING, spoilt, torn, written
+from tests.fuzz.fake_poller import InMemoryStore, check_event, check_states
+from tests.fuzz.malformed import ANYTHING, corrupted, mutated, written
+from tests.fuzz.valid_bodies import NOON, game
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,9 @@ DATES = st.tuples(
 RETRY_AFTER = (DATES | st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=20)).map(
     lambda text: f"Retry-After: {text}"
 )
-BODIES = ANYTHING | spoilt(GOOD).map(written) | torn(orjson.dumps(GOOD)) | st.just(f'{{"message":"{TOKEN}"}}'.encode())
+BODIES = (
+    ANYTHING | mutated(GOOD).map(written) | corrupted(orjson.dumps(GOOD)) | st.just(f'{{"message":"{TOKEN}"}}'.encode())
+)
 CODINGS: list[Callable[[bytes], bytes]] = [
     *(lambda body: body, lambda body: body, gzip.compress, zlib.compress, lambda body: gzip.compress(body)[:-4]),
     *(lambda body: b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body), lambda body: b"%x\r\n%b" % (len(body) + 5, body)),
@@ -158,7 +160,7 @@ class Polled:
     """A clan that is polled over real HTTP, by a client that tries once and never rests."""
 
     def __init__(self, api: ClashClient) -> None:
-        self.store = Believed()
+        self.store = InMemoryStore()
         monitor = ApiMonitor(self.store, now=NOON.timestamp, on_change=lambda _: None)
         context = PollContext(api, self.store, monitor, NOON.timestamp, NOON.timestamp)
         self._poller = ClanPoller(context, CLAN.tag, interval=60)

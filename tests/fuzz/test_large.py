@@ -9,8 +9,8 @@ import pytest
 
 from coc2mqtt.clash import ApiResponse
 from coc2mqtt.events.resource import Kind
-from tests.fuzz.believer import Believer
-from tests.fuzz.good import NOON, game
+from tests.fuzz.fake_poller import FakePoller
+from tests.fuzz.valid_bodies import NOON, game
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def test_a_large_answer_is_compared_in_time_and_told_in_few_words(
 ) -> None:
     good = next(body for body in game().bodies[kind] if body.get("state", "inWar") == "inWar")
     nothing = ApiResponse(200, b"{}", 0.0)
-    believer = Believer(
+    believer = FakePoller(
         kind, game().tags[kind], now=NOON.timestamp(), elsewhere={"currentwar": nothing, "warlog": nothing}
     )
     believer.see(ApiResponse(200, orjson.dumps(good), 0.0))
@@ -69,7 +69,7 @@ def test_a_large_answer_is_compared_in_time_and_told_in_few_words(
 
 
 def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
-    believer = Believer(Kind.CLAN, game().tags[Kind.CLAN], now=NOON.timestamp(), elsewhere={})
+    believer = FakePoller(Kind.CLAN, game().tags[Kind.CLAN], now=NOON.timestamp(), elsewhere={})
     good = orjson.dumps(game().bodies[Kind.CLAN][0])
     assert believer.see(ApiResponse(200, good, 0.0)) == []
     before = believer.data

@@ -22,7 +22,7 @@ from tests.home.check_restarts import check_restarts, check_unwatch_while_away
 from tests.home.dashboard import check_dashboard
 from tests.home.lab import Lab, LabError
 from tests.home.report import Report
-from tests.home.stage import Stage, staging
+from tests.home.setup import Setup, running_setup
 from tests.support.broker import find_program
 
 # What Home Assistant says itself when its broker goes away.
@@ -57,39 +57,39 @@ def main() -> int:
 
 
 async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: bool, quick: bool) -> None:
-    async with staging(lab, program, folder, old=old) as stage:
+    async with running_setup(lab, program, folder, old=old) as setup:
         report.head(
-            f"coc2mqtt {version('coc2mqtt')} on Python {platform.python_version()}, Home Assistant {stage.home.version}"
+            f"coc2mqtt {version('coc2mqtt')} on Python {platform.python_version()}, Home Assistant {setup.home.version}"
         )
-        await stage.bridge.start()
-        await _look(stage, report)
+        await setup.bridge.start()
+        await _look(setup, report)
         report.head("Dashboard")
-        await check_dashboard(stage, report, folder)
-        check_log(stage, report)
+        await check_dashboard(setup, report, folder)
+        check_log(setup, report)
         report.head("Automations")
-        automations = await check_blueprints(stage, report)
-        check_log(stage, report)
+        automations = await check_blueprints(setup, report)
+        check_log(setup, report)
         report.head("Node-RED")
-        red_version = await check_node_red(lab, stage, report)
+        red_version = await check_node_red(lab, setup, report)
         report.note(f"Node-RED {red_version}")
         if not quick:
             report.head("Restarts")
-            await check_restarts(stage, report, automations)
-            await check_unwatch_while_away(stage, report)
+            await check_restarts(setup, report, automations)
+            await check_unwatch_while_away(setup, report)
         report.head("In the end")
-        check_log(stage, report, allowed=_OF_BROKER_RESTARTS)
+        check_log(setup, report, allowed=_OF_BROKER_RESTARTS)
 
 
-async def _look(stage: Stage, report: Report) -> None:
+async def _look(setup: Setup, report: Report) -> None:
     report.head("Entities")
-    await check_values(stage, report)
-    await check_ids(stage, report)
-    await check_statistics(stage, report)
-    check_log(stage, report)
+    await check_values(setup, report)
+    await check_ids(setup, report)
+    await check_statistics(setup, report)
+    check_log(setup, report)
     report.head("Controls")
-    await check_rename(stage, report)
-    await check_controls(stage, report)
-    check_log(stage, report)
+    await check_rename(setup, report)
+    await check_controls(setup, report)
+    check_log(setup, report)
 
 
 if __name__ == "__main__":

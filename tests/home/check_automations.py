@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.home.report import Report
-    from tests.home.stage import Stage
+    from tests.home.setup import Setup
 
 BLUEPRINTS = ROOT / "config" / "blueprints" / "automation" / "coc2mqtt"
 
@@ -27,9 +27,9 @@ _PREPARATION, _BATTLE, _SHIFT = 30, 20, 25
 class Automations:
     """The automations of a run, and how often each must have acted so far."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.expected: dict[str, int] = {}
-        self._stage = stage
+        self._stage = setup
 
     async def add(self, name: str, blueprint: str, **inputs: Any) -> None:
         """Create one that writes down each time that it acts."""
@@ -74,24 +74,24 @@ class Automations:
         return next((one.text for one in reversed(self._stage.home.fired()) if one.automation == name), "")
 
 
-def install_blueprints(stage: Stage) -> None:
+def install_blueprints(setup: Setup) -> None:
     """Put our blueprints where a user puts them."""
-    shutil.copytree(BLUEPRINTS, stage.home.config / "blueprints" / "automation" / "coc2mqtt", dirs_exist_ok=True)
+    shutil.copytree(BLUEPRINTS, setup.home.config / "blueprints" / "automation" / "coc2mqtt", dirs_exist_ok=True)
 
 
-async def check_blueprints(stage: Stage, report: Report) -> Automations:
+async def check_blueprints(setup: Setup, report: Report) -> Automations:
     """Load each blueprint as automations, let happen what they are for, and count."""
-    install_blueprints(stage)
-    listed = await stage.home.ask("blueprint/list", domain="automation")
+    install_blueprints(setup)
+    listed = await setup.home.ask("blueprint/list", domain="automation")
     ours = {path: entry for path, entry in listed.items() if path.startswith("coc2mqtt/")}
     wrong = [f"{path}: {entry['error']}" for path, entry in ours.items() if "error" in entry]
     report.check("Home Assistant takes all blueprints", wrong, f"{len(ours)} of {len(list(BLUEPRINTS.glob('*.yaml')))}")
-    automations = Automations(stage)
-    await _create(stage, automations)
+    automations = Automations(setup)
+    await _create(setup, automations)
     wrong = []
     for part in (_members, _default, _upgrades, _maintenance, _wars):
         try:
-            wrong += await part(stage, automations)
+            wrong += await part(setup, automations)
         except TimeoutError as error:
             wrong.append(str(error))
     await asyncio.sleep(_QUIET)
@@ -103,13 +103,13 @@ async def check_blueprints(stage: Stage, report: Report) -> Automations:
     return automations
 
 
-async def _create(stage: Stage, automations: Automations) -> None:
-    devices, entities = await stage.home.devices(), await stage.home.entities()
-    clan, player = (devices[stage.device(tag)]["id"] for tag in (stage.clan, stage.player))
+async def _create(setup: Setup, automations: Automations) -> None:
+    devices, entities = await setup.home.devices(), await setup.home.entities()
+    clan, player = (devices[setup.device(tag)]["id"] for tag in (setup.clan, setup.player))
     bridge = next(device["id"] for device in devices.values() if device["model"] == "Bridge")
 
     def sensor(key: str) -> str:
-        return str(entities[f"{stage.device(stage.clan)}_{key}"]["entity_id"])
+        return str(entities[f"{setup.device(setup.clan)}_{key}"]["entity_id"])
 
     add = automations.add
     await add("members", "member_joined_left", clan_device=clan)
@@ -127,48 +127,48 @@ async def _create(stage: Stage, automations: Automations) -> None:
     ending = {"war_end": sensor("war_end"), "attacks_left_sensor": sensor("attacks_left")}
     await add("ending", "war_ending", **ending, before="-00:00:12")
     await add("all_attacked", "war_ending", **ending, before="-00:00:04")
-    await stage.home.add_automation("plain", "member_joined_left", {"clan_device": clan})
+    await setup.home.add_automation("plain", "member_joined_left", {"clan_device": clan})
 
 
-async def _members(stage: Stage, automations: Automations) -> list[str]:
-    stage.world.join(stage.clan)
+async def _members(setup: Setup, automations: Automations) -> list[str]:
+    setup.world.join(setup.clan)
     await automations.acted("members")
-    stage.world.leave(stage.clan)
+    setup.world.leave(setup.clan)
     await automations.acted("members", "left_only")
-    stage.world.promote(stage.clan)
+    setup.world.promote(setup.clan)
     await automations.acted("promotion", "any_role")
     said = _unlike(automations, "promotion", r".+ of .+ was promoted to .+")
-    stage.world.demote(stage.clan)
+    setup.world.demote(setup.clan)
     await automations.acted("any_role")
     return said + _unlike(automations, "members", r".+ left .+")
 
 
-async def _upgrades(stage: Stage, automations: Automations) -> list[str]:
-    player = stage.player
+async def _upgrades(setup: Setup, automations: Automations) -> list[str]:
+    player = setup.player
     for verb, more in (
-        (stage.world.upgrade_troop, False),
-        (stage.world.upgrade_hero, True),
-        (stage.world.upgrade_spell, False),
-        (stage.world.upgrade_equipment, False),
-        (stage.world.upgrade_town_hall, True),
-        (stage.world.upgrade_builder_hall, True),
+        (setup.world.upgrade_troop, False),
+        (setup.world.upgrade_hero, True),
+        (setup.world.upgrade_spell, False),
+        (setup.world.upgrade_equipment, False),
+        (setup.world.upgrade_town_hall, True),
+        (setup.world.upgrade_builder_hall, True),
     ):
         verb(player)
         await automations.acted("upgrades", *(("halls_and_heroes",) if more else ()))
     return _unlike(automations, "halls_and_heroes", r".+ upgraded the builder hall to level \d+")
 
 
-async def _maintenance(stage: Stage, automations: Automations) -> list[str]:
-    stage.world.start_maintenance()
+async def _maintenance(setup: Setup, automations: Automations) -> list[str]:
+    setup.world.start_maintenance()
     await automations.acted("both")
-    stage.world.end_maintenance()
+    setup.world.end_maintenance()
     await automations.acted("over", "both")
     return _unlike(automations, "over", r"The maintenance of Clash of Clans is over after \d+ seconds?")
 
 
-async def _wars(stage: Stage, automations: Automations) -> list[str]:
-    world, clan = stage.world, stage.clan
-    await _end_war(stage, automations)
+async def _wars(setup: Setup, automations: Automations) -> list[str]:
+    world, clan = setup.world, setup.clan
+    await _end_war(setup, automations)
     wrong = _unlike(automations, "result", r".+ (won|lost|tied) its war against .+")
     world.declare_war(clan, timedelta(seconds=_PREPARATION), timedelta(seconds=_BATTLE))
     await automations.acted("declared")
@@ -176,7 +176,7 @@ async def _wars(stage: Stage, automations: Automations) -> list[str]:
     await automations.acted("starting", within=_PREPARATION)
     wrong += _unlike(automations, "starting", r".+'s war against .+ starts in \d+ minutes")
     # It has spoken of this war: neither a restart nor another start changes that.
-    await stage.restart_home()
+    await setup.restart_home()
     world.shift_war(clan, timedelta(seconds=_SHIFT))
     await asyncio.sleep(_SHIFT - 5)
     world.start_battle(clan)
@@ -186,21 +186,21 @@ async def _wars(stage: Stage, automations: Automations) -> list[str]:
     for _ in range(19):
         world.attack(clan, "clan")
     await asyncio.sleep(12)
-    await _end_war(stage, automations)
+    await _end_war(setup, automations)
     return wrong
 
 
-async def _end_war(stage: Stage, automations: Automations) -> None:
-    stage.world.end_war(stage.clan)
+async def _end_war(setup: Setup, automations: Automations) -> None:
+    setup.world.end_war(setup.clan)
     await asyncio.sleep(3)
     # With the next answer that shows no war, the result is final.
-    stage.world.clear_war(stage.clan)
+    setup.world.clear_war(setup.clan)
     await automations.acted("result")
 
 
-async def _default(stage: Stage, _: Automations) -> list[str]:
+async def _default(setup: Setup, _: Automations) -> list[str]:
     """Return what is wrong with what an automation does that was told nothing: a notification for each happening."""
-    notes = await stage.home.ask("persistent_notification/get")
+    notes = await setup.home.ask("persistent_notification/get")
     messages = [note["message"] for note in notes if note["title"] == "Clash of Clans"]
     verbs = sorted(verb for message in messages for verb in ("joined", "left") if f" {verb} " in message)
     return [] if verbs == ["joined", "left"] else [f"notifications in Home Assistant: {messages}"]

@@ -5,60 +5,60 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.home.home_assistant import until
-from tests.home.listener import retained
+from tests.home.mqtt import retained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.home.report import Report
-    from tests.home.stage import Stage
+    from tests.home.setup import Setup
 
 _SOON = 15.0
 
 
-async def check_controls(stage: Stage, report: Report) -> None:
+async def check_controls(setup: Setup, report: Report) -> None:
     """Check the fields, the buttons and the choice, on the bridge and on a player."""
-    await _check_watch(stage, report)
-    await _check_buttons(stage, report)
-    await _check_log_level(stage, report)
+    await _check_watch(setup, report)
+    await _check_buttons(setup, report)
+    await _check_log_level(setup, report)
 
 
-async def _check_watch(stage: Stage, report: Report) -> None:
-    tag, device = stage.other_player, stage.device(stage.other_player)
-    field = await stage.bridge_entity("watch_player")
-    await stage.home.call("text.set_value", entity_id=field, value=tag)
+async def _check_watch(setup: Setup, report: Report) -> None:
+    tag, device = setup.other_player, setup.device(setup.other_player)
+    field = await setup.bridge_entity("watch_player")
+    await setup.home.call("text.set_value", entity_id=field, value=tag)
 
     async def there() -> bool:
-        return device in await stage.home.devices()
+        return device in await setup.home.devices()
 
     wrong = await _fails(f"a device of {tag}", there)
 
     async def empty() -> bool:
-        return bool((await stage.home.states())[field]["state"] == "")
+        return bool((await setup.home.states())[field]["state"] == "")
 
     wrong += await _fails("an empty field after its use", empty)
     report.check("'Watch a player' watches and empties itself", wrong, tag)
-    await check_unwatch(stage, report, tag)
-    clan = await stage.bridge_entity("watch_clan")
-    await check_unwatch(stage, report, stage.private_clan)
-    await stage.home.call("text.set_value", entity_id=clan, value=f" {stage.private_clan.lower()} ")
+    await check_unwatch(setup, report, tag)
+    clan = await setup.bridge_entity("watch_clan")
+    await check_unwatch(setup, report, setup.private_clan)
+    await setup.home.call("text.set_value", entity_id=clan, value=f" {setup.private_clan.lower()} ")
 
     async def clan_there() -> bool:
-        return stage.device(stage.private_clan) in await stage.home.devices()
+        return setup.device(setup.private_clan) in await setup.home.devices()
 
     report.check("'Watch a clan' takes a tag as people write it", await _fails("the clan's device", clan_there))
 
 
-async def check_unwatch(stage: Stage, report: Report, tag: str) -> None:
+async def check_unwatch(setup: Setup, report: Report, tag: str) -> None:
     """Stop watching by the field in Home Assistant, and check that nothing at all is left of it."""
-    field, bare = await stage.bridge_entity("unwatch"), tag.removeprefix("#")
-    await stage.home.call("text.set_value", entity_id=field, value=tag)
+    field, bare = await setup.bridge_entity("unwatch"), tag.removeprefix("#")
+    await setup.home.call("text.set_value", entity_id=field, value=tag)
 
     async def left() -> list[str]:
-        entities = [unique_id for unique_id in await stage.home.entities() if bare in unique_id]
-        states = [entity_id for entity_id in await stage.home.states() if bare.lower() in entity_id]
-        devices = [device for device in await stage.home.devices() if bare in device]
-        topics = [topic for topic in await retained(stage.broker.port) if bare in topic]
+        entities = [unique_id for unique_id in await setup.home.entities() if bare in unique_id]
+        states = [entity_id for entity_id in await setup.home.states() if bare.lower() in entity_id]
+        devices = [device for device in await setup.home.devices() if bare in device]
+        topics = [topic for topic in await retained(setup.broker.port) if bare in topic]
         return [*entities, *states, *devices, *topics]
 
     async def nothing() -> bool:
@@ -68,33 +68,33 @@ async def check_unwatch(stage: Stage, report: Report, tag: str) -> None:
     report.check(f"'Stop watching' leaves nothing of {tag}", [f"{one} is left" for one in await left()])
 
 
-async def _check_buttons(stage: Stage, report: Report) -> None:
-    path = f"/v1/players/{stage.fighter}"
+async def _check_buttons(setup: Setup, report: Report) -> None:
+    path = f"/v1/players/{setup.fighter}"
 
     async def pressed(button: str) -> list[str]:
-        before = stage.server.requests[path]
-        await stage.home.call("button.press", entity_id=button)
+        before = setup.server.requests[path]
+        await setup.home.call("button.press", entity_id=button)
 
         async def asked() -> bool:
-            return stage.server.requests[path] > before
+            return setup.server.requests[path] > before
 
-        return await _fails(f"a request for {stage.fighter}", asked)
+        return await _fails(f"a request for {setup.fighter}", asked)
 
-    entities = await stage.home.entities()
-    own = entities[f"{stage.device(stage.fighter)}_refresh"]["entity_id"]
+    entities = await setup.home.entities()
+    own = entities[f"{setup.device(setup.fighter)}_refresh"]["entity_id"]
     report.check("a player's 'Refresh' has the API asked at once", await pressed(own))
-    report.check("'Refresh all' as well", await pressed(await stage.bridge_entity("refresh")))
+    report.check("'Refresh all' as well", await pressed(await setup.bridge_entity("refresh")))
 
 
-async def _check_log_level(stage: Stage, report: Report) -> None:
-    select = await stage.bridge_entity("log_level")
+async def _check_log_level(setup: Setup, report: Report) -> None:
+    select = await setup.bridge_entity("log_level")
     wrong: list[str] = []
     for level in ("debug", "warning", "info"):
-        await stage.home.call("select.select_option", entity_id=select, option=level)
+        await setup.home.call("select.select_option", entity_id=select, option=level)
 
         async def shown(level: str = level) -> bool:
-            info = (await retained(stage.broker.port, "coc/bridge/info")).get("coc/bridge/info", {})
-            state = (await stage.home.states())[select]["state"]
+            info = (await retained(setup.broker.port, "coc/bridge/info")).get("coc/bridge/info", {})
+            state = (await setup.home.states())[select]["state"]
             return bool(info.get("log_level") == level == state)
 
         wrong += await _fails(f"the log level {level}, in bridge/info and as the state", shown)

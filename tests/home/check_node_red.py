@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.home.home_assistant import until
-from tests.home.listener import publish
+from tests.home.mqtt import publish
 from tests.home.node_red import node_red
 
 if TYPE_CHECKING:
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from tests.home.lab import Lab
     from tests.home.node_red import NodeRed
     from tests.home.report import Report
-    from tests.home.stage import Stage
+    from tests.home.setup import Setup
 
 _SOON = 15.0
 
 
-async def check_node_red(lab: Lab, stage: Stage, report: Report) -> str:
+async def check_node_red(lab: Lab, setup: Setup, report: Report) -> str:
     """Load the flows, let things happen and press the buttons; return Node-RED's version."""
-    async with node_red(lab, stage.broker.port) as (red, session):
+    async with node_red(lab, setup.broker.port) as (red, session):
         await _check_states(red, report)
-        await _check_events(red, stage, report)
-        await _check_requests(red, session, stage, report)
+        await _check_events(red, setup, report)
+        await _check_requests(red, session, setup, report)
         report.check("no node complained", red.complaints, f"{len(red.said)} messages seen")
         return red.version
 
@@ -35,23 +35,23 @@ async def _check_states(red: NodeRed, report: Report) -> None:
     report.check("the retained states are shown at the start, and no event", wrong + early)
 
 
-async def _check_events(red: NodeRed, stage: Stage, report: Report) -> None:
-    stage.world.join(stage.clan)
-    stage.world.upgrade_troop(stage.player)
-    stage.world.gain_points(stage.clan)
+async def _check_events(red: NodeRed, setup: Setup, report: Report) -> None:
+    setup.world.join(setup.clan)
+    setup.world.upgrade_troop(setup.player)
+    setup.world.gain_points(setup.clan)
     wrong = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["Points"]})
-    stage.world.start_maintenance()
+    setup.world.start_maintenance()
     wrong += await _missing(red, {"maintenance": ["Clash of Clans is in maintenance"]})
-    stage.world.end_maintenance()
+    setup.world.end_maintenance()
     wrong += await _missing(red, {"maintenance": ["is over"]})
     report.check("events come out where they belong, as sentences", wrong)
 
 
-async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, stage: Stage, report: Report) -> None:
+async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, setup: Setup, report: Report) -> None:
     # Another's request, whose answer is not ours.
-    await publish(stage.broker.port, "coc/bridge/request/list", b'{"transaction": "of somebody else"}')
+    await publish(setup.broker.port, "coc/bridge/request/list", b'{"transaction": "of somebody else"}')
     await red.press(session, "list the watches")
-    wrong = await _missing(red, {"response": [stage.clan]})
+    wrong = await _missing(red, {"response": [setup.clan]})
     for button, where, words in (
         # These tags are in the flows; the scripted game knows neither, and both can be watched.
         ("watch the clan #2PP", "response", "#2PP"),
@@ -65,10 +65,10 @@ async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, stage: S
     answers = [text for name, text in red.said if name in ("response", "rejected")]
     wrong += [] if len(answers) == 6 else [f"{len(answers)} answers to 6 requests"]
     report.check("each request gets its answer", wrong, f"{len(answers)} answers")
-    await publish(stage.broker.port, "coc/bridge/request/unwatch", b'{"kind": "player", "tag": "#900PUCPV"}')
+    await publish(setup.broker.port, "coc/bridge/request/unwatch", b'{"kind": "player", "tag": "#900PUCPV"}')
 
     async def gone() -> bool:
-        return not any(bare in device for device in await stage.home.devices() for bare in ("2PP", "900PUCPV"))
+        return not any(bare in device for device in await setup.home.devices() for bare in ("2PP", "900PUCPV"))
 
     # What Home Assistant is not told before it stops, it never hears of.
     await until("the end of the devices of the flows' tags", _SOON, gone)

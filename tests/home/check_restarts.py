@@ -6,14 +6,14 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from tests.home.announced import announced_entities
+from tests.home.discovered import discovered_entities
 from tests.home.home_assistant import until
-from tests.home.listener import publish
+from tests.home.mqtt import publish
 
 if TYPE_CHECKING:
     from tests.home.check_automations import Automations
     from tests.home.report import Report
-    from tests.home.stage import Stage
+    from tests.home.setup import Setup
 
 _BACK_WITHIN = 60.0
 _QUIET = 2.0
@@ -21,27 +21,27 @@ _QUIET = 2.0
 _FORGOTTEN = "unknown"
 
 
-async def check_restarts(stage: Stage, report: Report, automations: Automations) -> None:
+async def check_restarts(setup: Setup, report: Report, automations: Automations) -> None:
     """Restart each of them alone, then all of them in each order."""
-    actions = stage.restarts | {"Home Assistant's MQTT integration": stage.home.reload_mqtt}
+    actions = setup.restarts | {"Home Assistant's MQTT integration": setup.home.reload_mqtt}
     automations.begin_anew()
-    before = await _picture(stage)
-    for order in [*itertools.permutations(actions, 1), *itertools.permutations(stage.restarts)]:
+    before = await _picture(setup)
+    for order in [*itertools.permutations(actions, 1), *itertools.permutations(setup.restarts)]:
         for name in order:
             await actions[name]()
-        wrong, seconds = await _back(stage)
+        wrong, seconds = await _back(setup)
         await asyncio.sleep(_QUIET)
-        wrong += _differences(before, await _picture(stage)) + automations.problems()
+        wrong += _differences(before, await _picture(setup)) + automations.problems()
         report.check(f"restarted: {', '.join(order)}", wrong, f"all there after {seconds:.1f} s")
-    stage.world.join(stage.clan)
+    setup.world.join(setup.clan)
     wrong = []
     try:
         await automations.acted("members")
     except TimeoutError as error:
         wrong.append(str(error))
     await asyncio.sleep(_QUIET)
-    after = await _picture(stage)
-    activity = (await stage.home.entities())[f"{stage.device(stage.clan)}_activity"]["entity_id"]
+    after = await _picture(setup)
+    activity = (await setup.home.entities())[f"{setup.device(setup.clan)}_activity"]["entity_id"]
     moved = [
         event for event, state in after["events"].items() if state not in (before["events"].get(event), _FORGOTTEN)
     ]
@@ -49,28 +49,28 @@ async def check_restarts(stage: Stage, report: Report, automations: Automations)
     report.check("what happens afterwards is told once", wrong + automations.problems())
 
 
-async def check_unwatch_while_away(stage: Stage, report: Report) -> None:
+async def check_unwatch_while_away(setup: Setup, report: Report) -> None:
     """Stop watching while Home Assistant is off, and check that it has nothing left of it once it is back."""
-    bare = stage.private_clan.removeprefix("#")
-    await stage.home.stop()
-    await publish(stage.broker.port, "coc/bridge/request/unwatch", stage.private_clan.encode())
+    bare = setup.private_clan.removeprefix("#")
+    await setup.home.stop()
+    await publish(setup.broker.port, "coc/bridge/request/unwatch", setup.private_clan.encode())
     await asyncio.sleep(_QUIET)
-    await stage.home.start(keep=True)
+    await setup.home.start(keep=True)
 
     async def gone() -> bool:
-        return not any(bare in one for one in [*await stage.home.devices(), *await stage.home.entities()])
+        return not any(bare in one for one in [*await setup.home.devices(), *await setup.home.entities()])
 
     wrong = []
     try:
-        await until(f"the end of {stage.private_clan}", _BACK_WITHIN, gone)
+        await until(f"the end of {setup.private_clan}", _BACK_WITHIN, gone)
     except TimeoutError as error:
         wrong.append(str(error))
     report.check("what is no longer watched since Home Assistant was off is gone", wrong)
 
 
-async def _back(stage: Stage) -> tuple[list[str], float]:
+async def _back(setup: Setup) -> tuple[list[str], float]:
     async def missing() -> list[str]:
-        entities = await announced_entities(stage.broker.port, stage.home)
+        entities = await discovered_entities(setup.broker.port, setup.home)
         return [f"{one.unique_id} is {one.state}" for one in entities if one.state in (None, "unavailable")] + (
             [] if entities else ["nothing is announced"]
         )
@@ -85,9 +85,9 @@ async def _back(stage: Stage) -> tuple[list[str], float]:
     return [], seconds
 
 
-async def _picture(stage: Stage) -> dict[str, dict[str, Any]]:
+async def _picture(setup: Setup) -> dict[str, dict[str, Any]]:
     """Return what no restart may change: who there is, and when each event entity saw its last event."""
-    entities, devices, states = await stage.home.entities(), await stage.home.devices(), await stage.home.states()
+    entities, devices, states = await setup.home.entities(), await setup.home.devices(), await setup.home.states()
     return {
         "entities": {unique_id: one["entity_id"] for unique_id, one in entities.items()},
         "devices": {identifier: device["id"] for identifier, device in devices.items()},

@@ -9,7 +9,7 @@ import yaml
 
 from tests.home.browser import browsing, has_browser
 from tests.home.home_assistant import until
-from tests.home.stage import INSTANCE
+from tests.home.setup import INSTANCE
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.home.browser import Browser
     from tests.home.report import Report
-    from tests.home.stage import Stage
+    from tests.home.setup import Setup
 
 URL = "clash-of-clans"
 _FILE = ROOT / "config" / "dashboard.yaml"
@@ -26,24 +26,24 @@ _PATIENCE = 60.0
 _ERRORS = ("hui-error-card", "hui-warning", "hui-warning-element", "hui-error-badge", "hui-error-heading-badge")
 
 
-async def load_dashboard(stage: Stage) -> None:
+async def load_dashboard(setup: Setup) -> None:
     """Put the dashboard there with the stage's clan, player and bridge."""
     text = await asyncio.to_thread(_FILE.read_text)
     for word, own in (
-        ("2pp", stage.clan.removeprefix("#").lower()),
-        ("900pucpv", stage.player.removeprefix("#").lower()),
+        ("2pp", setup.clan.removeprefix("#").lower()),
+        ("900pucpv", setup.player.removeprefix("#").lower()),
         ("coc2mqtt_home", f"coc2mqtt_{INSTANCE}"),
     ):
         text = text.replace(word, own)
     config = yaml.safe_load(text)
     about = {"url_path": URL, "title": "Clash of Clans", "icon": "mdi:shield-sword", "mode": "storage"}
-    await stage.home.ask("lovelace/dashboards/create", **about, show_in_sidebar=True, require_admin=False)
-    await stage.home.ask("lovelace/config/save", url_path=URL, config=config)
+    await setup.home.ask("lovelace/dashboards/create", **about, show_in_sidebar=True, require_admin=False)
+    await setup.home.ask("lovelace/config/save", url_path=URL, config=config)
 
 
-async def show_dashboard(stage: Stage, browser: Browser) -> None:
+async def show_dashboard(setup: Setup, browser: Browser) -> None:
     """Open it and return when its cards are there; the browser must be logged in."""
-    await browser.open(f"{stage.home.address}/{URL}/clan")
+    await browser.open(f"{setup.home.address}/{URL}/clan")
 
     async def shown() -> bool:
         elements = await browser.elements()
@@ -53,21 +53,21 @@ async def show_dashboard(stage: Stage, browser: Browser) -> None:
     await asyncio.sleep(3)
 
 
-async def check_dashboard(stage: Stage, report: Report, folder: Path) -> None:
+async def check_dashboard(setup: Setup, report: Report, folder: Path) -> None:
     """Check that the dashboard loads, and that each of its cards finds what it shows."""
-    if stage.home.old:
+    if setup.home.old:
         report.note("The dashboard was left out: this Home Assistant calls the entities otherwise")
         return
-    await load_dashboard(stage)
+    await load_dashboard(setup)
     if not has_browser():
         report.note("The dashboard was not looked at: there is no chromedriver (Debian: apt install chromium-driver)")
         return
     async with browsing(folder) as browser:
         await browser.resize(1400, 1600)
-        await browser.log_in(stage.home)
+        await browser.log_in(setup.home)
         wrong, cards = [], 0
         try:
-            await show_dashboard(stage, browser)
+            await show_dashboard(setup, browser)
         except TimeoutError as error:
             wrong.append(str(error))
         elements = await browser.elements()

@@ -20,9 +20,9 @@ from coc2mqtt.mqtt.client.errors import ConnectionLostError
 from coc2mqtt.mqtt.client.session import Message
 from coc2mqtt.mqtt.reports import OFFLINE
 from coc2mqtt.mqtt.topics import Topics
-from tests.crash.outside import Line, Published, ScriptedApi, events, retained
-from tests.crash.stories import STORIES, timeless
-from tests.crash.verdict import faults_of
+from tests.crash.checks import find_problems
+from tests.crash.harness import FakeSession, Published, ScriptedApi, events, retained
+from tests.crash.scenarios import SCENARIOS, timeless
 from tests.recovery.injection import Injection
 from tests.support.simulated_loop import SimulatedLoop
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from coc2mqtt.events.watch import Watch
     from coc2mqtt.mqtt.client.options import RetainedMessage
-    from tests.crash.outside import Bodies, Broker
-    from tests.crash.stories import Story
+    from tests.crash.harness import Bodies, FileBroker
+    from tests.crash.scenarios import Scenario
 
 _TOPICS = Topics()
 _STATE, _HEALTH = _TOPICS.bridge("state"), _TOPICS.bridge("health")
@@ -70,13 +70,13 @@ class RecordingBroker:
         return None if payload is None else orjson.loads(payload)
 
 
-class _Session(Line):
+class _Session(FakeSession):
     """One connection, which publishes the will if it is lost without a clean disconnect."""
 
     connected_at = 0.0
 
     def __init__(self, broker: RecordingBroker, *, breaks_at: int | None = None) -> None:
-        super().__init__(cast("Broker", broker), breaks_at=breaks_at)
+        super().__init__(cast("FileBroker", broker), breaks_at=breaks_at)
         self._broker_record = broker
         self._is_disconnected = False
 
@@ -103,11 +103,11 @@ class _Session(Line):
 class Simulation:
     """The bridge with its files in a folder, its API and its broker."""
 
-    def __init__(self, story: Story, folder: Path, injection: Injection, *, breaking: bool) -> None:
-        self.story = story
+    def __init__(self, scenario: Scenario, folder: Path, injection: Injection, *, breaking: bool) -> None:
+        self.scenario = scenario
         self._breaking = breaking
         self.broker = RecordingBroker()
-        self.api = ScriptedApi(self.story.before)
+        self.api = ScriptedApi(self.scenario.before)
         self.injection = injection
         self.recovered_at: float | None = None
         self.stop_seconds = 0.0
@@ -118,9 +118,9 @@ class Simulation:
         self._path = folder / "coc2mqtt.db"
         self._sessions: list[_Session] = []
         # The watches that commands add and remove, and the requests for that.
-        self._added = [watch for watch in story.watched if watch not in story.configured]
-        self._removed = story.configured if self._added else []
-        self._remaining = [watch for watch in story.watched if watch not in self._removed]
+        self._added = [watch for watch in scenario.watched if watch not in scenario.configured]
+        self._removed = scenario.configured if self._added else []
+        self._remaining = [watch for watch in scenario.watched if watch not in self._removed]
         self._requests = [(_TOPICS.request("watch"), _named(one)) for one in self._added]
         self._requests += [(_TOPICS.request("unwatch"), _named(one)) for one in self._removed]
 
@@ -131,8 +131,8 @@ class Simulation:
         running = asyncio.create_task(service.Service(self._settings()).run(stop))
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                await self._until(running, partial(self._is_shown, self.story.configured, self.story.before))
-                self.api.show(self.story.after)
+                await self._until(running, partial(self._is_shown, self.scenario.configured, self.scenario.before))
+                self.api.show(self.scenario.after)
                 if (
                     not self._removed
                 ):  # a device that is removed at a birth message is published again some seconds later
@@ -157,7 +157,7 @@ class Simulation:
         stop = asyncio.Event()
         running = asyncio.create_task(service.Service(self._settings()).run(stop))
         await asyncio.wait({running}, timeout=_BASELINE_S)
-        self.api.show(self.story.after)
+        self.api.show(self.scenario.after)
         for command in () if running.done() else ("poll", "list", "health_check"):
             self._send(Message(_TOPICS.request(command), b""))
         await asyncio.wait({running}, timeout=seconds)
@@ -167,7 +167,7 @@ class Simulation:
 
     def faults(self) -> list[str]:
         """Return the faults of the outcome, one sentence each."""
-        found = faults_of(self.story, [one for one in self.broker.published if not _is_ignored(one)], self.end)
+        found = find_problems(self.scenario, [one for one in self.broker.published if not _is_ignored(one)], self.end)
         if self.state != {"state": "online"}:
             found.append(f"bridge/state is {self.state}")
         if self.broker.retained(_STATE) != {"state": "offline"}:
@@ -206,8 +206,8 @@ class Simulation:
         return self._sessions[-1]
 
     def _settings(self) -> FixedSettings:
-        clans = [watch for watch in self.story.configured if watch.kind is Kind.CLAN]
-        players = [watch for watch in self.story.configured if watch.kind is Kind.PLAYER]
+        clans = [watch for watch in self.scenario.configured if watch.kind is Kind.CLAN]
+        players = [watch for watch in self.scenario.configured if watch.kind is Kind.PLAYER]
         return FixedSettings.model_validate(
             {
                 "instance": "home",
@@ -218,7 +218,7 @@ class Simulation:
                         {"tag": one.tag, "interval": one.interval, "war_interval": one.war_interval} for one in clans
                     ],
                     "players": [{"tag": one.tag, "interval": one.interval} for one in players],
-                    "maintenance": {"interval": 60, "probe_tag": self.story.watched[-1].tag},
+                    "maintenance": {"interval": 60, "probe_tag": self.scenario.watched[-1].tag},
                 },
             }
         )
@@ -271,7 +271,7 @@ class Simulation:
             )
             and all(
                 topic in found and timeless(orjson.loads(found[topic])) == state
-                for topic, state in self.story.shown(watches, bodies).items()
+                for topic, state in self.scenario.shown(watches, bodies).items()
             )
         )
 
@@ -280,8 +280,8 @@ class Simulation:
         health = self.broker.retained(_HEALTH) or {}
         return (
             all(self._is_done(*request) for request in self._requests)
-            and (bool(self._removed) or len(ids) >= len(self.story.changes))
-            and self._is_shown(self._remaining, self.story.after)
+            and (bool(self._removed) or len(ids) >= len(self.scenario.changes))
+            and self._is_shown(self._remaining, self.scenario.after)
             and health.get("queue") == 0
             and health.get("internal_errors", 0) >= int(self.injection.raised_at is not None)
         )
@@ -328,13 +328,13 @@ def run(
     injected: Callable[[], Injection] = Injection,
     play: Callable[[Simulation], Awaitable[None]] = Simulation.play,
 ) -> Simulation:
-    """Run the bridge once with an injection, through the story with this name."""
+    """Run the bridge once with an injection, through the scenario with this name."""
 
     async def port_is_open(*_: object) -> bool:
         return True
 
     async def simulate() -> Simulation:
-        simulation = Simulation(STORIES[name](), folder, injected(), breaking=name == "breaking")
+        simulation = Simulation(SCENARIOS[name](), folder, injected(), breaking=name == "breaking")
         simulation.injection.install(monkeypatch)
         monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(simulation.api.client))
         monkeypatch.setattr(negotiation, "open_session", simulation.open_session)

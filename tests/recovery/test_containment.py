@@ -22,8 +22,8 @@ from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import OrphanCleanup
 from coc2mqtt.supervisor import TooManyFailuresError
 from coc2mqtt.watch_list import WatchList
-from tests.crash.outside import events
-from tests.crash.outside import retained as retained_by
+from tests.crash.harness import events
+from tests.crash.harness import retained as retained_by
 from tests.recovery.injection import Bug
 from tests.recovery.simulation import Simulation, run
 
@@ -103,7 +103,7 @@ def test_response_that_causes_a_bug_in_comparing_is_ignored_and_reported(
     assert "clan" in event_subjects(simulation)
     (line,) = (line for line in simulation.lines if line["event"] == "internal error")
     assert line["place"].startswith("events/polling/clan_poller.py:")
-    assert line["tag"] == simulation.story.watched[0].tag
+    assert line["tag"] == simulation.scenario.watched[0].tag
 
 
 def test_event_that_cannot_be_encoded_is_skipped_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,10 +111,10 @@ def test_event_that_cannot_be_encoded_is_skipped_and_logged(tmp_path: Path, monk
     monkeypatch.setattr(event_delivery, "encode_event", buggy)
     simulation = simulate(tmp_path)
     check_contained(simulation, part="event")
-    assert len(event_subjects(simulation)) == len(simulation.story.changes) - 1
+    assert len(event_subjects(simulation)) == len(simulation.scenario.changes) - 1
     assert simulation.health["events_skipped"] == 1
     (line,) = (line for line in simulation.lines if line["event"] == "event cannot be encoded; skipping it")
-    assert (line["event_type"], line["tag"]) == ("member_left", simulation.story.watched[0].tag)
+    assert (line["event_type"], line["tag"]) == ("member_left", simulation.scenario.watched[0].tag)
     assert line["seq"] > 0
 
 
@@ -123,7 +123,7 @@ def test_state_that_cannot_be_built_is_omitted_and_retried(tmp_path: Path, monke
     monkeypatch.setattr(retained_state, "state_payloads", buggy)
     simulation = simulate(tmp_path)
     check_contained(simulation, part="retained state")
-    assert len(event_subjects(simulation)) == len(simulation.story.changes)
+    assert len(event_subjects(simulation)) == len(simulation.scenario.changes)
     shown = retained_by(simulation.broker.published)
     assert not [topic for topic in shown if topic.endswith("/state/war")]
     assert [topic for topic in shown if topic.endswith("/state/clan")]
@@ -139,7 +139,7 @@ def test_device_that_cannot_be_announced_is_retried_and_others_are_published(
     check_contained(simulation, part="announcement")
     devices = [topic for topic in retained_by(simulation.broker.published) if topic.startswith("homeassistant/")]
     assert ["_player_" in device for device in sorted(devices)] == [False, False]
-    assert len(event_subjects(simulation)) == len(simulation.story.changes)
+    assert len(event_subjects(simulation)) == len(simulation.scenario.changes)
     assert 9 <= simulation.health["internal_errors"] <= 18
 
 
@@ -170,7 +170,7 @@ def test_bug_in_a_background_task_is_contained(
         monkeypatch.setattr(DuplicateInstanceDetector, "_read_retained", async_nothing)
     simulation = simulate(tmp_path)
     check_contained(simulation, part=part)
-    assert len(event_subjects(simulation)) == len(simulation.story.changes)
+    assert len(event_subjects(simulation)) == len(simulation.scenario.changes)
 
 
 async def async_nothing(*_: Any) -> dict[str, bytes]:
@@ -184,7 +184,7 @@ def test_bug_in_the_health_report_is_contained(tmp_path: Path, monkeypatch: pyte
     assert simulation.health is None
     assert response(simulation, "health_check")["status"] == "error"
     assert response(simulation, "list")["status"] == "ok"
-    assert len(event_subjects(simulation)) == len(simulation.story.changes)
+    assert len(event_subjects(simulation)) == len(simulation.scenario.changes)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_bug_that_rebuilding_does_not_fix_stops_the_bridge(
 
 
 def test_bug_in_every_poll_stops_the_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.crash.outside.ScriptedApi._answer", async_bug)
+    monkeypatch.setattr("tests.crash.harness.ScriptedApi._answer", async_bug)
     with pytest.raises(TooManyFailuresError):
         simulate(tmp_path, 2 * FIVE_MINUTES_S)
 
@@ -242,4 +242,4 @@ def test_device_that_cannot_be_built_is_omitted(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Discovery, "player", bug)
     simulation = simulate(tmp_path)
     check_contained(simulation, part="retained state")
-    assert len(event_subjects(simulation)) == len(simulation.story.changes)
+    assert len(event_subjects(simulation)) == len(simulation.scenario.changes)

@@ -26,7 +26,7 @@ LONG = os.environ.get("RECOVERY") == "long"
 
 
 class Case(NamedTuple):
-    """A story. The short form tries only the places that another story (``except_of``) does not pass.
+    """A scenario. The short form tries only the places that another scenario (``except_of``) does not pass.
 
     ``min_points`` and ``min_points_long`` are 80 % of the points found when this was written: the order of concurrent
     steps depends on the machine. ``places`` must be among them.
@@ -42,7 +42,7 @@ class Case(NamedTuple):
 CASES = [
     Case("changing", None, 54, 190, ["Connection", "Delivery", "Engine", "ShardedQueue", "Scheduler", "sqlite"]),
     Case("breaking", "changing", 6, 300, ["Delivery"]),
-    Case("watching", "changing", 11, 210, ["WatchList", "RetainedState._take_away", "sqlite DELETE"]),
+    Case("watching", "changing", 11, 210, ["WatchList", "RetainedState._remove", "sqlite DELETE"]),
 ]
 
 

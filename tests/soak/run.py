@@ -15,8 +15,8 @@ import orjson
 from bench.clans import Clans, clan_tags
 from bench.programs import FailedError, Program, python, wait_until
 from bench.servers import Api, Receipt, mosquitto
+from tests.soak.checks import Checker
 from tests.soak.report import Phase, Result
-from tests.soak.verdict import Checker
 from tests.support.broker import free_port
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ _PEERS = ROOT / "bench" / "peers"
 
 
 @dataclass(frozen=True)
-class Rival:
+class Compared:
     """A peer, or the floor, on an event loop, ``uvloop`` or ``asyncio``.
 
     ``pace`` is the polls per second that its own limiter is told; 0: it polls as fast as it can.
@@ -31,7 +31,7 @@ class Rival:
         return f"{self.name}, {self.loop}"
 
 
-def rival(folder: Path, api: Api, tags: Iterable[str], which: Rival, *, environment: Path) -> Program:
+def compared_program(folder: Path, api: Api, tags: Iterable[str], which: Compared, *, environment: Path) -> Program:
     """Return a rival that watches these clans, not yet started; ``environment`` is that of the peers."""
     file = folder / "tags"
     file.write_text("\n".join(tags))

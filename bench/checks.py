@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """So many members' changes were told whole, so many not (``lost``); so many events told of none (``invented``).
 
     ``twice`` counts events that came again under their id, as they may when the program was killed.
@@ -28,7 +28,7 @@ class Verdict:
         return f"{self.told:,} told, {self.lost} lost, {self.invented} invented, {self.twice} sent again under their id"
 
 
-def judge(receipts: Iterable[Receipt], before: Mapping[str, int], after: Mapping[str, int]) -> Verdict:
+def check_events(receipts: Iterable[Receipt], before: Mapping[str, int], after: Mapping[str, int]) -> CheckResult:
     """Hold the events against the donations of all members, by tag, ``before`` and ``after``.
 
     A member's events must lead from the one figure to the other without a gap and without an overlap.
@@ -53,4 +53,4 @@ def judge(receipts: Iterable[Receipt], before: Mapping[str, int], after: Mapping
         now[member] = event["changes"][0]["new_value"]
         told[member] += 1
     lost = sum(now[member] != figure for member, figure in after.items())
-    return Verdict(len(told), lost, invented, twice)
+    return CheckResult(len(told), lost, invented, twice)

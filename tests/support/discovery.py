@@ -19,7 +19,7 @@ CONFIG = ROOT / "config"
 
 
 @cache
-def devices() -> dict[str, Json]:
+def discovery_payloads() -> dict[str, Json]:
     """Return the announcements by the device's model: Bridge, Clan and Player."""
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
     messages = (
@@ -31,17 +31,17 @@ def devices() -> dict[str, Json]:
     return {payload["device"]["model"]: payload for payload in payloads}
 
 
-def entity_ids() -> set[str]:
+def discovered_entity_ids() -> set[str]:
     """Return every entity id that is announced."""
     return {
         component["default_entity_id"]
-        for payload in devices().values()
+        for payload in discovery_payloads().values()
         for component in payload["components"].values()
         if "default_entity_id" in component
     }
 
 
-def triggers(model: str) -> set[tuple[str, str]]:
+def device_triggers(model: str) -> set[tuple[str, str]]:
     """Return type and subtype of every trigger of a device."""
-    components = devices()[model]["components"].values()
+    components = discovery_payloads()[model]["components"].values()
     return {(one["type"], one["subtype"]) for one in components if one["platform"] == "device_automation"}

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from tests.chaos.facts import Truth
+    from tests.chaos.ground_truth import GroundTruth
 
-    Verb = Callable[["Story", str], object]
+    Verb = Callable[["Scenario", str], object]
 
 _BATTLE = timedelta(hours=24)
 
 
-class Story:
+class Scenario:
     """Lets things happen in a world, from ``pause`` seconds' rests between them, and keeps the truth up to date.
 
     Nearly everything goes one way only: levels and figures rise, members join or leave for good, attacks are made.
@@ -28,7 +28,13 @@ class Story:
     """
 
     def __init__(
-        self, world: World, truth: Truth, rng: random.Random, *, pause: tuple[float, float], clock: Callable[[], float]
+        self,
+        world: World,
+        truth: GroundTruth,
+        rng: random.Random,
+        *,
+        pause: tuple[float, float],
+        clock: Callable[[], float],
     ) -> None:
         self.happened = 0
         self._world = world
@@ -93,15 +99,15 @@ class Story:
 
 
 def _happens(verb: Callable[[World, str], object]) -> Verb:
-    return lambda story, tag: verb(story._world, tag)
+    return lambda scenario, tag: verb(scenario._world, tag)
 
 
 # What, to whom, and at the end of which path it shows; what is named more often happens more often.
 _VERBS: list[tuple[Verb, str, str]] = [
-    *[(Story._fight, "clans", "/currentwar")] * 5,
+    *[(Scenario._fight, "clans", "/currentwar")] * 5,
     *[(_happens(World.join), "clans", "")] * 2,
-    (Story._leave, "clans", ""),
-    (Story._donate, "clans", ""),
+    (Scenario._leave, "clans", ""),
+    (Scenario._donate, "clans", ""),
     *((_happens(verb), "clans", "") for verb in (World.promote, World.rename_member, World.gain_points)),
     (_happens(World.upgrade_member_town_hall), "clans", ""),
     *(

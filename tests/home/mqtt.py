@@ -30,7 +30,7 @@ async def retained(port: int, topics: str = "#") -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def listening(port: int, topics: str) -> AsyncIterator[list[tuple[str, Any]]]:
+async def recording_messages(port: int, topics: str) -> AsyncIterator[list[tuple[str, Any]]]:
     """Give a list that messages are added to as they pass, those that were retained left out."""
     seen: list[tuple[str, Any]] = []
 

@@ -14,7 +14,7 @@ from tests.support.observer import check_payload
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tests.chaos.facts import Truth
+    from tests.chaos.ground_truth import GroundTruth
     from tests.support.observer import ReceivedMessage
 
 # What is said of the API and not of the game: the first two tell of trouble, the others of its end.
@@ -32,7 +32,7 @@ class Receipt(NamedTuple):
     life: int = 1
 
 
-class Pause(NamedTuple):
+class ApiOutage(NamedTuple):
     """When the API was not itself, as Unix times in seconds."""
 
     began: float
@@ -40,7 +40,7 @@ class Pause(NamedTuple):
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     """What was found. Every list says what is wrong, one sentence a case, and is empty where all is well."""
 
     received: int = 0
@@ -61,96 +61,96 @@ class Verdict:
         return [f"{sort}: {sentence}" for sort in sorts for sentence in getattr(self, sort)]
 
 
-def judge(truth: Truth, receipts: Sequence[Receipt], pauses: Sequence[Pause] = ()) -> Verdict:
+def check_run(truth: GroundTruth, receipts: Sequence[Receipt], outages: Sequence[ApiOutage] = ()) -> CheckResult:
     """Hold all that was received against all that happened."""
-    verdict = Verdict()
-    first = _first_receipts(receipts, verdict)
-    verdict.received = len(first)
+    checked = CheckResult()
+    first = _first_receipts(receipts, checked)
+    checked.received = len(first)
     events = [seen.data for seen in first.values()]
-    _check_order(events, verdict)
-    _check_presence(receipts, verdict)
+    _check_order(events, checked)
+    _check_presence(receipts, checked)
     events.sort(key=lambda event: event["seq"])
-    _check_numbers(events, verdict)
-    _check_trouble([event for event in events if _is_trouble(event)], pauses, verdict)
+    _check_numbers(events, checked)
+    _check_trouble([event for event in events if _is_trouble(event)], outages, checked)
     replay = Replay(truth)
     for event in events:
         if not _is_trouble(event):
             _follow(event, replay)
     replay.finish()
-    verdict.told, verdict.merged = replay.told, replay.merged
-    verdict.lost += replay.lost
-    verdict.false += replay.false
-    if not verdict.violations and replay.told + replay.merged != len(truth.turns):
-        verdict.unfit.append(f"of {len(truth.turns)} changes {replay.told} were told and {replay.merged} merged")
-    return verdict
+    checked.told, checked.merged = replay.told, replay.merged
+    checked.lost += replay.lost
+    checked.false += replay.false
+    if not checked.violations and replay.told + replay.merged != len(truth.turns):
+        checked.unfit.append(f"of {len(truth.turns)} changes {replay.told} were told and {replay.merged} merged")
+    return checked
 
 
-def _first_receipts(receipts: Iterable[Receipt], verdict: Verdict) -> dict[str, ReceivedMessage]:
+def _first_receipts(receipts: Iterable[Receipt], checked: CheckResult) -> dict[str, ReceivedMessage]:
     """Return the events by id, in the order of their first arrival."""
     first: dict[str, ReceivedMessage] = {}
     for _, seen, _ in receipts:
         try:
             check_payload(seen)
         except (AssertionError, ValueError) as error:
-            verdict.unfit.append(f"{seen.topic} {seen.payload!r}: {error}")
+            checked.unfit.append(f"{seen.topic} {seen.payload!r}: {error}")
         if not seen.is_event:
             continue
         known = first.get(seen.data["id"])
         if known is None:
             first[seen.data["id"]] = seen
             continue
-        verdict.resent += 1
+        checked.resent += 1
         if (known.topic, known.payload) != (seen.topic, seen.payload):
-            verdict.altered.append(f"{_name(seen.data)} came as {known.payload!r} and as {seen.payload!r}")
+            checked.altered.append(f"{_name(seen.data)} came as {known.payload!r} and as {seen.payload!r}")
     return first
 
 
-def _check_order(events: Iterable[dict[str, Any]], verdict: Verdict) -> None:
+def _check_order(events: Iterable[dict[str, Any]], checked: CheckResult) -> None:
     """Check that of each tag the numbers grow, as the events arrive."""
     last: dict[str, int] = defaultdict(int)
     for event in events:
         if event["seq"] <= last[event["tag"]]:
-            verdict.disordered.append(f"{_name(event)} came after number {last[event['tag']]} of its tag")
+            checked.disordered.append(f"{_name(event)} came after number {last[event['tag']]} of its tag")
         last[event["tag"]] = max(last[event["tag"]], event["seq"])
 
 
-def _check_presence(receipts: Iterable[Receipt], verdict: Verdict) -> None:
+def _check_presence(receipts: Iterable[Receipt], checked: CheckResult) -> None:
     """Check that whoever came back was said to be away before, by a goodbye or the will, if the broker lived on."""
     online_in = 0
     for at, seen, life in receipts:
         if seen.topic == "coc/bridge/state" and seen.payload:
             online = seen.data == {"state": "online"}
             if online and online_in == life:
-                verdict.unwilled.append(f"the bridge was online again at {at:.3f} s and had not been offline before")
+                checked.unwilled.append(f"the bridge was online again at {at:.3f} s and had not been offline before")
             online_in = life if online else 0
 
 
-def _check_numbers(events: Sequence[dict[str, Any]], verdict: Verdict) -> None:
+def _check_numbers(events: Sequence[dict[str, Any]], checked: CheckResult) -> None:
     """Check that every number was used once: an event that is on disk has one, and none is left out."""
     names: dict[int, str] = {}
     for event in events:
         if event["seq"] in names:
-            verdict.altered.append(f"{_name(event)} has the number of {names[event['seq']]}")
+            checked.altered.append(f"{_name(event)} has the number of {names[event['seq']]}")
         names[event["seq"]] = _name(event)
     missing = set(range(1, max(names, default=0) + 1)) - names.keys()
-    verdict.lost += [f"the event of number {number} never came" for number in sorted(missing)]
+    checked.lost += [f"the event of number {number} never came" for number in sorted(missing)]
 
 
-def _check_trouble(events: Iterable[dict[str, Any]], pauses: Sequence[Pause], verdict: Verdict) -> None:
+def _check_trouble(events: Iterable[dict[str, Any]], outages: Sequence[ApiOutage], checked: CheckResult) -> None:
     """Check that the API is said to be in trouble when it was, and to be well again after that."""
     down = False
     for event in events:
         at = datetime.fromisoformat(event["timestamp"]).timestamp()
         if event["event_type"] in _TROUBLE_ENDS:
             if not down:
-                verdict.false.append(f"{_name(event)}: no trouble of the API was told that could end")
+                checked.false.append(f"{_name(event)}: no trouble of the API was told that could end")
             down = False
-        elif not any(pause.began <= at <= pause.ended + _LATE for pause in pauses):
-            verdict.false.append(f"{_name(event)}: there was nothing wrong with the API at {event['timestamp']}")
+        elif not any(pause.began <= at <= pause.ended + _LATE for pause in outages):
+            checked.false.append(f"{_name(event)}: there was nothing wrong with the API at {event['timestamp']}")
         elif event["tag"] == "api":
             down = True
     if down:
-        verdict.lost.append("that the API is well again was never told")
+        checked.lost.append("that the API is well again was never told")
 
 
 def _follow(event: dict[str, Any], replay: Replay) -> None:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
 
 Json = dict[str, Any]
-Said = ApiResponse | ClashError
+Reply = ApiResponse | ClashError
 
 # What tells of trouble, and not of a change in the game.
 TROUBLE = {"poll_error", "watch_unavailable", "watch_available", "war_log_private", "war_log_public"}
@@ -64,7 +64,7 @@ _LARGEST_STATE = 16 * 1024
 _LARGEST_DEVICE = 64 * 1024
 
 
-class Believed:
+class InMemoryStore:
     """What is believed of each resource, as bytes, and every event: as in a journal, without its thread.
 
     A stream must be able to write the same into its file.
@@ -100,15 +100,15 @@ class Believed:
         return decode_snapshot(body, taken_at=taken_at)
 
 
-class Believer(InMemoryApi):
+class FakePoller(InMemoryApi):
     """Polls one resource of the kind; everything but its own endpoint says what is in ``elsewhere``, by path."""
 
-    def __init__(self, kind: Kind, tag: str, *, now: float, elsewhere: dict[str, Said]) -> None:
+    def __init__(self, kind: Kind, tag: str, *, now: float, elsewhere: dict[str, Reply]) -> None:
         super().__init__()
-        self.store = Believed()
+        self.store = InMemoryStore()
         self.now = now
         self.resource = Resource(kind, tag)
-        self._said: Said | None = None
+        self._said: Reply | None = None
         self._elsewhere = elsewhere
         self.restart()
 
@@ -123,7 +123,7 @@ class Believer(InMemoryApi):
         snapshot = self.store.now(self.resource)
         return None if snapshot is None else snapshot.data
 
-    def see(self, said: Said, *, after: float = 60.0) -> list[JournalEntry]:
+    def see(self, said: Reply, *, after: float = 60.0) -> list[JournalEntry]:
         """Poll so many seconds later; returns the events. All of them, and the snapshot, can be published."""
         self.now += after
         self._said = said
@@ -155,7 +155,7 @@ def path_of(resource: Resource) -> str:
     return f"/clans/{resource.tag}{'/currentwar' if resource.kind is Kind.WAR else ''}"
 
 
-def is_bad(resource: Resource, said: Said) -> bool:
+def is_bad(resource: Resource, said: Reply) -> bool:
     """Tell whether an answer surely is none about the resource."""
     if not isinstance(said, ApiResponse):
         return True

@@ -18,8 +18,8 @@ from coc2mqtt.events.resource import Kind, Snapshot
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.topics import Topics
-from tests.chaos.facts import Truth
-from tests.chaos.verdict import Pause, Receipt, Verdict, judge
+from tests.chaos.checks import ApiOutage, CheckResult, Receipt, check_run
+from tests.chaos.ground_truth import GroundTruth
 from tests.support.observer import ReceivedMessage
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Teller:
     def __init__(self) -> None:
         self.world = World(seed=3, clans=1, members=20, players=1)
         self.clan, self.player = self.world.clan_tags[0], self.world.player_tags[0]
-        self.truth = Truth(self.world)
+        self.truth = GroundTruth(self.world)
         self.told: list[ReceivedMessage] = []
         self._numbers = iter(range(1, 1000))
 
@@ -74,8 +74,8 @@ def teller() -> Teller:
     return Teller()
 
 
-def judged(teller: Teller, *received: ReceivedMessage, pauses: tuple[Pause, ...] = ()) -> Verdict:
-    return judge(teller.truth, [Receipt(0.0, seen) for seen in received], pauses)
+def judged(teller: Teller, *received: ReceivedMessage, outages: tuple[ApiOutage, ...] = ()) -> CheckResult:
+    return check_run(teller.truth, [Receipt(0.0, seen) for seen in received], outages)
 
 
 def changed(seen: ReceivedMessage, **values: Any) -> ReceivedMessage:
@@ -97,35 +97,35 @@ def everything(teller: Teller) -> list[ReceivedMessage]:
 
 def test_nothing_is_wrong_where_everything_is_told(teller: Teller) -> None:
     told = everything(teller)
-    verdict = judged(teller, *told)
-    assert verdict.violations == []
-    assert verdict.received == len(told)
-    assert verdict.told == len(teller.truth.turns) - verdict.merged
-    assert verdict.merged == 0
+    checked = judged(teller, *told)
+    assert checked.violations == []
+    assert checked.received == len(told)
+    assert checked.told == len(teller.truth.turns) - checked.merged
+    assert checked.merged == 0
 
 
 def test_nothing_is_wrong_where_several_changes_are_told_as_one(teller: Teller) -> None:
     told = teller.happen(World.gain_points, World.gain_points, World.join, World.join, declare_war, World.start_battle)
-    verdict = judged(teller, *told)
-    assert verdict.violations == []
-    assert verdict.merged == 3, "the first points, the first join's count, and the war's preparation"
-    assert verdict.told + verdict.merged == len(teller.truth.turns)
+    checked = judged(teller, *told)
+    assert checked.violations == []
+    assert checked.merged == 3, "the first points, the first join's count, and the war's preparation"
+    assert checked.told + checked.merged == len(teller.truth.turns)
 
 
 def test_nothing_is_wrong_where_something_is_as_before_again_unseen(teller: Teller) -> None:
     elder = next(one["tag"] for one in (teller.world.clan(teller.clan) or {})["memberList"] if one["role"] == "member")
     told = teller.happen(lambda world, clan: world.promote(clan, elder), lambda world, clan: world.demote(clan, elder))
-    verdict = judged(teller, *told)
+    checked = judged(teller, *told)
     assert told == []
-    assert verdict.violations == []
-    assert verdict.merged == len(teller.truth.turns) == 2
+    assert checked.violations == []
+    assert checked.merged == len(teller.truth.turns) == 2
 
 
 def test_an_event_that_is_sent_again_as_it_was_is_no_violation(teller: Teller) -> None:
     told = everything(teller)
-    verdict = judged(teller, *told, *told[:3])
-    assert verdict.violations == []
-    assert verdict.resent == 3
+    checked = judged(teller, *told, *told[:3])
+    assert checked.violations == []
+    assert checked.resent == 3
 
 
 def test_whichever_event_never_comes_is_lost(teller: Teller) -> None:
@@ -202,14 +202,14 @@ def test_who_comes_back_without_having_been_offline_had_no_will(teller: Teller) 
     assert judged(teller, online, offline, online).violations == []
     assert judged(teller, online, online).unwilled
     again = [Receipt(0.0, online, 1), Receipt(1.0, online, 2)]
-    assert judge(teller.truth, again).violations == [], "the broker died, and the will with it"
+    assert check_run(teller.truth, again).violations == [], "the broker died, and the will with it"
 
 
 def test_trouble_of_the_api_is_to_be_told_when_there_is_some_and_to_end(teller: Teller) -> None:
-    pause = Pause(_NOW, _NOW + 2)
+    pause = ApiOutage(_NOW, _NOW + 2)
     start = teller.trouble(EventType.MAINTENANCE_START, _NOW + 1)
     end = teller.trouble(EventType.MAINTENANCE_END, _NOW + 5)
-    assert judged(teller, start, end, pauses=(pause,)).violations == []
-    assert judged(teller, start, pauses=(pause,)).lost
+    assert judged(teller, start, end, outages=(pause,)).violations == []
+    assert judged(teller, start, outages=(pause,)).lost
     assert judged(teller, start, end).false
-    assert judged(teller, changed(end, seq=1), pauses=(pause,)).false
+    assert judged(teller, changed(end, seq=1), outages=(pause,)).false

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.home.listener import retained
+from tests.home.mqtt import retained
 
 if TYPE_CHECKING:
     from tests.home.home_assistant import Home
@@ -42,17 +42,17 @@ class Entity(NamedTuple):
         return self.state not in (None, "unknown", "unavailable")
 
 
-async def announcements(port: int) -> dict[str, Json]:
+async def discovery_payloads(port: int) -> dict[str, Json]:
     """Return the retained announcements by device identifier."""
     found = await retained(port, "homeassistant/device/+/config")
     return {payload["device"]["identifiers"][0]: payload for payload in found.values()}
 
 
-async def announced_entities(port: int, home: Home) -> list[Entity]:
+async def discovered_entities(port: int, home: Home) -> list[Entity]:
     """Return all entities that are announced now, with what Home Assistant shows of them."""
     registry, states = await home.entities(), await home.states()
     found = []
-    for device, payload in (await announcements(port)).items():
+    for device, payload in (await discovery_payloads(port)).items():
         for key, component in payload["components"].items():
             if component["platform"] == "device_automation" or set(component) == {"platform"}:
                 continue

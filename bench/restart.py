@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.bridge import bridge
+from bench.checks import CheckResult, check_events
 from bench.clans import Clans, clan_tags
+from bench.compared import Compared, compared_program
 from bench.measuring import stage
 from bench.programs import wait_until
-from bench.rivals import Rival, rival
 from bench.rounds import find_rounds
 from bench.servers import start_api, start_broker, start_subscriber
 from bench.spread import most_in_a_second
 from bench.subscriber import STATE
-from bench.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +43,7 @@ _LOOK = 1.0
 
 
 @dataclass(frozen=True)
-class Life:
+class RestartResult:
     """What was seen. Times are seconds from a process's start, memory is MB, ``busiest`` is requests in one second.
 
     ``peak`` is the most that either process had. ``online``, ``polled`` and ``told`` (an event came) are of the second,
@@ -59,10 +59,10 @@ class Life:
     polled: float
     told: float
     round_again: float
-    verdict: Verdict
+    verdict: CheckResult
 
 
-def live(options: Options, clans: int, watching: Watching) -> Life:
+def measure_restart(options: Options, clans: int, watching: Watching) -> RestartResult:
     """Let a bridge live once; FailedError where it does not come so far."""
     with stage() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans)
@@ -86,7 +86,7 @@ def live(options: Options, clans: int, watching: Watching) -> Life:
         polls_again = _first_round(program, api, war=watching.war)
         receipts = _everything_told(program, api, subscriber)
         everything = [poll.asked for poll in (*polls, *polls_again)]
-        life = Life(
+        restart = RestartResult(
             round=_end(polls) - began,
             busiest=most_in_a_second(everything),
             busiest_of_a_token=max(map(most_in_a_second, _by_token((*polls, *polls_again)))),
@@ -98,8 +98,8 @@ def live(options: Options, clans: int, watching: Watching) -> Life:
             round_again=_end(polls_again) - again,
             verdict=_judge(api, receipts),
         )
-        print(f"  {life}", file=sys.stderr, flush=True)
-        return life
+        print(f"  {restart}", file=sys.stderr, flush=True)
+        return restart
 
 
 def memory_of_one(options: Options, watching: Watching) -> float:
@@ -116,8 +116,8 @@ def memory_of_peer(options: Options, name: str, clans: int) -> float:
     """Return by how much a peer's resident memory grows from its first poll to the end of the second round, in MB."""
     with stage() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans)
-        which = Rival(name, "uvloop")
-        program = stack.enter_context(rival(folder, api, clan_tags(clans), which, environment=options.peers))
+        which = Compared(name, "uvloop")
+        program = stack.enter_context(compared_program(folder, api, clan_tags(clans), which, environment=options.peers))
         wait_until(lambda: api.counts()["polls"] > 0, seconds=_START, what=f"{name} polls", programs=[program])
         before, _ = program.memory
         wait_until(lambda: api.counts()["rounds"] > 1, seconds=_START, what=f"{name} polls twice", programs=[program])
@@ -176,11 +176,11 @@ def _is_online(receipt: Receipt) -> bool:
     return receipt.topic == STATE and receipt.payload["state"] == "online"
 
 
-def _judge(api: Api, receipts: Iterable[Receipt]) -> Verdict:
+def _judge(api: Api, receipts: Iterable[Receipt]) -> CheckResult:
     clans = Clans(api.clans)
     before, after = dict[str, int](), dict[str, int]()
     for number, version in enumerate(api.versions()):
         if version:
             before |= clans.donations(number, 0)
             after |= clans.donations(number, version)
-    return judge(receipts, before, after)
+    return check_events(receipts, before, after)

@@ -92,7 +92,7 @@ def written(value: Any) -> bytes:
 
 
 @st.composite
-def spoilt(draw: DrawFn, good: dict[str, Any]) -> dict[str, Any]:
+def mutated(draw: DrawFn, good: dict[str, Any]) -> dict[str, Any]:
     """Do one to three things to a good body."""
     body: dict[str, Any] = copy.deepcopy(good)
     for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
@@ -185,7 +185,7 @@ def difference(good: Any, odd: Any, path: str = "") -> Iterator[str]:
 
 
 @st.composite
-def torn(draw: DrawFn, good: bytes) -> bytes:
+def corrupted(draw: DrawFn, good: bytes) -> bytes:
     """Do something to the bytes of a body."""
     at = draw(st.integers(0, len(good)))
     return draw(

@@ -20,7 +20,7 @@ PLAYER_FIELDS = ("name", "townHallLevel", "builderHallLevel", "trophies", "bestT
 UNIT_LISTS = ("troops", "spells", "heroes", "heroEquipment")
 
 
-class Turn(NamedTuple):
+class FactChange(NamedTuple):
     """A change of one fact, in seconds of the run; None stands for what is not there."""
 
     at: float
@@ -29,7 +29,7 @@ class Turn(NamedTuple):
     new: Any
 
 
-class Truth:
+class GroundTruth:
     """Every value that each fact of a world has had since the first look, the present one last.
 
     A fact that came up later begins with None, and one that is gone ends with it.
@@ -40,7 +40,7 @@ class Truth:
         self.values: dict[Key, list[Any]] = {
             key: [value] for tag in (*world.clan_tags, *world.player_tags) for key, value in facts(world, tag)
         }
-        self.turns: list[Turn] = []
+        self.turns: list[FactChange] = []
 
     def look(self, tag: str, at: float) -> None:
         """Take up what has changed in a clan, its war, or a player."""
@@ -49,7 +49,7 @@ class Truth:
         for key, value in (*now.items(), *((key, None) for key in gone)):
             values = self.values.setdefault(key, [None])
             if values[-1] != value:
-                self.turns.append(Turn(at, key, values[-1], value))
+                self.turns.append(FactChange(at, key, values[-1], value))
                 values.append(value)
 
 

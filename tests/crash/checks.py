@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.crash.outside import Broker, Published, events, retained
-from tests.crash.stories import path, timeless
+from tests.crash.harness import FileBroker, Published, events, retained
+from tests.crash.scenarios import path, timeless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     from coc2mqtt.demo import ScriptedChange
     from coc2mqtt.events.watch import Watch
-    from tests.crash.stories import Story
+    from tests.crash.scenarios import Scenario
 
 
-def faults(story: Story, folder: Path) -> list[str]:
+def read_problems(scenario: Scenario, folder: Path) -> list[str]:
     """Say what is wrong with the outcome in a folder of the zygote's."""
-    return faults_of(story, Broker.recall(folder / "published"), orjson.loads((folder / "end").read_bytes()))
+    return find_problems(scenario, FileBroker.recall(folder / "published"), orjson.loads((folder / "end").read_bytes()))
 
 
-def faults_of(story: Story, published: list[Published], end: dict[str, Any]) -> list[str]:
+def find_problems(scenario: Scenario, published: list[Published], end: dict[str, Any]) -> list[str]:
     """Say what is wrong with what was published and with what is believed in the end."""
-    watched = [watch for watch in story.watched if f"{watch.kind}/{watch.tag}" in end["watches"]]
-    found = [*_events(story, events(published), watched), *_twice(events(published))]
-    found += _retained(story, published, watched)
-    found += _answers(story, published, watched)
-    believed = {"/".join(one): story.after[path(one)] for watch in watched for one, _ in watch.resources()}
+    watched = [watch for watch in scenario.watched if f"{watch.kind}/{watch.tag}" in end["watches"]]
+    found = [*_events(scenario, events(published), watched), *_twice(events(published))]
+    found += _retained(scenario, published, watched)
+    found += _answers(scenario, published, watched)
+    believed = {"/".join(one): scenario.after[path(one)] for watch in watched for one, _ in watch.resources()}
     if end["believed"] != believed:
         found.append(f"believed are {sorted(end['believed'])}, or they are not what the API says")
     if end["pending"]:
@@ -38,10 +38,10 @@ def faults_of(story: Story, published: list[Published], end: dict[str, Any]) -> 
     return found
 
 
-def _events(story: Story, told: list[Published], watched: list[Watch]) -> Iterator[str]:
+def _events(scenario: Scenario, told: list[Published], watched: list[Watch]) -> Iterator[str]:
     """Each change is one event; no event is anything else; those of a tag come in the order of their ``seq``."""
     first = {one.data["id"]: one for one in reversed(told)}
-    missing = list(story.changes)
+    missing = list(scenario.changes)
     for one in first.values():
         change = next((change for change in missing if _fits(change, one)), None)
         if change is None:
@@ -66,13 +66,13 @@ def _twice(told: list[Published]) -> Iterator[str]:
         yield from (f"two events with the {key} {value}: {ones}" for value, ones in same.items() if len(ones) > 1)
 
 
-def _retained(story: Story, published: list[Published], watched: list[Watch]) -> Iterator[str]:
+def _retained(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
     """The broker retains what is watched, as it is now, and of nothing else anything."""
-    states, left = story.shown(watched, story.after), dict(retained(published))
+    states, left = scenario.shown(watched, scenario.after), dict(retained(published))
     for topic, state in states.items():
         if timeless(orjson.loads(left.pop(topic, b"{}"))) != state:
             yield f"not as it is: {topic}"
-    for watch in story.watched:
+    for watch in scenario.watched:
         bare = watch.tag.removeprefix("#")
         if watch in watched:
             left.pop(f"coc/{watch.kind}/{bare}/state/poll", None)  # not part of a state that the API defines
@@ -82,7 +82,7 @@ def _retained(story: Story, published: list[Published], watched: list[Watch]) ->
         yield from (f"a ghost: {topic}" for topic in left if f"/{bare}/" in topic)
 
 
-def _answers(story: Story, published: list[Published], watched: list[Watch]) -> Iterator[str]:
+def _answers(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
     """What was confirmed holds."""
     for one in published:
         _, _, what, command = (*one.topic.split("/"), "", "", "")[:4]
@@ -90,7 +90,7 @@ def _answers(story: Story, published: list[Published], watched: list[Watch]) -> 
             continue
         if one.data["status"] != "ok":
             yield f"refused: {one.data}"
-        watch = next(watch for watch in story.watched if watch.tag.removeprefix("#") in one.payload.decode())
+        watch = next(watch for watch in scenario.watched if watch.tag.removeprefix("#") in one.payload.decode())
         if (watch in watched) is not (command == "watch"):
             yield f"confirmed and forgotten: {command} {watch.tag}"
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Nothing else ends a program so.
-STATUS = 99
+CRASH_STATUS = 99
 
 
-class Death:
+class CrashPoint:
     """Ends the process at its point ``at``, counted from 1 on after ``draw_near``; never, if ``at`` is None.
 
     With ``place`` only those points count that are there: a single step is else easily missed, because threads and
@@ -45,21 +45,21 @@ class Death:
         self._points = itertools.count(1)
         self._near = False
 
-    def draw_near(self) -> None:
+    def arm(self) -> None:
         """Count from now on."""
         self._near = True
 
-    def point(self, doing: Callable[[], str]) -> None:
+    def reach(self, doing: Callable[[], str]) -> None:
         """Die here, if this is the point."""
         # Both threads come by here; next() is done in one go.
         if self._near and self._place in (doing() if self._place else "") and next(self._points) == self._at:
             self._where.write_text(doing())
-            os._exit(STATUS)
+            os._exit(CRASH_STATUS)
 
-    def walk_with(self, loop: asyncio.AbstractEventLoop) -> None:
+    def instrument(self, loop: asyncio.AbstractEventLoop) -> None:
         """Count the steps of every task that is created from now on, and every statement of a database opened then."""
         loop.set_task_factory(self._task)
-        sqlite3.connect = partial(sqlite3.connect, factory=partial(_Connection, death=self))  # type: ignore[assignment]
+        sqlite3.connect = partial(sqlite3.connect, factory=partial(_Connection, crash_point=self))  # type: ignore[assignment]
 
     def _task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
         return asyncio.Task(_Steps(work, self), loop=loop, **options)
@@ -68,16 +68,16 @@ class Death:
 class _Steps(Coroutine[Any, Any, T]):
     """A coroutine whose steps are points."""
 
-    def __init__(self, work: Coroutine[Any, Any, T], death: Death) -> None:
+    def __init__(self, work: Coroutine[Any, Any, T], crash_point: CrashPoint) -> None:
         self._work = work
-        self._death = death
+        self._death = crash_point
 
     def send(self, value: Any) -> Any:
-        self._death.point(self._doing)
+        self._death.reach(self._doing)
         return self._work.send(value)
 
     def throw(self, *error: Any) -> Any:
-        self._death.point(self._doing)
+        self._death.reach(self._doing)
         return self._work.throw(*error)
 
     def close(self) -> None:
@@ -99,20 +99,20 @@ class _Steps(Coroutine[Any, Any, T]):
 class _Connection(sqlite3.Connection):
     """A connection whose statements are points."""
 
-    def __init__(self, *arguments: Any, death: Death, **options: Any) -> None:
+    def __init__(self, *arguments: Any, crash_point: CrashPoint, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._death = death
+        self._death = crash_point
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        self._death.point(lambda: f"sqlite {sql}")
+        self._death.reach(lambda: f"sqlite {sql}")
         return super().execute(sql, *parameters)
 
     def executemany(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        self._death.point(lambda: f"sqlite {sql}")
+        self._death.reach(lambda: f"sqlite {sql}")
         return super().executemany(sql, *parameters)
 
     def commit(self) -> None:
-        self._death.point(lambda: "sqlite COMMIT")
+        self._death.reach(lambda: "sqlite COMMIT")
         super().commit()
 
 

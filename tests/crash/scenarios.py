@@ -15,14 +15,14 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.client.session import Message
 from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.topics import Topics
-from tests.crash.outside import Bodies, Line, events, retained
+from tests.crash.harness import Bodies, FakeSession, events, retained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.demo import ScriptedChange
-    from tests.crash.death import Death
-    from tests.crash.outside import Broker, ScriptedApi
+    from tests.crash.crash_point import CrashPoint
+    from tests.crash.harness import FileBroker, ScriptedApi
     from tests.crash.program import Program
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ _IN_THE_MIDDLE = 5
 
 
 @dataclass(frozen=True)
-class Story:
+class Scenario:
     """The API says ``before`` and, once that is known, ``after``; between them lie ``changes``.
 
     ``first_run`` is what the program does until it dies, over ``lines``. ``watched`` is all that is ever watched, of it
@@ -47,8 +47,8 @@ class Story:
     before: Bodies
     after: Bodies
     changes: list[ScriptedChange]
-    lines: Callable[[Broker], list[Line]]
-    first_run: Callable[[Program, ScriptedApi, Story, Death], Awaitable[None]]
+    sessions: Callable[[FileBroker], list[FakeSession]]
+    first_run: Callable[[Program, ScriptedApi, Scenario, CrashPoint], Awaitable[None]]
 
     def shown(self, watches: list[Watch], bodies: Bodies) -> dict[str, Json]:
         """Return what the broker must retain of these watches, but for the times."""
@@ -74,7 +74,7 @@ def timeless(state: Json) -> Json:
     return {key: value for key, value in state.items() if key not in {"updated_at", "polled_at"}}
 
 
-def changing(*, breaking: bool = False) -> Story:
+def changing(*, breaking: bool = False) -> Scenario:
     """A clan, its war and a player change at once, each by several events; the line may break in the middle."""
     world = _world()
     (clan, *_), (player, *_) = world.clan_tags, world.player_tags
@@ -90,43 +90,45 @@ def changing(*, breaking: bool = False) -> Story:
         of_player(player)
     changes = _seen_at_once(world.changes[known:])
 
-    def lines(broker: Broker) -> list[Line]:
-        return [Line(broker, breaks_at=_IN_THE_MIDDLE), Line(broker)] if breaking else [Line(broker)]
+    def sessions(broker: FileBroker) -> list[FakeSession]:
+        return (
+            [FakeSession(broker, breaks_at=_IN_THE_MIDDLE), FakeSession(broker)] if breaking else [FakeSession(broker)]
+        )
 
-    return Story(watches, watches, before, _bodies(world, watches), changes, lines, _change)
+    return Scenario(watches, watches, before, _bodies(world, watches), changes, sessions, _change)
 
 
-async def _change(program: Program, api: ScriptedApi, story: Story, death: Death) -> None:
-    await program.until(partial(_known, program, story, story.before))
-    api.show(story.after)
-    api.asked = lambda _: death.draw_near()
-    for watch in story.configured:
+async def _change(program: Program, api: ScriptedApi, scenario: Scenario, crash_point: CrashPoint) -> None:
+    await program.until(partial(_known, program, scenario, scenario.before))
+    api.show(scenario.after)
+    api.asked = lambda _: crash_point.arm()
+    for watch in scenario.configured:
         program.engine.poll_now(watch.kind, watch.tag)
-    await program.until(partial(delivered, program, story))
+    await program.until(partial(delivered, program, scenario))
 
 
-async def _known(program: Program, story: Story, bodies: Bodies) -> bool:
+async def _known(program: Program, scenario: Scenario, bodies: Bodies) -> bool:
     shown = _shown(program)
-    return all(shown.get(topic) == state for topic, state in story.shown(program.engine.watches, bodies).items())
+    return all(shown.get(topic) == state for topic, state in scenario.shown(program.engine.watches, bodies).items())
 
 
-async def delivered(program: Program, story: Story) -> bool:
+async def delivered(program: Program, scenario: Scenario) -> bool:
     """Tell whether everything has been told and is known to be."""
     ids = {one.data["id"] for one in events(program.broker.published)}
-    if len(ids) < len(story.changes) or not await _known(program, story, story.after):
+    if len(ids) < len(scenario.changes) or not await _known(program, scenario, scenario.after):
         return False
     return not (await program.journal.counts()).pending
 
 
-async def settled(program: Program, story: Story) -> bool:
+async def settled(program: Program, scenario: Scenario) -> bool:
     """Tell whether all is as it should be in the end, and everything was looked at in this run."""
     polled = {resource for watch in program.engine.watches for resource, _ in watch.resources()}
-    if program.engine.metrics.polls < len(polled) or not await _known(program, story, story.after):
+    if program.engine.metrics.polls < len(polled) or not await _known(program, scenario, scenario.after):
         return False
     return not (await program.journal.counts()).pending and not set(await program.journal.resources()) - polled - {API}
 
 
-def watching() -> Story:
+def watching() -> Scenario:
     """While a clan changes, it is unwatched by command, and a player is watched."""
     world = _world()
     (clan, *_), (player, *_) = world.clan_tags, world.player_tags
@@ -136,26 +138,26 @@ def watching() -> Story:
     world.join(clan)
     world.start_battle(clan)
     changes = _seen_at_once(world.changes[known:])
-    return Story(
-        watches, watches[:1], before, _bodies(world, watches), changes, lambda broker: [Line(broker)], _command
+    return Scenario(
+        watches, watches[:1], before, _bodies(world, watches), changes, lambda broker: [FakeSession(broker)], _command
     )
 
 
-async def _command(program: Program, api: ScriptedApi, story: Story, death: Death) -> None:
-    await program.until(partial(_known, program, story, story.before))
-    (clan,) = story.configured
-    player = next(path for path in story.after if path.startswith("/players/")).removeprefix("/players/")
-    api.show(story.after)
-    api.asked = lambda _: death.draw_near()
+async def _command(program: Program, api: ScriptedApi, scenario: Scenario, crash_point: CrashPoint) -> None:
+    await program.until(partial(_known, program, scenario, scenario.before))
+    (clan,) = scenario.configured
+    player = next(path for path in scenario.after if path.startswith("/players/")).removeprefix("/players/")
+    api.show(scenario.after)
+    api.asked = lambda _: crash_point.arm()
     program.engine.poll_now(clan.kind, clan.tag)
     for command, request in (("watch", {"kind": "player", "tag": player}), ("unwatch", {"tag": clan.tag})):
-        program.lines[0].bring(Message(_TOPICS.request(command), orjson.dumps(request)))
-    await program.until(partial(_obeyed, program, story))
+        program.sessions[0].bring(Message(_TOPICS.request(command), orjson.dumps(request)))
+    await program.until(partial(_obeyed, program, scenario))
 
 
-async def _obeyed(program: Program, story: Story) -> bool:
+async def _obeyed(program: Program, scenario: Scenario) -> bool:
     said = [one for one in program.broker.published if one.topic.startswith(_TOPICS.response(""))]
-    return len(said) == 2 and await settled(program, story)
+    return len(said) == 2 and await settled(program, scenario)
 
 
 def _shown(program: Program) -> dict[str, Json]:
@@ -189,7 +191,7 @@ def _seen_at_once(changes: list[ScriptedChange]) -> list[ScriptedChange]:
     return [*told, *merged.values()]
 
 
-STORIES: dict[str, Callable[[], Story]] = {
+SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "changing": changing,
     "breaking": partial(changing, breaking=True),
     "watching": watching,

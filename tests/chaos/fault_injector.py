@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from coc2mqtt.demo.faults import refusal, truncated
+from tests.chaos.checks import ApiOutage
 from tests.chaos.plan import Kind, Moment
-from tests.chaos.verdict import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from coc2mqtt.demo.faults import Handler
     from tests.chaos.plan import Fault
     from tests.chaos.proxy import Proxy
-    from tests.chaos.story import Story
+    from tests.chaos.scenario import Scenario
     from tests.chaos.subscriber import Subscriber
     from tests.support.bridge_process import BridgeProcess
     from tests.support.broker import Mosquitto
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _PATIENCE = 5.0
 
 
-class Performed(NamedTuple):
+class InjectedFault(NamedTuple):
     """A fault that was, in seconds of the run."""
 
     began: float
@@ -40,7 +40,7 @@ class Performed(NamedTuple):
     fault: Fault
 
 
-class Stage:
+class FaultInjector:
     """Performs faults; ``performed`` has all that were, ``wrong`` what happened and must not have.
 
     ``clock`` gives the seconds of the run.
@@ -54,19 +54,19 @@ class Stage:
         subscriber: Subscriber,
         bridge: BridgeProcess,
         server: DemoServer,
-        story: Story,
+        scenario: Scenario,
         group: asyncio.TaskGroup,
         clock: Callable[[], float],
     ) -> None:
-        self.performed: list[Performed] = []
-        self.pauses: list[Pause] = []
+        self.performed: list[InjectedFault] = []
+        self.outages: list[ApiOutage] = []
         self.wrong: list[str] = []
         self._broker = broker
         self._proxy = proxy
         self._subscriber = subscriber
         self._bridge = bridge
         self._server = server
-        self._story = story
+        self._story = scenario
         self._group = group
         self._clock = clock
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -96,7 +96,7 @@ class Stage:
             await asyncio.sleep(fault.delay)
             began = self._clock()
             await _DEEDS[fault.kind](self, fault)
-            self.performed.append(Performed(began, self._clock(), fault))
+            self.performed.append(InjectedFault(began, self._clock(), fault))
 
     async def replace_broker(self, away: float) -> None:
         """Kill the broker, and start it again after so many seconds; it has forgotten everything."""
@@ -193,7 +193,7 @@ class Stage:
         began, self._ailment = time.time(), ailment
         await asyncio.sleep(fault.lasts)
         self._ailment = None
-        self.pauses.append(Pause(began, time.time()))
+        self.outages.append(ApiOutage(began, time.time()))
 
     async def _ail(self, request: web.Request, handler: Handler) -> web.Response:
         return await (handler(request) if self._ailment is None else self._ailment(request, handler))
@@ -203,7 +203,7 @@ class Stage:
         await self._server.__aexit__(None, None, None)
         await asyncio.sleep(fault.lasts)
         await self._server.__aenter__()
-        self.pauses.append(Pause(began, time.time()))
+        self.outages.append(ApiOutage(began, time.time()))
 
     def _bar(self, reason: object) -> None:
         self._barred.add(reason)
@@ -216,17 +216,17 @@ class Stage:
             await self._proxy.accept()
 
 
-_DEEDS: dict[Kind, Callable[[Stage, Fault], Awaitable[None]]] = {
-    Kind.KILL_BRIDGE: Stage._kill_bridge,
-    Kind.KILL_BROKER: Stage._kill_broker,
-    Kind.CUT: Stage._cut,
-    Kind.CLOSE: Stage._close,
-    Kind.STALL: Stage._stall,
-    Kind.STALL_CUT: Stage._stall_cut,
-    Kind.HALF: Stage._half,
-    Kind.REFUSE: Stage._refuse,
-    Kind.HANG: Stage._hang,
-    Kind.MAINTENANCE: Stage._maintenance,
-    Kind.TRUNCATED: Stage._truncated,
-    Kind.CLOSED: Stage._closed,
+_DEEDS: dict[Kind, Callable[[FaultInjector, Fault], Awaitable[None]]] = {
+    Kind.KILL_BRIDGE: FaultInjector._kill_bridge,
+    Kind.KILL_BROKER: FaultInjector._kill_broker,
+    Kind.CUT: FaultInjector._cut,
+    Kind.CLOSE: FaultInjector._close,
+    Kind.STALL: FaultInjector._stall,
+    Kind.STALL_CUT: FaultInjector._stall_cut,
+    Kind.HALF: FaultInjector._half,
+    Kind.REFUSE: FaultInjector._refuse,
+    Kind.HANG: FaultInjector._hang,
+    Kind.MAINTENANCE: FaultInjector._maintenance,
+    Kind.TRUNCATED: FaultInjector._truncated,
+    Kind.CLOSED: FaultInjector._closed,
 }

@@ -26,7 +26,7 @@ INSTANCE = "demo"
 FAST, RARE = 1.0, 3600.0
 
 
-class Stage:
+class Setup:
     """All of them, running; ``clan`` is at war in a public war log, ``private_clan`` hides its own.
 
     ``player``, of a clan that is not watched, is looked at each second, ``fighter``, who is in the clan's war and has
@@ -73,7 +73,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staging(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIterator[Stage]:
+async def running_setup(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIterator[Setup]:
     """Set the stage: everything runs but the bridge, and the clan is in battle."""
     world = World(seed=3, clans=2, members=12, players=2)
     world.declare_war(world.clan_tags[0], preparation=timedelta(0))
@@ -86,7 +86,7 @@ async def staging(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIt
             home = Home(lab, broker.port, old=old)
             await home.start(keep=False)
             try:
-                yield Stage(world, server, broker, bridge, home)
+                yield Setup(world, server, broker, bridge, home)
             finally:
                 await home.stop()
                 await bridge.kill_if_running()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bench.servers import Receipt
+from tests.soak.checks import Checker
 from tests.soak.report import Phase, Result, table
-from tests.soak.verdict import Checker
 
 BEFORE = {"#A": 5, "#B": 7}
 

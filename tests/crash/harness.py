@@ -79,7 +79,7 @@ class Published:
         return orjson.loads(self.payload)
 
 
-class Broker:
+class FileBroker:
     """Writes down each message before it acknowledges it.
 
     A message that is written down in part has not arrived: the kernel ends a write at a page's end where another thread
@@ -96,7 +96,7 @@ class Broker:
     @staticmethod
     def recall(path: Path) -> list[Published]:
         """Return what was published in all runs."""
-        broker = Broker(path, run=0)
+        broker = FileBroker(path, run=0)
         os.close(broker._file)
         return broker.published
 
@@ -110,8 +110,8 @@ class Broker:
         written = self._path.read_bytes()
         arrived = written[: written.rfind(b"\n") + 1]
         os.truncate(self._path, len(arrived))
-        lines = [orjson.loads(line) for line in arrived.splitlines()]
-        return [Published(**{**line, "payload": line["payload"].encode()}) for line in lines]
+        sessions = [orjson.loads(line) for line in arrived.splitlines()]
+        return [Published(**{**line, "payload": line["payload"].encode()}) for line in sessions]
 
 
 def retained(published: list[Published]) -> Mapping[str, bytes]:
@@ -125,7 +125,7 @@ def events(published: list[Published]) -> list[Published]:
     return [one for one in published if not one.retain and not one.topic.startswith("coc/bridge/response/")]
 
 
-class Line:
+class FakeSession:
     """A session with the broker; it breaks at its event ``breaks_at``, counted from 1 on.
 
     That event arrives, and its acknowledgement gets lost. What is on its way then does not arrive.
@@ -134,7 +134,7 @@ class Line:
     protocol = "5"
     max_packet_size = 268_435_455
 
-    def __init__(self, broker: Broker, *, breaks_at: int | None = None) -> None:
+    def __init__(self, broker: FileBroker, *, breaks_at: int | None = None) -> None:
         self._broker = broker
         self._left = breaks_at
         self._broken = asyncio.get_running_loop().create_future()
