@@ -1,110 +1,109 @@
-"""What the engine reports: events and the changes in them."""
+"""Event types, events and the changes in them."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+from coc2mqtt.events import summary
+from coc2mqtt.events.resource import Kind
+
+if TYPE_CHECKING:
+    from coc2mqtt.events.summary import Sentence
+
+_CLAN = (Kind.CLAN,)
+_WAR = (Kind.WAR,)
+_PLAYER = (Kind.PLAYER,)
+_API = (Kind.API,)
+_WATCH = (Kind.CLAN, Kind.PLAYER)
+_WATCH_OR_API = (Kind.CLAN, Kind.PLAYER, Kind.API)
 
 
-class EventType(Enum):
-    """Every type of event; the value is the last level of its topic."""
+class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns EventType.CLAN_UPDATED
+    """All event types, each declared once.
 
-    CLAN_UPDATED = "clan_updated"
-    MEMBER_JOINED = "member_joined"
-    MEMBER_LEFT = "member_left"
-    MEMBER_UPDATED = "member_updated"
-    MEMBER_ROLE_CHANGED = "member_role_changed"
-    MEMBER_DONATIONS = "member_donations"
-    WAR_STATE_CHANGED = "war_state_changed"
-    WAR_ATTACK_NEW = "war_attack_new"
-    PLAYER_UPDATED = "player_updated"
-    TROOP_UPGRADED = "troop_upgraded"
-    SPELL_UPGRADED = "spell_upgraded"
-    HERO_UPGRADED = "hero_upgraded"
-    HERO_EQUIPMENT_UPGRADED = "hero_equipment_upgraded"
-    TOWNHALL_UPGRADED = "townhall_upgraded"
-    BUILDERHALL_UPGRADED = "builderhall_upgraded"
-    PLAYER_NAME_CHANGED = "player_name_changed"
-    PLAYER_LEAGUE_CHANGED = "player_league_changed"
-    PLAYER_LABEL_CHANGED = "player_label_changed"
-    MAINTENANCE_START = "maintenance_start"
-    MAINTENANCE_END = "maintenance_end"
-    POLL_ERROR = "poll_error"
-    WAR_NEW = "war_new"
-    WAR_ENDED = "war_ended"
-    WAR_LOG_PRIVATE = "war_log_private"
-    WAR_LOG_PUBLIC = "war_log_public"
-    WATCH_UNAVAILABLE = "watch_unavailable"
-    WATCH_AVAILABLE = "watch_available"
-    API_DENIED = "api_denied"
-    API_RESTORED = "api_restored"
-    SEASON_RESET = "season_reset"
-    TOWNHALL_WEAPON_UPGRADED = "townhall_weapon_upgraded"
-    SUPER_TROOP_STARTED = "super_troop_started"
-    SUPER_TROOP_ENDED = "super_troop_ended"
-    HERO_EQUIPMENT_CHANGED = "hero_equipment_changed"
-    PLAYER_WAR_PREFERENCE_CHANGED = "player_war_preference_changed"
-    PLAYER_CLAN_JOINED = "player_clan_joined"
-    PLAYER_CLAN_LEFT = "player_clan_left"
-    ACHIEVEMENT_COMPLETED = "achievement_completed"
+    A declaration has three parts. The value is the last level of the topic. The ``kinds`` of resources that an event
+    can be about determine the other levels and the Home Assistant devices. The sentence becomes the summary: a template
+    of metadata and ``{subject}``, the name of the clan or player, or a function in ``summary.py``. The metadata model
+    is the class in ``metadata/`` with the same name in camel case.
+    """
+
+    kinds: tuple[Kind, ...]
+    sentence: Sentence
+
+    CLAN_UPDATED = "clan_updated", _CLAN, summary.fields_changed
+    MEMBER_JOINED = "member_joined", _CLAN, "{member_name} joined {subject}"
+    MEMBER_LEFT = "member_left", _CLAN, "{member_name} left {subject}"
+    MEMBER_UPDATED = "member_updated", _CLAN, summary.member_fields_changed
+    MEMBER_ROLE_CHANGED = "member_role_changed", _CLAN, summary.role_changed
+    MEMBER_DONATIONS = "member_donations", _CLAN, summary.donated
+    SEASON_RESET = "season_reset", _CLAN, summary.season_reset
+
+    WAR_NEW = "war_new", _WAR, summary.war_declared
+    WAR_STATE_CHANGED = "war_state_changed", _WAR, summary.war_state_changed
+    WAR_ATTACK_NEW = "war_attack_new", _WAR, summary.attacked
+    WAR_ENDED = "war_ended", _WAR, summary.war_ended
+    WAR_LOG_PRIVATE = "war_log_private", _WAR, "The war log of {subject} is now private"
+    WAR_LOG_PUBLIC = "war_log_public", _WAR, "The war log of {subject} is now public"
+
+    PLAYER_UPDATED = "player_updated", _PLAYER, summary.fields_changed
+    TROOP_UPGRADED = "troop_upgraded", _PLAYER, summary.unit_upgraded
+    SPELL_UPGRADED = "spell_upgraded", _PLAYER, summary.unit_upgraded
+    HERO_UPGRADED = "hero_upgraded", _PLAYER, summary.unit_upgraded
+    HERO_EQUIPMENT_UPGRADED = "hero_equipment_upgraded", _PLAYER, summary.unit_upgraded
+    HERO_EQUIPMENT_CHANGED = "hero_equipment_changed", _PLAYER, summary.equipment_changed
+    TOWNHALL_UPGRADED = "townhall_upgraded", _PLAYER, "{subject} upgraded the town hall to level {new_value}"
+    TOWNHALL_WEAPON_UPGRADED = (
+        "townhall_weapon_upgraded",
+        _PLAYER,
+        "{subject} upgraded the town hall weapon to level {new_value}",
+    )
+    BUILDERHALL_UPGRADED = "builderhall_upgraded", _PLAYER, "{subject} upgraded the builder hall to level {new_value}"
+    SUPER_TROOP_STARTED = "super_troop_started", _PLAYER, "{subject} boosted {name}"
+    SUPER_TROOP_ENDED = "super_troop_ended", _PLAYER, "{subject}'s {name} is no longer boosted"
+    PLAYER_NAME_CHANGED = "player_name_changed", _PLAYER, "{old_value} is now called {new_value}"
+    PLAYER_LEAGUE_CHANGED = "player_league_changed", _PLAYER, summary.league_changed
+    PLAYER_LABEL_CHANGED = "player_label_changed", _PLAYER, summary.labels_changed
+    PLAYER_WAR_PREFERENCE_CHANGED = "player_war_preference_changed", _PLAYER, summary.war_preference_changed
+    PLAYER_CLAN_JOINED = "player_clan_joined", _PLAYER, summary.joined_clan
+    PLAYER_CLAN_LEFT = "player_clan_left", _PLAYER, summary.left_clan
+    ACHIEVEMENT_COMPLETED = "achievement_completed", _PLAYER, "{subject} completed {name}"
+
+    MAINTENANCE_START = "maintenance_start", _API, "Clash of Clans maintenance started"
+    MAINTENANCE_END = "maintenance_end", _API, summary.maintenance_ended
+    API_DENIED = "api_denied", _API, "The Clash of Clans API rejected the token: {message}"
+    API_RESTORED = "api_restored", _API, "The Clash of Clans API is available again"
+
+    WATCH_UNAVAILABLE = "watch_unavailable", _WATCH, "{subject} cannot be found"
+    WATCH_AVAILABLE = "watch_available", _WATCH, "{subject} was found again"
+    POLL_ERROR = "poll_error", _WATCH_OR_API, "{subject} cannot be polled: {message}"
+
+    # The defaults let type checkers accept EventType("clan_updated").
+    def __new__(cls, value: str, kinds: tuple[Kind, ...] = (), sentence: str | Sentence = "") -> Self:
+        """Create a member from its declaration."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.kinds = kinds
+        member.sentence = summary.template(sentence) if isinstance(sentence, str) else sentence
+        return member
 
 
-# What can be told of a watch of each kind and of the API; a clan's war adds its own to the clan's.
-_WATCH_EVENTS = (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE, EventType.POLL_ERROR)
-CLAN_EVENTS = (
-    EventType.CLAN_UPDATED,
-    EventType.MEMBER_JOINED,
-    EventType.MEMBER_LEFT,
-    EventType.MEMBER_UPDATED,
-    EventType.MEMBER_ROLE_CHANGED,
-    EventType.MEMBER_DONATIONS,
-    EventType.SEASON_RESET,
-    *_WATCH_EVENTS,
-)
-WAR_EVENTS = (
-    EventType.WAR_NEW,
-    EventType.WAR_STATE_CHANGED,
-    EventType.WAR_ATTACK_NEW,
-    EventType.WAR_ENDED,
-    EventType.WAR_LOG_PRIVATE,
-    EventType.WAR_LOG_PUBLIC,
-)
-PLAYER_EVENTS = (
-    EventType.PLAYER_UPDATED,
-    EventType.TROOP_UPGRADED,
-    EventType.SPELL_UPGRADED,
-    EventType.HERO_UPGRADED,
-    EventType.HERO_EQUIPMENT_UPGRADED,
-    EventType.HERO_EQUIPMENT_CHANGED,
-    EventType.TOWNHALL_UPGRADED,
-    EventType.TOWNHALL_WEAPON_UPGRADED,
-    EventType.BUILDERHALL_UPGRADED,
-    EventType.SUPER_TROOP_STARTED,
-    EventType.SUPER_TROOP_ENDED,
-    EventType.PLAYER_NAME_CHANGED,
-    EventType.PLAYER_LEAGUE_CHANGED,
-    EventType.PLAYER_LABEL_CHANGED,
-    EventType.PLAYER_WAR_PREFERENCE_CHANGED,
-    EventType.PLAYER_CLAN_JOINED,
-    EventType.PLAYER_CLAN_LEFT,
-    EventType.ACHIEVEMENT_COMPLETED,
-    *_WATCH_EVENTS,
-)
-# `poll_error` says here that the API itself cannot be reached.
-API_EVENTS = (
-    EventType.MAINTENANCE_START,
-    EventType.MAINTENANCE_END,
-    EventType.API_DENIED,
-    EventType.API_RESTORED,
-    EventType.POLL_ERROR,
-)
+def _events_of(kind: Kind) -> tuple[EventType, ...]:
+    return tuple(event_type for event_type in EventType if kind in event_type.kinds)
+
+
+# The events of each Home Assistant device; those of a clan's war belong to the clan's device.
+CLAN_EVENTS = _events_of(Kind.CLAN)
+WAR_EVENTS = _events_of(Kind.WAR)
+PLAYER_EVENTS = _events_of(Kind.PLAYER)
+API_EVENTS = _events_of(Kind.API)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One field that differs between two snapshots."""
+    """A field that differs between two snapshots."""
 
     field: str
     old_value: Any
@@ -113,12 +112,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that changed.
+    """A change of a clan, a war, a player or the API.
 
-    ``tag`` is the clan's or player's, ``api`` for the API itself. ``timestamp`` is Unix time in seconds, when the
-    change was seen. ``old_data`` and ``new_data`` are the whole snapshots (a member's own entry for what concerns a
-    member), None where there is none. ``changes`` and ``metadata`` say what is different and about whom. ``name`` is
-    what the clan or player is called, None where that is not known.
+    ``tag`` is the clan's or player's, ``api`` for the API itself. ``timestamp`` is the Unix time in seconds when the
+    change was observed. ``old_data`` and ``new_data`` are the complete snapshots (the member's entry for events about a
+    member), None if there is none. ``changes`` are the fields that differ, ``metadata`` depends on the event type.
+    ``name`` is the name of the clan or player, None if unknown.
     """
 
     event_type: EventType

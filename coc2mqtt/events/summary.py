@@ -1,17 +1,21 @@
-"""One sentence for each event, to be shown to a person as it is."""
+"""The summary of an event: one English sentence to show to people."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.events.event import EventType
+from coc2mqtt.events.field_names import field_name, is_displayable, split_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
-    from coc2mqtt.events.event import Event
+    from coc2mqtt.events.event import Change, Event
 
-# The game shows the role `admin` as Elder (and `coLeader` with a hyphen).
+# Returns the summary of an event; the text is the name of its clan or player, or the tag if there is none.
+Sentence = Callable[["Event", str], str]
+
+# The game calls the role `admin` Elder, and writes `coLeader` with a hyphen.
 _ROLES = {"member": "member", "admin": "elder", "coLeader": "co-leader", "leader": "leader"}
 _WAR_STATES = {
     "notInWar": "is not in a war",
@@ -19,195 +23,227 @@ _WAR_STATES = {
     "inWar": "is in battle",
     "warEnded": "has finished its war",
 }
-_RESULTS = {"win": "won", "lose": "lost", "tie": "tied"}
+_WAR_RESULTS = {"win": "won", "lose": "lost", "tie": "tied"}
+# Fields whose values are keys of the API instead of texts for people.
+_FIELDS_WITH_KEYS = frozenset({"type", "warFrequency", "warPreference"})
+_MAX_FIELDS = 3
+_MAX_SECONDS = 90
 
 
 def summarize(event: Event) -> str:
-    """Return one English sentence, without a full stop, that says what happened to whom."""
-    return _SENTENCES[event.event_type](event, event.name or event.tag, event.metadata)
+    """Return one English sentence, without a full stop, that describes the event."""
+    return event.event_type.sentence(event, event.name or event.tag)
 
 
-def _member(_: Event, name: str, meta: dict[str, Any]) -> str:
-    return f"{meta.get('member_name') or meta.get('member_tag')} of {name}"
+def template(text: str) -> Sentence:
+    """Return a sentence with placeholders for metadata and for the name of the clan or player, ``{subject}``."""
+    return lambda event, subject: text.format_map({**event.metadata, "subject": subject})
 
 
-def _fields(event: Event) -> str:
-    names = [change.field for change in event.changes]
-    shown = ", ".join(names[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown  # noqa: PLR2004 - what fits a sentence
+def fields_changed(event: Event, subject: str) -> str:
+    """Describe a single change with its values, and name the fields of several."""
+    changes: dict[str, Change] = {}
+    for change in event.changes:
+        name = field_name(change.field)
+        # An object is described by its name.
+        if name not in changes or change.field.endswith(".name"):
+            changes[name] = change
+    if len(changes) == 1:
+        ((name, change),) = changes.items()
+        if description := _single_change(name, change):
+            return f"{subject}: {description}"
+    names = list(changes) or ["something"]
+    more = len(names) - _MAX_FIELDS
+    listed = _join([*names[:_MAX_FIELDS], f"{more} more"] if more > 0 else names)
+    return f"{subject}: {listed} changed"
 
 
-def _updated(event: Event, name: str, _: dict[str, Any]) -> str:
-    if len(event.changes) == 1:
-        change = event.changes[0]
-        if not isinstance(change.old_value, dict | list) and not isinstance(change.new_value, dict | list):
-            if change.old_value is None:
-                return f"{name}: {change.field} is {change.new_value} now"
-            if change.new_value is None:
-                return f"{name}: {change.field} is no longer {change.old_value}"
-            return f"{name}: {change.field} changed from {change.old_value} to {change.new_value}"
-    return f"{name}: {_fields(event)} changed"
+def member_fields_changed(event: Event, subject: str) -> str:
+    """Describe the changes of a member."""
+    return fields_changed(event, _member(event, subject))
 
 
-def _member_updated(event: Event, name: str, meta: dict[str, Any]) -> str:
-    return _updated(event, _member(event, name, meta), meta)
-
-
-def _role(event: Event, name: str, meta: dict[str, Any]) -> str:
-    role = str(meta.get("new_role"))
+def role_changed(event: Event, subject: str) -> str:
+    """Describe a promotion or demotion."""
+    role = str(event.metadata.get("new_role"))
     shown = _ROLES.get(role, role)
-    if meta.get("direction") is None:
-        return f"{_member(event, name, meta)} has the role {shown} now"
-    return f"{_member(event, name, meta)} was {meta['direction']} to {shown}"
+    direction = event.metadata.get("direction")
+    return f"{_member(event, subject)} {f'was {direction} to' if direction else 'now has the role'} {shown}"
 
 
-def _donations(event: Event, name: str, meta: dict[str, Any]) -> str:
+def donated(event: Event, subject: str) -> str:
+    """Describe the donated and received troops."""
     verbs = {"donations": "donated", "donationsReceived": "received"}
-    parts = [(verb, meta[key]) for key, verb in verbs.items() if meta.get(key)]
-    figures = [f"{verb} {amount}" for verb, amount in parts[:-1]]
-    figures += [f"{verb} {_count(amount, 'troop')}" for verb, amount in parts[-1:]]
-    return f"{_member(event, name, meta)} {' and '.join(figures)}"
+    parts = [(verb, event.metadata[key]) for key, verb in verbs.items() if event.metadata.get(key)]
+    texts = [f"{verb} {_number(amount)}" for verb, amount in parts[:-1]]
+    texts += [f"{verb} {_count(amount, 'troop')}" for verb, amount in parts[-1:]]
+    return f"{_member(event, subject)} {_join(texts)}"
 
 
-def _opponent(meta: dict[str, Any]) -> str:
-    return meta.get("opponent_name") or meta.get("opponent_tag") or "an unknown clan"
+def season_reset(event: Event, subject: str) -> str:
+    """Describe the end of a season."""
+    troops = _count(event.metadata.get("season_donations"), "troop")
+    return f"A new season started: {subject} donated {troops} in the last one"
 
 
-def _against(meta: dict[str, Any]) -> str:
-    return f" against {_opponent(meta)}" if meta.get("opponent_name") or meta.get("opponent_tag") else ""
+def war_declared(event: Event, subject: str) -> str:
+    """Describe a new war."""
+    return f"{subject} is at war with {_opponent(event.metadata)}"
 
 
-def _war_new(_: Event, name: str, meta: dict[str, Any]) -> str:
-    return f"{name} is at war with {_opponent(meta)}"
+def war_state_changed(event: Event, subject: str) -> str:
+    """Describe the new state of a war."""
+    state = str(event.metadata.get("war_state_to"))
+    against = "" if state == "notInWar" else _against(event.metadata)
+    return f"{subject} {_WAR_STATES.get(state, f'is in the war state {split_words(state)}')}{against}"
 
 
-def _war_state(_: Event, name: str, meta: dict[str, Any]) -> str:
-    state = str(meta.get("war_state_to"))
-    against = "" if state == "notInWar" else _against(meta)
-    return f"{name} {_WAR_STATES.get(state, f'is in the war state {state}')}{against}"
-
-
-def _attack(_: Event, name: str, meta: dict[str, Any]) -> str:
-    whose = name if meta.get("side") == "clan" else _opponent(meta)
-    stars, destruction = meta.get("stars"), meta.get("destruction")
-    figures = [] if stars is None else [_count(stars, "star")]
-    figures += [] if destruction is None else [f"{destruction} %"]
+def attacked(event: Event, subject: str) -> str:
+    """Describe an attack in a war."""
+    metadata = event.metadata
+    clan = subject if metadata.get("side") == "clan" else _opponent(metadata)
+    stars, destruction = metadata.get("stars"), metadata.get("destruction")
+    result = [] if stars is None else [_count(stars, "star")]
+    result += [] if destruction is None else [f"{_percent(destruction)}%"]
     return (
-        f"{meta.get('attacker_name') or meta.get('attacker_tag')} of {whose} attacked "
-        f"{meta.get('defender_name') or meta.get('defender_tag')}{': ' if figures else ''}{', '.join(figures)}"
+        f"{metadata.get('attacker_name') or metadata.get('attacker_tag')} of {clan} attacked "
+        f"{metadata.get('defender_name') or metadata.get('defender_tag')}{': ' if result else ''}{', '.join(result)}"
     )
 
 
-def _war_ended(_: Event, name: str, meta: dict[str, Any]) -> str:
-    against = _against(meta)
-    if meta.get("result") == "cancelled":
-        return f"{name}'s war{against} was cancelled before the battle"
-    verb = _RESULTS.get(str(meta.get("result")))
+def war_ended(event: Event, subject: str) -> str:
+    """Describe the result of a war."""
+    metadata = event.metadata
+    against = _against(metadata)
+    if metadata.get("result") == "cancelled":
+        return f"{subject}'s war{against} was cancelled before the battle"
+    verb = _WAR_RESULTS.get(str(metadata.get("result")))
     if verb is None:
-        return f"{name}'s war{against} has ended, its result was not seen"
-    stars, others = meta.get("stars"), meta.get("opponent_stars")
-    if stars is None or others is None:
-        return f"{name} {verb} its war{against}"
-    score = f"{_count(stars, 'star')} to {others}"
-    if stars == others and verb != "tied":
-        score += (
-            f" and {_percent(meta.get('destruction'))} to {_percent(meta.get('opponent_destruction'))} % destruction"
-        )
-    return f"{name} {verb} its war{against}, {score}"
+        return f"{subject}'s war{against} ended, but its result is unknown"
+    stars, opponent_stars = metadata.get("stars"), metadata.get("opponent_stars")
+    if stars is None or opponent_stars is None:
+        return f"{subject} {verb} its war{against}"
+    score = f"{_count(stars, 'star')} to {opponent_stars}"
+    if stars == opponent_stars and verb != "tied":
+        own, other = _percent(metadata.get("destruction")), _percent(metadata.get("opponent_destruction"))
+        score += f" and {own}% to {other}% destruction"
+    return f"{subject} {verb} its war{against}, {score}"
 
 
-def _percent(value: object) -> object:
-    return round(value, 2) if isinstance(value, float) else value
+def unit_upgraded(event: Event, subject: str) -> str:
+    """Describe an upgraded or unlocked unit."""
+    verb, to = ("unlocked", "at") if event.metadata.get("old_level") is None else ("upgraded", "to")
+    return f"{subject} {verb} {event.metadata.get('name')} {to} level {event.metadata.get('new_level')}"
 
 
-def _unit(_: Event, name: str, meta: dict[str, Any]) -> str:
-    if meta.get("old_level") is None:
-        return f"{name} unlocked {meta.get('name')} at level {meta.get('new_level')}"
-    return f"{name} upgraded {meta.get('name')} to level {meta.get('new_level')}"
+def equipment_changed(event: Event, subject: str) -> str:
+    """Describe the changed equipment of a hero."""
+    verbs = {"added": "equipped", "removed": "unequipped"}
+    parts = [f"{verb} {_join(event.metadata[key])}" for key, verb in verbs.items() if event.metadata.get(key)]
+    return f"{subject}'s {event.metadata.get('name')} {_join(parts)}"
 
 
-def _season(_: Event, name: str, meta: dict[str, Any]) -> str:
-    return f"A new season has begun: {name} donated {_count(meta.get('season_donations'), 'troop')} in the last one"
-
-
-def _worn(_: Event, name: str, meta: dict[str, Any]) -> str:
-    verbs = {"added": "wears", "removed": "put away"}
-    parts = [f"{verb} {' and '.join(meta[key])}" for key, verb in verbs.items() if meta.get(key)]
-    return f"{meta.get('name')} of {name} {' and '.join(parts)}"
-
-
-def _war_preference(_: Event, name: str, meta: dict[str, Any]) -> str:
-    wish = {"in": "wants to fight", "out": "does not want to fight"}.get(str(meta.get("new_value")))
-    return f"{name} {wish} in wars now" if wish else f"{name} has the war preference {meta.get('new_value')} now"
-
-
-def _moved(verb: str) -> Callable[[Event, str, dict[str, Any]], str]:
-    return lambda _, name, meta: f"{name} {verb} {meta.get('clan_name') or meta.get('clan_tag')}"
-
-
-def _league(_: Event, name: str, meta: dict[str, Any]) -> str:
-    old, new = meta.get("old_value"), meta.get("new_value")
+def league_changed(event: Event, subject: str) -> str:
+    """Describe a player's new league."""
+    old, new = event.metadata.get("old_value"), event.metadata.get("new_value")
     if old is None or new is None:
-        return f"{name} is in {new or 'no league'} now"
-    return f"{name} moved from {old} to {new}"
+        return f"{subject} is now in {new}" if new else f"{subject} is no longer in a league"
+    return f"{subject} moved from {old} to {new}"
 
 
-def _labels(_: Event, name: str, meta: dict[str, Any]) -> str:
-    labels = ", ".join(meta.get("new_value") or [])
-    return f"{name} is labelled {labels} now" if labels else f"{name} has no labels now"
+def labels_changed(event: Event, subject: str) -> str:
+    """Describe a player's new labels."""
+    labels = event.metadata.get("new_value")
+    if not labels:
+        return f"{subject} no longer has any labels"
+    return f"{subject} now has the label{'s' if len(labels) > 1 else ''} {_join(labels)}"
 
 
-def _maintenance_end(_: Event, __: str, meta: dict[str, Any]) -> str:
-    seconds = meta.get("duration_seconds") or 0
-    amount, unit = (round(seconds), "second") if seconds < 90 else (round(seconds / 60), "minute")  # noqa: PLR2004
-    return f"The maintenance of Clash of Clans is over after {_count(amount, unit)}"
+def war_preference_changed(event: Event, subject: str) -> str:
+    """Describe a player's new war preference."""
+    value = event.metadata.get("new_value")
+    verb = {"in": "opted in to", "out": "opted out of"}.get(str(value))
+    return f"{subject} {verb} clan wars" if verb else f"{subject} now has the war preference {value}"
+
+
+def joined_clan(event: Event, subject: str) -> str:
+    """Describe a player who joined a clan."""
+    return f"{subject} joined {event.metadata.get('clan_name') or event.metadata.get('clan_tag')}"
+
+
+def left_clan(event: Event, subject: str) -> str:
+    """Describe a player who left a clan."""
+    return f"{subject} left {event.metadata.get('clan_name') or event.metadata.get('clan_tag')}"
+
+
+def maintenance_ended(event: Event, _: str) -> str:
+    """Describe the end of a maintenance."""
+    seconds = event.metadata.get("duration_seconds") or 0
+    duration = _count(round(seconds), "second") if seconds < _MAX_SECONDS else _count(round(seconds / 60), "minute")
+    return f"Clash of Clans maintenance ended after {duration}"
+
+
+def _single_change(name: str, change: Change) -> str | None:
+    """Return the change with its values, None if they mean nothing to people."""
+    old, new = (_display(change.field, value) for value in (change.old_value, change.new_value))
+    if not is_displayable(change.field) or old is None or new is None or old == new:
+        return None
+    if not old:
+        return f"{name} is now {new}"
+    if not new:
+        return f"{name} is no longer {old}"
+    verb = "changed"
+    if _is_number(change.old_value) and _is_number(change.new_value):
+        verb = "rose" if change.new_value > change.old_value else "fell"
+    return f"{name} {verb} from {old} to {new}"
+
+
+def _display(field: str, value: object) -> str | None:
+    """Return a value as text, empty if there is no value, None if it is a list or an object without a name."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if _is_number(value):
+        return _number(value)
+    if isinstance(value, dict):
+        value = value.get("name")
+    if not isinstance(value, str):
+        return None
+    if field == "role":
+        return _ROLES.get(value, value)
+    return split_words(value) if field in _FIELDS_WITH_KEYS else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _percent(value: object) -> str:
+    return str(round(value, 2) if isinstance(value, float) else value)
 
 
 def _count(number: object, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{_number(number)} {noun}" if number == 1 else f"{_number(number)} {noun}s"
 
 
-def _said(text: str) -> Callable[[Event, str, dict[str, Any]], str]:
-    return lambda _, name, meta: text.format_map({"name": name, **{f"m_{key}": value for key, value in meta.items()}})
+def _join(texts: Iterable[str]) -> str:
+    """Return the texts as ``A, B and C``."""
+    *first, last = (*texts,) or ("",)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
-_SENTENCES: dict[EventType, Callable[[Event, str, dict[str, Any]], str]] = {
-    EventType.CLAN_UPDATED: _updated,
-    EventType.MEMBER_JOINED: _said("{m_member_name} joined {name}"),
-    EventType.MEMBER_LEFT: _said("{m_member_name} left {name}"),
-    EventType.MEMBER_UPDATED: _member_updated,
-    EventType.MEMBER_ROLE_CHANGED: _role,
-    EventType.MEMBER_DONATIONS: _donations,
-    EventType.WAR_STATE_CHANGED: _war_state,
-    EventType.WAR_ATTACK_NEW: _attack,
-    EventType.PLAYER_UPDATED: _updated,
-    EventType.TROOP_UPGRADED: _unit,
-    EventType.SPELL_UPGRADED: _unit,
-    EventType.HERO_UPGRADED: _unit,
-    EventType.HERO_EQUIPMENT_UPGRADED: _unit,
-    EventType.TOWNHALL_UPGRADED: _said("{name} upgraded the town hall to level {m_new_value}"),
-    EventType.BUILDERHALL_UPGRADED: _said("{name} upgraded the builder hall to level {m_new_value}"),
-    EventType.PLAYER_NAME_CHANGED: _said("{m_old_value} is called {m_new_value} now"),
-    EventType.PLAYER_LEAGUE_CHANGED: _league,
-    EventType.PLAYER_LABEL_CHANGED: _labels,
-    EventType.MAINTENANCE_START: _said("Clash of Clans is in maintenance"),
-    EventType.MAINTENANCE_END: _maintenance_end,
-    EventType.POLL_ERROR: _said("{name} cannot be polled: {m_message}"),
-    EventType.WAR_NEW: _war_new,
-    EventType.WAR_ENDED: _war_ended,
-    EventType.WAR_LOG_PRIVATE: _said("The war log of {name} is private now"),
-    EventType.WAR_LOG_PUBLIC: _said("The war log of {name} is public now"),
-    EventType.WATCH_UNAVAILABLE: _said("{name} cannot be found"),
-    EventType.WATCH_AVAILABLE: _said("{name} can be found again"),
-    EventType.API_DENIED: _said("The Clash of Clans API refuses the token: {m_message}"),
-    EventType.API_RESTORED: _said("The Clash of Clans API answers again"),
-    EventType.SEASON_RESET: _season,
-    EventType.TOWNHALL_WEAPON_UPGRADED: _said("{name} upgraded the town hall's weapon to level {m_new_value}"),
-    EventType.SUPER_TROOP_STARTED: _said("{name} boosted {m_name}"),
-    EventType.SUPER_TROOP_ENDED: _said("{m_name} of {name} is not boosted any more"),
-    EventType.HERO_EQUIPMENT_CHANGED: _worn,
-    EventType.PLAYER_WAR_PREFERENCE_CHANGED: _war_preference,
-    EventType.PLAYER_CLAN_JOINED: _moved("joined"),
-    EventType.PLAYER_CLAN_LEFT: _moved("left"),
-    EventType.ACHIEVEMENT_COMPLETED: _said("{name} completed {m_name}"),
-}
+def _member(event: Event, subject: str) -> str:
+    return f"{event.metadata.get('member_name') or event.metadata.get('member_tag')} of {subject}"
+
+
+def _opponent(metadata: dict[str, Any]) -> str:
+    return metadata.get("opponent_name") or metadata.get("opponent_tag") or "an unknown clan"
+
+
+def _against(metadata: dict[str, Any]) -> str:
+    return f" against {_opponent(metadata)}" if metadata.get("opponent_name") or metadata.get("opponent_tag") else ""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, create_model
 
-from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS, EventType
+from coc2mqtt.events.event import EventType
+from coc2mqtt.events.metadata import metadata_model
+from coc2mqtt.events.metadata.common import optional
+from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads import models
-from coc2mqtt.mqtt.payloads.metadata import METADATA
-from coc2mqtt.mqtt.payloads.metadata.common import optional
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ Data = TypeVar("Data")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _BASE, _CLAN, _PLAYER, _API = "coc", "coc/clan/<TAG>", "coc/player/<TAG>", "coc/api"
+_SUBJECTS = {Kind.CLAN: _CLAN, Kind.WAR: _CLAN, Kind.PLAYER: _PLAYER, Kind.API: _API}
 
 
 class Nothing(models.Payload):
@@ -96,13 +98,12 @@ def schemas() -> dict[str, Schema]:
 
 def event_topics(event_type: EventType) -> tuple[str, ...]:
     """Return the topics of an event type."""
-    published_on = ((_CLAN, (*CLAN_EVENTS, *WAR_EVENTS)), (_PLAYER, PLAYER_EVENTS), (_API, API_EVENTS))
-    return tuple(f"{subject}/{event_type.value}" for subject, types in published_on if event_type in types)
+    return tuple(f"{_SUBJECTS[kind]}/{event_type.value}" for kind in event_type.kinds)
 
 
 def event_model(event_type: EventType) -> type[models.EventPayload]:
     """Return the model of the events of one type."""
-    metadata = METADATA[event_type]
+    metadata = metadata_model(event_type)
     literal: Any = Literal[event_type.value]
     return create_model(
         f"{metadata.__name__}Event",
@@ -118,7 +119,7 @@ def event_model(event_type: EventType) -> type[models.EventPayload]:
 def _events() -> Iterator[Schema]:
     topics = tuple(f"{subject}/<event_type>" for subject in (_CLAN, _PLAYER, _API))
     yield Schema("event", topics, "event", models.EventPayload)
-    for event_type in METADATA:
+    for event_type in EventType:
         yield Schema(f"event-{event_type.value}", event_topics(event_type), "event", event_model(event_type))
 
 

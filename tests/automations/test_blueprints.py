@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from coc2mqtt.events.summary import _SENTENCES
+from coc2mqtt.events.event import EventType
 from tests.support.discovery import CONFIG, device_triggers, discovery_payloads
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def test_the_sensors_that_are_asked_for_exist() -> None:
 
 def test_every_kind_of_upgrade_can_be_chosen() -> None:
     blueprint = load(next(path for path in FILES if path.stem == "upgrade_finished"))
-    upgrades = {event_type.value for event_type in _SENTENCES if event_type.value.endswith("_upgraded")}
+    upgrades = {event_type.value for event_type in EventType if event_type.value.endswith("_upgraded")}
     assert {trigger["subtype"] for trigger in blueprint["triggers"]} == upgrades
     kinds = blueprint["variables"]["kind_of_type"]
     assert set(kinds) == upgrades

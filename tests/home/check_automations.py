@@ -163,7 +163,7 @@ async def _maintenance(setup: Setup, automations: Automations) -> list[str]:
     await automations.acted("both")
     setup.world.end_maintenance()
     await automations.acted("over", "both")
-    return _unlike(automations, "over", r"The maintenance of Clash of Clans is over after \d+ seconds?")
+    return _unlike(automations, "over", r"Clash of Clans maintenance ended after \d+ seconds?")
 
 
 async def _wars(setup: Setup, automations: Automations) -> list[str]:

@@ -41,7 +41,7 @@ async def _check_events(red: NodeRed, setup: Setup, report: Report) -> None:
     setup.world.gain_points(setup.clan)
     wrong = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["Points"]})
     setup.world.start_maintenance()
-    wrong += await _missing(red, {"maintenance": ["Clash of Clans is in maintenance"]})
+    wrong += await _missing(red, {"maintenance": ["Clash of Clans maintenance started"]})
     setup.world.end_maintenance()
     wrong += await _missing(red, {"maintenance": ["is over"]})
     report.check("events come out where they belong, as sentences", wrong)

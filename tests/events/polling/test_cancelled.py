@@ -9,9 +9,9 @@ import pytest
 
 from coc2mqtt.clash import PrivateWarLogError, ServerError
 from coc2mqtt.events.compare.war import war_id
+from coc2mqtt.events.metadata import metadata_model
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Snapshot
-from coc2mqtt.mqtt.payloads.metadata import METADATA
 from coc2mqtt.mqtt.payloads.state import war_payload
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, no_war, war
 from tests.support.paths import SHARED
@@ -43,7 +43,7 @@ def test_war_cancelled_in_preparation_ends_without_a_battle_state() -> None:
     replay = preparing()
     assert feed_repeatedly(replay, no_war()) == ["war_ended", "war_state_changed"]
     ended, changed = replay.events
-    METADATA[ended.event_type].model_validate(ended.metadata)
+    metadata_model(ended.event_type).model_validate(ended.metadata)
     assert (ended.metadata["result"], ended.metadata["war_id"]) == ("cancelled", "20261101T080000.000Z-2PP-8QQ")
     assert (changed.metadata["war_state_from"], changed.metadata["war_state_to"]) == ("preparation", "notInWar")
     assert summaries(replay) == [
@@ -126,7 +126,7 @@ def test_opponent_without_a_name_is_shown_by_its_tag(opponent: Any, shown: str) 
     assert summaries(replay)[0] == f"Name of {CLAN_TAG} is at war with {shown}"
     assert not [one for one in summaries(replay) if "None" in one or "  " in one or one.endswith(" ")]
     for event in replay.events:
-        METADATA[event.event_type].model_validate(event.metadata)
+        metadata_model(event.event_type).model_validate(event.metadata)
     side = war_payload(CLAN_TAG, Snapshot(replay.accepted)).opponent
     assert side is not None
     assert side.name == (OPPONENT_TAG if shown == OPPONENT_TAG else None)

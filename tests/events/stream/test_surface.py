@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import inspect
+import json
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,10 +134,25 @@ def test_documented_coroutines_are_coroutines() -> None:
     assert not inspect.iscoroutinefunction(BaseWatcher.start)
 
 
-def test_event_types_are_the_documented_ones_in_order() -> None:
-    assert [event_type.value for event_type in EventType] == SEED_TYPES + OWN_TYPES
+def test_event_types_are_the_documented_ones() -> None:
+    assert sorted(event_type.value for event_type in EventType) == sorted(SEED_TYPES + OWN_TYPES)
     assert len(SEED_TYPES) == 21
     assert all(event_type.name == event_type.value.upper() for event_type in EventType)
+
+
+def test_event_type_is_its_value_as_a_string() -> None:
+    joined = EventType("member_joined")
+    assert joined is EventType.MEMBER_JOINED is EventType["MEMBER_JOINED"]
+    assert joined == joined.value == "member_joined"
+    assert {joined: 1}["member_joined"] == 1  # type: ignore[index]
+    assert json.dumps(joined) == '"member_joined"'
+    assert type(joined.value) is str
+    assert str(joined) == f"{joined}" == "EventType.MEMBER_JOINED"
+    assert repr(joined) == "<EventType.MEMBER_JOINED: 'member_joined'>"
+
+
+def test_event_type_is_the_same_object_after_pickling_and_copying() -> None:
+    assert all(pickle.loads(pickle.dumps(one)) is one is copy.deepcopy(one) for one in EventType)  # noqa: S301
 
 
 def test_event_has_the_documented_fields_and_defaults() -> None:

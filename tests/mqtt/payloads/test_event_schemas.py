@@ -21,11 +21,11 @@ from coc2mqtt.clash import (
 from coc2mqtt.demo import World
 from coc2mqtt.events.compare.api_state import initial_api_state, observe_api
 from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.metadata import Metadata, metadata_model
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.payloads.event import encode_event
-from coc2mqtt.mqtt.payloads.metadata import METADATA, Metadata
 from coc2mqtt.mqtt.schemas import schemas
 from tests.service.test_end_to_end import all_changes
 from tests.support.bodies import clan
@@ -120,7 +120,7 @@ def test_every_event_fits_the_schema_of_its_type_which_has_no_key_too_many(
     for event in events[event_type]:
         schemas()["event"].adapter.validate_python(event, strict=True)
         schemas()[f"event-{event_type}"].adapter.validate_python(event, strict=True)
-    keys = METADATA[EventType(event_type)].model_fields.keys() - COMMON
+    keys = metadata_model(EventType(event_type)).model_fields.keys() - COMMON
     assert {key for event in events[event_type] for key in event["metadata"]} - COMMON == keys
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from coc2mqtt.mqtt.payloads.metadata.common import Direction, Metadata
+from coc2mqtt.events.metadata.common import Direction, Metadata
 
 
 class PlayerUpdated(Metadata):
-    """Something about a player has changed that has no event of its own; `changes` says what."""
+    """Fields of the player changed that have no event type of their own; `changes` lists them."""
 
 
 class _Unit(Metadata):
     name: str
     old_level: int | None
-    """Null: it was just unlocked."""
+    """Null if it was just unlocked."""
     new_level: int
     max_level: int | None
     village: str | None
@@ -40,25 +40,25 @@ class HeroUpgraded(_Unit):
 
 
 class HeroEquipmentUpgraded(_Unit):
-    """An equipment of heroes was upgraded or unlocked."""
+    """A piece of hero equipment was upgraded or unlocked."""
 
     category: Literal["equipment"]
 
 
-class _Level(Metadata):
+class _Hall(Metadata):
     old_value: int | None
     new_value: int
 
 
-class TownhallUpgraded(_Level):
+class TownhallUpgraded(_Hall):
     """The town hall was upgraded."""
 
 
-class TownhallWeaponUpgraded(_Level):
+class TownhallWeaponUpgraded(_Hall):
     """The town hall's weapon was upgraded."""
 
 
-class BuilderhallUpgraded(_Level):
+class BuilderhallUpgraded(_Hall):
     """The builder hall was upgraded."""
 
 
@@ -73,36 +73,36 @@ class SuperTroopStarted(_Named):
 
 
 class SuperTroopEnded(_Named):
-    """A super troop is not boosted any more."""
+    """The boost of a super troop ended."""
 
 
 class HeroEquipmentChanged(_Named):
-    """A hero wears something else than before; `name` is the hero's."""
+    """The equipment of a hero changed; `name` is the hero."""
 
     added: list[str]
     removed: list[str]
 
 
 class PlayerNameChanged(Metadata):
-    """A player is called something else than before."""
+    """The player was renamed."""
 
     old_value: str | None
     new_value: str | None
 
 
 class PlayerLeagueChanged(Metadata):
-    """A player is in another league than before."""
+    """The player moved to another league."""
 
     old_value: str | None
-    """The league's name; null: none."""
+    """The name of the league; null if there is none."""
     new_value: str | None
-    """The league's name; null: none."""
+    """The name of the league; null if there is none."""
     direction: Direction | None
-    """Null where it cannot be told."""
+    """Null if it is unknown."""
 
 
 class PlayerLabelChanged(Metadata):
-    """A player wears other labels than before."""
+    """The player's labels changed."""
 
     old_value: list[str]
     new_value: list[str]
@@ -111,7 +111,7 @@ class PlayerLabelChanged(Metadata):
 
 
 class PlayerWarPreferenceChanged(Metadata):
-    """A player wants to fight in wars, or does not want to any more."""
+    """The player opted in to or out of clan wars."""
 
     old_value: str | None
     """`in` or `out`."""
@@ -125,16 +125,16 @@ class _Clan(Metadata):
 
 
 class PlayerClanJoined(_Clan):
-    """A player has joined a clan."""
+    """The player joined a clan."""
 
 
 class PlayerClanLeft(_Clan):
-    """A player has left a clan."""
+    """The player left a clan."""
 
 
 class AchievementCompleted(_Named):
-    """A player has completed an achievement."""
+    """The player completed an achievement."""
 
     info: str | None
-    """What was to be done for it."""
+    """The goal of the achievement."""
     stars: int | None

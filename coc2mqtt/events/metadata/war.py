@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from coc2mqtt.mqtt.payloads.metadata.common import Metadata
+from coc2mqtt.events.metadata.common import Metadata
 
 
 class _War(Metadata):
     war_id: str | None
-    """The same in all events of one war."""
+    """Identifies the war in all of its events."""
     opponent_tag: str | None
     opponent_name: str | None
 
@@ -22,15 +22,15 @@ class WarNew(_War):
     team_size: int | None
     attacks_per_member: int
     preparation_start_time: str | None
-    """As the API writes it, in UTC: `20261101T080000.000Z`."""
+    """In the API's format, in UTC: `20261101T080000.000Z`."""
     start_time: str | None
-    """When the battle begins; as the API writes it, in UTC."""
+    """The start of the battle, in the API's format, in UTC."""
     end_time: str | None
-    """When the battle ends; as the API writes it, in UTC."""
+    """The end of the battle, in the API's format, in UTC."""
 
 
 class WarStateChanged(_War):
-    """A war has reached its next state."""
+    """The state of a war changed."""
 
     war_state_from: str
     """`notInWar`, `preparation`, `inWar` or `warEnded`."""
@@ -39,34 +39,34 @@ class WarStateChanged(_War):
 
 
 class WarAttackNew(_War):
-    """An attack was made, by the clan or on it."""
+    """A member of one of the two clans attacked."""
 
     attacker_tag: str
     attacker_name: str | None
     attacker_position: int | None
-    """The place on the war map, from 1 on."""
+    """The position on the war map, starting at 1."""
     attacker_town_hall: int | None
     defender_tag: str
     defender_name: str | None
     defender_position: int | None
-    """The place on the war map, from 1 on."""
+    """The position on the war map, starting at 1."""
     defender_town_hall: int | None
     stars: int | None
-    """0 to 3; null where the API does not say it."""
+    """0 to 3; null if the API does not return it."""
     new_stars: int | None
-    """How many stars the attack adds to the score: a base counts with the best attack on it."""
+    """The stars that the attack adds to the score: each base counts with the best attack on it."""
     destruction: float | None
-    """Per cent."""
+    """Percent."""
     order: int
-    """The number of the attack within the war, over both sides, from 1 on."""
+    """The number of the attack within the war, across both sides, starting at 1."""
     duration: int | None
     """Seconds."""
     side: Literal["clan", "opponent"]
-    """Whose attack it was: the watched clan's or its opponent's."""
+    """The attacking side: the watched clan or its opponent."""
 
 
 class MemberAttacksLeft(BaseModel):
-    """A member who did not make all attacks."""
+    """A member with unused attacks."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,31 +76,31 @@ class MemberAttacksLeft(BaseModel):
 
 
 class WarEnded(_War):
-    """A war is over, and its result does not change any more."""
+    """A war ended and its result is final."""
 
     result: Literal["win", "lose", "tie", "unknown", "cancelled"]
-    """The clan's; `cancelled` where the war was gone before its battle began."""
+    """The clan's result; `cancelled` if the war disappeared before its battle started."""
     observed: bool
-    """Whether the end itself was seen; if not, `source` says what the figures are from."""
+    """Whether a poll observed the end of the war; if not, `source` is where the result comes from."""
     source: Literal["war", "opponent", "war_log", "last_seen"]
-    """The clan's own war, the opponent's, the clan's war log, or the last that was seen before the end."""
+    """The clan's own war, the opponent's war, the clan's war log, or the last response before the end."""
     stars: int | None
     opponent_stars: int | None
     destruction: float | None
-    """Per cent."""
+    """Percent."""
     opponent_destruction: float | None
-    """Per cent."""
+    """Percent."""
     attacks: int | None
     opponent_attacks: int | None
     attacks_left: int | None
-    """How many attacks the clan did not make; null where that is not known."""
+    """The number of attacks that the clan did not use; null if unknown."""
     members_attacks_left: list[MemberAttacksLeft] | None
-    """Who did not make all attacks, those with the most first; as many as fit."""
+    """The members with unused attacks, those with the most first; as many as fit."""
 
 
 class WarLogPrivate(Metadata):
-    """A clan has made its war log private: its war cannot be seen any more."""
+    """The clan made its war log private, so its war is no longer visible."""
 
 
 class WarLogPublic(Metadata):
-    """A clan has made its war log public again."""
+    """The clan made its war log public again."""

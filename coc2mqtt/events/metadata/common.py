@@ -1,4 +1,4 @@
-"""What the metadata of every event can hold."""
+"""The metadata that every event can have."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ Direction = Literal["promoted", "demoted"]
 
 
 def optional(schema: dict[str, Any]) -> None:
-    """Have a key that can be missing, and is never null, described without a default."""
+    """Remove the default from the schema of a key that may be missing but is never null."""
     schema.pop("default", None)
 
 
-def _may_be_cut(schema: dict[str, Any]) -> None:
-    """Say in a schema that any key may be missing where something was left out."""
+def _allow_left_out_keys(schema: dict[str, Any]) -> None:
+    """Allow required keys to be missing if the metadata has ``left_out``."""
     if required := schema.pop("required", None):
         schema["anyOf"] = [{"required": required}, {"required": ["left_out"]}]
 
 
 class Metadata(BaseModel):
-    """What an event's ``metadata`` holds."""
+    """The ``metadata`` of an event."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, json_schema_extra=_may_be_cut)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, json_schema_extra=_allow_left_out_keys
+    )
 
     catch_up: Literal[True] = Field(default=True, json_schema_extra=optional)
-    """There where the change was made while nobody looked: while the bridge was not running, say."""
+    """Present if the change was not observed when it happened, for example because the bridge was not running."""
     snapshot_age_seconds: float = Field(default=0.0, json_schema_extra=optional)
-    """There with `catch_up`: the change was made within so many seconds before `timestamp`."""
+    """Present with `catch_up`: the change happened at most this many seconds before `timestamp`."""
     left_out: int = Field(default=0, json_schema_extra=optional)
-    """There where an event would be larger than 2 kB: how many changes, keys and entries of lists are left out."""
+    """Present if the event would exceed 2 kB: the number of changes, keys and list entries that are missing."""
 
     @model_validator(mode="wrap")
     @classmethod
-    def _take_what_was_cut(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _accept_left_out_keys(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
             return handler(data)
         except ValidationError as error:
