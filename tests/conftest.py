@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
-# The markers by which the Makefile selects tests.
-_SELECTED_BY = {"process", "slow", "chaos", "crash", "fuzz", "soak"}
-_LEFT_OUT = pytest.StashKey[Counter[str]]()
+# The markers that the Makefile selects tests by.
+_SELECTION_MARKERS = {"process", "slow", "chaos", "crash", "fuzz", "soak"}
+_DESELECTED = pytest.StashKey[Counter[str]]()
 
 
 class StartMosquitto(Protocol):
@@ -39,14 +39,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--loop",
         choices=("asyncio", "uvloop"),
         default="asyncio",
-        help="the event loop of the tests and of every program that they start; simulated time is always asyncio's",
+        help="event loop of the tests and of all programs that they start; tests in simulated time always use asyncio",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_LEFT_OUT] = Counter()
+    config.stash[_DESELECTED] = Counter()
     set_defaults()
-    # Inherited by every program that a test starts.
+    # Programs that a test starts inherit it.
     os.environ[LOOP_VARIABLE] = config.getoption("loop")
     try:
         loop_factory()
@@ -60,60 +60,62 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in items:
-        item.config.stash[_LEFT_OUT].update({mark.name for mark in item.iter_markers()} & _SELECTED_BY | {"all"})
+        item.config.stash[_DESELECTED].update(
+            {mark.name for mark in item.iter_markers()} & _SELECTION_MARKERS | {"all"}
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    left_out = session.config.stash[_LEFT_OUT]
+    deselected = session.config.stash[_DESELECTED]
     if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output["left_out"] = dict(left_out)
+        output["deselected"] = dict(deselected)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    # Each worker of pytest-xdist collects all tests, and the controller none.
-    left_out = node.config.stash[_LEFT_OUT]
-    left_out.clear()
-    left_out.update(getattr(node, "workeroutput", {}).get("left_out", {}))
+    # With pytest-xdist, each worker collects all tests and the controller collects none.
+    deselected = node.config.stash[_DESELECTED]
+    deselected.clear()
+    deselected.update(getattr(node, "workeroutput", {}).get("deselected", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    left_out = terminalreporter.config.stash[_LEFT_OUT]
-    if total := left_out.pop("all", 0):
-        marked = ", ".join(f"{name} {count}" for name, count in left_out.most_common())
-        terminalreporter.line(f"left out: {total} tests ({marked or 'not selected'})")
+    deselected = terminalreporter.config.stash[_DESELECTED]
+    if total := deselected.pop("all", 0):
+        marked = ", ".join(f"{name} {count}" for name, count in deselected.most_common())
+        terminalreporter.line(f"deselected: {total} tests ({marked or 'unmarked'})")
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
-    # looptime can simulate time only on asyncio's own loop, and leaves any other one in real time without a word.
+    # looptime supports only the loops of asyncio, and silently leaves any other loop in real time.
     if item.get_closest_marker("looptime") is not None:
         return {"asyncio": asyncio.new_event_loop}
     return {config.getoption("loop"): loop_factory() or asyncio.new_event_loop}
 
 
 def pytest_collection_finish() -> None:
-    # What was imported stays, and need not be looked at by each garbage collection of a test.
+    # Imported modules stay in memory: garbage collections during tests need not scan them.
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_implicit_loop() -> None:
-    # looptime asks for the current loop before plain tests as well; up to Python 3.13 that creates one if none was
-    # ever set, and nobody closes it.
+    # looptime gets the current loop before synchronous tests, too. Up to Python 3.13 that creates one, which is never
+    # closed, unless one was set before.
     asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)
-def _slow_tests_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail a test that starts Python, which takes a second, and has no marker that keeps it out of ``make test``."""
-    if _SELECTED_BY & {mark.name for mark in request.node.iter_markers()}:
+def _require_markers_for_slow_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that starts Python, which takes a second, without a marker that excludes it from ``make test``."""
+    if _SELECTION_MARKERS & {mark.name for mark in request.node.iter_markers()}:
         return
     start: Callable[..., None] = subprocess.Popen.__init__
 
     def start_marked(process: subprocess.Popen[bytes], command: Any, *arguments: Any, **options: Any) -> None:
         if sys.executable in (command if isinstance(command, list | tuple) else str(command).split()):
-            pytest.fail("a test that starts Python must be marked: add @pytest.mark.process")
+            pytest.fail("a test that starts Python needs a marker: add @pytest.mark.process")
         start(process, command, *arguments, **options)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", start_marked)
@@ -121,7 +123,7 @@ def _slow_tests_are_marked(request: pytest.FixtureRequest, monkeypatch: pytest.M
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    """Restore the logging configuration, which a command run in this process changes; other tests capture log lines."""
+    """Restore the logging configuration, which commands run in this process change."""
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, sys.excepthook
     yield
@@ -134,15 +136,15 @@ def _restore_logging() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_blocks() -> Iterator[None]:
-    """Fail whatever blocks the event loop from within the product."""
+def _no_blocking_calls() -> Iterator[None]:
+    """Fail a test in which the program blocks the event loop."""
     with blockbuster_ctx("coc2mqtt"):
         yield
 
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[StartMosquitto]:
-    """Start any number of real Mosquittos, which end with the test."""
+    """Start any number of Mosquitto brokers, which are stopped after the test."""
     program = find_program("mosquitto")
     if program is None or find_program("mosquitto_sub") is None or find_program("mosquitto_passwd") is None:
         pytest.skip("Mosquitto and its clients are not installed (Debian: apt install mosquitto mosquitto-clients)")

@@ -20,12 +20,12 @@ pytestmark = pytest.mark.slow
 # The scheduler fails once, at its fourth check for due polls.
 FAIL_ONCE = """
 from coc2mqtt.events.polling.scheduler import Scheduler
-start_due, calls = Scheduler._start_due, iter(range(1_000_000))
+start_due, calls = Scheduler._start_due_polls, iter(range(1_000_000))
 def buggy(self, group):
     if next(calls) == 3:
         raise KeyError("a bug")
     return start_due(self, group)
-Scheduler._start_due = buggy
+Scheduler._start_due_polls = buggy
 """
 FAIL_ALWAYS = """
 from coc2mqtt import supervisor
