@@ -1,4 +1,4 @@
-"""Compares snapshots of clans, wars, players and the API, and says what changed."""
+"""Compare snapshots of clans, wars, players and the API, and return the changes as events."""
 
 from coc2mqtt.events.compare.diff import diff_dicts, diff_member_tags, diff_named_list
 from coc2mqtt.events.compare.war import WarState, WarStateMachine

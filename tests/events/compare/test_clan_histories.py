@@ -1,4 +1,4 @@
-"""Applying what is told of a clan to the first snapshot gives the last one."""
+"""Applying the events of a clan to its first snapshot results in the last one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ fields = st.fixed_dictionaries(
         "warLeague": LEAGUE,
         "labels": LABELS,
         "warLosses": st.integers(0, 3),
-        # All of it or nothing: a field that alone is missing from an object is no change.
+        # All fields or none: a single missing field of an object is not a change.
         "clanCapital": st.just({})
         | st.fixed_dictionaries(
             {
@@ -67,16 +67,16 @@ def clans(draw: st.DrawFn) -> Json:
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Json:
-    """A clan, some of whose members the list may fail to name."""
-    whole = draw(clans())
-    listed = [one for one in whole["memberList"] if draw(st.integers(0, 5))]
-    return {**whole, "memberList": draw(st.permutations(listed)), "members": len(whole["memberList"])}
+def responses(draw: st.DrawFn) -> Json:
+    """A clan with a member list that may be incomplete."""
+    complete = draw(clans())
+    listed = [one for one in complete["memberList"] if draw(st.integers(0, 5))]
+    return {**complete, "memberList": draw(st.permutations(listed)), "members": len(complete["memberList"])}
 
 
 def apply(events: list[Event], body: Json) -> Json:
-    """Change a clan as the events say, and in no other way."""
-    # Not a deep copy: that would keep what two places share.
+    """Apply events to a clan."""
+    # Not a deep copy, which would keep objects shared by two places.
     body = orjson.loads(orjson.dumps(body))
     roster = {one["tag"]: one for one in body["memberList"]}
     for event in events:
@@ -100,8 +100,8 @@ def put(body: Json, path: list[str], value: Any) -> None:
     body[last] = value
 
 
-def told_of(body: Json) -> Any:
-    """The part of a clan that events tell of, without regard to the order of lists or to what is null."""
+def reportable(body: Json) -> Any:
+    """Return the fields of a clan that events report, regardless of the order of lists and of null."""
     roster = {
         one["tag"]: {key: one.get(key) for key in ("role", *UPDATED) if one.get(key) is not None}
         for one in body["memberList"]
@@ -119,21 +119,21 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def agreed(told: Any, last: Any) -> bool:
-    """Whether what was told is the last answer, but for fields that it lacks: that they are gone is no change."""
-    rosters = told.pop("roster"), last.pop("roster")
+def agree(reported: Any, last: Any) -> bool:
+    """Return whether the reported state equals the last response, ignoring the fields that the response lacks."""
+    rosters = reported.pop("roster"), last.pop("roster")
     assert rosters[0].keys() == rosters[1].keys()
     comes_and_goes = {"warLosses"}
-    assert not comes_and_goes & (told.keys() - last.keys())
-    pairs = [(told, last), *((rosters[0][tag], rosters[1][tag]) for tag in rosters[1])]
-    return all({key: said.get(key) for key in body} == body for said, body in pairs)
+    assert not comes_and_goes & (reported.keys() - last.keys())
+    pairs = [(reported, last), *((rosters[0][tag], rosters[1][tag]) for tag in rosters[1])]
+    return all({key: other.get(key) for key in body} == body for other, body in pairs)
 
 
 @fuzzed(short=60, long=3000)
 @given(old=clans(), new=clans())
-def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, new: Json) -> None:
+def test_events_between_two_snapshots_are_their_difference(old: Json, new: Json) -> None:
     events = compare_clan(old, new, at=1.0)
-    assert told_of(apply(events, old)) == told_of(new)
+    assert reportable(apply(events, old)) == reportable(new)
     assert events == compare_clan(copy.deepcopy(old), copy.deepcopy(new), at=1.0), "comparing is deterministic"
     resets = [event for event in events if event.event_type is EventType.SEASON_RESET]
     donated = {
@@ -151,7 +151,7 @@ def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, new: Json)
 
 @fuzzed(short=40, long=2000)
 @given(old=clans(), data=st.data())
-def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> None:
+def test_equal_snapshots_cause_no_event(old: Json, data: st.DataObject) -> None:
     mixed = {**old, "memberList": data.draw(st.permutations(old["memberList"]))}
     if "labels" in old:
         mixed["labels"] = data.draw(st.permutations(old["labels"]))
@@ -162,16 +162,16 @@ def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> 
 
 
 @fuzzed(short=30, long=1500)
-@given(history=st.lists(answers(), min_size=2, max_size=6), first=clans())
-def test_a_history_with_short_lists_and_older_answers_is_told_whole(history: list[Json], first: Json) -> None:
+@given(history=st.lists(responses(), min_size=2, max_size=6), first=clans())
+def test_history_with_short_lists_and_stale_responses_is_reported(history: list[Json], first: Json) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.feed(first)
-    # The last answer comes until it is believed, whole and twice at the most.
+    # The last response is repeated completely until it is accepted, which takes two more.
     last = {**history[-1], "members": len(history[-1]["memberList"])}
-    for answer in (*history, last, last):
-        replay.feed(answer)
+    for response in (*history, last, last):
+        replay.feed(response)
     if last["memberList"]:
-        assert agreed(told_of(apply(replay.events, first)), told_of(last))
+        assert agree(reportable(apply(replay.events, first)), reportable(last))
     joined = [event.metadata["member_tag"] for event in replay.events if event.event_type is EventType.MEMBER_JOINED]
     left = [event.metadata["member_tag"] for event in replay.events if event.event_type is EventType.MEMBER_LEFT]
     roster = {one["tag"] for one in first["memberList"]}
@@ -181,10 +181,10 @@ def test_a_history_with_short_lists_and_older_answers_is_told_whole(history: lis
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, whole: list[Json]) -> list[Json]:
-    """The same answers, some of which lack fields, or have something else in their place."""
-    everywhere = set.intersection(*({one["tag"] for one in body["memberList"]} for body in whole))
-    bodies: list[Json] = orjson.loads(orjson.dumps(whole))
+def damaged(draw: st.DrawFn, complete: list[Json]) -> list[Json]:
+    """The same responses, some with missing or malformed fields."""
+    everywhere = set.intersection(*({one["tag"] for one in body["memberList"]} for body in complete))
+    bodies: list[Json] = orjson.loads(orjson.dumps(complete))
     for body in bodies:
         regulars = [one for one in body["memberList"] if one["tag"] in everywhere]
         for place, fields in (
@@ -203,16 +203,16 @@ def spoiled(draw: st.DrawFn, whole: list[Json]) -> list[Json]:
 
 @fuzzed(short=30, long=2000)
 @given(data=st.data(), first=clans(), history=st.lists(clans(), min_size=1, max_size=5))
-def test_history_with_malformed_and_missing_fields_is_told_whole(
+def test_history_with_malformed_and_missing_fields_is_reported(
     data: st.DataObject, first: Json, history: list[Json]
 ) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.feed(first)
-    *odd, _ = data.draw(spoiled([*history, first]))
-    for answer in odd:
-        replay.feed(answer)
+    *damaged_responses, _ = data.draw(damaged([*history, first]))
+    for response in damaged_responses:
+        replay.feed(response)
     last = history[-1]
     for _ in range(3):
         replay.feed(last)
     if last["memberList"]:
-        assert agreed(told_of(apply(replay.events, first)), told_of(last))
+        assert agree(reportable(apply(replay.events, first)), reportable(last))

@@ -1,4 +1,4 @@
-"""Applying what is told of a player to the first snapshot gives the last one."""
+"""Applying the events of a player to its first snapshot results in the last one."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def units(extra: Callable[[st.DrawFn, Json], None] = lambda *_: None) -> st.Sear
     return build()
 
 
-def boosted(draw: st.DrawFn, one: Json) -> None:
+def with_boost(draw: st.DrawFn, one: Json) -> None:
     if draw(st.booleans()):
         one["superTroopIsActive"] = True
 
 
-def worn(draw: st.DrawFn, one: Json) -> None:
+def with_equipment(draw: st.DrawFn, one: Json) -> None:
     one["equipment"] = [{"name": name, "level": 1} for name in draw(st.sets(st.sampled_from("ABC"), max_size=2))]
 
 
@@ -88,9 +88,9 @@ players = st.fixed_dictionaries(
         "trophies": st.integers(0, 3),
         "warStars": st.integers(0, 3),
         "expLevel": st.integers(0, 3),
-        "troops": units(boosted),
+        "troops": units(with_boost),
         "spells": units(),
-        "heroes": units(worn),
+        "heroes": units(with_equipment),
         "heroEquipment": units(),
         "warPreference": st.sampled_from(["in", "out"]),
         "labels": st.lists(st.sampled_from([{"name": "A"}, {"name": "B"}, {"name": "C"}]), unique_by=str),
@@ -108,7 +108,7 @@ players = st.fixed_dictionaries(
 
 
 def facts(body: Json) -> Json:
-    """The part of a player that events tell of, in a form that does not depend on the order of anything."""
+    """Return the fields of a player that events report, independent of any order."""
     facts = {
         "name": body["name"],
         "townHallLevel": body["townHallLevel"],
@@ -139,8 +139,8 @@ def canonical(value: Any) -> Any:
     return sorted(map(orjson.dumps, value)) if isinstance(value, list) else value
 
 
-def apply(events: list[Event], known: Json) -> Json:  # noqa: C901 - a case for each type of event
-    """Change what is known of a player as the events say, and in no other way."""
+def apply(events: list[Event], known: Json) -> Json:  # noqa: C901 - one case per event type
+    """Apply events to the facts about a player."""
     known = copy.deepcopy(known)
     for event in events:
         meta, unit = event.metadata, (event.metadata.get("name"), event.metadata.get("village"))
@@ -174,32 +174,32 @@ def apply(events: list[Event], known: Json) -> Json:  # noqa: C901 - a case for 
     return known
 
 
-def seen_of(old: Json, new: Json) -> tuple[Json, Json]:
-    """What is known before, and what is to be known after; what was never there before has nothing to be told of."""
+def facts_before_and_after(old: Json, new: Json) -> tuple[Json, Json]:
+    """Return the facts before and after; what was unknown before is a baseline and not reported."""
     before, after = facts(old), facts(new)
     for unit in after["worn"].keys() - before["worn"].keys():
         before["worn"][unit] = after["worn"][unit]
     before["completed"] |= after["completed"] - {key(one) for one in old["achievements"]}
-    # One that the API does not show any more is over all the same.
+    # A completed achievement stays completed even if the API no longer lists it.
     after["completed"] |= before["completed"] - {key(one) for one in new["achievements"]}
     return before, after
 
 
 @pytest.mark.slow
 @fuzzed(short=60, long=3000)
-@given(old=players, answer=players)
-def test_what_is_told_of_two_snapshots_is_their_difference(old: Json, answer: Json) -> None:
-    new = restore_progress(old, answer)
+@given(old=players, response=players)
+def test_events_between_two_snapshots_are_their_difference(old: Json, response: Json) -> None:
+    new = restore_progress(old, response)
     events = compare_player(old, new, at=1.0)
-    before, after = seen_of(old, new)
+    before, after = facts_before_and_after(old, new)
     assert apply(events, before) == after
     assert events == compare_player(copy.deepcopy(old), copy.deepcopy(new), at=1.0), "comparing is deterministic"
 
 
 @fuzzed(short=40, long=2000)
-@given(old=players, answer=players)
-def test_what_is_believed_never_loses_a_level(old: Json, answer: Json) -> None:
-    before, after, shown = facts(old), facts(restore_progress(old, answer)), facts(answer)
+@given(old=players, response=players)
+def test_accepted_state_never_loses_a_level(old: Json, response: Json) -> None:
+    before, after, shown = facts(old), facts(restore_progress(old, response)), facts(response)
     for field in UNIT_FIELDS:
         highest = {
             unit: max(before[field].get(unit, 0), shown[field].get(unit, 0))
@@ -212,7 +212,7 @@ def test_what_is_believed_never_loses_a_level(old: Json, answer: Json) -> None:
 
 @fuzzed(short=40, long=2000)
 @given(old=players, data=st.data())
-def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> None:
+def test_equal_snapshots_cause_no_event(old: Json, data: st.DataObject) -> None:
     mixed = {
         name: data.draw(st.permutations(value)) if isinstance(value, list) else value for name, value in old.items()
     }
@@ -222,27 +222,26 @@ def test_no_event_comes_without_a_difference(old: Json, data: st.DataObject) -> 
 
 @fuzzed(short=20, long=1000)
 @given(first=players, history=st.lists(players, min_size=1, max_size=5))
-def test_over_a_history_with_older_answers_every_level_is_told_once(first: Json, history: list[Json]) -> None:
+def test_history_with_stale_responses_reports_every_level_once(first: Json, history: list[Json]) -> None:
     check_levels(first, history, history)
 
 
 @pytest.mark.slow
 @fuzzed(short=30, long=2000)
 @given(first=players, history=st.lists(players, min_size=1, max_size=5), data=st.data())
-def test_history_with_malformed_and_missing_fields_tells_every_level_once(
+def test_history_with_malformed_fields_reports_every_level_once(
     first: Json, history: list[Json], data: st.DataObject
 ) -> None:
-    check_levels(first, history, [data.draw(spoiled(body)) for body in history])
+    check_levels(first, history, [data.draw(damaged(body)) for body in history])
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, whole: Json) -> Json:
-    """An answer that lacks some fields, or has something else in their place.
+def damaged(draw: st.DrawFn, complete: Json) -> Json:
+    """A response with missing or malformed fields.
 
-    Of the fields that tell one of the same name from another, a list in which units come and go loses none: nothing
-    would tell which unit it is.
+    The fields that distinguish units of the same name are kept: without them, a unit could not be identified.
     """
-    body: Json = orjson.loads(orjson.dumps(whole))
+    body: Json = orjson.loads(orjson.dumps(complete))
     lists = [one for field in (*UNIT_FIELDS, "achievements") for one in body[field]]
     for place in (body, *lists):
         fields = [None, None, *(name for name in place if name not in ("tag", "clan", "role", "village", "info"))]
@@ -256,35 +255,37 @@ def spoiled(draw: st.DrawFn, whole: Json) -> Json:
     return body
 
 
-def check_levels(first: Json, history: list[Json], seen: list[Json]) -> None:
+def check_levels(first: Json, history: list[Json], damaged_history: list[Json]) -> None:
     replay = Replay(Kind.PLAYER, first["tag"])
     replay.feed(first)
-    for answer in (*seen, history[-1], history[-1]):
-        replay.feed(answer)
-    told: dict[tuple[Any, ...], list[int]] = {}
+    for response in (*damaged_history, history[-1], history[-1]):
+        replay.feed(response)
+    reported: dict[tuple[Any, ...], list[int]] = {}
     for event in replay.events:
         if event.event_type in UPGRADES:
             unit = (event.event_type, event.metadata["name"], event.metadata["village"])
-            told.setdefault(unit, []).append(event.metadata["new_level"])
-    assert all(levels == sorted(set(levels)) for levels in told.values())
+            reported.setdefault(unit, []).append(event.metadata["new_level"])
+    assert all(levels == sorted(set(levels)) for levels in reported.values())
     last = facts(history[-1])
     for event_type, field in UPGRADES.items():
-        begun = facts(first)[field]
+        first_levels = facts(first)[field]
         for (name, village), level in last[field].items():
-            if level > begun.get((name, village), 0):
-                assert max(told[event_type, name, village]) >= level
+            if level > first_levels.get((name, village), 0):
+                assert max(reported[event_type, name, village]) >= level
 
 
 @pytest.mark.slow
 @fuzzed(short=40, long=2000)
 @given(
-    old=players, answer=players, fields=st.frozensets(st.sampled_from([*UNIT_FIELDS, *REST, "clan", "name", "labels"]))
+    old=players,
+    response=players,
+    fields=st.frozensets(st.sampled_from([*UNIT_FIELDS, *REST, "clan", "name", "labels"])),
 )
-def test_fields_that_are_not_wanted_are_never_told(old: Json, answer: Json, fields: frozenset[str]) -> None:
-    new = restore_progress(old, answer)
+def test_excluded_fields_are_never_reported(old: Json, response: Json, fields: frozenset[str]) -> None:
+    new = restore_progress(old, response)
     every = compare_player(old, new, at=1.0)
 
-    def told(events: list[Event]) -> list[tuple[EventType, Any]]:
+    def reported(events: list[Event]) -> list[tuple[EventType, Any]]:
         return [(event.event_type, change) for event in events for change in event.changes]
 
     def of(change: Any) -> str:
@@ -292,5 +293,5 @@ def test_fields_that_are_not_wanted_are_never_told(old: Json, answer: Json, fiel
 
     included = compare_player(old, new, at=1.0, include_fields=fields)
     excluded = compare_player(old, new, at=1.0, exclude_fields=fields)
-    assert told(included) == [one for one in told(every) if of(one[1]) in fields]
-    assert told(excluded) == [one for one in told(every) if of(one[1]) not in fields]
+    assert reported(included) == [one for one in reported(every) if of(one[1]) in fields]
+    assert reported(excluded) == [one for one in reported(every) if of(one[1]) not in fields]

@@ -1,4 +1,4 @@
-"""What is doubted, what confirms it, and what does not."""
+"""Which responses are suspected to be stale, and what confirms them."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ BEFORE, NOW = clan(member(ANN), member(BOB)), clan(member(ANN), member(BOB), mem
 FIRST, SECOND = attack("#2P2", "#8Q2", 1), attack("#8Q2", "#2P2", 2)
 
 
-def seen(kind: Kind, *answers: Json) -> Replay:
-    replay = Replay(kind, answers[0]["tag"] if kind is Kind.PLAYER else CLAN_TAG)
-    for answer in answers:
-        replay.feed(answer)
+def replay_of(kind: Kind, *responses: Json) -> Replay:
+    replay = Replay(kind, responses[0]["tag"] if kind is Kind.PLAYER else CLAN_TAG)
+    for response in responses:
+        replay.feed(response)
     replay.events.clear()
     return replay
 
 
-def test_an_answer_of_before_is_believed_when_it_comes_again_some_seconds_later() -> None:
-    replay = seen(Kind.CLAN, BEFORE, NOW)
+def test_stale_looking_response_is_accepted_if_repeated_seconds_later() -> None:
+    replay = replay_of(Kind.CLAN, BEFORE, NOW)
     assert [replay.feed(BEFORE), replay.feed(BEFORE, after=1)] == [[], []]
     assert replay.feed(BEFORE, after=4) == ["clan_updated", "member_left"]
 
 
-@pytest.mark.parametrize("trouble", [MaintenanceError("down"), ServerError("502")])
-def test_a_failure_in_between_ends_a_doubt(trouble: ClashError) -> None:
-    replay = seen(Kind.CLAN, BEFORE, NOW)
+@pytest.mark.parametrize("failure", [MaintenanceError("down"), ServerError("502")])
+def test_failure_in_between_discards_suspicion(failure: ClashError) -> None:
+    replay = replay_of(Kind.CLAN, BEFORE, NOW)
     replay.feed(BEFORE)
-    replay.feed(trouble, after=3600)
+    replay.feed(failure, after=3600)
     assert replay.feed(BEFORE) == []
     assert replay.feed(NOW) == []
 
 
-def test_a_private_war_log_in_between_ends_a_doubt() -> None:
-    replay = seen(Kind.WAR, war("inWar", FIRST))
+def test_private_war_log_in_between_discards_suspicion() -> None:
+    replay = replay_of(Kind.WAR, war("inWar", FIRST))
     replay.feed(war("preparation"))
     replay.feed(PrivateWarLogError("private"))
     assert replay.feed(war("preparation")) == []
 
 
-def test_a_clock_that_is_set_back_confirms_nothing() -> None:
-    replay = seen(Kind.CLAN, BEFORE, NOW)
+def test_clock_set_back_confirms_nothing() -> None:
+    replay = replay_of(Kind.CLAN, BEFORE, NOW)
     assert [replay.feed(BEFORE), replay.feed(BEFORE, after=-3600), replay.feed(NOW)] == [[], [], []]
 
 
-def test_one_doubt_confirms_no_other() -> None:
-    replay = seen(Kind.WAR, war("inWar", FIRST))
+def test_different_suspicions_do_not_confirm_each_other() -> None:
+    replay = replay_of(Kind.WAR, war("inWar", FIRST))
     assert [
         replay.feed(war("preparation")),
         replay.feed(no_war(), after=130),
@@ -60,46 +60,44 @@ def test_one_doubt_confirms_no_other() -> None:
     ] == [[]] * 3
 
 
-def test_what_was_believed_again_is_no_copy_of_itself() -> None:
-    replay = seen(Kind.CLAN, BEFORE, NOW, BEFORE, BEFORE)
+def test_accepted_response_is_not_suspected_as_a_copy() -> None:
+    replay = replay_of(Kind.CLAN, BEFORE, NOW, BEFORE, BEFORE)
     replay.feed(ServerError("502"))
     replay.feed(BEFORE)
-    assert replay.latest == math.inf, "there is nothing to doubt"
+    assert replay.latest == math.inf, "no confirmation is pending"
 
 
-def test_two_servers_of_which_one_lags_behind_tell_nothing_twice() -> None:
+def test_lagging_server_causes_no_repeated_events() -> None:
     short = {**NOW, "members": 4}
-    replay = seen(Kind.CLAN, BEFORE)
+    replay = replay_of(Kind.CLAN, BEFORE)
     for _ in range(5):
         replay.feed(short)
         replay.feed(BEFORE)
     assert [event.event_type.value for event in replay.events] == ["clan_updated", "member_joined"]
 
 
-def test_a_whole_list_after_short_ones_is_no_copy() -> None:
-    replay = seen(Kind.CLAN, NOW, {**NOW, "memberList": []}, {**NOW, "memberList": [member(ANN)]})
+def test_complete_list_after_short_ones_is_accepted() -> None:
+    replay = replay_of(Kind.CLAN, NOW, {**NOW, "memberList": []}, {**NOW, "memberList": [member(ANN)]})
     assert replay.feed(NOW) == []
-    assert replay.feed({**NOW, "memberList": [member(ANN), member(BOB)]}) == [], (
-        "nobody was missing from the one before"
-    )
+    assert replay.feed({**NOW, "memberList": [member(ANN), member(BOB)]}) == [], "the response before was complete"
 
 
-def test_who_is_missing_anew_is_not_gone_because_somebody_else_was() -> None:
-    replay = seen(Kind.CLAN, NOW, {**NOW, "memberList": [member(ANN), member(BOB)]})
+def test_absence_of_one_member_does_not_confirm_that_of_another() -> None:
+    replay = replay_of(Kind.CLAN, NOW, {**NOW, "memberList": [member(ANN), member(BOB)]})
     other = {**NOW, "memberList": [member(ANN), member(CAT)]}
     assert [replay.feed(other), replay.feed(other, after=1)] == [[], []]
     assert replay.feed(other, after=4) == ["member_left"]
 
 
-def test_the_state_of_a_war_never_goes_back() -> None:
-    replay = seen(Kind.WAR, war("inWar", FIRST))
+def test_state_of_a_war_never_goes_back() -> None:
+    replay = replay_of(Kind.WAR, war("inWar", FIRST))
     assert [replay.feed(war("preparation"), after=130) for _ in range(3)] == [[]] * 3
     assert replay.feed(war("inWar", FIRST, SECOND)) == ["war_attack_new"]
 
 
-def test_an_older_war_hides_neither_the_end_of_the_younger_one_nor_its_own_attacks() -> None:
+def test_older_war_hides_neither_later_war_nor_its_own_attacks() -> None:
     younger = war("inWar", FIRST, start="20261105T080000.000Z")
-    replay = seen(Kind.WAR, war("inWar", FIRST), younger)
+    replay = replay_of(Kind.WAR, war("inWar", FIRST), younger)
     for _ in range(3):
         replay.feed(war("warEnded", FIRST, SECOND), after=130)
     assert [event.metadata["order"] for event in replay.events] == [2]
@@ -112,21 +110,21 @@ def test_an_older_war_hides_neither_the_end_of_the_younger_one_nor_its_own_attac
     assert replay.events[0].metadata["war_id"].startswith("20261105")
 
 
-def test_half_a_player_that_comes_twice_takes_nothing_away() -> None:
-    whole = player(warPreference="in")
-    half = {key: value for key, value in whole.items() if key not in ("labels", "leagueTier", "warPreference")}
-    replay = seen(Kind.PLAYER, whole)
+def test_incomplete_player_causes_no_event_even_if_repeated() -> None:
+    complete = player(warPreference="in")
+    incomplete = {key: value for key, value in complete.items() if key not in ("labels", "leagueTier", "warPreference")}
+    replay = replay_of(Kind.PLAYER, complete)
     assert [
-        replay.feed(half),
-        replay.feed(half),
-        replay.feed(half),
-        replay.feed(whole),
-        replay.feed(whole),
+        replay.feed(incomplete),
+        replay.feed(incomplete),
+        replay.feed(incomplete),
+        replay.feed(complete),
+        replay.feed(complete),
     ] == [[]] * 5
 
 
-def test_who_has_not_looked_for_long_catches_up() -> None:
-    replay = seen(Kind.CLAN, BEFORE)
+def test_events_after_a_long_gap_are_marked_as_catch_up() -> None:
+    replay = replay_of(Kind.CLAN, BEFORE)
     replay.feed(MaintenanceError("down"))
     assert replay.feed(NOW, after=7200) == ["clan_updated", "member_joined"]
     assert all(event.metadata["catch_up"] for event in replay.events)
@@ -135,7 +133,7 @@ def test_who_has_not_looked_for_long_catches_up() -> None:
     assert not any("catch_up" in event.metadata for event in replay.events)
 
 
-def test_a_snapshot_of_a_clock_that_was_wrong_ends_no_season() -> None:
+def test_snapshot_with_a_wrong_clock_ends_no_season() -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG, now=1000.0)
     replay.feed(clan(member(ANN, donations=100)), after=0)
     replay.restart()

@@ -1,4 +1,4 @@
-"""Whatever an answer holds, it is either refused or can be compared and told."""
+"""Any response is either rejected, or can be compared and its events recorded."""
 
 from __future__ import annotations
 
@@ -76,15 +76,15 @@ CASES = [
 
 
 def paths(body: Any) -> Iterator[tuple[Any, ...]]:
-    """The place of everything in a body."""
+    """Yield the path of every value in a body."""
     items = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
     for key, value in items:
         yield (key,)
         yield from ((key, *rest) for rest in paths(value))
 
 
-def spoiled(body: Json) -> Iterator[tuple[str, Json]]:
-    """The body with each of its parts missing or replaced by junk, one at a time."""
+def with_junk(body: Json) -> Iterator[tuple[str, Json]]:
+    """Yield copies of the body in which one value is missing or replaced by junk."""
     for path in paths(body):
         for junk in (MISSING, *JUNK):
             copied = copy.deepcopy(body)
@@ -108,25 +108,25 @@ def accepted(check: Callable[[Json, str], object], body: Json) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "check", "compare"), CASES)
-def test_what_is_accepted_can_be_compared_and_told(
+def test_accepted_response_can_be_compared_and_recorded(
     old: Json,
     new: Json,
     check: Callable[[Json, str], object],
     compare: Callable[[Json, Json], list[Event]],
 ) -> None:
-    trouble, count = [], 0
+    failures, count = [], 0
     for before, after in ((old, new), (new, old)):
         assert accepted(check, before)
-        for what, body in spoiled(after):
+        for what, body in with_junk(after):
             if accepted(check, body):
                 count += 1
                 try:
                     for event in compare(before, body) + compare(body, before) + compare(body, body):
                         orjson.dumps(EventRecord.of(event))
-                except Exception as error:  # noqa: BLE001 - each is a finding, and all are to be seen
-                    trouble.append(f"{what}: {error!r}")
-    assert trouble == []
-    assert count > 50, "refusing everything is no way out"
+                except Exception as error:  # noqa: BLE001 - all findings are reported together
+                    failures.append(f"{what}: {error!r}")
+    assert failures == []
+    assert count > 50, "rejecting everything is not a solution"
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def test_what_is_accepted_can_be_compared_and_told(
         pytest.param(validate_clan, {**CLAN, "tag": "#2PX"}, id="another clan"),
         pytest.param(validate_clan, {"name": "The Order"}, id="a clan without a tag"),
         pytest.param(validate_player, {**PLAYER, "tag": "#2PX"}, id="another player"),
-        pytest.param(validate_player, {**PLAYER, "spells": [unit("Rage Spell", 1)] * 1001}, id="a list without end"),
+        pytest.param(validate_player, {**PLAYER, "spells": [unit("Rage Spell", 1)] * 1001}, id="a huge list"),
         pytest.param(validate_war, {**WAR, "state": None}, id="a war without a state"),
-        pytest.param(validate_war, {**WAR, "clan": {**WAR["clan"], "tag": "#2PX"}}, id="a war of others"),
+        pytest.param(validate_war, {**WAR, "clan": {**WAR["clan"], "tag": "#2PX"}}, id="another clan's war"),
         pytest.param(validate_war, {"reason": "notFound"}, id="an error's body"),
     ],
 )
-def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str], object], body: Json) -> None:
+def test_response_of_another_kind_is_rejected(check: Callable[[Json, str], object], body: Json) -> None:
     tag = "#900PUCPV" if check is validate_player else CLAN_TAG
     with pytest.raises(InvalidResponseError, match="the response is ignored"):
         check(body, tag)
@@ -156,7 +156,7 @@ def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str],
         pytest.param(validate_clan, {**CLAN, "memberList": "x"}, ["memberList"], id="member list"),
         pytest.param(validate_clan, clan(member("#2PA", donations=None)), ["memberList.donations"], id="null"),
         pytest.param(validate_clan, clan(member("#2PA", donations=True)), ["memberList.donations"], id="boolean"),
-        pytest.param(validate_clan, clan(member("#2PA"), 7), ["memberList"], id="no member"),  # type: ignore[arg-type]
+        pytest.param(validate_clan, clan(member("#2PA"), 7), ["memberList"], id="not a member"),  # type: ignore[arg-type]
         pytest.param(validate_player, {"tag": "#900PUCPV"}, [], id="bare player"),
         pytest.param(validate_player, {**PLAYER, "troops": {}}, ["troops"], id="troops"),
         pytest.param(validate_player, player(troops=[{"level": 1}]), ["troops.name"], id="unit without a name"),
@@ -171,13 +171,13 @@ def test_what_the_endpoint_does_not_give_is_refused(check: Callable[[Json, str],
         ),
     ],
 )
-def test_malformed_fields_are_removed_and_the_rest_is_kept(
+def test_malformed_fields_are_removed_and_others_kept(
     check: Callable[[Json, str], list[MalformedField]], body: Json, malformed: list[str]
 ) -> None:
     copied = copy.deepcopy(body)
     tag = "#900PUCPV" if check is validate_player else CLAN_TAG
     assert [found.path for found in check(copied, tag)] == malformed
-    assert check(copied, tag) == [], "what is left is well-formed"
+    assert check(copied, tag) == [], "the rest is well-formed"
     assert all(
         copied[key] == value for key, value in body.items() if key not in {one.split(".")[0] for one in malformed}
     )
@@ -192,7 +192,7 @@ def test_malformed_fields_are_removed_and_the_rest_is_kept(
         pytest.param(validate_war, {**no_war(), "state": "inMatchmaking"}, id="no war yet"),
     ],
 )
-def test_unknown_fields_and_values_pass(check: Callable[[Json, str], object], body: Json) -> None:
+def test_unknown_fields_and_values_are_accepted(check: Callable[[Json, str], object], body: Json) -> None:
     assert accepted(check, body)
 
 
@@ -201,16 +201,16 @@ def nested(depth: int) -> Json:
 
 
 @pytest.mark.parametrize("depth", [244, 254, 1000])
-def test_what_could_not_be_written_down_again_is_refused(depth: int) -> None:
+def test_too_deeply_nested_response_is_rejected(depth: int) -> None:
     with pytest.raises(InvalidResponseError, match="nested too deeply"):
         validate_depth(nested(depth))
 
 
-def test_what_is_nested_deeper_than_anything_in_the_game_passes() -> None:
+def test_response_nested_deeper_than_any_of_the_game_is_accepted() -> None:
     validate_depth(nested(200))
 
 
-def test_an_answer_larger_than_any_of_the_game_is_refused() -> None:
+def test_too_large_response_is_rejected() -> None:
     validate_size(b"x" * 512 * 1024)
     with pytest.raises(InvalidResponseError, match="the response is larger than 512 kB: the response is ignored"):
         validate_size(b"x" * (512 * 1024 + 1))

@@ -13,16 +13,16 @@ from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, no_war, w
 from tests.support.war_steps import END, FIRST, SECOND, THIRD, in_battle, play, step, types
 
 
-def told(*answers: Json) -> list[str]:
+def play_types(*responses: Json) -> list[str]:
     names = []
-    for event in play(*answers):
+    for event in play(*responses):
         detail = event.metadata.get("war_state_to") or event.metadata.get("order") or event.metadata.get("result")
         names.append(f"{event.event_type.value}{'' if detail is None else f' {detail}'}")
     return names
 
 
-def test_a_war_is_told_from_its_declaration_to_its_end() -> None:
-    assert told(
+def test_war_is_reported_from_declaration_to_end() -> None:
+    assert play_types(
         no_war(),
         war("preparation"),
         war("inWar"),
@@ -43,16 +43,16 @@ def test_a_war_is_told_from_its_declaration_to_its_end() -> None:
     ]
 
 
-def test_a_war_first_seen_in_battle_is_the_baseline() -> None:
-    assert told(war("inWar", FIRST), war("inWar", FIRST)) == []
-    assert told(war("inWar", FIRST), war("inWar", FIRST, SECOND)) == ["war_attack_new 2"]
+def test_first_response_in_battle_is_the_baseline() -> None:
+    assert play_types(war("inWar", FIRST), war("inWar", FIRST)) == []
+    assert play_types(war("inWar", FIRST), war("inWar", FIRST, SECOND)) == ["war_attack_new 2"]
 
 
-def test_a_war_that_ended_before_the_first_look_does_not_end_again() -> None:
-    assert told(war("warEnded", FIRST), war("warEnded", FIRST), no_war()) == ["war_state_changed notInWar"]
+def test_war_that_ended_before_the_first_response_does_not_end_again() -> None:
+    assert play_types(war("warEnded", FIRST), war("warEnded", FIRST), no_war()) == ["war_state_changed notInWar"]
 
 
-def test_an_attack_says_who_attacked_whom_and_what_it_won() -> None:
+def test_attack_has_attacker_defender_and_result() -> None:
     events = play(war("inWar", FIRST), war("inWar", FIRST, SECOND, THIRD))
     ours = events[-1]
     assert ours.name == f"Name of {CLAN_TAG}"
@@ -78,13 +78,13 @@ def test_an_attack_says_who_attacked_whom_and_what_it_won() -> None:
     assert events[0].metadata["side"] == "opponent"
 
 
-def test_the_own_clan_may_stand_on_the_other_side() -> None:
+def test_own_clan_is_found_on_the_opponents_side() -> None:
     (event,) = play(war("inWar", swapped=True), war("inWar", FIRST, swapped=True))
     assert event.metadata["side"] == "clan"
     assert event.metadata["opponent_tag"] == OPPONENT_TAG
 
 
-def test_a_war_that_is_replaced_unseen_still_ends() -> None:
+def test_war_replaced_before_its_end_ends_with_unknown_result() -> None:
     events = play(war("inWar", FIRST), war("preparation", start="20261105T080000.000Z"))
     assert [event.event_type for event in events] == [
         EventType.WAR_ENDED,
@@ -97,22 +97,22 @@ def test_a_war_that_is_replaced_unseen_still_ends() -> None:
 
 
 @pytest.mark.parametrize("field", ["stars", "destructionPercentage"])
-def test_result_without_the_figures_of_both_sides_is_unknown(field: str) -> None:
-    answers = [war(state, FIRST, attack("#8Q2", "#2P2", 2, stars=2)) for state in ("inWar", "warEnded")]
-    for answer in answers:
-        del answer["opponent"][field]
-    assert play(*answers)[-1].metadata["result"] == "unknown"
+def test_result_is_unknown_if_a_score_is_missing(field: str) -> None:
+    responses = [war(state, FIRST, attack("#8Q2", "#2P2", 2, stars=2)) for state in ("inWar", "warEnded")]
+    for response in responses:
+        del response["opponent"][field]
+    assert play(*responses)[-1].metadata["result"] == "unknown"
 
 
-def test_two_wars_with_the_same_orders_do_not_hide_each_others_attacks() -> None:
+def test_attack_with_same_order_in_next_war_is_reported() -> None:
     second = war("inWar", FIRST, start="20261105T080000.000Z")
-    assert "war_attack_new 1" in told(war("warEnded", FIRST), second)
+    assert "war_attack_new 1" in play_types(war("warEnded", FIRST), second)
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "result"), [(3, 2, "win"), (2, 3, "lose"), (2, 2, "tie")], ids=["win", "lose", "tie"]
 )
-def test_the_result_is_by_stars_then_destruction(ours: int, theirs: int, result: str) -> None:
+def test_result_is_decided_by_stars(ours: int, theirs: int, result: str) -> None:
     attacks = [attack("#2P2", "#8Q2", 1, ours), attack("#8Q2", "#2P2", 2, theirs)]
     ended = play(war("inWar", *attacks), war("warEnded", *attacks))[-1]
     assert ended.event_type is EventType.WAR_ENDED
@@ -121,7 +121,7 @@ def test_the_result_is_by_stars_then_destruction(ours: int, theirs: int, result:
 
 
 @pytest.mark.parametrize(("percent", "result"), [(81.0, "win"), (79.0, "lose"), (80.0, "tie")])
-def test_of_as_many_stars_the_destruction_decides(percent: float, result: str) -> None:
+def test_result_with_equal_stars_is_decided_by_destruction(percent: float, result: str) -> None:
     ended = war("warEnded", FIRST, attack("#8Q2", "#2P2", 2, stars=2))
     ended["clan"]["destructionPercentage"] = percent
     ended["opponent"]["destructionPercentage"] = 80.0
@@ -130,7 +130,7 @@ def test_of_as_many_stars_the_destruction_decides(percent: float, result: str) -
 
 @pytest.mark.parametrize("field", ["stars", "destructionPercentage", "attacks"])
 @pytest.mark.parametrize("side", ["clan", "opponent"])
-def test_whatever_of_the_score_changes_makes_the_result_wait(side: str, field: str) -> None:
+def test_changed_score_delays_the_result(side: str, field: str) -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 300)
     other = war("warEnded", FIRST)
     other[side][field] += 1
@@ -140,103 +140,104 @@ def test_whatever_of_the_score_changes_makes_the_result_wait(side: str, field: s
     assert types(events) == ["war_ended"]
 
 
-def test_a_base_counts_with_the_best_attack_on_it() -> None:
+def test_new_stars_exceed_the_best_attack_on_the_base() -> None:
     weak, strong, weaker = attack("#2P2", "#8Q2", 1, 1), attack("#2P8", "#8Q2", 2, 3), attack("#2P2", "#8Q2", 3, 2)
     events = play(war("inWar"), war("inWar", weak, strong, weaker))
     assert [event.metadata["new_stars"] for event in events] == [1, 2, 0]
 
 
-def test_an_older_answer_changes_nothing_and_repeats_nothing() -> None:
-    assert told(
+def test_stale_response_causes_and_repeats_no_event() -> None:
+    assert play_types(
         war("inWar", FIRST, SECOND),
         war("inWar", FIRST),
         war("inWar", FIRST, SECOND),
         war("inWar", FIRST, SECOND, THIRD),
     ) == ["war_attack_new 3"]
-    assert told(war("inWar"), war("preparation"), war("inWar")) == []
+    assert play_types(war("inWar"), war("preparation"), war("inWar")) == []
 
 
-def test_attacks_that_were_forgotten_for_long_are_not_told_again() -> None:
+def test_attacks_missing_for_long_are_not_reported_again() -> None:
     assert (
-        told(war("inWar", FIRST, SECOND), war("inWar", FIRST), war("inWar", FIRST), war("inWar", FIRST, SECOND)) == []
+        play_types(war("inWar", FIRST, SECOND), war("inWar", FIRST), war("inWar", FIRST), war("inWar", FIRST, SECOND))
+        == []
     )
 
 
-def test_shifted_times_are_taken_up_and_the_war_stays_the_same() -> None:
+def test_war_with_shifted_times_is_the_same_war() -> None:
     shifted: Json = {**war("preparation"), "startTime": "20261102T080000.000Z"}
-    assert told(war("preparation"), shifted) == []
+    assert play_types(war("preparation"), shifted) == []
 
 
-def test_an_unknown_state_is_passed_over() -> None:
+def test_unknown_state_is_ignored() -> None:
     unknown: dict[str, Any] = {**war("preparation"), "state": "matchmaking"}
-    assert told(war("preparation"), unknown, war("inWar")) == ["war_state_changed inWar"]
+    assert play_types(war("preparation"), unknown, war("inWar")) == ["war_state_changed inWar"]
 
 
-def test_the_same_answer_twice_makes_no_event() -> None:
-    answer = war("warEnded", FIRST)
-    assert told(no_war(), answer)[0] == "war_new"
-    assert told(answer, answer) == []
+def test_repeated_response_causes_no_event() -> None:
+    response = war("warEnded", FIRST)
+    assert play_types(no_war(), response)[0] == "war_new"
+    assert play_types(response, response) == []
 
 
-def test_from_one_battle_into_the_next_the_state_is_told() -> None:
+def test_state_change_is_reported_from_one_battle_to_the_next() -> None:
     events = play(war("inWar", FIRST), war("inWar", start="20261105T080000.000Z"))
     assert types(events) == ["war_ended", "war_new", "war_state_changed"]
     assert events[2].metadata["war_state_from"] == "warEnded"
     assert events[2].metadata["war_state_to"] == "inWar"
 
 
-def test_a_war_that_was_declared_in_the_same_moment_replaces_the_other() -> None:
+def test_war_with_same_start_but_other_opponent_replaces_the_first() -> None:
     second = war("inWar")
     second["opponent"]["tag"] = "#9QQ"
     assert types(play(war("inWar", FIRST), second)) == ["war_ended", "war_new", "war_state_changed"]
 
 
-def test_an_answer_about_the_war_before_brings_it_not_back() -> None:
+def test_response_about_the_previous_war_is_ignored() -> None:
     second = war("preparation", start="20261105T080000.000Z")
-    assert told(war("warEnded", FIRST), second, war("warEnded", FIRST), second, war("warEnded", FIRST)) == [
+    assert play_types(war("warEnded", FIRST), second, war("warEnded", FIRST), second, war("warEnded", FIRST)) == [
         "war_new",
         "war_state_changed preparation",
     ]
 
 
-def test_an_ended_war_that_comes_up_again_after_none_is_older() -> None:
+def test_ended_war_after_no_war_looks_stale() -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 600)
     snapshot, _ = step(snapshot, no_war(), END + 660)
     assert war_looks_stale(snapshot, war("warEnded", FIRST), tag=CLAN_TAG, at=END + 700)
 
 
-def test_that_a_clan_is_in_no_war_any_more_says_which_one_it_was() -> None:
+def test_change_to_no_war_has_the_id_of_the_last_war() -> None:
     event = play(war("warEnded", FIRST), no_war())[-1]
     assert event.metadata["war_id"] == war_id(war("warEnded"))
     assert event.metadata["opponent_tag"] == OPPONENT_TAG
 
 
-def test_an_older_war_that_is_believed_in_the_end_is_not_told() -> None:
+def test_older_war_is_not_reported_if_it_is_confirmed() -> None:
     newer = war("inWar", FIRST, start="20261105T080000.000Z")
     snapshot = Snapshot(newer, initial_war_memo(newer))
     snapshot, events = step(snapshot, war("inWar", SECOND), END)
     assert events == []
     _, events = step(snapshot, newer, END)
-    assert events == [], "and the newer one goes on as it was"
+    assert events == [], "the newer one continues"
 
 
-@pytest.mark.parametrize(("at", "goes_back"), [(END - 1, True), (END, False)])
-def test_no_war_is_gone_before_its_end(at: float, goes_back: bool) -> None:
-    assert war_looks_stale(in_battle(FIRST), no_war(), tag=CLAN_TAG, at=at) is goes_back
+@pytest.mark.parametrize(("at", "looks_stale"), [(END - 1, True), (END, False)])
+def test_no_war_before_the_end_of_the_war_looks_stale(at: float, looks_stale: bool) -> None:
+    assert war_looks_stale(in_battle(FIRST), no_war(), tag=CLAN_TAG, at=at) is looks_stale
     ended = Snapshot(war("warEnded"), initial_war_memo(war("warEnded")))
     assert not war_looks_stale(ended, no_war(), tag=CLAN_TAG, at=at)
 
 
-def test_a_few_wars_are_remembered_and_no_more() -> None:
-    answers = [war("warEnded", FIRST, start=f"202611{day:02}T080000.000Z") for day in range(1, 29)]
-    snapshot = Snapshot(answers[0], initial_war_memo(answers[0]))
-    for answer in answers[1:]:
-        snapshot, _ = step(snapshot, answer, END)
+def test_only_the_last_four_wars_are_kept() -> None:
+    responses = [war("warEnded", FIRST, start=f"202611{day:02}T080000.000Z") for day in range(1, 29)]
+    snapshot = Snapshot(responses[0], initial_war_memo(responses[0]))
+    for response in responses[1:]:
+        snapshot, _ = step(snapshot, response, END)
     assert len(snapshot.memo["wars"]) == 4
 
 
 @pytest.mark.parametrize(
-    ("answer", "settled", "at", "wait"),
+    ("response", "final", "at", "wait"),
     [
         (war("preparation"), False, 1_793_602_800.0 - 100, 101.0),
         (war("preparation"), False, 1_793_602_800.0 + 30, 60.0),
@@ -250,7 +251,7 @@ def test_a_few_wars_are_remembered_and_no_more() -> None:
         ({**war("inWar"), "state": "matchmaking"}, False, END, math.inf),
     ],
 )
-def test_a_war_wants_to_be_looked_at_right_after_its_boundaries(
-    answer: Json, settled: bool, at: float, wait: float
+def test_next_poll_is_due_right_after_a_boundary_of_the_war(
+    response: Json, final: bool, at: float, wait: float
 ) -> None:
-    assert next_war_poll(answer, final=settled, at=at) == wait
+    assert next_war_poll(response, final=final, at=at) == wait

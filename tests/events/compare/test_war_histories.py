@@ -1,4 +1,4 @@
-"""Whatever part of a history a watcher gets to see, it tells every war and every attack of it once."""
+"""Every war and attack is reported once, whichever part of a history is polled."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ SEEDS = st.integers(0, 10_000)
 
 
 def replay_of(tag: str, moments: Sequence[Moment]) -> Replay:
-    """Poll once at each moment, and twice where an answer comes again."""
+    """Poll every response twice."""
     replay = Replay(Kind.WAR, tag, now=moments[0].at)
     for moment in moments:
         replay.now = moment.at
         replay.api.responses = dict(moment.elsewhere)
         replay.feed(moment.war, after=0.0)
-        assert replay.feed(moment.war, after=0.0) == [], "two identical answers"
-    # What is doubted is believed when it comes again a little later.
+        assert replay.feed(moment.war, after=0.0) == [], "the second response is identical"
+    # A suspected response is accepted when it is repeated.
     replay.feed(moments[-1].war, after=130.0)
     return replay
 
 
-def by_war(events: list[Event], event_type: str) -> Counter[str]:
+def count_by_war(events: list[Event], event_type: str) -> Counter[str]:
     return Counter(event.metadata["war_id"] for event in events if event.event_type.value == event_type)
 
 
@@ -51,7 +51,7 @@ def attacks_of(wars: Sequence[Json]) -> set[tuple[str, int]]:
 
 
 def apply(events: list[Event], war: Json) -> tuple[str, str | None, set[int]]:
-    """Change what is known of a war as the events say, and in no other way: (state, identity, attacks)."""
+    """Apply events to a war and return its state, identity and attacks."""
     state, identity, attacks = war["state"], war_id(war), attack_orders(war)
     for event in events:
         meta = event.metadata
@@ -79,27 +79,27 @@ def check(tag: str, history: Sequence[Moment], seen: Sequence[Moment]) -> None:
 
     assert apply(replay.events, first) == (last["state"], war_id(last), attack_orders(last))
 
-    new = by_war(replay.events, "war_new")
+    new = count_by_war(replay.events, "war_new")
     assert new == Counter([war for war in wars if war != war_id(first)])
 
     over = {war for war in wars if war != war_id(last)}
     over |= {war for war in wars if war == war_id(last) and last["state"] == "warEnded"}
     if first["state"] == "warEnded":
         over -= {war_id(first)}
-    ended = by_war(replay.events, "war_ended")
-    # A result that was seen for less than a minute still waits.
+    ended = count_by_war(replay.events, "war_ended")
+    # A result observed for less than a minute is not final yet.
     settling = {war_id(last)} if last["state"] == "warEnded" else set()
     assert ended.keys() | settling == over | settling
     assert set(ended.values()) <= {1}
 
-    told = Counter(
+    reported = Counter(
         (event.metadata["war_id"], event.metadata["order"])
         for event in replay.events
         if event.event_type.value == "war_attack_new"
     )
     shown = attacks_of([moment.war for moment in seen]) - attacks_of([first])
-    assert shown <= told.keys() <= attacks_of([moment.war for moment in history])
-    assert set(told.values()) <= {1}
+    assert shown <= reported.keys() <= attacks_of([moment.war for moment in history])
+    assert set(reported.values()) <= {1}
 
     results = {str(war_id(moment.war)): moment.war for moment in history if moment.war["state"] == "warEnded"}
     for event in replay.events:
@@ -110,7 +110,7 @@ def check(tag: str, history: Sequence[Moment], seen: Sequence[Moment]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_all_of_a_history_is_told(seed: int) -> None:
+def test_complete_history_is_reported_once(seed: int) -> None:
     tag, history = war_history(seed)
     check(tag, history, history)
 
@@ -118,9 +118,7 @@ def test_all_of_a_history_is_told(seed: int) -> None:
 @pytest.mark.slow
 @fuzzed(short=20, long=600)
 @given(seed=SEEDS, share=st.floats(0.05, 0.95), choice=st.integers(0, 2**32))
-def test_whatever_is_dropped_every_war_and_every_attack_that_was_seen_is_told_once(
-    seed: int, share: float, choice: int
-) -> None:
+def test_every_war_and_attack_of_a_partial_history_is_reported_once(seed: int, share: float, choice: int) -> None:
     tag, history = war_history(seed)
     rng = random.Random(choice)
     seen = [moment for moment in history if rng.random() < share] or [history[-1]]
@@ -130,7 +128,7 @@ def test_whatever_is_dropped_every_war_and_every_attack_that_was_seen_is_told_on
 @pytest.mark.slow
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
-def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) -> None:
+def test_occasional_stale_responses_change_no_event(seed: int, choice: int) -> None:
     tag, history = war_history(seed)
     rng = random.Random(choice)
     clean, stale = replay_of(tag, history), Replay(Kind.WAR, tag, now=history[0].at)
@@ -154,71 +152,71 @@ def test_an_older_answer_now_and_then_changes_nothing(seed: int, choice: int) ->
 @pytest.mark.slow
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
-def test_neither_the_order_of_the_entries_nor_the_run_makes_a_difference(seed: int, choice: int) -> None:
+def test_order_of_members_and_attacks_changes_no_event(seed: int, choice: int) -> None:
     tag, history = war_history(seed, wars=2)
     rng = random.Random(choice)
 
-    def mixed_up(entries: list[Json]) -> list[Json]:
+    def shuffled(entries: list[Json]) -> list[Json]:
         return rng.sample(entries, len(entries))
 
-    def shuffled(war: Json) -> Json:
+    def shuffled_war(war: Json) -> Json:
         if "members" not in war["clan"]:
             return war
         sides = {}
         for side in ("clan", "opponent"):
-            members = [{**one, "attacks": mixed_up(one.get("attacks", []))} for one in war[side]["members"]]
-            sides[side] = {**war[side], "members": mixed_up(members)}
+            members = [{**one, "attacks": shuffled(one.get("attacks", []))} for one in war[side]["members"]]
+            sides[side] = {**war[side], "members": shuffled(members)}
         return {**war, **sides}
 
     plain, mixed = Replay(Kind.WAR, tag, now=history[0].at), Replay(Kind.WAR, tag, now=history[0].at)
     for moment in history:
-        for replay, war in ((plain, moment.war), (mixed, shuffled(moment.war))):
+        for replay, war in ((plain, moment.war), (mixed, shuffled_war(moment.war))):
             replay.now = moment.at
             replay.api.responses = dict(moment.elsewhere)
             replay.feed(war, after=0.0)
 
-    def what(events: list[Event]) -> list[Any]:
+    def comparable(events: list[Event]) -> list[Any]:
         return [(event.event_type, event.metadata) for event in events]
 
-    assert what(mixed.events) == what(plain.events)
+    assert comparable(mixed.events) == comparable(plain.events)
 
 
-def spoil_fields(rng: random.Random, body: Json, *fields: str) -> Json:
-    spoiled = dict(body)
+def damage_fields(rng: random.Random, body: Json, *fields: str) -> Json:
+    damaged = dict(body)
     for field in fields:
-        if field in spoiled and rng.random() < 0.2:
-            spoiled[field] = rng.choice([None, 1.5, [7], True])
+        if field in damaged and rng.random() < 0.2:
+            damaged[field] = rng.choice([None, 1.5, [7], True])
         elif rng.random() < 0.1:
-            spoiled.pop(field, None)
-    return spoiled
+            damaged.pop(field, None)
+    return damaged
 
 
 @pytest.mark.slow
 @fuzzed(short=10, long=300)
 @given(seed=SEEDS, choice=st.integers(0, 2**32))
-def test_malformed_and_missing_fields_make_no_difference(seed: int, choice: int) -> None:
+def test_malformed_and_missing_fields_change_no_event(seed: int, choice: int) -> None:
     tag, history = war_history(seed, wars=2)
     rng = random.Random(choice)
-    spoil = partial(spoil_fields, rng)
+    damage = partial(damage_fields, rng)
 
-    def spoiled(war: Json) -> Json:
+    def damaged(war: Json) -> Json:
         if "members" not in war["clan"]:
             return war
         sides = {}
         for side in ("clan", "opponent"):
-            members = [spoil(one, "name", "townhallLevel", "mapPosition") for one in war[side]["members"]]
-            sides[side] = {**spoil(war[side], "name", "clanLevel", "badgeUrls"), "members": members}
-        return spoil({**war, **sides}, "teamSize", "attacksPerMember", "battleModifier")
+            members = [damage(one, "name", "townhallLevel", "mapPosition") for one in war[side]["members"]]
+            sides[side] = {**damage(war[side], "name", "clanLevel", "badgeUrls"), "members": members}
+        return damage({**war, **sides}, "teamSize", "attacksPerMember", "battleModifier")
 
     plain, odd = Replay(Kind.WAR, tag, now=history[0].at), Replay(Kind.WAR, tag, now=history[0].at)
     for moment in history:
-        for replay, war in ((plain, moment.war), (odd, spoiled(moment.war))):
+        for replay, war in ((plain, moment.war), (odd, damaged(moment.war))):
             replay.now = moment.at
             replay.api.responses = dict(moment.elsewhere)
             replay.feed(war, after=0.0)
 
-    def what(events: list[Event]) -> list[Any]:
+    def comparable(events: list[Event]) -> list[Any]:
         return [(event.event_type, event.metadata["war_id"], event.metadata.get("order")) for event in events]
 
-    assert what(odd.events) == what(plain.events)
+    assert comparable(odd.events) == comparable(plain.events)
     assert not any("None" in summarize(event) for event in odd.events)

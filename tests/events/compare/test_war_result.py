@@ -1,4 +1,4 @@
-"""How a war's result is found: in its last responses, those of the opponent, or the war log."""
+"""The result of a war, from its last responses, the opponent's responses or the war log."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, no_war, war
 from tests.support.war_steps import END, FIRST, SECOND, THIRD, in_battle, step, types
 
 
-def test_a_result_is_told_once_it_has_stayed_the_same_and_no_attack_can_follow() -> None:
+def test_result_is_reported_once_it_is_unchanged_and_no_attack_can_follow() -> None:
     snapshot, events = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
     assert types(events) == ["war_state_changed"]
     snapshot, events = step(snapshot, war("warEnded", FIRST), END + 6)
-    assert events == [], "the same answer a moment later says nothing new"
+    assert events == [], "not final a second later"
     snapshot, events = step(snapshot, war("warEnded", FIRST), END + 299)
-    assert events == [], "an attack that began in the last second may go on"
+    assert events == [], "an attack started in the last second may continue"
     snapshot, events = step(snapshot, war("warEnded", FIRST), END + 300)
     assert types(events) == ["war_ended"]
     snapshot, events = step(snapshot, war("warEnded", FIRST), END + 360)
     assert events == []
 
 
-def test_a_last_attack_that_registers_late_is_in_the_result() -> None:
+def test_late_last_attack_is_included_in_the_result() -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
     snapshot, events = step(snapshot, war("warEnded", FIRST, SECOND), END + 300)
     assert types(events) == ["war_attack_new"]
@@ -38,12 +38,12 @@ def test_a_last_attack_that_registers_late_is_in_the_result() -> None:
     assert events[0].metadata["result"] == "lose"
 
 
-def test_long_after_the_end_the_first_answer_is_final() -> None:
+def test_first_response_long_after_the_end_is_final() -> None:
     _, events = step(in_battle(FIRST), war("warEnded", FIRST), END + 600)
     assert types(events) == ["war_state_changed", "war_ended"]
 
 
-def test_a_clock_that_is_set_back_only_makes_the_result_wait() -> None:
+def test_clock_set_back_only_delays_the_result() -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
     snapshot, events = step(snapshot, war("warEnded", FIRST), END - 5000)
     assert events == []
@@ -51,16 +51,16 @@ def test_a_clock_that_is_set_back_only_makes_the_result_wait() -> None:
     assert types(events) == ["war_ended"]
 
 
-@pytest.mark.parametrize("next_answer", [no_war(), war("preparation", start="20261103T070500.000Z")])
-def test_a_war_whose_end_was_seen_ends_when_it_is_replaced(next_answer: Json) -> None:
+@pytest.mark.parametrize("next_response", [no_war(), war("preparation", start="20261103T070500.000Z")])
+def test_observed_end_is_reported_when_the_war_is_replaced(next_response: Json) -> None:
     snapshot, _ = step(in_battle(FIRST), war("warEnded", FIRST), END + 5)
-    assert war_ended_unobserved(snapshot, next_answer, tag=CLAN_TAG) is None
-    _, events = step(snapshot, next_answer, END + 10)
+    assert war_ended_unobserved(snapshot, next_response, tag=CLAN_TAG) is None
+    _, events = step(snapshot, next_response, END + 10)
     assert events[0].event_type is EventType.WAR_ENDED
     assert (events[0].metadata["result"], events[0].metadata["observed"]) == ("win", True)
 
 
-def test_a_war_ends_with_those_who_have_attacks_left_over() -> None:
+def test_war_ended_lists_members_with_unused_attacks() -> None:
     _, events = step(in_battle(FIRST), war("warEnded", FIRST, SECOND), END + 600)
     ended = events[-1].metadata
     assert ended["attacks_left"] == 3
@@ -71,7 +71,7 @@ def test_a_war_ends_with_those_who_have_attacks_left_over() -> None:
     assert (ended["attacks"], ended["opponent_attacks"]) == (1, 1)
 
 
-def test_in_a_league_war_everybody_has_one_attack() -> None:
+def test_members_have_one_attack_in_a_league_war() -> None:
     def league(state: str) -> Json:
         return {key: value for key, value in war(state, FIRST).items() if key != "attacksPerMember"}
 
@@ -82,7 +82,7 @@ def test_in_a_league_war_everybody_has_one_attack() -> None:
 NEXT = war("preparation", start="20261103T070500.000Z")
 
 
-def test_what_the_opponent_shows_of_a_war_that_was_replaced_unseen_is_told_as_well() -> None:
+def test_replaced_war_is_completed_from_the_opponents_response() -> None:
     snapshot = in_battle(FIRST)
     assert war_ended_unobserved(snapshot, NEXT, tag=CLAN_TAG) == war("inWar", FIRST)
     final = war("warEnded", FIRST, SECOND, THIRD, swapped=True)
@@ -95,7 +95,7 @@ def test_what_the_opponent_shows_of_a_war_that_was_replaced_unseen_is_told_as_we
     assert ended["opponent_tag"] == OPPONENT_TAG
 
 
-def logged(**fields: Any) -> Json:
+def log_entry(**fields: Any) -> Json:
     side = {"stars": 5, "destructionPercentage": 50.0, "attacks": 4}
     return {
         "result": "lose",
@@ -106,25 +106,25 @@ def logged(**fields: Any) -> Json:
     }
 
 
-def test_the_result_of_a_war_that_was_replaced_unseen_comes_from_the_war_log() -> None:
-    _, events = step(in_battle(FIRST), NEXT, END + 900, WarOutcome(log_entry=logged()))
+def test_result_of_a_replaced_war_comes_from_the_war_log() -> None:
+    _, events = step(in_battle(FIRST), NEXT, END + 900, WarOutcome(log_entry=log_entry()))
     ended = events[0].metadata
     assert (ended["result"], ended["observed"], ended["source"]) == ("lose", False, "war_log")
     assert (ended["stars"], ended["opponent_stars"], ended["members_attacks_left"]) == (5, 6, None)
 
 
 @pytest.mark.parametrize(
-    ("items", "found"),
+    ("items", "is_found"),
     [
-        ([logged()], True),
-        ([logged(result=None)], False),
-        ([logged(opponent={"tag": "#9QQ"})], False),
-        ([logged(endTime="20261201T070000.000Z")], False),
-        ([logged(endTime=7), {"result": "win"}, {}, logged(clan=None)], False),
+        ([log_entry()], True),
+        ([log_entry(result=None)], False),
+        ([log_entry(opponent={"tag": "#9QQ"})], False),
+        ([log_entry(endTime="20261201T070000.000Z")], False),
+        ([log_entry(endTime=7), {"result": "win"}, {}, log_entry(clan=None)], False),
         ([], False),
     ],
-    ids=["shifted by a maintenance", "of the league", "another opponent", "weeks later", "odd entries", "empty"],
+    ids=["shifted by a maintenance", "of a league", "another opponent", "weeks later", "malformed entries", "empty"],
 )
-def test_a_war_is_found_in_the_log_by_its_opponent_and_about_its_end(items: list[Json], found: bool) -> None:
+def test_war_log_entry_is_found_by_opponent_and_approximate_end(items: list[Json], is_found: bool) -> None:
     entry = find_war_log_entry({"items": items}, war("inWar"), CLAN_TAG)
-    assert entry == (items[0] if found else None)
+    assert entry == (items[0] if is_found else None)

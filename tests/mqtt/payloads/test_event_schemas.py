@@ -1,4 +1,4 @@
-"""A scripted game and every trouble there is: each event fits the schema of its type, which has no key too many."""
+"""The events of a scripted game and of every failure match their schemas, and the schemas have no unused keys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMMON = Metadata.model_fields.keys()
 
 
 class Game:
-    """A world that is polled whenever something has happened in it, and every event that this made."""
+    """A scripted world that is polled after each of its changes."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -53,46 +53,46 @@ class Game:
     def events(self) -> list[Event]:
         return [event for _, _, replay in self.watches for event in replay.events]
 
-    def look(self, *, after: float = 60.0) -> None:
+    def poll(self, *, after: float = 60.0) -> None:
         self.now += timedelta(seconds=after)
         for kind, tag, replay in self.watches:
-            replay.feed(self._answer(kind, tag), after=after)
+            replay.feed(self._response(kind, tag), after=after)
 
     def restart(self) -> None:
         for _, _, replay in self.watches:
             replay.restart()
 
-    def _answer(self, kind: Kind, tag: str) -> dict[str, Any] | ClashError:
+    def _response(self, kind: Kind, tag: str) -> dict[str, Any] | ClashError:
         if kind is Kind.WAR:
             if self.world.is_war_log_private(tag):
                 return PrivateWarLogError("the war log is private")
-            answer = self.world.current_war(tag)
+            response = self.world.current_war(tag)
         else:
-            answer = self.world.clan(tag) if kind is Kind.CLAN else self.world.player(tag)
-        return answer or NotFoundError("nothing is known of it")
+            response = self.world.clan(tag) if kind is Kind.CLAN else self.world.player(tag)
+        return response or NotFoundError("not found")
 
 
-def of_the_game() -> list[Event]:
+def game_events() -> list[Event]:
     game = Game()
-    game.look()
+    game.poll()
     for number, happen in enumerate(all_changes(game.world)):
         happen()
         if number == 5:
             game.restart()
-        # Twice, because what seems to go back is believed at the second look.
-        game.look()
-        game.look(after=140.0)
+        # Twice, because a suspected response is accepted when it is repeated.
+        game.poll()
+        game.poll(after=140.0)
     return game.events
 
 
-def of_a_watch() -> list[Event]:
+def watch_events() -> list[Event]:
     replay = Replay(Kind.CLAN, "#2PP")
-    for answer in (clan(), NotFoundError("gone"), clan(), ServerError("broken"), clan()):
-        replay.feed(answer)
+    for response in (clan(), NotFoundError("gone"), clan(), ServerError("broken"), clan()):
+        replay.feed(response)
     return replay.events
 
 
-def of_the_api() -> Iterator[Event]:
+def api_events() -> Iterator[Event]:
     state, at = initial_api_state(None, at=1.0), 1.0
     maintenance, address = MaintenanceError("later"), IpNotAllowedError("refused", address="203.0.113.7")
     for error in (maintenance, None, None, address, None, *[UnreachableError("away")] * 3, None):
@@ -103,20 +103,20 @@ def of_the_api() -> Iterator[Event]:
 
 @pytest.fixture(scope="module")
 def events() -> dict[str, list[Any]]:
-    """Return every event as it is published, by its type."""
-    said: dict[str, list[Any]] = defaultdict(list)
-    for seq, event in enumerate([*of_the_game(), *of_a_watch(), *of_the_api()], 1):
+    """Return all published events by their type."""
+    published: dict[str, list[Any]] = defaultdict(list)
+    for seq, event in enumerate([*game_events(), *watch_events(), *api_events()], 1):
         payload = encode_event(JournalEntry(seq, f"{seq:032x}", Kind.CLAN, EventRecord.of(event)))
         assert len(payload) <= MAX_EVENT_BYTES
-        said[event.event_type.value].append(orjson.loads(payload))
-    return said
+        published[event.event_type.value].append(orjson.loads(payload))
+    return published
 
 
 @pytest.mark.parametrize("event_type", [event_type.value for event_type in EventType])
-def test_every_event_fits_the_schema_of_its_type_which_has_no_key_too_many(
+def test_events_match_the_schema_of_their_type_and_use_all_of_its_keys(
     events: dict[str, list[Any]], event_type: str
 ) -> None:
-    assert events[event_type], "the game must have one of it"
+    assert events[event_type], "the game must cause at least one"
     for event in events[event_type]:
         schemas()["event"].adapter.validate_python(event, strict=True)
         schemas()[f"event-{event_type}"].adapter.validate_python(event, strict=True)
@@ -124,7 +124,7 @@ def test_every_event_fits_the_schema_of_its_type_which_has_no_key_too_many(
     assert {key for event in events[event_type] for key in event["metadata"]} - COMMON == keys
 
 
-def test_what_happened_while_nobody_looked_fits_as_well(events: dict[str, list[Any]]) -> None:
-    caught_up = [event for said in events.values() for event in said if "catch_up" in event["metadata"]]
+def test_catch_up_events_have_the_age_of_the_snapshot(events: dict[str, list[Any]]) -> None:
+    caught_up = [event for of_type in events.values() for event in of_type if "catch_up" in event["metadata"]]
     assert caught_up
     assert all(event["metadata"]["snapshot_age_seconds"] >= 0 for event in caught_up)

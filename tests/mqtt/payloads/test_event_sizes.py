@@ -1,4 +1,4 @@
-"""The largest that the game has, with the longest names: every event of it fits 2 kB."""
+"""Every event of the largest clan and war of the game, with the longest names, fits into 2 kB."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# Fifteen characters are the longest that the game allows.
+# The game allows names of at most fifteen characters.
 NAMES = {"long": "W" * 15, "wide": "😀" * 15, "escaped": '"\\' * 7, "odd": "\0" * 15}
 END = "20261103T070000.000Z"
 
 
 def war_of_fifty(state: str, name: str, *, attacks: int) -> Json:
-    """A war of fifty against fifty, in which so many of the first attacks were made; nobody of the last made any."""
+    """Return a war of fifty against fifty; each of the first ``attacks`` members of the clan has attacked once."""
     made = [attack(f"#2{number:08}", f"#8{number:08}", number + 1) for number in range(attacks)]
     sides = {}
     for side, tag, prefix in (("clan", CLAN_TAG, "#2"), ("opponent", OPPONENT_TAG, "#8")):
@@ -68,24 +68,24 @@ def published(events: Sequence[Event], kind: Kind) -> list[tuple[bytes, Json]]:
     return [(payload, orjson.loads(payload)) for payload in payloads]
 
 
-def check(said: list[tuple[bytes, Json]]) -> None:
-    for payload, event in said:
+def check(events: list[tuple[bytes, Json]]) -> None:
+    for payload, event in events:
         assert len(payload) <= MAX_EVENT_BYTES
         schemas()[f"event-{event['event_type']}"].adapter.validate_python(event, strict=True)
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_war_of_fifty_against_fifty_is_told_from_the_first_attack_to_who_has_attacks_left(name: str) -> None:
+def test_events_of_a_war_of_fifty_against_fifty_fit(name: str) -> None:
     replay = Replay(Kind.WAR, CLAN_TAG)
     replay.feed(war_of_fifty("inWar", name, attacks=0))
     replay.feed(war_of_fifty("inWar", name, attacks=50))
     replay.feed(war_of_fifty("warEnded", name, attacks=50))
     replay.feed(war_of_fifty("warEnded", name, attacks=50), after=400)
-    said = published(replay.events, Kind.WAR)
-    check(said)
-    types = [event["event_type"] for _, event in said]
+    events = published(replay.events, Kind.WAR)
+    check(events)
+    types = [event["event_type"] for _, event in events]
     assert types == ["war_attack_new"] * 50 + ["war_state_changed", "war_ended"]
-    ended = said[-1][1]["metadata"]
+    ended = events[-1][1]["metadata"]
     assert (ended["result"], ended["attacks_left"]) == ("win", 50)
     kept = ended["members_attacks_left"]
     assert kept == [
@@ -97,7 +97,7 @@ def test_a_war_of_fifty_against_fifty_is_told_from_the_first_attack_to_who_has_a
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_clan_of_fifty_of_whom_everything_changes_at_once_is_told(name: str) -> None:
+def test_events_of_a_clan_of_fifty_fit_if_all_members_change_at_once(name: str) -> None:
     replay = Replay(Kind.CLAN, CLAN_TAG)
     replay.feed(clan_of_fifty(name))
     league = {"id": 105000030, "name": name, "iconUrls": {"small": "https://api-assets.clashofclans.com/" + "x" * 100}}
@@ -106,8 +106,8 @@ def test_a_clan_of_fifty_of_whom_everything_changes_at_once_is_told(name: str) -
     after = {**clan_of_fifty(name[1:], **changed), "description": name * 20, "labels": labels}
     replay.feed(after)
     replay.feed({**after, "members": 1, "memberList": after["memberList"][:1]})
-    said = published(replay.events, Kind.CLAN)
-    check(said)
-    types = [event["event_type"] for _, event in said]
+    events = published(replay.events, Kind.CLAN)
+    check(events)
+    types = [event["event_type"] for _, event in events]
     assert [types.count(one) for one in ("clan_updated", "member_role_changed", "member_donations")] == [2, 50, 50]
     assert [types.count(one) for one in ("member_updated", "member_left")] == [50, 49]
