@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class LogLevelRequest(Request):
-    """Set the log level until the bridge restarts; without a level, return the current one. Plain text is read as a level."""  # noqa: E501
+    """Set the log level until the bridge restarts; without a level, return the current one.
+
+    Plain text is read as a level.
+    """
 
     main_key = "level"
 
