@@ -1,4 +1,4 @@
-"""The commands about the bridge itself: ``log_level``, ``health_check`` and ``replay``."""
+"""The commands about the bridge itself: ``log_level`` and ``health_check``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload
 
 if TYPE_CHECKING:
     from coc2mqtt.mqtt.control.command import CommandContext
-    from coc2mqtt.mqtt.control.replay import ReplayData, ReplayRequest
 
 
 class LogLevelRequest(Request):
@@ -53,8 +52,3 @@ async def set_log_level(context: CommandContext, request: LogLevelRequest) -> Lo
 async def check_health(context: CommandContext, _: HealthCheckRequest) -> HealthPayload:
     """Return the health of the bridge."""
     return await context.health()
-
-
-async def replay(context: CommandContext, request: ReplayRequest) -> ReplayData:
-    """Return a page of events that fits the response."""
-    return await context.replay.page(request, max_bytes=context.max_response_bytes)

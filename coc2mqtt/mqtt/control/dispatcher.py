@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, Command] = {
         Command("unwatch", watch_commands.UnwatchRequest, watch_commands.UnwatchData, watch_commands.unwatch),
         Command("list", watch_commands.ListRequest, watch_commands.ListData, watch_commands.list_watches),
         Command("poll", watch_commands.PollRequest, watch_commands.PollData, watch_commands.poll),
-        Command("replay", replay.ReplayRequest, replay.ReplayData, bridge_commands.replay),
+        Command("replay", replay.ReplayRequest, replay.ReplayData, replay.replay),
         Command(
             "log_level",
             bridge_commands.LogLevelRequest,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.journal.protocol import Journal, JournalEntry
+    from coc2mqtt.mqtt.control.command import CommandContext
     from coc2mqtt.util.containment import Contain
 
 _MAX_EVENTS = 500
@@ -180,3 +181,8 @@ class Replay:
             last = entry
         more = last is not None and last is not entries[-1]
         return ReplayData(events=events, next_seq=last.seq if last is not None and more else None)
+
+
+async def replay(context: CommandContext, request: ReplayRequest) -> ReplayData:
+    """Return a page of events that fits the response."""
+    return await context.replay.page(request, max_bytes=context.max_response_bytes)
