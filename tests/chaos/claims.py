@@ -1,10 +1,10 @@
-"""Claims: what an event says of the facts."""
+"""Claims: the values of facts that an event reports."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.chaos.ground_truth import CLAN_FIELDS, HERE, MEMBER_FIELDS, PLAYER_FIELDS, attack, member
+from tests.chaos.ground_truth import CLAN_FIELDS, MEMBER_FIELDS, PLAYER_FIELDS, PRESENT, attack, member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 class _Unknown:
-    """Stands for a value that an event does not tell."""
+    """Stands for a value that an event does not report."""
 
     def __repr__(self) -> str:
         return "unknown"
@@ -25,7 +25,7 @@ UNKNOWN = _Unknown()
 
 
 class Claim(NamedTuple):
-    """That a fact was ``old`` and is ``new``; ``UNKNOWN`` where the event leaves it open."""
+    """States that a fact was ``old`` and is ``new``; ``UNKNOWN`` if the event leaves it open."""
 
     key: Key
     old: Any
@@ -33,9 +33,9 @@ class Claim(NamedTuple):
 
 
 def claims(event: Json) -> list[Claim]:
-    """Return all that an event claims.
+    """Return everything that an event claims.
 
-    Raises LookupError where it speaks of what never changes in these runs: such an event is false.
+    Raises LookupError if the event reports a fact that never changes in these runs: such an event is false.
     """
     return list(_CLAIMS[event["event_type"]](event["tag"], event))
 
@@ -43,7 +43,7 @@ def claims(event: Json) -> list[Claim]:
 def _changes(tag: str, event: Json, fields: tuple[str, ...]) -> Iterator[Claim]:
     for change in event["changes"]:
         if change["field"] not in fields:
-            raise LookupError(f"{change['field']} never changes")
+            raise LookupError(f"the field {change['field']} never changes in these runs")
         yield Claim((tag, change["field"]), change["old_value"], change["new_value"])
 
 
@@ -62,19 +62,19 @@ def _member(tag: str, event: Json) -> Iterator[Claim]:
 
 
 def _joined(tag: str, event: Json) -> Iterator[Claim]:
-    said = event["metadata"]
-    known = {"role": said["role"], "name": said["member_name"], "townHallLevel": said["town_hall_level"]}
-    yield Claim(member(tag, said["member_tag"], HERE), None, True)
+    metadata = event["metadata"]
+    known = {"role": metadata["role"], "name": metadata["member_name"], "townHallLevel": metadata["town_hall_level"]}
+    yield Claim(member(tag, metadata["member_tag"], PRESENT), None, True)
     for field in MEMBER_FIELDS:
-        yield Claim(member(tag, said["member_tag"], field), None, known.get(field, UNKNOWN))
+        yield Claim(member(tag, metadata["member_tag"], field), None, known.get(field, UNKNOWN))
 
 
 def _left(tag: str, event: Json) -> Iterator[Claim]:
-    said = event["metadata"]
-    yield Claim(member(tag, said["member_tag"], HERE), True, None)
+    metadata = event["metadata"]
+    yield Claim(member(tag, metadata["member_tag"], PRESENT), True, None)
     for field in MEMBER_FIELDS:
-        # What it was in the end nobody needs to have been told.
-        yield Claim(member(tag, said["member_tag"], field), UNKNOWN, None)
+        # The last values of a member who left need not have been reported.
+        yield Claim(member(tag, metadata["member_tag"], field), UNKNOWN, None)
 
 
 def _war(tag: str, event: Json) -> Iterator[Claim]:
@@ -86,23 +86,23 @@ def _war_state(tag: str, event: Json) -> Iterator[Claim]:
 
 
 def _attack(tag: str, event: Json) -> Iterator[Claim]:
-    said = event["metadata"]
-    value = [said["attacker_tag"], said["defender_tag"], said["stars"]]
-    yield Claim(attack(tag, said["opponent_tag"], said["order"]), None, value)
+    metadata = event["metadata"]
+    value = [metadata["attacker_tag"], metadata["defender_tag"], metadata["stars"]]
+    yield Claim(attack(tag, metadata["opponent_tag"], metadata["order"]), None, value)
 
 
 def _unit(name: str) -> Callable[[str, Json], Iterator[Claim]]:
     def claim(tag: str, event: Json) -> Iterator[Claim]:
-        said = event["metadata"]
-        yield Claim((tag, name, said["name"], said["village"]), said["old_level"], said["new_level"])
+        metadata = event["metadata"]
+        yield Claim((tag, name, metadata["name"], metadata["village"]), metadata["old_level"], metadata["new_level"])
 
     return claim
 
 
 def _achievement(tag: str, event: Json) -> Iterator[Claim]:
-    said = event["metadata"]
+    metadata = event["metadata"]
     for change in event["changes"]:
-        key = (tag, "achievement", said["name"], said["village"], said["info"])
+        key = (tag, "achievement", metadata["name"], metadata["village"], metadata["info"])
         yield Claim(key, change["old_value"], change["new_value"])
 
 

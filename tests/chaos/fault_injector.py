@@ -1,4 +1,4 @@
-"""The stage of a run: the game's API, the bridge, the network and the broker, and what befalls them."""
+"""Injects the faults of a run into the API, the bridge, the network and the broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from coc2mqtt.demo.faults import refusal, truncated
 from tests.chaos.checks import ApiOutage
-from tests.chaos.plan import Kind, Moment
+from tests.chaos.plan import Kind, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from coc2mqtt.demo import DemoServer
-    from coc2mqtt.demo.faults import Fault as Ailment
+    from coc2mqtt.demo.faults import Fault as ApiFault
     from coc2mqtt.demo.faults import Handler
     from tests.chaos.plan import Fault
     from tests.chaos.proxy import Proxy
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     from tests.support.bridge_process import BridgeProcess
     from tests.support.broker import Mosquitto
 
-_PATIENCE = 5.0
+_TIMEOUT_S = 5.0
 
 
 class InjectedFault(NamedTuple):
-    """A fault that was, in seconds of the run."""
+    """A fault that was injected; times in seconds since the start of the run."""
 
-    began: float
+    started: float
     ended: float
     fault: Fault
 
 
 class FaultInjector:
-    """Performs faults; ``performed`` has all that were, ``wrong`` what happened and must not have.
+    """Injects faults; ``injected`` has the completed ones, ``problems`` unexpected behaviour.
 
-    ``clock`` gives the seconds of the run.
+    ``clock`` returns the seconds since the start of the run.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class FaultInjector:
         group: asyncio.TaskGroup,
         clock: Callable[[], float],
     ) -> None:
-        self.performed: list[InjectedFault] = []
+        self.injected: list[InjectedFault] = []
         self.outages: list[ApiOutage] = []
-        self.wrong: list[str] = []
+        self.problems: list[str] = []
         self._broker = broker
         self._proxy = proxy
         self._subscriber = subscriber
@@ -70,43 +70,43 @@ class FaultInjector:
         self._group = group
         self._clock = clock
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._barred: set[object] = set()
-        self._attending: asyncio.Task[None] | None = None
-        self._ailment: Ailment | None = None
-        server.faults.add(self._ail)
+        self._block_reasons: set[object] = set()
+        self._subscriber_task: asyncio.Task[None] | None = None
+        self._api_fault: ApiFault | None = None
+        server.faults.add(self._apply_api_fault)
 
     async def open(self) -> None:
-        """Have the subscriber listen to a broker that has just started, and only then let the bridge to it.
+        """Subscribe to a broker that has just started, and only then let the bridge connect.
 
-        A broker that is killed forgets. What it took from the bridge while nobody was there to be given it would be
-        gone by no fault of the bridge's: so there is no way to it meanwhile.
+        A killed broker loses its messages. Messages that the bridge publishes before anybody has subscribed would be
+        lost without a fault of the bridge, so the proxy refuses its connections until then.
         """
         present = asyncio.Event()
-        self._attending = self._group.create_task(self._subscriber.attend(present))
-        async with asyncio.timeout(_PATIENCE):
+        self._subscriber_task = self._group.create_task(self._subscriber.run(present))
+        async with asyncio.timeout(_TIMEOUT_S):
             await present.wait()
-        await self._unbar(self._broker)
+        await self._unblock(self._broker)
 
-    async def perform(self, fault: Fault) -> None:
-        """Let a fault happen at its moment, from its beginning to its end."""
+    async def inject(self, fault: Fault) -> None:
+        """Wait for the trigger of a fault, and execute it to its end."""
         async with self._locks[fault.target]:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
-                    await self._moment(fault.moment)
+                async with asyncio.timeout(_TIMEOUT_S):
+                    await self._wait_for_trigger(fault.trigger)
             await asyncio.sleep(fault.delay)
-            began = self._clock()
-            await _DEEDS[fault.kind](self, fault)
-            self.performed.append(InjectedFault(began, self._clock(), fault))
+            started = self._clock()
+            await _ACTIONS[fault.kind](self, fault)
+            self.injected.append(InjectedFault(started, self._clock(), fault))
 
     async def replace_broker(self, away: float) -> None:
-        """Kill the broker, and start it again after so many seconds; it has forgotten everything."""
-        attending = self._attending
+        """Kill the broker, and restart it without its messages after ``away`` seconds."""
+        attending = self._subscriber_task
         assert attending is not None
         if attending.done():
-            self.wrong.append("the subscriber lost its connection to a broker that was not killed")
-        # In one go: nothing that the old broker said reaches the bridge after the subscriber has gone from it.
+            self.problems.append("the subscriber lost its connection to a broker that was not killed")
+        # No await in between: the old broker must not reach the bridge after the subscriber is disconnected.
         self._broker.kill()
-        self._bar(self._broker)
+        self._block(self._broker)
         self._proxy.cut()
         await attending
         await asyncio.sleep(away)
@@ -114,16 +114,16 @@ class FaultInjector:
         await self.open()
 
     async def close(self) -> None:
-        """Let the subscriber go, and the broker with it."""
+        """Stop the broker and the subscriber."""
         if self._broker.is_running:
             self._broker.kill()
-        if self._attending is not None:
-            await self._attending
+        if self._subscriber_task is not None:
+            await self._subscriber_task
 
-    async def _moment(self, moment: Moment) -> None:
-        if moment is Moment.EVENT:
+    async def _wait_for_trigger(self, trigger: Trigger) -> None:
+        if trigger is Trigger.EVENT:
             await self._subscriber.next_event()
-        elif moment is Moment.ANSWER:
+        elif trigger is Trigger.RESPONSE:
             answered = asyncio.Event()
 
             async def notice(request: web.Request, handler: Handler) -> web.Response:
@@ -135,14 +135,14 @@ class FaultInjector:
 
     async def _kill_bridge(self, fault: Fault) -> None:
         if self._bridge.exit_status is not None:
-            self.wrong.append(f"the bridge ended by itself, with status {self._bridge.exit_status}")
+            self.problems.append(f"the bridge exited unexpectedly with status {self._bridge.exit_status}")
         else:
             await self._bridge.stop(signal.SIGKILL)
-        await asyncio.sleep(fault.lasts)
+        await asyncio.sleep(fault.duration_s)
         await self._bridge.start()
 
     async def _kill_broker(self, fault: Fault) -> None:
-        await self.replace_broker(fault.lasts)
+        await self.replace_broker(fault.duration_s)
 
     async def _cut(self, _: Fault) -> None:
         self._proxy.cut()
@@ -152,26 +152,26 @@ class FaultInjector:
 
     async def _stall(self, fault: Fault) -> None:
         self._proxy.stall(fault.directions)
-        await asyncio.sleep(fault.lasts)
+        await asyncio.sleep(fault.duration_s)
         self._proxy.resume()
 
     async def _stall_cut(self, fault: Fault) -> None:
         self._proxy.stall(fault.directions)
-        await asyncio.sleep(fault.lasts)
+        await asyncio.sleep(fault.duration_s)
         self._proxy.cut()
         self._proxy.resume()
 
-    async def _half(self, fault: Fault) -> None:
+    async def _truncate(self, fault: Fault) -> None:
         (direction,) = fault.directions
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                await self._proxy.halve(direction, fault.share)
+            async with asyncio.timeout(_TIMEOUT_S):
+                await self._proxy.truncate_next_chunk(direction, fault.fraction)
 
     async def _refuse(self, fault: Fault) -> None:
-        self._bar(fault)
+        self._block(fault)
         self._proxy.cut()
-        await asyncio.sleep(fault.lasts)
-        await self._unbar(fault)
+        await asyncio.sleep(fault.duration_s)
+        await self._unblock(fault)
 
     async def _hang(self, fault: Fault) -> None:
         over = asyncio.Event()
@@ -180,50 +180,50 @@ class FaultInjector:
             await over.wait()
             return await handler(request)
 
-        await self._suffer(fault, wait)
+        await self._apply_for(fault, wait)
         over.set()
 
     async def _maintenance(self, fault: Fault) -> None:
-        await self._suffer(fault, refusal(HTTPStatus.SERVICE_UNAVAILABLE, "inMaintenance", "in maintenance"))
+        await self._apply_for(fault, refusal(HTTPStatus.SERVICE_UNAVAILABLE, "inMaintenance", "in maintenance"))
 
     async def _truncated(self, fault: Fault) -> None:
-        await self._suffer(fault, truncated())
+        await self._apply_for(fault, truncated())
 
-    async def _suffer(self, fault: Fault, ailment: Ailment) -> None:
-        began, self._ailment = time.time(), ailment
-        await asyncio.sleep(fault.lasts)
-        self._ailment = None
-        self.outages.append(ApiOutage(began, time.time()))
+    async def _apply_for(self, fault: Fault, ailment: ApiFault) -> None:
+        started, self._api_fault = time.time(), ailment
+        await asyncio.sleep(fault.duration_s)
+        self._api_fault = None
+        self.outages.append(ApiOutage(started, time.time()))
 
-    async def _ail(self, request: web.Request, handler: Handler) -> web.Response:
-        return await (handler(request) if self._ailment is None else self._ailment(request, handler))
+    async def _apply_api_fault(self, request: web.Request, handler: Handler) -> web.Response:
+        return await (handler(request) if self._api_fault is None else self._api_fault(request, handler))
 
     async def _closed(self, fault: Fault) -> None:
-        began = time.time()
+        started = time.time()
         await self._server.__aexit__(None, None, None)
-        await asyncio.sleep(fault.lasts)
+        await asyncio.sleep(fault.duration_s)
         await self._server.__aenter__()
-        self.outages.append(ApiOutage(began, time.time()))
+        self.outages.append(ApiOutage(started, time.time()))
 
-    def _bar(self, reason: object) -> None:
-        self._barred.add(reason)
+    def _block(self, reason: object) -> None:
+        self._block_reasons.add(reason)
         self._proxy.refuse()
 
-    async def _unbar(self, reason: object) -> None:
-        """Accept connections again, unless there is another reason not to."""
-        self._barred.discard(reason)
-        if not self._barred:
+    async def _unblock(self, reason: object) -> None:
+        """Accept connections again, unless another reason to refuse them remains."""
+        self._block_reasons.discard(reason)
+        if not self._block_reasons:
             await self._proxy.accept()
 
 
-_DEEDS: dict[Kind, Callable[[FaultInjector, Fault], Awaitable[None]]] = {
+_ACTIONS: dict[Kind, Callable[[FaultInjector, Fault], Awaitable[None]]] = {
     Kind.KILL_BRIDGE: FaultInjector._kill_bridge,
     Kind.KILL_BROKER: FaultInjector._kill_broker,
     Kind.CUT: FaultInjector._cut,
     Kind.CLOSE: FaultInjector._close,
     Kind.STALL: FaultInjector._stall,
     Kind.STALL_CUT: FaultInjector._stall_cut,
-    Kind.HALF: FaultInjector._half,
+    Kind.HALF: FaultInjector._truncate,
     Kind.REFUSE: FaultInjector._refuse,
     Kind.HANG: FaultInjector._hang,
     Kind.MAINTENANCE: FaultInjector._maintenance,

@@ -1,4 +1,4 @@
-"""Facts: what the API shows, in pieces that can be told one by one, and every value that each of them has had."""
+"""Ground truth: the facts in the API's responses, one by one, and every value that each of them has had."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from coc2mqtt.demo import World
 
 Json = dict[str, Any]
-# The tag first, then whatever tells the fact from every other.
+# The tag comes first, followed by the parts that identify the fact.
 Key = tuple[Any, ...]
 
-HERE = "here"
+PRESENT = "here"
 CLAN_FIELDS = ("clanPoints", "members")
 MEMBER_FIELDS = ("role", "name", "townHallLevel", "donations", "donationsReceived")
 PLAYER_FIELDS = ("name", "townHallLevel", "builderHallLevel", "trophies", "bestTrophies")
@@ -21,7 +21,7 @@ UNIT_LISTS = ("troops", "spells", "heroes", "heroEquipment")
 
 
 class FactChange(NamedTuple):
-    """A change of one fact, in seconds of the run; None stands for what is not there."""
+    """A change of one fact at a time in seconds since the start of the run; None means that the fact does not exist."""
 
     at: float
     key: Key
@@ -30,9 +30,9 @@ class FactChange(NamedTuple):
 
 
 class GroundTruth:
-    """Every value that each fact of a world has had since the first look, the present one last.
+    """Every value that each fact of a world has had since the first poll, the current one last.
 
-    A fact that came up later begins with None, and one that is gone ends with it.
+    The values of a fact that appeared later start with None, and those of a removed fact end with None.
     """
 
     def __init__(self, world: World) -> None:
@@ -40,31 +40,31 @@ class GroundTruth:
         self.values: dict[Key, list[Any]] = {
             key: [value] for tag in (*world.clan_tags, *world.player_tags) for key, value in facts(world, tag)
         }
-        self.turns: list[FactChange] = []
+        self.changes: list[FactChange] = []
 
-    def look(self, tag: str, at: float) -> None:
-        """Take up what has changed in a clan, its war, or a player."""
+    def record(self, tag: str, at: float) -> None:
+        """Record the changes of a clan and its war, or of a player."""
         now = dict(facts(self._world, tag))
         gone = [key for key in self.values if key[0] == tag and key not in now]
         for key, value in (*now.items(), *((key, None) for key in gone)):
             values = self.values.setdefault(key, [None])
             if values[-1] != value:
-                self.turns.append(FactChange(at, key, values[-1], value))
+                self.changes.append(FactChange(at, key, values[-1], value))
                 values.append(value)
 
 
 def member(clan: str, tag: str, field: str) -> Key:
-    """Return the key of a fact of a clan's member; ``HERE`` is that there is such a member."""
+    """Return the key of a fact about a clan member; the field ``PRESENT`` means that the member exists."""
     return clan, "member", tag, field
 
 
 def attack(clan: str, opponent: str, order: int) -> Key:
-    """Return the key of an attack; the order counts within one war."""
+    """Return the key of an attack; the order is unique within one war."""
     return clan, "attack", opponent, order
 
 
 def facts(world: World, tag: str) -> Iterator[tuple[Key, Any]]:
-    """Yield what the API shows of a clan and its war, or of a player."""
+    """Yield the facts that the API returns for a clan and its war, or for a player."""
     page = world.player(tag)
     if page is not None:
         yield from _of_player(page)
@@ -76,7 +76,7 @@ def facts(world: World, tag: str) -> Iterator[tuple[Key, Any]]:
 def _of_clan(clan: Json) -> Iterator[tuple[Key, Any]]:
     yield from _fields(clan["tag"], clan, CLAN_FIELDS)
     for one in clan["memberList"]:
-        yield member(clan["tag"], one["tag"], HERE), True
+        yield member(clan["tag"], one["tag"], PRESENT), True
         for field in MEMBER_FIELDS:
             yield member(clan["tag"], one["tag"], field), one[field]
 

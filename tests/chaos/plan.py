@@ -1,4 +1,4 @@
-"""The plan of a run: which faults, and at which moments, from a seed."""
+"""The plan of a run: the faults and their times, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ Target = Literal["bridge", "broker", "network", "api"]
 
 
 class Kind(StrEnum):
-    """A sort of fault; the value says it in words."""
+    """A kind of fault; the value describes it in the report."""
 
     KILL_BRIDGE = "the bridge is killed"
     KILL_BROKER = "the broker is killed"
     CUT = "the connection is reset"
     CLOSE = "the connection is closed"
-    STALL = "bytes stop, then flow on"
-    STALL_CUT = "bytes stop, then a reset"
+    STALL = "traffic stalls, then resumes"
+    STALL_CUT = "traffic stalls, then a reset"
     HALF = "half a packet, then a reset"
     REFUSE = "connections are refused"
-    HANG = "the API does not answer"
+    HANG = "the API does not respond"
     MAINTENANCE = "the API is in maintenance"
-    TRUNCATED = "the API gives half answers"
-    CLOSED = "the API is closed"
+    TRUNCATED = "the API truncates responses"
+    CLOSED = "the API server is stopped"
 
 
-class Moment(StrEnum):
-    """When a fault strikes: at once, as an event comes to the subscriber, or as the API shows what has changed."""
+class Trigger(StrEnum):
+    """The moment of a fault: at once, when an event arrives at the subscriber, or when the API returns a change."""
 
     NOW = "at once"
-    EVENT = "as an event came"
-    ANSWER = "as the API was asked"
+    EVENT = "when an event arrives"
+    RESPONSE = "when the API is polled"
 
 
 _TARGETS: Mapping[Kind, Target] = {
@@ -46,8 +46,8 @@ _TARGETS: Mapping[Kind, Target] = {
     **dict.fromkeys((Kind.CUT, Kind.CLOSE, Kind.STALL, Kind.STALL_CUT, Kind.HALF, Kind.REFUSE), "network"),
     **dict.fromkeys((Kind.HANG, Kind.MAINTENANCE, Kind.TRUNCATED, Kind.CLOSED), "api"),
 }
-# How long a fault lasts, in seconds; the others are over at once.
-_LASTS: Mapping[Kind, tuple[float, float]] = {
+# Durations in seconds; the other faults are instantaneous.
+_DURATIONS_S: Mapping[Kind, tuple[float, float]] = {
     Kind.KILL_BRIDGE: (0.0, 0.8),
     Kind.KILL_BROKER: (0.2, 2.0),
     Kind.STALL: (0.3, 2.5),
@@ -55,52 +55,52 @@ _LASTS: Mapping[Kind, tuple[float, float]] = {
     Kind.REFUSE: (0.2, 2.0),
     **dict.fromkeys((Kind.HANG, Kind.MAINTENANCE, Kind.TRUNCATED, Kind.CLOSED), (0.5, 3.0)),
 }
-# So soon (seconds) the bridge is done with what the API shows: compared, stored, published, acknowledged, noted.
-_AFTERMATH = 0.008
-# How often each moment is taken, in the order of ``Moment``: whoever strikes at any time seldom strikes where it hurts.
-_MOMENTS: Mapping[Target, tuple[int, int, int]] = {
+# Within this time (seconds) the bridge has compared, stored and published a change and recorded the acknowledgement.
+_PROCESSING_S = 0.008
+# Weights of the triggers, in the order of ``Trigger``. Faults at random times rarely hit the critical steps.
+_TRIGGER_WEIGHTS: Mapping[Target, tuple[int, int, int]] = {
     "bridge": (1, 2, 4),
     "broker": (2, 3, 2),
     "network": (1, 1, 1),
     "api": (1, 0, 0),
 }
-_TOGETHER = 0.35
+_OVERLAP_PROBABILITY = 0.35
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: ``rest`` seconds after the last one it waits for its ``moment``, and ``delay`` seconds more.
+    """One fault: ``gap_s`` seconds after the previous one it waits for its ``trigger``, then ``delay`` more seconds.
 
-    ``together`` with the next one it may be under way; else that waits for its end. ``lasts`` is in seconds;
-    ``directions`` and ``share`` are for what is done to the bytes.
+    If it ``overlaps``, the next fault may start before it ends. ``directions`` and ``fraction`` apply to faults of the
+    network.
     """
 
     kind: Kind
-    moment: Moment
-    rest: float
+    trigger: Trigger
+    gap_s: float
     delay: float
-    lasts: float
-    together: bool
+    duration_s: float
+    overlaps: bool
     directions: tuple[Direction, ...]
-    share: float
+    fraction: float
 
     @property
     def target(self) -> Target:
-        """What it strikes: no two faults strike the same at a time."""
+        """The part that it affects; a part has at most one fault at a time."""
         return _TARGETS[self.kind]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run: its faults in their order, the rest between two changes of the game, and which home it plays for."""
+    """A run: its faults in order, the pause between two changes in the game, and whether Home Assistant is enabled."""
 
     seed: int
     faults: tuple[Fault, ...]
-    pause: tuple[float, float]
+    pause_s: tuple[float, float]
     home_assistant: bool
 
 
-# What a run of minutes and one of seconds have of each sort.
+# The number of faults of each kind in the long and in the short run.
 LONG: Mapping[Kind, int] = {
     Kind.KILL_BRIDGE: 40,
     Kind.KILL_BROKER: 24,
@@ -120,28 +120,31 @@ def draw_plan(
     seed: int,
     counts: Mapping[Kind, int],
     *,
-    pause: tuple[float, float],
-    pace: float = 1.0,
+    pause_s: tuple[float, float],
+    speed: float = 1.0,
     home_assistant: bool = True,
 ) -> Plan:
-    """Draw so many faults of each kind, in any order; a ``pace`` of 2 halves how long they last, and the rests."""
+    """Draw the given number of faults of each kind, in random order.
+
+    A ``speed`` of 2 halves their durations and the gaps between them.
+    """
     rng = random.Random(f"plan {seed}")
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     rng.shuffle(kinds)
-    return Plan(seed, tuple(_draw(kind, rng, pace) for kind in kinds), pause, home_assistant)
+    return Plan(seed, tuple(_draw(kind, rng, speed) for kind in kinds), pause_s, home_assistant)
 
 
-def _draw(kind: Kind, rng: random.Random, pace: float) -> Fault:
+def _draw(kind: Kind, rng: random.Random, speed: float) -> Fault:
     halves = [(direction,) for direction in BOTH]
     ways: list[tuple[Direction, ...]] = [*halves] if kind is Kind.HALF else [*halves, BOTH]
-    (moment,) = rng.choices(list(Moment), _MOMENTS[_TARGETS[kind]])
+    (trigger,) = rng.choices(list(Trigger), _TRIGGER_WEIGHTS[_TARGETS[kind]])
     return Fault(
         kind,
-        moment,
-        rest=rng.uniform(0.0, 1.5) / pace,
-        delay=0.0 if moment is Moment.NOW else rng.uniform(0.0, _AFTERMATH),
-        lasts=rng.uniform(*_LASTS.get(kind, (0.0, 0.0))) / pace,
-        together=rng.random() < _TOGETHER,
+        trigger,
+        gap_s=rng.uniform(0.0, 1.5) / speed,
+        delay=0.0 if trigger is Trigger.NOW else rng.uniform(0.0, _PROCESSING_S),
+        duration_s=rng.uniform(*_DURATIONS_S.get(kind, (0.0, 0.0))) / speed,
+        overlaps=rng.random() < _OVERLAP_PROBABILITY,
         directions=rng.choice(ways),
-        share=rng.uniform(0.05, 0.95),
+        fraction=rng.uniform(0.05, 0.95),
     )

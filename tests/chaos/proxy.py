@@ -1,4 +1,4 @@
-"""A TCP proxy between the bridge and the broker that fails as networks do."""
+"""A TCP proxy between the bridge and the broker that fails in the ways networks do."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ class Direction(StrEnum):
 BOTH = (Direction.TO_BROKER, Direction.TO_BRIDGE)
 
 
-async def _at_once() -> None:
+async def _no_wait() -> None:
     return
 
 
 @contextlib.asynccontextmanager
-async def proxying(upstream: int, *, cleared: Callable[[], Awaitable[None]] = _at_once) -> AsyncIterator[Proxy]:
-    """Run a proxy to a port of the loopback; it refuses connections until it is told to ``accept`` them.
+async def running_proxy(
+    upstream: int, *, before_forward: Callable[[], Awaitable[None]] = _no_wait
+) -> AsyncIterator[Proxy]:
+    """Run a proxy to a port of the loopback interface; it refuses connections until ``accept`` is called.
 
-    ``cleared`` is waited for before anything that came from the broker goes on to the bridge.
+    ``before_forward`` is awaited before bytes from the broker are forwarded to the bridge.
     """
     async with asyncio.TaskGroup() as group:
-        proxy = Proxy(upstream, group, cleared)
+        proxy = Proxy(upstream, group, before_forward)
         try:
             yield proxy
         finally:
@@ -47,74 +49,74 @@ async def proxying(upstream: int, *, cleared: Callable[[], Awaitable[None]] = _a
 
 
 class Proxy:
-    """Passes bytes on, until it is told otherwise."""
+    """Forwards bytes in both directions, except during a fault."""
 
-    def __init__(self, upstream: int, group: asyncio.TaskGroup, cleared: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, upstream: int, group: asyncio.TaskGroup, before_forward: Callable[[], Awaitable[None]]) -> None:
         self.port = free_port()
         self._upstream = upstream
         self._group = group
-        self._cleared = cleared
+        self._before_forward = before_forward
         self._server: asyncio.Server | None = None
         self._accepting = False
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._links: set[_Link] = set()
-        self._flowing = {direction: asyncio.Event() for direction in BOTH}
-        self._halves: dict[Direction, tuple[float, asyncio.Event]] = {}
+        self._flow_enabled = {direction: asyncio.Event() for direction in BOTH}
+        self._truncations: dict[Direction, tuple[float, asyncio.Event]] = {}
         self.resume()
 
     async def accept(self) -> None:
-        """Let connections come about."""
+        """Accept connections."""
         self._accepting = True
-        async with self._turn:
+        async with self._lock:
             if self._server is None:
                 self._server = await asyncio.start_server(self._connected, _HOST, self.port)
             if not self._accepting:
                 self.refuse()
 
     def refuse(self) -> None:
-        """Refuse new connections; those that there are stay."""
+        """Refuse new connections; existing ones stay open."""
         self._accepting = False
         server, self._server = self._server, None
         if server is not None:
             server.close()
 
     def cut(self) -> None:
-        """Reset every connection on both sides (RST); what is on its way is gone."""
+        """Reset every connection on both sides (RST); bytes in flight are lost."""
         for link in list(self._links):
-            link.end(reset=True)
+            link.close(reset=True)
 
     def close(self) -> None:
-        """Close every connection on both sides (FIN); what has not gone on yet is gone."""
+        """Close every connection on both sides (FIN); bytes that were not forwarded are lost."""
         for link in list(self._links):
-            link.end(reset=False)
+            link.close(reset=False)
 
     def stall(self, directions: Iterable[Direction]) -> None:
-        """Pass nothing on in these directions, on no connection, old or new, until ``resume``."""
+        """Forward nothing in these directions, on any existing or new connection, until ``resume``."""
         for direction in directions:
-            self._flowing[direction].clear()
+            self._flow_enabled[direction].clear()
 
     def resume(self) -> None:
-        """Let the bytes flow again, those first that have been waiting."""
-        for flowing in self._flowing.values():
+        """Forward bytes again, the delayed ones first."""
+        for flowing in self._flow_enabled.values():
             flowing.set()
 
-    async def halve(self, direction: Direction, share: float) -> None:
-        """Pass on a part of the next chunk in a direction, at least one byte, then cut; returns when that is done."""
+    async def truncate_next_chunk(self, direction: Direction, fraction: float) -> None:
+        """Forward a fraction of the next chunk in a direction, at least one byte, then cut; return after that."""
         done = asyncio.Event()
-        self._halves[direction] = share, done
+        self._truncations[direction] = fraction, done
         try:
             await done.wait()
         finally:
-            self._halves.pop(direction, None)
+            self._truncations.pop(direction, None)
 
-    async def pass_on(self, direction: Direction, chunk: bytes, writer: asyncio.StreamWriter) -> None:
-        """Let a chunk go its way, in its time."""
-        await self._flowing[direction].wait()
+    async def forward(self, direction: Direction, chunk: bytes, writer: asyncio.StreamWriter) -> None:
+        """Forward a chunk, subject to the current faults."""
+        await self._flow_enabled[direction].wait()
         if direction is Direction.TO_BRIDGE:
-            await self._cleared()
-        share, done = self._halves.pop(direction, (1.0, None))
-        if not writer.is_closing():  # uvloop refuses to write into what was cut meanwhile
-            writer.write(chunk[: max(1, int(len(chunk) * share))])
+            await self._before_forward()
+        fraction, done = self._truncations.pop(direction, (1.0, None))
+        if not writer.is_closing():  # uvloop refuses to write to a closed connection
+            writer.write(chunk[: max(1, int(len(chunk) * fraction))])
             await writer.drain()
         if done is not None:
             done.set()
@@ -133,24 +135,24 @@ class Proxy:
 
 
 class _Link:
-    """One connection of the bridge, and the one to the broker that belongs to it."""
+    """One connection of the bridge with its counterpart to the broker."""
 
     def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._proxy = proxy
         self._reader = reader
         self._writers = [writer]
-        self._over = asyncio.Event()
+        self._closed = asyncio.Event()
         self._reset = False
 
     async def run(self, upstream: int) -> None:
-        """Pass bytes on until one of the two sides, or the proxy, ends the connection."""
+        """Forward bytes until either side or the proxy closes the connection."""
         try:
             reader, writer = await asyncio.open_connection(_HOST, upstream)
         except OSError:
-            self.end(reset=True)
+            self.close(reset=True)
             return
-        if self._over.is_set():
-            _end(writer, reset=self._reset)
+        if self._closed.is_set():
+            _close_writer(writer, reset=self._reset)
             return
         self._writers.append(writer)
         async with asyncio.TaskGroup() as pumps:
@@ -158,30 +160,30 @@ class _Link:
                 pumps.create_task(self._pump(Direction.TO_BROKER, self._reader, writer)),
                 pumps.create_task(self._pump(Direction.TO_BRIDGE, reader, self._writers[0])),
             ]
-            await self._over.wait()
+            await self._closed.wait()
             for task in tasks:
                 task.cancel()
 
-    def end(self, *, reset: bool) -> None:
-        """End both sides, unless that was done already."""
-        if self._over.is_set():
+    def close(self, *, reset: bool) -> None:
+        """Close both sides, unless they are closed already."""
+        if self._closed.is_set():
             return
         for writer in self._writers:
-            _end(writer, reset=reset)
+            _close_writer(writer, reset=reset)
         self._reset = reset
-        self._over.set()
+        self._closed.set()
 
     async def _pump(self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK):
-                await self._proxy.pass_on(direction, chunk, writer)
-        # Who has gone cannot be answered any more, and MQTT knows no connection that is half open.
-        self.end(reset=False)
+                await self._proxy.forward(direction, chunk, writer)
+        # MQTT does not use half-open connections.
+        self.close(reset=False)
 
 
-def _end(writer: asyncio.StreamWriter, *, reset: bool) -> None:
+def _close_writer(writer: asyncio.StreamWriter, *, reset: bool) -> None:
     if reset and not writer.transport.is_closing():
-        # Without lingering, closing sends RST and not FIN.
+        # With a linger time of 0, closing sends RST instead of FIN.
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         writer.transport.abort()
     else:

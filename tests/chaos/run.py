@@ -1,4 +1,4 @@
-"""A run: the game goes on, everything around the bridge breaks, and in the end it is told what came of it."""
+"""A run: the game changes while everything around the bridge fails; the received events are checked at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from coc2mqtt.demo import DemoServer, World
 from tests.chaos.checks import CheckResult, check_run
 from tests.chaos.fault_injector import FaultInjector, InjectedFault
 from tests.chaos.ground_truth import GroundTruth
-from tests.chaos.proxy import proxying
+from tests.chaos.proxy import running_proxy
 from tests.chaos.scenario import Scenario
 from tests.chaos.subscriber import Subscriber
 from tests.support.bridge_process import PASSWORD, TOKEN, BridgeProcess
@@ -32,38 +32,38 @@ if TYPE_CHECKING:
 
 USER = "coc2mqtt"
 USERS = {USER: PASSWORD}
-# A subscriber that is slow for a moment is not to be what loses a message; nor is what it is sent to wait for more.
+# The broker must not drop messages for a slow subscriber, nor delay small ones.
 BROKER_LINES = ("max_queued_messages 0", "set_tcp_nodelay true")
 
 _CLANS, _MEMBERS, _PLAYERS = 3, 25, 3
-# The bridge may wait a minute before it tries the broker again (seconds).
-_PATIENCE = 100.0
-_LOOK_AGAIN = 0.2
-_SHORT_PATIENCE = 20.0
+# The bridge may wait a minute before it reconnects to the broker.
+_TIMEOUT_S = 100.0
+_POLL_INTERVAL_S = 0.2
+_SHORT_TIMEOUT_S = 20.0
 
 
 @dataclass
 class Result:
-    """All that a run has shown; ``wrong`` is what is no matter of single events. Times are in seconds."""
+    """The outcome of a run; ``problems`` are those that do not concern single events. Times are in seconds."""
 
     plan: Plan
     truth: GroundTruth
     checked: CheckResult
     receipts: list[Receipt]
-    performed: list[InjectedFault]
-    happened: int
+    injected: list[InjectedFault]
+    change_count: int
     duration: float
     log: str
-    wrong: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def violations(self) -> list[str]:
-        """All that is wrong."""
-        return [*self.checked.violations, *self.wrong]
+        """All problems."""
+        return [*self.checked.violations, *self.problems]
 
 
 async def run(plan: Plan, broker: Mosquitto, folder: Path) -> Result:
-    """Play a plan with a broker that runs and knows ``USERS``; the bridge's files are in the folder."""
+    """Execute a plan with a running broker that knows ``USERS``; the files of the bridge are in the folder."""
     world = World(seed=plan.seed, clans=_CLANS, members=_MEMBERS, players=_PLAYERS)
     for tag in world.clan_tags:
         if world.is_war_log_private(tag):
@@ -80,11 +80,11 @@ async def run(plan: Plan, broker: Mosquitto, folder: Path) -> Result:
     rng = random.Random(f"story {plan.seed}")
     async with (
         server,
-        proxying(broker.port, cleared=subscriber.catch_up) as proxy,
+        running_proxy(broker.port, before_forward=subscriber.catch_up) as proxy,
         asyncio.TaskGroup() as group,
     ):
         bridge = BridgeProcess(folder, _settings(plan, world, server, proxy))
-        scenario = Scenario(world, truth, rng, pause=plan.pause, clock=clock)
+        scenario = Scenario(world, truth, rng, pause_s=plan.pause_s, clock=clock)
         injector = FaultInjector(
             broker=broker,
             proxy=proxy,
@@ -101,18 +101,18 @@ async def run(plan: Plan, broker: Mosquitto, folder: Path) -> Result:
         finally:
             await bridge.kill_if_running()
             await injector.close()
-    wrong = [*injector.wrong, *run.wrong, *await asyncio.to_thread(_look_at_files, folder, bridge)]
+    problems = [*injector.problems, *run.problems, *await asyncio.to_thread(_check_files, folder, bridge)]
     checked = check_run(truth, subscriber.receipts, injector.outages)
     return Result(
         plan,
         truth,
         checked,
         subscriber.receipts,
-        injector.performed,
-        scenario.happened,
+        injector.injected,
+        scenario.change_count,
         clock(),
         bridge.log,
-        wrong,
+        problems,
     )
 
 
@@ -125,89 +125,97 @@ class _Run:
     bridge: BridgeProcess
     scenario: Scenario
     injector: FaultInjector
-    wrong: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     async def play(self) -> None:
         await self.injector.open()
         await self.bridge.start()
-        if not await self._within(_SHORT_PATIENCE, self._shows_truth, "the bridge has seen everything once"):
+        if not await self._check_within(_SHORT_TIMEOUT_S, self._state_is_current, "the first poll of every resource"):
             return
         async with asyncio.TaskGroup() as group:
             playing = group.create_task(self.scenario.play())
-            await self._suffer()
+            await self._inject_faults()
             playing.cancel()
-        if await self._within(_PATIENCE, self._is_told, "all has been told") and await self._stop():
-            # Nothing is new to the bridge now, and nothing is known to the broker.
+        if (
+            await self._check_within(_TIMEOUT_S, self._all_events_received, "all events are received")
+            and await self._stop()
+        ):
+            # The bridge now has nothing to report, and the new broker retains nothing.
             await self.injector.replace_broker(0.0)
             await self.bridge.start()
-            await self._within(_SHORT_PATIENCE, self._is_back, "all state is said again after a restart")
+            await self._check_within(
+                _SHORT_TIMEOUT_S, self._state_is_published_again, "all state is published again after a restart"
+            )
             await self._stop()
 
-    async def _suffer(self) -> None:
+    async def _inject_faults(self) -> None:
         async with asyncio.TaskGroup() as group:
             for fault in self.plan.faults:
-                await asyncio.sleep(fault.rest)
-                performing = group.create_task(self.injector.perform(fault))
-                if not fault.together:
+                await asyncio.sleep(fault.gap_s)
+                performing = group.create_task(self.injector.inject(fault))
+                if not fault.overlaps:
                     await performing
 
     async def _stop(self) -> bool:
         status = self.bridge.exit_status
         if status is not None:
-            self.wrong.append(f"the bridge ended by itself, with status {status}")
+            self.problems.append(f"the bridge exited unexpectedly with status {status}")
             return False
         try:
             status = await self.bridge.stop()
         except TimeoutError:
-            self.wrong.append("the bridge does not stop where it is asked to")
+            self.problems.append("the bridge does not stop on SIGTERM")
             return False
         if status != 0:
-            self.wrong.append(f"the bridge ended with status {status} where it was asked to stop")
-        return await self._within(_SHORT_PATIENCE, self._is_offline, "coc/bridge/state says offline after a stop")
+            self.problems.append(f"the bridge exited with status {status} on SIGTERM")
+        return await self._check_within(_SHORT_TIMEOUT_S, self._is_offline, "coc/bridge/state is offline after a stop")
 
-    async def _within(self, patience: float, condition: Callable[[], Any], what: str) -> bool:
-        """Wait until a condition holds; note where it does not come to that, and return whether it did."""
+    async def _check_within(self, timeout_s: float, condition: Callable[[], Any], what: str) -> bool:
+        """Wait for a condition; record a problem if it does not become true, and return whether it did."""
         try:
-            async with asyncio.timeout(patience):
-                while not await condition():  # noqa: ASYNC110 - it asks the bridge
-                    await asyncio.sleep(_LOOK_AGAIN)
+            async with asyncio.timeout(timeout_s):
+                while not await condition():  # noqa: ASYNC110 the condition queries the bridge
+                    await asyncio.sleep(_POLL_INTERVAL_S)
         except TimeoutError:
-            self.wrong.append(f"it never came to this within {patience:g} s: {what}")
+            self.problems.append(f"not within {timeout_s:g} s: {what}")
             return False
         return True
 
-    async def _is_told(self) -> bool:
+    async def _all_events_received(self) -> bool:
         if check_run(self.truth, self.subscriber.receipts, self.injector.outages).lost:
             return False
         health = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SHORT_PATIENCE / 10):
+            async with asyncio.timeout(_SHORT_TIMEOUT_S / 10):
                 health = await self.subscriber.request("health_check")
-        return health is not None and health["queue"] == 0 and await self._shows_truth()
+        return health is not None and health["queue"] == 0 and await self._state_is_current()
 
-    async def _is_back(self) -> bool:
-        health = self.subscriber.said("coc/bridge/health")
+    async def _state_is_published_again(self) -> bool:
+        health = self.subscriber.latest_data("coc/bridge/health")
         at_ease = health is not None and (health["queue"], health["dropped"], health["denied"]) == (0, 0, 0)
-        return at_ease and await self._shows_truth()
+        return at_ease and await self._state_is_current()
 
     async def _is_offline(self) -> bool:
-        return bool(self.subscriber.said("coc/bridge/state") == {"state": "offline"})
+        return bool(self.subscriber.latest_data("coc/bridge/state") == {"state": "offline"})
 
-    async def _shows_truth(self) -> bool:
-        """Tell whether the bridge is online and all retained state is what the game shows."""
-        said, world = self.subscriber.said, self.world
-        if said("coc/bridge/state") != {"state": "online"} or (said("coc/api/state/status") or {}).get("state") != "ok":
+    async def _state_is_current(self) -> bool:
+        """Return whether the bridge is online and all retained state matches the game."""
+        latest_data, world = self.subscriber.latest_data, self.world
+        if (
+            latest_data("coc/bridge/state") != {"state": "online"}
+            or (latest_data("coc/api/state/status") or {}).get("state") != "ok"
+        ):
             return False
         for tag in world.clan_tags:
             clan, war = world.clan(tag) or {}, world.current_war(tag) or {}
-            state, war_state = (said(f"coc/clan/{tag[1:]}/state/{facet}") for facet in ("clan", "war"))
+            state, war_state = (latest_data(f"coc/clan/{tag[1:]}/state/{facet}") for facet in ("clan", "war"))
             if state is None or (state["points"], state["members"]) != (clan["clanPoints"], clan["members"]):
                 return False
             shown = None if war_state is None or war_state["clan"] is None else war_state["clan"]["attacks"]
             if war_state is None or war_state["state"] != war["state"] or shown not in (None, war["clan"]["attacks"]):
                 return False
         for tag in world.player_tags:
-            player, state = world.player(tag) or {}, said(f"coc/player/{tag[1:]}/state/player")
+            player, state = world.player(tag) or {}, latest_data(f"coc/player/{tag[1:]}/state/player")
             if state is None or (state["trophies"], state["name"]) != (player["trophies"], player["name"]):
                 return False
         return True
@@ -227,16 +235,16 @@ def _settings(plan: Plan, world: World, server: DemoServer, proxy: Proxy) -> dic
     }
 
 
-def _look_at_files(folder: Path, bridge: BridgeProcess) -> list[str]:
-    """Return what is wrong with the journal and the log."""
-    wrong = []
+def _check_files(folder: Path, bridge: BridgeProcess) -> list[str]:
+    """Return the problems of the journal and the log."""
+    problems = []
     with contextlib.closing(sqlite3.connect(folder / "coc2mqtt.db")) as journal:
         answers = [row[0] for row in journal.execute("PRAGMA integrity_check")]
     if answers != ["ok"]:
-        wrong.append(f"the journal is damaged: {answers}")
+        problems.append(f"the journal is corrupt: {answers}")
     log = bridge.log
-    wrong += [f"the bridge's log holds {what}" for what, text in _UNSPEAKABLE.items() if text in log]
-    return wrong
+    problems += [f"the bridge's log contains {what}" for what, text in _FORBIDDEN_IN_LOG.items() if text in log]
+    return problems
 
 
-_UNSPEAKABLE = {"a traceback": "Traceback", "the token": TOKEN, "the password": PASSWORD}
+_FORBIDDEN_IN_LOG = {"a traceback": "Traceback", "the token": TOKEN, "the password": PASSWORD}

@@ -1,4 +1,4 @@
-"""The subscriber of a run: it is connected to the broker itself, and misses nothing that this one gives to anybody."""
+"""The subscriber of a run, connected directly to the broker so that it receives every message."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from tests.support.observer import ReceivedMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# paho complains of each broker that dies.
+# paho logs an error for each killed broker.
 _QUIET = logging.getLogger(f"{__name__}.wire")
 _QUIET.setLevel(logging.CRITICAL + 1)
 
 _MARKER = "chaos/marker"
-# Else a marker waits 40 ms behind an acknowledgement, and whoever waits for the marker with it.
+# Without this, Nagle's algorithm delays each marker by 40 ms.
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-# As published: only so the publisher's own retain flag can be seen.
+# Keep the publisher's retain flag.
 _FILTERS = [(topic, SubscribeOptions(qos=1, retainAsPublished=True)) for topic in ("coc/#", _MARKER)]
 
 
 class Subscriber:
-    """Takes in everything below ``coc/``, with QoS 1, over one connection for each life of the broker.
+    """Receives everything below ``coc/`` with QoS 1, over one connection per run of the broker.
 
-    ``receipts`` is all that ever came, ``latest`` what was last published on each topic in this life of the broker;
-    ``clock`` gives the seconds of the run.
+    ``receipts`` has all messages; ``latest`` has the last one on each topic in the current run of the broker. ``clock``
+    returns the seconds since the start of the run.
     """
 
     def __init__(self, port: int, *, username: str, password: str, clock: Callable[[], float]) -> None:
@@ -49,12 +49,12 @@ class Subscriber:
         self._arrived = asyncio.Condition()
         self._numbers = itertools.count(1)
         self._marked = 0
-        self._life = 0
+        self._broker_run = 0
 
-    async def attend(self, present: asyncio.Event) -> None:
-        """Subscribe, set ``present``, and listen until the broker is gone."""
+    async def run(self, present: asyncio.Event) -> None:
+        """Subscribe, set ``present``, and receive messages until the broker is gone."""
         self.latest = {}
-        self._life += 1
+        self._broker_run += 1
         with contextlib.suppress(aiomqtt.MqttError):
             async with aiomqtt.Client(
                 "127.0.0.1",
@@ -72,41 +72,41 @@ class Subscriber:
                     await self._take(message)
 
     async def catch_up(self) -> None:
-        """Return when everything has come that the broker had accepted before this was called.
+        """Return when all messages that the broker accepted before this call have arrived.
 
-        Mosquitto gives a subscriber its messages of QoS 1 in the order in which it accepted them: what comes behind
-        all of them is a message that is published now.
+        Mosquitto sends QoS 1 messages to a subscriber in the order in which it accepted them, so a marker published now
+        arrives after all of them.
         """
         number = next(self._numbers)
         await self._publish(_MARKER, str(number).encode())
         await self.until(lambda: self._marked >= number)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something that came in makes the condition true."""
+        """Wait until a received message makes the condition true."""
         async with self._arrived:
             await self._arrived.wait_for(lambda: bool(condition()))
 
     async def next_event(self) -> None:
         """Wait for the next event."""
         before = len(self.receipts)
-        await self.until(lambda: any(receipt.seen.is_event for receipt in self.receipts[before:]))
+        await self.until(lambda: any(receipt.message.is_event for receipt in self.receipts[before:]))
 
     async def request(self, command: str) -> Any:
-        """Ask the bridge, and return the data of its answer."""
+        """Send a request to the bridge, and return the data of the response."""
         transaction = uuid.uuid4().hex
         before = len(self.receipts)
         await self._publish(f"coc/bridge/request/{command}", orjson.dumps({"transaction": transaction}))
 
         def answers() -> list[Any]:
-            said = (receipt.seen for receipt in self.receipts[before:])
-            found = [seen.data for seen in said if seen.topic == f"coc/bridge/response/{command}"]
+            latest_data = (receipt.message for receipt in self.receipts[before:])
+            found = [seen.data for seen in latest_data if seen.topic == f"coc/bridge/response/{command}"]
             return [data for data in found if data.get("transaction") == transaction]
 
         await self.until(answers)
         return answers()[0]["data"]
 
-    def said(self, topic: str) -> Any:
-        """Return what was last published on a topic in this life of the broker, None where nothing was."""
+    def latest_data(self, topic: str) -> Any:
+        """Return the last message on a topic in the current run of the broker, or None."""
         seen = self.latest.get(topic)
         return seen.data if seen is not None and seen.payload else None
 
@@ -120,6 +120,6 @@ class Subscriber:
             if seen.topic == _MARKER:
                 self._marked = int(seen.payload)
             else:
-                self.receipts.append(Receipt(self._clock(), seen, self._life))
+                self.receipts.append(Receipt(self._clock(), seen, self._broker_run))
                 self.latest[seen.topic] = seen
             self._arrived.notify_all()

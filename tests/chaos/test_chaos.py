@@ -1,4 +1,4 @@
-"""The short form of ``make chaos``; the long one is in CONTRIBUTING.md."""
+"""The short form of ``make chaos``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.plan import LONG, SHORT, Kind, draw_plan
-from tests.chaos.report import keep_evidence, table
+from tests.chaos.report import table, write_evidence
 from tests.chaos.run import BROKER_LINES, USERS, run
 
 if TYPE_CHECKING:
@@ -18,21 +18,25 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.chaos
-async def test_nothing_is_lost_whatever_dies(mosquitto: StartMosquitto, tmp_path: Path) -> None:
-    plan = draw_plan(13, SHORT, pause=(0.05, 0.2), pace=2, home_assistant=False)
+async def test_bridge_with_random_faults_loses_no_event(mosquitto: StartMosquitto, tmp_path: Path) -> None:
+    plan = draw_plan(13, SHORT, pause_s=(0.05, 0.2), speed=2, home_assistant=False)
     result = await run(plan, mosquitto(*BROKER_LINES, users=USERS), tmp_path)
-    keep_evidence(result, tmp_path)
+    write_evidence(result, tmp_path)
     assert result.violations == [], f"{table(result)}\nthe evidence is in {tmp_path}"
-    assert len(result.performed) == len(plan.faults)
+    assert len(result.injected) == len(plan.faults)
 
 
-def test_the_same_seed_gives_the_same_plan() -> None:
-    pause = (0.1, 0.2)
-    assert draw_plan(5, LONG, pause=pause) == draw_plan(5, LONG, pause=pause) != draw_plan(6, LONG, pause=pause)
+def test_plan_with_same_seed_is_identical() -> None:
+    pause_s = (0.1, 0.2)
+    assert (
+        draw_plan(5, LONG, pause_s=pause_s)
+        == draw_plan(5, LONG, pause_s=pause_s)
+        != draw_plan(6, LONG, pause_s=pause_s)
+    )
 
 
-def test_the_long_form_has_as_many_faults_as_it_promises() -> None:
-    plan = draw_plan(1, LONG, pause=(0.1, 0.2))
+def test_long_plan_has_enough_faults_of_each_target() -> None:
+    plan = draw_plan(1, LONG, pause_s=(0.1, 0.2))
     targets = Counter(fault.target for fault in plan.faults)
     assert targets["bridge"] >= 20
     assert targets["broker"] >= 20

@@ -8,160 +8,162 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chaos.proxy import Direction, Proxy, proxying
+from tests.chaos.proxy import Direction, Proxy, running_proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-_A_WHILE = 0.05
+_QUIET_S = 0.05
 
 
-class Lines:
-    """A bridge's and a broker's end of a connection through a proxy."""
+class Connections:
+    """The bridge's and the broker's ends of a connection through a proxy."""
 
     def __init__(self, proxy: Proxy, bridge: Stream, broker: Stream) -> None:
         self.proxy = proxy
         self.bridge, self._to_broker = bridge
         self.broker, self._to_bridge = broker
 
-    def say_to_broker(self, text: bytes) -> None:
+    def send_to_broker(self, text: bytes) -> None:
         self._to_broker.write(text)
 
-    def say_to_bridge(self, text: bytes) -> None:
+    def send_to_bridge(self, text: bytes) -> None:
         self._to_bridge.write(text)
 
 
 @asynccontextmanager
-async def connected(cleared: asyncio.Event | None = None) -> AsyncIterator[Lines]:
+async def connected(before_forward: asyncio.Event | None = None) -> AsyncIterator[Connections]:
     arrived: asyncio.Queue[Stream] = asyncio.Queue()
     server = await asyncio.start_server(lambda *stream: arrived.put_nowait(stream), "127.0.0.1", 0)
-    through = asyncio.Event() if cleared is None else cleared
-    if cleared is None:
+    through = asyncio.Event() if before_forward is None else before_forward
+    if before_forward is None:
         through.set()
 
     async def wait() -> None:
         await through.wait()
 
-    async with server, proxying(server.sockets[0].getsockname()[1], cleared=wait) as proxy:
+    async with server, running_proxy(server.sockets[0].getsockname()[1], before_forward=wait) as proxy:
         await proxy.accept()
         bridge = await asyncio.open_connection("127.0.0.1", proxy.port)
         broker = await arrived.get()
         with closing(bridge[1]), closing(broker[1]):
-            yield Lines(proxy, bridge, broker)
+            yield Connections(proxy, bridge, broker)
 
 
-async def nothing_comes(reader: asyncio.StreamReader) -> None:
+async def assert_nothing_arrives(reader: asyncio.StreamReader) -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(_A_WHILE):
+        async with asyncio.timeout(_QUIET_S):
             await reader.read(1)
 
 
-async def test_bytes_go_both_ways() -> None:
-    async with connected() as lines:
-        lines.say_to_broker(b"ping")
-        assert await lines.broker.readexactly(4) == b"ping"
-        lines.say_to_bridge(b"pong")
-        assert await lines.bridge.readexactly(4) == b"pong"
+async def test_proxy_forwards_bytes_in_both_directions() -> None:
+    async with connected() as connections:
+        connections.send_to_broker(b"ping")
+        assert await connections.broker.readexactly(4) == b"ping"
+        connections.send_to_bridge(b"pong")
+        assert await connections.bridge.readexactly(4) == b"pong"
 
 
-async def test_a_cut_resets_both_sides() -> None:
-    async with connected() as lines:
-        lines.proxy.cut()
-        for reader in (lines.bridge, lines.broker):
+async def test_cut_resets_both_sides() -> None:
+    async with connected() as connections:
+        connections.proxy.cut()
+        for reader in (connections.bridge, connections.broker):
             with pytest.raises(ConnectionResetError):
                 await reader.read(1)
 
 
-async def test_a_close_ends_both_sides_in_order() -> None:
-    async with connected() as lines:
-        lines.proxy.close()
-        assert await lines.bridge.read(1) == b""
-        assert await lines.broker.read(1) == b""
+async def test_close_closes_both_sides_gracefully() -> None:
+    async with connected() as connections:
+        connections.proxy.close()
+        assert await connections.bridge.read(1) == b""
+        assert await connections.broker.read(1) == b""
 
 
-async def test_who_leaves_is_gone_for_the_other_side_as_well() -> None:
-    async with connected() as lines:
-        lines.say_to_broker(b"bye")
-        lines._to_broker.close()
-        assert await lines.broker.read() == b"bye"
+async def test_close_by_one_side_closes_the_other() -> None:
+    async with connected() as connections:
+        connections.send_to_broker(b"bye")
+        connections._to_broker.close()
+        assert await connections.broker.read() == b"bye"
 
 
-async def test_a_stall_holds_one_direction_up_until_it_is_over() -> None:
-    async with connected() as lines:
-        lines.proxy.stall([Direction.TO_BRIDGE])
-        lines.say_to_broker(b"ping")
-        assert await lines.broker.readexactly(4) == b"ping"
-        lines.say_to_bridge(b"pong")
-        await nothing_comes(lines.bridge)
-        lines.proxy.resume()
-        assert await lines.bridge.readexactly(4) == b"pong"
+async def test_stall_delays_one_direction_until_resume() -> None:
+    async with connected() as connections:
+        connections.proxy.stall([Direction.TO_BRIDGE])
+        connections.send_to_broker(b"ping")
+        assert await connections.broker.readexactly(4) == b"ping"
+        connections.send_to_bridge(b"pong")
+        await assert_nothing_arrives(connections.bridge)
+        connections.proxy.resume()
+        assert await connections.bridge.readexactly(4) == b"pong"
 
 
-async def test_what_a_stall_held_up_is_gone_after_a_cut() -> None:
-    async with connected() as lines:
-        lines.proxy.stall([Direction.TO_BROKER])
-        lines.say_to_broker(b"ping")
-        await nothing_comes(lines.broker)
-        lines.proxy.cut()
-        lines.proxy.resume()
+async def test_cut_during_stall_drops_delayed_bytes() -> None:
+    async with connected() as connections:
+        connections.proxy.stall([Direction.TO_BROKER])
+        connections.send_to_broker(b"ping")
+        await assert_nothing_arrives(connections.broker)
+        connections.proxy.cut()
+        connections.proxy.resume()
         with pytest.raises(ConnectionResetError):
-            await lines.broker.read(1)
+            await connections.broker.read(1)
 
 
-async def test_a_side_that_was_reset_during_a_stall_can_be_cut() -> None:
-    async with connected() as lines:
-        lines.proxy.stall([Direction.TO_BROKER])
-        lines.say_to_broker(b"ping")
-        await nothing_comes(lines.broker)
+async def test_cut_after_reset_during_stall_resets_other_side() -> None:
+    async with connected() as connections:
+        connections.proxy.stall([Direction.TO_BROKER])
+        connections.send_to_broker(b"ping")
+        await assert_nothing_arrives(connections.broker)
         without_lingering = struct.pack("ii", 1, 0)
-        lines._to_broker.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, without_lingering)
-        lines._to_broker.transport.abort()
-        await nothing_comes(lines.broker)
-        lines.proxy.cut()
+        connections._to_broker.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, without_lingering
+        )
+        connections._to_broker.transport.abort()
+        await assert_nothing_arrives(connections.broker)
+        connections.proxy.cut()
         with pytest.raises(ConnectionResetError):
-            await lines.broker.read(1)
+            await connections.broker.read(1)
 
 
-async def test_half_a_packet_is_followed_by_a_reset() -> None:
-    async with connected() as lines:
-        halving = asyncio.create_task(lines.proxy.halve(Direction.TO_BROKER, 0.5))
+async def test_truncated_chunk_is_followed_by_reset() -> None:
+    async with connected() as connections:
+        halving = asyncio.create_task(connections.proxy.truncate_next_chunk(Direction.TO_BROKER, 0.5))
         await asyncio.sleep(0)
-        lines.say_to_broker(b"12345678")
+        connections.send_to_broker(b"12345678")
         await halving
-        received = await lines.broker.readexactly(4)
+        received = await connections.broker.readexactly(4)
         assert received == b"1234"
         with pytest.raises(ConnectionResetError):
-            await lines.broker.read(1)
+            await connections.broker.read(1)
         with pytest.raises(ConnectionResetError):
-            await lines.bridge.read(1)
+            await connections.bridge.read(1)
 
 
-async def test_nobody_gets_in_while_connections_are_refused_and_who_is_in_stays() -> None:
-    async with connected() as lines:
-        lines.proxy.refuse()
+async def test_refuse_rejects_new_connections_and_keeps_existing() -> None:
+    async with connected() as connections:
+        connections.proxy.refuse()
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection("127.0.0.1", lines.proxy.port)
-        lines.say_to_broker(b"ping")
-        assert await lines.broker.readexactly(4) == b"ping"
+            await asyncio.open_connection("127.0.0.1", connections.proxy.port)
+        connections.send_to_broker(b"ping")
+        assert await connections.broker.readexactly(4) == b"ping"
 
 
-async def test_who_comes_to_a_broker_that_is_gone_is_reset() -> None:
-    async with connected() as lines:
-        async with proxying(1) as proxy:
+async def test_connection_to_missing_broker_is_reset() -> None:
+    async with connected() as connections:
+        async with running_proxy(1) as proxy:
             await proxy.accept()
             reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
             with closing(writer), pytest.raises(ConnectionResetError):
                 await reader.read(1)
-        lines.say_to_broker(b"ping")
-        assert await lines.broker.readexactly(4) == b"ping"
+        connections.send_to_broker(b"ping")
+        assert await connections.broker.readexactly(4) == b"ping"
 
 
-async def test_what_the_broker_says_waits_until_it_is_cleared() -> None:
-    cleared = asyncio.Event()
-    async with connected(cleared) as lines:
-        lines.say_to_bridge(b"ack")
-        await nothing_comes(lines.bridge)
-        cleared.set()
-        assert await lines.bridge.readexactly(3) == b"ack"
+async def test_bytes_from_broker_wait_for_before_forward() -> None:
+    before_forward = asyncio.Event()
+    async with connected(before_forward) as connections:
+        connections.send_to_bridge(b"ack")
+        await assert_nothing_arrives(connections.bridge)
+        before_forward.set()
+        assert await connections.bridge.readexactly(3) == b"ack"

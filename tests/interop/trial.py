@@ -14,7 +14,7 @@ import aiomqtt
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
-from tests.chaos.proxy import proxying
+from tests.chaos.proxy import running_proxy
 from tests.support.bridge_process import TOKEN, BridgeProcess
 from tests.support.observer import Observer, observing
 
@@ -54,7 +54,7 @@ class Trial:
         """Make all steps, each one whatever became of the one before."""
         async with (
             DemoServer(self._world, token=SecretStr(TOKEN)) as server,
-            proxying(self._broker.port) as proxy,
+            running_proxy(self._broker.port) as proxy,
         ):
             await proxy.accept()
             bridge = BridgeProcess(self._folder, self._settings(server, proxy))
