@@ -1,1 +1,1 @@
-"""What the bridge costs, measured from outside and beside its peers: one command for each figure."""
+"""The costs of the bridge, measured from outside next to its peers: one command per figure."""

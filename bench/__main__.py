@@ -1,4 +1,4 @@
-"""`python -m bench FIGURE…`: measure and print; with `--write` into docs/performance.md as well."""
+"""`python -m bench FIGURE…`: measure and print figures; with `--write` also update docs/performance.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 
 
 def main() -> int:
-    """Do what the command line says; returns the exit status."""
+    """Run the command line; return the exit status."""
     given = _parser().parse_args()
     options = Options(given.peers, runs=given.runs, full=given.full)
     if given.quick:
@@ -42,7 +42,7 @@ def main() -> int:
         try:
             figure = FIGURES[name](options)
         except FailedError as error:
-            # The others are worth having all the same.
+            # The other figures are still useful.
             print(f"bench: {name}: {error}", file=sys.stderr)
             failed = True
             continue
@@ -57,22 +57,22 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="bench", description="What the bridge costs, beside its peers. Best on a machine that does nothing else."
+        prog="bench", description="Measure the costs of the bridge and of its peers. Run it on an idle machine."
     )
     parser.add_argument(
-        "figures", nargs="*", metavar="FIGURE", help=f"of {', '.join(FIGURES)}; without any: all", type=_figure
+        "figures", nargs="*", metavar="FIGURE", help=f"one of {', '.join(FIGURES)}; default: all", type=_figure
     )
-    parser.add_argument("--runs", type=int, default=5, help="how many of each (5); the longest ones take fewer")
-    parser.add_argument("--full", action="store_true", help="clans of 50 kB, as the real ones are, instead of 19 kB")
-    parser.add_argument("--quick", action="store_true", help="one short run of each, to try the benchmark itself")
-    parser.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.relative_to(ROOT)}")
+    parser.add_argument("--runs", type=int, default=5, help="number of runs of each (5); the longest ones have fewer")
+    parser.add_argument("--full", action="store_true", help="clans of 50 kB, as in the real API, instead of 19 kB")
+    parser.add_argument("--quick", action="store_true", help="one short run of each, to test the benchmark itself")
+    parser.add_argument("--write", action="store_true", help=f"write the tables into {DOCUMENT.relative_to(ROOT)}")
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv" / "bench", help="the peers' environment")
     return parser
 
 
 def _figure(name: str) -> str:
     if name not in FIGURES:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(FIGURES)}")
+        raise argparse.ArgumentTypeError(f"unknown figure {name!r}: use one of {', '.join(FIGURES)}")
     return name
 
 
@@ -81,7 +81,7 @@ def _write(parts: dict[str, str]) -> None:
 
 
 def _command() -> str:
-    # Without where the peers are, which is this machine's affair.
+    # Without the path of the peers, which only concerns this machine.
     return " ".join(["python -m bench", *(part for part in sys.argv[1:] if not part.startswith(("--peers", "/")))])
 
 

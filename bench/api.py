@@ -1,7 +1,7 @@
-"""The scripted API as a process of its own: as light as it can be, so that it is never what is waited for.
+"""The scripted API in its own process, as light as possible so that it is never the bottleneck.
 
-It prints its port and serves until it is ended. ``/control/<verb>`` is for the benchmark, everything else for those who
-are measured.
+It prints its port and serves until it is killed. ``/control/<verb>`` is for the benchmark, all other paths are for the
+measured programs.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ _HEAD = (
     b"Content-Length: %d\r\n\r\n"
 )
 _OK, _NOT_FOUND = b"200 OK", b"404 Not Found"
-# So that nobody asks for what is beside the point more often than once.
-_LONG = 600
-# Tokens are named so; a token's number is noted with each of its requests.
+# Keeps clients from polling irrelevant resources.
+_LONG_MAX_AGE_S = 600
+# The prefix of all tokens; the number after it is recorded with each request.
 _TOKEN = b"Bearer bench-"
 
 
 class Record:
-    """What was asked for and what was changed, since the last ``clear``. Times are monotonic seconds."""
+    """The requests and changes since the last ``clear``. Times are monotonic seconds."""
 
     def __init__(self, clans: int) -> None:
         self._clans = clans
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was, but not how the clans are now."""
+        """Forget the requests, but not the versions of the clans."""
         self.asked = array("d")
         self.answered = array("d")
         self.tokens = array("b")
-        # A clan by its number, a clan's war by its number after those of all clans.
+        # Clans by their number, wars by the number of their clan plus the number of all clans.
         self.resources = array("l")
         self.others = 0
         self.polls = array("l", [0]) * self._clans
         self.wars = array("l", [0]) * self._clans
-        # How many clans, and wars, were polled so often at least.
+        # The number of clans, and of wars, that were polled at least once, twice, and so on.
         self.rounds = [0]
         self.war_rounds = [0]
         self.changes: list[tuple[int, int, float]] = []
 
-    def ask(self, resource: int, token: int) -> int:
-        """Note a request and return its number."""
+    def add_request(self, resource: int, token: int) -> int:
+        """Record a request and return its number."""
         self.asked.append(time.monotonic())
         self.answered.append(0.0)
         self.tokens.append(token)
@@ -64,7 +64,7 @@ class Record:
 
 
 class Script:
-    """What the clans do: nothing, or a change at each request (``each``), or so many a second all in all (``rate``)."""
+    """The changes of the clans: none, one at each request (``each``), or a total of ``rate`` per second."""
 
     def __init__(self, clans: Clans) -> None:
         self.clans = clans
@@ -75,11 +75,11 @@ class Script:
         self._made = 0
 
     def set(self, *, each: bool, rate: float) -> None:
-        """Change how it goes on, from now."""
+        """Set the changes from now on."""
         self.each, self._rate, self._since, self._made = each, rate, time.monotonic(), 0
 
-    def look(self, number: int) -> bool:
-        """Let a clan be asked for; returns whether it changed for that."""
+    def advance(self, number: int) -> bool:
+        """Handle a request for a clan; return whether it changed."""
         if not self.each:
             if not self._rate or (time.monotonic() - self._since) * self._rate < self._made + 1:
                 return False
@@ -89,7 +89,7 @@ class Script:
 
 
 class Api:
-    """The answers."""
+    """The responses."""
 
     def __init__(self, clans: Clans, *, latency: float) -> None:
         self.record = Record(clans.count)
@@ -98,9 +98,9 @@ class Api:
         self._clans = clans
 
     def answer(self, head: bytes) -> tuple[bytes, int, tuple[int, int] | None]:
-        """Return the answer to a request, its number in the record (-1 for none), and what it tells for the first time.
+        """Return the response to a request, its number in the record (-1 for none), and the change in it.
 
-        That is the number of a clan and its new version.
+        A change is the number of a clan and its new version.
         """
         path = head[4 : head.index(b" ", 4)]
         if path.startswith(b"/v1/clans/%23"):
@@ -108,25 +108,25 @@ class Api:
             number = self._clans.number(tag.decode())
             if number is not None and what in (b"", b"currentwar"):
                 resource = number + self._clans.count if what else number
-                asked = self.record.ask(resource, _token(head))
+                asked = self.record.add_request(resource, _token(head))
                 return self._war(number, asked) if what else self._clan(number, asked)
         self.record.others += 1
         if path.startswith(b"/control/"):
-            return _whole(_OK, 0, orjson.dumps(self._control(path.decode()))), -1, None
+            return _response(_OK, 0, orjson.dumps(self._control(path.decode()))), -1, None
         if path.startswith(b"/v1/locations"):
-            return _whole(_OK, _LONG, b'{"items":[]}'), -1, None
-        return _whole(_NOT_FOUND, _LONG, b'{"reason":"notFound"}'), -1, None
+            return _response(_OK, _LONG_MAX_AGE_S, b'{"items":[]}'), -1, None
+        return _response(_NOT_FOUND, _LONG_MAX_AGE_S, b'{"reason":"notFound"}'), -1, None
 
     def _clan(self, number: int, asked: int) -> tuple[bytes, int, tuple[int, int] | None]:
         _count(self.record.polls, self.record.rounds, number)
-        # The first look at a clan sees it as it is.
-        changed = self.script.look(number)
+        # The first poll of a clan returns its initial version.
+        changed = self.script.advance(number)
         version = self.script.versions[number]
-        return _whole(_OK, 0, self._clans.body(number, version)), asked, (number, version) if changed else None
+        return _response(_OK, 0, self._clans.body(number, version)), asked, (number, version) if changed else None
 
     def _war(self, number: int, asked: int) -> tuple[bytes, int, None]:
         _count(self.record.wars, self.record.war_rounds, number)
-        return _whole(_OK, 0, self._clans.war(number)), asked, None
+        return _response(_OK, 0, self._clans.war(number)), asked, None
 
     def _control(self, path: str) -> Json:
         url = urlsplit(path)
@@ -139,7 +139,7 @@ class Api:
             case "script":
                 self.script.set(each=options.get("each") == "1", rate=float(options.get("rate", "0")))
             case "bump":
-                # So many clans change while nobody looks; the answer that tells of it is none that was waited for.
+                # Clans change without a request; the latency of these changes is not measured.
                 for number in range(0, self._clans.count, self._clans.count // int(options["clans"])):
                     self.script.versions[number] += 1
             case "times":
@@ -171,29 +171,29 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's is none by its class.
+        # uvloop's transport is not a subclass of asyncio.Transport.
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while _END in self._buffer:
             head, _, self._buffer = self._buffer.partition(_END)
-            answer, asked, news = self._api.answer(head)
+            answer, asked, change = self._api.answer(head)
             if self._api.latency and asked >= 0:
-                self._loop.call_later(self._api.latency, self._write, answer, asked, news)
+                self._loop.call_later(self._api.latency, self._write, answer, asked, change)
             else:
-                self._write(answer, asked, news)
+                self._write(answer, asked, change)
 
-    def _write(self, answer: bytes, asked: int, news: tuple[int, int] | None) -> None:
+    def _write(self, answer: bytes, asked: int, change: tuple[int, int] | None) -> None:
         if self._transport.is_closing():
             return
         if asked >= 0:
             record, now = self._api.record, time.monotonic()
-            # What was asked for before a `clear` is no longer known.
+            # Requests from before a `clear` are not recorded.
             if asked < len(record.answered):
                 record.answered[asked] = now
-            if news is not None:
-                record.changes.append((*news, now))
+            if change is not None:
+                record.changes.append((*change, now))
         self._transport.write(answer)
 
 
@@ -204,7 +204,7 @@ def _token(head: bytes) -> int:
     return int(head[start + len(_TOKEN) :].split(b"\r", 1)[0])
 
 
-def _whole(status: bytes, max_age: int, body: bytes) -> bytes:
+def _response(status: bytes, max_age: int, body: bytes) -> bytes:
     return _HEAD % (status, max_age, len(body)) + body
 
 
@@ -229,7 +229,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Serve what the command line says."""
+    """Serve with the options of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--clans", type=int, required=True)
     parser.add_argument("--width", type=int, default=5, help="how many members each change changes")

@@ -1,4 +1,4 @@
-"""The bridge as it is measured: the real program with a file of its own."""
+"""The measured bridge: the real program with its own configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Watching:
-    """What the bridge is told to do. Intervals are seconds, the pace is requests per second for each token."""
+    """The settings of the bridge. Intervals are seconds, the pace is requests per second for each token."""
 
     interval: float
     pace: float = 1000.0
@@ -32,7 +32,7 @@ class Watching:
 
 
 def bridge(folder: Path, api: Api, broker: Broker, tags: Iterable[str], watching: Watching) -> Program:
-    """Return a bridge that watches these clans, not yet started; its journal is in the folder."""
+    """Return a bridge that watches these clans, not started yet; its journal is in the folder."""
     clans = [
         {"tag": tag, "interval": watching.interval, "war": watching.war, "war_interval": watching.war_interval}
         for tag in tags
@@ -46,7 +46,7 @@ def bridge(folder: Path, api: Api, broker: Broker, tags: Iterable[str], watching
         },
         "mqtt": {"host": "127.0.0.1", "port": broker.port},
         "homeassistant": {"enabled": watching.home_assistant},
-        # The probe would be a poll that is none of a clan.
+        # The maintenance probe would be a poll that does not belong to a clan.
         "watch": {"clans": clans, "maximum": 2 * len(clans), "maintenance": {"enabled": False}},
         "journal": {"path": str(folder / "bench.db")},
         "log": {"format": "json"},

@@ -1,4 +1,4 @@
-"""The clans that the scripted API shows: many of them, each built from a few drawn ones when it is asked for."""
+"""The clans of the scripted API, built on request from a few generated templates."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ MEMBERS = 50
 _VARIANTS = 16
 _ALPHABET = "0289PYLQGRJCUV"
 _CODE_LENGTH = 5
-# Stands for a clan's own five letters wherever a template names the clan or somebody in it.
+# Placeholder for the five letters of a clan in all tags and names of a template.
 _MARK = b"~~~~~"
-# No figure of a drawn clan is as large, so these stand for the members' donations.
+# Larger than all numbers in a body, so these placeholders for donations are unique.
 _DONATIONS = 7_000_000_000
 _ATTACKS = 20
 
 
 class Clans:
-    """So many clans of 50 members, the same for the same count; every tag in them is unique.
+    """``count`` clans of 50 members, always the same; every tag is unique.
 
-    A body has about 19 kB, with ``full`` about 50 kB: then with all icons and houses, as the real API shows them.
-    A clan has a version, from 0. With each version ``width`` members, one group after the other, have donated 1 more.
+    A body has about 19 kB; with ``full`` about 50 kB, with all icons and houses, as in the real API. The version of a
+    clan starts at 0. With each version the next ``width`` members donate 1 more.
     """
 
     def __init__(self, count: int, *, width: int = 5, full: bool = False) -> None:
@@ -39,7 +39,7 @@ class Clans:
         self._variants = [_Variant(drawn, war) for drawn, war in _draw(min(count, _VARIANTS), full=full)]
 
     def number(self, tag: str) -> int | None:
-        """Return the number of the clan with a tag (without ``#``), None where there is none."""
+        """Return the number of the clan with a tag (without ``#``), or None."""
         if len(tag) != _CODE_LENGTH + 1 or tag[0] != "2":
             return None
         number = 0
@@ -51,23 +51,23 @@ class Clans:
         return number if number < self.count else None
 
     def body(self, number: int, version: int) -> bytes:
-        """Return a clan as the API shows it, as JSON."""
+        """Return a clan as JSON."""
         variant = self._variants[number % len(self._variants)]
         return variant.clan(self._steps(version)).replace(_MARK, _code(number).encode())
 
     def war(self, number: int) -> bytes:
-        """Return a clan's war as JSON: every second one fights, the others are in none."""
+        """Return a clan's war as JSON: every second clan is in a war."""
         variant = self._variants[number % len(self._variants)]
         return (variant.war if number % 2 else variant.no_war).replace(_MARK, _code(number).encode())
 
     def changed(self, number: int, version: int) -> list[tuple[str, int]]:
-        """Return the members whose donations a version has raised: their tags and the new values."""
+        """Return the tags of the members whose donations rose with a version, and the new values."""
         first = (version - 1) * self.width
         members = [(first + step) % MEMBERS for step in range(self.width)]
         return [(_member_tag(number, member), self._donations(number, member, version)) for member in members]
 
     def donations(self, number: int, version: int) -> dict[str, int]:
-        """Return what all members of a clan have donated, by tag."""
+        """Return the donations of all members of a clan, by tag."""
         return {_member_tag(number, member): self._donations(number, member, version) for member in range(MEMBERS)}
 
     def _donations(self, number: int, member: int, version: int) -> int:
@@ -79,17 +79,17 @@ class Clans:
 
 
 def clan_tags(count: int) -> list[str]:
-    """Return the tags of so many clans, in order."""
+    """Return the first ``count`` tags, in order."""
     return [f"#2{_code(number)}" for number in range(count)]
 
 
 def rises(member: int, steps: int) -> int:
-    """Return how often a member's turn came in so many steps, of which each is the next member's."""
+    """Return how often a member's donations rose in a number of steps, one member per step."""
     return max(0, (steps - member + MEMBERS - 1) // MEMBERS)
 
 
 class _Variant:
-    """One drawn clan, cut where its members' donations stand."""
+    """One generated clan, split at its members' donations."""
 
     def __init__(self, clan: Json, war: Json) -> None:
         own = {member["tag"]: _marked(f"8~{number}") for number, member in enumerate(clan["memberList"])}
@@ -141,7 +141,7 @@ def _retagged(text: bytes, tags: dict[str, bytes]) -> bytes:
 
 
 def _marked(pattern: str) -> bytes:
-    """Return a tag's letters: a first one, the clan's mark, and a member's two."""
+    """Return a tag's letters: a first one, the placeholder of the clan, and two for a member."""
     first, _, number = pattern.partition("~")
     return first.encode() + _MARK + (_letters(int(number), 2).encode() if number else b"")
 

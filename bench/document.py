@@ -1,4 +1,4 @@
-"""The parts of docs/performance.md that are written by machine, each between two comments. Pure but for `describe`."""
+"""The generated parts of docs/performance.md, each between two comments. Pure except for `describe`."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ if TYPE_CHECKING:
 
 _OURS = ("coc2mqtt", "aiohttp", "uvloop", "orjson", "aiomqtt", "pydantic")
 _PEERS = ("cocapi", "coc.py", "httpx", "aiohttp", "orjson", "uvloop")
-# Run by the peers' own Python, which knows nothing of this package.
+# Runs in the Python of the peers, without this package.
 _ASK = "import sys, importlib.metadata as m; print(*(f'{name} {m.version(name)}' for name in sys.argv[1:]), sep=', ')"
 
 
 def fill(document: str, parts: Mapping[str, str]) -> str:
-    """Return a document with these parts in place of what stood between their comments; ValueError where one is absent.
+    """Return a document with these parts between their comments.
 
-    A part called NAME stands between the lines ``<!-- NAME -->`` and ``<!-- end of NAME -->``.
+    A part called NAME stands between the lines ``<!-- NAME -->`` and ``<!-- end of NAME -->``. Raises ValueError if
+    these are missing.
     """
     for name, text in parts.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, opened, rest = document.partition(begin)
         _, closed, after = rest.partition(end)
         if not opened or not closed:
-            raise ValueError(f"the document has no part {name!r}: put its two comments where it belongs")
+            raise ValueError(f"the document has no part {name!r}: add its two comments")
         document = f"{before}{begin}{text}\n{end}{after}"
     return document
 
 
 def describe(peers: Path, command: str) -> str:
-    """Return a list of what the figures depend on: the machine, the versions, the day, the command."""
+    """Return a list of what the figures depend on: machine, versions, date, command."""
     ours = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _OURS)
     theirs = subprocess.run(
         [peers / "bin" / "python", "-c", _ASK, *_PEERS], check=True, capture_output=True, text=True
     ).stdout.strip()
     broker = subprocess.run([mosquitto(), "-h"], check=False, capture_output=True, text=True).stdout.split("\n", 1)[0]
     pinned = (
-        "one core, which everything shares: nothing is pinned"
+        "one core, shared by all programs: nothing is pinned"
         if is_shared()
-        else "the program under test alone on one core, everything else on another"
+        else "the program under test on its own core, everything else on another"
     )
     lines = {
         "Machine": describe_machine(),

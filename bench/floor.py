@@ -1,4 +1,4 @@
-"""The floor: the same bodies with aiohttp alone, read and decoded, one after the other, at a pace or without a rest."""
+"""The floor: aiohttp alone fetches and decodes the same bodies sequentially, with or without a rate limit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aiohttp import ClientSession
 from yarl import URL
 
 
-async def ask(base: str, tags: list[str], pace: float) -> None:
-    """Ask until killed."""
+async def fetch(base: str, tags: list[str], pace: float) -> None:
+    """Fetch until killed."""
     urls = [URL(f"{base}/clans/%23{tag.removeprefix('#')}", encoded=True) for tag in tags]
     async with ClientSession(headers={"Authorization": "Bearer bench-0"}) as session:
         loop = asyncio.get_running_loop()
@@ -28,13 +28,13 @@ async def ask(base: str, tags: list[str], pace: float) -> None:
 
 
 def main() -> None:
-    """Take the URL, the loop's name, a file of tags and the polls per second (0: unpaced) from the command line."""
+    """Take the URL, the event loop, a file of tags and the polls per second (0: unlimited) from the command line."""
     url, loop, file, pace = sys.argv[1:]
-    asking = ask(url, Path(file).read_text(encoding="ascii").split(), float(pace))
+    fetching = fetch(url, Path(file).read_text(encoding="ascii").split(), float(pace))
     if loop == "uvloop":
-        uvloop.run(asking)
+        uvloop.run(fetching)
     else:
-        asyncio.run(asking)
+        asyncio.run(fetching)
 
 
 if __name__ == "__main__":

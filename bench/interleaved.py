@@ -1,4 +1,4 @@
-"""The order of the runs: one of each after the other, so that a machine that drifts does so for all."""
+"""Interleaves the runs, so that a drift of the machine affects all programs alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def interleave(makers: Mapping[str, Callable[[], T]], runs: int) -> dict[str, list[T]]:
-    """Measure each thing once, then each again, and so on; returns the runs of each by name."""
+    """Measure each program once, then each again, and so on; return the results of each by name."""
     found: dict[str, list[T]] = {name: [] for name in makers}
     for run in range(runs):
         for name, measure in makers.items():

@@ -1,4 +1,4 @@
-"""The machine as the benchmark sees it: its cores, and what a process costs, read from outside. Linux alone."""
+"""The cores of the machine, and the costs of a process, read from outside. Linux only."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ import platform
 import time
 from pathlib import Path
 
-# How Linux names the clock of another process's processor time, all of its threads together (clock_getcpuclockid(3)).
+# Linux's clock ID of the processor time of another process, all threads (clock_getcpuclockid(3)).
 _CPU_CLOCK = 2
 _PID_SHIFT = 3
 
 
 def cores() -> tuple[int, int]:
-    """Return the core for the program under test and the one for everything else: the same where there is but one."""
+    """Return the core for the program under test and the one for everything else.
+
+    On a single core both are the same.
+    """
     usable = sorted(_USABLE)
     return usable[0], usable[min(1, len(usable) - 1)]
 
 
 def is_shared() -> bool:
-    """Whether the program under test has no core of its own."""
+    """Return whether the program under test shares its core."""
     return len(_USABLE) == 1
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process has used so far, user and system, all threads, in seconds."""
+    """Return the processor time of a process so far, user and system, all threads, in seconds."""
     return time.clock_gettime((~pid << _PID_SHIFT) | _CPU_CLOCK)
 
 
 def resident(pid: int) -> tuple[float, float]:
-    """Return a process's resident memory, now and at most so far, in MB (of a million bytes)."""
+    """Return the current and the peak resident memory of a process, in MB (of a million bytes)."""
     fields = dict(
         line.split(":", 1)
         for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
@@ -50,5 +53,5 @@ def describe() -> str:
     return f"{model}, {len(_USABLE)} cores, {kernel}, {platform.python_implementation()} {platform.python_version()}"
 
 
-# As it was before anything was pinned.
+# Read before any process is pinned.
 _USABLE = frozenset(os.sched_getaffinity(0))

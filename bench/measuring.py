@@ -1,4 +1,4 @@
-"""The processor time of a poll: a program's between two moments, divided by the polls between them."""
+"""The processor time per poll: that of a program between two moments, divided by the polls between them."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.baselines import baseline_program
 from bench.bridge import bridge
 from bench.clans import clan_tags
-from bench.compared import compared_program
 from bench.programs import FailedError, wait_until
 from bench.servers import EVENTS_PER_CHANGE, start_api, start_broker, start_subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bench.baselines import Baseline
     from bench.bridge import Watching
-    from bench.compared import Compared
     from bench.options import Options
     from bench.programs import Program
     from bench.servers import Api, Subscriber
 
-_START = 120.0
-# After the first rounds: what a program does once, such as saying what it found, is not what a poll costs.
-_SETTLE = 1.0
+_START_TIMEOUT_S = 120.0
+# One-time work after the first rounds, such as publishing discovery payloads, must not count as a cost of polls.
+_WARM_UP_S = 1.0
 _ROUNDS = 2
-# The longest that events of the start are waited for (seconds), and of how many changes of each clan they may be
-# missing: of the first, which was no change to who saw the clan for the first time, and of those on their way.
-_CATCH_UP = 30.0
-_BEHIND = 1.1
+# How long to wait for the events of the start (seconds), and how many per clan may be missing: the first change, which
+# the first poll does not report, and changes in flight.
+_CATCH_UP_S = 30.0
+_ALLOWED_BACKLOG = 1.1
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a poll costs in milliseconds of processor time, at so many polls a second, with so many events each.
+    """The cost of a poll in milliseconds of processor time, the polls per second, and the events per poll.
 
-    ``busy`` is the share of the time in which the core worked for the program; ``api_busy`` is the scripted API's.
+    ``busy`` is the load of the core by the program; ``api_busy`` is that of the scripted API.
     """
 
     per_poll: float
@@ -54,8 +54,8 @@ class Cost:
 
 
 @contextmanager
-def stage() -> Iterator[tuple[ExitStack, Path]]:
-    """Give a folder, and a stack on which the processes that work in it end before it goes."""
+def temporary_stack() -> Iterator[tuple[ExitStack, Path]]:
+    """Provide a folder, and a stack that stops the processes using it before it is removed."""
     with (
         tempfile.TemporaryDirectory(prefix="coc2mqtt-bench-", ignore_cleanup_errors=True) as name,
         ExitStack() as stack,
@@ -64,8 +64,8 @@ def stage() -> Iterator[tuple[ExitStack, Path]]:
 
 
 def cost_of_bridge(options: Options, clans: int, watching: Watching, *, changing: bool = False) -> Cost:
-    """Measure the bridge with so many clans, of which each answer is ``changing`` or none is."""
-    with stage() as (stack, folder):
+    """Measure the bridge with ``clans`` clans; with ``changing`` each response has a change."""
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans)
         broker = start_broker(stack, folder)
         subscriber = start_subscriber(stack, folder, broker)
@@ -74,57 +74,57 @@ def cost_of_bridge(options: Options, clans: int, watching: Watching, *, changing
         return measure(program, api, options.window, subscriber=subscriber)
 
 
-def cost_of_rival(options: Options, clans: int, which: Compared, *, changing: bool = False) -> Cost:
-    """Measure a peer or the floor, likewise."""
-    with stage() as (stack, folder):
+def cost_of_baseline(options: Options, clans: int, which: Baseline, *, changing: bool = False) -> Cost:
+    """Measure a peer or the floor in the same way."""
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans)
         api.script(each=changing)
-        program = stack.enter_context(compared_program(folder, api, clan_tags(clans), which, environment=options.peers))
+        program = stack.enter_context(baseline_program(folder, api, clan_tags(clans), which, environment=options.peers))
         return measure(program, api, options.window)
 
 
 def measure(program: Program, api: Api, window: float, *, subscriber: Subscriber | None = None) -> Cost:
-    """Measure a program once it has polled all clans some times, for ``window`` seconds."""
+    """Measure a program for ``window`` seconds, after it has polled all clans several times."""
     api.clear()
     wait_until(
         lambda: api.counts()["rounds"] >= _ROUNDS,
-        seconds=_START,
+        seconds=_START_TIMEOUT_S,
         what=f"{program.name} polls every clan {_ROUNDS} times",
         programs=[program],
     )
-    time.sleep(_SETTLE)
+    time.sleep(_WARM_UP_S)
     if subscriber is not None:
         _wait_for_events(program, api, subscriber)
     return observe(program, api, window, subscriber=subscriber)
 
 
 def observe(program: Program, api: Api, window: float, *, subscriber: Subscriber | None = None) -> Cost:
-    """Measure a program that runs evenly already, for ``window`` seconds."""
-    before = _moment(program, api, subscriber)
+    """Measure a program that runs steadily, for ``window`` seconds."""
+    before = _reading(program, api, subscriber)
     time.sleep(window)
-    after = _moment(program, api, subscriber)
+    after = _reading(program, api, subscriber)
     program.check()
     seconds, polls, busy, api_busy, events = (new - old for old, new in zip(before, after, strict=True))
     return Cost(busy / polls * 1000, polls / seconds, busy / seconds, api_busy / seconds, events / polls)
 
 
-def _moment(program: Program, api: Api, subscriber: Subscriber | None) -> tuple[float, ...]:
+def _reading(program: Program, api: Api, subscriber: Subscriber | None) -> tuple[float, ...]:
     counts = api.counts()
     events = subscriber.events if subscriber else 0
     return counts["now"], counts["polls"], program.cpu_seconds, api.program.cpu_seconds, events
 
 
 def _wait_for_events(program: Program, api: Api, subscriber: Subscriber) -> None:
-    """Wait until nearly all events have come: those of the start that waited for something are no poll's cost.
+    """Wait until nearly all events have arrived: the backlog of the start must not count as a cost of polls.
 
-    Where they do not, they are fewer for each poll than the poll makes, and the table says so.
+    If it is not processed in time, the table shows fewer events per poll than expected.
     """
-    allowed = _BEHIND * EVENTS_PER_CHANGE * api.clans
+    allowed = _ALLOWED_BACKLOG * EVENTS_PER_CHANGE * api.clans
     with suppress(FailedError):
         wait_until(
             lambda: api.counts()["changes"] * EVENTS_PER_CHANGE - subscriber.events <= allowed,
-            seconds=_CATCH_UP,
-            what="the events have come",
+            seconds=_CATCH_UP_S,
+            what="delivery of the events",
             programs=[program],
         )
     program.check()

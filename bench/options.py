@@ -1,4 +1,4 @@
-"""How thoroughly it is measured."""
+"""The options of a measurement."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """So many runs, each looked at for ``window`` seconds once it runs evenly; ``peers`` is the peers' environment.
+    """The number of runs, each with a measurement of ``window`` seconds; ``peers`` is the environment of the peers.
 
-    ``full`` gives the clans bodies as long as the real ones. ``quick`` is for work on the benchmarks: short, and its
-    figures mean little.
+    ``full`` makes bodies as long as in the real API. ``quick`` is for testing the benchmark; its figures mean little.
     """
 
     peers: Path

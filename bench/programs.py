@@ -1,4 +1,4 @@
-"""The processes of a measurement: started on a core, looked at from outside, ended together."""
+"""The processes of a measurement: pinned to a core, observed from outside, stopped together."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).parent.parent
-_PATIENCE = 10.0
-_LOOK = 0.02
+_TIMEOUT_S = 10.0
+_POLL_INTERVAL_S = 0.02
 
 
 class FailedError(RuntimeError):
-    """What was measured did not do what it was to do, so there is no figure."""
+    """A measured program did not behave as expected, so there is no figure."""
 
 
 class Program:
-    """A process on one core, from entering until leaving, when it is killed if it has not ended.
+    """A process on one core, as a context manager that kills it at the end.
 
-    Its standard input and output are pipes, its standard error goes into a file in ``folder``. ``measured`` puts it on
-    the core of the program under test, else it shares that of everything else. With ``ours`` it finds the packages of
-    this checkout.
+    Its standard input and output are pipes, its standard error is appended to a file in ``folder``. ``measured``
+    selects the core of the program under test, otherwise it shares the other core. With ``ours`` it can import the
+    packages of this checkout.
     """
 
     def __init__(self, name: str, command: Sequence[str | Path], folder: Path, *, measured: bool, ours: bool) -> None:
@@ -62,41 +62,41 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end(signal.SIGKILL)
+        self.stop(signal.SIGKILL)
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The id of the process."""
         return self._running.pid
 
     @property
     def cpu_seconds(self) -> float:
-        """The processor time that it has used so far."""
+        """Its processor time so far."""
         return cpu_seconds(self.pid)
 
     @property
     def memory(self) -> tuple[float, float]:
-        """Its resident memory in MB, now and at most so far."""
+        """Its current and peak resident memory in MB."""
         return resident(self.pid)
 
-    def say(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         """Write a line to its standard input."""
         with contextlib.suppress(BrokenPipeError):
             print(line, file=self._running.stdin, flush=True)
 
-    def hear(self) -> str:
-        """Return the next line that it prints; FailedError where it ends instead."""
+    def read_line(self) -> str:
+        """Return the next line that it prints; raises FailedError if it exits instead."""
         stdout = self._running.stdout
         line = stdout.readline() if stdout else ""
-        return line.strip() or self.fail("ended without a word")
+        return line.strip() or self.fail("exited without output")
 
     def check(self) -> None:
-        """Raise FailedError where it has ended."""
+        """Raise FailedError if it has exited."""
         if self._running.poll() is not None:
-            self.fail(f"has ended with {self._running.returncode}")
+            self.fail(f"exited with status {self._running.returncode}")
 
-    def end(self, how: signal.Signals) -> int | None:
-        """End it, if it has not ended, and wait for it; returns its exit status, None if it was not started."""
+    def stop(self, how: signal.Signals) -> int | None:
+        """Stop it and wait for its exit; return the exit status, None if it was not started."""
         process, self._process = self._process, None
         if process is None:
             return None
@@ -104,20 +104,20 @@ class Program:
             if process.poll() is None:
                 process.send_signal(how)
             try:
-                process.wait(_PATIENCE)
+                process.wait(_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
         return process.returncode
 
     def fail(self, what: str) -> NoReturn:
-        """Raise FailedError with the last lines that it wrote about itself."""
+        """Raise FailedError with the last lines of its standard error."""
         lines = self._errors.read_text(errors="replace").splitlines()[-15:]
         raise FailedError("\n".join([f"{self.name} {what}", *lines]))
 
     @property
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
-            raise RuntimeError(f"{self.name} does not run: enter it")
+            raise RuntimeError(f"{self.name} is not running: start it as a context manager")
         return self._process
 
 
@@ -127,19 +127,19 @@ def python(*arguments: str | Path) -> list[str | Path]:
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float, what: str, programs: Sequence[Program] = ()) -> None:
-    """Look until something is so; FailedError where it is not within so many seconds, or a program has ended."""
+    """Wait for a condition; raises FailedError after ``seconds``, or if a program has exited."""
     until = time.monotonic() + seconds
     while not is_so():
         for program in programs:
             program.check()
         if time.monotonic() > until:
             raise FailedError(f"{what}: not within {seconds:g} s")
-        time.sleep(_LOOK)
+        time.sleep(_POLL_INTERVAL_S)
 
 
 @contextlib.contextmanager
 def _on(core: int) -> Iterator[None]:
-    """Have what is started within run on a core, from its first thread on."""
+    """Pin the processes started in this context to a core, from their first thread on."""
     os.sched_setaffinity(0, {core})
     try:
         yield

@@ -1,4 +1,4 @@
-"""A bridge's life among very many clans: it starts, is killed while they change, and starts again."""
+"""A bridge with many clans: it starts, is killed while they change, and restarts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.baselines import Baseline, baseline_program
 from bench.bridge import bridge
 from bench.checks import CheckResult, check_events
 from bench.clans import Clans, clan_tags
-from bench.compared import Compared, compared_program
-from bench.measuring import stage
+from bench.measuring import temporary_stack
 from bench.programs import wait_until
 from bench.rounds import find_rounds
 from bench.servers import start_api, start_broker, start_subscriber
@@ -29,117 +29,121 @@ if TYPE_CHECKING:
     from bench.programs import Program
     from bench.servers import Api, Poll, Receipt, Subscriber
 
-_START = 300.0
-# After the first round: what is published then is under way (seconds).
-_SETTLE = 5.0
-# The clans begin to change, so many a second, of five members each; after so many changes it is killed.
-_CHANGES = 40.0
-_CHANGED = 100
-# One clan of so many changes while nobody watches.
-_UNSEEN = 20
-# So long is waited for what is lost, and for what is invented when all has come (seconds).
-_PATIENCE, _QUIET = 120.0, 3.0
-_LOOK = 1.0
+_START_TIMEOUT_S = 300.0
+# Time for the messages after the first round (seconds).
+_WARM_UP_S = 5.0
+# Changes per second, of five members each; the bridge is killed after this number of changes.
+_CHANGES_PER_SECOND = 40.0
+_CHANGES_BEFORE_KILL = 100
+# One in this many clans changes while the bridge is stopped.
+_CLANS_PER_OFFLINE_CHANGE = 20
+# How long to wait for missing events, and for false ones after all have arrived (seconds).
+_TIMEOUT_S, _QUIET_S = 120.0, 3.0
+_POLL_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
 class RestartResult:
-    """What was seen. Times are seconds from a process's start, memory is MB, ``busiest`` is requests in one second.
+    """The measurements. Times are seconds from the start of a process, memory is MB.
 
-    ``peak`` is the most that either process had. ``online``, ``polled`` and ``told`` (an event came) are of the second,
-    inf where that did not happen.
+    ``busiest`` is the most requests in one second, ``peak`` the highest memory of either process. ``online``,
+    ``polled`` and ``first_event`` are those of the second process, inf if they did not happen.
     """
 
-    round: float
+    first_round: float
     busiest: int
-    busiest_of_a_token: int
+    busiest_token: int
     memory: float
     peak: float
     online: float
     polled: float
-    told: float
-    round_again: float
-    verdict: CheckResult
+    first_event: float
+    second_round: float
+    checked: CheckResult
 
 
 def measure_restart(options: Options, clans: int, watching: Watching) -> RestartResult:
-    """Let a bridge live once; FailedError where it does not come so far."""
-    with stage() as (stack, folder):
+    """Run, kill and restart a bridge once; raises FailedError if it does not get that far."""
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans)
         broker = start_broker(stack, folder)
         subscriber = start_subscriber(stack, folder, broker)
         program = bridge(folder, api, broker, clan_tags(clans), watching)
-        began = time.monotonic()
+        started = time.monotonic()
         stack.enter_context(program)
         polls = _first_round(program, api, war=watching.war)
-        time.sleep(_SETTLE)
+        time.sleep(_WARM_UP_S)
         memory, _ = program.memory
-        api.script(rate=_CHANGES)
+        api.script(rate=_CHANGES_PER_SECOND)
         _wait_for_changes(program, api)
         peak = program.memory[1]
-        program.end(signal.SIGKILL)
+        program.stop(signal.SIGKILL)
         api.script()
-        api.bump(clans // _UNSEEN)
+        api.bump(clans // _CLANS_PER_OFFLINE_CHANGE)
         api.clear()
         again = time.monotonic()
         stack.enter_context(program)
         polls_again = _first_round(program, api, war=watching.war)
-        receipts = _everything_told(program, api, subscriber)
+        receipts = _wait_for_events(program, api, subscriber)
         everything = [poll.asked for poll in (*polls, *polls_again)]
         restart = RestartResult(
-            round=_end(polls) - began,
+            first_round=_end(polls) - started,
             busiest=most_in_a_second(everything),
-            busiest_of_a_token=max(map(most_in_a_second, _by_token((*polls, *polls_again)))),
+            busiest_token=max(map(most_in_a_second, _by_token((*polls, *polls_again)))),
             memory=memory,
             peak=max(peak, program.memory[1]),
             online=_first(receipts, again, _is_online) - again,
             polled=polls_again[0].asked - again,
-            told=_first(receipts, again, lambda receipt: receipt.topic != STATE) - again,
-            round_again=_end(polls_again) - again,
-            verdict=_judge(api, receipts),
+            first_event=_first(receipts, again, lambda receipt: receipt.topic != STATE) - again,
+            second_round=_end(polls_again) - again,
+            checked=_check_events(api, receipts),
         )
         print(f"  {restart}", file=sys.stderr, flush=True)
         return restart
 
 
 def memory_of_one(options: Options, watching: Watching) -> float:
-    """Return what a bridge that watches one clan has resident, in MB."""
-    with stage() as (stack, folder):
+    """Return the resident memory of a bridge that watches one clan, in MB."""
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=1)
         program = stack.enter_context(bridge(folder, api, start_broker(stack, folder), clan_tags(1), watching))
         _first_round(program, api, war=watching.war)
-        time.sleep(_SETTLE)
+        time.sleep(_WARM_UP_S)
         return program.memory[0]
 
 
 def memory_of_peer(options: Options, name: str, clans: int) -> float:
-    """Return by how much a peer's resident memory grows from its first poll to the end of the second round, in MB."""
-    with stage() as (stack, folder):
+    """Return the growth of a peer's resident memory from its first poll to the end of the second round, in MB."""
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans)
-        which = Compared(name, "uvloop")
-        program = stack.enter_context(compared_program(folder, api, clan_tags(clans), which, environment=options.peers))
-        wait_until(lambda: api.counts()["polls"] > 0, seconds=_START, what=f"{name} polls", programs=[program])
+        which = Baseline(name, "uvloop")
+        program = stack.enter_context(baseline_program(folder, api, clan_tags(clans), which, environment=options.peers))
+        wait_until(
+            lambda: api.counts()["polls"] > 0, seconds=_START_TIMEOUT_S, what=f"{name} polls", programs=[program]
+        )
         before, _ = program.memory
-        wait_until(lambda: api.counts()["rounds"] > 1, seconds=_START, what=f"{name} polls twice", programs=[program])
+        wait_until(
+            lambda: api.counts()["rounds"] > 1, seconds=_START_TIMEOUT_S, what=f"{name} polls twice", programs=[program]
+        )
         return program.memory[0] - before
 
 
 def _first_round(program: Program, api: Api, *, war: bool) -> list[Poll]:
-    """Wait until everything was polled once; returns the polls until now."""
+    """Wait until everything was polled once; return the polls so far."""
 
     def is_complete() -> bool:
         counts = api.counts()
         return counts["rounds"] > 0 and (counts["war_rounds"] > 0 or not war)
 
-    wait_until(is_complete, seconds=_START, what=f"{program.name} polls everything", programs=[program])
+    wait_until(is_complete, seconds=_START_TIMEOUT_S, what=f"{program.name} polls everything", programs=[program])
     return api.polls()
 
 
 def _wait_for_changes(program: Program, api: Api) -> None:
-    """Wait until it is in the midst of a round whose answers tell of changes."""
+    """Wait until the bridge is in the middle of a round with changed responses."""
     wait_until(
-        lambda: api.counts()["changes"] >= _CHANGED,
-        seconds=_START,
+        lambda: api.counts()["changes"] >= _CHANGES_BEFORE_KILL,
+        seconds=_START_TIMEOUT_S,
         what=f"{program.name} polls what changes",
         programs=[program],
     )
@@ -156,15 +160,15 @@ def _by_token(polls: Iterable[Poll]) -> list[list[float]]:
     return list(asked.values())
 
 
-def _everything_told(program: Program, api: Api, subscriber: Subscriber) -> list[Receipt]:
-    """Wait until every change was told, or for long enough, and then whether anything else comes."""
-    until = time.monotonic() + _PATIENCE
+def _wait_for_events(program: Program, api: Api, subscriber: Subscriber) -> list[Receipt]:
+    """Wait until every change was reported, up to a timeout, and then for unexpected events."""
+    until = time.monotonic() + _TIMEOUT_S
     receipts = subscriber.receipts()
-    while _judge(api, receipts).lost and time.monotonic() < until:
+    while _check_events(api, receipts).lost and time.monotonic() < until:
         program.check()
-        time.sleep(_LOOK)
+        time.sleep(_POLL_INTERVAL_S)
         receipts += subscriber.receipts()
-    time.sleep(_QUIET)
+    time.sleep(_QUIET_S)
     return receipts + subscriber.receipts()
 
 
@@ -176,7 +180,7 @@ def _is_online(receipt: Receipt) -> bool:
     return receipt.topic == STATE and receipt.payload["state"] == "online"
 
 
-def _judge(api: Api, receipts: Iterable[Receipt]) -> CheckResult:
+def _check_events(api: Api, receipts: Iterable[Receipt]) -> CheckResult:
     clans = Clans(api.clans)
     before, after = dict[str, int](), dict[str, int]()
     for number, version in enumerate(api.versions()):

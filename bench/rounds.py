@@ -1,4 +1,4 @@
-"""Rounds: each clan polled once. Pure."""
+"""Rounds, in each of which every clan is polled once. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Round(NamedTuple):
-    """From the first of its polls until the answer to the last of them, in the clock's seconds; so many were made."""
+    """From the first of its polls to the last response, in seconds of the clock, and the number of polls."""
 
     begin: float
     end: float
@@ -20,12 +20,12 @@ class Round(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Its duration."""
         return self.end - self.begin
 
 
 def find_rounds(polls: Iterable[Poll]) -> list[Round]:
-    """Return the rounds: the nth is made of the nth poll of each clan or war. What was not answered is left out."""
+    """Return the rounds: the nth has the nth poll of each clan or war. Unanswered polls are ignored."""
     polled = Counter[int]()
     rounds: list[Round] = []
     for poll in polls:

@@ -1,4 +1,4 @@
-"""What stands around the program under test: the scripted API, the broker and a subscriber, each a process."""
+"""The surroundings of the program under test: the scripted API, the broker and a subscriber, each a process."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# How many members a change changes where nothing else is said; each is an event.
+# Members per change, unless set otherwise; each results in one event.
 EVENTS_PER_CHANGE = 5
-# A service's programs are often not on a user's path.
+# Service programs are often not on a user's path.
 _PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 
 
 def mosquitto() -> str:
-    """Return the path of Mosquitto; FailedError where it is not installed."""
+    """Return the path of Mosquitto; raises FailedError if it is not installed."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path=_PATH)
     if found is None:
         raise FailedError("Mosquitto is not installed: install the package mosquitto")
@@ -39,7 +39,7 @@ def mosquitto() -> str:
 
 
 class Poll(NamedTuple):
-    """A poll: of which clan (or war), when it was asked for and answered (0: not yet), by which token."""
+    """A poll of a clan or war: when it was requested and answered (0: not yet), and its token."""
 
     resource: int
     asked: float
@@ -48,17 +48,17 @@ class Poll(NamedTuple):
 
 
 class Api:
-    """The scripted API, by its control surface. Times are monotonic seconds."""
+    """The control interface of the scripted API. Times are monotonic seconds."""
 
     def __init__(self, program: Program, clans: int) -> None:
         self.program = program
         self.clans = clans
-        self._port = int(program.hear())
+        self._port = int(program.read_line())
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
 
     @property
     def url(self) -> str:
-        """What clients put before their paths."""
+        """The base URL for clients."""
         return f"http://127.0.0.1:{self._port}/v1"
 
     def counts(self) -> Json:
@@ -66,28 +66,28 @@ class Api:
         return self._ask("counts")
 
     def clear(self) -> None:
-        """Let it forget what was asked for."""
+        """Clear the record of requests."""
         self._ask("clear")
 
     def script(self, *, each: bool = False, rate: float = 0.0) -> None:
-        """Let each answer be a changed one, or so many in a second, or none."""
+        """Change the clans at each request, at a rate per second, or not at all."""
         self._ask(f"script?each={each:d}&rate={rate}")
 
     def bump(self, clans: int) -> None:
-        """Let so many clans change once."""
+        """Change a number of clans once."""
         self._ask(f"bump?clans={clans}")
 
     def polls(self) -> list[Poll]:
-        """Return every poll in the order in which they were asked for."""
+        """Return every poll in the order of the requests."""
         times = self._ask("times")
         return list(map(Poll, times["resources"], times["asked"], times["answered"], times["tokens"]))
 
     def changes(self) -> list[tuple[int, int, float]]:
-        """Return each change that was told: the clan's number, its version, when."""
+        """Return each delivered change: number of the clan, version, time."""
         return [(number, version, at) for number, version, at in self._ask("changes")["changes"]]
 
     def versions(self) -> list[int]:
-        """Return every clan's present version."""
+        """Return the current version of every clan."""
         versions: list[int] = self._ask("versions")["versions"]
         return versions
 
@@ -96,7 +96,7 @@ class Api:
             self._connection.request("GET", f"/control/{what}")
             answer: Json = orjson.loads(self._connection.getresponse().read())
         except (OSError, http.client.HTTPException):
-            self.program.fail(f"does not answer '{what}'")
+            self.program.fail(f"does not respond to '{what}'")
         return answer
 
 
@@ -109,7 +109,7 @@ def start_api(
     width: int = EVENTS_PER_CHANGE,
     latency: float = 0.0,
 ) -> Api:
-    """Start a scripted API of so many clans, which change by ``width`` members and answer after ``latency`` seconds."""
+    """Start a scripted API with ``clans`` clans that change ``width`` members and respond after ``latency`` s."""
     command = python("-m", "bench.api", "--clans", str(clans), "--width", str(width), "--latency", str(latency))
     if options.full:
         command.append("--full")
@@ -125,9 +125,9 @@ class Broker:
 
 
 def start_broker(stack: ExitStack, folder: Path) -> Broker:
-    """Start a Mosquitto for everybody on this machine."""
+    """Start a Mosquitto for local clients."""
     port = _free_port()
-    # Else a thousand events that wait for a slow subscriber would be all that it keeps.
+    # By default Mosquitto drops messages for a slow subscriber after 1,000.
     lines = [f"user {getpass.getuser()}", f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0"]
     config = folder / "mosquitto.conf"
     config.write_text("\n".join([*lines, "log_type error", "log_type warning"]) + "\n")
@@ -138,7 +138,7 @@ def start_broker(stack: ExitStack, folder: Path) -> Broker:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A message as it came: when (monotonic seconds), and on which topic."""
+    """A received message: time (monotonic seconds), topic and payload."""
 
     at: float
     topic: str
@@ -146,23 +146,23 @@ class Receipt:
 
 
 class Subscriber:
-    """Who gets every clan's events and the bridge's state."""
+    """Receives the events of every clan and the bridge's state."""
 
     def __init__(self, program: Program, folder: Path) -> None:
         self.program = program
         self._file = folder / "receipts"
-        program.hear()
+        program.read_line()
 
     @property
     def events(self) -> int:
-        """How many events have come so far."""
-        self.program.say("count")
-        return int(self.program.hear())
+        """The number of events so far."""
+        self.program.send_line("count")
+        return int(self.program.read_line())
 
     def receipts(self) -> list[Receipt]:
-        """Return everything that has come since the last call, in its order."""
-        self.program.say(f"dump {self._file}")
-        self.program.hear()
+        """Return all messages since the last call, in order."""
+        self.program.send_line(f"dump {self._file}")
+        self.program.read_line()
         return list(self._read())
 
     def _read(self) -> Iterator[Receipt]:
@@ -173,7 +173,7 @@ class Subscriber:
 
 
 def start_subscriber(stack: ExitStack, folder: Path, broker: Broker) -> Subscriber:
-    """Start a subscriber; it hears from now on."""
+    """Start a subscriber, which receives all messages from now on."""
     command = python("-m", "bench.subscriber", str(broker.port))
     return Subscriber(stack.enter_context(Program("subscriber", command, folder, measured=False, ours=True)), folder)
 

@@ -1,7 +1,7 @@
-"""A subscriber as a process of its own: notes when each event came, and tells when it is asked to.
+"""A subscriber in its own process that records the arrival of each event.
 
-It is asked on its standard input: ``count`` prints how many events there were, ``dump FILE`` writes what has come since
-the last time as lines of JSON (monotonic seconds, topic, payload).
+Commands on its standard input: ``count`` prints the number of events so far, ``dump FILE`` writes the messages since
+the last dump as lines of JSON (monotonic seconds, topic, payload).
 """
 
 from __future__ import annotations
@@ -25,58 +25,58 @@ EVENTS = "coc/clan/+/+"
 STATE = "coc/bridge/state"
 
 
-class Notes:
-    """What has come."""
+class Subscriber:
+    """Records the received messages."""
 
     def __init__(self, port: int) -> None:
         self.events = 0
         self.ready = threading.Event()
-        self._came: list[tuple[float, str, bytes]] = []
+        self._received: list[tuple[float, str, bytes]] = []
         self._client = client = Client(CallbackAPIVersion.VERSION2)
-        client.on_connect = self._connected
-        client.on_disconnect = self._disconnected
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_subscribe = lambda *_: self.ready.set()
-        client.on_message = self._message
+        client.on_message = self._on_message
         client.connect("127.0.0.1", port)
         client.loop_start()
 
     def dump(self, file: Path) -> None:
-        """Write what has come since the last time."""
-        came, self._came = self._came, []
+        """Write the messages since the last dump."""
+        received, self._received = self._received, []
         with file.open("wb") as out:
-            for at, topic, payload in came:
+            for at, topic, payload in received:
                 out.write(orjson.dumps([at, topic, orjson.loads(payload)]) + b"\n")
 
-    def _connected(
+    def _on_connect(
         self, client: Client, _data: object, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            sys.exit(f"the broker refuses the subscriber: {reason}")
+            sys.exit(f"the broker rejected the subscriber: {reason}")
         client.subscribe([(EVENTS, 1), (STATE, 1)])
 
-    def _disconnected(
+    def _on_disconnect(
         self, _client: Client, _data: object, _flags: DisconnectFlags, reason: ReasonCode, _props: Properties | None
     ) -> None:
-        # What is missed meanwhile would be counted as lost.
+        # Messages missed during a disconnection would count as lost.
         print(f"the subscriber lost its connection: {reason}", file=sys.stderr)
 
-    def _message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
-        self._came.append((time.monotonic(), message.topic, bytes(message.payload)))
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self._received.append((time.monotonic(), message.topic, bytes(message.payload)))
         self.events += message.topic != STATE
 
 
 def main() -> None:
-    """Listen until the standard input ends."""
-    notes = Notes(int(sys.argv[1]))
-    if not notes.ready.wait(10):
+    """Receive messages until the standard input is closed."""
+    subscriber = Subscriber(int(sys.argv[1]))
+    if not subscriber.ready.wait(10):
         sys.exit("the broker did not accept the subscription within 10 s")
     print("ready", flush=True)
     for line in sys.stdin:
         match line.split():
             case ["count"]:
-                print(notes.events, flush=True)
+                print(subscriber.events, flush=True)
             case ["dump", file]:
-                notes.dump(Path(file))
+                subscriber.dump(Path(file))
                 print("dumped", flush=True)
 
 

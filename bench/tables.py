@@ -1,4 +1,4 @@
-"""Tables and figures as text that reads well in a terminal and in Markdown. Pure."""
+"""Tables and figures as text for terminals and Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure is to reach: ``what`` in words, and the bound.
+    """The target of a figure: its name and its bound.
 
-    ``at_least`` tells on which side of the bound it is good to be; ``unit`` follows the number.
+    ``at_least`` makes the bound a minimum instead of a maximum; ``unit`` follows the number.
     """
 
     what: str
@@ -43,7 +43,10 @@ class Target:
     at_least: bool = False
 
     def verdict(self, figure: float, *, digits: int = 1) -> str:
-        """Say whether the figure reaches it, with both numbers; one that nearly is the bound has more decimals."""
+        """Return a line with the figure, the bound, and whether it is reached.
+
+        A figure that rounds to the bound is shown with more decimals.
+        """
         while digits < _DIGITS and figure != self.bound and round(figure, digits) == self.bound:
             digits += 1
         reached = figure >= self.bound if self.at_least else figure <= self.bound
@@ -54,7 +57,7 @@ class Target:
 
 @dataclass
 class Figure:
-    """What one benchmark found: tables, each after what it says, and verdicts."""
+    """The result of one benchmark: tables, each after its introduction, and verdicts."""
 
     name: str
     title: str
@@ -68,6 +71,6 @@ class Figure:
 
 
 def spreads(head: str, unit: str, rows: Sequence[tuple[str, Sequence[float]]], *, digits: int) -> str:
-    """Return a table with the runs' minimum, median and maximum, a row for each name."""
+    """Return a table with the runs' minimum, median and maximum, one row per name."""
     cells = [[name, *Spread.of(figures).cells(digits)] for name, figures in rows]
     return table([head, f"min {unit}".strip(), f"median {unit}".strip(), f"max {unit}".strip()], cells)

@@ -1,1 +1,1 @@
-"""The figures, one for each question."""
+"""The figures, one module per question."""

@@ -1,4 +1,4 @@
-"""Figure e: from a changed answer to whoever listens."""
+"""Figure e: the latency from a changed response to a subscriber."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.bridge import Watching, bridge
 from bench.clans import Clans, clan_tags
-from bench.measuring import stage
+from bench.measuring import temporary_stack
 from bench.programs import wait_until
 from bench.servers import start_api, start_broker, start_subscriber
 from bench.spread import Spread, percentile
@@ -26,14 +26,14 @@ _EVENTS_PER_SECOND = 100.0
 _SECONDS = 30.0
 _RUNS = 2
 _ROUNDS = 3
-# Before it counts: devices are announced, caches are warm (seconds).
-_SETTLE = 3.0
-_PATIENCE = 60.0
+# Warm-up before the measurement: devices are announced, caches are filled (seconds).
+_WARM_UP_S = 3.0
+_TIMEOUT_S = 60.0
 _QUIET = 2.0
 
 
 def latency(options: Options) -> Figure:
-    """Measure how long each event takes, at a hundred a second, in milliseconds."""
+    """Measure the latency of each event at a hundred per second, in milliseconds."""
     runs = [_run(options, 5.0 if options.quick else _SECONDS) for _ in range(min(_RUNS, options.runs))]
     rows = {
         "median": [percentile(run, 0.5) for run in runs],
@@ -43,10 +43,10 @@ def latency(options: Options) -> Figure:
     events = sum(map(len, runs))
     return Figure(
         "latency",
-        f"e. From the answer to the subscriber, {_EVENTS_PER_SECOND:g} events a second",
+        f"e. From the response to the subscriber, {_EVENTS_PER_SECOND:g} events per second",
         [
-            spreads("an event's way", "ms", list(rows.items()), digits=1),
-            f"{events:,} events in {len(runs)} runs; all of them came.",
+            spreads("latency of an event", "ms", list(rows.items()), digits=1),
+            f"{events:,} events in {len(runs)} runs; all of them arrived.",
         ],
         [
             Target("median in ms", 30).verdict(Spread.of(rows["median"]).median),
@@ -56,7 +56,7 @@ def latency(options: Options) -> Figure:
 
 
 def _run(options: Options, seconds: float) -> list[float]:
-    with stage() as (stack, folder):
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=_CLANS, width=1)
         broker = start_broker(stack, folder)
         subscriber = start_subscriber(stack, folder, broker)
@@ -64,13 +64,13 @@ def _run(options: Options, seconds: float) -> list[float]:
         program = stack.enter_context(bridge(folder, api, broker, clan_tags(_CLANS), watching))
         wait_until(
             lambda: api.counts()["rounds"] >= _ROUNDS,
-            seconds=_PATIENCE,
+            seconds=_TIMEOUT_S,
             what="the clans are polled",
             programs=[program],
         )
         api.script(rate=_EVENTS_PER_SECOND)
         _wait_for_events(api, subscriber, program, least=1)
-        time.sleep(_SETTLE)
+        time.sleep(_WARM_UP_S)
         begin = time.monotonic()
         time.sleep(seconds)
         api.script()
@@ -84,14 +84,14 @@ def _run(options: Options, seconds: float) -> list[float]:
 def _wait_for_events(api: Api, subscriber: Subscriber, program: Program, *, least: int) -> None:
     wait_until(
         lambda: subscriber.events >= least,
-        seconds=_PATIENCE,
-        what=f"all {api.counts()['changes']} events come",
+        seconds=_TIMEOUT_S,
+        what=f"all {api.counts()['changes']} events arrive",
         programs=[program],
     )
 
 
 def _times(changes: Iterable[tuple[int, int, float]], receipts: Iterable[Receipt], begin: float) -> list[float]:
-    """Return the milliseconds of every change that was told to the bridge from ``begin`` on."""
+    """Return the latencies of all changes from ``begin`` on, in milliseconds."""
     clans = Clans(_CLANS, width=1)
     came = {
         (receipt.payload["metadata"]["member_tag"], receipt.payload["changes"][0]["new_value"]): receipt.at

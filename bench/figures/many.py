@@ -1,4 +1,4 @@
-"""Figure d: ten thousand clans: memory, the start, and the restart after a death."""
+"""Figure d: ten thousand clans: memory, start, and restart after a kill."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PEERS_CLANS = 1_000
 
 
 def many(options: Options) -> Figure:
-    """Let a bridge live with ten thousand clans, and with their wars as well, and look at the peers' memory."""
+    """Measure a bridge with ten thousand clans, without and with their wars, and the peers' memory."""
     clans = _PEERS_CLANS if options.quick else _CLANS
     watching = {war: _watching(war=war) for war in (False, True)}
     one = memory_of_one(options, watching[False])
@@ -32,10 +32,10 @@ def many(options: Options) -> Figure:
         memory.append([f"{name}, {_PEERS_CLANS:,} clans", f"{grown / _PEERS_CLANS * 1000:.1f}"])
     return Figure(
         "many",
-        f"d. {clans:,} clans, {_TOKENS} tokens of {_PACE:g} requests a second each",
+        f"d. {clans:,} clans, {_TOKENS} tokens of {_PACE:g} requests per second each",
         [
             _table({_name(clans, war=war): restart for war, restart in restarts.items()}, one),
-            table(["memory for each clan, beyond the program's own", "kB"], memory),
+            table(["memory per clan, beyond the program's own", "kB"], memory),
         ],
         [line for war, restart in restarts.items() for line in _verdicts(_name(clans, war=war), restart)],
     )
@@ -51,19 +51,19 @@ def _name(clans: int, *, war: bool) -> str:
 
 def _table(restarts: dict[str, RestartResult], one: float) -> str:
     rows = {
-        "from the start to the end of the first round, s": lambda restart: f"{restart.round:.1f}",
+        "from the start to the end of the first round, s": lambda restart: f"{restart.first_round:.1f}",
         "most requests in any one second": lambda restart: f"{restart.busiest:,}",
-        "most of one token": lambda restart: f"{restart.busiest_of_a_token:,}",
+        "most requests of one token in any second": lambda restart: f"{restart.busiest_token:,}",
         "resident memory after it, MB": lambda restart: f"{restart.memory:.0f}",
-        "resident memory at most, in either life, MB": lambda restart: f"{restart.peak:.0f}",
-        "killed and started again: online after, s": lambda restart: f"{restart.online:.2f}",
+        "peak resident memory before and after the restart, MB": lambda restart: f"{restart.peak:.0f}",
+        "restart after a kill: online after, s": lambda restart: f"{restart.online:.2f}",
         "first poll after, s": lambda restart: f"{restart.polled:.2f}",
-        "first event after, s": lambda restart: f"{restart.told:.2f}",
-        "end of the first round after, s": lambda restart: f"{restart.round_again:.1f}",
-        "members whose changes were told whole": lambda restart: f"{restart.verdict.told:,}",
-        "members of whom something was lost": lambda restart: f"{restart.verdict.lost:,}",
-        "events of no change": lambda restart: f"{restart.verdict.invented:,}",
-        "events sent again under their id": lambda restart: f"{restart.verdict.twice:,}",
+        "first event after, s": lambda restart: f"{restart.first_event:.2f}",
+        "end of the first round after, s": lambda restart: f"{restart.second_round:.1f}",
+        "members with all changes reported": lambda restart: f"{restart.checked.first_event:,}",
+        "members with a lost change": lambda restart: f"{restart.checked.lost:,}",
+        "false events": lambda restart: f"{restart.checked.false:,}",
+        "events resent under the same id": lambda restart: f"{restart.checked.resent:,}",
     }
     body = [[name, *map(value, restarts.values())] for name, value in rows.items()]
     return table(
@@ -72,15 +72,15 @@ def _table(restarts: dict[str, RestartResult], one: float) -> str:
 
 
 def _verdicts(name: str, restart: RestartResult) -> list[str]:
-    wrong = restart.verdict.lost + restart.verdict.invented
+    wrong = restart.checked.lost + restart.checked.false
     return [
         Target(f"{name}: resident memory after the first round in MB", 200).verdict(restart.memory, digits=0),
-        Target(f"{name}: resident memory at most in MB", 200).verdict(restart.peak, digits=0),
+        Target(f"{name}: peak resident memory in MB", 200).verdict(restart.peak, digits=0),
         Target(f"{name}: most requests in a second", _TOKENS * _PACE).verdict(restart.busiest, digits=0),
-        Target(f"{name}: most of one token", _PACE).verdict(restart.busiest_of_a_token, digits=0),
+        Target(f"{name}: most requests of one token in a second", _PACE).verdict(restart.busiest_token, digits=0),
         Target(f"{name}: seconds from the restart until it is online and polls", 5).verdict(
             max(restart.online, restart.polled)
         ),
-        Target(f"{name}: seconds from the restart to the first event", 5).verdict(restart.told),
-        Target(f"{name}: lost or invented", 0).verdict(wrong, digits=0),
+        Target(f"{name}: seconds from the restart to the first event", 5).verdict(restart.first_event),
+        Target(f"{name}: lost or false", 0).verdict(wrong, digits=0),
     ]

@@ -1,4 +1,4 @@
-"""What figures that compare costs have in common."""
+"""Shared parts of the figures that compare costs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bench.compared import Compared
-from bench.measuring import cost_of_rival
+from bench.baselines import Baseline
+from bench.measuring import cost_of_baseline
 from bench.spread import Spread
 from bench.tables import table
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from bench.options import Options
 
 _TRIAL = 2.0
-_found: dict[str, Compared] = {}
+_found: dict[str, Baseline] = {}
 
 
-def better_loop(options: Options, name: str, clans: int, *, changing: bool) -> Compared:
-    """Return a peer on the event loop on which it costs less, by a short trial that serves all figures."""
+def better_loop(options: Options, name: str, clans: int, *, changing: bool) -> Baseline:
+    """Return a peer with the event loop on which it costs less, from a short trial shared by all figures."""
     if name in _found:
         return _found[name]
     trial = replace(options, window=min(options.window, _TRIAL))
     costs = {
-        loop: cost_of_rival(trial, clans, Compared(name, loop), changing=changing) for loop in ("uvloop", "asyncio")
+        loop: cost_of_baseline(trial, clans, Baseline(name, loop), changing=changing) for loop in ("uvloop", "asyncio")
     }
     for loop, cost in costs.items():
         print(f"  trial of {name} on {loop}: {cost}", file=sys.stderr, flush=True)
-    _found[name] = Compared(name, min(costs, key=lambda loop: costs[loop].per_poll))
+    _found[name] = Baseline(name, min(costs, key=lambda loop: costs[loop].per_poll))
     return _found[name]
 
 
 def pace_table(costs: Mapping[str, Sequence[Cost]]) -> str:
-    """Return a table of the medians of what is beside the cost."""
+    """Return a table of the medians of the other measurements."""
     rows = []
     for name, runs in costs.items():
         rate, busy, api, events = (
@@ -44,4 +44,7 @@ def pace_table(costs: Mapping[str, Sequence[Cost]]) -> str:
             for what in ("polls_per_second", "busy", "api_busy", "events_per_poll")
         )
         rows.append([name, f"{rate:,.0f}", f"{busy:.0%}", f"{api:.0%}", f"{events:.1f}" if events else "-"])
-    return table(["while measured (medians)", "polls/s", "of its core", "the API's", "MQTT events per poll"], rows)
+    return table(
+        ["during the measurement (medians)", "polls/s", "load of its core", "load of the API", "MQTT events per poll"],
+        rows,
+    )

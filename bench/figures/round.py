@@ -1,14 +1,14 @@
-"""Figure c: how long a round of all clans takes where each answer takes its time."""
+"""Figure c: the duration of a round of all clans with an API latency of 50 ms."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
+from bench.baselines import Baseline, baseline_program
 from bench.bridge import Watching, bridge
 from bench.clans import clan_tags
-from bench.compared import Compared, compared_program
-from bench.measuring import stage
+from bench.measuring import temporary_stack
 from bench.programs import wait_until
 from bench.rounds import find_rounds
 from bench.servers import start_api, start_broker
@@ -25,24 +25,25 @@ if TYPE_CHECKING:
 _CLANS = 1000
 _LATENCY = 0.05
 _PACE = 1000.0
-# Long enough that the second round begins after the first has ended, even of a slow one.
+# Long enough that even a slow first round ends before the second one starts.
 _INTERVAL = 6.0
 _RUNS = 3
-_PATIENCE = 180.0
+_TIMEOUT_S = 180.0
 
 
 def full_round(options: Options) -> Figure:
-    """Measure the bridge's first two rounds and one of each peer, which takes them up to a minute."""
+    """Measure the first two rounds of the bridge and one of each peer, which takes up to a minute."""
     clans = 200 if options.quick else _CLANS
     pairs = [_of_bridge(options, clans) for _ in range(min(_RUNS, options.runs))]
     cold, warm = ([pair[number] for pair in pairs] for number in (0, 1))
     peers = {
-        str(one): _of_rival(options, clans, one) for one in (Compared("cocapi", "uvloop"), Compared("coc.py", "uvloop"))
+        str(one): _of_baseline(options, clans, one)
+        for one in (Baseline("cocapi", "uvloop"), Baseline("coc.py", "uvloop"))
     }
     rows = [("coc2mqtt, the first round", cold), ("coc2mqtt, the second round", warm)]
     return Figure(
         "round",
-        f"c. A round of {clans:,} clans, the API answers after 50 ms",
+        f"c. A round of {clans:,} clans, with an API latency of 50 ms",
         [
             spreads(
                 "a full round",
@@ -59,7 +60,7 @@ def full_round(options: Options) -> Figure:
 
 
 def _of_bridge(options: Options, clans: int) -> tuple[float, float]:
-    with stage() as (stack, folder):
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans, latency=_LATENCY)
         broker = start_broker(stack, folder)
         watching = Watching(interval=_INTERVAL, pace=_PACE)
@@ -69,21 +70,21 @@ def _of_bridge(options: Options, clans: int) -> tuple[float, float]:
         return first, second
 
 
-def _of_rival(options: Options, clans: int, which: Compared) -> float:
-    with stage() as (stack, folder):
+def _of_baseline(options: Options, clans: int, which: Baseline) -> float:
+    with temporary_stack() as (stack, folder):
         api = start_api(stack, folder, options, clans=clans, latency=_LATENCY)
-        program = compared_program(folder, api, clan_tags(clans), which, environment=options.peers)
+        program = baseline_program(folder, api, clan_tags(clans), which, environment=options.peers)
         (first,) = _rounds(stack, program, api, 1)
         print(f"  {which}: {first:.2f} s", file=sys.stderr, flush=True)
         return first
 
 
 def _rounds(stack: ExitStack, program: Program, api: Api, count: int) -> list[float]:
-    """Run a program until so many rounds are complete and answered; returns their seconds."""
+    """Run a program until ``count`` rounds are complete; return their durations in seconds."""
     stack.enter_context(program)
     wait_until(
         lambda: api.counts()["rounds"] >= count and _answered(api, count),
-        seconds=_PATIENCE,
+        seconds=_TIMEOUT_S,
         what=f"{program.name} makes {count} rounds",
         programs=[program],
     )

@@ -1,4 +1,4 @@
-"""Figure a: what an unchanged poll costs."""
+"""Figure a: the cost of an unchanged poll."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bench.baselines import Baseline
 from bench.bridge import Watching
-from bench.compared import Compared
 from bench.figures.peers import better_loop, pace_table
 from bench.interleaved import interleave
-from bench.measuring import cost_of_bridge, cost_of_rival
+from bench.measuring import cost_of_baseline, cost_of_bridge
 from bench.spread import Spread, ratios
 from bench.tables import Figure, Target, spreads
 
@@ -21,54 +21,54 @@ if TYPE_CHECKING:
     from bench.options import Options
 
 _CLANS = 500
-# Who polls without a rest has a round of these in less than a second as well.
-_RIVALS_CLANS = 100
-# A poll costs more where there are few: caches are cold by then. So all are measured at one pace, too.
-EVEN_PACE = 100.0
-# With a pace so much above what it needs, and no more, the bridge's polls are spread over the whole interval.
-ROOM = 1.13
-# cocapi's limiter lets about 1.7 times as many through as it is told.
-TOLD = {"cocapi": 58.0}
+# A program without a rate limit also polls these in less than a second.
+_BASELINE_CLANS = 100
+# A poll costs more at a low rate, because caches are cold. Therefore all are also measured at the same rate.
+EQUAL_RATE = 100.0
+# A rate limit this far above the rate spreads the polls over the whole interval.
+HEADROOM = 1.13
+# cocapi's limiter allows about 1.7 times the configured rate.
+CONFIGURED_RATES = {"cocapi": 58.0}
 _PACED_RUNS = 2
 _BRIDGE = "coc2mqtt"
 _PEERS = ("cocapi", "coc.py")
 
 
 def unchanged(options: Options) -> Figure:
-    """Measure the bridge, the peers and the floor with clans that never change."""
+    """Measure the bridge, its peers and the floor with clans that never change."""
     options = replace(options, full=True)
-    peers = [better_loop(options, name, _RIVALS_CLANS, changing=False) for name in _PEERS]
-    floor = Compared("floor", "uvloop")
+    peers = [better_loop(options, name, _BASELINE_CLANS, changing=False) for name in _PEERS]
+    floor = Baseline("floor", "uvloop")
     dense = _CLANS, Watching(interval=1)
-    free = _costs(options, dense, _RIVALS_CLANS, [*peers, floor, Compared("floor", "asyncio")], options.runs)
-    paced = [replace(one, pace=TOLD.get(one.name, EVEN_PACE)) for one in (*peers, floor)]
-    sparse = int(EVEN_PACE), Watching(interval=1, pace=EVEN_PACE * ROOM)
-    even = _costs(options, sparse, int(EVEN_PACE), paced, min(_PACED_RUNS, options.runs))
+    free = _costs(options, dense, _BASELINE_CLANS, [*peers, floor, Baseline("floor", "asyncio")], options.runs)
+    paced = [replace(one, pace=CONFIGURED_RATES.get(one.name, EQUAL_RATE)) for one in (*peers, floor)]
+    sparse = int(EQUAL_RATE), Watching(interval=1, pace=EQUAL_RATE * HEADROOM)
+    even = _costs(options, sparse, int(EQUAL_RATE), paced, min(_PACED_RUNS, options.runs))
     return Figure(
         "unchanged",
         "a. An unchanged poll",
         [
-            f"Each as fast as it can, coc2mqtt {_CLANS} polls a second, with clans of full length:",
+            f"Each at its highest rate, coc2mqtt at {_CLANS} polls per second, with full clans:",
             *_tables(free, [*peers, floor]),
-            f"All of them about {EVEN_PACE:g} polls a second, one by one:",
+            f"All at about {EQUAL_RATE:g} polls per second, evenly spread:",
             *_tables(even, paced),
         ],
         [
-            *_verdicts(free, peers[0], floor, "each at its own pace"),
-            *_verdicts(even, paced[0], paced[-1], f"at {EVEN_PACE:g} polls a second"),
+            *_verdicts(free, peers[0], floor, "each at its highest rate"),
+            *_verdicts(even, paced[0], paced[-1], f"at {EQUAL_RATE:g} polls per second"),
         ],
     )
 
 
 def _costs(
-    options: Options, ours: tuple[int, Watching], theirs: int, others: Sequence[Compared], runs: int
+    options: Options, ours: tuple[int, Watching], theirs: int, others: Sequence[Baseline], runs: int
 ) -> dict[str, list[Cost]]:
-    """Measure the bridge with so many clans, and the others with so many of ``theirs``."""
+    """Measure the bridge with its number of clans, and the others with ``theirs``."""
     makers = {_BRIDGE: partial(cost_of_bridge, options, *ours)}
-    return interleave(makers | {str(one): partial(cost_of_rival, options, theirs, one) for one in others}, runs)
+    return interleave(makers | {str(one): partial(cost_of_baseline, options, theirs, one) for one in others}, runs)
 
 
-def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Compared]) -> list[str]:
+def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Baseline]) -> list[str]:
     times = {name: [cost.per_poll for cost in runs] for name, runs in costs.items()}
     ours = times[_BRIDGE]
     compared = [
@@ -84,10 +84,10 @@ def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Compared]) -> 
     ]
 
 
-def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Compared, floor: Compared, when: str) -> list[str]:
+def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Baseline, floor: Baseline, when: str) -> list[str]:
     ours, peer, least = ([cost.per_poll for cost in costs[name]] for name in (_BRIDGE, str(cocapi), str(floor)))
     less, more = Spread.of(ratios(peer, ours)).median, Spread.of(ratios(ours, least)).median
     return [
-        Target(f"how many times less than cocapi, {when}", 8, at_least=True).verdict(less),
-        Target(f"how many times the floor, {when}", 2).verdict(more, digits=2),
+        Target(f"times cheaper than cocapi, {when}", 8, at_least=True).verdict(less),
+        Target(f"times the cost of the floor, {when}", 2).verdict(more, digits=2),
     ]

@@ -1,4 +1,4 @@
-"""Watch clans with cocapi's EventStream and take its events: one poll after the other, at a pace or without a rest."""
+"""Watch clans with cocapi's EventStream and receive its events, with or without a rate limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cocapi.events import EventStream
 
 async def watch(url: str, tags: list[str], pace: float) -> None:
     """Watch until killed."""
-    # Its own advice for events is to leave the cache out.
+    # Its documentation recommends disabling the cache for events.
     config = ApiConfig(
         base_url=url,
         enable_caching=False,
@@ -20,7 +20,7 @@ async def watch(url: str, tags: list[str], pace: float) -> None:
         burst_limit=1,
     )
     async with CocApi("bench-0", config=config) as api:
-        # With an interval of 0 the next round begins at once, so that what is measured is polls.
+        # With an interval of 0 the next round starts at once, so only polls are measured.
         stream = EventStream(api).watch_clans(tags, interval=0)
         async with stream:
             async for event in stream:
@@ -29,12 +29,12 @@ async def watch(url: str, tags: list[str], pace: float) -> None:
 
 
 def main() -> None:
-    """Take the URL, the loop's name, a file of tags and the polls per second (0: unpaced) from the command line."""
+    """Take the URL, the event loop, a file of tags and the polls per second (0: unlimited) from the command line."""
     url, loop, file, pace = sys.argv[1:]
-    with open(file, encoding="ascii") as lines:  # noqa: PTH123 - so little is imported
+    with open(file, encoding="ascii") as lines:  # noqa: PTH123 avoids an import
         watching = watch(url, lines.read().split(), float(pace))
     if loop == "uvloop":
-        import uvloop  # noqa: PLC0415 - where it is asked for
+        import uvloop  # noqa: PLC0415 imported only if used
 
         uvloop.run(watching)
     else:

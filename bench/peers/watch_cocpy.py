@@ -1,4 +1,4 @@
-"""Watch clans with coc.py's EventsClient and take its donation events, at a pace or with as little rest as it takes."""
+"""Watch clans with coc.py's EventsClient and receive its donation events, with or without a rate limit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import traceback
 import coc
 import coc.events
 
-# More than there are requests: its pace is none. It starts at most 200 polls a second in any case.
+# Above the possible request rate, so unlimited; it starts at most 200 polls per second anyway.
 _UNPACED = 10_000
 
 
 async def watch(url: str, tags: list[str], pace: float) -> None:
     """Watch until killed."""
-    # Patched: after each round of all clans it would sleep for ten seconds, a time in which nothing can be measured.
+    # Patched: it sleeps for ten seconds after each round of all clans, which leaves nothing to measure.
     coc.events.DEFAULT_SLEEP = 0
     client = coc.EventsClient(
         base_url=url,
@@ -24,8 +24,8 @@ async def watch(url: str, tags: list[str], pace: float) -> None:
         load_game_data=coc.LoadGameData(never=True),
         loop=asyncio.get_running_loop(),
     )
-    # Patched: what it asks beside the clans (players, wars, the raid weekend) would count as the clans' cost.
-    for name, task in client._updater_tasks.items():  # noqa: SLF001 - it has no switch for them
+    # Patched: its other requests (players, wars, the raid weekend) would count as costs of the clans.
+    for name, task in client._updater_tasks.items():  # noqa: SLF001 it has no option for them
         if name != "clan":
             task.cancel()
 
@@ -43,12 +43,12 @@ async def watch(url: str, tags: list[str], pace: float) -> None:
 
 
 def main() -> None:
-    """Take the URL, the loop's name, a file of tags and the polls per second (0: unpaced) from the command line."""
+    """Take the URL, the event loop, a file of tags and the polls per second (0: unlimited) from the command line."""
     url, loop, file, pace = sys.argv[1:]
-    with open(file, encoding="ascii") as lines:  # noqa: PTH123 - so little is imported
+    with open(file, encoding="ascii") as lines:  # noqa: PTH123 avoids an import
         watching = watch(url, lines.read().split(), float(pace))
     if loop == "uvloop":
-        import uvloop  # noqa: PLC0415 - where it is asked for
+        import uvloop  # noqa: PLC0415 imported only if used
 
         uvloop.run(watching)
     else:

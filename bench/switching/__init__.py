@@ -1,1 +1,1 @@
-"""What changes for a program that switches from cocapi's events to ours, with its client and with ours."""
+"""The differences for a program that switches from cocapi's events to coc2mqtt's, with either client."""

@@ -1,4 +1,4 @@
-"""`python -m bench.switching`: run every example and scenario in each setup, and print where they differ."""
+"""`python -m bench.switching`: run every example and scenario in each setup, and print the differences."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FAILED = "FAILED:"
 
 
 def main() -> int:
-    """Print what each setup shows; returns 1 if an example of the documentation fails in one of them."""
+    """Print the events of each setup; return 1 if an example of the documentation fails in one of them."""
     parser = argparse.ArgumentParser(prog="bench.switching", description=main.__doc__)
     parser.add_argument("--peers", type=Path, default=ROOT / ".venv" / "bench", help="the environment with cocapi")
-    parser.add_argument("--only", default="", help="run only what has this in its name")
+    parser.add_argument("--only", default="", help="run only examples and scenarios with this text in their name")
     given = parser.parse_args()
     for folder in given.peers.glob("lib/python*/site-packages"):
         site.addsitedir(str(folder))
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 async def _compare(only: str) -> int:
-    # cocapi is only there after its environment was added.
+    # cocapi can be imported only after its environment was added.
     from bench.switching.examples import EXAMPLES  # noqa: PLC0415
     from bench.switching.scenarios import SCENARIOS  # noqa: PLC0415
     from bench.switching.setups import NAMES  # noqa: PLC0415
@@ -58,7 +58,7 @@ async def _example(example: Example, name: str) -> str:
     async with setups.open_setup(name) as setup:
         try:
             return await examples.run(example, setup)
-        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - it is what the example shows
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 the error is the result of the example
             return f"{_FAILED} {error!r}"
 
 

@@ -1,4 +1,4 @@
-"""The examples of cocapi's documentation, line by line; only intervals and the endings are shortened."""
+"""The examples of cocapi's documentation; only intervals and endings are shortened."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     Example = Callable[[Setup], Awaitable[list[str]]]
 
-# Seconds; the shortest interval of ours.
+# The shortest interval of coc2mqtt (seconds).
 _INTERVAL = 1
 _LONGEST = 30.0
 
 
 def _polls(setup: Setup) -> int:
-    """Return how many polls were made: cocapi's test of the connection is none."""
+    """Return the number of polls, without cocapi's connection test."""
     return sum(setup.server.requests.values()) - setup.server.requests["/v1/locations"]
 
 
 async def _after_first_polls(setup: Setup, polls: int, *happen: Callable[[], object]) -> None:
-    """Let things happen once everything was polled."""
+    """Apply changes after everything was polled once."""
     while _polls(setup) < polls:  # noqa: ASYNC110 - the server announces no requests
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
@@ -90,7 +90,7 @@ async def players(setup: Setup) -> list[str]:
 
 
 async def persistence(setup: Setup) -> list[str]:
-    """Keep the state over a restart."""
+    """Keep the state across a restart."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "of" / "coc" / "state.json"
         for again in (False, True):
@@ -106,7 +106,7 @@ async def persistence(setup: Setup) -> list[str]:
 
 
 async def takeover(setup: Setup) -> list[str]:
-    """Start with the state file that cocapi has saved."""
+    """Start with a state file saved by cocapi."""
     clan = setup.world.clan(setup.clan) or {}
     state = {"clans": {setup.clan: clan}, "members": {setup.clan: clan["memberList"]}, "wars": {}, "players": {}}
     setup.world.leave(setup.clan)
@@ -143,6 +143,6 @@ EXAMPLES = (iterate, callbacks, players, persistence, takeover, documented_tags,
 
 
 async def run(example: Example, setup: Setup) -> str:
-    """Return what an example shows."""
+    """Return the output of an example."""
     async with asyncio.timeout(_LONGEST):
         return ", ".join(await example(setup))

@@ -1,4 +1,4 @@
-"""What happens in the game, and what is polled then."""
+"""Scenarios of changes in the game, and the polls after them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def nothing(_: Setup) -> None:
 
 
 class Scenario(NamedTuple):
-    """A name, what happens before the first poll, what happens before each further one, and the watched tag."""
+    """A name, steps before the first poll, one step before each further poll, and the watched tag."""
 
     name: str
     steps: tuple[Step, ...]
@@ -42,7 +42,7 @@ _DECLARE: Step = lambda s: s.world.declare_war(s.clan)  # noqa: E731 - named whe
 _BATTLE: Step = lambda s: s.world.start_battle(s.clan)  # noqa: E731 - the same
 _ATTACK: Step = lambda s: s.world.attack(s.clan)  # noqa: E731 - the same
 _MAINTENANCE: Step = lambda s: s.world.start_maintenance()  # noqa: E731 - the same
-_OVER: Step = lambda s: s.world.end_maintenance()  # noqa: E731 - the same
+_MAINTENANCE_ENDS: Step = lambda s: s.world.end_maintenance()  # noqa: E731 - the same
 
 
 def _public(public: bool) -> Step:
@@ -67,7 +67,7 @@ def _without(field: str) -> faults.Fault:
 SCENARIOS = (
     Scenario("first poll", ()),
     Scenario("first poll during a war", (nothing,), (_DECLARE, _BATTLE, _ATTACK)),
-    Scenario("first poll during maintenance, then it ends", (nothing, _OVER, nothing), (_MAINTENANCE,)),
+    Scenario("first poll during maintenance, then it ends", (nothing, _MAINTENANCE_ENDS, nothing), (_MAINTENANCE,)),
     Scenario("nothing changes", (nothing,)),
     Scenario("clan gains points", (lambda s: s.world.gain_points(s.clan),)),
     Scenario("member joins", (lambda s: s.world.join(s.clan),)),
@@ -90,7 +90,7 @@ SCENARIOS = (
     Scenario("player changes labels", (lambda s: s.world.change_labels(s.player),)),
     Scenario("player boosts a super troop", (lambda s: s.world.boost_super_troop(s.player),)),
     Scenario("player leaves the clan", (lambda s: s.world.leave_clan(s.player),)),
-    Scenario("maintenance, four more polls", (_MAINTENANCE, nothing, _OVER, nothing)),
+    Scenario("maintenance, four more polls", (_MAINTENANCE, nothing, _MAINTENANCE_ENDS, nothing)),
     Scenario("tag unknown to the API", (nothing,), tag="#2PPPPPP"),
     Scenario("invalid tag #ABC", (nothing,), tag="#ABC"),
     Scenario(
@@ -104,7 +104,7 @@ SCENARIOS = (
 
 
 async def run(scenario: Scenario, setup: Setup) -> str:
-    """Return the events of a scenario, poll by poll: each poll in brackets unless it has none."""
+    """Return the events of a scenario, poll by poll."""
     for step in scenario.before:
         step(setup)
     watchers = setup.watchers(scenario.tag)

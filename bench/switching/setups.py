@@ -1,4 +1,4 @@
-"""The three setups that are compared: cocapi alone, our events with cocapi's client, and ours alone."""
+"""The three compared setups: cocapi alone, coc2mqtt's events with cocapi's client, and coc2mqtt alone."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 NAMES = ("cocapi", "coc2mqtt, CocApi", "coc2mqtt, ClashClient")
-_TOKEN = "token-of-a-test"  # noqa: S105 - the scripted API asks for none
+_TOKEN = "token-of-a-test"  # noqa: S105 the scripted API ignores it
 
 
 @dataclass
 class Setup:
-    """A client of the scripted API and the events module that works with it."""
+    """A client of the scripted API and the events module for it."""
 
     world: World
     server: DemoServer
@@ -33,7 +33,7 @@ class Setup:
 
     @property
     def clan(self) -> str:
-        """A clan whose war log is public."""
+        """A clan with a public war log."""
         return self.world.clan_tags[0]
 
     @property
@@ -45,7 +45,7 @@ class Setup:
         """Return a watcher of each kind, for the clan and the player or for another tag."""
         queue: asyncio.Queue[Any] = asyncio.Queue()
         common = self.api, self.events.PollingState(), queue
-        # An interval of 0 makes cocapi's watchers poll as often as they are asked to.
+        # With an interval of 0, cocapi's watchers poll on every call.
         return [
             self.events.ClanWatcher(*common, [tag or self.clan], interval=0),
             self.events.WarWatcher(*common, [tag or self.clan], interval=0),
@@ -56,7 +56,7 @@ class Setup:
 
 @asynccontextmanager
 async def open_setup(name: str) -> AsyncIterator[Setup]:
-    """Open one of the setups of ``NAMES``, each with a world of its own that is the same for all."""
+    """Open one of the setups of ``NAMES``, each with its own identical world."""
     world = World(members=10, players=1)
     async with DemoServer(world) as server:
         if name == NAMES[2]:

@@ -154,7 +154,7 @@ def test_change_missing_between_two_events_is_lost(bridge: FakeBridge) -> None:
     bridge.change_clan(World.gain_points)
     (third,) = bridge.change_clan(World.gain_points)
     (lost,) = check(bridge, first, changed(third, seq=2)).lost
-    assert "untold" in lost
+    assert "unreported" in lost
 
 
 def test_swapped_events_of_one_tag_are_out_of_order(bridge: FakeBridge) -> None:

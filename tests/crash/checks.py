@@ -1,4 +1,4 @@
-"""What was published before and after a death, and what is believed in the end, compared with what has changed."""
+"""Checks of a crash: compares the published messages and the final snapshots with the changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from tests.crash.harness import FileBroker, Published, events, retained
-from tests.crash.scenarios import path, timeless
+from tests.crash.scenarios import path, without_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,82 +20,86 @@ if TYPE_CHECKING:
 
 
 def read_problems(scenario: Scenario, folder: Path) -> list[str]:
-    """Say what is wrong with the outcome in a folder of the zygote's."""
-    return find_problems(scenario, FileBroker.recall(folder / "published"), orjson.loads((folder / "end").read_bytes()))
+    """Return the problems found in a folder of the fork server."""
+    return find_problems(
+        scenario, FileBroker.read_messages(folder / "published"), orjson.loads((folder / "end").read_bytes())
+    )
 
 
 def find_problems(scenario: Scenario, published: list[Published], end: dict[str, Any]) -> list[str]:
-    """Say what is wrong with what was published and with what is believed in the end."""
+    """Return the problems of the published messages and of the final state."""
     watched = [watch for watch in scenario.watched if f"{watch.kind}/{watch.tag}" in end["watches"]]
-    found = [*_events(scenario, events(published), watched), *_twice(events(published))]
-    found += _retained(scenario, published, watched)
-    found += _answers(scenario, published, watched)
-    believed = {"/".join(one): scenario.after[path(one)] for watch in watched for one, _ in watch.resources()}
-    if end["believed"] != believed:
-        found.append(f"believed are {sorted(end['believed'])}, or they are not what the API says")
+    found = [*_event_problems(scenario, events(published), watched), *_duplicate_problems(events(published))]
+    found += _retained_problems(scenario, published, watched)
+    found += _response_problems(scenario, published, watched)
+    snapshots = {"/".join(one): scenario.after[path(one)] for watch in watched for one, _ in watch.resources()}
+    if end["snapshots"] != snapshots:
+        found.append(f"the snapshots of {sorted(end['snapshots'])} differ from the API")
     if end["pending"]:
-        found.append(f"{end['pending']} events are never delivered")
+        found.append(f"{end['pending']} events are still undelivered")
     return found
 
 
-def _events(scenario: Scenario, told: list[Published], watched: list[Watch]) -> Iterator[str]:
-    """Each change is one event; no event is anything else; those of a tag come in the order of their ``seq``."""
-    first = {one.data["id"]: one for one in reversed(told)}
-    missing = list(scenario.changes)
+def _event_problems(scenario: Scenario, published_events: list[Published], watched: list[Watch]) -> Iterator[str]:
+    """Each change has exactly one event, there are no others, and those of a tag arrive in the order of ``seq``."""
+    first = {one.data["id"]: one for one in reversed(published_events)}
+    unreported = list(scenario.changes)
     for one in first.values():
-        change = next((change for change in missing if _fits(change, one)), None)
+        change = next((change for change in unreported if _matches(change, one)), None)
         if change is None:
             yield f"an event without a change, or a second one for it: {one.data}"
         else:
-            missing.remove(change)
+            unreported.remove(change)
     tags = [watch.tag for watch in watched]
-    yield from (f"never told: {change}" for change in missing if change.tag in tags)
+    yield from (f"not reported: {change}" for change in unreported if change.tag in tags)
     seqs = defaultdict(list)
-    for one in told:
+    for one in published_events:
         if first.pop(one.data["id"], None) is not None:
             seqs[one.data["tag"]].append(one.data["seq"])
-    yield from (f"not in order: {tag} {numbers}" for tag, numbers in seqs.items() if numbers != sorted(numbers))
+    yield from (f"out of order: {tag} {numbers}" for tag, numbers in seqs.items() if numbers != sorted(numbers))
 
 
-def _twice(told: list[Published]) -> Iterator[str]:
-    """What is told twice is the same to the byte, and nothing else has its id or its number."""
+def _duplicate_problems(published_events: list[Published]) -> Iterator[str]:
+    """A resent event is identical to the byte, and its id and number are unique."""
     for key in ("id", "seq"):
         same = defaultdict(set)
-        for one in told:
+        for one in published_events:
             same[one.data[key]].add((one.topic, one.payload))
-        yield from (f"two events with the {key} {value}: {ones}" for value, ones in same.items() if len(ones) > 1)
+        yield from (
+            f"two events with the {key} {value}: {messages}" for value, messages in same.items() if len(messages) > 1
+        )
 
 
-def _retained(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
-    """The broker retains what is watched, as it is now, and of nothing else anything."""
+def _retained_problems(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
+    """The broker retains the current state of all watches, and no orphaned topics."""
     states, left = scenario.shown(watched, scenario.after), dict(retained(published))
     for topic, state in states.items():
-        if timeless(orjson.loads(left.pop(topic, b"{}"))) != state:
-            yield f"not as it is: {topic}"
+        if without_times(orjson.loads(left.pop(topic, b"{}"))) != state:
+            yield f"wrong retained state: {topic}"
     for watch in scenario.watched:
         bare = watch.tag.removeprefix("#")
         if watch in watched:
-            left.pop(f"coc/{watch.kind}/{bare}/state/poll", None)  # not part of a state that the API defines
+            left.pop(f"coc/{watch.kind}/{bare}/state/poll", None)  # not part of the state from the API
         device = next((topic for topic in left if topic.startswith("homeassistant/") and f"_{bare}/" in topic), None)
         if (device is not None) is not (watch in watched):
-            yield f"announced is {device}"
-        yield from (f"a ghost: {topic}" for topic in left if f"/{bare}/" in topic)
+            yield f"wrong discovery payload: {device}"
+        yield from (f"an orphan: {topic}" for topic in left if f"/{bare}/" in topic)
 
 
-def _answers(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
-    """What was confirmed holds."""
+def _response_problems(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
+    """Confirmed commands took effect."""
     for one in published:
-        _, _, what, command = (*one.topic.split("/"), "", "", "")[:4]
-        if what != "response":
+        _, _, segment, command = (*one.topic.split("/"), "", "", "")[:4]
+        if segment != "response":
             continue
         if one.data["status"] != "ok":
-            yield f"refused: {one.data}"
+            yield f"failed command: {one.data}"
         watch = next(watch for watch in scenario.watched if watch.tag.removeprefix("#") in one.payload.decode())
         if (watch in watched) is not (command == "watch"):
-            yield f"confirmed and forgotten: {command} {watch.tag}"
+            yield f"confirmed without effect: {command} {watch.tag}"
 
 
-def _fits(change: ScriptedChange, one: Published) -> bool:
+def _matches(change: ScriptedChange, one: Published) -> bool:
     event: dict[str, Any] = one.data
     details = dict(change.details)
     fields = {item["field"].split(".")[0] for item in event["changes"]}

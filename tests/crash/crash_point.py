@@ -1,4 +1,4 @@
-"""Points at which a program can die, counted, and a death at one of them."""
+"""Crash points: the steps at which a program can die, counted, and a crash at one of them."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Nothing else ends a program so.
+# The exit status of a crash; nothing else uses it.
 CRASH_STATUS = 99
 
 
 class CrashPoint:
-    """Ends the process at its point ``at``, counted from 1 on after ``draw_near``; never, if ``at`` is None.
+    """Ends the process at the crash point ``at``, counted from 1 after ``arm``; never if ``at`` is None.
 
-    With ``place`` only those points count that are there: a single step is else easily missed, because threads and
-    tasks take turns a little differently in each run.
+    With ``place`` only the points with this text in their description count: the exact number of a step varies, because
+    threads and tasks are scheduled a little differently in each run.
 
-    Nothing that is in memory survives, nothing is flushed, closed or said, as with SIGKILL. The points are
+    As with SIGKILL, nothing in memory survives, and nothing is flushed, closed or published. The crash points are
 
-    - before each step of each task: then all that it has waited for has happened, and nobody knows of it. A step ends
-      where the next one begins, or where nothing but the outside world goes on: the database's thread and the broker;
-    - in the database's thread before each statement and each COMMIT: then it was asked for and is not done.
+    - before each step of each task: everything that it awaited has happened, but the task has not seen it yet. A step
+      ends where the next one starts, or where only the database thread and the broker are active;
+    - in the database thread before each statement and each COMMIT: it was requested but not executed.
 
-    What lies between, a death within a statement or a COMMIT, is SQLite's own to survive: of a transaction in its WAL
-    either the last frame is whole or there never was any (https://sqlite.org/wal.html), so it is one of these two.
-    ``where`` takes a note of what the program was about.
+    A crash within a statement or a COMMIT is left to SQLite: the last frame of a transaction in the WAL is either
+    complete or absent (https://sqlite.org/wal.html), so it is equivalent to one of these two. ``record_file`` receives
+    the description of the crash point.
     """
 
-    def __init__(self, at: int | None, where: Path, *, place: str = "") -> None:
+    def __init__(self, at: int | None, record_file: Path, *, place: str = "") -> None:
         self._at = at
         self._place = place
-        self._where = where
+        self._record_file = record_file
         self._points = itertools.count(1)
-        self._near = False
+        self._armed = False
 
     def arm(self) -> None:
-        """Count from now on."""
-        self._near = True
+        """Count crash points from now on."""
+        self._armed = True
 
-    def reach(self, doing: Callable[[], str]) -> None:
-        """Die here, if this is the point."""
-        # Both threads come by here; next() is done in one go.
-        if self._near and self._place in (doing() if self._place else "") and next(self._points) == self._at:
-            self._where.write_text(doing())
+    def reach(self, describe: Callable[[], str]) -> None:
+        """Crash here if this is the chosen point."""
+        # Both threads call this; next() is atomic.
+        if self._armed and self._place in (describe() if self._place else "") and next(self._points) == self._at:
+            self._record_file.write_text(describe())
             os._exit(CRASH_STATUS)
 
     def instrument(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Count the steps of every task that is created from now on, and every statement of a database opened then."""
+        """Count the steps of all tasks created from now on, and all statements of databases opened from now on."""
         loop.set_task_factory(self._task)
         sqlite3.connect = partial(sqlite3.connect, factory=partial(_Connection, crash_point=self))  # type: ignore[assignment]
 
@@ -66,18 +66,18 @@ class CrashPoint:
 
 
 class _Steps(Coroutine[Any, Any, T]):
-    """A coroutine whose steps are points."""
+    """A coroutine whose steps are crash points."""
 
     def __init__(self, work: Coroutine[Any, Any, T], crash_point: CrashPoint) -> None:
         self._work = work
         self._death = crash_point
 
     def send(self, value: Any) -> Any:
-        self._death.reach(self._doing)
+        self._death.reach(self._describe)
         return self._work.send(value)
 
     def throw(self, *error: Any) -> Any:
-        self._death.reach(self._doing)
+        self._death.reach(self._describe)
         return self._work.throw(*error)
 
     def close(self) -> None:
@@ -86,8 +86,8 @@ class _Steps(Coroutine[Any, Any, T]):
     def __await__(self) -> Generator[Any, Any, T]:
         return self._work.__await__()
 
-    def _doing(self) -> str:
-        """Return the functions that wait for one another, the outermost first."""
+    def _describe(self) -> str:
+        """Return the chain of awaiting functions, the outermost first."""
         names: list[str] = []
         awaited: object = self._work
         while (code := _code(awaited)) is not None:
@@ -97,7 +97,7 @@ class _Steps(Coroutine[Any, Any, T]):
 
 
 class _Connection(sqlite3.Connection):
-    """A connection whose statements are points."""
+    """A connection whose statements are crash points."""
 
     def __init__(self, *arguments: Any, crash_point: CrashPoint, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -28,7 +28,7 @@ from coc2mqtt.util.event_loop import run
 from tests.crash.crash_point import CRASH_STATUS, CrashPoint
 from tests.crash.harness import FakeSession, FileBroker, ScriptedApi
 from tests.crash.program import Program
-from tests.crash.scenarios import NOON, SCENARIOS, settled
+from tests.crash.scenarios import NOON, SCENARIOS, is_final
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -37,53 +37,53 @@ if TYPE_CHECKING:
 
     from tests.crash.scenarios import Scenario
 
-# The program waits now and then.
-AT_ONCE = 3
-_PATIENCE = LONG_ENOUGH
-# So many points of each place.
-_FIRST = 3
-# Between one run and the next (seconds).
-_ABSENCE = 60.0
+# Several cases run in parallel, because the program sometimes waits.
+MAX_PARALLEL = 3
+_TIMEOUT_S = LONG_ENOUGH
+# The number of crash points per place.
+_POINTS_PER_PLACE = 3
+# The time between two runs (seconds).
+_DOWNTIME_S = 60.0
 
 
 def main(name: str, folder: Path, places: Sequence[str]) -> None:
-    """Go on until the program outlives its points, or fails otherwise."""
+    """Run until the program survives all crash points, or fails otherwise."""
     scenario = SCENARIOS[name]()
     _warm_up(scenario, folder / "0000")
-    _let_die(scenario, folder, itertools.count(1))
+    _crash_at(scenario, folder, itertools.count(1))
     for place in places:
-        _let_die(scenario, folder, range(1, _FIRST + 1), place)
+        _crash_at(scenario, folder, range(1, _POINTS_PER_PLACE + 1), place)
 
 
-def _let_die(scenario: Scenario, folder: Path, points: Iterable[int], place: str = "") -> None:
-    """Let the program die at these points, one after the other, until it outlives one."""
+def _crash_at(scenario: Scenario, folder: Path, points: Iterable[int], place: str = "") -> None:
+    """Crash the program at these points, one after another, until it survives one."""
     left = iter(points)
     cases: set[int] = set()
-    outlived = False
+    survived = False
     while True:
-        while len(cases) < AT_ONCE and not outlived and (reach := next(left, None)) is not None:
-            cases.add(_fork(partial(_case, scenario, folder / f"{reach:04}{place}", reach, place)))
+        while len(cases) < MAX_PARALLEL and not survived and (reach := next(left, None)) is not None:
+            cases.add(_fork(partial(_run_case, scenario, folder / f"{reach:04}{place}", reach, place)))
         if not cases:
             return
         case, status = os.wait()
         cases.discard(case)
-        outlived = outlived or os.waitstatus_to_exitcode(status) != CRASH_STATUS
+        survived = survived or os.waitstatus_to_exitcode(status) != CRASH_STATUS
 
 
 def _warm_up(scenario: Scenario, folder: Path) -> None:
-    """Do everything once, so that the children need not do it for the first time."""
+    """Execute everything once, so that the forks need no initialisation."""
     folder.mkdir()
     run(_first_run(scenario, folder, CrashPoint(None, folder / "where")))
     run(_next_run(scenario, folder))
-    # The journal's, which ends by itself: a program with threads must not fork.
+    # A process with threads must not fork; the journal's thread ends by itself.
     for thread in set(threading.enumerate()) - {threading.current_thread()}:
         thread.join()
     gc.collect()
     gc.freeze()
 
 
-def _case(scenario: Scenario, folder: Path, reach: int, place: str) -> int:
-    """Let the program die at one point, and start it again; returns STATUS if it did die."""
+def _run_case(scenario: Scenario, folder: Path, reach: int, place: str) -> int:
+    """Crash the program at one point, and restart it; return CRASH_STATUS if it crashed."""
     folder.mkdir()
     crash_point = CrashPoint(reach, folder / "where", place=place)
     first = _fork(lambda: run(_first_run(scenario, folder, crash_point)))
@@ -95,14 +95,14 @@ def _case(scenario: Scenario, folder: Path, reach: int, place: str) -> int:
 
 
 def _fork(work: Callable[[], int | None]) -> int:
-    """Do the work in a child, whose status is what it returns, and return its process id."""
+    """Run the work in a child process whose exit status is its result; return the process id."""
     child = os.fork()
     if child:
         return child
     status = 1
     try:
         status = work() or 0
-    except BaseException:  # noqa: BLE001 - whatever it was, the child must not go on as its parent
+    except BaseException:  # noqa: BLE001 the child must not continue as its parent
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(status)
@@ -112,32 +112,32 @@ async def _first_run(scenario: Scenario, folder: Path, crash_point: CrashPoint) 
     crash_point.instrument(asyncio.get_running_loop())
     api, broker = ScriptedApi(scenario.before), FileBroker(folder / "published", run=1)
     program = Program(folder, api=api, broker=broker, sessions=scenario.sessions(broker), now=NOON.timestamp())
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(_TIMEOUT_S):
         await program.run(scenario.configured, lambda running: scenario.first_run(running, api, scenario, crash_point))
 
 
 async def _next_run(scenario: Scenario, folder: Path) -> None:
     broker = FileBroker(folder / "published", run=2)
-    now = NOON.timestamp() + _ABSENCE
+    now = NOON.timestamp() + _DOWNTIME_S
     program = Program(folder, api=ScriptedApi(scenario.after), broker=broker, sessions=[FakeSession(broker)], now=now)
 
     async def watch(running: Program) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await running.until(partial(settled, running, scenario))
+            async with asyncio.timeout(_TIMEOUT_S):
+                await running.until(partial(is_final, running, scenario))
         finally:
-            # Where something was lost that never comes, and this says what.
-            (folder / "end").write_bytes(orjson.dumps(await _end(running)))
+            # This is written even after a timeout, to show the cause.
+            (folder / "end").write_bytes(orjson.dumps(await _final_state(running)))
 
     await program.run(scenario.configured, watch)
 
 
-async def _end(program: Program) -> dict[str, Any]:
-    """Return what is believed in the end."""
+async def _final_state(program: Program) -> dict[str, Any]:
+    """Return the final watches and snapshots."""
     journal = program.journal
     return {
         "watches": [f"{watch.kind}/{watch.tag}" for watch in program.engine.watches],
-        "believed": {
+        "snapshots": {
             "/".join(one): getattr(await journal.snapshot(one), "data", None)
             for one in await journal.resources()
             if one != API

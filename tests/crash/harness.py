@@ -1,4 +1,4 @@
-"""What goes on when the program dies: the API, and a broker that remembers in a file."""
+"""The crash harness: the API and the broker that survive the program's death."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.client.session import Session
 
 Json = dict[str, Any]
-# Longer than the journal takes (seconds).
-_SLOW = 0.003
-# By path, such as `/clans/#2PP/currentwar`.
+# Longer than a journal write takes.
+_SLOW_PUBLISH_S = 0.003
+# Bodies by path, such as `/clans/#2PP/currentwar`.
 Bodies = dict[str, Json]
 
 
 class ScriptedApi:
-    """Says what it is told to; ``asked`` is called with each path, right before the answer arrives."""
+    """Returns scripted bodies; ``on_request`` is called with each path right before the response."""
 
     requests_per_second = 10_000.0
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
-        self.asked: Callable[[str], None] = lambda _: None
+        self.on_request: Callable[[str], None] = lambda _: None
 
     @property
     def client(self) -> ClashClient:
@@ -59,15 +59,15 @@ class ScriptedApi:
 
     async def _answer(self, path: str) -> ApiResponse:
         await asyncio.sleep(0)
-        self.asked(path)
+        self.on_request(path)
         if path not in self._bodies:
-            raise NotFoundError("nothing is known of it")
+            raise NotFoundError("not found")
         return ApiResponse(200, orjson.dumps(self._bodies[path]), 0.0)
 
 
 @dataclass(frozen=True)
 class Published:
-    """A message that the broker has got, in which run of the program."""
+    """A message that the broker received, with the number of the run of the program."""
 
     run: int
     topic: str
@@ -80,10 +80,10 @@ class Published:
 
 
 class FileBroker:
-    """Writes down each message before it acknowledges it.
+    """Appends each message to a file before it acknowledges it.
 
-    A message that is written down in part has not arrived: the kernel ends a write at a page's end where another thread
-    ends the process meanwhile.
+    A partly written message counts as not received: the kernel ends a write at a page boundary if another thread ends
+    the process.
     """
 
     def __init__(self, path: Path, *, run: int) -> None:
@@ -91,20 +91,20 @@ class FileBroker:
         self.run = run
         self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
         self.published = self._read()
-        self.taken: Callable[[], None] = lambda: None
+        self.on_message: Callable[[], None] = lambda: None
 
     @staticmethod
-    def recall(path: Path) -> list[Published]:
-        """Return what was published in all runs."""
+    def read_messages(path: Path) -> list[Published]:
+        """Return the messages of all runs."""
         broker = FileBroker(path, run=0)
         os.close(broker._file)
         return broker.published
 
-    def take(self, topic: str, payload: bytes, *, retain: bool) -> None:
+    def store(self, topic: str, payload: bytes, *, retain: bool) -> None:
         line = {"run": self.run, "topic": topic, "payload": payload.decode(), "retain": retain}
         os.write(self._file, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         self.published.append(Published(self.run, topic, payload, retain))
-        self.taken()
+        self.on_message()
 
     def _read(self) -> list[Published]:
         written = self._path.read_bytes()
@@ -115,20 +115,20 @@ class FileBroker:
 
 
 def retained(published: list[Published]) -> Mapping[str, bytes]:
-    """Return what the broker retains of it."""
+    """Return the retained messages by topic."""
     last = {message.topic: message.payload for message in published if message.retain}
     return {topic: payload for topic, payload in last.items() if payload}
 
 
 def events(published: list[Published]) -> list[Published]:
-    """Return the events, as all that is not retained and no answer."""
+    """Return the events: all messages that are neither retained nor responses."""
     return [one for one in published if not one.retain and not one.topic.startswith("coc/bridge/response/")]
 
 
 class FakeSession:
-    """A session with the broker; it breaks at its event ``breaks_at``, counted from 1 on.
+    """A session with the broker that breaks at its event ``breaks_at``, counted from 1.
 
-    That event arrives, and its acknowledgement gets lost. What is on its way then does not arrive.
+    That event is delivered, but its acknowledgement is lost. Messages in flight are not delivered.
     """
 
     protocol = "5"
@@ -136,24 +136,24 @@ class FakeSession:
 
     def __init__(self, broker: FileBroker, *, breaks_at: int | None = None) -> None:
         self._broker = broker
-        self._left = breaks_at
+        self._events_left = breaks_at
         self._broken = asyncio.get_running_loop().create_future()
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
-        self._early: deque[Message] = deque()
-        self._listening = False
+        self._undelivered: deque[Message] = deque()
+        self._subscribed = False
         self._interceptors: list[Callable[[Message], bool]] = []
-        self._behind: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._topic_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def session(self) -> Session:
         return cast("Session", self)
 
-    def bring(self, request: Message) -> None:
-        """Have a request come in, once requests are subscribed to."""
-        if self._listening:
+    def deliver(self, request: Message) -> None:
+        """Deliver a request once the bridge has subscribed to requests."""
+        if self._subscribed:
             self._incoming.put_nowait(request)
         else:
-            self._early.append(request)
+            self._undelivered.append(request)
 
     async def publish(
         self,
@@ -164,43 +164,43 @@ class FakeSession:
         correlation_data: bytes | None = None,  # noqa: ARG002
         replaceable: bool = False,  # noqa: ARG002
     ) -> None:
-        # Some are slow: what others say after them is acknowledged long before they arrive. What is said of the same
-        # tag stays behind them, as on any connection.
-        async with self._behind[topic.rpartition("/")[0]]:
-            await asyncio.sleep(_SLOW if not retain and zlib.crc32(payload) % 3 == 0 else 0)
+        # Some messages are slow: later messages on other topics are acknowledged before they arrive. Messages about the
+        # same tag keep their order, as on any connection.
+        async with self._topic_locks[topic.rpartition("/")[0]]:
+            await asyncio.sleep(_SLOW_PUBLISH_S if not retain and zlib.crc32(payload) % 3 == 0 else 0)
             if not self._broken.done():
-                self._broker.take(topic, payload, retain=retain)
-                self._wear(retain=retain)
-        # While its acknowledgement is on its way back.
+                self._broker.store(topic, payload, retain=retain)
+                self._count_event(retain=retain)
+        # The acknowledgement is in flight.
         await asyncio.sleep(0)
         if self._broken.done():
-            raise ConnectionLostError("the line is broken")
+            raise ConnectionLostError("the connection is broken")
 
-    def _wear(self, *, retain: bool) -> None:
-        if self._left is not None and not retain:
-            self._left -= 1
-            if self._left == 0:
+    def _count_event(self, *, retain: bool) -> None:
+        if self._events_left is not None and not retain:
+            self._events_left -= 1
+            if self._events_left == 0:
                 self._broken.set_result(None)
 
     async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:  # noqa: ARG002
         if topic_filter.endswith("/bridge/info"):
-            # Something retained that names nobody: who looks for a rival would else wait for half a second.
+            # A retained message without an instance spares the search for a duplicate instance half a second.
             self._incoming.put_nowait(Message(topic_filter, b"{}", retain=True))
         elif topic_filter.endswith("/request/+"):
-            self._listening = True
-            while self._early:
-                self._incoming.put_nowait(self._early.popleft())
+            self._subscribed = True
+            while self._undelivered:
+                self._incoming.put_nowait(self._undelivered.popleft())
 
-    def add_interceptor(self, take: Callable[[Message], bool]) -> None:
-        self._interceptors.append(take)
+    def add_interceptor(self, intercept: Callable[[Message], bool]) -> None:
+        self._interceptors.append(intercept)
 
-    async def read_retained(self, topic_filter: str, take: Callable[[Message], None]) -> None:
+    async def read_retained(self, topic_filter: str, on_message: Callable[[Message], None]) -> None:
         for topic, payload in retained(self._broker.published).items():
             if topic_matches_sub(topic_filter, topic):
-                take(Message(topic, payload, retain=True))
+                on_message(Message(topic, payload, retain=True))
         await asyncio.sleep(0)
         if self._broken.done():
-            raise ConnectionLostError("the line is broken")
+            raise ConnectionLostError("the connection is broken")
 
     async def messages(self) -> AsyncIterator[Message]:
         while True:
@@ -208,6 +208,6 @@ class FakeSession:
             await asyncio.wait([message, self._broken], return_when=asyncio.FIRST_COMPLETED)
             if self._broken.done():
                 message.cancel()
-                raise ConnectionLostError("the line is broken")
+                raise ConnectionLostError("the connection is broken")
             if not any(intercept(message.result()) for intercept in self._interceptors):
                 yield message.result()

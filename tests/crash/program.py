@@ -1,4 +1,4 @@
-"""The program that dies: all of a bridge between the API's client and the session with the broker."""
+"""The program that crashes: the whole bridge between the API client and the broker session."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from tests.crash.harness import FakeSession, FileBroker, ScriptedApi
 
 BASE = "coc"
-_LOOK_AGAIN = 0.005
+_POLL_INTERVAL_S = 0.005
 
 
 class _Journal(SqliteJournal):
-    """Tells when it has acknowledged or forgotten something; what else it overrides gives the deaths in it a name."""
+    """Reports acknowledgements and deletions. The other overrides give crash points a recognisable name."""
 
-    changed: Callable[[], None]
+    on_change: Callable[[], None]
 
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         await super().commit(resource, snapshot, events)
@@ -50,15 +50,15 @@ class _Journal(SqliteJournal):
 
     async def acknowledge(self, seqs: Iterable[int]) -> None:
         await super().acknowledge(seqs)
-        self.changed()
+        self.on_change()
 
     async def delete_snapshot(self, resource: Resource) -> None:
         await super().delete_snapshot(resource)
-        self.changed()
+        self.on_change()
 
 
 class Program:
-    """One run, over ``lines`` one after the other; ``now`` is its Unix time, which stands still."""
+    """One run over ``sessions``, one after another; ``now`` is the constant Unix time."""
 
     def __init__(
         self, folder: Path, *, api: ScriptedApi, broker: FileBroker, sessions: Sequence[FakeSession], now: float
@@ -70,12 +70,12 @@ class Program:
         self.engine = Engine(
             api.client,
             self.journal,
-            on_commit=self._committed,
+            on_commit=self._on_commit,
             now=lambda: now,
             uptime=lambda: now,
             rng=random.Random(1),
         )
-        self.watches = WatchList(self.journal, self.engine, on_change=self._watch_changed)
+        self.watches = WatchList(self.journal, self.engine, on_change=self._on_watch_changed)
         self._retained = RetainedState(
             self.journal,
             topics,
@@ -98,44 +98,43 @@ class Program:
             duplicate_detector=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
             info=info,
             health=health,
-            # Only because a bridge waits for it.
             home_assistant=None,
             rng=random.Random(1),
         )
-        self._happened = asyncio.Event()
-        self.journal.changed = broker.taken = self._happened.set
+        self._changed = asyncio.Event()
+        self.journal.on_change = broker.on_message = self._changed.set
 
-    async def run(self, configured: Iterable[Watch], what: Callable[[Program], Awaitable[None]]) -> None:
-        """Run until ``what`` is over."""
+    async def run(self, configured: Iterable[Watch], body: Callable[[Program], Awaitable[None]]) -> None:
+        """Run until ``body`` returns."""
         async with self.journal:
             await self.watches.load(configured)
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self.engine.run()), group.create_task(self._speak())]
-                await what(self)
+                tasks = [group.create_task(self.engine.run()), group.create_task(self._serve_broker())]
+                await body(self)
                 for task in tasks:
                     task.cancel()
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Wait until what the broker has got and what the journal holds make the condition true."""
+        """Wait until the broker's messages and the journal make the condition true."""
         while True:
-            self._happened.clear()
+            self._changed.clear()
             if await condition():
                 return
-            # A poll that finds nothing new tells nobody.
-            timer = asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._happened.set)
-            await self._happened.wait()
+            # A poll without changes triggers no notification.
+            timer = asyncio.get_running_loop().call_later(_POLL_INTERVAL_S, self._changed.set)
+            await self._changed.wait()
             timer.cancel()
 
-    async def _speak(self) -> None:
+    async def _serve_broker(self) -> None:
         for line in self.sessions:
             try:
                 await self._bridge.serve(line.session)
             except* ConnectionLostError:
                 pass
 
-    def _committed(self, resource: Resource) -> None:
+    def _on_commit(self, resource: Resource) -> None:
         self._retained.mark(resource)
 
-    def _watch_changed(self, watch: Watch) -> None:
+    def _on_watch_changed(self, watch: Watch) -> None:
         self._retained.mark_watch(watch)
         self._bridge.watches_changed()

@@ -1,6 +1,6 @@
-"""The program dies wherever it can between an answer of the API and the acknowledgement of what came of it.
+"""The program crashes at every point between an API response and the acknowledgement of the resulting events.
 
-Nothing of it survives but its file and what the broker has got. Then it is started again.
+Only its database file and the messages that the broker received survive. Then the program is restarted.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def let_die(scenario: str, folder: Path, places: list[str]) -> str:
-    """Let the program die at all of its points, and surely at these places; returns what went wrong with that."""
+def run_fork_server(scenario: str, folder: Path, places: list[str]) -> str:
+    """Crash the program at all crash points, and at these places; return the errors of the fork server."""
     zygote = subprocess.run(
         [sys.executable, "-m", "tests.crash.fork_server", scenario, folder, *places],
         cwd=ROOT,
@@ -39,32 +39,32 @@ def read(path: Path) -> str:
 
 
 @pytest.mark.crash
-# How many points were found when this was written, less a fifth: the order of what happens at once is the machine's.
+# 80 % of the crash points found when this was written: the order of concurrent steps depends on the machine.
 @pytest.mark.parametrize(
-    ("scenario", "fewest", "places"),
+    ("scenario", "min_points", "places"),
     [
         ("changing", 78, ["_Journal.commit", "FakeSession.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
         ("breaking", 147, ["_Journal.commit", "FakeSession.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
         ("watching", 107, ["._watch", "._unwatch", "_Journal.delete_snapshot", "sqlite DELETE FROM snapshot"]),
     ],
 )
-def test_wherever_it_dies_nothing_is_lost_nothing_invented_and_no_ghost_stays(
-    scenario: str, fewest: int, places: list[str], tmp_path: Path
+def test_crash_at_any_point_loses_no_event_and_leaves_no_orphan(
+    scenario: str, min_points: int, places: list[str], tmp_path: Path
 ) -> None:
-    complaints = let_die(scenario, tmp_path, places)
+    errors = run_fork_server(scenario, tmp_path, places)
     cases = sorted(tmp_path.iterdir())
     found = {case.name: read_problems(SCENARIOS[scenario](), case) for case in cases if (case / "end").exists()}
-    wrong = [
+    problems_found = [
         f"{name}, {read(tmp_path / name / 'where')}: {said}"
         for name, read_problems in found.items()
         for said in read_problems
     ]
-    assert wrong == []
-    assert complaints == ""
-    died = {case.name: where for case in cases if (where := read(case / "where"))}
-    assert len([name for name in died if name.isdecimal()]) >= fewest
+    assert problems_found == []
+    assert errors == ""
+    crashed = {case.name: where for case in cases if (where := read(case / "where"))}
+    assert len([name for name in crashed if name.isdecimal()]) >= min_points
     for place in places:
-        assert any(place in where for where in died.values()), place
-    # Tens of megabytes, which are of use only where something is wrong.
+        assert any(place in where for where in crashed.values()), place
+    # The files take tens of megabytes and are only useful after a failure.
     for case in cases:
         shutil.rmtree(case)

@@ -1,4 +1,4 @@
-"""The broker that outlives the program."""
+"""The broker that survives the program."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_message_that_a_death_tore_has_not_arrived(tmp_path: Path) -> None:
+def test_partly_written_message_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "published"
-    FileBroker(path, run=1).take("coc/one", b"{}", retain=True)
-    FileBroker(path, run=1).take("coc/torn", b"{}", retain=True)
+    FileBroker(path, run=1).store("coc/one", b"{}", retain=True)
+    FileBroker(path, run=1).store("coc/torn", b"{}", retain=True)
     path.write_bytes(path.read_bytes()[:-9])
 
-    FileBroker(path, run=2).take("coc/two", b"{}", retain=False)
+    FileBroker(path, run=2).store("coc/two", b"{}", retain=False)
 
-    assert FileBroker.recall(path) == [
+    assert FileBroker.read_messages(path) == [
         Published(1, "coc/one", b"{}", retain=True),
         Published(2, "coc/two", b"{}", retain=False),
     ]

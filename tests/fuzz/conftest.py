@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def tried(request: pytest.FixtureRequest) -> Callable[[], None]:
-    """Count the examples of a test: to be called for each."""
+def count_example(request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Return a function that counts the examples of a test; call it for each one."""
     properties = request.node.user_properties
     place = len(properties)
     properties.append(("examples", 0))
 
-    def one_more() -> None:
+    def count() -> None:
         properties[place] = ("examples", properties[place][1] + 1)
 
-    return one_more
+    return count
 
 
 @pytest.fixture(autouse=True)
-def _nothing_to_report() -> Iterator[None]:
-    """Fail where the program logs a traceback, and let it log nothing else: it would be a lot."""
+def _fail_on_traceback() -> Iterator[None]:
+    """Fail if the program logs a traceback, and drop all other log lines."""
     configured = structlog.get_config()
 
-    def hear(_: object, __: str, line: structlog.typing.EventDict) -> NoReturn:
+    def check_line(_: object, __: str, line: structlog.typing.EventDict) -> NoReturn:
         if line.get("exc_info"):
             raise AssertionError(line["event"])
         raise structlog.DropEvent
 
-    structlog.configure(processors=[hear])
+    structlog.configure(processors=[check_line])
     yield
     structlog.configure(**configured)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many examples were tried in the long form."""
+    """Print the number of examples of each test in the long form."""
     if not LONG:
         return
     terminalreporter.section(f"examples tried, FUZZ_SEED={SEED}")

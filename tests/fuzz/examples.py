@@ -1,6 +1,6 @@
-"""How many examples are tried: a few hundred that are always the same, or with ``FUZZ=long`` many thousands at random.
+"""The number of examples: a few hundred fixed ones, or thousands of random ones with ``FUZZ=long``.
 
-``FUZZ_SEED`` has the same ones tried again.
+``FUZZ_SEED`` repeats the examples of a long run.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, seed, settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Properties that are not tests of odd input alone, in other folders (``make fuzz`` tries them too).
-_FEW, _MANY = 50, 2000
+# For the properties in other folders that use the defaults; `make fuzz` runs them, too.
+_SHORT_EXAMPLES, _LONG_EXAMPLES = 50, 2000
 
 Test = TypeVar("Test", bound="Callable[..., None]")
 
@@ -24,10 +24,10 @@ SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().getrandbits(32))
 
 
 def set_defaults() -> None:
-    """Set what hypothesis does where a test does not say it; no limit may depend on how busy the machine is."""
+    """Set the defaults of hypothesis; no limit may depend on the load of the machine."""
     settings.register_profile(
         "coc2mqtt",
-        max_examples=_MANY if LONG else _FEW,
+        max_examples=_LONG_EXAMPLES if LONG else _SHORT_EXAMPLES,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
@@ -35,12 +35,12 @@ def set_defaults() -> None:
 
 
 def fuzzed(*, short: int, long: int) -> Callable[[Test], Test]:
-    """Try so many examples."""
+    """Set the number of examples of a test."""
     chosen = settings(
         max_examples=long if LONG else short,
         derandomize=not LONG,
         database=None,
-        deadline=None,  # what may not last long is measured by the tests themselves
+        deadline=None,  # the tests measure time limits themselves
         suppress_health_check=list(HealthCheck),
         print_blob=LONG,
     )

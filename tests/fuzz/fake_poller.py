@@ -1,4 +1,4 @@
-"""A poller that is handed its answers, over a store that keeps what the journal keeps; and what must hold of both."""
+"""A poller that is given its responses, with a store like the journal, and the invariants of both."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Reply = ApiResponse | ClashError
 
-# What tells of trouble, and not of a change in the game.
-TROUBLE = {"poll_error", "watch_unavailable", "watch_available", "war_log_private", "war_log_public"}
+# Events about failures, not about changes in the game.
+API_EVENT_TYPES = {"poll_error", "watch_unavailable", "watch_available", "war_log_private", "war_log_public"}
 _MODELS: dict[str, type[Payload]] = {
     "availability": OnlinePayload,
     "badge": BadgePayload,
@@ -56,18 +56,17 @@ _TOPIC = re.compile(r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/[a-z_]+")
 _API_TOPIC = re.compile(r"coc/api/[a-z_]+")
 _TOPICS = Topics()
 _DISCOVERY = Discovery(_TOPICS, instance="home", version="1", prefix="homeassistant")
-# Of one poll, in seconds of this thread's own time; what it would take without bounds are hours.
-_LONGEST_POLL = 5.0
-# In bytes.
-_LARGEST_RECORD = 200 * 1024
-_LARGEST_STATE = 16 * 1024
-_LARGEST_DEVICE = 64 * 1024
+# The limit of this thread's processor time for one poll (seconds). Without bounds a poll could take hours.
+_MAX_POLL_S = 5.0
+_MAX_RECORD_BYTES = 200 * 1024
+_MAX_STATE_BYTES = 16 * 1024
+_MAX_DEVICE_BYTES = 64 * 1024
 
 
 class InMemoryStore:
-    """What is believed of each resource, as bytes, and every event: as in a journal, without its thread.
+    """Snapshots as bytes and all events, as in a journal but without its thread.
 
-    A stream must be able to write the same into its file.
+    A stream must also be able to save the same data to its file.
     """
 
     def __init__(self) -> None:
@@ -83,7 +82,7 @@ class InMemoryStore:
         try:
             orjson.dumps(self._stream.to_json())
         except TypeError as error:
-            raise AssertionError("a stream cannot be saved any more") from error
+            raise AssertionError("the state of a stream cannot be saved") from error
         for event in events:
             self._stream.acknowledge(event)
         body = Compressor().compress(encode_snapshot(snapshot))
@@ -101,19 +100,19 @@ class InMemoryStore:
 
 
 class FakePoller(InMemoryApi):
-    """Polls one resource of the kind; everything but its own endpoint says what is in ``elsewhere``, by path."""
+    """Polls one resource; all other endpoints return ``other_replies``, by path."""
 
-    def __init__(self, kind: Kind, tag: str, *, now: float, elsewhere: dict[str, Reply]) -> None:
+    def __init__(self, kind: Kind, tag: str, *, now: float, other_replies: dict[str, Reply]) -> None:
         super().__init__()
         self.store = InMemoryStore()
         self.now = now
         self.resource = Resource(kind, tag)
-        self._said: Reply | None = None
-        self._elsewhere = elsewhere
+        self._reply: Reply | None = None
+        self._elsewhere = other_replies
         self.restart()
 
     def restart(self) -> None:
-        """Forget what is not in the store."""
+        """Drop everything that is not in the store."""
         monitor = ApiMonitor(self.store, now=lambda: self.now, on_change=lambda _: None)
         context = PollContext(cast("ClashClient", self), self.store, monitor, lambda: self.now, lambda: self.now)
         self._poller = POLLERS[self.resource.kind](context, self.resource.tag, interval=60)
@@ -123,16 +122,16 @@ class FakePoller(InMemoryApi):
         snapshot = self.store.now(self.resource)
         return None if snapshot is None else snapshot.data
 
-    def see(self, said: Reply, *, after: float = 60.0) -> list[JournalEntry]:
-        """Poll so many seconds later; returns the events. All of them, and the snapshot, can be published."""
-        self.now += after
-        self._said = said
-        told = len(self.store.entries)
+    def poll(self, reply: Reply, *, seconds_later: float = 60.0) -> list[JournalEntry]:
+        """Poll after so many seconds; return the events. Check that all events and the snapshot can be published."""
+        self.now += seconds_later
+        self._reply = reply
+        count_before = len(self.store.entries)
         before = self.store.snapshots.get(self.resource)
         start = time.thread_time()
         _finish(self._poller.poll())
-        assert time.thread_time() - start < _LONGEST_POLL
-        new = self.store.entries[told:]
+        assert time.thread_time() - start < _MAX_POLL_S
+        new = self.store.entries[count_before:]
         for entry in new:
             check_event(entry)
         snapshot = self.store.now(self.resource)
@@ -141,12 +140,12 @@ class FakePoller(InMemoryApi):
         return [entry for entry in new if entry.kind is not Kind.API]
 
     def _respond(self, path: str) -> ApiResponse:
-        said = self._said if path == path_of(self.resource) else self._elsewhere[path.rpartition("/")[2]]
-        if isinstance(said, ApiResponse):
-            # Decoded anew for each poll.
-            return ApiResponse(said.status, said.body, said.max_age)
-        assert said is not None
-        raise said
+        reply = self._reply if path == path_of(self.resource) else self._elsewhere[path.rpartition("/")[2]]
+        if isinstance(reply, ApiResponse):
+            # A new response for each poll, because it caches the decoded body.
+            return ApiResponse(reply.status, reply.body, reply.max_age)
+        assert reply is not None
+        raise reply
 
 
 def path_of(resource: Resource) -> str:
@@ -155,22 +154,22 @@ def path_of(resource: Resource) -> str:
     return f"/clans/{resource.tag}{'/currentwar' if resource.kind is Kind.WAR else ''}"
 
 
-def is_bad(resource: Resource, said: Reply) -> bool:
-    """Tell whether an answer surely is none about the resource."""
-    if not isinstance(said, ApiResponse):
+def is_unusable(resource: Resource, reply: Reply) -> bool:
+    """Return whether a reply certainly does not describe the resource."""
+    if not isinstance(reply, ApiResponse):
         return True
     try:
-        data = json.loads(said.body.decode(errors="replace"), parse_constant=_refuse)
+        data = json.loads(reply.body.decode(errors="replace"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return True
     if not isinstance(data, dict):
         return True
     if resource.kind is not Kind.WAR:
         return data.get("tag") != resource.tag
-    return not isinstance(data.get("state"), str) or _is_a_war_of_others(data, resource.tag)
+    return not isinstance(data.get("state"), str) or _is_war_of_other_clans(data, resource.tag)
 
 
-def _is_a_war_of_others(data: Json, tag: str) -> bool:
+def _is_war_of_other_clans(data: Json, tag: str) -> bool:
     if "preparationStartTime" not in data and data["state"] not in {"preparation", "inWar", "warEnded"}:
         return False
     tags = [side.get("tag") if isinstance(side, dict) else None for side in (data.get("clan"), data.get("opponent"))]
@@ -178,28 +177,28 @@ def _is_a_war_of_others(data: Json, tag: str) -> bool:
 
 
 def check_event(entry: JournalEntry) -> None:
-    """An event can be published, wherever it came from."""
+    """Check that an event can be published."""
     topic = _TOPICS.event(entry.kind, entry.record.tag, entry.record.event_type)
     assert (_API_TOPIC if entry.kind is Kind.API else _TOPIC).fullmatch(topic)
     check_topic(topic)
-    assert len(encode_record(entry.record)) <= _LARGEST_RECORD
+    assert len(encode_record(entry.record)) <= _MAX_RECORD_BYTES
     payload = encode_event(entry)
     assert len(payload) <= MAX_EVENT_BYTES
     assert EventPayload.model_validate(orjson.loads(payload)).encode() == payload
 
 
 def check_states(resource: Resource, snapshot: Snapshot) -> None:
-    """What is retained of a resource can be published: states, and the device of a clan."""
+    """Check that the retained messages of a resource can be published: its states, and the device of a clan."""
     for facet, state in state_payloads(resource, snapshot).items():
         topic, payload = _TOPICS.state(resource.kind, resource.tag, facet), state.encode()
         check_topic(topic)
-        assert len(payload) <= _LARGEST_STATE
+        assert len(payload) <= _MAX_STATE_BYTES
         assert _MODELS[facet].model_validate(orjson.loads(payload)).encode() == payload
     if resource.kind is Kind.CLAN:
         name = None if snapshot.data is None else snapshot.data.get("name")
         device = _DISCOVERY.clan(Watch(Kind.CLAN, resource.tag, 60.0), name if isinstance(name, str) else None)
         check_topic(device.topic)
-        assert len(device.payload) <= _LARGEST_DEVICE
+        assert len(device.payload) <= _MAX_DEVICE_BYTES
         assert isinstance(orjson.loads(device.payload), dict)
 
 
@@ -208,9 +207,9 @@ def _refuse(constant: str) -> None:
 
 
 def _finish(poll: Coroutine[Any, Any, Any]) -> None:
-    """Run a poll that has nothing to wait for."""
+    """Run a poll that does not wait for anything."""
     try:
         poll.send(None)
     except StopIteration:
         return
-    raise AssertionError("a poll of what is in memory has waited for something")
+    raise AssertionError("a poll of in-memory data has waited")

@@ -1,4 +1,4 @@
-"""Odd JSON: what a good body is spoilt with, and bytes that are none."""
+"""Malformed JSON: mutations of valid bodies, and bytes that are not JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Container = dict[str, Any] | list[Any]
 
-# What Python cannot write as JSON, or not in few words: written into the text in the end.
+# Values that Python cannot encode as JSON, or not briefly: inserted into the encoded text.
 _RAW = {
     "\x01inf": "1e999",
     "\x01minus": "-0",
@@ -83,8 +83,8 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def written(value: Any) -> bytes:
-    """Write JSON, and what is only nearly JSON."""
+def to_bytes(value: Any) -> bytes:
+    """Encode JSON, and values that are almost JSON."""
     text = json.dumps(value)
     if "\\u0001" in text:
         text = re.sub(r'"\\u0001(\w+)"', lambda found: _RAW.get(f"\x01{found[1]}", "null"), text)
@@ -93,20 +93,20 @@ def written(value: Any) -> bytes:
 
 @st.composite
 def mutated(draw: DrawFn, good: dict[str, Any]) -> dict[str, Any]:
-    """Do one to three things to a good body."""
+    """Apply one to three mutations to a valid body."""
     body: dict[str, Any] = copy.deepcopy(good)
     for _ in range(draw(st.sampled_from([1, 1, 1, 2, 3]))):
-        # Near the top more depends on a place, and there are fewer.
+        # Places near the top matter more, but there are fewer of them.
         places = list(_places(body, draw(st.sampled_from([1, 2, 9]))))
         if not places:
             break
         holder, key = places[draw(st.integers(0, len(places) - 1))]
-        draw(st.sampled_from(_DEEDS))(draw, holder, key)
+        draw(st.sampled_from(_MUTATIONS))(draw, holder, key)
     return body
 
 
 def _places(holder: Container, depth: int) -> Iterator[tuple[Any, Any]]:
-    """Yield each place, down to a depth, as what holds it and its key."""
+    """Yield each place, down to a depth, as its container and key."""
     items = list(holder.items()) if isinstance(holder, dict) else list(enumerate(holder))
     for key, value in items:
         yield holder, key
@@ -158,8 +158,8 @@ def _shift(draw: DrawFn, holder: Any, key: Any) -> None:
         holder[key] = [value]
 
 
-def _fatten(draw: DrawFn, holder: Any, key: Any) -> None:
-    """Put in so much that it cannot all be told."""
+def _enlarge(draw: DrawFn, holder: Any, key: Any) -> None:
+    """Add more data than fits into an event."""
     much = {f"new{number}": draw(st.sampled_from(["x" * 150, "\0" * 150, "🏴" * 150])) for number in range(25)}
     if isinstance(holder, dict):
         holder |= much
@@ -167,13 +167,13 @@ def _fatten(draw: DrawFn, holder: Any, key: Any) -> None:
         holder[key] = much
 
 
-_DEEDS: list[Callable[[DrawFn, Any, Any], None]] = [
-    *(_replace, _replace, _replace, _replace_by_anything, _drop, _drop, _rename, _repeat, _shift, _shift, _fatten)
+_MUTATIONS: list[Callable[[DrawFn, Any, Any], None]] = [
+    *(_replace, _replace, _replace, _replace_by_anything, _drop, _drop, _rename, _repeat, _shift, _shift, _enlarge)
 ]
 
 
 def difference(good: Any, odd: Any, path: str = "") -> Iterator[str]:
-    """Say in few words what is odd about a body."""
+    """Yield short descriptions of the differences between two bodies."""
     if isinstance(good, dict) and isinstance(odd, dict):
         for key in sorted(good.keys() | odd.keys()):
             yield from difference(good.get(key, ...), odd.get(key, ...), f"{path}.{key}")
@@ -186,7 +186,7 @@ def difference(good: Any, odd: Any, path: str = "") -> Iterator[str]:
 
 @st.composite
 def corrupted(draw: DrawFn, good: bytes) -> bytes:
-    """Do something to the bytes of a body."""
+    """Corrupt the bytes of a body."""
     at = draw(st.integers(0, len(good)))
     return draw(
         st.sampled_from(
@@ -212,10 +212,10 @@ def corrupted(draw: DrawFn, good: bytes) -> bytes:
     )
 
 
-ANYTHING = st.one_of(
+ANY_BYTES = st.one_of(
     st.binary(max_size=200),
     st.text(max_size=50).map(lambda text: text.encode(errors="surrogatepass")),
-    JSON.map(written),
+    JSON.map(to_bytes),
     st.sampled_from(
         [b"", b"null", b"true", b"0", b'""', b"[]", b"{}", b"{", b"}", b"[" * 2000, b"{}{}", b"<html></html>"]
     ),

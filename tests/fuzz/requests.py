@@ -1,4 +1,4 @@
-"""Requests: arbitrary bytes, arbitrary JSON, and what is nearly a request."""
+"""Requests: arbitrary bytes, arbitrary JSON, and almost valid requests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.malformed import ANYTHING, JSON, VALUES, corrupted, written
+from tests.fuzz.malformed import ANY_BYTES, JSON, VALUES, corrupted, to_bytes
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
 COMMANDS = ["watch", "unwatch", "list", "poll", "replay", "log_level", "health_check"]
 NAMES = st.sampled_from([*COMMANDS * 4, "watch", "watch", "unwatch", "replay", "nonsense", None])
-# Few, so that what one request watches the next one finds.
+# Few tags, so that requests refer to watches of earlier requests.
 TAGS = ["#2PP", "#8QQ", "2pp", " %232PP ", "#2po", "2PP\n", '"#2PP"']
 ODD_TAGS = [
     *(
@@ -61,18 +61,18 @@ _ODD: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def _objects(draw: DrawFn) -> bytes:
-    """A request for something, with up to two odd things in it."""
+    """A request with up to two odd values."""
     request: dict[str, Any] = draw(st.fixed_dictionaries({"tag": st.sampled_from(TAGS)}, optional=_GOOD))
     if draw(st.booleans()):
-        # What there is in requests for all of them.
+        # The keys that all commands share.
         request = {key: value for key, value in request.items() if key in {"tag", "kind", "transaction"}}
     else:
-        # Else most requests to watch are wrong in their kind.
+        # Otherwise most watch requests would have keys of the wrong kind.
         for key in ("include_fields", "exclude_fields") if request.get("kind") != "player" else ("members", "war"):
             request.pop(key, None)
     for key in draw(st.lists(st.sampled_from(["tag", "tag", *_ODD]), max_size=2)):
         request[key] = draw(TAG if key == "tag" else _ODD[key])
-    return written(request)
+    return to_bytes(request)
 
 
 _REPLAY: dict[str, st.SearchStrategy[Any]] = {
@@ -88,11 +88,11 @@ _REPLAY: dict[str, st.SearchStrategy[Any]] = {
 
 
 def _replays() -> st.SearchStrategy[bytes]:
-    """A request for events, with a few of its keys, or a bare text."""
+    """A replay request with a few of its keys, or a bare value."""
     some = st.lists(st.sampled_from([*_REPLAY, "since_seq"]), min_size=1, max_size=3, unique=True).flatmap(
         lambda keys: st.fixed_dictionaries({key: _REPLAY[key] for key in keys})
     )
-    return (some | _REPLAY["since"] | _REPLAY["since_seq"]).map(written)
+    return (some | _REPLAY["since"] | _REPLAY["since_seq"]).map(to_bytes)
 
 
 @st.composite
@@ -113,7 +113,7 @@ def _at_the_limit(draw: DrawFn) -> bytes:
     return (begin + filling * ((size - len(begin) - len(end)) // len(filling)) + end).ljust(size)
 
 
-# Chosen like this, the many ways of being anything at all are no more than one of the ways.
+# Each alternative has the same probability, however many values it has.
 PAYLOADS: st.SearchStrategy[bytes] = st.sampled_from(
     [
         _objects(),
@@ -122,8 +122,8 @@ PAYLOADS: st.SearchStrategy[bytes] = st.sampled_from(
         _objects().flatmap(corrupted),
         _replays(),
         TAG.map(lambda text: text.encode(errors="surrogatepass")),
-        ANYTHING,
-        JSON.map(lambda value: written({"tag": "#2PP", "transaction": value})),
+        ANY_BYTES,
+        JSON.map(lambda value: to_bytes({"tag": "#2PP", "transaction": value})),
         _at_the_limit(),
     ]
 ).flatmap(lambda way: way)

@@ -1,4 +1,4 @@
-"""Whatever the API says: nothing but events that can be published comes of it, and what is believed is never spoilt."""
+"""Any reply of the API results only in events that can be published, and never in an invalid snapshot."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from coc2mqtt.clash.error_response import ErrorResponse
 from coc2mqtt.clash.response import parse_max_age, parse_retry_after
 from coc2mqtt.events.resource import Kind
 from tests.fuzz.examples import fuzzed
-from tests.fuzz.fake_poller import TROUBLE, FakePoller, Reply, is_bad
-from tests.fuzz.malformed import ANYTHING, corrupted, difference, mutated, written
+from tests.fuzz.fake_poller import API_EVENT_TYPES, FakePoller, Reply, is_unusable
+from tests.fuzz.malformed import ANY_BYTES, corrupted, difference, mutated, to_bytes
 from tests.fuzz.valid_bodies import NOON, game
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fuzz
 
 KINDS = [Kind.CLAN, Kind.WAR, Kind.PLAYER]
-# Longer than any answer is doubted (seconds).
-PATIENCE = 140.0
+# Longer than a suspicious response is deferred (seconds).
+CONFIRMATION_TIMEOUT_S = 140.0
 CACHE_CONTROL = st.sampled_from(["", "max-age=60", "public max-age=600", "max-age=-1", "max-age=1e9", "no-store", "\0"])
 RETRY_AFTER = st.sampled_from(
     ["", "5", "-1", "1e9", "9" * 20, "soon", "Mon, 01 Jan 2027 00:00:00 GMT", "Mon, 99 Foo 0000 99:99:99 +9999"]
@@ -41,7 +41,7 @@ STATUS = st.sampled_from([*(201, 204, 206, 301, 304, 400, 401, 403, 404, 418, 42
 
 
 @st.composite
-def refusals(draw: DrawFn, body: bytes) -> Reply:
+def error_responses(draw: DrawFn, body: bytes) -> Reply:
     return ErrorResponse(
         status=draw(STATUS),
         body=body,
@@ -54,38 +54,38 @@ def refusals(draw: DrawFn, body: bytes) -> Reply:
 
 
 @st.composite
-def answers(draw: DrawFn, good: dict[str, Any]) -> Reply:
-    """A spoilt answer: most of them nearly good."""
+def replies(draw: DrawFn, good: dict[str, Any]) -> Reply:
+    """A mutated reply, in most cases almost valid."""
     how = draw(st.integers(0, 9))
     body = (
-        draw(ANYTHING)
+        draw(ANY_BYTES)
         if how == 0
         else draw(corrupted(orjson.dumps(good)))
         if how == 1
-        else written(draw(mutated(good)))
+        else to_bytes(draw(mutated(good)))
     )
-    return draw(refusals(body)) if how == 2 else ApiResponse(200, body, 0.0)
+    return draw(error_responses(body)) if how == 2 else ApiResponse(200, body, 0.0)
 
 
 @dataclass(frozen=True)
 class History:
-    """What is good at first, spoilt answers, each so many seconds after the one before, and what is good at last.
+    """A valid body, mutated replies with the seconds before each, and a valid body at the end.
 
-    ``elsewhere`` is what a clan's opponent and war log say.
+    ``other_replies`` are those for the opponent and the war log of a clan.
     """
 
     kind: Kind
     first: int
     mutated: list[tuple[Reply, float]]
     last: int
-    elsewhere: dict[str, Reply]
+    other_replies: dict[str, Reply]
 
     def _repr_pretty_(self, printer: RepresentationPrinter, _cycle: bool) -> None:
         printer.text(str(self))
 
     def __str__(self) -> str:
-        said = [(after, shown(self.kind, one)) for one, after in self.mutated]
-        return f"{self.kind} {self.first} to {self.last}: {said}, elsewhere {self.elsewhere.keys()}"
+        reply = [(after, describe(self.kind, one)) for one, after in self.mutated]
+        return f"{self.kind} {self.first} to {self.last}: {reply}, elsewhere {self.other_replies.keys()}"
 
     def good(self, number: int) -> ApiResponse:
         return ApiResponse(200, orjson.dumps(game().bodies[self.kind][number]), 0.0)
@@ -97,29 +97,32 @@ def histories(draw: DrawFn, kind: Kind) -> History:
     first = draw(st.integers(0, len(bodies) - 1))
     last = draw(st.integers(first, min(first + 3, len(bodies) - 1)))
     mutated = [
-        (draw(answers(bodies[draw(st.integers(first, last))])), draw(st.sampled_from([1.0, 60.0, PATIENCE])))
+        (
+            draw(replies(bodies[draw(st.integers(first, last))])),
+            draw(st.sampled_from([1.0, 60.0, CONFIRMATION_TIMEOUT_S])),
+        )
         for _ in range(draw(st.integers(1, 3)))
     ]
-    elsewhere = {}
+    other_replies = {}
     if kind is Kind.WAR:
         for path, known in (("currentwar", bodies), ("warlog", game().war_logs)):
-            elsewhere[path] = draw(answers(known[draw(st.integers(0, len(known) - 1))]))
-    return History(kind, first, mutated, last, elsewhere)
+            other_replies[path] = draw(replies(known[draw(st.integers(0, len(known) - 1))]))
+    return History(kind, first, mutated, last, other_replies)
 
 
-def shown(kind: Kind, said: Reply) -> str:
-    """Return few words about an answer."""
-    if not isinstance(said, ApiResponse):
-        return said.kind
+def describe(kind: Kind, reply: Reply) -> str:
+    """Return a short description of a reply."""
+    if not isinstance(reply, ApiResponse):
+        return reply.kind
     try:
-        odd = [list(difference(good, said.data)) for good in game().bodies[kind]]
+        odd = [list(difference(good, reply.data)) for good in game().bodies[kind]]
     except ClashError:
-        return f"{len(said.body)} bytes: {said.body[:40]!r} ... {said.body[-40:]!r}"
-    return f"{len(said.body)} bytes: {min(odd, key=len)[:9]}"
+        return f"{len(reply.body)} bytes: {reply.body[:40]!r} ... {reply.body[-40:]!r}"
+    return f"{len(reply.body)} bytes: {min(odd, key=len)[:9]}"
 
 
-def told(entries: list[JournalEntry]) -> Counter[bytes]:
-    """What was told of the game, without when, and without the difference between two runs."""
+def reported_changes(entries: list[JournalEntry]) -> Counter[bytes]:
+    """Return the reported changes in the game, without times and without differences between two runs."""
     unlike = {"catch_up", "snapshot_age_seconds"}
     return Counter(
         orjson.dumps(
@@ -131,60 +134,60 @@ def told(entries: list[JournalEntry]) -> Counter[bytes]:
             ]
         )
         for entry in entries
-        if entry.record.event_type not in TROUBLE
+        if entry.record.event_type not in API_EVENT_TYPES
     )
 
 
-def settle(believer: FakePoller, answer: ApiResponse) -> Counter[bytes]:
-    """See the same good answer until it is believed, whatever keeps it back, and return what that told."""
-    return told([entry for _ in range(6) for entry in believer.see(answer, after=PATIENCE)])
+def poll_until_accepted(poller: FakePoller, reply: ApiResponse) -> Counter[bytes]:
+    """Poll the same valid reply until it is accepted, and return the reported changes."""
+    return reported_changes(
+        [entry for _ in range(6) for entry in poller.poll(reply, seconds_later=CONFIRMATION_TIMEOUT_S)]
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_answer_spoils_what_is_believed(kind: Kind, tried: Callable[[], None]) -> None:
+def test_any_reply_keeps_the_snapshot_valid(kind: Kind, count_example: Callable[[], None]) -> None:
     tag = game().tags[kind]
 
     @fuzzed(short=150, long=5000)
     @given(histories(kind))
-    def see(history: History) -> None:
-        tried()
-        believer = FakePoller(kind, tag, now=NOON.timestamp(), elsewhere=history.elsewhere)
-        believer.see(history.good(history.first))
-        for said, after in history.mutated:
-            before = believer.data
-            events = believer.see(said, after=after)
-            if is_bad(believer.resource, said):
-                assert believer.data == before
-                assert {entry.record.event_type for entry in events} <= TROUBLE
-        # As if the program had begun anew with what is believed now.
-        again = FakePoller(kind, tag, now=believer.now, elsewhere=history.elsewhere)
-        again.store.snapshots = dict(believer.store.snapshots)
+    def check_history(history: History) -> None:
+        count_example()
+        poller = FakePoller(kind, tag, now=NOON.timestamp(), other_replies=history.other_replies)
+        poller.poll(history.good(history.first))
+        for reply, after in history.mutated:
+            before = poller.data
+            events = poller.poll(reply, seconds_later=after)
+            if is_unusable(poller.resource, reply):
+                assert poller.data == before
+                assert {entry.record.event_type for entry in events} <= API_EVENT_TYPES
+        # A second poller starts from the current snapshots, as after a restart.
+        again = FakePoller(kind, tag, now=poller.now, other_replies=history.other_replies)
+        again.store.snapshots = dict(poller.store.snapshots)
         last = history.good(history.last)
-        assert settle(believer, last) == settle(again, last)
-        assert believer.data == again.data
+        assert poll_until_accepted(poller, last) == poll_until_accepted(again, last)
+        assert poller.data == again.data
 
-    see()
+    check_history()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_no_answer_can_be_changes_nothing_of_what_is_told_afterwards(
-    kind: Kind, tried: Callable[[], None]
-) -> None:
+def test_unusable_replies_do_not_change_later_events(kind: Kind, count_example: Callable[[], None]) -> None:
     tag = game().tags[kind]
 
     @fuzzed(short=100, long=2000)
     @given(histories(kind))
-    def see(history: History) -> None:
-        tried()
-        believers = [FakePoller(kind, tag, now=NOON.timestamp(), elsewhere=history.elsewhere) for _ in range(2)]
-        for believer in believers:
-            believer.see(history.good(history.first))
-        for said, after in history.mutated:
-            if is_bad(believers[0].resource, said):
-                believers[0].see(said, after=after)
-        believers[1].now = believers[0].now
+    def check_history(history: History) -> None:
+        count_example()
+        pollers = [FakePoller(kind, tag, now=NOON.timestamp(), other_replies=history.other_replies) for _ in range(2)]
+        for poller in pollers:
+            poller.poll(history.good(history.first))
+        for reply, after in history.mutated:
+            if is_unusable(pollers[0].resource, reply):
+                pollers[0].poll(reply, seconds_later=after)
+        pollers[1].now = pollers[0].now
         last = history.good(history.last)
-        assert settle(believers[0], last) == settle(believers[1], last)
-        assert believers[0].data == believers[1].data
+        assert poll_until_accepted(pollers[0], last) == poll_until_accepted(pollers[1], last)
+        assert pollers[0].data == pollers[1].data
 
-    see()
+    check_history()

@@ -1,4 +1,4 @@
-"""Whatever is asked for: one answer, and nothing but valid watches in the journal."""
+"""Any request gets one response, and the journal has only valid watches."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fuzz
 
 TAG = re.compile("#[0289PYLQGRJCUV]{3,15}")
-MOST = 604_800
-LARGEST = 64 * 1024
+MAX_INTERVAL_S = 604_800
+MAX_PAYLOAD_BYTES = 64 * 1024
 
 Json = dict[str, Any]
 
 
-class Asked:
-    """A list of watches on a real journal, and whoever asks for them; nothing is polled."""
+class CommandHarness:
+    """The commands with a watch list and a real journal; nothing is polled."""
 
     def __init__(self, journal: SqliteJournal) -> None:
         self.journal = journal
         self.changed: list[Watch] = []
-        self._engine, self._watches = self._begin()
+        self._engine, self._watches = self._new_watch_list()
         self._commands = dispatcher(self._watches, journal=self.journal)
 
-    def _begin(self) -> tuple[Engine, WatchList]:
+    def _new_watch_list(self) -> tuple[Engine, WatchList]:
         engine = Engine(ClashClient([SecretStr("any")]), self.journal)
         return engine, WatchList(self.journal, engine, on_change=self.changed.append)
 
@@ -55,25 +55,25 @@ class Asked:
         for watch in self._engine.watches:
             await self._watches.unwatch(watch.kind, watch.tag)
 
-    async def ask(self, command: str | None, payload: bytes, *, retained: bool) -> None:
+    async def execute(self, command: str | None, payload: bytes, *, retained: bool) -> None:
         before, stored = self._engine.watches, await self.journal.watches()
         response = await self._commands.execute(command, payload, retained=retained)
-        said = orjson.loads(response.encode())
-        assert ResponsePayload.model_validate(said) == response
+        response_data = orjson.loads(response.encode())
+        assert ResponsePayload.model_validate(response_data) == response
         assert (response.status == "ok") is (response.error is None)
         if response.status == "error" or command not in {"watch", "unwatch"}:
             assert self._engine.watches == before
             assert await self.journal.watches() == stored
         if response.status == "error":
             assert response.data == {}
-            assert len(said["error"]) < 1000
-        if retained or command is None or len(payload) > LARGEST:
+            assert len(response_data["error"]) < 1000
+        if retained or command is None or len(payload) > MAX_PAYLOAD_BYTES:
             assert response.status == "error"
         if response.status == "ok":
-            self._check_deed(command, response.data, before)
+            self._check_effect(command, response.data, before)
 
-    def _check_deed(self, command: str | None, data: Json, before: list[Watch]) -> None:
-        """It is as the answer says."""
+    def _check_effect(self, command: str | None, data: Json, before: list[Watch]) -> None:
+        """Check that the response describes the actual state."""
         now = {(watch.kind.value, watch.tag): watch for watch in self._engine.watches}
         if command == "watch":
             watch = now[data["kind"], data["tag"]]
@@ -87,45 +87,45 @@ class Asked:
         if command == "list":
             assert {(one["kind"], one["tag"]) for one in data["watches"]} <= now.keys()
 
-    async def check(self) -> None:
-        """What is watched is valid, and the same after a restart."""
+    async def check_watches(self) -> None:
+        """Check that the watches are valid, and the same after a restart."""
         watches = self._engine.watches
         assert len(watches) == len({(watch.kind, watch.tag) for watch in watches})
         for watch in watches:
             assert TAG.fullmatch(watch.tag)
-            assert 1 <= watch.interval <= MOST
-            assert 1 <= watch.war_interval <= MOST
+            assert 1 <= watch.interval <= MAX_INTERVAL_S
+            assert 1 <= watch.war_interval <= MAX_INTERVAL_S
         assert all(TAG.fullmatch(watch.tag) for watch in self.changed)
         assert all(TAG.fullmatch(one.tag) and one.kind in {"clan", "player"} for one in await self.journal.watches())
-        engine, again = self._begin()
+        engine, again = self._new_watch_list()
         await again.load([])
         assert sorted(map(str, engine.watches)) == sorted(map(str, watches))
 
 
-def test_whatever_is_asked_is_answered_once_and_watched_only_if_it_can_be(
-    tmp_path: Path, tried: Callable[[], None]
+def test_any_request_gets_one_response_and_only_valid_watches_are_stored(
+    tmp_path: Path, count_example: Callable[[], None]
 ) -> None:
-    async def begin() -> Asked:
-        return Asked(await stack.enter_async_context(SqliteJournal(tmp_path / "coc2mqtt.db")))
+    async def start() -> CommandHarness:
+        return CommandHarness(await stack.enter_async_context(SqliteJournal(tmp_path / "coc2mqtt.db")))
 
     async def example(requests: list[tuple[Any, ...]]) -> None:
-        await asked.clear()
+        await harness.clear()
         for command, payload, retained in requests:
-            await asked.ask(command, payload, retained=retained)
-        await asked.check()
+            await harness.execute(command, payload, retained=retained)
+        await harness.check_watches()
 
     stack = AsyncExitStack()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        asked = runner.run(begin())
+        harness = runner.run(start())
 
         @fuzzed(short=200, long=10_000)
         @given(st.lists(st.tuples(NAMES, PAYLOADS, st.sampled_from([False, False, True])), min_size=1, max_size=4))
-        def see(requests: list[tuple[Any, ...]]) -> None:
-            tried()
+        def check_requests(requests: list[tuple[Any, ...]]) -> None:
+            count_example()
             runner.run(example(requests))
 
         try:
-            see()
+            check_requests()
         finally:
             runner.run(stack.aclose())
     assert [path.name for path in tmp_path.iterdir()] == ["coc2mqtt.db"]

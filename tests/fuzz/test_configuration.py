@@ -1,4 +1,4 @@
-"""Whatever stands in the configuration file and the environment: settings come of it, or words about what is wrong."""
+"""Any configuration file and environment results in settings or an error message, without secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coc2mqtt.config.loader import ConfigurationError, load_settings
 from coc2mqtt.config.settings import Settings
 from tests.fuzz.examples import fuzzed
-from tests.fuzz.malformed import ANYTHING, corrupted, mutated, written
+from tests.fuzz.malformed import ANY_BYTES, corrupted, mutated, to_bytes
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ GOOD: dict[str, Any] = {
     "journal": {"path": "x.db", "keep_delivered": "7d", "max_pending": 10},
     "log": {"level": "info", "format": "json"},
 }
-# What YAML makes of plain values, and values that do not fit their tags.
+# Plain YAML values with special meaning, and values that do not match their tags.
 FRAGMENTS = [
     *(
         "!!int ''",
@@ -107,14 +107,14 @@ VALUES = st.sampled_from(FRAGMENTS) | st.text(st.characters(exclude_categories=[
 
 @st.composite
 def files(draw: DrawFn) -> bytes:
-    """A file: the example or a good one with odd values, or hardly one at all."""
+    """A configuration file: the example or a valid one with odd values, or arbitrary bytes."""
     how = draw(st.integers(0, 4))
     if how == 0:
         return draw(corrupted(EXAMPLE))
     if how == 1:
-        return written(draw(mutated(GOOD)))
+        return to_bytes(draw(mutated(GOOD)))
     if how == 2:
-        return draw(ANYTHING | VALUES.map(str.encode))
+        return draw(ANY_BYTES | VALUES.map(str.encode))
     lines = yaml.safe_dump(GOOD).splitlines()
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(lines) - 1))
@@ -124,7 +124,7 @@ def files(draw: DrawFn) -> bytes:
 
 
 def variables() -> list[str]:
-    """Every variable of the settings, and some that are none."""
+    """Return every variable of the settings, and some unknown ones."""
     sections = {name: getattr(field.annotation, "model_fields", {}) for name, field in Settings.model_fields.items()}
     names = [f"{section}__{key}" for section, keys in sections.items() for key in keys] + list(sections)
     names += [
@@ -153,7 +153,7 @@ ENVIRONMENTS = st.dictionaries(st.sampled_from(variables()), TEXTS, max_size=4)
 
 
 def loaded(path: Path | None) -> Settings | str:
-    """Return the settings, or the words about what is wrong."""
+    """Return the settings, or the error message."""
     try:
         return load_settings(path)
     except ConfigurationError as error:
@@ -161,18 +161,20 @@ def loaded(path: Path | None) -> Settings | str:
 
 
 @pytest.mark.usefixtures("_own_environment")
-def test_whatever_is_configured_is_taken_or_refused_in_words(tmp_path: Path, tried: Callable[[], None]) -> None:
+def test_any_configuration_is_loaded_or_rejected_without_secrets(
+    tmp_path: Path, count_example: Callable[[], None]
+) -> None:
     path = tmp_path / "coc2mqtt.yaml"
 
     @fuzzed(short=200, long=5000)
     @given(st.none() | files(), ENVIRONMENTS | st.just({}))
     def load(content: bytes | None, environment: dict[str, str]) -> None:
-        tried()
+        count_example()
         if content is not None:
             path.write_bytes(content)
         with patch.dict(os.environ, environment):
-            said = repr(loaded(None if content is None else path))
-        assert SECRET not in said
+            result = repr(loaded(None if content is None else path))
+        assert SECRET not in result
 
     load()
 

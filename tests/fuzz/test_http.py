@@ -1,4 +1,4 @@
-"""Whatever comes over the wire in place of an answer: it is trouble at most, and the next answer is good."""
+"""Any bytes in place of an HTTP response cause an error at most, and the next response is accepted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.util.event_loop import loop_factory
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.fake_poller import InMemoryStore, check_event, check_states
-from tests.fuzz.malformed import ANYTHING, corrupted, mutated, written
+from tests.fuzz.malformed import ANY_BYTES, corrupted, mutated, to_bytes
 from tests.fuzz.valid_bodies import NOON, game
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fuzz
 
 TOKEN = "token-that-nobody-may-read"
-# Of one request, in seconds.
-TIMEOUT = 2.0
+# The timeout of one request (seconds).
+TIMEOUT_S = 2.0
 GOOD = game().bodies[Kind.CLAN][0]
 CLAN = Resource(Kind.CLAN, game().tags[Kind.CLAN])
 STATUSES = (100, 101, 200, 204, 206, 301, 304, 400, 401, 403, 404, 429, 500, 503, 999)
@@ -99,7 +99,7 @@ X: {"x" * 9000}
 X:\0
 X: \xff
 X: {TOKEN}""".splitlines()
-# The parts of a date, each of them odd now and then.
+# The parts of a date, each sometimes invalid.
 DATES = st.tuples(
     st.sampled_from(["Mon, ", "Mon ", "", "Foo, "]),
     st.sampled_from(["01", "99", "0", "-1", "9" * 20]),
@@ -112,7 +112,10 @@ RETRY_AFTER = (DATES | st.text(st.characters(codec="latin-1", exclude_characters
     lambda text: f"Retry-After: {text}"
 )
 BODIES = (
-    ANYTHING | mutated(GOOD).map(written) | corrupted(orjson.dumps(GOOD)) | st.just(f'{{"message":"{TOKEN}"}}'.encode())
+    ANY_BYTES
+    | mutated(GOOD).map(to_bytes)
+    | corrupted(orjson.dumps(GOOD))
+    | st.just(f'{{"message":"{TOKEN}"}}'.encode())
 )
 CODINGS: list[Callable[[bytes], bytes]] = [
     *(lambda body: body, lambda body: body, gzip.compress, zlib.compress, lambda body: gzip.compress(body)[:-4]),
@@ -122,8 +125,8 @@ CODINGS: list[Callable[[bytes], bytes]] = [
 
 
 @st.composite
-def replies(draw: DrawFn) -> bytes:
-    """All that a server sends before it closes the connection."""
+def http_replies(draw: DrawFn) -> bytes:
+    """All bytes that a server sends before it closes the connection."""
     if draw(st.integers(0, 9)) == 0:
         return draw(st.binary(max_size=300))
     headers = draw(st.lists(st.sampled_from(HEADERS) | RETRY_AFTER, max_size=4))
@@ -135,12 +138,12 @@ def replies(draw: DrawFn) -> bytes:
 
 
 class Server:
-    """Sends ``reply`` to whoever asks, whatever they ask."""
+    """Sends ``reply`` for every request."""
 
     def __init__(self) -> None:
         self.reply = b""
 
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(self.reply)
@@ -156,8 +159,8 @@ def good_reply() -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-class Polled:
-    """A clan that is polled over real HTTP, by a client that tries once and never rests."""
+class HttpPolledClan:
+    """A clan that is polled over real HTTP, by a client without retries and pauses."""
 
     def __init__(self, api: ClashClient) -> None:
         self.store = InMemoryStore()
@@ -166,43 +169,43 @@ class Polled:
         self._poller = ClanPoller(context, CLAN.tag, interval=60)
         self._api = api
 
-    async def see(self) -> Snapshot:
-        # A throttled token rests otherwise.
+    async def poll(self) -> Snapshot:
+        # A throttled token would pause.
         self._api._rate_limiter = TokenRateLimiter(1, 1e6)
         start = asyncio.get_running_loop().time()
         await self._poller.poll()
-        assert asyncio.get_running_loop().time() - start < 2 * TIMEOUT
+        assert asyncio.get_running_loop().time() - start < 2 * TIMEOUT_S
         snapshot = self.store.now(CLAN)
         assert snapshot is not None
         check_states(CLAN, snapshot)
         return snapshot
 
 
-def test_whatever_a_server_sends_nothing_but_trouble_or_an_answer_comes_of_it(tried: Callable[[], None]) -> None:
-    async def begin() -> ClashClient:
-        listening = await stack.enter_async_context(await asyncio.start_server(server.talk, "127.0.0.1", 0))
+def test_any_http_reply_is_an_error_or_a_response_and_the_next_poll_works(count_example: Callable[[], None]) -> None:
+    async def start() -> ClashClient:
+        listening = await stack.enter_async_context(await asyncio.start_server(server.respond, "127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         client = ClashClient(
             [SecretStr(TOKEN)],
             base_url=url,
             requests_per_second=1e6,
-            timeout=TIMEOUT,
+            timeout=TIMEOUT_S,
             attempts=1,
             max_body_bytes=300_000,
         )
         return await stack.enter_async_context(client)
 
     async def example(reply: bytes) -> None:
-        polled = Polled(api)
+        polled = HttpPolledClan(api)
         server.reply = good_reply()
-        before = await polled.see()
+        before = await polled.poll()
         server.reply = reply
-        after = await polled.see()
+        after = await polled.poll()
         if "trouble" in after.memo:
             assert after.data == before.data == GOOD
         server.reply = good_reply()
-        last = await polled.see()
-        # Unless what came was nearly good and is believed.
+        last = await polled.poll()
+        # The reply may have been almost valid and accepted.
         assert after.data != GOOD or (last.data == GOOD and "trouble" not in last.memo)
         assert (await api.clan(CLAN.tag)).data == GOOD
         for entry in polled.store.entries:
@@ -211,15 +214,15 @@ def test_whatever_a_server_sends_nothing_but_trouble_or_an_answer_comes_of_it(tr
 
     server, stack = Server(), AsyncExitStack()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        api = runner.run(begin())
+        api = runner.run(start())
 
         @fuzzed(short=150, long=10_000)
-        @given(replies())
-        def see(reply: bytes) -> None:
-            tried()
+        @given(http_replies())
+        def check_reply(reply: bytes) -> None:
+            count_example()
             runner.run(example(reply))
 
         try:
-            see()
+            check_reply()
         finally:
             runner.run(stack.aclose())

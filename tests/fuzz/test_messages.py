@@ -1,4 +1,4 @@
-"""Whatever comes in over MQTT: each request is answered once, where it may be, and nothing else happens."""
+"""Any MQTT message: each request gets one response on an allowed topic, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.fuzz
 STATUS = "homeassistant/status"
 REQUEST = "coc/bridge/request/"
 RESPONSE = "coc/bridge/response/"
-USUAL = re.compile(r"coc/bridge/response/[a-z][a-z0-9_]{0,31}")
+DEFAULT_RESPONSE_TOPIC = re.compile(r"coc/bridge/response/[a-z][a-z0-9_]{0,31}")
 RETAINED = re.compile(
     r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/state/[a-z]+|coc/api/state/status|coc/bridge/(state|info|health|watches)"
     r"|homeassistant/device/coc2mqtt_home_(bridge|clan_[0289PYLQGRJCUV]{3,15})/config"
@@ -81,21 +81,29 @@ TOPICS = (
     )
     | WORDS
 )
-NEAR = st.sampled_from(["coc/", "homeassistant/", RESPONSE, "reply/", "/", "COC/", "coc", " coc/"])
-OURS = [STATUS, "coc/bridge/state", "coc/clan/2PP/state/clan", "coc/api/maintenance_start", "coc/bridge/request/list"]
-WISHES = st.none() | st.one_of(WORDS, st.builds("{}{}".format, NEAR, WORDS), st.sampled_from(OURS))
+SIMILAR_PREFIXES = st.sampled_from(["coc/", "homeassistant/", RESPONSE, "reply/", "/", "COC/", "coc", " coc/"])
+OWN_TOPICS = [
+    STATUS,
+    "coc/bridge/state",
+    "coc/clan/2PP/state/clan",
+    "coc/api/maintenance_start",
+    "coc/bridge/request/list",
+]
+RESPONSE_TOPICS = st.none() | st.one_of(
+    WORDS, st.builds("{}{}".format, SIMILAR_PREFIXES, WORDS), st.sampled_from(OWN_TOPICS)
+)
 MESSAGES = st.builds(
     Message,
     TOPICS,
     PAYLOADS | st.sampled_from([b"online", b"offline", b"", b"ONLINE"]),
     retain=st.sampled_from([False, False, False, True]),
-    response_topic=WISHES,
+    response_topic=RESPONSE_TOPICS,
     correlation_data=st.none() | st.binary(max_size=20) | st.just(b"\0" * 65_535),
 )
 
 
-def may_be_wished(topic: str | None) -> bool:
-    """Tell whether an answer can go there without being taken for anything else of the bridge's."""
+def is_allowed_response_topic(topic: str | None) -> bool:
+    """Return whether a response on this topic cannot be mistaken for another message of the bridge."""
     if not topic or len(topic) > 200 or topic.startswith("$") or not topic.isprintable():
         return False
     if any(level == "" or set(level) & set("+#") for level in topic.split("/")):
@@ -103,8 +111,8 @@ def may_be_wished(topic: str | None) -> bool:
     return topic.startswith(RESPONSE) or not topic.startswith(("coc/", "homeassistant/"))
 
 
-class House:
-    """A whole bridge over a session that notes what it publishes; nothing is polled."""
+class BridgeHarness:
+    """A whole bridge with a session that records its messages; nothing is polled."""
 
     def __init__(self, journal: SqliteJournal) -> None:
         topics = Topics()
@@ -142,8 +150,8 @@ class House:
         self._retained.mark_watch(watch)
         self.bridge.watches_changed()
 
-    async def bring(self, messages: list[Message]) -> list[Published]:
-        """Bring messages and one last request; returns what is published up to its answer."""
+    async def deliver(self, messages: list[Message]) -> list[Published]:
+        """Deliver messages and a final request; return the messages published before its response."""
         self.recording.published.clear()
         last = f"last {next(self._numbers)}"
         request = orjson.dumps({"transaction": last})
@@ -157,40 +165,44 @@ class House:
         return [published for published in self.recording.published if not is_last(published)]
 
 
-def test_each_request_is_answered_once_and_where_it_may_be(tmp_path: Path, tried: Callable[[], None]) -> None:
-    async def begin() -> House:
-        house = House(await stack.enter_async_context(SqliteJournal(tmp_path / "coc2mqtt.db")))
-        await house.watches.load([Watch(Kind.CLAN, "#2PP", 60.0)])
-        await stack.enter_async_context(running(house.bridge.serve(house.recording.session)))
-        return house
+def test_any_request_gets_one_response_on_an_allowed_topic(tmp_path: Path, count_example: Callable[[], None]) -> None:
+    async def start() -> BridgeHarness:
+        harness = BridgeHarness(await stack.enter_async_context(SqliteJournal(tmp_path / "coc2mqtt.db")))
+        await harness.watches.load([Watch(Kind.CLAN, "#2PP", 60.0)])
+        await stack.enter_async_context(running(harness.bridge.serve(harness.recording.session)))
+        return harness
 
     async def example(messages: list[Message]) -> None:
-        for watch in house.watches.select():
-            await house.watches.unwatch(watch.kind, watch.tag)
-        published = await house.bring(messages)
-        answers = [one for one in published if not one.retain]
-        # A broker brings only what was subscribed to.
+        for watch in harness.watches.select():
+            await harness.watches.unwatch(watch.kind, watch.tag)
+        published = await harness.deliver(messages)
+        responses = [one for one in published if not one.retain]
+        # A broker delivers only messages on subscribed topics.
         requests = [message for message in messages if topic_matches_sub(f"{REQUEST}+", message.topic)]
-        assert len(answers) == len(requests)
-        for answer, request in zip(answers, requests, strict=True):
-            ResponsePayload.model_validate(answer.data)
-            assert answer.correlation_data == request.correlation_data
-            wished = request.response_topic
-            assert answer.topic == wished if may_be_wished(wished) else USUAL.fullmatch(answer.topic)
+        assert len(responses) == len(requests)
+        for response, request in zip(responses, requests, strict=True):
+            ResponsePayload.model_validate(response.data)
+            assert response.correlation_data == request.correlation_data
+            requested_topic = request.response_topic
+            assert (
+                response.topic == requested_topic
+                if is_allowed_response_topic(requested_topic)
+                else DEFAULT_RESPONSE_TOPIC.fullmatch(response.topic)
+            )
         assert all(RETAINED.fullmatch(one.topic) for one in published if one.retain)
 
     stack = AsyncExitStack()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        house = runner.run(begin())
+        harness = runner.run(start())
 
         @fuzzed(short=200, long=10_000)
         @given(st.lists(MESSAGES, min_size=1, max_size=4))
-        def see(messages: list[Message]) -> None:
-            tried()
+        def check_messages(messages: list[Message]) -> None:
+            count_example()
             runner.run(example(messages))
 
         try:
-            see()
+            check_messages()
         finally:
             runner.run(stack.aclose())
     assert [path.name for path in tmp_path.iterdir()] == ["coc2mqtt.db"]

@@ -1,4 +1,4 @@
-"""Whatever is given for a tag: it is one, in its one spelling, or refused; in topics and paths it is only itself."""
+"""Any text is normalised to a valid tag or rejected; in topics and paths a tag is a single segment."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fuzz
 
 TAG = re.compile("#[0289PYLQGRJCUV]{3,15}")
-# Among them what becomes a letter of a tag, or several, when it is made upper-case or normalised.
+# Includes characters that become letters of a tag by upper-casing or normalisation.
 LETTERS = st.sampled_from(
     [*"0289PYLQGRJCUVOpylqgrjcuvo#%23 \t\n\0/+", *"ſßŉǰΐıﬀ０２ＰＯо\u00a0\u2003\u202e\u2028\ud800"]
 )
-NEARLY = st.text(LETTERS, max_size=18) | st.builds("{}{}{}".format, LETTERS, st.just("2PP"), LETTERS)
+ALMOST_TAGS = st.text(LETTERS, max_size=18) | st.builds("{}{}{}".format, LETTERS, st.just("2PP"), LETTERS)
 
 
-def test_whatever_is_given_for_a_tag_is_one_or_refused(tried: Callable[[], None]) -> None:
+def test_any_text_is_a_normalized_tag_or_rejected(count_example: Callable[[], None]) -> None:
     topics = Topics()
 
     @fuzzed(short=300, long=10_000)
-    @given(NEARLY | st.text())
+    @given(ALMOST_TAGS | st.text())
     def read(text: str) -> None:
-        tried()
+        count_example()
         try:
             tag = normalize_tag(text)
         except InvalidTagError as error:
-            said = str(error)
-            assert len(said) < 500
+            message = str(error)
+            assert len(message) < 500
             return
         assert TAG.fullmatch(tag)
         assert normalize_tag(tag) == normalize_tag(tag.lower()) == tag

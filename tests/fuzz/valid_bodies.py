@@ -1,4 +1,4 @@
-"""Good bodies: what the scripted game shows of a clan, its war, its war log and a player, change after change."""
+"""Valid bodies: the responses for a clan, its war, its war log and a player, change after change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Game:
-    """The bodies of each kind in the order of time, those of the war log, and whose they are."""
+    """The bodies of each kind in chronological order, those of the war log, and the tags."""
 
     bodies: dict[Kind, list[Json]]
     war_logs: list[Json]
@@ -31,30 +31,30 @@ class Game:
 
 @cache
 def game() -> Game:
-    """Play a game in which everything happens."""
+    """Play a game that contains every kind of change."""
     world = World(now=lambda: NOON, members=10, clans=1, players=1)
     (clan,), (player,) = world.clan_tags, world.player_tags
     bodies: dict[Kind, list[Json]] = {kind: [] for kind in (Kind.CLAN, Kind.WAR, Kind.PLAYER)}
     war_logs: list[Json] = []
 
-    def look(kept: list[Json], body: Json | None) -> None:
-        # The world shows its own objects, which go on changing.
+    def record(bodies_so_far: list[Json], body: Json | None) -> None:
+        # The world returns its own objects, which change later.
         copied = orjson.loads(orjson.dumps(body))
-        if body is not None and copied not in kept[-1:]:
-            kept.append(copied)
+        if body is not None and copied not in bodies_so_far[-1:]:
+            bodies_so_far.append(copied)
 
-    happenings = _happenings(world, clan, player)
-    for number in range(len(happenings) + 1):
-        for happen, tag in happenings[number - 1 : number]:
-            happen(tag)
-        look(bodies[Kind.CLAN], world.clan(clan))
-        look(bodies[Kind.WAR], world.current_war(clan))
-        look(bodies[Kind.PLAYER], world.player(player))
-        look(war_logs, world.war_log(clan))
+    changes = _changes(world, clan, player)
+    for number in range(len(changes) + 1):
+        for change, tag in changes[number - 1 : number]:
+            change(tag)
+        record(bodies[Kind.CLAN], world.clan(clan))
+        record(bodies[Kind.WAR], world.current_war(clan))
+        record(bodies[Kind.PLAYER], world.player(player))
+        record(war_logs, world.war_log(clan))
     return Game(bodies, war_logs, {Kind.CLAN: clan, Kind.WAR: clan, Kind.PLAYER: player})
 
 
-def _happenings(world: World, clan: str, player: str) -> list[tuple[Callable[[str], object], str]]:
+def _changes(world: World, clan: str, player: str) -> list[tuple[Callable[[str], object], str]]:
     of_clan = [
         *(world.join, world.promote, world.donate, world.declare_war, world.leave, world.start_battle, world.attack),
         *(world.attack, world.rename_member, world.attack, world.gain_points, world.end_war, world.demote),

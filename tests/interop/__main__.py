@@ -1,6 +1,6 @@
-"""A trial with every broker that is installed: python -m tests.interop [KIND ...]; the exit status tells how it went.
+"""Try the bridge with every installed broker: python -m tests.interop [KIND ...]; exits with 1 if a trial fails.
 
-Prints a table in Markdown. Brokers other than Mosquitto come from the lab, or from the system (ejabberd).
+Prints a Markdown table. Brokers other than Mosquitto come from the lab, or from the system (ejabberd).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COLUMNS = ("connect", "retained", "delivery", "command", "response topic", "wil
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.interop", description=__doc__)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"one of {', '.join(KINDS)}; all without any")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"one of {', '.join(KINDS)}; default: all")
     kinds = parser.parse_args().kinds or list(KINDS)
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         parser.error(f"unknown kind of broker {unknown[0]}: use one of {', '.join(KINDS)}")

@@ -1,4 +1,4 @@
-"""The brokers of the trial: how each is started, killed and reached."""
+"""The brokers of the trials: how each is started, stopped and reached."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-_ROOT = ROOT
 # RabbitMQ and ejabberd are slow to start.
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0
 
 
 class MissingBrokerError(Exception):
-    """A broker is not installed; the text says what to do."""
+    """A broker is not installed; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of broker: the versions of MQTT that it speaks, newest first, and how it is started.
+    """One kind of broker: its MQTT versions, newest first, and its start command.
 
-    ``program`` is a command with ``{port}``, ``{folder}`` and ``{here}`` (the folder of the lab's scripts). With
-    ``lab``, the name of the broker's folder below the lab's ``run``, it returns when the broker runs in the background.
-    ``config`` is the text of the file ``{folder}/broker.yml``, ``login`` a user name with its password.
-    ``port_offset`` is added to the port that clients use.
+    ``program`` is a command with ``{port}``, ``{folder}`` and ``{here}`` (the folder of the lab's scripts). ``lab`` is
+    the name of the broker's folder below the lab's ``run``; such a command returns while the broker runs in the
+    background. ``config`` is the text of the file ``{folder}/broker.yml``, ``login`` a user name with its password.
+    ``port_offset`` is added to the port for clients.
     """
 
     name: str
@@ -101,7 +100,7 @@ KINDS = {
 
 
 class RunningBroker:
-    """A broker as a process on a free port of the loopback, used as a context manager; MissingBrokerError at the start.
+    """A broker process on a free loopback port, as a context manager; may raise MissingBrokerError.
 
     ``port`` is the one that clients connect to.
     """
@@ -115,7 +114,7 @@ class RunningBroker:
         values = {
             "port": base,
             "folder": folder,
-            "here": os.environ.get("COC_LAB_SCRIPTS") or _ROOT.parent / "shared" / "lab",
+            "here": os.environ.get("COC_LAB_SCRIPTS") or ROOT.parent / "shared" / "lab",
             "tree": self._lab / "ha-root",
         }
         self._command = [part.format(**values) for part in kind.program]
@@ -153,7 +152,7 @@ class RunningBroker:
         self._wait_for_port()
 
     def kill(self) -> None:
-        """Kill the broker and all that it started, without a word to its clients."""
+        """Kill the broker and its children, without disconnecting clients."""
         if self._pid_file is not None:
             if self._pid_file.exists():
                 _kill_group(int(self._pid_file.read_text().split()[0]))
@@ -165,7 +164,7 @@ class RunningBroker:
         self._wait_for_port(closed=True)
 
     async def restart(self, away: float, *, during: asyncio.Event | None = None) -> None:
-        """Kill the broker and start it again ``away`` seconds later; ``during`` is set once it is gone."""
+        """Kill the broker and start it again ``away`` seconds later; ``during`` is set after the kill."""
         await asyncio.to_thread(self.kill)
         if during is not None:
             during.set()
@@ -206,7 +205,7 @@ def _is_open(port: int) -> bool:
 
 
 def _kill_group(pid: int) -> None:
-    """Kill a process with its process group, if it leads one, and its children."""
+    """Kill a process, its children, and its process group if it leads one."""
     children = subprocess.run([shutil.which("pgrep") or "pgrep", "-P", str(pid)], capture_output=True, check=False)
     for one in [pid, *map(int, children.stdout.split())]:
         try:

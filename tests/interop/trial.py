@@ -1,4 +1,4 @@
-"""One trial of the bridge with one broker, as its users would see it."""
+"""One trial of the bridge with one broker, from the perspective of its users."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tests.interop.kinds import RunningBroker
 
 _VERSIONS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
-# Above the keepalive of the bridge, within which a broker publishes the will of a client that is gone.
-_AWAY_S = 3.0
+# Longer than the bridge's keepalive, after which a broker publishes the will of a lost client.
+_DOWNTIME_S = 3.0
 
 
 @dataclass
 class Row:
-    """The result of one broker: what was seen, by the column of the table."""
+    """The result of one broker, by column of the table."""
 
     name: str
     cells: dict[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Row:
 
 
 class Trial:
-    """Runs the bridge against one broker and notes in ``row`` what came of each step."""
+    """Runs the bridge against one broker and records the result of each step in ``row``."""
 
     def __init__(self, broker: RunningBroker, folder: Path, protocol: str) -> None:
         self.row = Row(f"{broker.kind.name}, MQTT {protocol}")
@@ -51,7 +51,7 @@ class Trial:
         self._clan = self._world.clan_tags[0]
 
     async def run(self) -> Row:
-        """Make all steps, each one whatever became of the one before."""
+        """Execute all steps, even after a failed one."""
         async with (
             DemoServer(self._world, token=SecretStr(TOKEN)) as server,
             running_proxy(self._broker.port) as proxy,
@@ -90,7 +90,7 @@ class Trial:
         return self._compare(observer)
 
     async def _retained(self) -> str:
-        """Ask as a subscriber who comes late, once by exact topics and once by a wildcard."""
+        """Read retained messages as a late subscriber, by exact topics and by a wildcard."""
         exact, wild = ["coc/bridge/state", self._topic("state/clan")], ["coc/#"]
         found = [len(await self._read_retained(topics)) for topics in (exact, wild)]
         if found[0] < len(exact):
@@ -98,9 +98,9 @@ class Trial:
         return "yes" if found[1] > len(exact) else "by exact topic only"
 
     async def _command(self, observer: Observer) -> str:
-        answer = await observer.request("list")
-        if answer["status"] != "ok":
-            raise AssertionError(str(answer))
+        response = await observer.request("list")
+        if response["status"] != "ok":
+            raise AssertionError(str(response))
         return "yes"
 
     async def _response_topic(self) -> str:
@@ -111,7 +111,7 @@ class Trial:
             await observer.publish("coc/bridge/request/list", b"", ResponseTopic=topic, CorrelationData=correlation)
             await observer.wait_until(
                 lambda: any(m.topic == topic and m.correlation_data == correlation for m in observer.received),
-                "an answer on the response topic",
+                "a response on the response topic",
             )
         return "yes"
 
@@ -125,12 +125,12 @@ class Trial:
         return f"after {seconds:.1f} s"
 
     async def _recovery(self, proxy: Proxy) -> str:
-        """Kill the broker, change the game meanwhile, and count what arrives at a subscriber who is there first."""
+        """Kill the broker, change the game meanwhile, and count the events at a subscriber that connects first."""
         before = len(self._expected())
         proxy.refuse()
         proxy.cut()
         gone = asyncio.Event()
-        restart = asyncio.create_task(self._broker.restart(_AWAY_S, during=gone))
+        restart = asyncio.create_task(self._broker.restart(_DOWNTIME_S, during=gone))
         await gone.wait()
         for _ in range(6):
             self._world.join(self._clan)
@@ -149,12 +149,12 @@ class Trial:
         seen = _member_events(observer)
         if seen != expected and sorted(seen) != sorted(expected):
             raise AssertionError(f"{len(seen)} events instead of {len(expected)}")
-        if seen != expected and not since:  # changes that one poll finds have no order of their own
+        if seen != expected and not since:  # changes found by one poll have no defined order
             raise AssertionError("events out of order")
         return f"{len(seen)} of {len(expected)} events"
 
     def _expected(self) -> list[tuple[str, str]]:
-        """Return the members' events of all changes; those of the clan itself depend on how polls fall."""
+        """Return the member events of all changes; the clan's own events depend on the times of polls."""
         return [
             (change.event_type, change.details["member_tag"])
             for change in self._world.changes
@@ -192,7 +192,7 @@ class Trial:
         return {} if login is None else {"username": login[0], "password": login[1]}
 
     def _version(self) -> dict[str, str]:
-        """Name the older version to a broker that speaks both; otherwise let the bridge find it out."""
+        """Set the older version for a broker with both; otherwise the bridge negotiates it."""
         return {"protocol": "3.1.1"} if self._protocol == "3.1.1" and "5" in self._broker.kind.protocols else {}
 
     def _settings(self, server: DemoServer, proxy: Proxy) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from coc2mqtt.mqtt.reports import OFFLINE
 from coc2mqtt.mqtt.topics import Topics
 from tests.crash.checks import find_problems
 from tests.crash.harness import FakeSession, Published, ScriptedApi, events, retained
-from tests.crash.scenarios import SCENARIOS, timeless
+from tests.crash.scenarios import SCENARIOS, without_times
 from tests.recovery.injection import Injection
 from tests.support.simulated_loop import SimulatedLoop
 
@@ -61,7 +61,7 @@ class RecordingBroker:
     def __init__(self) -> None:
         self.published: list[Published] = []
 
-    def take(self, topic: str, payload: bytes, *, retain: bool) -> None:
+    def store(self, topic: str, payload: bytes, *, retain: bool) -> None:
         self.published.append(Published(self.run, topic, payload, retain))
 
     def retained(self, topic: str) -> Any:
@@ -86,13 +86,13 @@ class _Session(FakeSession):
 
     async def disconnect(self, offline_messages: Iterable[RetainedMessage] = ()) -> None:
         for topic, payload in offline_messages:
-            self._broker_record.take(topic, payload, retain=True)
+            self._broker_record.store(topic, payload, retain=True)
         self._is_disconnected = True
         self._break()
 
     def abort(self) -> None:
         if not self._is_disconnected:
-            self._broker_record.take(_STATE, OFFLINE, retain=True)
+            self._broker_record.store(_STATE, OFFLINE, retain=True)
         self._break()
 
     def _break(self) -> None:
@@ -243,7 +243,7 @@ class Simulation:
 
     def _send(self, message: Message) -> None:
         if self._sessions:
-            self._sessions[-1].bring(message)
+            self._sessions[-1].deliver(message)
 
     def _is_done(self, topic: str, payload: bytes) -> bool:
         """Return whether a request succeeded or is no longer needed."""
@@ -270,7 +270,7 @@ class Simulation:
                 if watches is self._remaining
             )
             and all(
-                topic in found and timeless(orjson.loads(found[topic])) == state
+                topic in found and without_times(orjson.loads(found[topic])) == state
                 for topic, state in self.scenario.shown(watches, bodies).items()
                 if not topic.endswith("/poll")  # poll times are published only every 30 seconds
             )
@@ -299,7 +299,7 @@ class Simulation:
             return {
                 "watches": [f"{one['kind']}/{one['tag']}" for one in watches],
                 "stored": [one.tag if one.watch else f"no {one.tag}" for one in await journal.watches()],
-                "believed": {
+                "snapshots": {
                     "/".join(one): getattr(await journal.snapshot(one), "data", None)
                     for one in await journal.resources()
                     if one != API

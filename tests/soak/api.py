@@ -1,6 +1,7 @@
-"""The scripted API of the benchmark as a process of its own, which can fail single requests or all for a while.
+"""The scripted API of the benchmark in its own process, with failures of single requests or of all requests.
 
-It prints its port and serves until it is ended. Besides the verbs of ``bench.api`` there is ``/control/faults?on=1``.
+It prints its port and serves until it is killed. In addition to the control paths of ``bench.api`` it has
+``/control/faults?on=1``.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 _END = b"\r\n\r\n"
 _HEAD = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nCache-Control: max-age=0\r\nContent-Length: %d\r\n\r\n"
-# The share of the requests that fail alone, and how long (seconds) everything works and fails in turn.
-_SHARE = 0.05
-_WORKS, _FAILS = (3.0, 9.0), (0.3, 1.5)
-# How long a late response takes, and one that never comes until its connection is closed (seconds).
-_LATE, _HANGS = (0.2, 1.0), (1.0, 5.0)
+# The share of requests that fail alone, and the durations of working and failing periods (seconds).
+_FAILING_SHARE = 0.05
+_WORKING_S, _ALL_FAIL_S = (3.0, 9.0), (0.3, 1.5)
+# The delay of a late response, and the time until an unanswered connection is closed (seconds).
+_DELAY_S, _HANG_S = (0.2, 1.0), (1.0, 5.0)
 _PROBE = b"/v1/clans/%23JY9J2Y99"
 
 
@@ -37,8 +38,8 @@ def _response(status: bytes, body: bytes, content_type: bytes = b"application/js
 
 _PAGE = b"<html><head><title>Sign in</title></head><body><h1>Sign in</h1></body></html>"
 _NOT_FOUND = _response(b"404 Not Found", b'{"reason":"notFound"}')
-# Each in place of a good response. Maintenance is told with 503, anything may stand before the API.
-_REFUSALS = (
+# Maintenance is reported with 503; the HTML pages come from intermediaries.
+_ERRORS = (
     _response(b"500 Internal Server Error", b'{"reason":"unknownException"}'),
     _response(b"502 Bad Gateway", _PAGE, b"text/html"),
     _response(b"503 Service Unavailable", b'{"reason":"inMaintenance"}'),
@@ -51,37 +52,37 @@ _REFUSALS = (
 
 
 class Faults:
-    """Decides which request fails, and how."""
+    """Decides which requests fail, and how."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._on = False
         self._all_until = 0.0
         self._next_at = 0.0
-        self._how: Callable[[Connection, bytes], None] | None = None
+        self._outage_fault: Callable[[Connection, bytes], None] | None = None
 
     def switch(self, *, on: bool) -> None:
-        """Let faults happen from now on, or no more."""
+        """Enable or disable faults."""
         self._on = on
 
-    def draw(self, now: float) -> Callable[[Connection, bytes], None] | None:
-        """Return what to do in place of a response to a request at ``now``, None to respond."""
+    def next_fault(self, now: float) -> Callable[[Connection, bytes], None] | None:
+        """Return the action that replaces the response to a request at ``now``, None for a normal response."""
         if not self._on:
             return None
         if now >= self._next_at:
-            self._all_until = now + self._rng.uniform(*_FAILS)
-            self._next_at = self._all_until + self._rng.uniform(*_WORKS)
-            self._how = self._one()
+            self._all_until = now + self._rng.uniform(*_ALL_FAIL_S)
+            self._next_at = self._all_until + self._rng.uniform(*_WORKING_S)
+            self._outage_fault = self._draw_fault()
         if now < self._all_until:
-            return self._how
-        return self._one() if self._rng.random() < _SHARE else None
+            return self._outage_fault
+        return self._draw_fault() if self._rng.random() < _FAILING_SHARE else None
 
-    def _one(self) -> Callable[[Connection, bytes], None]:
+    def _draw_fault(self) -> Callable[[Connection, bytes], None]:
         rng = self._rng
-        refusal, late, hang = rng.choice(_REFUSALS), rng.uniform(*_LATE), rng.uniform(*_HANGS)
+        error, late, hang = rng.choice(_ERRORS), rng.uniform(*_DELAY_S), rng.uniform(*_HANG_S)
         return rng.choice(
             [
-                *[lambda connection, _: connection.write(refusal)] * 3,
+                *[lambda connection, _: connection.write(error)] * 3,
                 lambda connection, _: connection.abort(),
                 lambda connection, _: connection.close(),
                 lambda connection, head: connection.truncate(head),
@@ -115,7 +116,7 @@ class Connection(asyncio.Protocol):
                 self.write(_response(b"200 OK", b"{}"))
             elif head.startswith(b"GET /control/"):
                 self.respond(head)
-            elif fault := self._faults.draw(self._loop.time()):
+            elif fault := self._faults.next_fault(self._loop.time()):
                 fault(self, head)
             elif head.startswith(b"GET " + _PROBE):
                 self.write(_NOT_FOUND)
@@ -123,12 +124,12 @@ class Connection(asyncio.Protocol):
                 self.respond(head)
 
     def respond(self, head: bytes) -> None:
-        """Write the response, and note when a change was told."""
+        """Write the response, and record the time of a change in it."""
         if self._transport.is_closing():
             return
-        response, _, news = self._api.answer(head)
-        if news is not None:
-            self._api.record.changes.append((*news, time.monotonic()))
+        response, _, change = self._api.answer(head)
+        if change is not None:
+            self._api.record.changes.append((*change, time.monotonic()))
         self._transport.write(response)
 
     def respond_in(self, seconds: float, head: bytes) -> None:
@@ -136,22 +137,22 @@ class Connection(asyncio.Protocol):
         self._loop.call_later(seconds, self.respond, head)
 
     def truncate(self, head: bytes) -> None:
-        """Write half of the response and close the connection: a change in it was not told."""
+        """Write half of the response and close the connection; a change in it does not count as delivered."""
         response, _, _ = self._api.answer(head)
         self.write(response[: len(response) // 2])
         self.close()
 
     def write(self, response: bytes) -> None:
-        """Write some bytes, unless the client has gone."""
+        """Write some bytes, unless the client has disconnected."""
         if not self._transport.is_closing():
             self._transport.write(response)
 
     def close_in(self, seconds: float) -> None:
-        """Let the client wait, and close the connection."""
+        """Close the connection later, without a response."""
         self._loop.call_later(seconds, self.close)
 
     def close(self) -> None:
-        """Close the connection after what was written."""
+        """Close the connection after pending writes."""
         self._transport.close()
 
     def abort(self) -> None:
@@ -164,19 +165,19 @@ async def _serve(options: argparse.Namespace) -> None:
     faults = Faults(random.Random(options.seed))
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(api, faults), "127.0.0.1", 0, backlog=1000)
-    say(str(server.sockets[0].getsockname()[1]))
+    _print(str(server.sockets[0].getsockname()[1]))
     async with server:
         await server.serve_forever()
 
 
-def say(line: str) -> None:
+def _print(line: str) -> None:
     """Print a line for the process that started this one."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    """Serve what the command line says."""
+    """Serve with the options of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--clans", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)

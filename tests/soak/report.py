@@ -1,4 +1,4 @@
-"""What a run has shown, as a table, and what of it is a failure. Pure."""
+"""The results of a run as a table, and its failures. Pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from bench.spread import percentile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Shorter runs are not judged by their figures: they show no drift, and other programs may slow them down.
+# The figures of shorter runs are not checked: they show no drift, and other programs may slow them down.
 LONG_RUN_S = 300.0
-# Memory may grow by this share and so many MB from the start to the end: what the caches and the allocator hold.
+# Memory may grow by this factor and this many MB, for caches and the allocator.
 MEMORY_SHARE, MEMORY_MB = 1.15, 16.0
-# The 95th percentile of the latency may grow by this factor and so many ms: other programs use the machine, too.
+# The 95th percentile of the latency may grow by this factor and this many ms, because of other programs.
 LATENCY_FACTOR, LATENCY_MS = 1.5, 20.0
 # The bridge must exit within this time after SIGTERM, under any load.
 STOP_S = 5.0
-# So much of the planned load must have been reached, else the run has shown nothing.
+# A run with less than this share of the planned load proves nothing.
 LOAD_SHARE = 0.9
 
 _WIDTH = 34
@@ -36,15 +36,15 @@ class Phase:
     latencies: Sequence[float]
 
     def latency(self, share: float) -> float:
-        """Return the latency that such a share of the events did not exceed; inf where there are none."""
+        """Return the latency that this share of the events did not exceed; inf if there were none."""
         return percentile(self.latencies, share) if self.latencies else float("inf")
 
 
 @dataclass
 class Result:
-    """A run. ``away`` is how long the broker was gone, ``caught_up`` how long the backlog took, in seconds.
+    """A run. ``outage_s`` is how long the broker was stopped, ``catch_up_s`` how long the delivery of the backlog took.
 
-    ``stopped`` is how long the bridge took to stop in the end (seconds).
+    ``stop_s`` is how long the bridge took to stop. All are in seconds.
     """
 
     seconds: float
@@ -55,21 +55,21 @@ class Result:
     lost: int
     reordered: int
     false: int
-    away: float
-    caught_up: float
+    outage_s: float
+    catch_up_s: float
     backlog: int
-    stopped: float
+    stop_s: float
     loop: str
-    troubles: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def violations(self) -> list[str]:
-        """All that is wrong."""
+        """All failures."""
         counted = (("lost", self.lost), ("reordered", self.reordered), ("false", self.false))
         wrong = [f"{count} {name}" for name, count in counted if count]
-        return [*wrong, *self.troubles, *(self._out_of_bounds() if self.seconds >= LONG_RUN_S else [])]
+        return [*wrong, *self.problems, *(self._exceeded_limits() if self.seconds >= LONG_RUN_S else [])]
 
-    def _out_of_bounds(self) -> list[str]:
+    def _exceeded_limits(self) -> list[str]:
         start, end = self.phases[0], self.phases[-1]
         compared = (
             ("memory in MB", start.memory, end.memory, MEMORY_SHARE * start.memory + MEMORY_MB),
@@ -85,8 +85,8 @@ class Result:
             for name, before, after, allowed in compared
             if after > allowed
         ]
-        if self.stopped > STOP_S:
-            wrong.append(f"the stop took {self.stopped:.1f} s: {STOP_S:.0f} are allowed")
+        if self.stop_s > STOP_S:
+            wrong.append(f"the stop took {self.stop_s:.1f} s: {STOP_S:.0f} are allowed")
         wrong += [
             f"{phase.name}: {phase.events_per_second:.0f} of {self.planned_rate:g} events per second"
             for phase in self.phases
@@ -96,7 +96,7 @@ class Result:
 
 
 def table(result: Result) -> str:
-    """Return the figures, one a line."""
+    """Return the figures, one per line."""
     rows = [
         ("memory (MB)", [f"{phase.memory:.1f}" for phase in result.phases]),
         ("journal with -wal (MB)", [f"{phase.journal:.1f}" for phase in result.phases]),
@@ -108,10 +108,10 @@ def table(result: Result) -> str:
         ),
     ]
     lines = [f"{'':<{_WIDTH}}" + "".join(f"{phase.name:>12}" for phase in result.phases)]
-    lines += [f"{name:<{_WIDTH}}" + "".join(f"{figure:>12}" for figure in figures) for name, figures in rows]
+    lines += [f"{name:<{_WIDTH}}" + "".join(f"{value:>12}" for value in figures) for name, figures in rows]
     lines += [
-        f"{name:<{_WIDTH}}{figure:>12}"
-        for name, figure in (
+        f"{name:<{_WIDTH}}{value:>12}"
+        for name, value in (
             ("event loop", result.loop),
             ("events", f"{result.events:,}"),
             ("resent under their id", str(result.resent)),
@@ -120,12 +120,12 @@ def table(result: Result) -> str:
             ("false", str(result.false)),
         )
     ]
-    if result.away:
+    if result.outage_s:
         lines.append(
-            f"The broker was away for {result.away:.0f} s; the {result.backlog:,} events of that time were delivered "
-            f"within {result.caught_up:.1f} s after its return."
+            f"The broker was stopped for {result.outage_s:.0f} s; the {result.backlog:,} events of that time were "
+            f"delivered within {result.catch_up_s:.1f} s after its restart."
         )
-    lines.append(f"The bridge stopped within {result.stopped:.1f} s.")
+    lines.append(f"The bridge stopped within {result.stop_s:.1f} s.")
     if result.seconds < LONG_RUN_S:
-        lines.append(f"Drift, rate and stop are not judged: the run is shorter than {LONG_RUN_S:.0f} s.")
+        lines.append(f"Drift, rate and stop are not checked: the run is shorter than {LONG_RUN_S:.0f} s.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A run: the bridge as its users run it, under a steady load, looked at from outside."""
+"""A run: the installed bridge under a steady load, observed from outside."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ if TYPE_CHECKING:
 
 _START_S = 180.0
 _ROUNDS = 2
-# The share of the run after which its events count: what the start has left behind is worked off by then.
-_SETTLE, _SETTLE_MOST_S = 0.1, 30.0
-_LOOK_S = 1.0
-# The parts of a run that are compared. The broker is away after the middle one.
+# Events count after this share of the run, when the backlog of the start is processed.
+_WARM_UP_SHARE, _MAX_WARM_UP_S = 0.1, 30.0
+_SAMPLE_INTERVAL_S = 1.0
+# The parts of a run that are compared. The broker is stopped after the middle one.
 _PHASES = (("start", 0.0, 0.2), ("middle", 0.25, 0.45), ("end", 0.8, 1.0))
-_AWAY_AT = 0.45
-# How long is waited for what is lost, and for what is false when all has come.
-_PATIENCE_S, _QUIET_S = 120.0, 2.0
+_OUTAGE_AT = 0.45
+# How long to wait for missing events, and for false ones after all have arrived.
+_TIMEOUT_S, _QUIET_S = 120.0, 2.0
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a run does: so many clans, each polled every ``interval`` seconds, for ``seconds``.
+    """A run of ``seconds``: the number of clans, each polled every ``interval`` seconds.
 
-    ``rate`` events happen per second, 0 lets every response have one. The broker is ``away`` for so many seconds in the
-    middle. ``api_faults`` lets the API fail, differently for each ``seed``.
+    There are ``rate`` events per second; 0 means one event in each response. The broker is stopped for ``outage_s``
+    seconds in the middle. With ``api_faults`` API requests fail, differently for each ``seed``.
     """
 
     seconds: float
     clans: int
     interval: float
     rate: float
-    away: float
+    outage_s: float
     api_faults: bool
     seed: int
 
     @property
     def events_per_second(self) -> float:
-        """How many events are to come per second."""
+        """The planned number of events per second."""
         return self.rate or self.clans / self.interval
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the bridge costs at a moment: memory and journal in MB, processor time in seconds so far."""
+    """The costs of the bridge at a moment: memory and journal in MB, processor time so far in seconds."""
 
     at: float
     memory: float
@@ -71,12 +71,12 @@ class FaultyApi(Api):
     """The scripted API with faults."""
 
     def faults(self, *, on: bool) -> None:
-        """Let requests fail, or no more."""
+        """Enable or disable failing requests."""
         self._ask(f"faults?on={on:d}")
 
 
 class Broker:
-    """A Mosquitto that keeps what a subscriber with a persistent session misses, also when it is stopped."""
+    """A Mosquitto that keeps the messages of a persistent session, also while it is stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -101,19 +101,19 @@ class Subscriber:
     def __init__(self, program: Program, folder: Path) -> None:
         self._program = program
         self._file = folder / "receipts"
-        program.hear()
+        program.read_line()
 
     def receipts(self) -> list[Receipt]:
-        """Return everything that has come since the last call, in its order."""
-        self._program.say(f"dump {self._file}")
-        self._program.hear()
+        """Return all messages since the last call, in order."""
+        self._program.send_line(f"dump {self._file}")
+        self._program.read_line()
         return [Receipt(*orjson.loads(line)) for line in self._file.read_bytes().splitlines()]
 
 
 def soak(load: Load, stack: ExitStack, folder: Path) -> Result:
-    """Run once, with files in ``folder`` and processes that end with ``stack``.
+    """Run once, with files in ``folder`` and processes that stop with ``stack``.
 
-    Raises FailedError where the bridge ends by itself, or there are no figures for another reason.
+    Raises FailedError if the bridge exits by itself, or there are no figures for another reason.
     """
     return _Run(load, stack, folder).play()
 
@@ -126,10 +126,10 @@ class _Run:
         before: dict[str, int] = {}
         for number in range(load.clans):
             before |= self._clans.donations(number, 0)
-        self._checker = Checker(before, troubled=load.api_faults)
+        self._checker = Checker(before, api_faults=load.api_faults)
         self._samples: list[Sample] = []
-        self._troubles: list[str] = []
-        self._went = self._came_back = 0.0
+        self._problems: list[str] = []
+        self._outage_started = self._outage_ended = 0.0
 
         def start(name: str, *command: str) -> Program:
             return stack.enter_context(Program(name, python(*command), folder, measured=False, ours=True))
@@ -154,20 +154,20 @@ class _Run:
             programs=[self._bridge],
         )
         api.script(each=not load.rate, rate=load.rate)
-        time.sleep(min(_SETTLE * load.seconds, _SETTLE_MOST_S))
+        time.sleep(min(_WARM_UP_SHARE * load.seconds, _MAX_WARM_UP_S))
         api.faults(on=load.api_faults)
-        began = time.monotonic()
-        self._watch(began)
+        started = time.monotonic()
+        self._run_load(started)
         api.script()
         api.faults(on=False)
-        lost = self._wait_for_the_rest()
+        lost = self._wait_for_events()
         loop = "uvloop" if "uvloop" in Path(f"/proc/{self._bridge.pid}/maps").read_text() else "asyncio"
-        stopped = self._end()
-        phases, caught_up, backlog = self._evaluate(began)
+        stop_s = self._stop_bridge()
+        phases, catch_up_s, backlog = self._evaluate(started)
         checker = self._checker
         return Result(
             seconds=load.seconds,
-            # Where the API fails, fewer events come than were planned.
+            # There are fewer events than planned if the API fails.
             planned_rate=0.0 if load.api_faults else load.events_per_second,
             phases=phases,
             events=checker.events,
@@ -175,77 +175,79 @@ class _Run:
             lost=len(lost),
             reordered=checker.reordered,
             false=checker.false,
-            away=self._came_back - self._went,
-            caught_up=caught_up,
+            outage_s=self._outage_ended - self._outage_started,
+            catch_up_s=catch_up_s,
             backlog=backlog,
-            stopped=stopped,
+            stop_s=stop_s,
             loop=loop,
-            troubles=[*self._troubles, *checker.wrong, *(f"lost: an event of {member}" for member in lost[:20])],
+            problems=[*self._problems, *checker.wrong, *(f"lost: an event of {member}" for member in lost[:20])],
         )
 
-    def _watch(self, began: float) -> None:
+    def _run_load(self, started: float) -> None:
         load = self._load
-        while (now := time.monotonic()) < began + load.seconds:
-            self._look(now)
-            if load.away and not self._went and now >= began + _AWAY_AT * load.seconds:
-                self._broker.program.end(signal.SIGTERM)
-                self._went = time.monotonic()
-            elif self._went and not self._came_back and now >= self._went + load.away:
+        while (now := time.monotonic()) < started + load.seconds:
+            self._sample(now)
+            if load.outage_s and not self._outage_started and now >= started + _OUTAGE_AT * load.seconds:
+                self._broker.program.stop(signal.SIGTERM)
+                self._outage_started = time.monotonic()
+            elif self._outage_started and not self._outage_ended and now >= self._outage_started + load.outage_s:
                 self._broker.program.__enter__()
-                self._came_back = time.monotonic()
-            time.sleep(_LOOK_S)
-        self._look(time.monotonic())
+                self._outage_ended = time.monotonic()
+            time.sleep(_SAMPLE_INTERVAL_S)
+        self._sample(time.monotonic())
 
-    def _look(self, now: float) -> None:
+    def _sample(self, now: float) -> None:
         self._bridge.check()
         memory, _ = self._bridge.memory
         journal = sum(file.stat().st_size for file in self._folder.glob("soak.db*")) / 1e6
         self._samples.append(Sample(now, memory, journal, self._bridge.cpu_seconds))
-        self._checker.take(self._subscriber.receipts())
+        self._checker.check(self._subscriber.receipts())
 
-    def _wait_for_the_rest(self) -> list[str]:
-        """Wait until every change was told, or for long enough; returns the members of whom something is lost."""
-        after = self._figures()
-        until = time.monotonic() + _PATIENCE_S
+    def _wait_for_events(self) -> list[str]:
+        """Wait until every change was reported, up to a timeout; return the members with a lost event."""
+        after = self._expected_donations()
+        until = time.monotonic() + _TIMEOUT_S
         while self._checker.lost(after) and time.monotonic() < until:
-            time.sleep(_LOOK_S)
-            self._look(time.monotonic())
-            after = self._figures()
+            time.sleep(_SAMPLE_INTERVAL_S)
+            self._sample(time.monotonic())
+            after = self._expected_donations()
         time.sleep(_QUIET_S)
-        self._look(time.monotonic())
-        return self._checker.lost(self._figures())
+        self._sample(time.monotonic())
+        return self._checker.lost(self._expected_donations())
 
-    def _figures(self) -> Mapping[str, int]:
-        """Return the donations of everybody whom a change concerned."""
+    def _expected_donations(self) -> Mapping[str, int]:
+        """Return the donations of all members who had a change."""
         figures: dict[str, int] = {}
         for number, version in enumerate(self._api.versions()):
             if version:
                 figures |= self._clans.donations(number, version)
         return figures
 
-    def _end(self) -> float:
-        """Stop the bridge; returns how long that took (seconds)."""
-        began = time.monotonic()
-        status = self._bridge.end(signal.SIGTERM)
-        stopped = time.monotonic() - began
+    def _stop_bridge(self) -> float:
+        """Stop the bridge; return how long that took (seconds)."""
+        started = time.monotonic()
+        status = self._bridge.stop(signal.SIGTERM)
+        stop_s = time.monotonic() - started
         if status != 0:
-            self._troubles.append(f"the bridge ended with status {status} where it was asked to stop")
+            self._problems.append(f"the bridge exited with status {status} on SIGTERM")
         log = (self._folder / "coc2mqtt.log").read_text(errors="replace")
         if "Traceback" in log:
-            self._troubles.append("the bridge's log holds a traceback: " + log[log.index("Traceback") - 500 :][:3000])
-        return stopped
+            self._problems.append(
+                "the bridge's log contains a traceback: " + log[log.index("Traceback") - 500 :][:3000]
+            )
+        return stop_s
 
-    def _evaluate(self, began: float) -> tuple[list[Phase], float, int]:
-        """Return the phases, how long the backlog took (seconds), and how many events it had."""
+    def _evaluate(self, started: float) -> tuple[list[Phase], float, int]:
+        """Return the phases, how long the backlog took (seconds), and its number of events."""
         changed = {self._clans.changed(number, version)[0]: at for number, version, at in self._api.changes()}
         phases = []
-        ways = [
-            (changed[arrival.member, arrival.figure], arrival.at)
+        deliveries = [
+            (changed[arrival.member, arrival.value], arrival.at)
             for arrival in self._checker.arrivals
-            if (arrival.member, arrival.figure) in changed
+            if (arrival.member, arrival.value) in changed
         ]
         for name, first, last in _PHASES:
-            begin, end = began + first * self._load.seconds, began + last * self._load.seconds
+            begin, end = started + first * self._load.seconds, started + last * self._load.seconds
             samples = [sample for sample in self._samples if begin <= sample.at <= end]
             if len(samples) < 2:
                 raise FailedError(f"the run is too short: it has no figures of its {name}")
@@ -256,11 +258,15 @@ class _Run:
                     memory=sum(sample.memory for sample in samples) / len(samples),
                     journal=samples[-1].journal,
                     cpu=(samples[-1].cpu - samples[0].cpu) / span,
-                    events_per_second=sum(begin <= at < end for _, at in ways) / (end - begin),
-                    latencies=[1000 * (at - changed_at) for changed_at, at in ways if begin <= changed_at < end],
+                    events_per_second=sum(begin <= at < end for _, at in deliveries) / (end - begin),
+                    latencies=[1000 * (at - changed_at) for changed_at, at in deliveries if begin <= changed_at < end],
                 )
             )
-        waited = [at - self._came_back for changed_at, at in ways if self._went <= changed_at < self._came_back]
+        waited = [
+            at - self._outage_ended
+            for changed_at, at in deliveries
+            if self._outage_started <= changed_at < self._outage_ended
+        ]
         return phases, max(waited, default=0.0), len(waited)
 
     def _settings(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The short form of ``make soak``; the long one is in CONTRIBUTING.md."""
+"""The short form of ``make soak``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.support.paths import ROOT
     ],
     ids=["broker away", "api faults"],
 )
-def test_bridge_under_load_loses_reorders_and_invents_nothing(options: tuple[str, ...]) -> None:
+def test_bridge_under_load_delivers_every_event_once_in_order(options: tuple[str, ...]) -> None:
     if find_program("mosquitto") is None:
         pytest.skip("Mosquitto is not installed (Debian: apt install mosquitto)")
-    # A process of its own, because it keeps the bridge on one core and itself on another.
+    # A separate process, because it pins the bridge to one core and itself to another.
     done = subprocess.run(
         [sys.executable, "-m", "tests.soak", "--seconds", "12", *options],
         cwd=ROOT,

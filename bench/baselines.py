@@ -1,4 +1,4 @@
-"""Who is measured beside the bridge."""
+"""The programs that the bridge is compared with."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PEERS = ROOT / "bench" / "peers"
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A peer, or the floor, on an event loop, ``uvloop`` or ``asyncio``.
+class Baseline:
+    """A peer or the floor, on an event loop, ``uvloop`` or ``asyncio``.
 
-    ``pace`` is the polls per second that its own limiter is told; 0: it polls as fast as it can.
+    ``pace`` is the polls per second of its own limiter; 0 means unlimited.
     """
 
     name: str
@@ -31,8 +31,8 @@ class Compared:
         return f"{self.name}, {self.loop}"
 
 
-def compared_program(folder: Path, api: Api, tags: Iterable[str], which: Compared, *, environment: Path) -> Program:
-    """Return a rival that watches these clans, not yet started; ``environment`` is that of the peers."""
+def baseline_program(folder: Path, api: Api, tags: Iterable[str], which: Baseline, *, environment: Path) -> Program:
+    """Return a program that watches these clans, not started yet; ``environment`` is that of the peers."""
     file = folder / "tags"
     file.write_text("\n".join(tags))
     if which.name == "floor":
@@ -40,7 +40,7 @@ def compared_program(folder: Path, api: Api, tags: Iterable[str], which: Compare
     else:
         interpreter = environment / "bin" / "python"
         if not interpreter.exists():
-            raise FailedError(f"there is no environment of the peers at {environment}: 'make bench' makes one")
+            raise FailedError(f"the peers are not installed in {environment}: run 'make bench'")
         command = [interpreter, _PEERS / f"watch_{which.name.replace('.', '')}.py"]
     ours = which.name == "floor"
     return Program(which.name, [*command, api.url, which.loop, file, str(which.pace)], folder, measured=True, ours=ours)
