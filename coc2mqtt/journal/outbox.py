@@ -1,4 +1,4 @@
-"""The pending events: their limits by count and by age, and what is known about them without reading the file."""
+"""The pending events: their limits by count and age, and their statistics in memory."""
 
 from __future__ import annotations
 

@@ -127,16 +127,16 @@ class Journal(Protocol):
         """
 
     async def save_watch(self, watch: Watch, *, reset_snapshots: Sequence[Resource] = ()) -> None:
-        """Store a watch, replacing what was stored for its kind and tag, and delete the snapshots of some resources."""
+        """Store a watch, replacing the one of its kind and tag, and delete the snapshots of some resources."""
 
     async def mark_watch_removed(self, kind: Kind, tag: str) -> None:
         """Store that a watch was removed, so that a watch in the configuration file stays removed after a restart."""
 
     async def delete_watch(self, kind: Kind, tag: str) -> None:
-        """Delete what was stored for a watch, as if it had never been saved or removed at run time."""
+        """Delete the stored state of a watch, as if it had never been saved or removed at run time."""
 
     async def watches(self) -> list[StoredWatch]:
-        """Return what is stored for each kind and tag, in the order in which each was first stored."""
+        """Return the stored watches, in the order in which each kind and tag was first stored."""
 
     async def prune(self, now: float) -> int:
         """Delete the events that were delivered more than ``keep_delivered`` before ``now`` (Unix time in seconds).

@@ -304,7 +304,7 @@ class SqliteJournal(Journal):
             await self._load()
 
     async def _load(self) -> None:
-        """Read the pending statistics and enforce the limits. In a new file, restore what is known of the old one."""
+        """Read the pending statistics and enforce the limits; in a new file, restore the watches of the old one."""
         watches, last_seq = self._known_watches or {}, self._continue_after_seq
 
         def load(connection: sqlite3.Connection) -> PendingStats:

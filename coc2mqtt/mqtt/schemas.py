@@ -38,7 +38,7 @@ class Refused(models.Payload):
 
     status: Literal["error"]
     data: Nothing
-    error: str = Field(description="What is wrong, for display.")
+    error: str = Field(description="The error, for display.")
     transaction: str | int = Field(default="", description="That of the request, if any.", json_schema_extra=optional)
 
 

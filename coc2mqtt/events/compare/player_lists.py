@@ -90,7 +90,7 @@ def without_completed(achievements: list[Json], old: list[Json], new: list[Json]
 
 
 def keep_shared_fields(old: list[Json], new: list[Json]) -> tuple[list[Json], list[Json]]:
-    """Return both lists with only those fields of an achievement that it has in both: a missing field is no change."""
+    """Return both lists with only the fields that an achievement has in both, so that a missing field is ignored."""
     before, after = _by_key(old, new)
     return _fields_of_both(old, before, after), _fields_of_both(new, after, before)
 

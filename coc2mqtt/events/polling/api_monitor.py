@@ -96,7 +96,7 @@ class ApiMonitor:
 
     @property
     def message(self) -> str | None:
-        """What is wrong with the API and what to do, None if nothing is wrong."""
+        """The problem with the API and its remedy, None without a problem."""
         state = self._state
         return self._last_failure if state is None or state.status is None else state.message
 

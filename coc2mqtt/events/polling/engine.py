@@ -167,7 +167,7 @@ class Engine:
 
     @property
     def api_message(self) -> str | None:
-        """What is wrong with the API and what to do, None if nothing is wrong."""
+        """The problem with the API and its remedy, None without a problem."""
         return self._monitor.message
 
     @property

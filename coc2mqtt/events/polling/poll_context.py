@@ -1,4 +1,4 @@
-"""What the pollers of one engine share, and the result of a poll."""
+"""The context that the pollers of one engine share, and the result of a poll."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class ApiStatusPayload(Payload):
     state: Literal["ok", "maintenance", "unreachable", "denied"]
     since: Time
     message: str | None
-    """What is wrong and what to do; null while the state is `ok`."""
+    """The problem and its remedy; null while the state is `ok`."""
     address: str | None
     """The bridge's IP address as the API sees it, if the API denies access because of it; otherwise null."""
 
@@ -279,7 +279,7 @@ class HealthPayload(Payload):
 
     healthy: bool
     problems: list[str]
-    """What is wrong, for display."""
+    """The error, for display."""
     uptime_seconds: float
     connected_since: Time | None
     reconnects: int

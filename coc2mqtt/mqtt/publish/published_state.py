@@ -1,4 +1,4 @@
-"""What the bridge remembers about the clans and players that it published."""
+"""The published state of each clan and player."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing retained messages, and remembering what was published and what the broker rejected."""
+"""Publishing retained messages, with checksums of published payloads and a list of rejected topics."""
 
 from __future__ import annotations
 
