@@ -1,8 +1,8 @@
-"""What ha-check runs with a Python in which Home Assistant can be imported; a program of its own, without our package.
+"""The part of ha-check that runs in a Python with Home Assistant; a standalone program without coc2mqtt.
 
-It takes one JSON object on stdin: ``devices`` and ``devices_later`` (the discovery payload by object id), ``states``
-(what is retained by topic) and ``broker`` (a port of the loopback, null for none). It writes one JSON object as the
-last line of stdout: ``version``, ``faults`` and ``notes`` (in words), ``components`` and ``entities`` (how many).
+It reads one JSON object from stdin: ``devices`` and ``devices_later`` (discovery payloads by object id), ``states``
+(retained messages by topic) and ``broker`` (a loopback port, null for none). The last line of stdout is a JSON object:
+``version``, ``faults`` and ``notes`` (sentences), ``components`` and ``entities`` (numbers).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _MQTT = "homeassistant.components.mqtt"
-_PATIENCE = 30.0
-# It complains of Home Assistant's own code, whatever a device says; and so do the libraries, of what they lack here.
-_OF_THE_CODE = "homeassistant.helpers.frame"
-_NO_STATES = ("", "{}", "null", "[]", '"x"', "7", "x")
+_TIMEOUT_S = 30.0
+# This logger warns about Home Assistant's own code; libraries warn about missing parts.
+_IGNORED_LOGGER = "homeassistant.helpers.frame"
+_INVALID_STATES = ("", "{}", "null", "[]", '"x"', "7", "x")
 
 
 def main() -> None:
-    """Check what stands on stdin."""
+    """Run the checks of the request on stdin."""
     request = json.load(sys.stdin)
     logged = _Log()
     logging.getLogger().addHandler(logged)
@@ -41,29 +41,29 @@ def main() -> None:
 
 
 class _Log(logging.Handler):
-    """Keeps what is logged as a warning or worse."""
+    """Records warnings and errors."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith("homeassistant.") and record.name != _OF_THE_CODE:
+        if record.name.startswith("homeassistant.") and record.name != _IGNORED_LOGGER:
             self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
 
 
 async def _check(request: Json) -> Json:
-    """Build Home Assistant with nothing in it, check the payloads there, and with a broker have them come from it."""
+    """Start an empty Home Assistant and check the payloads with its schemas and, with a broker, by discovery."""
     core, bootstrap, loader, entries, setup = (
         importlib.import_module(f"homeassistant.{name}")
         for name in ("core", "bootstrap", "loader", "config_entries", "setup")
     )
     with tempfile.TemporaryDirectory() as folder:
-        _furnish(Path(folder), request["broker"])
+        _write_configuration(Path(folder), request["broker"])
         hass = core.HomeAssistant(folder)
         hass.config.skip_pip = True
         loader.async_setup(hass)
-        # The integration asks for a web server, which nothing that is checked uses.
+        # The integration requires a web server, which this check does not use.
         hass.config.components.update(("http", "file_upload"))
         hass.http = MagicMock()
         hass.config_entries = entries.ConfigEntries(hass, {})
@@ -72,7 +72,7 @@ async def _check(request: Json) -> Json:
             report = _against_schemas(request["devices"])
             if request["broker"] is not None and not report["faults"]:
                 if await setup.async_setup_component(hass, "mqtt", {}):
-                    report["faults"] += await _House(hass, request).live()
+                    report["faults"] += await _HomeAssistant(hass, request).run()
                 else:
                     report["faults"].append("the MQTT integration was not set up")
                 report["entities"] = len(_entities(request["devices"]))
@@ -81,8 +81,8 @@ async def _check(request: Json) -> Json:
             await hass.async_stop(force=True)
 
 
-def _furnish(folder: Path, broker: int | None) -> None:
-    """Write what Home Assistant reads at its start, in the oldest form: it brings it up to its own."""
+def _write_configuration(folder: Path, broker: int | None) -> None:
+    """Write the configuration of Home Assistant in the oldest format, which it migrates."""
     entry = {
         "entry_id": "0123456789abcdef0123456789abcdef",
         "domain": "mqtt",
@@ -107,7 +107,7 @@ def _furnish(folder: Path, broker: int | None) -> None:
 
 
 def _against_schemas(devices: Json) -> Json:
-    """Return what the integration's own schemas say of the payloads."""
+    """Validate the payloads with the integration's own schemas."""
     report: Json = {"faults": [], "notes": [], "components": 0, "entities": 0}
     schemas = importlib.import_module(f"{_MQTT}.schemas")
     for object_id, payload in devices.items():
@@ -128,7 +128,7 @@ def _against_schemas(devices: Json) -> Json:
 def _against_schema(component: Json, shared: Json) -> list[str]:
     given = {name: value for name, value in component.items() if name != "platform"}
     if not given:
-        return []  # it takes back what was
+        return []  # it removes a component
     platform, name = component["platform"], "DISCOVERY_SCHEMA"
     if platform == "device_automation":
         platform, name = "device_trigger", "TRIGGER_DISCOVERY_SCHEMA"
@@ -154,8 +154,8 @@ def _copy(payload: Json) -> Any:
     return json.loads(json.dumps(payload))
 
 
-class _House:
-    """A Home Assistant whose MQTT integration is connected, and what happens to devices there."""
+class _HomeAssistant:
+    """A Home Assistant with a connected MQTT integration, and the lifecycle of devices in it."""
 
     def __init__(self, hass: Any, request: Json) -> None:
         self._hass = hass
@@ -163,36 +163,36 @@ class _House:
         self._mqtt = importlib.import_module(_MQTT)
         self._registry = importlib.import_module("homeassistant.helpers.entity_registry").async_get(hass)
         self._faults: list[str] = []
-        self._asked: list[str] = []
+        self._requests: list[str] = []
 
-    async def live(self) -> list[str]:
-        """Announce the devices, tell them everything, take them away, and return what went wrong."""
+    async def run(self) -> list[str]:
+        """Announce the devices, publish all messages, remove the devices, and return the faults."""
         devices, later = self._request["devices"], self._request["devices_later"]
         await self._listen(devices)
         await self._announce_all(devices)
         await self._events(devices)
         await self._controls(devices)
-        for payload in _NO_STATES:
+        for payload in _INVALID_STATES:
             for topic in self._request["states"]:
                 await self._publish(topic, payload)
         await self._states()
-        await self._until("is not known any more", _entities(devices), self._is_known)
+        await self._check_all("lost its state", _entities(devices), self._has_state)
         await self._announce(later)
         gone = {key: part for key, part in _entities(devices).items() if key not in _entities(devices | later)}
-        await self._until("is not taken back", gone, lambda key, _: self._entity_id(key) is None)
+        await self._check_all("was not removed by the update", gone, lambda key, _: self._entity_id(key) is None)
         for object_id in devices:
             await self._publish(f"homeassistant/device/{object_id}/config", "")
-        await self._until("is not removed", _entities(devices), lambda key, _: self._entity_id(key) is None)
+        await self._check_all("was not removed", _entities(devices), lambda key, _: self._entity_id(key) is None)
         return self._faults
 
     async def _announce_all(self, devices: Json) -> None:
         await self._states()
         await self._announce(devices)
-        await self._until("has not come", _entities(devices), self._is_called)
-        await self._until("shows nothing", _entities(devices), self._is_known)
+        await self._check_all("was not created with its entity id", _entities(devices), self._has_expected_id)
+        await self._check_all("has no state", _entities(devices), self._has_state)
         wanted = sum("subtype" in part for payload in devices.values() for part in payload["components"].values())
         triggers = self._hass.data["mqtt"].device_triggers
-        if not await _becomes_true(lambda: len(triggers) == wanted):
+        if not await _wait_for(lambda: len(triggers) == wanted):
             self._faults.append(f"there are {len(triggers)} device triggers, not {wanted}")
 
     async def _states(self) -> None:
@@ -212,32 +212,32 @@ class _House:
             for event_type in (*types, "an_unknown_type"):
                 event = {"event_type": event_type, "tag": "#2PP", "name": "X", "summary": "Y", "changes": []}
                 await self._publish(topic.replace("+", event_type), json.dumps(event), retain=False)
-        await self._until("has not shown its last event", entities, self._shows_its_last)
+        await self._check_all("does not show its last event", entities, self._shows_last_event)
 
     async def _listen(self, devices: Json) -> None:
-        """Have every request taken down; long before the first, as the broker is told of it only in a moment."""
+        """Record every request; called early, because subscribing takes a moment."""
         for topic in {part["command_topic"] for part in _entities(devices).values() if "command_topic" in part}:
-            await self._mqtt.async_subscribe(self._hass, topic, lambda message: self._asked.append(message.payload))
+            await self._mqtt.async_subscribe(self._hass, topic, lambda message: self._requests.append(message.payload))
 
     async def _controls(self, devices: Json) -> None:
-        """Use every control as a user does, and look at what it publishes."""
+        """Use every control as a user does, and check what it publishes."""
         for key, part in _entities(devices).items():
             for service, data in _uses(part):
-                before = len(self._asked)
+                before = len(self._requests)
                 target = {"entity_id": self._entity_id(key), **data}
                 try:
                     await self._hass.services.async_call(part["platform"], service, target, blocking=True)
                 except Exception as error:  # noqa: BLE001 - its class differs from one service to another
                     self._faults.append(f"{key}: {service} with {data}: {error}")
                     continue
-                if not await _becomes_true(partial(self._has_asked, before)):
-                    self._faults.append(f"{key} has asked for nothing")
-        self._faults += [f"{payload!r} is no request" for payload in self._asked if not _is_object(payload)]
+                if not await _wait_for(partial(self._has_request, before)):
+                    self._faults.append(f"{key} published no request")
+        self._faults += [f"invalid request {payload!r}" for payload in self._requests if not _is_object(payload)]
 
-    def _has_asked(self, before: int) -> bool:
-        return len(self._asked) > before
+    def _has_request(self, before: int) -> bool:
+        return len(self._requests) > before
 
-    def _shows_its_last(self, unique_id: str, component: Json) -> bool:
+    def _shows_last_event(self, unique_id: str, component: Json) -> bool:
         state = self._state(unique_id)
         return state is not None and state.attributes.get("event_type") == component["event_types"][-1]
 
@@ -249,24 +249,24 @@ class _House:
         entity_id = self._entity_id(unique_id)
         return None if entity_id is None else self._hass.states.get(entity_id)
 
-    def _is_called(self, unique_id: str, component: Json) -> bool:
+    def _has_expected_id(self, unique_id: str, component: Json) -> bool:
         state = self._state(unique_id)
         return state is not None and (not _knows_entity_ids() or state.entity_id == component["default_entity_id"])
 
-    def _is_known(self, unique_id: str, component: Json) -> bool:
+    def _has_state(self, unique_id: str, component: Json) -> bool:
         if component["platform"] in {"event", "button"}:
             return True
         state = self._state(unique_id)
         return state is not None and state.state not in {"unknown", "unavailable"}
 
-    async def _until(self, fault: str, entities: dict[str, Json], holds: Callable[[str, Json], bool]) -> None:
-        """Wait until something holds for all entities, and keep the fault of those for which it never does."""
-        if not await _becomes_true(lambda: all(holds(key, part) for key, part in entities.items())):
+    async def _check_all(self, fault: str, entities: dict[str, Json], holds: Callable[[str, Json], bool]) -> None:
+        """Wait until a condition holds for all entities; record a fault for each other one."""
+        if not await _wait_for(lambda: all(holds(key, part) for key, part in entities.items())):
             self._faults += [f"{key} {fault}" for key, part in entities.items() if not holds(key, part)]
 
 
 def _uses(control: Json) -> list[tuple[str, Json]]:
-    """Return the services to call for a control, and with what."""
+    """Return the service calls for a control, with their data."""
     if control["platform"] == "button":
         return [("press", {})]
     if control["platform"] == "text":
@@ -283,10 +283,10 @@ def _is_object(payload: str) -> bool:
         return False
 
 
-async def _becomes_true(holds: Callable[[], bool]) -> bool:
+async def _wait_for(holds: Callable[[], bool]) -> bool:
     loop = asyncio.get_running_loop()
-    end = loop.time() + _PATIENCE
-    while not holds() and loop.time() < end:  # noqa: ASYNC110 - no event tells of it in every version
+    end = loop.time() + _TIMEOUT_S
+    while not holds() and loop.time() < end:  # noqa: ASYNC110 not every version has an event for it
         await asyncio.sleep(0.05)
     return holds()
 

@@ -1,4 +1,4 @@
-"""The blueprints, as files: sound, and of what is really announced."""
+"""The blueprint files are valid, and use only discovered triggers and entities."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILES = sorted((CONFIG / "blueprints" / "automation" / "coc2mqtt").glob("*.yaml"
 
 
 class Input(str):
-    """The name that stands behind ``!input``."""
+    """The name of an ``!input``."""
 
     __slots__ = ()
 
@@ -54,7 +54,7 @@ def by_name(path: Path) -> str:
 blueprints = pytest.mark.parametrize("path", FILES, ids=by_name)
 
 
-def test_there_is_a_blueprint_for_each_of_these() -> None:
+def test_all_blueprints_exist() -> None:
     assert {path.stem for path in FILES} == {
         *("war_declared", "war_starting", "war_ending", "war_result", "member_joined_left", "member_role"),
         *("maintenance", "upgrade_finished"),
@@ -62,14 +62,14 @@ def test_there_is_a_blueprint_for_each_of_these() -> None:
 
 
 @blueprints
-def test_every_input_is_used_and_every_used_one_declared(path: Path) -> None:
+def test_blueprint_declares_exactly_the_inputs_that_it_uses(path: Path) -> None:
     blueprint = load(path)
     declared = set(blueprint.pop("blueprint")["input"])
     assert {leaf for leaf in leaves(blueprint) if isinstance(leaf, Input)} == declared
 
 
 @blueprints
-def test_it_says_what_it_is_and_for_whom(path: Path) -> None:
+def test_blueprint_has_name_description_and_selectors(path: Path) -> None:
     about = load(path)["blueprint"]
     assert about["domain"] == "automation"
     assert about["homeassistant"] == {"min_version": "2024.12.0"}
@@ -81,14 +81,14 @@ def test_it_says_what_it_is_and_for_whom(path: Path) -> None:
 
 
 @blueprints
-def test_it_needs_no_more_than_a_choice_of_what_it_is_about(path: Path) -> None:
+def test_blueprint_requires_only_devices_and_entities(path: Path) -> None:
     inputs = load(path)["blueprint"]["input"]
     asked = {name for name, one in inputs.items() if "default" not in one}
     assert asked == {name for name, one in inputs.items() if set(one["selector"]) & {"device", "entity"}}
 
 
 @blueprints
-def test_its_defaults_are_among_its_options(path: Path) -> None:
+def test_default_of_select_input_is_one_of_its_options(path: Path) -> None:
     for one in load(path)["blueprint"]["input"].values():
         if (select := one["selector"].get("select")) is not None:
             default = one["default"] if select.get("multiple") else [one["default"]]
@@ -96,7 +96,7 @@ def test_its_defaults_are_among_its_options(path: Path) -> None:
 
 
 @blueprints
-def test_without_a_word_on_what_to_do_it_shows_the_summary(path: Path) -> None:
+def test_default_action_shows_the_summary(path: Path) -> None:
     blueprint = load(path)
     (action,) = blueprint["blueprint"]["input"]["actions"]["default"]
     assert action["action"] == "persistent_notification.create"
@@ -106,7 +106,7 @@ def test_without_a_word_on_what_to_do_it_shows_the_summary(path: Path) -> None:
 
 
 @blueprints
-def test_the_variables_that_it_promises_are_there(path: Path) -> None:
+def test_documented_variables_exist(path: Path) -> None:
     blueprint = load(path)
     promised = blueprint["blueprint"]["description"].split("The actions can use", 1)[1]
     words = set(re.findall(r"`(\w+)`", promised)) - set(leaves(options(blueprint)))
@@ -120,7 +120,7 @@ def options(blueprint: Json) -> list[Any]:
 
 
 @blueprints
-def test_its_triggers_are_announced_by_the_device_that_is_asked_for(path: Path) -> None:
+def test_device_triggers_are_those_of_the_selected_device(path: Path) -> None:
     blueprint = load(path)
     inputs = blueprint["blueprint"]["input"]
     for trigger in blueprint["triggers"]:
@@ -135,18 +135,18 @@ def test_its_triggers_are_announced_by_the_device_that_is_asked_for(path: Path) 
             assert (trigger["type"], trigger["subtype"]) in device_triggers(wanted["model"])
             assert trigger["domain"] == "mqtt"
         else:
-            # Nothing else fires on messages and times alone, never on what a restart does to a state.
+            # Only these triggers depend on messages and times alone, and never on state changes by a restart.
             assert trigger["trigger"] == "time"
             assert isinstance(trigger["at"]["entity_id"], Input)
 
 
 @blueprints
-def test_it_starts_once_for_each_type_of_event(path: Path) -> None:
+def test_blueprint_has_one_trigger_per_event_type(path: Path) -> None:
     starts = [trigger.get("subtype", "time") for trigger in load(path)["triggers"]]
     assert len(starts) == len(set(starts))
 
 
-def test_the_sensors_that_are_asked_for_exist() -> None:
+def test_selected_sensors_exist() -> None:
     components = discovery_payloads()["Clan"]["components"]
     for name, keys in {"war_starting": ["war_start"], "war_ending": ["war_end", "attacks_left"]}.items():
         inputs = load(next(path for path in FILES if path.stem == name))["blueprint"]["input"]
@@ -160,7 +160,7 @@ def test_the_sensors_that_are_asked_for_exist() -> None:
     assert components["opponent"]["default_entity_id"].endswith("_opponent")
 
 
-def test_every_kind_of_upgrade_can_be_chosen() -> None:
+def test_every_kind_of_upgrade_can_be_selected() -> None:
     blueprint = load(next(path for path in FILES if path.stem == "upgrade_finished"))
     upgrades = {event_type.value for event_type in EventType if event_type.value.endswith("_upgraded")}
     assert {trigger["subtype"] for trigger in blueprint["triggers"]} == upgrades

@@ -1,4 +1,4 @@
-"""The dashboard, as a file: what it shows is announced."""
+"""The dashboard file uses only discovered entities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TEXT = (CONFIG / "dashboard.yaml").read_text()
 BODY = "\n".join(line for line in TEXT.splitlines() if not line.startswith("#"))
-# Home Assistant's own.
+# Built-in cards.
 CARDS = {"heading", "tile", "picture-entity", "markdown", "history-graph", "logbook", "entities"}
 REPLACED = ("2pp", "900pucpv", "coc2mqtt_home")
 
@@ -30,23 +30,23 @@ def cards(data: Any) -> Iterator[str]:
             yield from cards(value)
 
 
-def test_every_entity_is_announced() -> None:
+def test_dashboard_uses_only_discovered_entities() -> None:
     used = set(re.findall(rf"\b[a-z_]+\.(?:clan_|player_)?(?:{'|'.join(REPLACED)})_\w+", BODY))
     assert used <= discovered_entity_ids()
     assert len(used) > 30
 
 
-def test_what_is_to_be_replaced_stands_in_entity_ids_alone() -> None:
+def test_placeholders_occur_only_in_entity_ids() -> None:
     for word in REPLACED:
         assert re.search(rf"^#   {word} ", TEXT, re.MULTILINE)
         rest = re.sub(r"\b[a-z_]+\.(?:clan_|player_)?(?:2pp|900pucpv|coc2mqtt_home)_\w+", "", BODY)
         assert word not in rest
 
 
-def test_no_entity_is_named_without_a_word_to_replace() -> None:
+def test_every_entity_id_has_a_placeholder() -> None:
     for found in re.findall(r"(?:entity|entity_id): +(\S+)", BODY):
         assert any(word in found for word in REPLACED), found
 
 
-def test_its_cards_are_built_in() -> None:
+def test_dashboard_uses_only_built_in_cards() -> None:
     assert set(cards(yaml.safe_load(TEXT))) <= CARDS

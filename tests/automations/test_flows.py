@@ -1,4 +1,4 @@
-"""The flows for Node-RED, as a file: sound, and of topics, types and commands that there are."""
+"""The Node-RED flows are valid, and use only existing topics, event types and commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.discovery import CONFIG
 Json = dict[str, Any]
 
 FLOWS: list[Json] = json.loads((CONFIG / "node-red" / "flows.json").read_text())
-# Those of a Node-RED without palettes.
+# The nodes of a Node-RED without additional palettes.
 NODES = {
     *("tab", "group", "comment", "mqtt-broker", "mqtt in", "mqtt out", "switch", "change", "debug", "inject"),
 }
@@ -24,7 +24,7 @@ def of_type(*types: str) -> list[Json]:
     return [node for node in FLOWS if node["type"] in types]
 
 
-def test_ids_are_distinct_and_every_wire_leads_somewhere() -> None:
+def test_flow_ids_are_unique_and_wires_are_connected() -> None:
     by_id = {node["id"]: node for node in FLOWS}
     assert len(by_id) == len(FLOWS)
     for node in FLOWS:
@@ -33,7 +33,7 @@ def test_ids_are_distinct_and_every_wire_leads_somewhere() -> None:
             assert by_id[wire]["type"] in ("switch", "change", "debug", "mqtt out")
 
 
-def test_every_node_stands_on_its_tab_and_in_its_group() -> None:
+def test_every_node_is_on_its_tab_and_in_its_group() -> None:
     tabs = {node["id"] for node in of_type("tab")}
     groups = {node["id"]: node for node in of_type("group")}
     for node in FLOWS:
@@ -46,17 +46,17 @@ def test_every_node_stands_on_its_tab_and_in_its_group() -> None:
     assert sum(len(group["nodes"]) for group in groups.values()) == sum("g" in node for node in FLOWS)
 
 
-def test_it_needs_nothing_that_does_not_come_with_node_red() -> None:
+def test_flows_use_only_built_in_nodes() -> None:
     assert {node["type"] for node in FLOWS} <= NODES
 
 
-def test_all_nodes_share_one_broker_without_a_login_in_the_file() -> None:
+def test_nodes_share_one_broker_without_credentials() -> None:
     (broker,) = of_type("mqtt-broker")
     assert {node["broker"] for node in of_type("mqtt in", "mqtt out")} == {broker["id"]}
     assert "credentials" not in broker
 
 
-def test_the_topics_are_those_of_the_bridge() -> None:
+def test_flow_topics_are_those_of_the_bridge() -> None:
     topics, bridge = Topics(), Topics().bridge
     clan, player = (topics.events(kind, "#X").replace("/X/", "/+/") for kind in (Kind.CLAN, Kind.PLAYER))
     assert {node["topic"] for node in of_type("mqtt in")} == {
@@ -68,7 +68,7 @@ def test_the_topics_are_those_of_the_bridge() -> None:
     assert all(node["retain"] == "false" and node["qos"] == "1" for node in of_type("mqtt out"))
 
 
-def test_each_type_of_event_goes_one_way_and_no_way_is_without_types() -> None:
+def test_each_event_type_has_exactly_one_output() -> None:
     (switch,) = (node for node in of_type("switch") if node["name"] == "sort by event type")
     *rules, rest = switch["rules"]
     assert rest == {"t": "else"}
@@ -79,7 +79,7 @@ def test_each_type_of_event_goes_one_way_and_no_way_is_without_types() -> None:
     assert len(switch["wires"]) == switch["outputs"] == len(rules) + 1
 
 
-def test_nothing_retained_is_taken_for_an_event() -> None:
+def test_flows_drop_retained_messages_on_event_topics() -> None:
     by_id = {node["id"]: node for node in FLOWS}
     for node in of_type("mqtt in"):
         if node["topic"].endswith("/+") and "response" not in node["topic"]:

@@ -1,6 +1,6 @@
-"""Acceptance with the real programs: python -m tests.home [--old]; the exit status tells how it went.
+"""Acceptance test with the real programs: python -m tests.home [--old]; exits with 1 if a check fails.
 
-It needs the lab, a folder of scripts that run Home Assistant and Node-RED, and Mosquitto.
+Requires Mosquitto and the lab, a folder of scripts that run Home Assistant and Node-RED.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tests.home.check_automations import check_blueprints
 from tests.home.check_controls import check_controls
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
 from tests.home.check_node_red import check_node_red
-from tests.home.check_restarts import check_restarts, check_unwatch_while_away
+from tests.home.check_restarts import check_restarts, check_unwatch_while_stopped
 from tests.home.dashboard import check_dashboard
 from tests.home.lab import Lab, LabError
 from tests.home.report import Report
 from tests.home.setup import Setup, running_setup
 from tests.support.broker import find_program
 
-# What Home Assistant says itself when its broker goes away.
-_OF_BROKER_RESTARTS = (
+# Log lines of Home Assistant itself after a broker restart.
+_ALLOWED_AFTER_RESTARTS = (
     "Disconnected from MQTT server",
     "Failed to connect to MQTT server",
     "Error returned from MQTT server: The connection was lost",
@@ -37,13 +37,13 @@ _OF_BROKER_RESTARTS = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.home", description=__doc__)
-    parser.add_argument("--old", action="store_true", help="with the lab's older Home Assistant")
-    parser.add_argument("--quick", action="store_true", help="without the restarts, which take minutes")
+    parser.add_argument("--old", action="store_true", help="use the lab's older Home Assistant")
+    parser.add_argument("--quick", action="store_true", help="skip the restarts, which take minutes")
     options = parser.parse_args()
     report = Report()
     program = find_program("mosquitto")
     if program is None:
-        report.note("Mosquitto is not installed (Debian: apt install mosquitto mosquitto-clients)")
+        report.info("Mosquitto is not installed (Debian: apt install mosquitto mosquitto-clients)")
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -51,42 +51,42 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="coc2mqtt-home-") as folder:
             asyncio.run(_run(lab, program, Path(folder), report, old=options.old, quick=options.quick))
     except LabError as error:
-        report.note(str(error))
+        report.info(str(error))
         return 2
     return report.end()
 
 
 async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: bool, quick: bool) -> None:
     async with running_setup(lab, program, folder, old=old) as setup:
-        report.head(
+        report.section(
             f"coc2mqtt {version('coc2mqtt')} on Python {platform.python_version()}, Home Assistant {setup.home.version}"
         )
         await setup.bridge.start()
-        await _look(setup, report)
-        report.head("Dashboard")
+        await _check_entities_and_controls(setup, report)
+        report.section("Dashboard")
         await check_dashboard(setup, report, folder)
         check_log(setup, report)
-        report.head("Automations")
+        report.section("Automations")
         automations = await check_blueprints(setup, report)
         check_log(setup, report)
-        report.head("Node-RED")
+        report.section("Node-RED")
         red_version = await check_node_red(lab, setup, report)
-        report.note(f"Node-RED {red_version}")
+        report.info(f"Node-RED {red_version}")
         if not quick:
-            report.head("Restarts")
+            report.section("Restarts")
             await check_restarts(setup, report, automations)
-            await check_unwatch_while_away(setup, report)
-        report.head("In the end")
-        check_log(setup, report, allowed=_OF_BROKER_RESTARTS)
+            await check_unwatch_while_stopped(setup, report)
+        report.section("Log after the restarts")
+        check_log(setup, report, allowed=_ALLOWED_AFTER_RESTARTS)
 
 
-async def _look(setup: Setup, report: Report) -> None:
-    report.head("Entities")
+async def _check_entities_and_controls(setup: Setup, report: Report) -> None:
+    report.section("Entities")
     await check_values(setup, report)
     await check_ids(setup, report)
     await check_statistics(setup, report)
     check_log(setup, report)
-    report.head("Controls")
+    report.section("Controls")
     await check_rename(setup, report)
     await check_controls(setup, report)
     check_log(setup, report)

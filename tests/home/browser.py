@@ -1,4 +1,4 @@
-"""A real browser before Home Assistant's and Node-RED's pages, driven by ChromeDriver."""
+"""A real browser for Home Assistant's and Node-RED's pages, driven by ChromeDriver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-# All that is in a page, also in what its elements hide from the rest.
+# Collects all elements of a page, including those in shadow roots.
 _WALK = """
   const found = [];
   const walk = root => root.querySelectorAll('*').forEach(element => {
@@ -38,31 +38,31 @@ _WALK = """
 
 
 def has_browser() -> bool:
-    """Whether there are Chromium and its driver."""
+    """Return whether Chromium and its driver are installed."""
     return find_program("chromedriver") is not None
 
 
 class Browser:
-    """One window; widths and heights are pixels."""
+    """One window; widths and heights are in pixels."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url
 
     async def open(self, address: str) -> None:
-        """Go to a page; it is not ready yet when this returns."""
-        await self._tell("url", {"url": address})
+        """Load a page; it may not be rendered yet when this returns."""
+        await self._command("url", {"url": address})
 
     async def resize(self, width: int, height: int) -> None:
-        """Give the window another size."""
-        await self._tell("window/rect", {"width": width, "height": height})
+        """Resize the window."""
+        await self._command("window/rect", {"width": width, "height": height})
 
     async def run(self, script: str, *arguments: Any) -> Any:
         """Run JavaScript in the page and return what it returns."""
-        return await self._tell("execute/sync", {"script": script, "args": list(arguments)})
+        return await self._command("execute/sync", {"script": script, "args": list(arguments)})
 
     async def elements(self) -> dict[str, int]:
-        """Return how many elements of each name are in the page."""
+        """Return the number of elements of each name in the page."""
         counts: dict[str, int] = await self.run(
             _WALK + "const counts = {}; found.forEach(one => { const name = one.localName;"
             " counts[name] = (counts[name] || 0) + 1; }); return counts;"
@@ -70,7 +70,7 @@ class Browser:
         return counts
 
     async def texts(self, *names: str) -> list[str]:
-        """Return the text of all elements of some names."""
+        """Return the text of all elements with these names."""
         found: list[str] = await self.run(
             _WALK + "return found.filter(one => arguments[0].includes(one.localName))"
             ".map(one => ((one.shadowRoot || one).textContent || one.textContent || '').trim().slice(0, 300));",
@@ -78,13 +78,13 @@ class Browser:
         )
         return found
 
-    async def picture(self, path: Path) -> None:
-        """Save what the window shows as a PNG."""
-        data = base64.b64decode(await self._tell("screenshot", None))
+    async def screenshot(self, path: Path) -> None:
+        """Save a screenshot of the window as a PNG."""
+        data = base64.b64decode(await self._command("screenshot", None))
         await asyncio.to_thread(path.write_bytes, data)
 
     async def log_in(self, home: Home) -> None:
-        """Have Home Assistant's pages know who looks at them."""
+        """Log in to Home Assistant's pages."""
         await self.open(f"{home.address}/manifest.json")
         token = {
             "access_token": home.token,
@@ -101,7 +101,7 @@ class Browser:
             json.dumps(token),
         )
 
-    async def _tell(self, command: str, body: Json | None) -> Any:
+    async def _command(self, command: str, body: Json | None) -> Any:
         method = "GET" if body is None else "POST"
         async with self._session.request(method, f"{self._url}/{command}", json=body) as response:
             answer = (await response.json())["value"]
@@ -125,13 +125,13 @@ async def browsing(folder: Path) -> AsyncIterator[Browser]:
     try:
         async with aiohttp.ClientSession() as session:
             base = f"http://127.0.0.1:{port}"
-            await _answers(session, base)
+            await _wait_for_driver(session, base)
             options = {"args": [*_FLAGS, f"--user-data-dir={folder / 'chromium'}"]}
             wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
             async with session.post(f"{base}/session", json={"capabilities": wanted}) as response:
                 opened = (await response.json())["value"]
             if "sessionId" not in opened:
-                raise RuntimeError(f"Chromium does not open: {opened.get('message')}")
+                raise RuntimeError(f"Chromium does not start: {opened.get('message')}")
             url = f"{base}/session/{opened['sessionId']}"
             yield Browser(session, url)
             async with session.delete(url):
@@ -141,7 +141,7 @@ async def browsing(folder: Path) -> AsyncIterator[Browser]:
         await driver.wait()
 
 
-async def _answers(session: aiohttp.ClientSession, base: str) -> None:
+async def _wait_for_driver(session: aiohttp.ClientSession, base: str) -> None:
     async with asyncio.timeout(15):
         while True:
             with contextlib.suppress(aiohttp.ClientError):

@@ -1,4 +1,4 @@
-"""Whether each blueprint, as a real automation, acts exactly once for what it is for, and for nothing else."""
+"""Checks that each blueprint, as a real automation, acts exactly once for its events and for no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.home.home_assistant import until
+from tests.home.home_assistant import wait_until
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 BLUEPRINTS = ROOT / "config" / "blueprints" / "automation" / "coc2mqtt"
 
-_SOON = 15.0
-# Who acts twice does so at once.
-_QUIET = 3.0
-# Of the war that is declared for this: seconds from its declaration to its battle, and of its battle.
-_PREPARATION, _BATTLE, _SHIFT = 30, 20, 25
+_TIMEOUT_S = 15.0
+# An automation that acts twice does so at once.
+_QUIET_S = 3.0
+# The war of this test: seconds until its battle, duration of the battle, and later shift.
+_PREPARATION_S, _BATTLE_S, _SHIFT_S = 30, 20, 25
 
 
 class Automations:
@@ -29,19 +29,19 @@ class Automations:
 
     def __init__(self, setup: Setup) -> None:
         self.expected: dict[str, int] = {}
-        self._stage = setup
+        self._setup = setup
 
     async def add(self, name: str, blueprint: str, **inputs: Any) -> None:
-        """Create one that writes down each time that it acts."""
+        """Create an automation that logs each time it acts."""
         action = {
             "action": "system_log.write",
             "data": {"logger": "coc2mqtt.fired", "level": "warning", "message": name + "={{ summary }}"},
         }
-        await self._stage.home.add_automation(name, blueprint, {**inputs, "actions": [action]})
+        await self._setup.home.add_automation(name, blueprint, {**inputs, "actions": [action]})
         self.expected[name] = 0
 
-    async def acted(self, *names: str, within: float = _SOON) -> None:
-        """Wait until each of these has acted once more, at the latest after so many seconds."""
+    async def wait_for_action(self, *names: str, within: float = _TIMEOUT_S) -> None:
+        """Wait until each of these has acted one more time."""
         for name in names:
             self.expected[name] += 1
 
@@ -49,55 +49,57 @@ class Automations:
             counts = self.counts()
             return all(counts[name] >= self.expected[name] for name in names)
 
-        await until(f"{' and '.join(names)} acting", within, done)
+        await wait_until(f"{' and '.join(names)} acting", within, done)
 
-    def begin_anew(self) -> None:
-        """Take what was done so far as what had to be done."""
+    def reset_counts(self) -> None:
+        """Accept the current counts as the expected ones."""
         self.expected = self.counts()
 
     def counts(self) -> dict[str, int]:
         """Return how often each has acted."""
-        fired = [one.automation for one in self._stage.home.fired()]
-        return {name: fired.count(name) for name in self.expected}
+        automation_runs = [one.automation for one in self._setup.home.automation_runs()]
+        return {name: automation_runs.count(name) for name in self.expected}
 
     def problems(self) -> list[str]:
-        """Return what acted more or less often than it must."""
+        """Return the automations that acted too often or too rarely."""
         counts = self.counts()
         return [
-            f"{name} acted {counts[name]} times, must {times} times"
+            f"{name} acted {counts[name]} times, expected {times} times"
             for name, times in self.expected.items()
             if counts[name] != times
         ]
 
     def text(self, name: str) -> str:
-        """Return what an automation said last."""
-        return next((one.text for one in reversed(self._stage.home.fired()) if one.automation == name), "")
+        """Return the last text of an automation."""
+        return next((one.text for one in reversed(self._setup.home.automation_runs()) if one.automation == name), "")
 
 
 def install_blueprints(setup: Setup) -> None:
-    """Put our blueprints where a user puts them."""
+    """Install the blueprints where a user puts them."""
     shutil.copytree(BLUEPRINTS, setup.home.config / "blueprints" / "automation" / "coc2mqtt", dirs_exist_ok=True)
 
 
 async def check_blueprints(setup: Setup, report: Report) -> Automations:
-    """Load each blueprint as automations, let happen what they are for, and count."""
+    """Create automations from each blueprint, cause their events, and count the actions."""
     install_blueprints(setup)
-    listed = await setup.home.ask("blueprint/list", domain="automation")
+    listed = await setup.home.send_command("blueprint/list", domain="automation")
     ours = {path: entry for path, entry in listed.items() if path.startswith("coc2mqtt/")}
-    wrong = [f"{path}: {entry['error']}" for path, entry in ours.items() if "error" in entry]
-    report.check("Home Assistant takes all blueprints", wrong, f"{len(ours)} of {len(list(BLUEPRINTS.glob('*.yaml')))}")
+    problems = [f"{path}: {entry['error']}" for path, entry in ours.items() if "error" in entry]
+    report.check(
+        "Home Assistant accepts all blueprints", problems, f"{len(ours)} of {len(list(BLUEPRINTS.glob('*.yaml')))}"
+    )
     automations = Automations(setup)
     await _create(setup, automations)
-    wrong = []
+    problems = []
     for part in (_members, _default, _upgrades, _maintenance, _wars):
         try:
-            wrong += await part(setup, automations)
+            problems += await part(setup, automations)
         except TimeoutError as error:
-            wrong.append(str(error))
-    await asyncio.sleep(_QUIET)
+            problems.append(str(error))
+    await asyncio.sleep(_QUIET_S)
     report.check(
-        "each automation acted exactly once for each happening, and for no other",
-        wrong + automations.problems(),
+        "each automation acted exactly once for each of its events, and for no other",
+        problems + automations.problems(),
         f"{sum(automations.counts().values())} times, {len(automations.expected)} automations",
     )
     return automations
@@ -132,15 +134,15 @@ async def _create(setup: Setup, automations: Automations) -> None:
 
 async def _members(setup: Setup, automations: Automations) -> list[str]:
     setup.world.join(setup.clan)
-    await automations.acted("members")
+    await automations.wait_for_action("members")
     setup.world.leave(setup.clan)
-    await automations.acted("members", "left_only")
+    await automations.wait_for_action("members", "left_only")
     setup.world.promote(setup.clan)
-    await automations.acted("promotion", "any_role")
-    said = _unlike(automations, "promotion", r".+ of .+ was promoted to .+")
+    await automations.wait_for_action("promotion", "any_role")
+    problems = _text_problems(automations, "promotion", r".+ of .+ was promoted to .+")
     setup.world.demote(setup.clan)
-    await automations.acted("any_role")
-    return said + _unlike(automations, "members", r".+ left .+")
+    await automations.wait_for_action("any_role")
+    return problems + _text_problems(automations, "members", r".+ left .+")
 
 
 async def _upgrades(setup: Setup, automations: Automations) -> list[str]:
@@ -154,58 +156,60 @@ async def _upgrades(setup: Setup, automations: Automations) -> list[str]:
         (setup.world.upgrade_builder_hall, True),
     ):
         verb(player)
-        await automations.acted("upgrades", *(("halls_and_heroes",) if more else ()))
-    return _unlike(automations, "halls_and_heroes", r".+ upgraded the builder hall to level \d+")
+        await automations.wait_for_action("upgrades", *(("halls_and_heroes",) if more else ()))
+    return _text_problems(automations, "halls_and_heroes", r".+ upgraded the builder hall to level \d+")
 
 
 async def _maintenance(setup: Setup, automations: Automations) -> list[str]:
     setup.world.start_maintenance()
-    await automations.acted("both")
+    await automations.wait_for_action("both")
     setup.world.end_maintenance()
-    await automations.acted("over", "both")
-    return _unlike(automations, "over", r"Clash of Clans maintenance ended after \d+ seconds?")
+    await automations.wait_for_action("over", "both")
+    return _text_problems(automations, "over", r"Clash of Clans maintenance ended after \d+ seconds?")
 
 
 async def _wars(setup: Setup, automations: Automations) -> list[str]:
     world, clan = setup.world, setup.clan
     await _end_war(setup, automations)
-    wrong = _unlike(automations, "result", r".+ (won|lost|tied) its war against .+")
-    world.declare_war(clan, timedelta(seconds=_PREPARATION), timedelta(seconds=_BATTLE))
-    await automations.acted("declared")
-    wrong += _unlike(automations, "declared", r".+ is at war with .+")
-    await automations.acted("starting", within=_PREPARATION)
-    wrong += _unlike(automations, "starting", r".+'s war against .+ starts in \d+ minutes")
-    # It has spoken of this war: neither a restart nor another start changes that.
+    problems = _text_problems(automations, "result", r".+ (won|lost|tied) its war against .+")
+    world.declare_war(clan, timedelta(seconds=_PREPARATION_S), timedelta(seconds=_BATTLE_S))
+    await automations.wait_for_action("declared")
+    problems += _text_problems(automations, "declared", r".+ is at war with .+")
+    await automations.wait_for_action("starting", within=_PREPARATION_S)
+    problems += _text_problems(automations, "starting", r".+'s war against .+ starts in \d+ minutes")
+    # The automation has acted for this war: neither a restart nor a new start time may trigger it again.
     await setup.restart_home()
-    world.shift_war(clan, timedelta(seconds=_SHIFT))
-    await asyncio.sleep(_SHIFT - 5)
+    world.shift_war(clan, timedelta(seconds=_SHIFT_S))
+    await asyncio.sleep(_SHIFT_S - 5)
     world.start_battle(clan)
     world.attack(clan, "clan")
-    await automations.acted("ending", within=_BATTLE + _SHIFT)
-    wrong += _unlike(automations, "ending", r".+'s war against .+ ends in \d+ minutes with 19 attacks left: .+ \(2\).*")
+    await automations.wait_for_action("ending", within=_BATTLE_S + _SHIFT_S)
+    problems += _text_problems(
+        automations, "ending", r".+'s war against .+ ends in \d+ minutes with 19 attacks left: .+ \(2\).*"
+    )
     for _ in range(19):
         world.attack(clan, "clan")
     await asyncio.sleep(12)
     await _end_war(setup, automations)
-    return wrong
+    return problems
 
 
 async def _end_war(setup: Setup, automations: Automations) -> None:
     setup.world.end_war(setup.clan)
     await asyncio.sleep(3)
-    # With the next answer that shows no war, the result is final.
+    # The result is final with the next response without a war.
     setup.world.clear_war(setup.clan)
-    await automations.acted("result")
+    await automations.wait_for_action("result")
 
 
 async def _default(setup: Setup, _: Automations) -> list[str]:
-    """Return what is wrong with what an automation does that was told nothing: a notification for each happening."""
-    notes = await setup.home.ask("persistent_notification/get")
+    """Return the problems of an automation without inputs: it must create one notification per event."""
+    notes = await setup.home.send_command("persistent_notification/get")
     messages = [note["message"] for note in notes if note["title"] == "Clash of Clans"]
     verbs = sorted(verb for message in messages for verb in ("joined", "left") if f" {verb} " in message)
     return [] if verbs == ["joined", "left"] else [f"notifications in Home Assistant: {messages}"]
 
 
-def _unlike(automations: Automations, name: str, pattern: str) -> list[str]:
-    said = automations.text(name)
-    return [] if re.fullmatch(pattern, said) else [f"{name} said: {said!r}"]
+def _text_problems(automations: Automations, name: str, pattern: str) -> list[str]:
+    text = automations.text(name)
+    return [] if re.fullmatch(pattern, text) else [f"{name} has an unexpected text: {text!r}"]

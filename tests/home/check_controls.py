@@ -1,10 +1,10 @@
-"""Whether what can be pressed, chosen and typed in Home Assistant does what it says."""
+"""Checks that buttons, selects and text fields in Home Assistant work."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.home.home_assistant import until
+from tests.home.home_assistant import wait_until
 from tests.home.mqtt import retained
 
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from tests.home.report import Report
     from tests.home.setup import Setup
 
-_SOON = 15.0
+_TIMEOUT_S = 15.0
 
 
 async def check_controls(setup: Setup, report: Report) -> None:
-    """Check the fields, the buttons and the choice, on the bridge and on a player."""
+    """Check the text fields, the buttons and the select, of the bridge and of a player."""
     await _check_watch(setup, report)
     await _check_buttons(setup, report)
     await _check_log_level(setup, report)
@@ -28,67 +28,67 @@ async def _check_watch(setup: Setup, report: Report) -> None:
     field = await setup.bridge_entity("watch_player")
     await setup.home.call("text.set_value", entity_id=field, value=tag)
 
-    async def there() -> bool:
+    async def device_exists() -> bool:
         return device in await setup.home.devices()
 
-    wrong = await _fails(f"a device of {tag}", there)
+    problems = await _wait(f"a device of {tag}", device_exists)
 
-    async def empty() -> bool:
+    async def field_is_empty() -> bool:
         return bool((await setup.home.states())[field]["state"] == "")
 
-    wrong += await _fails("an empty field after its use", empty)
-    report.check("'Watch a player' watches and empties itself", wrong, tag)
+    problems += await _wait("an empty field after its use", field_is_empty)
+    report.check("'Watch a player' watches the player and clears itself", problems, tag)
     await check_unwatch(setup, report, tag)
     clan = await setup.bridge_entity("watch_clan")
     await check_unwatch(setup, report, setup.private_clan)
     await setup.home.call("text.set_value", entity_id=clan, value=f" {setup.private_clan.lower()} ")
 
-    async def clan_there() -> bool:
+    async def clan_exists() -> bool:
         return setup.device(setup.private_clan) in await setup.home.devices()
 
-    report.check("'Watch a clan' takes a tag as people write it", await _fails("the clan's device", clan_there))
+    report.check("'Watch a clan' accepts an unnormalised tag", await _wait("the clan's device", clan_exists))
 
 
 async def check_unwatch(setup: Setup, report: Report, tag: str) -> None:
-    """Stop watching by the field in Home Assistant, and check that nothing at all is left of it."""
+    """Stop watching with the text field, and check that nothing remains in Home Assistant and on the broker."""
     field, bare = await setup.bridge_entity("unwatch"), tag.removeprefix("#")
     await setup.home.call("text.set_value", entity_id=field, value=tag)
 
-    async def left() -> list[str]:
+    async def remaining() -> list[str]:
         entities = [unique_id for unique_id in await setup.home.entities() if bare in unique_id]
         states = [entity_id for entity_id in await setup.home.states() if bare.lower() in entity_id]
         devices = [device for device in await setup.home.devices() if bare in device]
         topics = [topic for topic in await retained(setup.broker.port) if bare in topic]
         return [*entities, *states, *devices, *topics]
 
-    async def nothing() -> bool:
-        return not await left()
+    async def nothing_remains() -> bool:
+        return not await remaining()
 
-    await _fails("nothing left", nothing)
-    report.check(f"'Stop watching' leaves nothing of {tag}", [f"{one} is left" for one in await left()])
+    await _wait("removal of all traces", nothing_remains)
+    report.check(f"'Stop watching' leaves nothing of {tag}", [f"{one} remains" for one in await remaining()])
 
 
 async def _check_buttons(setup: Setup, report: Report) -> None:
-    path = f"/v1/players/{setup.fighter}"
+    path = f"/v1/players/{setup.attacker}"
 
-    async def pressed(button: str) -> list[str]:
+    async def press_problems(button: str) -> list[str]:
         before = setup.server.requests[path]
         await setup.home.call("button.press", entity_id=button)
 
-        async def asked() -> bool:
+        async def was_polled() -> bool:
             return setup.server.requests[path] > before
 
-        return await _fails(f"a request for {setup.fighter}", asked)
+        return await _wait(f"a request for {setup.attacker}", was_polled)
 
     entities = await setup.home.entities()
-    own = entities[f"{setup.device(setup.fighter)}_refresh"]["entity_id"]
-    report.check("a player's 'Refresh' has the API asked at once", await pressed(own))
-    report.check("'Refresh all' as well", await pressed(await setup.bridge_entity("refresh")))
+    own = entities[f"{setup.device(setup.attacker)}_refresh"]["entity_id"]
+    report.check("a player's 'Refresh' polls the API at once", await press_problems(own))
+    report.check("'Refresh all' polls the API at once", await press_problems(await setup.bridge_entity("refresh")))
 
 
 async def _check_log_level(setup: Setup, report: Report) -> None:
     select = await setup.bridge_entity("log_level")
-    wrong: list[str] = []
+    problems: list[str] = []
     for level in ("debug", "warning", "info"):
         await setup.home.call("select.select_option", entity_id=select, option=level)
 
@@ -97,13 +97,13 @@ async def _check_log_level(setup: Setup, report: Report) -> None:
             state = (await setup.home.states())[select]["state"]
             return bool(info.get("log_level") == level == state)
 
-        wrong += await _fails(f"the log level {level}, in bridge/info and as the state", shown)
-    report.check("'Log level' sets it, and shows it", wrong, "debug, warning, info")
+        problems += await _wait(f"the log level {level}, in bridge/info and as the state", shown)
+    report.check("'Log level' sets the level and shows it", problems, "debug, warning, info")
 
 
-async def _fails(what: str, look: Callable[[], Awaitable[bool]]) -> list[str]:
+async def _wait(what: str, condition: Callable[[], Awaitable[bool]]) -> list[str]:
     try:
-        await until(what, _SOON, look)
+        await wait_until(what, _TIMEOUT_S, condition)
     except TimeoutError as error:
         return [str(error)]
     return []

@@ -1,10 +1,10 @@
-"""Whether our flows show what happens, and ask the bridge, in a real Node-RED."""
+"""Checks that the flows show events and send requests in a real Node-RED."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.home.home_assistant import until
+from tests.home.home_assistant import wait_until
 from tests.home.mqtt import publish
 from tests.home.node_red import node_red
 
@@ -16,44 +16,44 @@ if TYPE_CHECKING:
     from tests.home.report import Report
     from tests.home.setup import Setup
 
-_SOON = 15.0
+_TIMEOUT_S = 15.0
 
 
 async def check_node_red(lab: Lab, setup: Setup, report: Report) -> str:
-    """Load the flows, let things happen and press the buttons; return Node-RED's version."""
+    """Load the flows, cause events and press the buttons; return Node-RED's version."""
     async with node_red(lab, setup.broker.port) as (red, session):
         await _check_states(red, report)
         await _check_events(red, setup, report)
         await _check_requests(red, session, setup, report)
-        report.check("no node complained", red.complaints, f"{len(red.said)} messages seen")
+        report.check("no node reported an error", red.errors, f"{len(red.messages)} messages")
         return red.version
 
 
 async def _check_states(red: NodeRed, report: Report) -> None:
-    wrong = await _missing(red, {"the bridge": ["online"], "the API": ["ok"]})
-    early = [f"{name}: {text}" for name, text in red.said if name not in ("the bridge", "the API")]
-    report.check("the retained states are shown at the start, and no event", wrong + early)
+    problems = await _missing(red, {"the bridge": ["online"], "the API": ["ok"]})
+    early = [f"{name}: {text}" for name, text in red.messages if name not in ("the bridge", "the API")]
+    report.check("only the retained states are shown at the start", problems + early)
 
 
 async def _check_events(red: NodeRed, setup: Setup, report: Report) -> None:
     setup.world.join(setup.clan)
     setup.world.upgrade_troop(setup.player)
     setup.world.gain_points(setup.clan)
-    wrong = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["Points"]})
+    problems = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["Points"]})
     setup.world.start_maintenance()
-    wrong += await _missing(red, {"maintenance": ["Clash of Clans maintenance started"]})
+    problems += await _missing(red, {"maintenance": ["Clash of Clans maintenance started"]})
     setup.world.end_maintenance()
-    wrong += await _missing(red, {"maintenance": ["is over"]})
-    report.check("events come out where they belong, as sentences", wrong)
+    problems += await _missing(red, {"maintenance": ["ended"]})
+    report.check("events appear at the right nodes, as sentences", problems)
 
 
 async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, setup: Setup, report: Report) -> None:
-    # Another's request, whose answer is not ours.
-    await publish(setup.broker.port, "coc/bridge/request/list", b'{"transaction": "of somebody else"}')
+    # The response to a request of another client must not be shown.
+    await publish(setup.broker.port, "coc/bridge/request/list", b'{"transaction": "of another client"}')
     await red.press(session, "list the watches")
-    wrong = await _missing(red, {"response": [setup.clan]})
+    problems = await _missing(red, {"response": [setup.clan]})
     for button, where, words in (
-        # These tags are in the flows; the scripted game knows neither, and both can be watched.
+        # These tags are in the flows; the scripted game does not know them, but they can be watched.
         ("watch the clan #2PP", "response", "#2PP"),
         ("watch the player #900PUCPV", "response", "#900PUCPV"),
         ("poll #2PP now", "response", "polled"),
@@ -61,39 +61,39 @@ async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, setup: S
         ("poll #2PP now", "rejected", "#2PP is not watched"),
     ):
         await red.press(session, button)
-        wrong += await _missing(red, {where: [words]})
-    answers = [text for name, text in red.said if name in ("response", "rejected")]
-    wrong += [] if len(answers) == 6 else [f"{len(answers)} answers to 6 requests"]
-    report.check("each request gets its answer", wrong, f"{len(answers)} answers")
+        problems += await _missing(red, {where: [words]})
+    responses = [text for name, text in red.messages if name in ("response", "rejected")]
+    problems += [] if len(responses) == 6 else [f"{len(responses)} responses to 6 requests"]
+    report.check("each request gets its response", problems, f"{len(responses)} responses")
     await publish(setup.broker.port, "coc/bridge/request/unwatch", b'{"kind": "player", "tag": "#900PUCPV"}')
 
-    async def gone() -> bool:
+    async def is_removed() -> bool:
         return not any(bare in device for device in await setup.home.devices() for bare in ("2PP", "900PUCPV"))
 
-    # What Home Assistant is not told before it stops, it never hears of.
-    await until("the end of the devices of the flows' tags", _SOON, gone)
+    # Home Assistant must process the removal before it stops.
+    await wait_until("the end of the devices of the flows' tags", _TIMEOUT_S, is_removed)
 
 
 async def _missing(red: NodeRed, expected: dict[str, list[str]]) -> list[str]:
-    """Wait for what must be said, by debug node; return what never came."""
+    """Wait for messages by debug node; return the missing ones."""
 
-    def left() -> list[str]:
+    def remaining() -> list[str]:
         return [
-            f"{name!r} never said {words!r}, but {[str(text)[:200] for where, text in red.said if where == name]}"
+            f"{name!r} did not show {words!r}, but {[str(text)[:200] for where, text in red.messages if where == name]}"
             for name, all_words in expected.items()
             for words in all_words
-            if not any(where == name and words in _text(text) for where, text in red.said)
+            if not any(where == name and words in _text(text) for where, text in red.messages)
         ]
 
     async def complete() -> bool:
-        return not left()
+        return not remaining()
 
     try:
-        await until("", _SOON, complete)
+        await wait_until("", _TIMEOUT_S, complete)
     except TimeoutError:
-        return left()
+        return remaining()
     return []
 
 
-def _text(said: Any) -> str:
-    return said if isinstance(said, str) else repr(said)
+def _text(messages: Any) -> str:
+    return messages if isinstance(messages, str) else repr(messages)

@@ -1,4 +1,4 @@
-"""What the bridge has announced, read from what is retained on the broker, and what Home Assistant made of it."""
+"""The retained discovery payloads of the bridge, and the entities that Home Assistant made of them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# What has no value when all is well, and why.
-_UNKNOWN = {
-    "denied_address": "nothing is denied",
+# Entities that normally have no value, with the reason.
+_NO_VALUE_REASONS = {
+    "denied_address": "no topic is denied",
     "refresh": "a button that nobody has pressed",
     "activity": "no event yet",
     "war": "no event yet",
     "api_events": "no event yet",
     "last_event": "no event yet",
 }
-_OF_A_WAR = (
+_WAR_KEYS = (
     *("war_state", "war_status", "war_start", "war_end", "opponent", "stars", "opponent_stars", "destruction"),
     *("opponent_destruction", "attacks_used", "attacks_left"),
 )
 
 
 class Entity(NamedTuple):
-    """An announced entity; ``state`` is None where Home Assistant does not have it."""
+    """A discovered entity; ``state`` is None if Home Assistant does not have it."""
 
     unique_id: str
     key: str
@@ -38,18 +38,18 @@ class Entity(NamedTuple):
 
     @property
     def has_value(self) -> bool:
-        """Whether there is something to see; a field for text is empty by nature."""
+        """Whether the entity has a value; a text field is normally empty."""
         return self.state not in (None, "unknown", "unavailable")
 
 
 async def discovery_payloads(port: int) -> dict[str, Json]:
-    """Return the retained announcements by device identifier."""
+    """Return the retained discovery payloads by device identifier."""
     found = await retained(port, "homeassistant/device/+/config")
     return {payload["device"]["identifiers"][0]: payload for payload in found.values()}
 
 
 async def discovered_entities(port: int, home: Home) -> list[Entity]:
-    """Return all entities that are announced now, with what Home Assistant shows of them."""
+    """Return all discovered entities, with their states in Home Assistant."""
     registry, states = await home.entities(), await home.states()
     found = []
     for device, payload in (await discovery_payloads(port)).items():
@@ -63,14 +63,15 @@ async def discovered_entities(port: int, home: Home) -> list[Entity]:
     return found
 
 
-def reason_for_no_value(entity: Entity, *, without_war: str, outside: str) -> str | None:
-    """Return why an entity may be unknown before there was any event, None where it must have a value.
+def reason_for_no_value(entity: Entity, *, without_war: str, unwatched_clan: str) -> str | None:
+    """Return why an entity may be unknown before the first event, None if it must have a value.
 
-    ``without_war`` is the tag of a clan that shows no war, ``outside`` that of a player whose clan is not watched.
+    ``without_war`` is the tag of a clan without a public war, ``unwatched_clan`` that of a player whose clan is not
+    watched.
     """
-    reasons = _UNKNOWN
+    reasons = _NO_VALUE_REASONS
     if entity.device.endswith(without_war.removeprefix("#")):
-        reasons = reasons | dict.fromkeys(_OF_A_WAR, "the war log is private")
-    if entity.device.endswith(outside.removeprefix("#")):
+        reasons = reasons | dict.fromkeys(_WAR_KEYS, "the war log is private")
+    if entity.device.endswith(unwatched_clan.removeprefix("#")):
         reasons = reasons | dict.fromkeys(("attacks_left", "attack_pending"), "the player's clan is not watched")
     return reasons.get(entity.key)

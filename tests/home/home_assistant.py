@@ -1,4 +1,4 @@
-"""A real Home Assistant, looked into and used through its own web interfaces."""
+"""A real Home Assistant, inspected and used through its own web APIs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Json = dict[str, Any]
 
 PORT = 8139
 _ENTRY = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL) ")
-# By an action of our automations: whichever of them acts leaves a line, which survives every restart.
-_FIRED = re.compile(r"\[coc2mqtt\.fired\] (\w+)=(.*)$")
+# Logged by the action of each test automation; these lines survive every restart.
+_ACTION_LINE = re.compile(r"\[coc2mqtt\.fired\] (\w+)=(.*)$")
 
 
-class Fired(NamedTuple):
-    """An automation's action that ran, and what it had to say."""
+class AutomationRun(NamedTuple):
+    """An executed action of an automation, with its text."""
 
     automation: str
     text: str
 
 
 class Home:
-    """One Home Assistant at ``address``, its MQTT integration set up to the broker on a port.
+    """One Home Assistant at ``address``, whose MQTT integration uses the broker on a port.
 
-    An ``old`` one knows no ``default_entity_id``: it calls entities by their names.
+    An ``old`` one does not support ``default_entity_id``: it derives entity ids from names.
     """
 
     def __init__(self, lab: Lab, broker_port: int, *, old: bool = False) -> None:
@@ -48,35 +48,35 @@ class Home:
 
     @property
     def config(self) -> Path:
-        """The folder with its configuration."""
+        """The configuration folder."""
         return self._folder / "config"
 
     async def start(self, *, keep: bool) -> None:
-        """Start it and return when it runs; without ``keep`` it is a new one, that knows nothing."""
+        """Start it and return when it is running; without ``keep`` with a new configuration."""
         await self._lab.run("ha_start.sh", str(self._broker_port), *self._options, *(("--keep",) if keep else ()))
         self._runs = True
         self.version = (await self.get("/api/config"))["version"]
 
     async def stop(self) -> None:
-        """Stop it, if it runs."""
+        """Stop it if it is running."""
         if self._runs:
             await self._lab.run("ha_stop.sh", "--port", str(PORT))
             self._runs = False
 
     async def get(self, path: str) -> Any:
-        """Ask its REST interface."""
+        """Send a GET request to its REST API."""
         return await self._request("GET", path)
 
     async def post(self, path: str, body: object) -> Any:
-        """Tell its REST interface something."""
+        """Send a POST request to its REST API."""
         return await self._request("POST", path, body)
 
     async def call(self, service: str, **data: Any) -> None:
         """Call a service such as ``text.set_value``."""
         await self.post(f"/api/services/{service.replace('.', '/')}", data)
 
-    async def ask(self, command: str, **data: Any) -> Any:
-        """Send one command on its WebSocket and return the result; RuntimeError where it is refused."""
+    async def send_command(self, command: str, **data: Any) -> Any:
+        """Send one command over its WebSocket and return the result; raises RuntimeError if it fails."""
         async with (
             aiohttp.ClientSession() as session,
             session.ws_connect(f"{self.address}/api/websocket", max_msg_size=0) as socket,
@@ -96,17 +96,17 @@ class Home:
 
     async def entities(self) -> dict[str, Json]:
         """Return the registry's MQTT entities by unique id."""
-        entries = await self.ask("config/entity_registry/list")
+        entries = await self.send_command("config/entity_registry/list")
         return {entry["unique_id"]: entry for entry in entries if entry["platform"] == "mqtt"}
 
     async def devices(self) -> dict[str, Json]:
         """Return the registry's MQTT devices by identifier."""
-        devices = await self.ask("config/device_registry/list")
+        devices = await self.send_command("config/device_registry/list")
         return {own[1]: device for device in devices for own in device["identifiers"] if own[0] == "mqtt"}
 
     async def reload_mqtt(self) -> None:
-        """Reload its MQTT integration, as its page offers it."""
-        entries = await self.ask("config_entries/get")
+        """Reload its MQTT integration, as a user can."""
+        entries = await self.send_command("config_entries/get")
         entry = next(entry["entry_id"] for entry in entries if entry["domain"] == "mqtt")
         await self.post(f"/api/config/config_entries/entry/{entry}/reload", {})
 
@@ -115,13 +115,13 @@ class Home:
         body = {"alias": alias or name, "use_blueprint": {"path": f"coc2mqtt/{blueprint}.yaml", "input": inputs}}
         await self.post(f"/api/config/automation/config/{name}", body)
 
-    def fired(self) -> list[Fired]:
-        """Return the actions that automations did, in all runs."""
-        found = (_FIRED.search(line) for line in self._log().splitlines())
-        return [Fired(match[1], match[2]) for match in found if match]
+    def automation_runs(self) -> list[AutomationRun]:
+        """Return the executed actions of automations, over all restarts."""
+        found = (_ACTION_LINE.search(line) for line in self._log().splitlines())
+        return [AutomationRun(match[1], match[2]) for match in found if match]
 
-    def complaints(self) -> list[str]:
-        """Return the warnings and errors in its log, all of them, each in one line."""
+    def warnings(self) -> list[str]:
+        """Return all warnings and errors in its log, each in one line."""
         entries: list[str] = []
         for line in self._log().splitlines():
             if _ENTRY.match(line):
@@ -129,14 +129,14 @@ class Home:
             elif entries:
                 entries[-1] += " | " + line.strip()
         serious = [entry for entry in entries if _level(entry) in ("WARNING", "ERROR", "CRITICAL", "FATAL")]
-        return [entry for entry in serious if not _FIRED.search(entry.split(" | ", maxsplit=1)[0])]
+        return [entry for entry in serious if not _ACTION_LINE.search(entry.split(" | ", maxsplit=1)[0])]
 
     def _log(self) -> str:
         return (self._folder / "hass.log").read_text(errors="replace")
 
     @property
     def token(self) -> str:
-        """What its interfaces ask for."""
+        """The access token for its APIs."""
         return (self._folder / "token").read_text().strip()
 
     async def _request(self, method: str, path: str, body: object = None) -> Any:
@@ -155,16 +155,18 @@ def _level(entry: str) -> str:
     return entry.split(" ", maxsplit=3)[2]
 
 
-async def until(what: str, seconds: float, look: Callable[[], Any], *, pause: float = 0.2) -> tuple[Any, float]:
-    """Await ``look()`` again and again until it gives something true; return that and the seconds it took.
+async def wait_until(
+    what: str, seconds: float, condition: Callable[[], Any], *, pause: float = 0.2
+) -> tuple[Any, float]:
+    """Call ``condition`` repeatedly until its result is true; return the result and the seconds it took.
 
-    TimeoutError, saying ``what``, where it never does.
+    Raises TimeoutError, with ``what`` in its message, after ``seconds``.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     while True:
-        seen = await look()
-        if seen:
-            return seen, time.monotonic() - began
-        if time.monotonic() - began > seconds:
+        result = await condition()
+        if result:
+            return result, time.monotonic() - started
+        if time.monotonic() - started > seconds:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
         await asyncio.sleep(pause)

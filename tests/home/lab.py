@@ -9,31 +9,30 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-_ROOT = ROOT
-_PATIENCE = 180
+_TIMEOUT_S = 180
 
 
 class LabError(Exception):
-    """The lab is missing, or one of its programs does not run; the text says what to do."""
+    """The lab is missing, or one of its programs failed; the message says what to do."""
 
 
 class Lab:
-    """Runs the lab's scripts; LabError where there are none.
+    """Runs the lab's scripts; raises LabError if there are none.
 
-    They are in the folder that ``COC_LAB_SCRIPTS`` names, else in ``../shared/lab`` beside the checkout.
+    They are in the folder that ``COC_LAB_SCRIPTS`` names, by default in ``../shared/lab`` next to the checkout.
     """
 
     def __init__(self) -> None:
-        self.scripts = Path(os.environ.get("COC_LAB_SCRIPTS") or _ROOT.parent / "shared" / "lab")
+        self.scripts = Path(os.environ.get("COC_LAB_SCRIPTS") or ROOT.parent / "shared" / "lab")
         if not (self.scripts / "ha_start.sh").exists():
             raise LabError(
-                f"There is no lab in {self.scripts}: set COC_LAB_SCRIPTS to the folder with ha_start.sh and its like, "
-                "which run a real Home Assistant and Node-RED"
+                f"There is no lab in {self.scripts}: set COC_LAB_SCRIPTS to the folder with ha_start.sh and the other "
+                "scripts that run a real Home Assistant and Node-RED"
             )
         self.run_files = Path(os.environ.get("COC_LAB") or Path.home() / ".local/share/coc-lab") / "run"
 
     async def run(self, script: str, *arguments: str) -> str:
-        """Run a script to its end and return what it wrote; LabError with its last words where it fails."""
+        """Run a script and return its output; raises LabError with the last output if it fails."""
         return await asyncio.to_thread(self._run, script, arguments)
 
     def _run(self, script: str, arguments: tuple[str, ...]) -> str:
@@ -43,7 +42,7 @@ class Lab:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT_S,
             check=False,
         )
         if done.returncode:

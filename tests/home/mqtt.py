@@ -1,4 +1,4 @@
-"""What is retained on the broker, and what passes there."""
+"""Reads retained messages, records messages, and publishes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_QUIET = 0.7
+_QUIET_S = 0.7
 
 
 async def retained(port: int, topics: str = "#") -> dict[str, Any]:
-    """Return what a broker has retained, by topic; what is no JSON as bytes."""
+    """Return the retained messages by topic; payloads that are not JSON as bytes."""
     found: dict[str, Any] = {}
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe(topics, qos=1)
         with contextlib.suppress(TimeoutError):
             while True:
-                async with asyncio.timeout(_QUIET):
+                async with asyncio.timeout(_QUIET_S):
                     message = await anext(client.messages)
                 if message.retain:
                     found[str(message.topic)] = _decode(bytes(message.payload))
@@ -31,7 +31,7 @@ async def retained(port: int, topics: str = "#") -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def recording_messages(port: int, topics: str) -> AsyncIterator[list[tuple[str, Any]]]:
-    """Give a list that messages are added to as they pass, those that were retained left out."""
+    """Provide a list to which messages are appended on arrival, except retained ones."""
     seen: list[tuple[str, Any]] = []
 
     async def listen(client: aiomqtt.Client) -> None:

@@ -1,4 +1,4 @@
-"""A real Node-RED with our flows: loaded as a user does it, and what its debug nodes say."""
+"""A real Node-RED with our flows, loaded as by a user, and the output of its debug nodes."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ BASE = "127.0.0.1:1880"
 
 
 class NodeRed:
-    """One Node-RED; ``said`` has what each debug node said, by the node's name, ``complaints`` what went wrong."""
+    """One Node-RED; ``messages`` has the output of the debug nodes with their names, ``errors`` the errors."""
 
     def __init__(self) -> None:
         self.version = "?"
-        self.said: list[tuple[str, Any]] = []
-        self.complaints: list[str] = []
+        self.messages: list[tuple[str, Any]] = []
+        self.errors: list[str] = []
         self._names: dict[str, str] = {}
 
     async def deploy(self, session: aiohttp.ClientSession, broker_port: int) -> None:
-        """Load our flows with the broker's address, and nothing else, and have them run."""
+        """Load our flows with the broker's address, and start them."""
         flows = json.loads(await asyncio.to_thread(FLOWS.read_text))
         for node in flows:
             if node["type"] == "mqtt-broker":
@@ -50,21 +50,21 @@ class NodeRed:
             response.raise_for_status()
 
     async def listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Take in what the sidebar of the editor shows, for ever."""
+        """Receive the messages of the editor's sidebar until cancelled."""
         async for message in socket:
             data = json.loads(message.data)
             for one in data if isinstance(data, list) else [data]:
-                self._note(one)
+                self._on_message(one)
 
-    def _note(self, message: Json) -> None:
+    def _on_message(self, message: Json) -> None:
         topic, data = message.get("topic", ""), message.get("data", {})
         if topic != "debug":
             return
         name = self._names.get(data.get("id", ""), "?")
         if "level" in data and int(data["level"]) <= _WARNING:
-            self.complaints.append(f"{name}: {data.get('msg')}")
+            self.errors.append(f"{name}: {data.get('msg')}")
         else:
-            self.said.append((name, _value(data)))
+            self.messages.append((name, _value(data)))
 
 
 _WARNING = 30

@@ -1,45 +1,45 @@
-"""What a run says, line by line as it goes."""
+"""Prints the results of a run as it proceeds."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-_MOST_SHOWN = 25
+_MAX_SHOWN = 25
 
 
 class Report:
-    """Prints each check with what was seen, and counts those that failed."""
+    """Prints each check with its details, and counts the failed ones."""
 
     def __init__(self) -> None:
         self.checks = 0
-        self.wrong = 0
-        self._began = time.monotonic()
+        self.failed = 0
+        self._started = time.monotonic()
 
-    def head(self, text: str) -> None:
-        """Begin a part."""
-        self._say(f"\n{text}")
+    def section(self, text: str) -> None:
+        """Start a section."""
+        self._print(f"\n{text}")
 
-    def note(self, text: str) -> None:
-        """Say what is no check."""
-        self._say(f"        {text}")
+    def info(self, text: str) -> None:
+        """Print information that is not a check."""
+        self._print(f"        {text}")
 
-    def check(self, what: str, problems: list[str], seen: str = "") -> None:
-        """Say how a check went: well where there are no problems."""
+    def check(self, what: str, problems: list[str], details: str = "") -> None:
+        """Print the result of a check, which passed if there are no problems."""
         self.checks += 1
-        self.wrong += bool(problems)
-        mark = "WRONG" if problems else "ok"
-        self._say(f"{time.monotonic() - self._began:6.1f} s  {mark:<6}{what}{f': {seen}' if seen else ''}")
-        for problem in problems[:_MOST_SHOWN]:
-            self._say(f"                - {problem}")
-        if len(problems) > _MOST_SHOWN:
-            self._say(f"                - and {len(problems) - _MOST_SHOWN} more")
+        self.failed += bool(problems)
+        mark = "FAILED" if problems else "ok"
+        self._print(f"{time.monotonic() - self._started:6.1f} s  {mark:<8}{what}{f': {details}' if details else ''}")
+        for problem in problems[:_MAX_SHOWN]:
+            self._print(f"                - {problem}")
+        if len(problems) > _MAX_SHOWN:
+            self._print(f"                - and {len(problems) - _MAX_SHOWN} more")
 
     def end(self) -> int:
-        """Say the result and return the exit status."""
-        self._say(f"\n{self.checks} checks, {self.wrong} of them wrong")
-        return 1 if self.wrong or not self.checks else 0
+        """Print the totals and return the exit status."""
+        self._print(f"\n{self.checks} checks, {self.failed} failed")
+        return 1 if self.failed or not self.checks else 0
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Take the pictures of the documentation anew: python -m tests.home.screenshots [FOLDER], docs/images by default."""
+"""Take the screenshots of the documentation: python -m tests.home.screenshots [FOLDER], by default docs/images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.home.browser import Browser, browsing
 from tests.home.check_automations import install_blueprints
 from tests.home.dashboard import load_dashboard, show_dashboard
-from tests.home.home_assistant import until
+from tests.home.home_assistant import wait_until
 from tests.home.lab import Lab
 from tests.home.node_red import BASE, node_red
 from tests.home.setup import running_setup
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.home.setup import Setup
 
 _IMAGES = ROOT / "docs" / "images"
-# The pages have no simple sign of having drawn everything (seconds).
-_DRAWN = 8
+# The pages do not indicate when they are rendered (seconds).
+_RENDER_S = 8
 _ROUNDS = 12
 _CORNER = "document.querySelector('#red-ui-workspace-chart').scrollTo(0, 0)"
 
@@ -47,23 +47,23 @@ async def _run(folder: Path, images: Path) -> None:
         async def announced() -> bool:
             return len(await setup.home.devices()) == 5
 
-        await until("all devices", 30, announced)
+        await wait_until("all devices", 30, announced)
         await asyncio.sleep(3)
         await load_dashboard(setup)
-        await _automate(setup)
+        await _add_automation(setup)
         await _play(setup)
         async with browsing(folder) as browser:
             await browser.log_in(setup.home)
             await _home_assistant(setup, browser, images)
             async with node_red(lab, setup.broker.port) as (red, session):
                 await asyncio.sleep(2)
-                await _happen(setup)
+                await _apply_changes(setup)
                 await red.press(session, "watch the clan #2PP")
                 await red.press(session, "list the watches")
                 await _node_red(browser, images)
 
 
-async def _automate(setup: Setup) -> None:
+async def _add_automation(setup: Setup) -> None:
     install_blueprints(setup)
     entities = await setup.home.entities()
     clan = setup.device(setup.clan)
@@ -83,7 +83,7 @@ async def _play(setup: Setup) -> None:
         await asyncio.sleep(3)
 
 
-async def _happen(setup: Setup) -> None:
+async def _apply_changes(setup: Setup) -> None:
     setup.world.join(setup.clan)
     setup.world.attack(setup.clan, "clan")
     setup.world.upgrade_hero(setup.player)
@@ -104,31 +104,31 @@ async def _home_assistant(setup: Setup, browser: Browser, images: Path) -> None:
     ):
         await browser.resize(*size)
         await browser.open(setup.home.address + path)
-        await asyncio.sleep(_DRAWN)
-        await browser.picture(images / f"home-assistant-{name}.png")
+        await asyncio.sleep(_RENDER_S)
+        await browser.screenshot(images / f"home-assistant-{name}.png")
     await browser.resize(1500, 1450)
     await show_dashboard(setup, browser)
-    await asyncio.sleep(_DRAWN)
-    await browser.picture(images / "home-assistant-dashboard.png")
+    await asyncio.sleep(_RENDER_S)
+    await browser.screenshot(images / "home-assistant-dashboard.png")
 
 
 async def _node_red(browser: Browser, images: Path) -> None:
     await browser.resize(1400, 1100)
     await browser.open(f"http://{BASE}/")
-    await asyncio.sleep(_DRAWN)
+    await asyncio.sleep(_RENDER_S)
     for action in ("core:toggle-palette", "core:toggle-sidebar"):
         await browser.run("RED.actions.invoke(arguments[0])", action)
     await browser.resize(1400, 760)
     await asyncio.sleep(2)
     await browser.run(_CORNER)
     await asyncio.sleep(1)
-    await browser.picture(images / "node-red-events.png")
+    await browser.screenshot(images / "node-red-events.png")
     await browser.resize(1400, 1100)
     await browser.run("RED.workspaces.show(RED.nodes.getWorkspaceOrder()[1])")
     await asyncio.sleep(1)
     await browser.run(_CORNER)
     await asyncio.sleep(1)
-    await browser.picture(images / "node-red-watches.png")
+    await browser.screenshot(images / "node-red-watches.png")
 
 
 if __name__ == "__main__":

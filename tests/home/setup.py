@@ -1,4 +1,4 @@
-"""The stage: the scripted game, a broker, the bridge as a process, and Home Assistant."""
+"""The setup: the scripted game, a broker, the bridge as a process, and Home Assistant."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from tests.home.lab import Lab
 
 INSTANCE = "demo"
-# Seconds; what is watched rarely is looked at when somebody asks for it.
-FAST, RARE = 1.0, 3600.0
+# Intervals in seconds. Resources with the slow one are polled only on request.
+FAST, SLOW = 1.0, 3600.0
 
 
 class Setup:
-    """All of them, running; ``clan`` is at war in a public war log, ``private_clan`` hides its own.
+    """All programs, running; ``clan`` is at war with a public war log, ``private_clan`` has a private one.
 
-    ``player``, of a clan that is not watched, is looked at each second, ``fighter``, who is in the clan's war and has
-    attacks left, once an hour; ``other_player`` is not watched at first.
+    ``player``, of an unwatched clan, is polled every second. ``attacker``, who has attacks left in the war of ``clan``,
+    is polled every hour. ``other_player`` is not watched at first.
     """
 
     def __init__(self, world: World, server: DemoServer, broker: Mosquitto, bridge: BridgeProcess, home: Home) -> None:
         self.world, self.server, self.broker, self.bridge, self.home = world, server, broker, bridge, home
         self.clan, self.private_clan = world.clan_tags
         self.player, self.other_player = world.player_tags
-        self.fighter = _fighter(world)
+        self.attacker = _find_attacker(world)
         self.restarts: dict[str, Callable[[], Awaitable[None]]] = {
             "Home Assistant": self.restart_home,
             "broker": self.restart_broker,
@@ -45,12 +45,12 @@ class Setup:
         }
 
     async def restart_home(self) -> None:
-        """Stop Home Assistant and start it with all that it knows."""
+        """Stop Home Assistant and start it with its configuration."""
         await self.home.stop()
         await self.home.start(keep=True)
 
     async def restart_broker(self) -> None:
-        """Kill the broker and start it again; it has forgotten what it retained."""
+        """Kill the broker and restart it without its retained messages."""
         self.broker.restart()
 
     async def restart_bridge(self) -> None:
@@ -63,18 +63,18 @@ class Setup:
         return object_id(INSTANCE, "clan" if tag in self.world.clan_tags else "player", tag)
 
     async def bridge_entity(self, key: str) -> str:
-        """Return the id of an entity of the bridge."""
+        """Return the entity id of an entity of the bridge."""
         return str((await self.home.entities())[f"{object_id(INSTANCE, 'bridge')}_{key}"]["entity_id"])
 
     def rename_clan(self, name: str) -> None:
-        """Give the clan another name."""
+        """Rename the clan."""
         self.world._population.watched_clan(self.clan).name = name
         self.world._log.touch("clan", self.clan)
 
 
 @contextlib.asynccontextmanager
 async def running_setup(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIterator[Setup]:
-    """Set the stage: everything runs but the bridge, and the clan is in battle."""
+    """Start everything except the bridge, with the clan in a battle."""
     world = World(seed=3, clans=2, members=12, players=2)
     world.declare_war(world.clan_tags[0], preparation=timedelta(0))
     world.start_battle(world.clan_tags[0])
@@ -92,8 +92,8 @@ async def running_setup(lab: Lab, program: str, folder: Path, *, old: bool) -> A
                 await bridge.kill_if_running()
 
 
-def _fighter(world: World) -> str:
-    """Return one of the clan who has not attacked."""
+def _find_attacker(world: World) -> str:
+    """Return a member of the clan who has not attacked."""
     war = world.current_war(world.clan_tags[0])
     assert war is not None
     return next(str(member["tag"]) for member in war["clan"]["members"] if "attacks" not in member)
@@ -108,7 +108,7 @@ def _settings(world: World, server: DemoServer, broker: Mosquitto) -> dict[str, 
             "clans": [{"tag": tag, "interval": FAST, "war_interval": FAST} for tag in world.clan_tags],
             "players": [
                 {"tag": world.player_tags[0], "interval": FAST},
-                {"tag": _fighter(world), "interval": RARE},
+                {"tag": _find_attacker(world), "interval": SLOW},
             ],
             "maintenance": {"interval": FAST},
         },

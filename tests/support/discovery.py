@@ -1,4 +1,4 @@
-"""What is announced to Home Assistant of a bridge, a clan and a player, as the examples in ``config`` name them."""
+"""The discovery payloads of a bridge, a clan and a player, named as in the examples in ``config``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = ROOT / "config"
 
 @cache
 def discovery_payloads() -> dict[str, Json]:
-    """Return the announcements by the device's model: Bridge, Clan and Player."""
+    """Return the payloads by the device's model: Bridge, Clan and Player."""
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
     messages = (
         discovery.bridge(),
@@ -32,7 +32,7 @@ def discovery_payloads() -> dict[str, Json]:
 
 
 def discovered_entity_ids() -> set[str]:
-    """Return every entity id that is announced."""
+    """Return all entity ids."""
     return {
         component["default_entity_id"]
         for payload in discovery_payloads().values()
