@@ -37,7 +37,7 @@ def main() -> int:
         options = replace(options, runs=1, window=2, quick=True)
     failed = False
     for name in given.figures or FIGURES:
-        began = time.monotonic()
+        started = time.monotonic()
         print(f"{name}:", file=sys.stderr, flush=True)
         try:
             figure = FIGURES[name](options)
@@ -47,7 +47,7 @@ def main() -> int:
             failed = True
             continue
         print(f"{figure.text()}\n", flush=True)
-        print(f"  ({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+        print(f"  ({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
         if given.write:
             _write({name: figure.text()})
     if given.write:

@@ -41,8 +41,8 @@ class Record:
 
     def clear(self) -> None:
         """Forget the requests, but not the versions of the clans."""
-        self.asked = array("d")
-        self.answered = array("d")
+        self.requested_at = array("d")
+        self.responded_at = array("d")
         self.tokens = array("b")
         # Clans by their number, wars by the number of their clan plus the number of all clans.
         self.resources = array("l")
@@ -56,11 +56,11 @@ class Record:
 
     def add_request(self, resource: int, token: int) -> int:
         """Record a request and return its number."""
-        self.asked.append(time.monotonic())
-        self.answered.append(0.0)
+        self.requested_at.append(time.monotonic())
+        self.responded_at.append(0.0)
         self.tokens.append(token)
         self.resources.append(resource)
-        return len(self.asked) - 1
+        return len(self.requested_at) - 1
 
 
 class Script:
@@ -97,19 +97,19 @@ class Api:
         self.latency = latency
         self._clans = clans
 
-    def answer(self, head: bytes) -> tuple[bytes, int, tuple[int, int] | None]:
+    def respond(self, head: bytes) -> tuple[bytes, int, tuple[int, int] | None]:
         """Return the response to a request, its number in the record (-1 for none), and the change in it.
 
         A change is the number of a clan and its new version.
         """
         path = head[4 : head.index(b" ", 4)]
         if path.startswith(b"/v1/clans/%23"):
-            tag, _, what = path[13:].partition(b"/")
+            tag, _, subresource = path[13:].partition(b"/")
             number = self._clans.number(tag.decode())
-            if number is not None and what in (b"", b"currentwar"):
-                resource = number + self._clans.count if what else number
-                asked = self.record.add_request(resource, _token(head))
-                return self._war(number, asked) if what else self._clan(number, asked)
+            if number is not None and subresource in (b"", b"currentwar"):
+                resource = number + self._clans.count if subresource else number
+                request_number = self.record.add_request(resource, _token(head))
+                return self._war(number, request_number) if subresource else self._clan(number, request_number)
         self.record.others += 1
         if path.startswith(b"/control/"):
             return _response(_OK, 0, orjson.dumps(self._control(path.decode()))), -1, None
@@ -117,16 +117,20 @@ class Api:
             return _response(_OK, _LONG_MAX_AGE_S, b'{"items":[]}'), -1, None
         return _response(_NOT_FOUND, _LONG_MAX_AGE_S, b'{"reason":"notFound"}'), -1, None
 
-    def _clan(self, number: int, asked: int) -> tuple[bytes, int, tuple[int, int] | None]:
+    def _clan(self, number: int, request_number: int) -> tuple[bytes, int, tuple[int, int] | None]:
         _count(self.record.polls, self.record.rounds, number)
         # The first poll of a clan returns its initial version.
         changed = self.script.advance(number)
         version = self.script.versions[number]
-        return _response(_OK, 0, self._clans.body(number, version)), asked, (number, version) if changed else None
+        return (
+            _response(_OK, 0, self._clans.body(number, version)),
+            request_number,
+            (number, version) if changed else None,
+        )
 
-    def _war(self, number: int, asked: int) -> tuple[bytes, int, None]:
+    def _war(self, number: int, request_number: int) -> tuple[bytes, int, None]:
         _count(self.record.wars, self.record.war_rounds, number)
-        return _response(_OK, 0, self._clans.war(number)), asked, None
+        return _response(_OK, 0, self._clans.war(number)), request_number, None
 
     def _control(self, path: str) -> Json:
         url = urlsplit(path)
@@ -144,7 +148,10 @@ class Api:
                     self.script.versions[number] += 1
             case "times":
                 record = self.record
-                return {name: list(getattr(record, name)) for name in ("asked", "answered", "tokens", "resources")}
+                return {
+                    name: list(getattr(record, name))
+                    for name in ("requested_at", "responded_at", "tokens", "resources")
+                }
             case "changes":
                 return {"changes": self.record.changes}
             case "versions":
@@ -155,7 +162,7 @@ class Api:
         record = self.record
         return {
             "now": time.monotonic(),
-            "polls": len(record.asked),
+            "polls": len(record.requested_at),
             "clan_polls": sum(record.polls),
             "others": record.others,
             "rounds": _complete(record.rounds, self._clans.count),
@@ -178,23 +185,23 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         while _END in self._buffer:
             head, _, self._buffer = self._buffer.partition(_END)
-            answer, asked, change = self._api.answer(head)
-            if self._api.latency and asked >= 0:
-                self._loop.call_later(self._api.latency, self._write, answer, asked, change)
+            response, request_number, change = self._api.respond(head)
+            if self._api.latency and request_number >= 0:
+                self._loop.call_later(self._api.latency, self._write, response, request_number, change)
             else:
-                self._write(answer, asked, change)
+                self._write(response, request_number, change)
 
-    def _write(self, answer: bytes, asked: int, change: tuple[int, int] | None) -> None:
+    def _write(self, response: bytes, request_number: int, change: tuple[int, int] | None) -> None:
         if self._transport.is_closing():
             return
-        if asked >= 0:
+        if request_number >= 0:
             record, now = self._api.record, time.monotonic()
             # Requests from before a `clear` are not recorded.
-            if asked < len(record.answered):
-                record.answered[asked] = now
+            if request_number < len(record.responded_at):
+                record.responded_at[request_number] = now
             if change is not None:
                 record.changes.append((*change, now))
-        self._transport.write(answer)
+        self._transport.write(response)
 
 
 def _token(head: bytes) -> int:

@@ -101,12 +101,12 @@ class _Variant:
             member["donations"] = _DONATIONS + number
         text = _retagged(orjson.dumps(clan), tags)
         self._pieces = re.split(rb"7\d{9}", text)
-        self._whole = self._joined(0)
+        self._initial_body = self._joined(0)
         self.war = _retagged(orjson.dumps(war), tags)
         self.no_war = orjson.dumps({"state": "notInWar", "clan": _NOBODY, "opponent": _NOBODY})
 
     def clan(self, steps: int) -> bytes:
-        return self._joined(steps) if steps else self._whole
+        return self._joined(steps) if steps else self._initial_body
 
     def _joined(self, steps: int) -> bytes:
         parts = [self._pieces[0]]

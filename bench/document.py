@@ -28,12 +28,12 @@ def fill(document: str, parts: Mapping[str, str]) -> str:
     these are missing.
     """
     for name, text in parts.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, opened, rest = document.partition(begin)
-        _, closed, after = rest.partition(end)
+        opening, closing = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, opened, rest = document.partition(opening)
+        _, closed, after = rest.partition(closing)
         if not opened or not closed:
             raise ValueError(f"the document has no part {name!r}: add its two comments")
-        document = f"{before}{begin}{text}\n{end}{after}"
+        document = f"{before}{opening}{text}\n{closing}{after}"
     return document
 
 

@@ -85,7 +85,7 @@ def measure_restart(options: Options, clans: int, watching: Watching) -> Restart
         stack.enter_context(program)
         polls_again = _first_round(program, api, war=watching.war)
         receipts = _wait_for_events(program, api, subscriber)
-        everything = [poll.asked for poll in (*polls, *polls_again)]
+        everything = [poll.requested_at for poll in (*polls, *polls_again)]
         restart = RestartResult(
             first_round=_end(polls) - started,
             busiest=most_in_a_second(everything),
@@ -93,7 +93,7 @@ def measure_restart(options: Options, clans: int, watching: Watching) -> Restart
             memory=memory,
             peak=max(peak, program.memory[1]),
             online=_first(receipts, again, _is_online) - again,
-            polled=polls_again[0].asked - again,
+            polled=polls_again[0].requested_at - again,
             first_event=_first(receipts, again, lambda receipt: receipt.topic != STATE) - again,
             second_round=_end(polls_again) - again,
             checked=_check_events(api, receipts),
@@ -156,7 +156,7 @@ def _end(polls: Iterable[Poll]) -> float:
 def _by_token(polls: Iterable[Poll]) -> list[list[float]]:
     asked = defaultdict[int, list[float]](list)
     for poll in polls:
-        asked[poll.token].append(poll.asked)
+        asked[poll.token].append(poll.requested_at)
     return list(asked.values())
 
 

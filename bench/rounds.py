@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 class Round(NamedTuple):
     """From the first of its polls to the last response, in seconds of the clock, and the number of polls."""
 
-    begin: float
+    start: float
     end: float
     polls: int
 
     @property
     def seconds(self) -> float:
         """Its duration."""
-        return self.end - self.begin
+        return self.end - self.start
 
 
 def find_rounds(polls: Iterable[Poll]) -> list[Round]:
@@ -29,12 +29,12 @@ def find_rounds(polls: Iterable[Poll]) -> list[Round]:
     polled = Counter[int]()
     rounds: list[Round] = []
     for poll in polls:
-        if not poll.answered:
+        if not poll.responded_at:
             continue
         nth = polled[poll.resource]
         polled[poll.resource] += 1
         if nth == len(rounds):
-            rounds.append(Round(poll.asked, poll.answered, 0))
+            rounds.append(Round(poll.requested_at, poll.responded_at, 0))
         before = rounds[nth]
-        rounds[nth] = Round(min(before.begin, poll.asked), max(before.end, poll.answered), before.polls + 1)
+        rounds[nth] = Round(min(before.start, poll.requested_at), max(before.end, poll.responded_at), before.polls + 1)
     return rounds

@@ -39,11 +39,11 @@ def mosquitto() -> str:
 
 
 class Poll(NamedTuple):
-    """A poll of a clan or war: when it was requested and answered (0: not yet), and its token."""
+    """A poll of a clan or war: the times of the request and the response (0: none yet), and the token."""
 
     resource: int
-    asked: float
-    answered: float
+    requested_at: float
+    responded_at: float
     token: int
 
 
@@ -80,7 +80,7 @@ class Api:
     def polls(self) -> list[Poll]:
         """Return every poll in the order of the requests."""
         times = self._ask("times")
-        return list(map(Poll, times["resources"], times["asked"], times["answered"], times["tokens"]))
+        return list(map(Poll, times["resources"], times["requested_at"], times["responded_at"], times["tokens"]))
 
     def changes(self) -> list[tuple[int, int, float]]:
         """Return each delivered change: number of the clan, version, time."""

@@ -71,11 +71,11 @@ def _run(options: Options, seconds: float) -> list[float]:
         api.script(rate=_EVENTS_PER_SECOND)
         _wait_for_events(api, subscriber, program, least=1)
         time.sleep(_WARM_UP_S)
-        begin = time.monotonic()
+        start = time.monotonic()
         time.sleep(seconds)
         api.script()
         _wait_for_events(api, subscriber, program, least=api.counts()["changes"])
-        times = _times(api.changes(), subscriber.receipts(), begin)
+        times = _times(api.changes(), subscriber.receipts(), start)
         found = Spread.of(times)
         print(f"  {len(times)} events, median {found.median:.1f} ms, longest {found.maximum:.1f} ms", file=sys.stderr)
         return times
@@ -90,13 +90,13 @@ def _wait_for_events(api: Api, subscriber: Subscriber, program: Program, *, leas
     )
 
 
-def _times(changes: Iterable[tuple[int, int, float]], receipts: Iterable[Receipt], begin: float) -> list[float]:
+def _times(changes: Iterable[tuple[int, int, float]], receipts: Iterable[Receipt], start: float) -> list[float]:
     """Return the latencies of all changes from ``begin`` on, in milliseconds."""
     clans = Clans(_CLANS, width=1)
-    came = {
+    arrivals = {
         (receipt.payload["metadata"]["member_tag"], receipt.payload["changes"][0]["new_value"]): receipt.at
         for receipt in receipts
         if "event_type" in receipt.payload
     }
-    told = [(clans.changed(number, version)[0], at) for number, version, at in changes if at >= begin]
-    return [(came[change] - at) * 1000 for change, at in told]
+    changed = [(clans.changed(number, version)[0], at) for number, version, at in changes if at >= start]
+    return [(arrivals[change] - at) * 1000 for change, at in changed]

@@ -72,7 +72,7 @@ def _table(restarts: dict[str, RestartResult], one: float) -> str:
 
 
 def _verdicts(name: str, restart: RestartResult) -> list[str]:
-    wrong = restart.checked.lost + restart.checked.false
+    errors = restart.checked.lost + restart.checked.false
     return [
         Target(f"{name}: resident memory after the first round in MB", 200).verdict(restart.memory, digits=0),
         Target(f"{name}: peak resident memory in MB", 200).verdict(restart.peak, digits=0),
@@ -82,5 +82,5 @@ def _verdicts(name: str, restart: RestartResult) -> list[str]:
             max(restart.online, restart.polled)
         ),
         Target(f"{name}: seconds from the restart to the first event", 5).verdict(restart.first_event),
-        Target(f"{name}: lost or false", 0).verdict(wrong, digits=0),
+        Target(f"{name}: lost or false", 0).verdict(errors, digits=0),
     ]

@@ -32,7 +32,7 @@ _TIMEOUT_S = 180.0
 
 
 def full_round(options: Options) -> Figure:
-    """Measure the first two rounds of the bridge and one of each peer, which takes up to a minute."""
+    """Measure the first two rounds of the bridge and one of each peer (up to a minute)."""
     clans = 200 if options.quick else _CLANS
     pairs = [_of_bridge(options, clans) for _ in range(min(_RUNS, options.runs))]
     cold, warm = ([pair[number] for pair in pairs] for number in (0, 1))

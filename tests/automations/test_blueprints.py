@@ -83,8 +83,8 @@ def test_blueprint_has_name_description_and_selectors(path: Path) -> None:
 @blueprints
 def test_blueprint_requires_only_devices_and_entities(path: Path) -> None:
     inputs = load(path)["blueprint"]["input"]
-    asked = {name for name, one in inputs.items() if "default" not in one}
-    assert asked == {name for name, one in inputs.items() if set(one["selector"]) & {"device", "entity"}}
+    required = {name for name, one in inputs.items() if "default" not in one}
+    assert required == {name for name, one in inputs.items() if set(one["selector"]) & {"device", "entity"}}
 
 
 @blueprints

@@ -56,9 +56,9 @@ def _player(tag: str, event: Json) -> Iterator[Claim]:
 
 
 def _member(tag: str, event: Json) -> Iterator[Claim]:
-    who = event["metadata"]["member_tag"]
+    member_tag = event["metadata"]["member_tag"]
     for claim in _changes(tag, event, MEMBER_FIELDS):
-        yield claim._replace(key=member(tag, who, claim.key[1]))
+        yield claim._replace(key=member(tag, member_tag, claim.key[1]))
 
 
 def _joined(tag: str, event: Json) -> Iterator[Claim]:

@@ -46,18 +46,18 @@ class ScriptedApi:
         self._bodies = bodies
 
     async def clan(self, tag: str) -> ApiResponse:
-        return await self._answer(f"/clans/{tag}")
+        return await self._respond(f"/clans/{tag}")
 
     async def current_war(self, tag: str) -> ApiResponse:
-        return await self._answer(f"/clans/{tag}/currentwar")
+        return await self._respond(f"/clans/{tag}/currentwar")
 
     async def war_log(self, tag: str) -> ApiResponse:
-        return await self._answer(f"/clans/{tag}/warlog")
+        return await self._respond(f"/clans/{tag}/warlog")
 
     async def player(self, tag: str) -> ApiResponse:
-        return await self._answer(f"/players/{tag}")
+        return await self._respond(f"/players/{tag}")
 
-    async def _answer(self, path: str) -> ApiResponse:
+    async def _respond(self, path: str) -> ApiResponse:
         await asyncio.sleep(0)
         self.on_request(path)
         if path not in self._bodies:

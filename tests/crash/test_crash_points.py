@@ -55,9 +55,9 @@ def test_crash_at_any_point_loses_no_event_and_leaves_no_orphan(
     cases = sorted(tmp_path.iterdir())
     found = {case.name: read_problems(SCENARIOS[scenario](), case) for case in cases if (case / "end").exists()}
     problems_found = [
-        f"{name}, {read(tmp_path / name / 'where')}: {said}"
-        for name, read_problems in found.items()
-        for said in read_problems
+        f"{name}, {read(tmp_path / name / 'where')}: {problem}"
+        for name, problems in found.items()
+        for problem in problems
     ]
     assert problems_found == []
     assert errors == ""

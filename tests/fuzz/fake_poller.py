@@ -123,7 +123,7 @@ class FakePoller(InMemoryApi):
         return None if snapshot is None else snapshot.data
 
     def poll(self, reply: Reply, *, seconds_later: float = 60.0) -> list[JournalEntry]:
-        """Poll after so many seconds; return the events. Check that all events and the snapshot can be published."""
+        """Poll ``seconds_later``; return the events. Check that all events and the snapshot can be published."""
         self.now += seconds_later
         self._reply = reply
         count_before = len(self.store.entries)

@@ -99,7 +99,7 @@ def _replays() -> st.SearchStrategy[bytes]:
 def _at_the_limit(draw: DrawFn) -> bytes:
     """A request of about 64 kB."""
     size = 64 * 1024 + draw(st.sampled_from([-1, 0, 1, 2, 40_000]))
-    begin, filling, end = draw(
+    prefix, filling, suffix = draw(
         st.sampled_from(
             [
                 (b"#2PP", b" ", b""),
@@ -110,7 +110,7 @@ def _at_the_limit(draw: DrawFn) -> bytes:
             ]
         )
     )
-    return (begin + filling * ((size - len(begin) - len(end)) // len(filling)) + end).ljust(size)
+    return (prefix + filling * ((size - len(prefix) - len(suffix)) // len(filling)) + suffix).ljust(size)
 
 
 # Each alternative has the same probability, however many values it has.

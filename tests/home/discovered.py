@@ -14,7 +14,7 @@ Json = dict[str, Any]
 # Entities that normally have no value, with the reason.
 _NO_VALUE_REASONS = {
     "denied_address": "no topic is denied",
-    "refresh": "a button that nobody has pressed",
+    "refresh": "the button was not pressed yet",
     "activity": "no event yet",
     "war": "no event yet",
     "api_events": "no event yet",

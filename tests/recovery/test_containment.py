@@ -201,7 +201,7 @@ def test_bug_that_rebuilding_does_not_fix_stops_the_bridge(
 
 
 def test_bug_in_every_poll_stops_the_bridge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.crash.harness.ScriptedApi._answer", async_bug)
+    monkeypatch.setattr("tests.crash.harness.ScriptedApi._respond", async_bug)
     with pytest.raises(TooManyFailuresError):
         simulate(tmp_path, 2 * FIVE_MINUTES_S)
 

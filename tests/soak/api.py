@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
         """Write the response, and record the time of a change in it."""
         if self._transport.is_closing():
             return
-        response, _, change = self._api.answer(head)
+        response, _, change = self._api.respond(head)
         if change is not None:
             self._api.record.changes.append((*change, time.monotonic()))
         self._transport.write(response)
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
 
     def truncate(self, head: bytes) -> None:
         """Write half of the response and close the connection; a change in it does not count as delivered."""
-        response, _, _ = self._api.answer(head)
+        response, _, _ = self._api.respond(head)
         self.write(response[: len(response) // 2])
         self.close()
 

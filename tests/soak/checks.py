@@ -34,7 +34,7 @@ class Checker:
     def __init__(self, before: Mapping[str, int], *, api_faults: bool) -> None:
         self.events = self.resent = self.reordered = self.false = 0
         self.arrivals: list[Arrival] = []
-        self.wrong: list[str] = []
+        self.problems: list[str] = []
         self._now = dict(before)
         self._api_faults = api_faults
         self._seen = set[str]()
@@ -74,5 +74,5 @@ class Checker:
         self.arrivals.append(Arrival(at, member, value))
 
     def _add_problem(self, sentence: str) -> None:
-        if len(self.wrong) < _MAX_SHOWN:
-            self.wrong.append(sentence)
+        if len(self.problems) < _MAX_SHOWN:
+            self.problems.append(sentence)

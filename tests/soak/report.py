@@ -66,8 +66,8 @@ class Result:
     def violations(self) -> list[str]:
         """All failures."""
         counted = (("lost", self.lost), ("reordered", self.reordered), ("false", self.false))
-        wrong = [f"{count} {name}" for name, count in counted if count]
-        return [*wrong, *self.problems, *(self._exceeded_limits() if self.seconds >= LONG_RUN_S else [])]
+        problems = [f"{count} {name}" for name, count in counted if count]
+        return [*problems, *self.problems, *(self._exceeded_limits() if self.seconds >= LONG_RUN_S else [])]
 
     def _exceeded_limits(self) -> list[str]:
         start, end = self.phases[0], self.phases[-1]
@@ -80,19 +80,19 @@ class Result:
                 LATENCY_FACTOR * start.latency(0.95) + LATENCY_MS,
             ),
         )
-        wrong = [
+        problems = [
             f"{name} grew from {before:.0f} to {after:.0f}: {allowed:.0f} is allowed"
             for name, before, after, allowed in compared
             if after > allowed
         ]
         if self.stop_s > STOP_S:
-            wrong.append(f"the stop took {self.stop_s:.1f} s: {STOP_S:.0f} are allowed")
-        wrong += [
+            problems.append(f"the stop took {self.stop_s:.1f} s: {STOP_S:.0f} are allowed")
+        problems += [
             f"{phase.name}: {phase.events_per_second:.0f} of {self.planned_rate:g} events per second"
             for phase in self.phases
             if phase.events_per_second < LOAD_SHARE * self.planned_rate
         ]
-        return wrong
+        return problems
 
 
 def table(result: Result) -> str:

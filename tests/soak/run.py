@@ -180,7 +180,7 @@ class _Run:
             backlog=backlog,
             stop_s=stop_s,
             loop=loop,
-            problems=[*self._problems, *checker.wrong, *(f"lost: an event of {member}" for member in lost[:20])],
+            problems=[*self._problems, *checker.problems, *(f"lost: an event of {member}" for member in lost[:20])],
         )
 
     def _run_load(self, started: float) -> None:
@@ -247,8 +247,8 @@ class _Run:
             if (arrival.member, arrival.value) in changed
         ]
         for name, first, last in _PHASES:
-            begin, end = started + first * self._load.seconds, started + last * self._load.seconds
-            samples = [sample for sample in self._samples if begin <= sample.at <= end]
+            start_at, end = started + first * self._load.seconds, started + last * self._load.seconds
+            samples = [sample for sample in self._samples if start_at <= sample.at <= end]
             if len(samples) < 2:
                 raise FailedError(f"the run is too short: it has no figures of its {name}")
             span = samples[-1].at - samples[0].at
@@ -258,8 +258,10 @@ class _Run:
                     memory=sum(sample.memory for sample in samples) / len(samples),
                     journal=samples[-1].journal,
                     cpu=(samples[-1].cpu - samples[0].cpu) / span,
-                    events_per_second=sum(begin <= at < end for _, at in deliveries) / (end - begin),
-                    latencies=[1000 * (at - changed_at) for changed_at, at in deliveries if begin <= changed_at < end],
+                    events_per_second=sum(start_at <= at < end for _, at in deliveries) / (end - start_at),
+                    latencies=[
+                        1000 * (at - changed_at) for changed_at, at in deliveries if start_at <= changed_at < end
+                    ],
                 )
             )
         waited = [

@@ -48,7 +48,7 @@ def test_consecutive_events_are_accepted() -> None:
     [
         (event(2, "#A", 5, 6), (2, 0, 0, 1)),  # twice, under two ids
         (event(2, "#A", 7, 8), (2, 0, 0, 1)),  # one between them is lost
-        (event(2, "#C", 0, 1), (2, 0, 0, 1)),  # of somebody unknown
+        (event(2, "#C", 0, 1), (2, 0, 0, 1)),  # of an unknown member
         (event(2, "#A", 6, 7, event_type="member_left"), (2, 0, 0, 1)),
         (event(2, "#A", 6, 7, event_type="poll_error"), (2, 0, 0, 1)),
         (event(0, "#A", 6, 7), (2, 0, 1, 0)),
@@ -57,7 +57,7 @@ def test_consecutive_events_are_accepted() -> None:
 def test_unexpected_event_is_counted(second: Receipt, found: tuple[int, int, int, int]) -> None:
     checker = check(event(1, "#A", 5, 6), second)
     assert counts(checker) == found
-    assert checker.wrong
+    assert checker.problems
 
 
 def test_api_event_with_api_faults_is_accepted() -> None:
