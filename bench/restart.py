@@ -58,7 +58,7 @@ class RestartResult:
     online: float
     polled: float
     first_event: float
-    second_round: float
+    round_after_restart: float
     checked: CheckResult
 
 
@@ -95,7 +95,7 @@ def measure_restart(options: Options, clans: int, watching: Watching) -> Restart
             online=_first(receipts, again, _is_online) - again,
             polled=polls_again[0].requested_at - again,
             first_event=_first(receipts, again, lambda receipt: receipt.topic != STATE) - again,
-            second_round=_end(polls_again) - again,
+            round_after_restart=_end(polls_again) - again,
             checked=_check_events(api, receipts),
         )
         print(f"  {restart}", file=sys.stderr, flush=True)

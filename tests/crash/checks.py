@@ -72,7 +72,7 @@ def _duplicate_problems(published_events: list[Published]) -> Iterator[str]:
 
 def _retained_problems(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
     """The broker retains the current state of all watches, and no orphaned topics."""
-    states, left = scenario.shown(watched, scenario.after), dict(retained(published))
+    states, left = scenario.expected_states(watched, scenario.after), dict(retained(published))
     for topic, state in states.items():
         if without_times(orjson.loads(left.pop(topic, b"{}"))) != state:
             yield f"wrong retained state: {topic}"

@@ -50,7 +50,7 @@ class Scenario:
     sessions: Callable[[FileBroker], list[FakeSession]]
     first_run: Callable[[Program, ScriptedApi, Scenario, CrashPoint], Awaitable[None]]
 
-    def shown(self, watches: list[Watch], bodies: Bodies) -> dict[str, Json]:
+    def expected_states(self, watches: list[Watch], bodies: Bodies) -> dict[str, Json]:
         """Return the retained state that the broker must have for these watches, without times."""
         states: dict[str, Json] = {}
         for watch in watches:
@@ -92,11 +92,8 @@ def changing(*, breaking: bool = False) -> Scenario:
     changes = _merged_changes(world.changes[known:])
 
     def sessions(broker: FileBroker) -> list[FakeSession]:
-        return (
-            [FakeSession(broker, breaks_at=_BREAKS_AT_EVENT), FakeSession(broker)]
-            if breaking
-            else [FakeSession(broker)]
-        )
+        broken = [FakeSession(broker, breaks_at=_BREAKS_AT_EVENT)] if breaking else []
+        return [*broken, FakeSession(broker)]
 
     return Scenario(watches, watches, before, _bodies(world, watches), changes, sessions, _change)
 
@@ -111,8 +108,11 @@ async def _change(program: Program, api: ScriptedApi, scenario: Scenario, crash_
 
 
 async def _is_published(program: Program, scenario: Scenario, bodies: Bodies) -> bool:
-    shown = _shown(program)
-    return all(shown.get(topic) == state for topic, state in scenario.shown(program.engine.watches, bodies).items())
+    retained_states = _retained_states(program)
+    return all(
+        retained_states.get(topic) == state
+        for topic, state in scenario.expected_states(program.engine.watches, bodies).items()
+    )
 
 
 async def is_delivered(program: Program, scenario: Scenario) -> bool:
@@ -163,7 +163,7 @@ async def _commands_executed(program: Program, scenario: Scenario) -> bool:
     return len(responses) == 2 and await is_final(program, scenario)
 
 
-def _shown(program: Program) -> dict[str, Json]:
+def _retained_states(program: Program) -> dict[str, Json]:
     found = retained(program.broker.published)
     return {topic: without_times(orjson.loads(payload)) for topic, payload in found.items()}
 

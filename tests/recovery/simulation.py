@@ -271,7 +271,7 @@ class Simulation:
             )
             and all(
                 topic in found and without_times(orjson.loads(found[topic])) == state
-                for topic, state in self.scenario.shown(watches, bodies).items()
+                for topic, state in self.scenario.expected_states(watches, bodies).items()
                 if not topic.endswith("/poll")  # poll times are published only every 30 seconds
             )
         )

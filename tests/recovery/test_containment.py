@@ -124,9 +124,9 @@ def test_state_that_cannot_be_built_is_omitted_and_retried(tmp_path: Path, monke
     simulation = simulate(tmp_path)
     check_contained(simulation, part="retained state")
     assert len(event_subjects(simulation)) == len(simulation.scenario.changes)
-    shown = retained_by(simulation.broker.published)
-    assert not [topic for topic in shown if topic.endswith("/state/war")]
-    assert [topic for topic in shown if topic.endswith("/state/clan")]
+    expected_states = retained_by(simulation.broker.published)
+    assert not [topic for topic in expected_states if topic.endswith("/state/war")]
+    assert [topic for topic in expected_states if topic.endswith("/state/clan")]
     # After 1, 2, 4 … 60 s: neither in a busy loop nor never.
     assert 9 <= simulation.health["internal_errors"] <= 18
 
