@@ -39,7 +39,9 @@ class Refused(models.Payload):
     status: Literal["error"]
     data: Nothing
     error: str = Field(description="The error, for display.")
-    transaction: str | int = Field(default="", description="That of the request, if any.", json_schema_extra=optional)
+    transaction: str | int = Field(
+        default="", description="The request's transaction, if any.", json_schema_extra=optional
+    )
 
 
 class Done(models.Payload, Generic[Data]):
@@ -47,7 +49,9 @@ class Done(models.Payload, Generic[Data]):
 
     status: Literal["ok"]
     data: Data
-    transaction: str | int = Field(default="", description="That of the request, if any.", json_schema_extra=optional)
+    transaction: str | int = Field(
+        default="", description="The request's transaction, if any.", json_schema_extra=optional
+    )
 
 
 @dataclass(frozen=True)

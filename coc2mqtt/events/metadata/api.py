@@ -11,11 +11,11 @@ class _Failure(Metadata):
     error: str
     """The kind of failure, such as `not_found`, `maintenance`, `unreachable` or `bad_answer`."""
     message: str
-    """The failure and its remedy, for people."""
+    """The failure and its remedy, for display."""
 
 
 class PollError(_Failure):
-    """A clan, a war, a player or the API itself cannot be polled; published once until that changes."""
+    """A clan, a war, a player or the API itself cannot be polled; published once, until the failure changes."""
 
     endpoint: str = Field(default="", json_schema_extra=optional)
     """`clan`, `currentwar` or `player`; missing for the API itself."""
@@ -36,7 +36,7 @@ class WatchAvailable(Metadata):
 
 
 class MaintenanceStart(_Failure):
-    """A maintenance of the game started."""
+    """Game maintenance started."""
 
 
 class ApiDenied(_Failure):
@@ -48,11 +48,11 @@ class ApiDenied(_Failure):
 
 class _Recovery(Metadata):
     duration_seconds: float
-    """The duration of the failure."""
+    """The duration of the maintenance or failure."""
 
 
 class MaintenanceEnd(_Recovery):
-    """A maintenance of the game ended."""
+    """Game maintenance ended."""
 
 
 class ApiRestored(_Recovery):

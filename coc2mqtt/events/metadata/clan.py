@@ -31,7 +31,7 @@ class MemberLeft(_Member):
 
 
 class MemberUpdated(_Member):
-    """A member's name, town hall, league or clan house changed; `changes` lists what."""
+    """A member's name, town hall, league or clan house changed; `changes` lists the fields."""
 
 
 class MemberRoleChanged(_Member):
@@ -48,9 +48,9 @@ class MemberDonations(_Member):
     """A member donated or received troops."""
 
     donations: int
-    """The increase of the donated troops since the last poll."""
+    """The increase in donated troops since the last poll."""
     donationsReceived: int  # noqa: N815 - published with this name since the first version
-    """The increase of the received troops since the last poll."""
+    """The increase in received troops since the last poll."""
 
 
 class SeasonReset(Metadata):

@@ -8,7 +8,7 @@ from coc2mqtt.events.metadata.common import Direction, Metadata
 
 
 class PlayerUpdated(Metadata):
-    """Fields of the player changed that have no event type of their own; `changes` lists them."""
+    """Player fields without an event type of their own changed; `changes` lists them."""
 
 
 class _Unit(Metadata):

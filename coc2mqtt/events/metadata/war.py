@@ -54,7 +54,7 @@ class WarAttackNew(_War):
     stars: int | None
     """0 to 3; null if the API does not return it."""
     new_stars: int | None
-    """The stars that the attack adds to the score: each base counts with the best attack on it."""
+    """The stars that the attack adds to the score: only the best attack on each base counts."""
     destruction: float | None
     """Percent."""
     order: int
@@ -95,7 +95,7 @@ class WarEnded(_War):
     attacks_left: int | None
     """The number of attacks that the clan did not use; null if unknown."""
     members_attacks_left: list[MemberAttacksLeft] | None
-    """The members with unused attacks, those with the most first; as many as fit."""
+    """The members with unused attacks, sorted by unused attacks in descending order; as many as fit."""
 
 
 class WarLogPrivate(Metadata):

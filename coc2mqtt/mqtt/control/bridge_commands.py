@@ -23,7 +23,7 @@ class LogLevelRequest(Request):
     main_key = "level"
 
     level: LogLevelName | None = Field(
-        default=None, description="Lines of this level and above are logged; null: the level stays as it is."
+        default=None, description="Lines of this level and above are logged; null: the level is not changed."
     )
 
     @classmethod

@@ -98,7 +98,7 @@ class ReplayRequest(Request):
         default=None, description="Null: any.", json_schema_extra={"enum": [*_EVENT_TYPES, None]}
     )
     limit: Annotated[int, Field(ge=1, le=_MAX_EVENTS)] = Field(
-        default=100, description="The largest number of events to return."
+        default=100, description="The maximum number of events to return."
     )
 
     @classmethod
@@ -133,7 +133,7 @@ class ReplayData(Payload):
     """Events as they were published, in order of ``seq``."""
 
     events: list[EventPayload]
-    next_seq: int | None = Field(description="Send it as 'since_seq' to get the next page; null: this is the last.")
+    next_seq: int | None = Field(description="Send it as 'since_seq' to get the next page; null: no more pages.")
 
 
 class Replay:

@@ -106,7 +106,7 @@ class ListData(WatchesPayload):
 
 
 class PollData(Payload):
-    """The watches that are polled now, as soon as the rate limit allows."""
+    """The watches that will be polled as soon as the rate limit allows."""
 
     polled: list[Watched]
 

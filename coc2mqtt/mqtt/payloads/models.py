@@ -42,13 +42,13 @@ class ChangePayload(Payload):
     field: str
     """The API's key, such as `clanPoints`; nested keys are joined by dots, such as `warLeague.name`."""
     old_value: Any
-    """Null if there was none. Lists contain only the entries that differ, long texts are cut."""
+    """Null if there was no value. Lists contain only the entries that differ, and long texts are truncated."""
     new_value: Any
-    """Null if there is none. Otherwise as `old_value`."""
+    """Null if there is no value. Lists and texts are shortened as in `old_value`."""
 
 
 class EventPayload(Payload):
-    """An event. Use ``id`` to recognize duplicates and ``seq`` to order events."""
+    """An event. Use ``id`` to detect duplicates and ``seq`` to order events."""
 
     id: str
     """32 hexadecimal digits; an event that is published again has the same id."""
@@ -75,7 +75,7 @@ class OnlinePayload(Payload):
 
 
 class ApiStatusPayload(Payload):
-    """Whether the Clash of Clans API is available, since when, and what is wrong."""
+    """Whether the Clash of Clans API is available, since when, and the problem."""
 
     state: Literal["ok", "maintenance", "unreachable", "denied"]
     since: Time
@@ -148,7 +148,7 @@ class WarPayload(Payload):
     """The API's value: `notInWar`, `preparation`, `inWar` or `warEnded`; null if unknown."""
     war_log: Literal["public", "private"]
     war_id: str | None
-    """As in the events of this war."""
+    """The same value as in the events of this war."""
     preparation_start_time: Time | None
     start_time: Time | None
     end_time: Time | None
@@ -156,12 +156,12 @@ class WarPayload(Payload):
     """The number of members on each side."""
     attacks_per_member: int | None
     status: WarStatus | None
-    """The watched clan's, by stars, then by destruction; null without a war or before the battle."""
+    """The watched clan's status, by stars, then by destruction; null without a war or before the battle."""
     clan: WarSidePayload | None
     """The watched clan."""
     opponent: WarSidePayload | None
     members_with_attacks_left: list[WarMemberPayload]
-    """Of the watched clan, in the order of the war map; at most 50."""
+    """Members of the watched clan with attacks left, in the order of the war map; at most 50."""
     updated_at: Time
 
 
@@ -259,7 +259,7 @@ class LastEventPayload(Payload):
 
 
 class HealthPayload(Payload):
-    """The health of the bridge; counters start at zero with each start, ages are in seconds.
+    """The health of the bridge; counters are reset at each start, ages are in seconds.
 
     Polling: ``overdue`` is the number of resources whose poll is late, ``overdue_seconds`` how late the first of them
     is, ``load`` the share of the tokens' request rate that all intervals together need. ``polls_per_second`` is the
@@ -268,9 +268,9 @@ class HealthPayload(Payload):
 
     Events: ``published`` counts events that the broker acknowledged, ``resent`` events that were published again with
     the same id after a lost connection, ``denied`` events that the broker rejected for good, ``dropped`` events (of
-    all runs) that were deleted because too many were queued or for too long. ``queue`` is the number of queued events,
-    ``queue_age_seconds`` the age of the oldest. ``events_skipped`` counts events that were not published because of a
-    bug in the bridge.
+    all runs) that were deleted because too many were queued or they were queued for too long. ``queue`` is the number
+    of queued events, ``queue_age_seconds`` the age of the oldest. ``events_skipped`` counts events that were not
+    published because of a bug in the bridge.
 
     ``states_denied`` counts rejected retained messages, ``deferred`` how often the broker asked the bridge to wait,
     ``requests_dropped`` requests that were dropped because too many arrived, ``internal_errors`` unexpected failures of
