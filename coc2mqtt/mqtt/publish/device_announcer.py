@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Never, Protocol, TypeAlias
 
@@ -105,7 +106,8 @@ class DeviceAnnouncer:
         self._devices: dict[str, _Device] = {}
         # Component lists that devices share.
         self._components: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
-        self._found_payloads_kept = 0
+        # The number of found payloads that were kept, by ``keep_payload``.
+        self._kept_payloads: Counter[bool] = Counter()
         self._pending: dict[str, DesiredDevice] = {}
         self._on_done: dict[str, list[tuple[Callable[[Resource], None], Resource]]] = {}
         self._ha_is_online = False
@@ -153,14 +155,14 @@ class DeviceAnnouncer:
         """Handle a discovery payload that the broker retains from an earlier run; payloads published since are newer.
 
         The payload is needed again only if the device or some of its components are removed. ``keep_payload`` means
-        that the device is about to be removed. Of all others only some are kept, to limit the memory.
+        that this is about to happen. Of all others only some are kept, to limit the memory.
         """
         state = self._devices.setdefault(topic, _Device())
         if state.retained is not None:
             return
         source = None
-        if self._found_payloads_kept < (_MAX_REMOVED if keep_payload else _MAX_REMOVED // 2):
-            self._found_payloads_kept += 1
+        if self._kept_payloads[keep_payload] < (_MAX_REMOVED if keep_payload else _MAX_REMOVED // 2):
+            self._kept_payloads[keep_payload] += 1
             source = DiscoveryMessage(topic, payload)
         state.retained = self._describe(payload, source)
 

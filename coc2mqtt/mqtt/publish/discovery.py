@@ -64,6 +64,8 @@ class Discovery:
         self._instance = instance
         self._version = version
         self._prefix = prefix
+        # By kind, and whether its war is watched: all devices of a kind have the same components.
+        self._samples: dict[tuple[Kind, bool], bytes] = {}
 
     def topic(self, kind: Literal["clan", "player"], tag: str) -> str:
         """Return the discovery topic of a clan or player."""
@@ -116,6 +118,14 @@ class Discovery:
     def removal(self, kind: Kind, tag: str) -> DiscoveryMessage:
         """Return the message that removes the device of a clan or player."""
         return removal(self.topic("player" if kind is Kind.PLAYER else "clan", tag))
+
+    def sample_payload(self, watch: Watch) -> bytes:
+        """Return a discovery payload with the components of a watch's device, but possibly of another tag."""
+        key = watch.kind, watch.war
+        if key not in self._samples:
+            device = self.player(watch, None) if watch.kind is Kind.PLAYER else self.clan(watch, None)
+            self._samples[key] = device.payload
+        return self._samples[key]
 
     def payload(self, announcement: Announcement) -> bytes:
         """Return the discovery payload of a clan or player."""

@@ -104,15 +104,12 @@ class OrphanCleanup:
         device = parse_discovery_topic(discovery.prefix, discovery.instance, message.topic)
         if device is None:
             return
-        orphan = None
-        if device.tag is not None and self._watches.find(_KINDS[device.kind], device.tag) is None:
-            orphan = _KINDS[device.kind], device.tag
-        is_removed = orphan is not None or not discovery.enabled
-        announcer.on_found(message.topic, message.payload, keep_payload=is_removed)
+        keep_payload = self._retained.will_remove_components(message.topic, message.payload)
+        announcer.on_found(message.topic, message.payload, keep_payload=keep_payload)
         if not discovery.enabled:
             announcer.announce(removal(message.topic))
-        elif orphan is not None:
-            self._retained.mark_orphan(*orphan)
+        elif device.tag is not None and self._watches.find(_KINDS[device.kind], device.tag) is None:
+            self._retained.mark_orphan(_KINDS[device.kind], device.tag)
 
     def _on_state(self, message: Message) -> None:
         tag = self._topics.parse_tag(message.topic)

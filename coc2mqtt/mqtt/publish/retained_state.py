@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
+from coc2mqtt.homeassistant import live_components, removal_step
 from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.state import (
     FACETS,
@@ -170,6 +171,19 @@ class RetainedState:
     def is_device_topic(self, topic: str) -> bool:
         """Return whether a topic is the discovery topic of a device of this bridge."""
         return self._discovery is not None and self._discovery.device(topic) is not None
+
+    def will_remove_components(self, topic: str, payload: bytes) -> bool:
+        """Return whether a device with this retained discovery payload, or a component of it, is to be removed."""
+        device = None if self._discovery is None else self._discovery.device(topic)
+        if self._discovery is None or device is None:
+            return True
+        if device == API:
+            desired = self._discovery.bridge().payload
+        elif (watch := self._watch_of(device)) is not None:
+            desired = self._discovery.sample_payload(watch)
+        else:
+            return True
+        return removal_step(live_components(payload), desired) != desired
 
     def restore(self, topic: str) -> None:
         """Publish the state or device on a topic again, after another client published on it."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice, product
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from coc2mqtt.events.resource import Kind
@@ -21,7 +23,7 @@ from tests.support.control import WatchesInMemory
 from tests.support.recording_session import RecordingSession, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 
@@ -29,17 +31,27 @@ def config(device: str, instance: str = "home") -> str:
     return f"homeassistant/device/coc2mqtt_{instance}_{device}/config"
 
 
+DISCOVERY = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
+
+
 class CleanupHarness:
     """A bridge that watches the clan #2PP, and a session to a broker that also retains messages of others."""
 
-    def __init__(self, journal: SqliteJournal, *retained: str, enabled: bool = True, empty: bool = False) -> None:
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        *retained: str,
+        watches: Sequence[Watch] = (Watch(Kind.CLAN, "#2PP", 60.0),),
+        enabled: bool = True,
+        empty: bool = False,
+    ) -> None:
         topics = Topics()
-        self.watches = WatchesInMemory([Watch(Kind.CLAN, "#2PP", 60.0)])
+        self.watches = WatchesInMemory(watches)
         self.retained = RetainedState(
             journal,
             topics,
             watches=self.watches,
-            discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant") if enabled else None,
+            discovery=DISCOVERY if enabled else None,
             announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
         )
         self.cleanup = OrphanCleanup(
@@ -152,3 +164,26 @@ async def test_denied_subscription_removes_nothing(tmp_path: Path) -> None:
         harness = CleanupHarness(journal)
         harness.recording = DenyingSession()
         assert await harness.run() == []
+
+
+async def test_components_removed_by_an_upgrade_are_removed_again_among_many_unchanged_devices(tmp_path: Path) -> None:
+    clan = Watch(Kind.CLAN, "#2PP", 60.0)
+    players = [Watch(Kind.PLAYER, f"#2{''.join(tag)}", 120.0) for tag in islice(product("289PYL", repeat=3), 200)]
+    async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
+        harness = CleanupHarness(journal, watches=[clan, *players])
+        announcements = [DISCOVERY.player(player, "Ann") for player in players]
+        found = [Message(player.topic, player.payload, retain=True) for player in announcements]
+        announcement = DISCOVERY.clan(clan, "The Order")
+        earlier = orjson.loads(announcement.payload)
+        earlier["components"]["old"] = {"platform": "sensor", "unique_id": "old"}
+        harness.recording.retained = [*found, Message(announcement.topic, orjson.dumps(earlier), retain=True)]
+        await harness.cleanup.run(harness.recording.session, shared=False)
+        announcer = harness.retained.announcer
+        announcer.announce(announcement)
+        async with running(announcer.run(harness.recording.session)):
+            await announcer.wait_idle()
+            announcer.on_ha_online()
+            await announcer.wait_idle()
+    old = [orjson.loads(one.payload)["components"].get("old", {}) for one in harness.recording.published]
+    removed = {"platform": "sensor"}
+    assert old == [removed, {}, earlier["components"]["old"], removed, {}]
