@@ -104,9 +104,10 @@ def observe_api(  # noqa: PLR0911 - one return for each verdict
     Only the probe decides about a maintenance: after its start other endpoints still return cached responses, and
     after its end a server that lags behind still returns errors.
 
-    The API becomes unreachable after three consecutive failures of any kind. At least one of them must be the probe's;
-    of the others only lost connections count, because an error of one endpoint does not concern the whole API.
-    ``source`` identifies the failed resource; the failures must come from at least ``min_sources`` different ones.
+    The API becomes unreachable after three consecutive failures, at least one of them of the probe. Every failure of
+    the probe counts, but only lost connections of other polls, because an error of one endpoint does not concern the
+    whole API. ``source`` identifies the failed resource; the failures must come from at least ``min_sources`` different
+    ones.
     """
     observed = _status_of(error, from_probe=from_probe)
     if state.status is ApiStatus.MAINTENANCE:

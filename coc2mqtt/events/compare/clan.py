@@ -79,13 +79,13 @@ def clan_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ()) -
 
 
 def restore_missing_members(
-    old: Json | None, new: Json, *, missing: Collection[str] = (), accept_short_list: bool = False
+    old: Json | None, new: Json, *, left: Collection[str] = (), accept_short_list: bool = False
 ) -> Roster:
     """Return the clan of a response with the members that its list lacks.
 
     A response whose ``memberList`` is missing, empty or shorter than its ``members`` does not prove that anyone left:
-    the unlisted members are taken from ``old``, except those that were already ``missing`` from an earlier response; if
-    the list is empty, all of them are. If the members are not known yet, a short list is dropped unless
+    the unlisted members are kept from ``old``, except those that have ``left`` because an earlier response did not list
+    them either. With an empty list, all are kept. If the members are not known yet, a short list is dropped unless
     ``accept_short_list``. A response without ``members`` counts as complete unless its list is empty.
     """
     listed: list[Json] = new.get("memberList") or []
@@ -101,7 +101,7 @@ def restore_missing_members(
     absent = [member for member in known if member["tag"] not in tags]
     if not listed:
         return Roster({**new, "memberList": absent}, [])
-    kept = [member for member in absent if member["tag"] not in missing]
+    kept = [member for member in absent if member["tag"] not in left]
     completed = _restore_member_fields(known, {**new, "memberList": listed + kept})
     return Roster(completed, [member["tag"] for member in kept])
 

@@ -34,8 +34,13 @@ def season_ended_between(since: float, until: float) -> bool:
 def detect_season_reset(old_members: list[Json], new_members: list[Json], *, ended: bool = False) -> Json | None:
     """Return the metadata of the season that ended between two member lists, None if none did.
 
-    Unless a season is known to have ``ended``, it has if the donations decreased for most of the members who had any,
-    for two at least, and all donations together are less than half; a stale response shows slightly lower donations.
+    Unless a season is known to have ``ended``, all of these must be true, because a stale response shows slightly lower
+    donations too:
+
+    - The donations of most members who had any decreased.
+    - The donations of at least two members decreased.
+    - The sum of all donations is less than half of the previous sum.
+
     The metadata holds the number of members who had any donations, the season's sums, and the top donor.
     """
     after = {member["tag"]: member for member in new_members}

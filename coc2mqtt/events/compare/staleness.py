@@ -22,7 +22,8 @@ _TIMER_TOLERANCE_S = 0.5
 MAX_CACHE_AGE_S = 120.0
 # Number of earlier values kept for each field.
 _MAX_VALUES = 4
-# Stands for every value that a member's donations had before they decreased, because the last one may be unobserved.
+# Represents every earlier value of a member's donations after they decreased: the value just before the decrease may
+# never have been polled, so any increase counts as a return to an earlier value.
 _DECREASED_DONATIONS = "decreased donations"
 
 

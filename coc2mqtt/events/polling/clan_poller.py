@@ -118,7 +118,7 @@ class ClanPoller(Poller):
             for tag, suspicion in self._missing_members.items()
             if suspicion.is_confirmed(seen, min_delay=self.recheck_delay_s)
         ]
-        roster = restore_missing_members(old, new, missing=left)
+        roster = restore_missing_members(old, new, left=left)
         if "memberList" in roster.clan or roster.is_complete:
             self._short_list = None
         elif self._confirms_short_list(new, seen):
@@ -166,4 +166,5 @@ class ClanPoller(Poller):
 
 
 def _mark_member_catch_up(event: Event, age: float) -> Event:
-    return event if event.event_type is EventType.CLAN_UPDATED else mark_catch_up(event, age)
+    is_from_member_list = "member_tag" in event.metadata or event.event_type is EventType.SEASON_RESET
+    return mark_catch_up(event, age) if is_from_member_list else event

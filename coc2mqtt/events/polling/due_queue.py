@@ -77,9 +77,10 @@ class DueQueue:
 def start_window(intervals: Iterable[float], rate: float) -> float:
     """Return the shortest window, in seconds, over which the first polls can be spread without exceeding ``rate``.
 
-    Each resource is first polled within the smaller of its interval and the window, so polls come in waves as long as
-    the window. Even if all waves coincide there are at most ``rate`` polls per second. The window is inf if the
-    intervals alone require a higher rate.
+    The first poll of each resource is within the smaller of its interval and the window, and its next polls follow at
+    its interval. Polls of equal intervals therefore repeat as a wave of the length of the window. The rate is not
+    exceeded even while the waves of all intervals overlap. The window is inf if the intervals alone require a higher
+    rate.
     """
     ordered = sorted(intervals)
     steady = 0.0  # polls per second of the resources whose interval is shorter than the window

@@ -155,10 +155,10 @@ class Connection:
         broker_survived = self._port_probe is not None and await self._port_probe()
         probing = 0.0 if self._port_probe is None else loop.time() - probe_started_at
         may_be_poison = self._poison_filter.evaluate_loss(broker_survived=broker_survived)
-        expelled = broker_survived and not may_be_poison and not isinstance(error, BrokerShutdownError)
-        was_expelled = self._session_backoff.is_expelled
-        seconds = self._session_backoff.wait(lasted, expelled=expelled)
-        if self._session_backoff.is_expelled and not was_expelled:
+        closed_by_broker = broker_survived and not may_be_poison and not isinstance(error, BrokerShutdownError)
+        was_taken_over = self._session_backoff.is_taken_over
+        seconds = self._session_backoff.next_delay(lasted, closed_by_broker=closed_by_broker)
+        if self._session_backoff.is_taken_over and not was_taken_over:
             _log.warning(
                 "the broker closes every session within seconds",
                 reason=str(error),
@@ -167,7 +167,7 @@ class Connection:
         await self._sleep(max(0.0, seconds - probing))
 
     async def _wait_for_broker(self, error: ConnectError) -> None:
-        seconds = self._backoff.wait()
+        seconds = self._backoff.next_delay()
         if self._port_watcher is not None and not error.is_rejection:
             await self._port_watcher.wait(seconds)
         else:
@@ -188,7 +188,7 @@ class Connection:
             )
         try:
             while True:
-                await self._sleep(self._backoff.max_wait())
+                await self._sleep(self._backoff.max_delay())
                 if not await self._client_id_is_taken():
                     return
         finally:

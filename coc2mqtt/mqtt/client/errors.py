@@ -12,8 +12,7 @@ class MqttError(Exception):
 class ConnectError(MqttError):
     """Connecting to the broker failed.
 
-    ``is_rejection`` is True if the broker itself rejected the connection. It will do so again until its configuration
-    or ours changes.
+    ``is_rejection`` is True if the broker itself rejected the connection, so that waiting for its port is useless.
     """
 
     is_rejection: ClassVar[bool] = True

@@ -20,9 +20,9 @@ _MAX_INFLIGHT = 100
 class InflightWindow:
     """Limits the messages in flight to the broker's Receive Maximum; each holds its slot until its PUBACK.
 
-    ``blocked_since`` is the event loop's time since when the oldest message waits for nothing but its own PUBACK, or
-    infinity if no message is in flight. A broker acknowledges in order (MQTT 5, section 4.6), so by then all messages
-    before it were acknowledged.
+    ``blocked_since`` is the event loop's time when the oldest unacknowledged message became the next one that the
+    broker has to acknowledge, or infinity if no message is in flight. A broker acknowledges in order (MQTT 5, section
+    4.6).
     """
 
     def __init__(self) -> None:

@@ -53,7 +53,7 @@ class RetryingPublisher:
             except PublishDeferredError as error:
                 self._on_deferred(error)
                 backoff = backoff or Backoff(self._rng)
-                await self._sleep(backoff.wait())
+                await self._sleep(backoff.next_delay())
             else:
                 if self._is_deferring:
                     self._on_accepted()

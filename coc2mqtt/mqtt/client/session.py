@@ -52,7 +52,7 @@ async def open_session(
 ) -> Session:
     """Connect and return the session, which the caller must ``abort`` in the end. ``clock`` returns Unix time.
 
-    ``poison_filter`` knows the messages over which earlier sessions were lost.
+    ``poison_filter`` remembers messages that made the broker close earlier sessions.
 
     Raises ConnectError; only UnsupportedProtocolError and ConnackTimeoutError can be caused by the version of MQTT.
     """

@@ -128,7 +128,7 @@ class RetainedState:
         self.mark_watch(watch)
 
     def mark_poll(self, watch: Watch) -> None:
-        """Publish the poll time of a watch, unless one of the last five minutes was published."""
+        """Publish the poll time of a watch, unless the published one is less than five minutes older."""
         resource = Resource(watch.kind, watch.tag)
         if self._new_poll_time(resource) is not None:
             self.mark(resource, full=False)

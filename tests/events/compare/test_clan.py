@@ -64,7 +64,7 @@ def test_member_missing_from_two_short_lists_has_left() -> None:
     first = restore_missing_members(old, short)
     assert first.missing == [CAT]
     assert compare_clan(old, first.clan, at=1.0) == []
-    second = restore_missing_members(first.clan, short, missing=first.missing)
+    second = restore_missing_members(first.clan, short, left=first.missing)
     assert second.missing == []
     assert [event.metadata["member_tag"] for event in compare_clan(first.clan, second.clan, at=1.0)] == [CAT]
 
@@ -73,7 +73,7 @@ def test_empty_member_list_never_causes_a_leave() -> None:
     old = clan(member(ANN), member(BOB))
     empty = {**clan(), "members": 2}
     first = restore_missing_members(old, empty)
-    second = restore_missing_members(first.clan, empty, missing=first.missing)
+    second = restore_missing_members(first.clan, empty, left=first.missing)
     assert (first.missing, second.missing) == ([], [])
     assert compare_clan(old, second.clan, at=1.0) == []
 

@@ -48,7 +48,7 @@ NEXT_WAR = war("warEnded", attack("#2P2", "#8Q2", 1), attack("#8Q2", "#2P2", 2, 
 def compare_clans(old: Json, new: Json) -> list[Event]:
     before = restore_missing_members(None, old).clan
     clan_looks_stale(before, new)
-    return compare_clan(before, restore_missing_members(before, new, missing=["#2PB"]).clan, at=1.0)
+    return compare_clan(before, restore_missing_members(before, new, left=["#2PB"]).clan, at=1.0)
 
 
 def compare_players(old: Json, new: Json) -> list[Event]:
