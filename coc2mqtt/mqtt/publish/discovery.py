@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import orjson
+
 from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.homeassistant import (
@@ -64,8 +66,8 @@ class Discovery:
         self._instance = instance
         self._version = version
         self._prefix = prefix
-        # By kind, and whether its war is watched: all devices of a kind have the same components.
-        self._samples: dict[tuple[Kind, bool], bytes] = {}
+        # By the kind of the watch and whether its war is watched; None is the bridge.
+        self._platforms: dict[tuple[Kind, bool] | None, dict[str, str]] = {}
 
     def topic(self, kind: Literal["clan", "player"], tag: str) -> str:
         """Return the discovery topic of a clan or player."""
@@ -119,13 +121,18 @@ class Discovery:
         """Return the message that removes the device of a clan or player."""
         return removal(self.topic("player" if kind is Kind.PLAYER else "clan", tag))
 
-    def sample_payload(self, watch: Watch) -> bytes:
-        """Return a discovery payload with the components of a watch's device, but possibly of another tag."""
-        key = watch.kind, watch.war
-        if key not in self._samples:
-            device = self.player(watch, None) if watch.kind is Kind.PLAYER else self.clan(watch, None)
-            self._samples[key] = device.payload
-        return self._samples[key]
+    def platforms(self, watch: Watch | None) -> dict[str, str]:
+        """Return the platform of each component of a watch's device, or of the bridge's device for None."""
+        # All devices of a kind have the same components.
+        key = None if watch is None else (watch.kind, watch.war)
+        if key not in self._platforms:
+            device = self.bridge() if watch is None else self._announcement(watch)
+            components = orjson.loads(device.payload)["components"]
+            self._platforms[key] = {name: component["platform"] for name, component in components.items()}
+        return self._platforms[key]
+
+    def _announcement(self, watch: Watch) -> Announcement:
+        return self.player(watch, None) if watch.kind is Kind.PLAYER else self.clan(watch, None)
 
     def payload(self, announcement: Announcement) -> bytes:
         """Return the discovery payload of a clan or player."""

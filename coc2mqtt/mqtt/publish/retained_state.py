@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
-from coc2mqtt.homeassistant import live_components, removal_step
+from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.state import (
     FACETS,
@@ -177,13 +177,11 @@ class RetainedState:
         device = None if self._discovery is None else self._discovery.device(topic)
         if self._discovery is None or device is None:
             return True
-        if device == API:
-            desired = self._discovery.bridge().payload
-        elif (watch := self._watch_of(device)) is not None:
-            desired = self._discovery.sample_payload(watch)
-        else:
+        watch = None if device == API else self._watch_of(device)
+        if watch is None and device != API:
             return True
-        return removal_step(live_components(payload), desired) != desired
+        platforms = self._discovery.platforms(watch)
+        return any(platforms.get(key) != platform for key, platform in live_components(payload))
 
     def restore(self, topic: str) -> None:
         """Publish the state or device on a topic again, after another client published on it."""
