@@ -160,7 +160,7 @@ def _image(found: Json) -> Iterator[str]:
     if ("url_topic" in found) is ("image_topic" in found):
         yield "exactly one of url_topic and image_topic"
     if "content_type" in found and "url_topic" in found:
-        yield "content_type beside url_topic"
+        yield "content_type with url_topic"
 
 
 def _button(found: Json) -> Iterator[str]:

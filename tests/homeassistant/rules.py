@@ -81,7 +81,7 @@ def _entity(root: Json, part: Json) -> Iterator[str]:
     platform = part["platform"]
     yield from _availability(platform, part, root.get("availability_mode", "latest"))
     if part.get("availability") == [] and "availability_topic" in root:
-        yield "an empty availability is rejected beside an availability_topic at the root"
+        yield "an empty availability is rejected with an availability_topic at the root"
     if not ({"availability", "availability_topic"} & (set(root) | set(part))):
         yield "nothing says whether it is available"
     if not re.fullmatch(rf"{platform}\.[a-z0-9_]+", part.get("default_entity_id", "")):

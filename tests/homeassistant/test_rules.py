@@ -126,7 +126,7 @@ SYNTAX = "{{ value_json.state"
         (put(*EVENTS, "state_topic", value="coc/clan/#"), "activity: state_topic coc/clan/#"),
         (drop(*BADGE, "url_topic"), "badge: exactly one of url_topic and image_topic"),
         (put(*BADGE, "image_topic", value="coc/x"), "badge: exactly one of url_topic and image_topic"),
-        (put(*BADGE, "content_type", value="image/png"), "badge: content_type beside url_topic"),
+        (put(*BADGE, "content_type", value="image/png"), "badge: content_type with url_topic"),
         (put(*BADGE, "entity_category", value="config"), "badge: entity_category config is not for a image"),
         (drop(*REFRESH, "command_topic"), "refresh: button: no command_topic"),
         (put(*REFRESH, "payload_press", value="PRESS"), "refresh: payload_press is not JSON"),
@@ -175,7 +175,7 @@ def test_checker_finds_override_that_home_assistant_rejects() -> None:
     payload = decode(message)
     payload["availability_topic"] = payload.pop("availability")[0]["topic"]
     assert violations(message.topic, payload) == [
-        "connectivity: an empty availability is rejected beside an availability_topic at the root"
+        "connectivity: an empty availability is rejected with an availability_topic at the root"
     ]
 
 

@@ -54,7 +54,7 @@ async def test_broker_without_version_5_is_connected_with_3_1_1(embedded_broker:
 
 
 class ScriptedBroker:
-    """Answers a CONNECT by its version, records the versions, and can close the connection; b"" is no response."""
+    """Answers a CONNECT by its version, records the versions, and can close the connection; b"" means no response."""
 
     def __init__(self, *, five: bytes, three: bytes) -> None:
         self.responses = {5: five, 4: three}
