@@ -166,7 +166,7 @@ async def test_denied_subscription_removes_nothing(tmp_path: Path) -> None:
         assert await harness.run() == []
 
 
-async def test_components_removed_by_an_upgrade_are_removed_again_among_many_unchanged_devices(tmp_path: Path) -> None:
+async def test_components_removed_by_an_upgrade_are_removed_again_among_many_devices(tmp_path: Path) -> None:
     clan = Watch(Kind.CLAN, "#2PP", 60.0)
     players = [Watch(Kind.PLAYER, f"#2{''.join(tag)}", 120.0) for tag in islice(product("289PYL", repeat=3), 200)]
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
