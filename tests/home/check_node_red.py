@@ -30,8 +30,8 @@ async def check_node_red(lab: Lab, setup: Setup, report: Report) -> str:
 
 
 async def _check_states(red: NodeRed, report: Report) -> None:
-    problems = await _missing(red, {"the bridge": ["online"], "the API": ["ok"]})
-    early = [f"{name}: {text}" for name, text in red.messages if name not in ("the bridge", "the API")]
+    problems = await _missing(red, {"bridge state": ["online"], "API status": ["ok"]})
+    early = [f"{name}: {text}" for name, text in red.messages if name not in ("bridge state", "API status")]
     report.check("only the retained states are shown at the start", problems + early)
 
 
@@ -39,7 +39,7 @@ async def _check_events(red: NodeRed, setup: Setup, report: Report) -> None:
     setup.world.join(setup.clan)
     setup.world.upgrade_troop(setup.player)
     setup.world.gain_points(setup.clan)
-    problems = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["Points"]})
+    problems = await _missing(red, {"members": [" joined "], "upgrades": [" upgraded "], "other": ["points"]})
     setup.world.start_maintenance()
     problems += await _missing(red, {"maintenance": ["Clash of Clans maintenance started"]})
     setup.world.end_maintenance()
