@@ -9,8 +9,8 @@ from coc2mqtt.events.compare.war import WarState, WarStateMachine, attack_orders
 
 Json = dict[str, Any]
 
-# The last attacks are counted late, and responses are cached for 120 s: a score is final once it is unchanged a minute
-# later and the last attacks are in it, or in any case ten minutes after the end.
+# Attacks that start before the end are counted up to five minutes later. A score is final if it has not changed for a
+# minute and the war ended at least five minutes ago, or if the war ended ten minutes ago.
 _FINAL_SCORE_AGE_S = 55.0
 _MAX_FINAL_DELAY_S = 600.0
 # An attack started in the last second takes three minutes, and shows up once the cache has expired.

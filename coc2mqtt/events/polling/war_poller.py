@@ -58,7 +58,7 @@ class WarPoller(Poller):
 
     kind: ClassVar = Kind.WAR
     endpoint: ClassVar = "currentwar"
-    # A war looks stale from its content alone, and its recheck is never urgent: by then every cache entry has expired.
+    # Only the content decides whether a war looks stale. Longer than any cache entry lives (120 s).
     recheck_delay_s: ClassVar = 130.0
     # "Not in a war" always has the same bytes, and a war's history is kept, so nothing is reported twice.
     suspects_repetition: ClassVar = False

@@ -73,6 +73,6 @@ class SessionBackoff:
         return _AFTER_SESSION_S + self._rng() / 2
 
     @property
-    def is_taken_over(self) -> bool:
+    def suspects_takeover(self) -> bool:
         """Whether another client probably keeps taking over the sessions."""
         return self._suspected_takeovers > _MAX_SUSPECTED_TAKEOVERS

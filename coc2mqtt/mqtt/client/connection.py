@@ -156,9 +156,9 @@ class Connection:
         probing = 0.0 if self._port_probe is None else loop.time() - probe_started_at
         may_be_poison = self._poison_filter.evaluate_loss(broker_survived=broker_survived)
         closed_by_broker = broker_survived and not may_be_poison and not isinstance(error, BrokerShutdownError)
-        was_taken_over = self._session_backoff.is_taken_over
+        was_suspected = self._session_backoff.suspects_takeover
         seconds = self._session_backoff.next_delay(lasted, closed_by_broker=closed_by_broker)
-        if self._session_backoff.is_taken_over and not was_taken_over:
+        if self._session_backoff.suspects_takeover and not was_suspected:
             _log.warning(
                 "the broker closes every session within seconds",
                 reason=str(error),

@@ -47,7 +47,7 @@ class PortWatcher:
         self._rng = rng
 
     async def wait(self, seconds: float) -> None:
-        """Wait this many seconds, until the port opens, or a few seconds if it was open from the start."""
+        """Wait until the port opens, at most ``seconds``; if it is open from the start, at most 3.5 to 4.5 s."""
         if seconds <= _PROBE_INTERVAL_S:
             await self._sleep(seconds)
             return

@@ -76,7 +76,7 @@ class EventDelivery:
         self._on_published = on_published
         self._publisher = publisher or RetryingPublisher()
         self._contain = contain
-        self._rejected_topics: set[str] = set()
+        self._logged_topics: set[str] = set()
         self._skipped: set[tuple[str, str]] = set()
         # Published, but no PUBACK yet: at most one per shard.
         self._unacknowledged: set[int] = set()
@@ -142,8 +142,8 @@ class EventDelivery:
         except (PublishDeniedError, MessageTooLargeError) as error:
             # The broker would reject it every time: it must not block the events after it.
             self.metrics.denied += 1
-            if topic not in self._rejected_topics:  # log once per topic; the metrics count the rest
-                self._rejected_topics.add(topic)
+            if topic not in self._logged_topics:  # log once per topic; the metrics count the rest
+                self._logged_topics.add(topic)
                 _log.error(_EVENTS_REJECTED, topic=topic, id=entry.id, reason=str(error), hint=_EVENTS_REJECTED_HINT)
         else:
             self.metrics.published += 1

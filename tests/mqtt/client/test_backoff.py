@@ -28,13 +28,13 @@ def test_session_backoff_after_session_of_any_length_waits_under_two_seconds(las
     backoff = SessionBackoff(rng=lambda: random)
     waits = [backoff.next_delay(lasted, closed_by_broker=False) for _ in range(50)]
     assert all(1.0 <= wait <= 1.5 for wait in waits)
-    assert not backoff.is_taken_over
+    assert not backoff.suspects_takeover
 
 
 def test_session_backoff_grows_when_running_broker_ends_brief_sessions() -> None:
     backoff = SessionBackoff(rng=lambda: 1.0)
     assert [backoff.next_delay(1.5, closed_by_broker=True) for _ in range(12)] == [*[1.5] * 5, 2, 3, 5, 9, 17, 33, 61]
-    assert backoff.is_taken_over
+    assert backoff.suspects_takeover
 
 
 def test_session_backoff_stays_short_when_running_broker_ends_longer_sessions() -> None:
@@ -47,7 +47,7 @@ def test_session_backoff_is_reset_by_a_stable_minute() -> None:
     for _ in range(10):
         backoff.next_delay(1.0, closed_by_broker=True)
     assert backoff.next_delay(59.0, closed_by_broker=True) == 1.5
-    assert backoff.is_taken_over
+    assert backoff.suspects_takeover
     assert backoff.next_delay(60.0, closed_by_broker=True) == 1.5
-    assert not backoff.is_taken_over
+    assert not backoff.suspects_takeover
     assert [backoff.next_delay(1.0, closed_by_broker=True) for _ in range(6)] == [*[1.5] * 5, 2]
