@@ -24,8 +24,8 @@ _log = structlog.get_logger()
 # A broker sends retained messages right after the SUBACK, and nothing at all if there are none.
 _RETAINED_TIMEOUT_S = 0.5
 _MAX_TEXT_LENGTH = 64
-# A bridge counts as gone after this many checks in a row without a new health report. Checks are 30 to 60 s apart, and a
-# running bridge reports every 30 s. After a power cut, the broker may keep its "online" forever.
+# A bridge counts as gone after this many checks in a row without a new health report. Checks are 30 to 60 s apart,
+# and a running bridge reports every 30 s. After a power cut, the broker may keep its "online" forever.
 _MAX_CHECKS_WITHOUT_HEALTH = 3
 
 

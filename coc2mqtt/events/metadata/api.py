@@ -15,7 +15,7 @@ class _Failure(Metadata):
 
 
 class PollError(_Failure):
-    """A clan, a war, a player or the API itself cannot be polled; published once, until the failure changes."""
+    """A clan, a war, a player or the API cannot be polled; published once, and again only when the failure changes."""
 
     endpoint: str = Field(default="", json_schema_extra=optional)
     """`clan`, `currentwar` or `player`; missing for the API itself."""
