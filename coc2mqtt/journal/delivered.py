@@ -36,7 +36,7 @@ _MATCHES = """
         ELSE TRUE END
     )
 """
-_READ = f"SELECT seq, id, kind, timestamp, record, checksum FROM {_CHUNK} AND {_MATCHES} ORDER BY seq LIMIT :limit"  # noqa: S608
+_READ = f"SELECT seq, id, kind, record, checksum FROM {_CHUNK} AND {_MATCHES} ORDER BY seq LIMIT :limit"  # noqa: S608
 
 _LAST_ENTRY = "SELECT seq, cast(latest AS REAL) FROM time_index ORDER BY seq DESC LIMIT 1"
 # Timestamps have no checksum: the cast turns a corrupt one into a number.
@@ -57,7 +57,7 @@ class DeliveredEventStore:
         self._chunk_size = chunk_size
 
     async def read(self, after: int, since: float | None, selection: Selection, limit: int) -> list[Any]:
-        """Return the rows (the columns of ``EventRow``) that ``Journal.delivered`` describes."""
+        """Return the rows (seq, id, kind, record, checksum) that ``Journal.delivered`` describes."""
         if since is not None:
             first = await self._first_since(after, since)
             if first is None:

@@ -13,13 +13,13 @@ import structlog
 from coc2mqtt.journal.delivered import TimeIndex
 from coc2mqtt.journal.expiry import EXPIRED, ExpiryBounds, PendingExpiry
 from coc2mqtt.journal.file import MAX_SEQ
+from coc2mqtt.journal.rows import EventRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
 
-    from coc2mqtt.journal.rows import EventRow
-
+    from coc2mqtt.journal.rows import NewEvent
 
 _ADD = "INSERT INTO event (seq, id, kind, timestamp, record, checksum) VALUES (?, ?, ?, ?, ?, ?)"
 _MARK_DELIVERED = "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL"
@@ -107,16 +107,17 @@ class OutboxDelta:
         self.delivered: set[int] = set()
         self.dropped = Dropped()
 
-    def add(self, connection: sqlite3.Connection, events: Sequence[EventRow]) -> None:
+    def add(self, connection: sqlite3.Connection, events: Sequence[NewEvent]) -> None:
         """Store events with the next numbers."""
         stats = self.stats
         stats.time_index.extend(connection, stats.last_seq, [event.timestamp for event in events])
         # Numbered here, because SQLite does not return the numbers of several rows.
-        numbered = [event._replace(seq=seq) for seq, event in enumerate(events, stats.last_seq + 1)]
-        connection.executemany(_ADD, numbered)
-        self.added += numbered
+        numbered = list(enumerate(events, stats.last_seq + 1))
+        connection.executemany(_ADD, [(seq, *event) for seq, event in numbered])
+        self.added += [EventRow(seq, event.id, event.kind, event.record, event.checksum) for seq, event in numbered]
         if stats.count == 0 and numbered:
-            stats.oldest = OldestPending(numbered[0].seq, numbered[0].timestamp)
+            seq, first = numbered[0]
+            stats.oldest = OldestPending(seq, first.timestamp)
         stats.last_seq += len(numbered)
         stats.count += len(numbered)
 

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from coc2mqtt.events.resource import Resource, Snapshot
 
 
-class EventRow(NamedTuple):
-    """The columns of an event. ``timestamp`` is Unix time in seconds, ``record`` is JSON."""
+class NewEvent(NamedTuple):
+    """An encoded event without a number. ``timestamp`` is Unix time in seconds, ``record`` is JSON."""
 
-    seq: int
     id: str
     kind: str
     timestamp: float
@@ -35,17 +34,27 @@ class EventRow(NamedTuple):
     checksum: int
 
 
-def encode_event_row(kind: Kind, event: Event, rng: random.Random) -> EventRow:
-    """Return the row of a new event with a new id; its ``seq`` is 0. Raises TypeError if it cannot be encoded."""
+class EventRow(NamedTuple):
+    """The columns that are read of an event."""
+
+    seq: int
+    id: str
+    kind: str
+    record: str
+    checksum: int
+
+
+def encode_new_event(kind: Kind, event: Event, rng: random.Random) -> NewEvent:
+    """Return the columns of a new event, with a new id. Raises TypeError if the event cannot be encoded."""
     record = EventRecord.of(event)
     id_, text = uuid.UUID(int=rng.getrandbits(128), version=4).hex, encode_record(record)
-    return EventRow(0, id_, kind, record.timestamp, text, checksum(id_, kind, text))
+    return NewEvent(id_, kind, record.timestamp, text, checksum(id_, kind, text))
 
 
-def decode_event_row(row: EventRow) -> JournalEntry:
+def decode_event_row(seq: int, id_: str, kind: str, record: str, stored_checksum: int) -> JournalEntry:
     """Return the event of a row. Raises ValueError if the row is corrupt."""
-    verify_checksum(row.checksum, row.id, row.kind, row.record)
-    return JournalEntry(row.seq, row.id, Kind(row.kind), decode_record(row.record))
+    verify_checksum(stored_checksum, id_, kind, record)
+    return JournalEntry(seq, id_, Kind(kind), decode_record(record))
 
 
 def encode_snapshot_row(resource: Resource, taken_at: float, body: bytes) -> tuple[str, str, float, bytes, int]:

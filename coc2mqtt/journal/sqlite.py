@@ -20,11 +20,10 @@ from coc2mqtt.journal.group_commit import GroupCommitter
 from coc2mqtt.journal.outbox import Outbox, PendingStats
 from coc2mqtt.journal.protocol import ALL_EVENTS, Journal, JournalCounts, JournalEntry, Selection, StoredWatch
 from coc2mqtt.journal.rows import (
-    EventRow,
     decode_event_row,
     decode_snapshot_row,
     decode_watch_row,
-    encode_event_row,
+    encode_new_event,
     encode_snapshot_row,
     encode_watch_row,
 )
@@ -62,13 +61,12 @@ _READ_SNAPSHOT = "SELECT body, taken_at, checksum FROM snapshot WHERE kind = ? A
 _DELETE_SNAPSHOT = "DELETE FROM snapshot WHERE kind = ? AND tag = ?"
 # INDEXED BY, because the query planner may otherwise scan all delivered events to find the pending ones.
 _READ_PENDING = """
-    SELECT seq, id, kind, timestamp, record, checksum FROM event INDEXED BY event_pending
+    SELECT seq, id, kind, record, checksum FROM event INDEXED BY event_pending
     WHERE delivered_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
 """
 _ANY_PENDING = "SELECT 1 FROM event INDEXED BY event_pending WHERE delivered_at IS NULL AND seq > ? LIMIT 1"
 _READ_LAST_DELIVERED = """
-    SELECT seq, id, kind, timestamp, record, checksum FROM event
-    WHERE delivered_at IS NOT NULL ORDER BY seq DESC LIMIT 1
+    SELECT seq, id, kind, record, checksum FROM event WHERE delivered_at IS NOT NULL ORDER BY seq DESC LIMIT 1
 """
 _DELETE_DELIVERED = """
     DELETE FROM event WHERE seq IN (
@@ -188,7 +186,7 @@ class SqliteJournal(Journal):
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         # Encoded here, so that a TypeError does not fail other writes.
         body = None if snapshot is None else encode_snapshot(snapshot)
-        new_events = [encode_event_row(resource.kind, event, self._rng) for event in events]
+        new_events = [encode_new_event(resource.kind, event, self._rng) for event in events]
 
         def store(connection: sqlite3.Connection, delta: OutboxDelta) -> None:
             if snapshot is not None and body is not None:
@@ -221,12 +219,12 @@ class SqliteJournal(Journal):
         if rows is None:
             rows = await self._database.read(_READ_PENDING, (after, limit))
         with self._detecting_corruption(f"events after {after}"):
-            return [decode_event_row(EventRow(*row)) for row in rows]
+            return [decode_event_row(*row) for row in rows]
 
     async def last_delivered(self) -> JournalEntry | None:
         rows = await self._database.read(_READ_LAST_DELIVERED)
         with self._detecting_corruption("last delivered event"):
-            return decode_event_row(EventRow(*rows[0])) if rows else None
+            return decode_event_row(*rows[0]) if rows else None
 
     async def wait_pending(self, after: int) -> None:
         while True:
@@ -250,7 +248,7 @@ class SqliteJournal(Journal):
     ) -> list[JournalEntry]:
         rows = await self._delivered_events.read(after, since, selection, limit)
         with self._detecting_corruption(f"delivered events after {after}"):
-            return [decode_event_row(EventRow(*row)) for row in rows]
+            return [decode_event_row(*row) for row in rows]
 
     async def save_watch(self, watch: Watch, *, reset_snapshots: Sequence[Resource] = ()) -> None:
         await self._save_watch(watch.kind, watch.tag, encode_watch(watch), reset_snapshots)

@@ -167,7 +167,7 @@ async def test_impossible_last_seq_of_a_corrupt_file_is_ignored(path: Path) -> N
 
 
 def row(seq: int, size: int) -> EventRow:
-    return EventRow(seq, "", "clan", 0.0, "x" * size, 0)
+    return EventRow(seq, "", "clan", "x" * size, 0)
 
 
 @pytest.mark.parametrize(("max_events", "max_characters"), [(10, 1_000_000), (1_000_000, 1000)])
