@@ -23,7 +23,7 @@ _POLL_INTERVAL_S = 0.02
 
 
 class FailedError(RuntimeError):
-    """A measured program did not behave as expected, so there is no figure."""
+    """A measured program did not behave as expected, so the figure is missing."""
 
 
 class Program:

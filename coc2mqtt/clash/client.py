@@ -89,7 +89,7 @@ class ClashClient:
     and is needed to parse dates in headers.
 
     Every request raises InvalidTagError before anything is sent, RuntimeError if the client is not open, and a
-    ClashError if there is no usable response. No message and no repr contains a token or the proxy's password.
+    ClashError without a usable response. No message and no repr contains a token or the proxy's password.
     """
 
     def __init__(

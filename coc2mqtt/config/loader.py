@@ -133,7 +133,7 @@ def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        return path  # there is no such user, so reading the file will fail
+        return path  # unknown user: reading the file will fail
 
 
 def _keep_empty_host(data: dict[str, Any]) -> None:

@@ -299,9 +299,7 @@ class World:
 
     def _maintain(self, event_type: str, *, running: bool) -> Changes:
         if self.in_maintenance == running:
-            raise ImpossibleError(
-                "the maintenance has already started" if running else "there is no maintenance to end"
-            )
+            raise ImpossibleError("the maintenance has already started" if running else "the API is not in maintenance")
         self.in_maintenance = running
         return self._log.record_api(event_type)
 

@@ -62,7 +62,7 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     )
     BUILDERHALL_UPGRADED = "builderhall_upgraded", _PLAYER, "{subject} upgraded the builder hall to level {new_value}"
     SUPER_TROOP_STARTED = "super_troop_started", _PLAYER, "{subject} boosted {name}"
-    SUPER_TROOP_ENDED = "super_troop_ended", _PLAYER, "{subject}'s {name} is no longer boosted"
+    SUPER_TROOP_ENDED = "super_troop_ended", _PLAYER, "{subject}'s {name} boost ended"
     PLAYER_NAME_CHANGED = "player_name_changed", _PLAYER, "{old_value} is now called {new_value}"
     PLAYER_LEAGUE_CHANGED = "player_league_changed", _PLAYER, summary.league_changed
     PLAYER_LABEL_CHANGED = "player_label_changed", _PLAYER, summary.labels_changed

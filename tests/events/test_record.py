@@ -89,7 +89,7 @@ ATTACK = {
             "The Order upgraded the town hall weapon to level 2",
         ),
         ("super_troop_started", UNIT, "The Order boosted Archer"),
-        ("super_troop_ended", UNIT, "The Order's Archer is no longer boosted"),
+        ("super_troop_ended", UNIT, "The Order's Archer boost ended"),
         (
             "hero_equipment_changed",
             {"name": "Archer Queen", "added": ["Frozen Arrow"], "removed": ["Giant Arrow"]},

@@ -53,7 +53,7 @@ class WarStateMachine:
 
 
 def war_id(war: Json) -> str | None:
-    """Return the identity of a war, None if there is no war.
+    """Return the identity of a war, None without a war.
 
     It consists of the start of the preparation and both tags, because a maintenance shifts the other times, and either
     clan may be on either side. If the start is unknown, another time takes its place.

@@ -77,7 +77,7 @@ def war_ended_unobserved(old: Snapshot, new: Json, *, tag: str) -> Json | None:
 def war_may_be_cancelled(old: Snapshot, new: Json, *, at: float) -> bool:
     """Return whether the snapshot's war disappeared before its battle, ``at`` (Unix time in seconds).
 
-    It did if there is no war any more before its start time, or if another one was declared before that time.
+    It did if the clan has left it, or declared another one, before its start time.
     """
     data = old.data or {}
     preparation, start = (parse_unix_time(data.get(key)) for key in ("preparationStartTime", "startTime"))

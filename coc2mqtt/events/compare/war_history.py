@@ -106,7 +106,7 @@ class WarHistory:
 
     @property
     def final(self) -> bool:
-        """Whether there is no current war or its end was reported."""
+        """Whether the clan is not in a war, or the end of its war was reported."""
         return self.current is None or self.current.ended
 
     def is_superseded(self, identity: str) -> bool:

@@ -65,7 +65,7 @@ def cancelled_result(war: Json, tag: str) -> Json:
 
 
 def find_war_log_entry(log: Json, war: Json, tag: str) -> Json | None:
-    """Return a war's entry in the clan's war log, None if there is no entry with a result.
+    """Return a war's entry in the clan's war log, None without an entry with a result.
 
     An entry has the opponent and the end of a war, but not its preparation. Clan war league wars have no result.
     """

@@ -99,7 +99,7 @@ class WarEnded(_War):
 
 
 class WarLogPrivate(Metadata):
-    """The clan made its war log private, so its war is no longer visible."""
+    """The clan made its war log private, so its war is hidden."""
 
 
 class WarLogPublic(Metadata):

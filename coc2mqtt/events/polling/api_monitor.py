@@ -57,7 +57,7 @@ class ApiMonitor:
 
     ``on_change`` is called with the new status after it was committed, ``on_suspicion`` whenever the probe should be
     made immediately. ``now`` returns Unix time, ``uptime`` seconds that do not depend on the wall clock (None: use
-    ``now``). Until ``probing`` is set there is no probe, and every response counts as a probe's. The failures that make
+    ``now``). Until ``probing`` is set, every response counts as one of the probe. The failures that make
     the API unreachable must then come from two resources, unless ``resource_count`` returns 1.
     """
 
