@@ -275,7 +275,7 @@ def test_maintenance_starts_and_ends_once(world: World) -> None:
     with pytest.raises(ImpossibleError, match="already started"):
         world.start_maintenance()
     world.end_maintenance()
-    with pytest.raises(ImpossibleError, match="no maintenance"):
+    with pytest.raises(ImpossibleError, match="not in maintenance"):
         world.end_maintenance()
     assert [(change.event_type, change.kind, change.tag) for change in world.changes] == [
         ("maintenance_start", "api", "api"),
