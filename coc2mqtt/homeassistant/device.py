@@ -10,8 +10,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from coc2mqtt.homeassistant.components import Availability, Component, DeviceTrigger, Entity
-from coc2mqtt.homeassistant.fields import OMIT_NONE, ComponentId, Identifier, Model, Text, Url, unique
+from coc2mqtt.homeassistant.components import (
+    OMIT_NONE,
+    Availability,
+    Component,
+    ComponentId,
+    DeviceTrigger,
+    Entity,
+    Identifier,
+    Model,
+    Text,
+    Url,
+    unique,
+)
 
 
 class Device(Model):
