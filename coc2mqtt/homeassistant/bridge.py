@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import BinarySensor
 from coc2mqtt.homeassistant.controls import ControlTopics, controls
-from coc2mqtt.homeassistant.device import Device, DeviceDiscovery
-from coc2mqtt.homeassistant.discovery import DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.discovery import Device, DeviceDiscovery, DiscoveryMessage, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory, options
 from coc2mqtt.homeassistant.identity import Identity
 from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic

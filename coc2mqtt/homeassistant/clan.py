@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import Image, Removed
-from coc2mqtt.homeassistant.device import DeviceDiscovery
-from coc2mqtt.homeassistant.discovery import DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory
 from coc2mqtt.homeassistant.identity import Identity
 from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic

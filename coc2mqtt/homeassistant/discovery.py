@@ -1,14 +1,105 @@
-"""Discovery messages, and the parts that all devices share."""
+"""The discovery payload of a device: its model, the message that publishes it, and the steps to change it.
+
+The model has only keys that Home Assistant's MQTT integration accepts. Home Assistant rejects a payload with an unknown
+key at the root, in ``device``, in ``origin`` or in an availability entry, so the models forbid other keys. Fields that
+are None are omitted.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import orjson
+from pydantic import AfterValidator, Field, model_validator
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.components import Availability
-from coc2mqtt.homeassistant.device import Origin
+from coc2mqtt.homeassistant.components import (
+    OMIT_NONE,
+    Availability,
+    Component,
+    ComponentId,
+    DeviceTrigger,
+    Entity,
+    Identifier,
+    Model,
+    Text,
+    Url,
+    unique,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SUPPORT_URL = "https://github.com/coc2mqtt/coc2mqtt"
+_COMPONENT_ID = re.compile(r"[a-z0-9_]+")
+_PLATFORM = re.compile(r"[a-z_]+")
+
+
+class Device(Model):
+    """An entry of the device registry. ``identifiers`` do not depend on names, so a renamed clan keeps its device."""
+
+    identifiers: Annotated[tuple[Identifier, ...], Field(min_length=1), AfterValidator(unique)]
+    name: Text
+    manufacturer: Text
+    model: Text
+    model_id: Annotated[Text | None, OMIT_NONE] = None
+    sw_version: Annotated[Text | None, OMIT_NONE] = None
+    via_device: Annotated[Identifier | None, OMIT_NONE] = None
+    configuration_url: Annotated[Url | None, OMIT_NONE] = None
+
+    @model_validator(mode="after")
+    def _is_not_via_itself(self) -> Self:
+        if self.via_device in self.identifiers:
+            raise ValueError(f"{self.via_device!r} cannot be its own via_device: name another device")
+        return self
+
+
+class Origin(Model):
+    """The program that publishes the payload; Home Assistant includes it in log messages."""
+
+    name: Text
+    sw_version: Text
+    support_url: Url
+
+
+class DeviceDiscovery(Model):
+    """The complete retained payload of a device. Its options apply to components that do not override them."""
+
+    device: Device
+    origin: Origin
+    availability: Annotated[tuple[Availability, ...], Field(min_length=1)]
+    # Home Assistant's default, `latest`, uses the topic that was updated last.
+    availability_mode: Literal["all"] = "all"
+    # Home Assistant subscribes with QoS 0 by default, which can lose events.
+    qos: Literal[1] = 1
+    components: Annotated[dict[ComponentId, Component], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _components_differ(self) -> Self:
+        entities = [component for component in self.components.values() if isinstance(component, Entity)]
+        triggers = [component for component in self.components.values() if isinstance(component, DeviceTrigger)]
+        unique([entity.unique_id for entity in entities])
+        unique([entity.default_entity_id for entity in entities])
+        unique([(trigger.type, trigger.subtype) for trigger in triggers])
+        return self
+
+    def encode(self) -> bytes:
+        """Return the bytes to publish."""
+        return self.model_dump_json().encode()
+
+
+def origin(version: str) -> Origin:
+    """Return the origin of all discovery payloads."""
+    return Origin(name="coc2mqtt", sw_version=version, support_url=_SUPPORT_URL)
+
+
+def online(topic: str) -> Availability:
+    """Return the availability from a topic with the payload ``{"state": "online"}`` or ``{"state": "offline"}``."""
+    return Availability(
+        topic=topic, value_template=templates.translate({"online": "online", "offline": "offline"}, "state")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +118,37 @@ def removal(discovery_topic: str) -> DiscoveryMessage:
     return DiscoveryMessage(discovery_topic, b"")
 
 
-def origin(version: str) -> Origin:
-    """Return the origin of all discovery payloads."""
-    return Origin(name="coc2mqtt", sw_version=version, support_url=_SUPPORT_URL)
+def removal_step(before: Iterable[tuple[str, str]], wanted: bytes) -> bytes:
+    """Return the payload to publish next for a device to become ``wanted``: ``wanted`` itself or an intermediate one.
+
+    ``before`` are the live components of the retained payload, empty if there is none or it is unknown. Home Assistant
+    keeps a component that is merely omitted and removes one that is named with its platform alone, so the latter comes
+    before the payload without it. An empty payload removes the device.
+    """
+    before = tuple(before)
+    if not before or not wanted:
+        return wanted
+    after = orjson.loads(wanted)
+    kept = after["components"]
+    removed = {key: {"platform": platform} for key, platform in before if kept.get(key, {}).get("platform") != platform}
+    if not removed:
+        return wanted
+    return orjson.dumps({**after, "components": {**kept, **removed}})
 
 
-def online(topic: str) -> Availability:
-    """Return the availability from a topic with the payload ``{"state": "online"}`` or ``{"state": "offline"}``."""
-    return Availability(
-        topic=topic, value_template=templates.translate({"online": "online", "offline": "offline"}, "state")
+def live_components(payload: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the keys and platforms of the components that a payload defines, empty for an invalid payload."""
+    try:
+        announced = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return ()
+    components = announced.get("components") if isinstance(announced, dict) else None
+    return tuple(
+        (key, platform)
+        for key, component in (components.items() if isinstance(components, dict) else ())
+        if _COMPONENT_ID.fullmatch(key)
+        and isinstance(component, dict)
+        and component.keys() != {"platform"}
+        and isinstance(platform := component.get("platform"), str)
+        and _PLATFORM.fullmatch(platform)
     )

@@ -8,8 +8,7 @@ from urllib.parse import urlencode
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import BinarySensor, Button, Component, TimestampSensor
-from coc2mqtt.homeassistant.device import Device
-from coc2mqtt.homeassistant.discovery import online
+from coc2mqtt.homeassistant.discovery import Device, online
 from coc2mqtt.homeassistant.topics import object_id
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from coc2mqtt.homeassistant.components import (
     TextSensor,
     TimestampSensor,
 )
-from coc2mqtt.homeassistant.device import Device, DeviceDiscovery, Origin
+from coc2mqtt.homeassistant.discovery import Device, DeviceDiscovery, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
