@@ -6,8 +6,8 @@ from coc2mqtt.homeassistant.bridge import BridgeTopics, bridge_device
 from coc2mqtt.homeassistant.clan import ClanTopics, clan_device
 from coc2mqtt.homeassistant.controls import ControlTopics
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, live_components, removal, removal_step
+from coc2mqtt.homeassistant.identity import AnnouncedDevice, DeviceKind, discovery_topic, parse_discovery_topic
 from coc2mqtt.homeassistant.player import PlayerTopics, player_device
-from coc2mqtt.homeassistant.topics import AnnouncedDevice, DeviceKind, discovery_topic, parse_discovery_topic
 
 __all__ = [
     "AnnouncedDevice",

@@ -10,8 +10,7 @@ from coc2mqtt.homeassistant.components import BinarySensor
 from coc2mqtt.homeassistant.controls import ControlTopics, controls
 from coc2mqtt.homeassistant.discovery import Device, DeviceDiscovery, DiscoveryMessage, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory, options
-from coc2mqtt.homeassistant.identity import Identity
-from coc2mqtt.homeassistant.topics import DISCOVERY_PREFIX, discovery_topic
+from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
 from coc2mqtt.homeassistant.triggers import event_entity, triggers
 
 if TYPE_CHECKING:

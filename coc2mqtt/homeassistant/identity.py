@@ -1,11 +1,34 @@
-"""Permanent ids of devices and entities; they do not depend on names in the game."""
+"""The permanent ids of devices and entities, and discovery topics; none of them depends on names in the game."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
-from coc2mqtt.homeassistant.topics import DeviceKind, object_id
+DISCOVERY_PREFIX = "homeassistant"
+
+DeviceKind = Literal["bridge", "clan", "player"]
+
+# Home Assistant ignores a discovery topic with any other character.
+_OBJECT_ID = re.compile(r"[a-zA-Z0-9_-]+")
+# A tag contains neither `_` nor lower-case letters, so the topics of two instances never look alike.
+_OWN = re.compile(r"(?P<bridge>bridge)|(?P<kind>clan|player)_(?P<tag>[0-9A-Z]+)")
+
+
+def object_id(instance: str, kind: DeviceKind, tag: str | None = None) -> str:
+    """Return the permanent identifier of a device, which is also the prefix of its unique ids.
+
+    The tag is normalised; only the bridge has None. Raises ValueError if a discovery topic cannot contain the result.
+    """
+    if (tag is None) is not (kind == "bridge"):
+        raise ValueError(f"a {kind} with tag {tag!r} is not a valid device: only the bridge has no tag")
+    name = f"coc2mqtt_{instance}_{kind}" if tag is None else f"coc2mqtt_{instance}_{kind}_{tag.removeprefix('#')}"
+    if not _OBJECT_ID.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a valid discovery id: use only letters, digits, '_' and '-' in the instance name"
+        )
+    return name
 
 
 class EntityIds(TypedDict):
@@ -35,3 +58,28 @@ class Identity:
     def ids(self, platform: str, key: str) -> EntityIds:
         """Return the ids of the entity with the component id ``key``."""
         return {"unique_id": f"{self.device}_{key}", "default_entity_id": f"{platform}.{self.entities}_{key}"}
+
+
+class AnnouncedDevice(NamedTuple):
+    """The device of a discovery topic: the bridge (its tag is None), a clan or a player."""
+
+    kind: DeviceKind
+    tag: str | None
+
+
+def discovery_topic(prefix: str, instance: str, kind: DeviceKind, tag: str | None = None) -> str:
+    """Return the discovery topic of a device; raises the errors of ``object_id``."""
+    return f"{prefix}/device/{object_id(instance, kind, tag)}/config"
+
+
+def parse_discovery_topic(prefix: str, instance: str, topic: str) -> AnnouncedDevice | None:
+    """Return the device of a discovery topic, None for other instances; the inverse of ``discovery_topic``."""
+    before, after = f"{prefix}/device/coc2mqtt_{instance}_", "/config"
+    if not (topic.startswith(before) and topic.endswith(after)):
+        return None
+    match = _OWN.fullmatch(topic[len(before) : -len(after)])
+    if not match:
+        return None
+    if match["bridge"]:
+        return AnnouncedDevice("bridge", None)
+    return AnnouncedDevice("clan" if match["kind"] == "clan" else "player", f"#{match['tag']}")

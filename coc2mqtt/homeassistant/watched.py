@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import urlencode
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import BinarySensor, Button, Component, TimestampSensor
 from coc2mqtt.homeassistant.discovery import Device, online
-from coc2mqtt.homeassistant.topics import object_id
-
-if TYPE_CHECKING:
-    from coc2mqtt.homeassistant.identity import Identity
+from coc2mqtt.homeassistant.identity import Identity, object_id
 
 
 def watched_device(

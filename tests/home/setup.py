@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
-from coc2mqtt.homeassistant.topics import object_id
+from coc2mqtt.homeassistant.identity import object_id
 from tests.home.home_assistant import Home
 from tests.support.bridge_process import TOKEN, BridgeProcess
 from tests.support.broker import Mosquitto, free_port
