@@ -9,9 +9,8 @@ from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import BinarySensor
 from coc2mqtt.homeassistant.controls import ControlTopics, controls
 from coc2mqtt.homeassistant.discovery import Device, DeviceDiscovery, DiscoveryMessage, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, options
+from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
-from coc2mqtt.homeassistant.triggers import event_entity, triggers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import Image, Removed
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory
+from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
-from coc2mqtt.homeassistant.triggers import event_entity, triggers
 from coc2mqtt.homeassistant.war import war_entities
 from coc2mqtt.homeassistant.watched import watched_device, watched_entities
 

@@ -1,4 +1,4 @@
-"""Builds the entities of one device that read the same retained topic."""
+"""Builds the entities of a device that read a retained topic, its event entities and its device triggers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.components import BinarySensor, EnumSensor, NumberSensor, TextSensor, TimestampSensor
+from coc2mqtt.homeassistant.components import (
+    BinarySensor,
+    DeviceTrigger,
+    EnumSensor,
+    Event,
+    NumberSensor,
+    TextSensor,
+    TimestampSensor,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,3 +130,39 @@ class EntityFactory:
 def options(*states: str) -> dict[str, str]:
     """Return the options of an enum sensor whose states are the values in the payload."""
     return {state: state for state in states}
+
+
+def event_entity(
+    identity: Identity,
+    key: str,
+    *,
+    name: str,
+    icon: str,
+    topic: str,
+    event_types: Sequence[str],
+    availability: tuple[Availability, ...] | None = None,
+) -> Event:
+    """Return an entity that shows the last event of these types; ``topic`` may have others too."""
+    return Event(
+        **identity.ids("event", key),
+        name=name,
+        icon=icon,
+        availability=availability,
+        state_topic=topic,
+        value_template=templates.event(event_types),
+        event_types=tuple(event_types),
+    )
+
+
+def triggers(topic: str, event_types: Sequence[str]) -> dict[str, DeviceTrigger]:
+    """Return a trigger for each event type on a topic, by component id."""
+    return {
+        f"trigger_{event_type}": DeviceTrigger(
+            topic=topic,
+            payload=event_type,
+            value_template=templates.text("event_type"),
+            type="happened",
+            subtype=event_type,
+        )
+        for event_type in event_types
+    }

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, options
+from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
-from coc2mqtt.homeassistant.triggers import event_entity, triggers
 from coc2mqtt.homeassistant.watched import watched_device, watched_entities
 
 if TYPE_CHECKING:
