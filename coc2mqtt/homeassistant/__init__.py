@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from coc2mqtt.homeassistant.bridge import BridgeTopics, bridge_device
+from coc2mqtt.homeassistant.bridge import BridgeTopics, ControlTopics, bridge_device
 from coc2mqtt.homeassistant.clan import ClanTopics, clan_device
-from coc2mqtt.homeassistant.controls import ControlTopics
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, live_components, removal, removal_step
 from coc2mqtt.homeassistant.identity import AnnouncedDevice, DeviceKind, discovery_topic, parse_discovery_topic
 from coc2mqtt.homeassistant.player import PlayerTopics, player_device
