@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import Image, Removed
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, triggers
+from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
-from coc2mqtt.homeassistant.war import war_entities
 from coc2mqtt.homeassistant.watched import watched_device, watched_entities
 
 if TYPE_CHECKING:
@@ -21,6 +20,17 @@ if TYPE_CHECKING:
 
 # Valid both as a URL for Home Assistant and as a quoted text in a template.
 _BADGE = re.compile(r"https://[A-Za-z0-9.-]+/[A-Za-z0-9._~:/?&=%+-]*")
+
+# The API's war states, and the states of the sensor. Automations use the latter, so they never change.
+_WAR_STATES = {
+    "notInWar": "not_in_war",
+    "preparation": "preparation",
+    "inWar": "in_war",
+    "warEnded": "war_ended",
+}
+_WAR_STATUSES = options("winning", "losing", "tied", "won", "lost")
+# Identifies a war in automations, even if a maintenance delays its start and end.
+_WAR_ATTRIBUTES = templates.attributes({"preparation_start": "preparation_start_time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,7 @@ def clan_device(
 
 def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
     return {
-        **war_entities(identity, topics.war),
+        **_war_state(EntityFactory(identity, topics.war)),
         "war": event_entity(
             identity,
             "war",
@@ -99,6 +109,53 @@ def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> 
             availability=(online(topics.bridge_state),),
         ),
         **triggers(topics.events, event_types),
+    }
+
+
+def _war_state(entity: EntityFactory) -> dict[str, Component]:
+    """Return the entities that read the retained state of a war; without a war most of them are unknown."""
+    return {
+        "war_state": entity.enum("war_state", "War state", "mdi:sword-cross", _WAR_STATES, path=("state",)),
+        "war_status": entity.enum("war_status", "War status", "mdi:scale-balance", _WAR_STATUSES, path=("status",)),
+        "war_start": entity.timestamp(
+            "war_start", "War start", "mdi:flag", path=("start_time",), attributes=_WAR_ATTRIBUTES
+        ),
+        "war_end": entity.timestamp(
+            "war_end", "War end", "mdi:flag-checkered", path=("end_time",), attributes=_WAR_ATTRIBUTES
+        ),
+        "opponent": entity.text(
+            "opponent",
+            "Opponent",
+            "mdi:shield-sword",
+            path=("opponent", "name"),
+            attributes=templates.attributes({"tag": "tag", "level": "level"}, "opponent"),
+        ),
+        "stars": entity.number("stars", "Stars", "mdi:star", path=("clan", "stars"), unit="stars"),
+        "opponent_stars": entity.number(
+            "opponent_stars", "Opponent stars", "mdi:star-outline", path=("opponent", "stars"), unit="stars"
+        ),
+        "destruction": entity.number(
+            "destruction", "Destruction", "mdi:fire", path=("clan", "destruction"), unit="%", precision=1
+        ),
+        "opponent_destruction": entity.number(
+            "opponent_destruction",
+            "Opponent destruction",
+            "mdi:fire-alert",
+            path=("opponent", "destruction"),
+            unit="%",
+            precision=1,
+        ),
+        "attacks_used": entity.number(
+            "attacks_used", "Attacks used", "mdi:sword", path=("clan", "attacks"), unit="attacks"
+        ),
+        "attacks_left": entity.number(
+            "attacks_left",
+            "Attacks left",
+            "mdi:sword",
+            path=("clan", "attacks_left"),
+            unit="attacks",
+            attributes=templates.members("members", "members_with_attacks_left"),
+        ),
     }
 
 
