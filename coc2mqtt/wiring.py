@@ -23,7 +23,7 @@ from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
-from coc2mqtt.mqtt.client.port_probe import port_is_open
+from coc2mqtt.mqtt.client.reconnect import port_is_open
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.control.command import CommandContext
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS, CommandDispatcher

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
-from coc2mqtt.mqtt.client.backoff import Backoff, SessionBackoff
 from coc2mqtt.mqtt.client.errors import (
     BrokerShutdownError,
     BrokerTimeoutError,
@@ -28,7 +27,7 @@ from coc2mqtt.mqtt.client.errors import (
 from coc2mqtt.mqtt.client.negotiation import ProtocolNegotiator, run_temporary_session
 from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMessage, TlsOptions
 from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
-from coc2mqtt.mqtt.client.port_probe import PortWatcher
+from coc2mqtt.mqtt.client.reconnect import Backoff, PortWatcher, SessionBackoff
 from coc2mqtt.mqtt.client.session import Message, Session
 from coc2mqtt.util.cancellation import reject_stray_cancellation
 from coc2mqtt.util.exceptions import first_exception, unwrap_single

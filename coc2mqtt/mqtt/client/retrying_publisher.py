@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.mqtt.client.backoff import Backoff
 from coc2mqtt.mqtt.client.errors import PublishDeferredError
+from coc2mqtt.mqtt.client.reconnect import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,7 +13,7 @@ import pytest
 from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, NotAuthorizedError, UnreachableBrokerError
-from coc2mqtt.mqtt.client.port_probe import port_is_open
+from coc2mqtt.mqtt.client.reconnect import port_is_open
 from tests.support.connections import OPTIONS
 from tests.support.timeouts import LONG_ENOUGH
 

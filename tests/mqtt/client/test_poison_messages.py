@@ -19,7 +19,7 @@ from coc2mqtt.mqtt.client.errors import (
     PublishDeniedError,
 )
 from coc2mqtt.mqtt.client.poison_messages import OutgoingMessage, PoisonMessageFilter
-from coc2mqtt.mqtt.client.port_probe import port_is_open
+from coc2mqtt.mqtt.client.reconnect import port_is_open
 from tests.support.bridge_parts import EVENT, Parts
 from tests.support.broker import subscribe_once
 from tests.support.connections import ONLINE, STATE
