@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.internal_errors import InternalErrors
-from coc2mqtt.mqtt.client.topic_filters import check_topic
+from coc2mqtt.mqtt.client.messages import check_topic
 from coc2mqtt.util.containment import keep_running
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_bug_is_suppressed_counted_and_logged_with_its_traceback(errors: Interna
 def test_logged_place_is_the_innermost_one_in_this_program(errors: InternalErrors, lines: Lines) -> None:
     with errors.contain("topics"):
         check_topic(None)  # type: ignore[arg-type]
-    assert lines[0]["place"].startswith("mqtt/client/topic_filters.py:")
+    assert lines[0]["place"].startswith("mqtt/client/messages.py:")
 
 
 def test_repeated_bug_is_logged_briefly_at_most_once_a_minute(
@@ -182,7 +182,7 @@ async def test_bug_in_a_callback_of_the_event_loop_is_reported(errors: InternalE
         loop.call_soon(check_topic, None)  # type: ignore[arg-type]
         await asyncio.sleep(0.01)
     assert errors.count == 1
-    assert (lines[0]["part"], lines[0]["place"].split(":")[0]) == ("callback", "mqtt/client/topic_filters.py")
+    assert (lines[0]["part"], lines[0]["place"].split(":")[0]) == ("callback", "mqtt/client/messages.py")
     assert loop.get_exception_handler() is previous
 
 

@@ -18,7 +18,7 @@ from coc2mqtt.events.stream.polling_state import PollingState
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
-from coc2mqtt.mqtt.client.topic_filters import check_topic
+from coc2mqtt.mqtt.client.messages import check_topic
 from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.payloads.models import (
     BadgePayload,

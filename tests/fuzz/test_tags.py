@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coc2mqtt.clash import InvalidTagError, normalize_tag, tag_to_path, tag_to_topic
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.mqtt.client.topic_filters import check_topic
+from coc2mqtt.mqtt.client.messages import check_topic
 from coc2mqtt.mqtt.topics import Topics
 from tests.fuzz.examples import fuzzed
 

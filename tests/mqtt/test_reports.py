@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from coc2mqtt.mqtt.client.inbox import Message
+from coc2mqtt.mqtt.client.messages import Message
 from tests.support.bridge_parts import DEVICE, STATUS, Parts, TimedSession
 from tests.support.recording_session import running
 

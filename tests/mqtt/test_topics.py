@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.mqtt.client.topic_filters import topic_matches
+from coc2mqtt.mqtt.client.messages import topic_matches
 from coc2mqtt.mqtt.topics import Topics
 
 TOPICS = Topics("coc")

@@ -38,9 +38,8 @@ from coc2mqtt.mqtt.client.connection_loss import (
     internal_error,
     protocol_violation,
 )
-from coc2mqtt.mqtt.client.inbox import MAX_PAYLOAD_BYTES, Message
-from coc2mqtt.mqtt.client.limits import BrokerLimits
-from coc2mqtt.mqtt.client.paho_setup import broker_limits, mask_every_frame, new_client
+from coc2mqtt.mqtt.client.messages import MAX_PAYLOAD_BYTES, Message
+from coc2mqtt.mqtt.client.paho_setup import BrokerLimits, broker_limits, mask_every_frame, new_client
 from coc2mqtt.mqtt.client.reason_codes import (
     FAILURE,
     PROTOCOL_ERROR,

@@ -17,14 +17,12 @@ from coc2mqtt.mqtt.client.errors import (
     PublishDeniedError,
     SubscribeDeniedError,
 )
-from coc2mqtt.mqtt.client.inbox import Inbox, Message
 from coc2mqtt.mqtt.client.inflight import InflightWindow
-from coc2mqtt.mqtt.client.limits import BrokerLimits, check_message
+from coc2mqtt.mqtt.client.messages import Inbox, Message, check_message, topic_matches
 from coc2mqtt.mqtt.client.paho_client import PahoClient
+from coc2mqtt.mqtt.client.paho_setup import BrokerLimits, tls_context
 from coc2mqtt.mqtt.client.poison_messages import OutgoingMessage, PoisonMessageFilter
 from coc2mqtt.mqtt.client.reason_codes import check_puback, check_suback
-from coc2mqtt.mqtt.client.tls import tls_context
-from coc2mqtt.mqtt.client.topic_filters import topic_matches
 
 if TYPE_CHECKING:
     import ssl

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeferredError, PublishDeniedError
-from coc2mqtt.mqtt.client.topic_filters import check_topic
+from coc2mqtt.mqtt.client.messages import check_topic
 from coc2mqtt.mqtt.control.request_queue import RequestQueue
 from coc2mqtt.mqtt.payloads.models import ResponsePayload
 from coc2mqtt.util.containment import propagate

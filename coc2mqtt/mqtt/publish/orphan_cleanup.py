@@ -16,7 +16,7 @@ from coc2mqtt.util.containment import propagate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coc2mqtt.mqtt.client.inbox import Message
+    from coc2mqtt.mqtt.client.messages import Message
     from coc2mqtt.mqtt.client.session import Session
     from coc2mqtt.mqtt.publish.retained_state import PolledWatches, RetainedState
     from coc2mqtt.mqtt.topics import Topics

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
-from coc2mqtt.mqtt.client.inbox import MAX_PAYLOAD_BYTES
+from coc2mqtt.mqtt.client.messages import MAX_PAYLOAD_BYTES
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from coc2mqtt.mqtt.client.inbox import Message
+    from coc2mqtt.mqtt.client.messages import Message
     from coc2mqtt.mqtt.client.session import Session
     from coc2mqtt.mqtt.publish.retained_state import RetainedState
     from coc2mqtt.mqtt.topics import Topics

@@ -13,7 +13,7 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, SubscribeDeniedError
-from coc2mqtt.mqtt.client.inbox import Message
+from coc2mqtt.mqtt.client.messages import Message
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup

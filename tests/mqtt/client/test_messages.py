@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from coc2mqtt.mqtt.client.topic_filters import check_topic, topic_matches
+from coc2mqtt.mqtt.client.messages import check_topic, topic_matches
 
 
 @pytest.mark.parametrize("topic", ["coc", "games/coc", "a b", "clés/部落", "x" * 200, "coc/$SYS"])
