@@ -35,7 +35,7 @@ _PUBLISHED_FIELDS = {"id": "0" * 32, "seq": 2**53, "timestamp": "2026-11-23T12:0
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """An event, ready to be encoded as JSON and published.
+    """An event, ready to be encoded as JSON and published. It contains only JSON values.
 
     ``timestamp`` is Unix time in seconds. Each of ``changes`` has ``field``, ``old_value`` and ``new_value``. The
     published event takes at most 2 kB regardless of the API's response: lists contain only the items that differ, long
@@ -67,7 +67,7 @@ class EventRecord:
             "summary": shorten_json(summarize(event), _MAX_SUMMARY_BYTES),
         }
         changes, metadata = _fit(fields, changes, metadata, left_out)
-        return cls(**fields, timestamp=event.timestamp, changes=tuple(changes), metadata=metadata)
+        return cls(**fields, timestamp=float(event.timestamp), changes=tuple(changes), metadata=metadata)
 
 
 def _fit(
@@ -132,4 +132,6 @@ def _trim(value: Any) -> Any:
         return {key: _trim(item) for key, item in (identity or value).items()}
     if isinstance(value, list | tuple):
         return [_trim(item) for item in value[:_MAX_ITEMS]]
-    return value
+    if value is None or isinstance(value, int | float):
+        return value
+    raise TypeError(f"not a JSON value: {value!r}")

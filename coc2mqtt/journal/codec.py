@@ -1,4 +1,4 @@
-"""Encoding of snapshots, event records and watches for storage."""
+"""Conversion between table rows, with their checksums, and the snapshots, events and watches that they store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import Kind, Snapshot
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
+from coc2mqtt.journal.protocol import JournalEntry, StoredWatch
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -38,10 +39,28 @@ def checksum(*columns: str | bytes | float | None) -> int:
     return total
 
 
-def verify_checksum(stored: int, *columns: str | bytes | float | None) -> None:
-    """Raise ValueError unless ``stored`` is the checksum of the columns."""
-    if stored != checksum(*columns):
-        raise ValueError("checksum mismatch")
+def encode_event_row(entry: JournalEntry) -> tuple[int, str, str, float, str, int]:
+    """Return the columns of an event: seq, id, kind, timestamp, record, checksum."""
+    record = encode_record(entry.record)
+    return entry.seq, entry.id, entry.kind, entry.record.timestamp, record, checksum(entry.id, entry.kind, record)
+
+
+def decode_event_row(seq: int, id_: str, kind: str, record: str, stored_checksum: int) -> JournalEntry:
+    """Return the event of a row without its timestamp. Raises ValueError if the row is corrupt."""
+    _verify_checksum(stored_checksum, id_, kind, record)
+    return JournalEntry(seq, id_, Kind(kind), decode_record(record))
+
+
+def encode_record(record: EventRecord) -> str:
+    """Return a record as JSON."""
+    return orjson.dumps(record).decode()
+
+
+def decode_record(text: str) -> EventRecord:
+    """Return the record of an encoded text. Raises ValueError if the text is corrupt."""
+    with _corruption_as_value_error():
+        fields = orjson.loads(text)
+        return EventRecord(**{**fields, "changes": tuple(fields["changes"])})
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
@@ -57,8 +76,21 @@ class Compressor:
         self._zstd = zstd.ZstdCompressor(options=_COMPRESSION)
 
     def compress(self, body: bytes) -> bytes:
-        """Return the compressed body, for ``decode_snapshot``."""
+        """Return the compressed body, for ``decode_snapshot_row``."""
         return self._zstd.compress(body, zstd.ZstdCompressor.FLUSH_FRAME)
+
+
+def encode_snapshot_row(resource: Resource, taken_at: float, body: bytes) -> tuple[str, str, float, bytes, int]:
+    """Return the columns of a snapshot with an encoded and compressed body."""
+    # SQLite returns a float, and the checksum of 7 differs from that of 7.0.
+    taken_at = float(taken_at)
+    return *resource, taken_at, body, checksum(*resource, taken_at, body)
+
+
+def decode_snapshot_row(resource: Resource, body: bytes, taken_at: float, stored_checksum: int) -> Snapshot:
+    """Return the snapshot of a row. Raises ValueError if the row is corrupt."""
+    _verify_checksum(stored_checksum, *resource, taken_at, body)
+    return decode_snapshot(body, taken_at=taken_at)
 
 
 def decode_snapshot(body: bytes, *, taken_at: float) -> Snapshot:
@@ -68,16 +100,15 @@ def decode_snapshot(body: bytes, *, taken_at: float) -> Snapshot:
         return Snapshot(fields["data"], fields["memo"], taken_at)
 
 
-def encode_record(record: EventRecord) -> str:
-    """Return a record as JSON. Raises TypeError if it cannot be encoded."""
-    return orjson.dumps(record).decode()
+def encode_watch_row(kind: Kind, tag: str, body: str | None) -> tuple[str, str, str | None, int]:
+    """Return the columns of an encoded watch, or of a removed watch (None)."""
+    return kind, tag, body, checksum(kind, tag, body)
 
 
-def decode_record(text: str) -> EventRecord:
-    """Return the record of an encoded text. Raises ValueError if the text is corrupt."""
-    with _corruption_as_value_error():
-        fields = orjson.loads(text)
-        return EventRecord(**{**fields, "changes": tuple(fields["changes"])})
+def decode_watch_row(kind: str, tag: str, body: str | None, stored_checksum: int) -> StoredWatch:
+    """Return the watch of a row. Raises ValueError if the row is corrupt."""
+    _verify_checksum(stored_checksum, kind, tag, body)
+    return StoredWatch(Kind(kind), tag, None if body is None else decode_watch(body))
 
 
 def encode_watch(watch: Watch) -> str:
@@ -91,6 +122,12 @@ def decode_watch(text: str) -> Watch:
         fields: dict[str, Any] = orjson.loads(text)
         sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
         return Watch(**{**fields, **sets, "kind": Kind(fields["kind"])})
+
+
+def _verify_checksum(stored: int, *columns: str | bytes | float | None) -> None:
+    """Raise ValueError unless ``stored`` is the checksum of the columns."""
+    if stored != checksum(*columns):
+        raise ValueError("checksum mismatch")
 
 
 @contextlib.contextmanager

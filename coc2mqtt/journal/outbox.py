@@ -5,21 +5,23 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
+from coc2mqtt.journal.cache import PendingCache
+from coc2mqtt.journal.codec import encode_event_row
 from coc2mqtt.journal.delivered import TimeIndex
 from coc2mqtt.journal.expiry import EXPIRED, ExpiryBounds, PendingExpiry
 from coc2mqtt.journal.file import MAX_SEQ
-from coc2mqtt.journal.rows import EventRow
+from coc2mqtt.journal.protocol import JournalEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
 
-    from coc2mqtt.journal.rows import NewEvent
+    from coc2mqtt.events.record import EventRecord
+    from coc2mqtt.events.resource import Kind
 
 _ADD = "INSERT INTO event (seq, id, kind, timestamp, record, checksum) VALUES (?, ?, ?, ?, ?, ?)"
 _MARK_DELIVERED = "UPDATE event SET delivered_at = ? WHERE seq = ? AND delivered_at IS NULL"
@@ -42,10 +44,6 @@ _LAST_SEQ = """
         coalesce((SELECT cast(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'event'), 0),
         coalesce((SELECT max(seq) FROM event), 0)
 """
-
-# Far more events than are in flight to a broker. During a longer outage, the others are read from the file.
-_MAX_CACHED_EVENTS = 1000
-_MAX_CACHED_CHARACTERS = 1_000_000
 
 _log = structlog.get_logger()
 
@@ -103,23 +101,25 @@ class OutboxDelta:
         self.stats = stats.copy()
         self._bounds = bounds
         self._max_pending = max_pending
-        self.added: list[EventRow] = []
+        self.added: list[JournalEntry] = []
         self.delivered: set[int] = set()
         self.dropped = Dropped()
 
-    def add(self, connection: sqlite3.Connection, events: Sequence[NewEvent]) -> None:
-        """Store events with the next numbers."""
+    def add(self, connection: sqlite3.Connection, kind: Kind, records: Mapping[str, EventRecord]) -> None:
+        """Store events, given by their ids, with the next numbers."""
         stats = self.stats
-        stats.time_index.extend(connection, stats.last_seq, [event.timestamp for event in events])
         # Numbered here, because SQLite does not return the numbers of several rows.
-        numbered = list(enumerate(events, stats.last_seq + 1))
-        connection.executemany(_ADD, [(seq, *event) for seq, event in numbered])
-        self.added += [EventRow(seq, event.id, event.kind, event.record, event.checksum) for seq, event in numbered]
-        if stats.count == 0 and numbered:
-            seq, first = numbered[0]
-            stats.oldest = OldestPending(seq, first.timestamp)
-        stats.last_seq += len(numbered)
-        stats.count += len(numbered)
+        entries = [
+            JournalEntry(seq, id_, kind, record)
+            for seq, (id_, record) in enumerate(records.items(), stats.last_seq + 1)
+        ]
+        stats.time_index.extend(connection, stats.last_seq, [entry.record.timestamp for entry in entries])
+        connection.executemany(_ADD, map(encode_event_row, entries))
+        self.added += entries
+        if stats.count == 0 and entries:
+            stats.oldest = OldestPending(entries[0].seq, entries[0].record.timestamp)
+        stats.last_seq += len(entries)
+        stats.count += len(entries)
 
     def acknowledge(self, connection: sqlite3.Connection, seqs: Iterable[int], delivered_at: float) -> None:
         """Mark events as delivered at a Unix time in seconds."""
@@ -143,56 +143,6 @@ class OutboxDelta:
             stats.count -= expired + excess
             stats.oldest = _read_oldest(connection)
             self.dropped = Dropped(expired, excess)
-
-
-class PendingCache:
-    """The newest pending events in memory, so that delivering them does not read the file.
-
-    It contains all pending events with a ``seq`` above a minimum, which rises when the cache is full, sorted by seq.
-    """
-
-    def __init__(self, *, max_events: int = _MAX_CACHED_EVENTS, max_characters: int = _MAX_CACHED_CHARACTERS) -> None:
-        self._max_events = max_events
-        self._max_characters = max_characters
-        self._rows: dict[int, EventRow] = {}
-        self._characters = 0
-        self._complete_after = 0
-
-    def clear(self, last_seq: int) -> None:
-        """Remove all events. From now on, the cache contains the events after ``last_seq``."""
-        self._rows.clear()
-        self._characters, self._complete_after = 0, last_seq
-
-    def add(self, rows: Iterable[EventRow]) -> None:
-        """Add new events, and evict the oldest ones if the cache is full."""
-        for row in rows:
-            self._rows[row.seq] = row
-            self._characters += len(row.record)
-        while len(self._rows) > self._max_events or self._characters > self._max_characters:
-            self._complete_after = next(iter(self._rows))
-            self._remove(self._complete_after)
-
-    def remove(self, seqs: Iterable[int]) -> None:
-        """Remove events that are not pending any more. Events that are not cached are ignored."""
-        for seq in seqs:
-            if seq in self._rows:
-                self._remove(seq)
-
-    def remove_before(self, seq: int | None) -> None:
-        """Remove the events before ``seq``, or all events if it is None."""
-        self.remove([cached for cached in self._rows if seq is None or cached < seq])
-
-    def read(self, after: int, limit: int, *, pending: int) -> list[EventRow] | None:
-        """Return the first ``limit`` pending events with ``seq > after``, None if some of them may not be cached.
-
-        ``pending`` is the number of all pending events.
-        """
-        if after < self._complete_after and len(self._rows) < pending:
-            return None
-        return list(islice((row for seq, row in self._rows.items() if seq > after), limit))
-
-    def _remove(self, seq: int) -> None:
-        self._characters -= len(self._rows.pop(seq).record)
 
 
 class Outbox:
@@ -255,7 +205,7 @@ class Outbox:
         oldest = self._stats.oldest
         return oldest is not None and self._expiry.bounds(now).include(*oldest)
 
-    def read(self, after: int, limit: int) -> list[EventRow] | None:
+    def read(self, after: int, limit: int) -> list[JournalEntry] | None:
         """Return the first ``limit`` pending events with ``seq > after``, None if they must be read from the file."""
         return self._cache.read(after, limit, pending=self._stats.count)
 

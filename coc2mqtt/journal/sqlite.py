@@ -6,28 +6,31 @@ import asyncio
 import contextlib
 import random
 import time
+import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.journal.codec import Compressor, encode_snapshot, encode_watch
+from coc2mqtt.journal.cache import SnapshotCache
+from coc2mqtt.journal.codec import (
+    Compressor,
+    decode_event_row,
+    decode_snapshot_row,
+    decode_watch_row,
+    encode_snapshot,
+    encode_snapshot_row,
+    encode_watch,
+    encode_watch_row,
+)
 from coc2mqtt.journal.database import Database
 from coc2mqtt.journal.delivered import DeliveredEventStore, TimeIndex
 from coc2mqtt.journal.errors import CorruptJournalError
 from coc2mqtt.journal.group_commit import GroupCommitter
 from coc2mqtt.journal.outbox import Outbox, PendingStats
 from coc2mqtt.journal.protocol import ALL_EVENTS, Journal, JournalCounts, JournalEntry, Selection, StoredWatch
-from coc2mqtt.journal.rows import (
-    decode_event_row,
-    decode_snapshot_row,
-    decode_watch_row,
-    encode_new_event,
-    encode_snapshot_row,
-    encode_watch_row,
-)
-from coc2mqtt.journal.snapshot_cache import SnapshotCache
 from coc2mqtt.journal.sqlite_errors import corrupt
 
 if TYPE_CHECKING:
@@ -186,19 +189,19 @@ class SqliteJournal(Journal):
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         # Encoded here, so that a TypeError does not fail other writes.
         body = None if snapshot is None else encode_snapshot(snapshot)
-        new_events = [encode_new_event(resource.kind, event, self._rng) for event in events]
+        records = {self._new_id(): EventRecord.of(event) for event in events}
 
         def store(connection: sqlite3.Connection, delta: OutboxDelta) -> None:
             if snapshot is not None and body is not None:
                 row = encode_snapshot_row(resource, snapshot.taken_at, self._compressor.compress(body))
                 connection.execute(_SAVE_SNAPSHOT, row)
-            if new_events:
-                delta.add(connection, new_events)
+            if records:
+                delta.add(connection, resource.kind, records)
 
         def on_stored() -> None:
             if snapshot is not None:
                 self._snapshot_cache.put(resource, snapshot)
-            if new_events:
+            if records:
                 self._new_events.set()
                 self._new_events = asyncio.Event()
 
@@ -215,9 +218,9 @@ class SqliteJournal(Journal):
     async def pending(self, *, after: int = 0, limit: int = 100) -> list[JournalEntry]:
         if self._outbox.has_expired(self._clock()):
             await self._enforce_limits()
-        rows: Sequence[Any] | None = self._outbox.read(after, limit)
-        if rows is None:
-            rows = await self._database.read(_READ_PENDING, (after, limit))
+        if (cached := self._outbox.read(after, limit)) is not None:
+            return cached
+        rows = await self._database.read(_READ_PENDING, (after, limit))
         with self._detecting_corruption(f"events after {after}"):
             return [decode_event_row(*row) for row in rows]
 
@@ -294,6 +297,9 @@ class SqliteJournal(Journal):
             dropped=dropped,
             last_seq=self._outbox.last_seq,
         )
+
+    def _new_id(self) -> str:
+        return uuid.UUID(int=self._rng.getrandbits(128), version=4).hex
 
     async def _open(self) -> None:
         try:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import CorruptJournalError, JournalError, SqliteJournal
-from coc2mqtt.journal.outbox import PendingCache
-from coc2mqtt.journal.rows import EventRow, decode_snapshot_row
-from coc2mqtt.journal.snapshot_cache import SnapshotCache
+from coc2mqtt.journal.cache import PendingCache, SnapshotCache
+from coc2mqtt.journal.codec import decode_event_row, decode_snapshot_row
+from coc2mqtt.journal.protocol import JournalEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -34,7 +35,9 @@ _COUNTS = """
         (SELECT timestamp FROM event WHERE delivered_at IS NULL ORDER BY seq LIMIT 1),
         (SELECT dropped FROM tally)
 """
-_PENDING = "SELECT seq, id FROM event WHERE delivered_at IS NULL AND seq > ? ORDER BY seq LIMIT ?"
+_PENDING = """
+    SELECT seq, id, kind, record, checksum FROM event WHERE delivered_at IS NULL AND seq > ? ORDER BY seq LIMIT ?
+"""
 
 
 class RandomWork:
@@ -55,7 +58,7 @@ class RandomWork:
             uptime=lambda: self.now - started,
             batch_window=0,
         )
-        journal._outbox._cache = PendingCache(max_events=5)
+        journal._outbox._cache = PendingCache(max_size=5)
         journal._snapshot_cache = SnapshotCache(max_size=2)
         return journal
 
@@ -73,7 +76,9 @@ class RandomWork:
 
     def _call(self, journal: SqliteJournal) -> Work:
         rng, resource = self._rng, self._rng.choice(RESOURCES)
-        events = [Event(EventType.CLAN_UPDATED, resource.tag, timestamp=self.now)] * rng.choice((0, 1, 2, 4))
+        metadata = {"note": rng.choice((0.1, "é", None, [1, (2, {"a": True})]))}
+        event = Event(EventType.CLAN_UPDATED, resource.tag, timestamp=self.now, metadata=metadata)
+        events = [event] * rng.choice((0, 1, 2, 4))
         choices: list[tuple[int, Callable[[], Work]]] = [
             (6, lambda: journal.commit(resource, Snapshot({"n": rng.random()}, taken_at=self.now), events)),
             (3, lambda: journal.commit(resource, None, events)),
@@ -98,8 +103,9 @@ class RandomWork:
         ((last_seq,),) = await journal._database.read("SELECT coalesce(max(seq), 0) FROM event")
         for after in range(max(0, last_seq - 15), last_seq + 1):
             for limit in (2, 100):
-                returned = [(entry.seq, entry.id) for entry in await journal.pending(after=after, limit=limit)]
-                assert returned == await journal._database.read(_PENDING, (after, limit))
+                returned = await journal.pending(after=after, limit=limit)
+                stored = await journal._database.read(_PENDING, (after, limit))
+                assert returned == [decode_event_row(*row) for row in stored]
             await self._compare_wait(journal, after, expected=bool(returned))
         counts = await journal.counts()
         assert [(counts.pending, counts.oldest_pending, counts.dropped)] == await journal._database.read(_COUNTS)
@@ -108,8 +114,8 @@ class RandomWork:
             rows = await journal._database.read(
                 "SELECT body, taken_at, checksum FROM snapshot WHERE kind = ? AND tag = ?", resource
             )
-            stored = decode_snapshot_row(resource, *rows[0]) if rows else None
-            assert await journal.snapshot(resource) == stored
+            snapshot = decode_snapshot_row(resource, *rows[0]) if rows else None
+            assert await journal.snapshot(resource) == snapshot
 
     async def _last_given_seq(self, journal: SqliteJournal) -> list[int]:
         return [seq for (seq,) in await journal._database.read("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")]
@@ -166,28 +172,17 @@ async def test_impossible_last_seq_of_a_corrupt_file_is_ignored(path: Path) -> N
         assert [entry.seq for entry in await journal.pending()] == [1, 2]
 
 
-def row(seq: int, size: int) -> EventRow:
-    return EventRow(seq, "", "clan", "x" * size, 0)
-
-
-@pytest.mark.parametrize(("max_events", "max_characters"), [(10, 1_000_000), (1_000_000, 1000)])
-def test_pending_cache_evicts_the_oldest_events_at_its_limits(max_events: int, max_characters: int) -> None:
-    cache = PendingCache(max_events=max_events, max_characters=max_characters)
+def test_pending_cache_evicts_the_oldest_events_at_its_limit() -> None:
+    cache = PendingCache(max_size=10)
+    record = EventRecord.of(EVENT)
     for seq in range(1, 1001):
-        cache.add([row(seq, 100)])
+        cache.add([JournalEntry(seq, "", Kind.CLAN, record)])
         cache.remove([seq] if seq % 3 == 0 else [])
         assert len(cache.read(0, 1000, pending=0) or []) <= 10
     assert cache.read(0, 5, pending=667) is None
     cached = cache.read(0, 100, pending=0)
     assert cached is not None
     assert [one.seq for one in cached] == [seq for seq in range(cached[0].seq, 1001) if seq % 3]
-
-
-def test_pending_cache_evicts_an_event_that_is_too_large() -> None:
-    cache = PendingCache(max_characters=1000)
-    cache.add([row(1, 100), row(2, 5000), row(3, 100)])
-    assert cache.read(0, 10, pending=3) is None
-    assert cache.read(2, 10, pending=3) == [row(3, 100)]
 
 
 def test_snapshot_cache_keeps_the_last_committed_snapshots() -> None:

@@ -30,9 +30,13 @@ CHANGES = st.lists(st.builds(Change, TEXT, VALUE, VALUE), max_size=20)
 
 
 def published(event: Event, *, seq: int = MAX_SEQ) -> bytes:
-    """Return an event's payload after it was stored in the journal."""
-    record = decode_record(encode_record(EventRecord.of(event)))
-    return encode_event(JournalEntry(seq, ID, Kind.CLAN, record))
+    """Return an event's payload. An event that was read from the journal's file has the same."""
+    record = EventRecord.of(event)
+    payload, from_file = (
+        encode_event(JournalEntry(seq, ID, Kind.CLAN, one)) for one in (record, decode_record(encode_record(record)))
+    )
+    assert payload == from_file
+    return payload
 
 
 def clan_updated(**fields: Any) -> Event:
