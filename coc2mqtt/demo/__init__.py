@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from coc2mqtt.demo.catalogue import PROBE_TAG
 from coc2mqtt.demo.changes import ImpossibleError, ScriptedChange
-from coc2mqtt.demo.names import PROBE_TAG
 from coc2mqtt.demo.script import Script, Step, play
 from coc2mqtt.demo.server import DemoServer
 from coc2mqtt.demo.story import demo_script

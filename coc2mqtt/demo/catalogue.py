@@ -1,13 +1,19 @@
-"""The content of the game: units, leagues, labels, achievements and URLs of their images."""
+"""The content of the game (units, leagues, labels, achievements, URLs of images), and made-up names and tags."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import random
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Json = dict[str, Any]
+
+PROBE_TAG = "#JY9J2Y99"
 
 HIGHEST_TOWN_HALL = 18
 HIGHEST_BUILDER_HALL = 10
@@ -91,6 +97,50 @@ _DISTRICTS = (
     *("Capital Peak", "Barbarian Camp", "Wizard Valley", "Balloon Lagoon", "Builder's Workshop", "Dragon Cliffs"),
     *("Golem Quarry", "Skeleton Park", "Goblin Mines"),
 )
+
+_PLAYER_FIRST = (
+    *("Ash", "Birk", "Cora", "Dag", "Edda", "Finn", "Greta", "Hilda", "Ivo", "Juna", "Kaspar", "Liv", "Mads", "Nell"),
+    *("Oda", "Pim", "Quill", "Runa", "Sten", "Tove", "Ulf", "Vera", "Wim", "Yara", "Zeno", "Bram", "Elin", "Jorn"),
+)
+_PLAYER_SECOND = (
+    *("", "", "", " the Bold", " Stonehand", " Ember", " Wallbreaker", " of Ys", "zilla", " Fuse", " Quickstep"),
+    *(" Ironpot", " ⚔️", " Lightfoot", " 77", " Rook", " Thistle", " Barrel", " ★", "_x", " Grin", " Longbow"),
+)
+_CLAN_FIRST = ("Copper", "Frost", "Lantern", "Moss", "Northern", "Quiet", "Raven", "Salt", "Thorn", "Winter", "Amber")
+_CLAN_SECOND = ("Anvil", "Banner", "Company", "Forge", "Guild", "Harbour", "League", "Oath", "Pact", "Watch", "Wolves")
+
+_TAG_ALPHABET = "0289PYLQGRJCUV"
+_TAG_LENGTH = 8
+_TAG_COUNT = len(_TAG_ALPHABET) ** _TAG_LENGTH
+# Coprime to 14, so that the sequence contains every tag of the length once.
+_TAG_STRIDE = 1_061_106_467
+
+
+def seeded(seed: int | str) -> random.Random:
+    """Return a random generator with the same output for the same seed on every machine."""
+    return random.Random(seed)  # noqa: S311 - the story must be repeatable
+
+
+def player_name(rng: random.Random) -> str:
+    """Return a player's name of at most 15 characters, as in the game; names are not unique."""
+    return (rng.choice(_PLAYER_FIRST) + rng.choice(_PLAYER_SECOND))[:15].rstrip()
+
+
+def clan_name(rng: random.Random) -> str:
+    """Return a clan's name of at most 15 characters, as in the game."""
+    return f"{rng.choice(_CLAN_FIRST)} {rng.choice(_CLAN_SECOND)}"[:15].rstrip()
+
+
+def new_tags(rng: random.Random) -> Iterator[str]:
+    """Yield unique tags, never ``PROBE_TAG`` (which is shorter)."""
+    number = rng.randrange(_TAG_COUNT)
+    while True:
+        number = (number + _TAG_STRIDE) % _TAG_COUNT
+        rest, letters = number, []
+        for _ in range(_TAG_LENGTH):
+            rest, letter = divmod(rest, len(_TAG_ALPHABET))
+            letters.append(_TAG_ALPHABET[letter])
+        yield "#Q" + "".join(letters)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import catalogue
 from coc2mqtt.demo.changes import ImpossibleError
-from coc2mqtt.demo.names import clan_name, player_name
 from coc2mqtt.demo.player import ROLES, Player, draw_player
 from coc2mqtt.demo.side import Side, line_up
 from coc2mqtt.demo.war import War, WarLog, state_changed
@@ -144,7 +143,7 @@ class Clan:
         member = self._choose(tag, rng, "be renamed", lambda _: True)
         old = member.name
         while member.name == old:
-            member.name = player_name(rng)
+            member.name = catalogue.player_name(rng)
         return [_member_updated(member, "name")]
 
     def upgrade_member_town_hall(self, tag: str | None, rng: random.Random) -> list[ExpectedEvent]:
@@ -195,7 +194,7 @@ class Clan:
             start=now + preparation,
             end=now + preparation + battle,
             clan=Side(self.tag, self.name, self.level, line_up(rng.sample(self.members, size), rng)),
-            opponent=Side(next(tags), clan_name(rng), rng.randint(5, 25), line_up(opponents, rng)),
+            opponent=Side(next(tags), catalogue.clan_name(rng), rng.randint(5, 25), line_up(opponents, rng)),
         )
         return [("war_new", {"opponent_tag": self.war.opponent.tag}), state_changed(old_state, "preparation")]
 
@@ -221,7 +220,7 @@ def draw_clan(rng: random.Random, tags: Iterator[str], members: list[Player], si
         member.role = "coLeader" if number % 10 == 0 else "admin" if number % 3 == 0 else "member"
     return Clan(
         tag=next(tags),
-        name=clan_name(rng),
+        name=catalogue.clan_name(rng),
         level=rng.randint(5, 25),
         points=rng.randint(10_000, 45_000),
         builder_base_points=rng.randint(10_000, 40_000),

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import catalogue
 from coc2mqtt.demo.changes import ImpossibleError
-from coc2mqtt.demo.names import player_name, seeded
 from coc2mqtt.demo.profile import draw_profile
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Player:
     def profile(self) -> Profile:
         """The rest of the player, generated from the tag on first access."""
         if self._profile is None:
-            self._profile = draw_profile(seeded(self.tag), town_hall=self.town_hall, trophies=self.trophies)
+            self._profile = draw_profile(catalogue.seeded(self.tag), town_hall=self.town_hall, trophies=self.trophies)
         return self._profile
 
     def member_body(self, rank: int) -> Json:
@@ -106,7 +105,7 @@ class Player:
         """Change the name."""
         old = self.name
         while self.name == old:
-            self.name = player_name(rng)
+            self.name = catalogue.player_name(rng)
         return "player_name_changed", {"old_value": old, "new_value": self.name}
 
     def change_league(self, rng: random.Random) -> ExpectedEvent:
@@ -139,7 +138,7 @@ def draw_player(rng: random.Random, tag: str, *, min_town_hall: int = 10) -> Pla
     house = tuple(82000000 + rng.randrange(100) for _ in range(4))
     return Player(
         tag=tag,
-        name=player_name(rng),
+        name=catalogue.player_name(rng),
         town_hall=town_hall,
         exp_level=town_hall * 13 + rng.randrange(20),
         tier=rng.randint(1, 30),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.demo.catalogue import FIRST_ARMED_TOWN_HALL, LARGEST_CLAN
+from coc2mqtt.demo.catalogue import FIRST_ARMED_TOWN_HALL, LARGEST_CLAN, PROBE_TAG
 from coc2mqtt.demo.clan import Clan, draw_clan
-from coc2mqtt.demo.names import PROBE_TAG
 from coc2mqtt.demo.player import Player, draw_player
 
 if TYPE_CHECKING:

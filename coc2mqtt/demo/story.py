@@ -17,8 +17,8 @@ from coc2mqtt.demo.catalogue import (
     HIGHEST_WEAPON,
     LARGEST_CLAN,
     MOST_BOOSTED,
+    seeded,
 )
-from coc2mqtt.demo.names import seeded
 from coc2mqtt.demo.progress import ALL_STARS
 from coc2mqtt.demo.script import Script, Step
 from coc2mqtt.demo.world import World

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import war as wars
+from coc2mqtt.demo.catalogue import new_tags, seeded
 from coc2mqtt.demo.changes import ChangeLog, Changes, ImpossibleError, Kind
-from coc2mqtt.demo.names import new_tags, seeded
 from coc2mqtt.demo.player import ROLES, draw_player
 from coc2mqtt.demo.population import Population
 
