@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from coc2mqtt.demo.catalogue import PROBE_TAG
 from coc2mqtt.demo.changes import ImpossibleError, ScriptedChange
-from coc2mqtt.demo.script import Script, Step, play
 from coc2mqtt.demo.server import DemoServer
-from coc2mqtt.demo.story import demo_script
+from coc2mqtt.demo.story import Script, Step, demo_script, play
 from coc2mqtt.demo.world import World
 
 __all__ = [

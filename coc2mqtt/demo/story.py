@@ -1,15 +1,20 @@
-"""The story of the demo: a minute with nearly every event type, then an endless series of chapters.
+"""Scripts of changes in a world, and the story of the demo.
 
-The bridge polls each resource of the demo about once a second. Changes of one resource are at least ``_MIN_GAP_S``
-seconds apart, so that a poll sees each of them, and there are no changes around a maintenance.
+The story is a minute with nearly every event type, then an endless series of chapters. The bridge polls each
+resource of the demo about once a second. Changes of one resource are at least ``_MIN_GAP_S`` seconds apart, so that a
+poll sees each of them, and there are no changes around a maintenance.
 """
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import structlog
 
 from coc2mqtt.demo.catalogue import (
     HIGHEST_BUILDER_HALL,
@@ -20,18 +25,19 @@ from coc2mqtt.demo.catalogue import (
     seeded,
 )
 from coc2mqtt.demo.progress import ALL_STARS
-from coc2mqtt.demo.script import Script, Step
 from coc2mqtt.demo.world import World
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     Json = dict[str, Any]
     Action = Callable[[World, str], object]
     # Chosen when it is due, because the possible changes depend on the previous ones.
     Decide = Callable[[str], Action]
     Plan = list[tuple[float, Decide, str]]
+
+_log = structlog.get_logger()
 
 _MIN_GAP_S = 1.7
 _MAX_GAP_S = 8.0
@@ -49,6 +55,40 @@ _UNITS: dict[str, Action] = {
     "heroes": World.upgrade_hero,
     "heroEquipment": World.upgrade_equipment,
 }
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change ``delay`` seconds of script time after the previous step."""
+
+    delay: float
+    describe: str
+    apply: Callable[[World], object]
+
+
+@dataclass(frozen=True)
+class Script:
+    """A timeline of steps; it may be endless.
+
+    ``steps`` is called with the playback speed, because a war has the times of its start and end in advance. The next
+    step is requested after the previous one was applied.
+    """
+
+    steps: Callable[[float], Iterator[Step]]
+
+
+async def play(
+    world: World,
+    script: Script,
+    *,
+    speed: float = 1.0,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> None:
+    """Apply the script to the world at ``speed`` times real time; return when it ends."""
+    for step in script.steps(speed):
+        await sleep(step.delay / speed)
+        step.apply(world)
+        _log.debug("demo step applied", step=step.describe)
 
 
 def demo_script(world: World, seed: int = 1) -> Script:
