@@ -1,4 +1,4 @@
-"""A player's profile: the fields that only the player response has."""
+"""A player's profile: the fields that only the player response has, such as units and achievements."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.demo import catalogue
 from coc2mqtt.demo.changes import ImpossibleError
-from coc2mqtt.demo.progress import SUPER_TROOP, Achievement, Unit, draw_units
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterable
 
     from coc2mqtt.demo.changes import ExpectedEvent
 
 Json = dict[str, Any]
 
+ALL_STARS = 3
+
+_SUPER_TROOP = "super_troop"
 _MOST_LABELS = 3
 _HIGHEST_DRAWN_WEAPON = 3
 _UPGRADED = {
@@ -146,7 +149,7 @@ class Profile:
         return "player_label_changed", {"old_value": old, "new_value": new}
 
     def _super_troops(self) -> list[Unit]:
-        return [unit for unit in self.units["troops"] if unit.category == SUPER_TROOP]
+        return [unit for unit in self.units["troops"] if unit.category == _SUPER_TROOP]
 
     def _hero(self, hero: Unit) -> Json:
         body = hero.body()
@@ -156,18 +159,84 @@ class Profile:
         return body
 
 
+@dataclass(slots=True)
+class Unit:
+    """A troop, spell, hero or piece of equipment.
+
+    ``category`` distinguishes the units of one list of the API, such as pets and siege machines among the troops; the
+    API does not have it. ``boosted`` is for super troops.
+    """
+
+    name: str
+    level: int
+    max_level: int
+    village: str
+    category: str
+    boosted: bool = False
+
+    @property
+    def can_upgrade(self) -> bool:
+        """Whether there is a level left to upgrade to."""
+        return self.level < self.max_level
+
+    def body(self) -> Json:
+        """Return the unit as in the API, which has the boost only if it is active."""
+        body: Json = {"name": self.name, "level": self.level, "maxLevel": self.max_level}
+        if self.boosted:
+            body["superTroopIsActive"] = True
+        return {**body, "village": self.village}
+
+
+@dataclass(slots=True)
+class Achievement:
+    """A player's progress in an achievement; ``label`` is the text before the value, if the API has one.
+
+    Name and village do not identify an achievement; name, village and ``info`` do.
+    """
+
+    name: str
+    village: str
+    stars: int
+    value: int
+    target: int
+    info: str
+    label: str | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all stars are won."""
+        return self.stars >= ALL_STARS
+
+    def complete(self) -> None:
+        """Win all stars."""
+        self.stars = ALL_STARS
+        self.value = max(self.value, self.target)
+
+    def body(self) -> Json:
+        """Return the achievement as in the API."""
+        return {
+            "name": self.name,
+            "stars": self.stars,
+            "value": self.value,
+            "target": self.target,
+            "info": self.info,
+            "completionInfo": None if self.label is None else f"{self.label}{self.value}",
+            "village": self.village,
+        }
+
+
 def draw_profile(rng: random.Random, *, town_hall: int, trophies: int) -> Profile:
     """Create the profile of a player with this town hall and these trophies."""
     equipment = [piece for pieces in catalogue.EQUIPMENT.values() for piece in pieces]
     return Profile(
         units={
             "troops": _draw_troops(rng),
-            "spells": draw_units(rng, catalogue.SPELLS, "spell"),
+            "spells": _draw_units(rng, catalogue.SPELLS, "spell"),
             "heroes": [
-                *draw_units(rng, catalogue.HEROES, "hero"),
-                *draw_units(rng, catalogue.BUILDER_BASE_HEROES, "hero", "builderBase"),
+                *_draw_units(rng, catalogue.HEROES, "hero"),
+                *_draw_units(rng, catalogue.BUILDER_BASE_HEROES, "hero", "builderBase"),
             ],
-            "heroEquipment": draw_units(rng, equipment, "equipment"),
+            "heroEquipment": _draw_units(rng, equipment, "equipment"),
         },
         worn={
             hero: [name for name, _ in pieces[: catalogue.WORN_AT_A_TIME]]
@@ -185,9 +254,16 @@ def draw_profile(rng: random.Random, *, town_hall: int, trophies: int) -> Profil
 
 def _draw_troops(rng: random.Random) -> list[Unit]:
     return [
-        *draw_units(rng, catalogue.TROOPS, "troop"),
-        *draw_units(rng, catalogue.BUILDER_BASE_TROOPS, "builder_base_unit", "builderBase"),
-        *draw_units(rng, catalogue.SIEGE_MACHINES, "siege_machine"),
-        *(Unit(name, 1, 1, "home", SUPER_TROOP) for name in catalogue.SUPER_TROOPS),
-        *draw_units(rng, catalogue.PETS, "pet"),
+        *_draw_units(rng, catalogue.TROOPS, "troop"),
+        *_draw_units(rng, catalogue.BUILDER_BASE_TROOPS, "builder_base_unit", "builderBase"),
+        *_draw_units(rng, catalogue.SIEGE_MACHINES, "siege_machine"),
+        *(Unit(name, 1, 1, "home", _SUPER_TROOP) for name in catalogue.SUPER_TROOPS),
+        *_draw_units(rng, catalogue.PETS, "pet"),
     ]
+
+
+def _draw_units(
+    rng: random.Random, kinds: Iterable[tuple[str, int]], category: str, village: str = "home"
+) -> list[Unit]:
+    """Create units from ``kinds`` (name, highest level) with random levels below the highest."""
+    return [Unit(name, max(1, round(top * rng.uniform(0.3, 0.8))), top, village, category) for name, top in kinds]

@@ -24,7 +24,7 @@ from coc2mqtt.demo.catalogue import (
     MOST_BOOSTED,
     seeded,
 )
-from coc2mqtt.demo.progress import ALL_STARS
+from coc2mqtt.demo.profile import ALL_STARS
 from coc2mqtt.demo.world import World
 
 if TYPE_CHECKING:
