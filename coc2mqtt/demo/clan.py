@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from coc2mqtt.demo import catalogue
 from coc2mqtt.demo.changes import ImpossibleError
 from coc2mqtt.demo.player import ROLES, Player, draw_player
-from coc2mqtt.demo.side import Side, line_up
-from coc2mqtt.demo.war import War, WarLog, state_changed
+from coc2mqtt.demo.war import Side, War, WarLog, line_up, state_changed
 
 if TYPE_CHECKING:
     import random
