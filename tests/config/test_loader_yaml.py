@@ -1,4 +1,4 @@
-"""The YAML parser: the fast parser for large texts gives the same results and errors as the one for small texts."""
+"""The YAML parser of the loader: the fast parser for large texts gives the same results and errors as the slow one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from coc2mqtt.config.yaml_parser import DuplicateKeyError, parse_yaml
+from coc2mqtt.config.loader import DuplicateKeyError, parse_yaml
 
 # Long enough for the fast parser.
 LARGE = "watch:\n  clans:\n" + "    - {tag: '#2PP', interval: 60}\n" * 1600
