@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.clients import connection_options
-from coc2mqtt.config.redaction import redactor_of
+from coc2mqtt.config.settings import redactor_of
 from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API

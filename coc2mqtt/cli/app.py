@@ -17,8 +17,7 @@ from coc2mqtt.cli.check import check_everything
 from coc2mqtt.cli.demo import run_demo
 from coc2mqtt.cli.healthcheck import request_health
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
-from coc2mqtt.config.redaction import redactor_of
-from coc2mqtt.config.settings import Settings
+from coc2mqtt.config.settings import Settings, redactor_of
 from coc2mqtt.journal.errors import JournalError
 from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBrokerError

@@ -18,8 +18,7 @@ from yaml.constructor import SafeConstructor
 
 from coc2mqtt.config.environment import CONFIG_VARIABLE, find_unknown_variable
 from coc2mqtt.config.errors import describe_error, describe_unknown_setting
-from coc2mqtt.config.redaction import TOKEN_PLACEHOLDER
-from coc2mqtt.config.settings import PREFIX, SECRETS, Settings
+from coc2mqtt.config.settings import PREFIX, SECRETS, TOKEN_PLACEHOLDER, Settings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

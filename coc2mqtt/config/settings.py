@@ -1,10 +1,11 @@
-"""The settings: every key with its default and its bounds."""
+"""The settings: every key with its default and its bounds, and the redaction of their secrets."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.request import getproxies
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import (
@@ -41,10 +42,13 @@ from coc2mqtt.config.setting_types import (
 )
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
+from coc2mqtt.util.redaction import Redactor, url_login
 
 PREFIX = "COC2MQTT_"
 # The variable of each secret and its key in the file. The variable with the suffix _FILE names a file with the secret.
 SECRETS = {f"{PREFIX}API__TOKENS": ("api", "tokens"), f"{PREFIX}MQTT__PASSWORD": ("mqtt", "password")}
+# The token in the example file. It is not a secret, and an error message shows it.
+TOKEN_PLACEHOLDER = "paste-your-token-here"  # noqa: S105
 # Quotes and spaces around these variables may be intended.
 _VERBATIM = {f"{PREFIX}MQTT__PASSWORD".lower()}
 
@@ -287,3 +291,22 @@ class FixedSettings(Settings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Use only the arguments."""
         return (init_settings,)
+
+
+def redactor_of(settings: Settings) -> Redactor:
+    """Return a redactor for all known secrets: those in the settings, and those of the proxies in the environment."""
+    mqtt = settings.mqtt
+    password = "" if mqtt.password is None else mqtt.password.get_secret_value()
+    urls = [mqtt.host or "", *getproxies().values()]
+    return Redactor(
+        [token.get_secret_value() for token in settings.api.tokens],
+        logins=[(mqtt.username or "", password), *(login for url in urls if (login := url_login(url)) is not None)],
+        public=[
+            settings.instance,
+            mqtt.username or "",
+            mqtt.base_topic,
+            mqtt.host or "",
+            str(settings.journal.path),
+            TOKEN_PLACEHOLDER,
+        ],
+    )

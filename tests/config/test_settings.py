@@ -1,4 +1,4 @@
-"""Loading settings from a file, the environment and files for secrets, and error messages about the last two."""
+"""Loading settings from a file, the environment and files for secrets: values, error messages, and redacted secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
-from coc2mqtt.config.settings import FixedSettings, Settings
+from coc2mqtt.config.settings import ApiSettings, FixedSettings, MqttSettings, Settings, redactor_of
 from tests.support.configuration import SECRET, load, load_error
 
 if TYPE_CHECKING:
@@ -244,3 +244,21 @@ def test_duration_is_seconds_or_has_a_unit(tmp_path: Path, text: str, seconds: i
 @pytest.mark.parametrize(("text", "protocol"), [("5", "5"), ("'5'", "5"), ("3.1.1", "3.1.1"), ("auto", "auto")])
 def test_protocol_needs_no_quotes(tmp_path: Path, text: str, protocol: str) -> None:
     assert load(tmp_path, f"mqtt: {{protocol: {text}}}").mqtt.protocol == protocol
+
+
+def test_secrets_of_settings_and_proxies_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://them:secret%2Dof-proxy@proxy:3128")
+    settings = FixedSettings(
+        api=ApiSettings(tokens=[SecretStr("first-token"), SecretStr("second-token")]),
+        mqtt=MqttSettings(host="broker", username="me", password=SecretStr("password-of-broker")),
+    )
+    redact = redactor_of(settings)
+    text = "first-token second-token password-of-broker secret-of-proxy"
+    assert redact(text) == "*** *** *** ***"
+
+
+def test_placeholder_of_the_example_is_not_redacted() -> None:
+    token = "paste-your-token-here"
+    redact = redactor_of(FixedSettings(api=ApiSettings(tokens=[SecretStr(token)])))
+    error = f"api.tokens: still contains the placeholder {token!r}"
+    assert redact(error) == error
