@@ -21,7 +21,7 @@ from coc2mqtt.health import Health, Metrics
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalCounts, JournalEntry
 from coc2mqtt.mqtt.client.connection import ConnectionStatus
-from coc2mqtt.mqtt.control.request_queue import RequestMetrics
+from coc2mqtt.mqtt.control.requests import RequestMetrics
 from coc2mqtt.mqtt.publish.event_delivery import DeliveryMetrics
 
 if TYPE_CHECKING:

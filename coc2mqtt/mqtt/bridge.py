@@ -12,8 +12,7 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
-from coc2mqtt.mqtt.control.request_handler import RequestHandler
-from coc2mqtt.mqtt.control.request_queue import REQUESTS_PER_SECOND, RequestMetrics
+from coc2mqtt.mqtt.control.requests import REQUESTS_PER_SECOND, RequestHandler, RequestMetrics
 from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.util.cancellation import run_until_cancelled

@@ -12,7 +12,7 @@ from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.mqtt.bridge import Bridge
 from coc2mqtt.mqtt.client import negotiation
 from coc2mqtt.mqtt.client.connection import Connection, Session
-from coc2mqtt.mqtt.control.request_handler import RequestHandler
+from coc2mqtt.mqtt.control.requests import RequestHandler
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.topics import Topics
