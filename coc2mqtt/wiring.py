@@ -25,7 +25,7 @@ from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 from coc2mqtt.mqtt.client.reconnect import port_is_open
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
-from coc2mqtt.mqtt.control.command import CommandContext
+from coc2mqtt.mqtt.control.commands import CommandContext
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS, CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.mqtt.client.connection import Message, Session
-    from coc2mqtt.mqtt.control.command import Watches
+    from coc2mqtt.mqtt.control.commands import Watches
     from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
     from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
     from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload

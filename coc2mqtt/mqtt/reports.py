@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from coc2mqtt.mqtt.client.connection import Session
-    from coc2mqtt.mqtt.control.command import Watches
+    from coc2mqtt.mqtt.control.commands import Watches
     from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
     from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload
     from coc2mqtt.mqtt.publish.retained_state import RetainedState

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.logs import LogLevel
-from coc2mqtt.mqtt.control.command import CommandContext
+from coc2mqtt.mqtt.control.commands import CommandContext, CommandError, Watches
 from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay
-from coc2mqtt.mqtt.control.request import CommandError
 from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, WatchPayload
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import Journal, JournalEntry, Selection
     from coc2mqtt.logs import LogLevelName
     from coc2mqtt.mqtt.client.session import Session
-    from coc2mqtt.mqtt.control.command import Watches
 
 HEALTH = HealthPayload(
     healthy=True,

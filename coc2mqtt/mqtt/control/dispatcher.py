@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import ValidationError
 
-from coc2mqtt.mqtt.control import bridge_commands, replay, watch_commands
-from coc2mqtt.mqtt.control.command import Command
-from coc2mqtt.mqtt.control.request import MAX_RESPONSE_BYTES, CommandError, check_transaction
+from coc2mqtt.mqtt.control import commands, replay
+from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, Command, CommandContext, CommandError, check_transaction
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from coc2mqtt.mqtt.control.command import CommandContext
     from coc2mqtt.util.containment import Contain
 
 Json = dict[str, Any]
@@ -31,18 +29,13 @@ _MAX_REPORTED_ERRORS = 5
 COMMANDS: Mapping[str, Command] = {
     command.name: command
     for command in (
-        Command("watch", watch_commands.WatchRequest, watch_commands.WatchData, watch_commands.watch),
-        Command("unwatch", watch_commands.UnwatchRequest, watch_commands.UnwatchData, watch_commands.unwatch),
-        Command("list", watch_commands.ListRequest, watch_commands.ListData, watch_commands.list_watches),
-        Command("poll", watch_commands.PollRequest, watch_commands.PollData, watch_commands.poll),
+        Command("watch", commands.WatchRequest, commands.WatchData, commands.watch),
+        Command("unwatch", commands.UnwatchRequest, commands.UnwatchData, commands.unwatch),
+        Command("list", commands.ListRequest, commands.ListData, commands.list_watches),
+        Command("poll", commands.PollRequest, commands.PollData, commands.poll),
         Command("replay", replay.ReplayRequest, replay.ReplayData, replay.replay),
-        Command(
-            "log_level",
-            bridge_commands.LogLevelRequest,
-            bridge_commands.LogLevelData,
-            bridge_commands.set_log_level,
-        ),
-        Command("health_check", bridge_commands.HealthCheckRequest, HealthPayload, bridge_commands.check_health),
+        Command("log_level", commands.LogLevelRequest, commands.LogLevelData, commands.set_log_level),
+        Command("health_check", commands.HealthCheckRequest, HealthPayload, commands.check_health),
     )
 }
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import Selection
-from coc2mqtt.mqtt.control.request import MAX_RESPONSE_BYTES, CommandError, Request, Tag
+from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, CommandError, Request, Tag
 from coc2mqtt.mqtt.payloads.event import event_payload
 from coc2mqtt.mqtt.payloads.models import EventPayload, Payload
 from coc2mqtt.util.containment import propagate
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from coc2mqtt.journal.protocol import Journal, JournalEntry
-    from coc2mqtt.mqtt.control.command import CommandContext
     from coc2mqtt.util.containment import Contain
 
 _MAX_EVENTS = 500

@@ -15,10 +15,9 @@ from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalEntry, Selection
-from coc2mqtt.mqtt.control.command import CommandContext
+from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext
 from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay, ReplayRequest
-from coc2mqtt.mqtt.control.request import MAX_RESPONSE_BYTES
 from coc2mqtt.mqtt.payloads.event import encode_event
 from tests.support.control import (
     DeliveredInMemory,

@@ -1,20 +1,121 @@
-"""The commands ``watch``, ``unwatch``, ``list`` and ``poll``."""
+"""The commands: the base of their requests, their declaration, and the models and the handler of each.
+
+The command ``replay`` is in ``replay.py``.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
-from coc2mqtt.mqtt.control.request import CommandError, Request, Tag, WatchedKind
-from coc2mqtt.mqtt.payloads.models import Payload, WatchesPayload, WatchPayload
+from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
+from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload, WatchesPayload, WatchPayload
 
 if TYPE_CHECKING:
-    from coc2mqtt.mqtt.control.command import CommandContext
+    from collections.abc import Awaitable, Callable
 
+    from coc2mqtt.logs import LogLevel
+    from coc2mqtt.mqtt.control.replay import Replay
+
+Json = dict[str, Any]
+
+# A response of this size passes every broker and client.
+MAX_RESPONSE_BYTES = 128 * 1024
+_MAX_TRANSACTION_LENGTH = 256
 _MAX_INTERVAL_S = 7 * 24 * 3600.0
+
+
+class CommandError(Exception):
+    """A request cannot be executed. The message is the error sentence of the response."""
+
+
+def check_transaction(value: object) -> str | int | None:
+    """Return a transaction id unchanged; raises ValueError if it is invalid."""
+    # type() instead of isinstance(): a bool is an int in Python.
+    if value is None or type(value) is int or (isinstance(value, str) and len(value) <= _MAX_TRANSACTION_LENGTH):
+        return value
+    raise ValueError(f"must be a string of at most {_MAX_TRANSACTION_LENGTH} characters or an integer")
+
+
+Transaction = Annotated[
+    str | int | None,
+    BeforeValidator(check_transaction),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "maxLength": _MAX_TRANSACTION_LENGTH}, {"type": "integer"}, {"type": "null"}]}
+    ),
+]
+Tag = Annotated[str, AfterValidator(normalize_tag)]
+WatchedKind = Literal["clan", "player"]
+
+
+class Request(BaseModel):
+    """The base of all requests."""
+
+    # Strict: otherwise `"interval": true` would mean one second, and `"war": "off"` would be guessed.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # The key that a plain-text payload sets.
+    main_key: ClassVar[str] = "tag"
+
+    transaction: Transaction = Field(
+        default=None, description="Returned in the response, to match it with the request."
+    )
+
+    @classmethod
+    def from_text(cls, text: str) -> Json:
+        """Return the keys that a plain-text payload sets."""
+        return {cls.main_key: text}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name in the topic, its models and its handler.
+
+    ``request`` validates the payload of a request, ``response`` is the model of the response's ``data``.
+    """
+
+    name: str
+    request: type[Request]
+    response: type[Payload]
+    handler: Callable[[CommandContext, Any], Awaitable[Payload]]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """The parts of the bridge that command handlers work with.
+
+    ``max_response_bytes`` limits the size of a response whose length is a matter of choice.
+    """
+
+    watches: Watches
+    health: Callable[[], Awaitable[HealthPayload]]
+    replay: Replay
+    log_level: LogLevel
+    max_response_bytes: int = MAX_RESPONSE_BYTES
+
+
+class Watches(Protocol):
+    """The watches of the bridge, which commands can list and change."""
+
+    async def watch(self, watch: Watch) -> None:
+        """Add or replace a watch, also for later runs; raises CommandError if it cannot be added."""
+
+    async def unwatch(self, kind: Kind, tag: str) -> bool:
+        """Remove a watch, also for later runs; returns whether it existed."""
+
+    def select(self, *, kind: Kind | None = None, tag: str | None = None) -> list[Watch]:
+        """Return the watches of a kind and a tag; None matches any."""
+
+    async def describe(self, watch: Watch) -> WatchPayload:
+        """Return the payload of a watch."""
+
+    def poll_now(self, kind: Kind, tag: str) -> None:
+        """Poll the resources of a watch as soon as possible."""
+
 
 Seconds = Annotated[float, Field(ge=MIN_INTERVAL_S, le=_MAX_INTERVAL_S)]
 Fields = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] | None
@@ -158,3 +259,43 @@ def _identify(watches: list[Watch]) -> list[Watched]:
 
 def _as_set(fields: list[str] | None) -> frozenset[str] | None:
     return None if fields is None else frozenset(fields)
+
+
+class LogLevelRequest(Request):
+    """Set the log level until the bridge restarts; without a level, return the current one.
+
+    Plain text is read as a level.
+    """
+
+    main_key = "level"
+
+    level: LogLevelName | None = Field(
+        default=None, description="Lines of this level and above are logged; null: the level is not changed."
+    )
+
+    @classmethod
+    def from_text(cls, text: str) -> dict[str, Any]:
+        """Return the level, in any case."""
+        return {cls.main_key: text.lower()}
+
+
+class LogLevelData(Payload):
+    """The current log level."""
+
+    level: LogLevelName = Field(description="Lines of this level and above are logged.")
+
+
+class HealthCheckRequest(Request):
+    """Return the health of the bridge, as on `bridge/health`."""
+
+
+async def set_log_level(context: CommandContext, request: LogLevelRequest) -> LogLevelData:
+    """Set the log level if one is given, and return the current one."""
+    if request.level is not None:
+        context.log_level.set(request.level)
+    return LogLevelData(level=context.log_level.name)
+
+
+async def check_health(context: CommandContext, _: HealthCheckRequest) -> HealthPayload:
+    """Return the health of the bridge."""
+    return await context.health()

@@ -1,4 +1,4 @@
-"""The command ``watch`` for an existing watch: missing keys keep their values."""
+"""The command ``watch`` for an existing watch, whose missing keys keep their values, and the command ``log_level``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
-from tests.support.control import WatchesInMemory, dispatcher
+from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher
 
 CLAN = Watch(Kind.CLAN, "#2PP", 300.0, members=False, war=False, war_interval=90.0)
 PLAYER = Watch(
@@ -45,3 +45,36 @@ async def test_clan_watch_ignores_player_watch_with_same_tag() -> None:
     watches = WatchesInMemory([PLAYER])
     await dispatcher(watches).execute("watch", b"#2PP")
     assert list(watches.watches.values()) == [PLAYER, Watch(Kind.CLAN, "#2PP", 60.0)]
+
+
+async def set_log_level(log_level: LogLevelInMemory, payload: bytes) -> Any:
+    commands = dispatcher(WatchesInMemory(), log_level=log_level)
+    return orjson.loads((await commands.execute("log_level", payload)).encode())
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"debug", "debug"),
+        (b" WARNING\n", "warning"),
+        (b'"error"', "error"),
+        (b'{"level": "info"}', "info"),
+        (b"", "info"),
+        (b"{}", "info"),
+        (b'{"level": null}', "info"),
+    ],
+)
+async def test_log_level_sets_given_level_and_returns_current_one(payload: bytes, expected: str) -> None:
+    log_level = LogLevelInMemory()
+    assert await set_log_level(log_level, payload) == {"status": "ok", "data": {"level": expected}}
+    assert log_level.name == expected
+
+
+@pytest.mark.parametrize(
+    "payload", [b"loud", b'{"level": "DEBUG"}', b'{"level": 10}', b'{"level": "critical"}', b'{"level": ["debug"]}']
+)
+async def test_invalid_log_level_gets_list_of_valid_ones(payload: bytes) -> None:
+    log_level = LogLevelInMemory()
+    response = await set_log_level(log_level, payload)
+    assert response["error"] == "level: input should be 'debug', 'info', 'warning' or 'error'"
+    assert log_level.name == "info"
