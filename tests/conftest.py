@@ -14,7 +14,7 @@ import pytest
 import structlog
 from blockbuster import blockbuster_ctx
 
-from coc2mqtt.util.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory
+from coc2mqtt.util.runtime import LOOP_VARIABLE, EventLoopError, loop_factory
 from tests.fuzz.examples import set_defaults
 from tests.support.broker import Mosquitto, find_program
 

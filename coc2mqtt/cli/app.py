@@ -23,10 +23,9 @@ from coc2mqtt.logs import configure_logging
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBrokerError
 from coc2mqtt.service import Service
 from coc2mqtt.supervisor import TooManyFailuresError
-from coc2mqtt.util.event_loop import EventLoopError
-from coc2mqtt.util.event_loop import run as run_loop
-from coc2mqtt.util.gc_tuning import freeze
 from coc2mqtt.util.redaction import Redactor, redact_uncaught_exceptions
+from coc2mqtt.util.runtime import EventLoopError, freeze
+from coc2mqtt.util.runtime import run as run_loop
 from coc2mqtt.util.standard_streams import echo, prepare_streams, print_error
 from coc2mqtt.wiring import VERSION
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.config.errors import known_keys
 from coc2mqtt.config.settings import PREFIX, SECRETS, Settings
-from coc2mqtt.util.event_loop import LOOP_VARIABLE
+from coc2mqtt.util.runtime import LOOP_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

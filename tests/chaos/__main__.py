@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from coc2mqtt.util.event_loop import run as run_loop
+from coc2mqtt.util.runtime import run as run_loop
 from tests.chaos.plan import LONG, draw_plan
 from tests.chaos.report import table, write_evidence
 from tests.chaos.run import BROKER_LINES, USERS, run

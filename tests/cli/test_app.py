@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from coc2mqtt.cli.app import app
-from coc2mqtt.util.event_loop import LOOP_VARIABLE
+from coc2mqtt.util.runtime import LOOP_VARIABLE
 from tests.support.bridge_process import PASSWORD, TOKEN, BridgeProcess
 from tests.support.broker import free_port, subscribe_once
 from tests.support.commands import CompletedCommand, complete, run_command, start_command

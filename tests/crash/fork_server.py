@@ -24,7 +24,7 @@ import orjson
 import structlog
 
 from coc2mqtt.events.resource import API
-from coc2mqtt.util.event_loop import run
+from coc2mqtt.util.runtime import run
 from tests.crash.crash_point import CRASH_STATUS, CrashPoint
 from tests.crash.harness import FakeSession, FileBroker, ScriptedApi
 from tests.crash.program import Program

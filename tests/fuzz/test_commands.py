@@ -17,7 +17,7 @@ from coc2mqtt.clash import ClashClient
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.payloads.models import ResponsePayload
-from coc2mqtt.util.event_loop import loop_factory
+from coc2mqtt.util.runtime import loop_factory
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import NAMES, PAYLOADS

@@ -20,7 +20,7 @@ from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.util.event_loop import loop_factory
+from coc2mqtt.util.runtime import loop_factory
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.fake_poller import InMemoryStore, check_event, check_states
 from tests.fuzz.malformed import ANY_BYTES, corrupted, mutated, to_bytes

@@ -31,7 +31,7 @@ from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.util.event_loop import loop_factory
+from coc2mqtt.util.runtime import loop_factory
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import COMMANDS, PAYLOADS

@@ -14,7 +14,7 @@ from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.journal import JournalCounts
-from coc2mqtt.util.event_loop import run
+from coc2mqtt.util.runtime import run
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ CLAN = Resource(Kind.CLAN, "#2PP")
 # Commits numbers in an endless loop, and prints each number after its commit.
 PROGRAM = """
 import asyncio, itertools, pathlib, sys
-from coc2mqtt.util.event_loop import run
+from coc2mqtt.util.runtime import run
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import SqliteJournal

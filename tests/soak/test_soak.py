@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from coc2mqtt.util.event_loop import LOOP_VARIABLE
+from coc2mqtt.util.runtime import LOOP_VARIABLE
 from tests.support.broker import find_program
 from tests.support.paths import ROOT
 

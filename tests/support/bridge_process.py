@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from coc2mqtt.util.event_loop import LOOP_VARIABLE
+from coc2mqtt.util.runtime import LOOP_VARIABLE
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import asyncio, logging, pathlib, structlog, sys
-from coc2mqtt.util.event_loop import run
+from coc2mqtt.util.runtime import run
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import JournalError, SqliteJournal

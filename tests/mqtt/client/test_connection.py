@@ -108,7 +108,7 @@ async def test_stop_while_connect_is_ignored_does_not_connect_later() -> None:
 async def test_killed_process_leaves_its_will(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     program = textwrap.dedent(f"""
-        from coc2mqtt.util.event_loop import run
+        from coc2mqtt.util.runtime import run
         from coc2mqtt.mqtt.client.connection import *
 
         async def on_session(session):

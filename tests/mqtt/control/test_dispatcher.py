@@ -13,7 +13,7 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.watch import Watch
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
-from coc2mqtt.util.event_loop import run
+from coc2mqtt.util.runtime import run
 from tests.support.control import HEALTH, WatchesInMemory, dispatcher
 
 CLAN = Watch(Kind.CLAN, "#2PP", 60.0)

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import weakref
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.util.event_loop import LOOP_VARIABLE, EventLoopError, loop_factory, run
+from coc2mqtt.util.runtime import LOOP_VARIABLE, EventLoopError, freeze, loop_factory, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class FakeUvloop(ModuleType):
@@ -79,3 +85,29 @@ async def test_tests_run_on_the_selected_loop(pytestconfig: pytest.Config) -> No
 async def test_simulated_time_passes_at_once_on_every_loop() -> None:
     async with asyncio.timeout(4000):
         await asyncio.sleep(3600)
+
+
+class Cycle:
+    """An object in a reference cycle."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Restore the thresholds. Frozen objects stay frozen, as in all tests."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("collector")
+def test_freeze_excludes_existing_objects_but_no_garbage() -> None:
+    kept, before = Cycle(), weakref.ref(Cycle())
+    freeze()
+    assert before() is None
+    assert not any(tracked is kept for tracked in gc.get_objects())
+    after = weakref.ref(Cycle())
+    gc.collect()
+    assert after() is None, "later garbage is collected"

@@ -1,8 +1,9 @@
-"""The event loop of the commands: uvloop if it is installed, else asyncio's own."""
+"""The Python runtime of the commands: their event loop and the garbage collector."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,12 @@ T = TypeVar("T")
 
 LOOP_VARIABLE = "COC2MQTT_LOOP"
 _LOOPS = ("auto", "asyncio", "uvloop")
+
+# Measured with 10,000 clans: with the default thresholds, a full garbage collection runs every few seconds and takes
+# 150 ms. A decoded response has a thousand objects, which reference counting frees. So the young generations are
+# collected less often, and all objects that are not frozen now and then, because failed requests leave some reference
+# cycles.
+_GC_THRESHOLDS = 3000, 5, 20
 
 
 class EventLoopError(Exception):
@@ -50,3 +57,10 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         raise
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+def freeze() -> None:
+    """Exclude all existing objects from garbage collection: the program keeps them until it exits."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
