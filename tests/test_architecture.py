@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "mqtt.control": {"clash", "events", "journal", "logs", "mqtt.client", "mqtt.payloads", "mqtt.topics", "util"},
     "mqtt.publish": {"events", "homeassistant", "journal", "mqtt.client", "mqtt.payloads", "mqtt.topics", "util"},
     "mqtt.duplicate_instance": {"mqtt.client", "mqtt.payloads", "mqtt.topics", "util"},
-    "mqtt.embedded_broker": {"util"},
+    "mqtt.embedded_broker": set(),
     "mqtt.schemas": {"events", "events.metadata", "mqtt.control", "mqtt.payloads"},
     "mqtt.schema_files": {"events", "events.metadata", "mqtt.schemas"},
     "mqtt.reports": {

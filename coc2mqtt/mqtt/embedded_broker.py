@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import importlib.metadata
+import importlib.util
 import logging
 import os
+import re
+import shlex
+import sys
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Self
-
-from coc2mqtt.util.extras import install_command
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from amqtt.broker import Broker
 
 _STOP_TIMEOUT_S = 1.0
+_EXTRA_MARKER = re.compile(r"""extra\s*==\s*["']([^"']+)["']""")
 
 
 class EmbeddedBrokerError(Exception):
@@ -123,3 +127,17 @@ async def _start_broker() -> Broker:
     )
     await broker.start()
     return broker
+
+
+def install_command(extra: str) -> str:
+    """Return the shell command that installs the packages of an extra into the running interpreter.
+
+    It names the packages instead of ``coc2mqtt[extra]``, because this package may be installed from a checkout and need
+    not be on an index.
+    """
+    requirements = [requirement.partition(";") for requirement in importlib.metadata.requires("coc2mqtt") or ()]
+    packages = [name.strip() for name, _, marker in requirements if extra in _EXTRA_MARKER.findall(marker)]
+    python = shlex.quote(sys.executable)
+    has_pip = importlib.util.find_spec("pip") is not None
+    tool = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
+    return " ".join([tool, *map(shlex.quote, packages or [f"coc2mqtt[{extra}]"])])

@@ -3,15 +3,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import shlex
 import sys
+import tomllib
 
 import pytest
 
 from coc2mqtt.mqtt.client.connection import Connection, ConnectionOptions, RetainedMessage
 from coc2mqtt.mqtt.client.session import Message, Session, open_session
-from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
-from coc2mqtt.util.extras import install_command
+from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, install_command
 from tests.support.broker import free_port
+from tests.support.paths import ROOT
 from tests.support.sessions import connected_session
 from tests.support.timeouts import LONG_ENOUGH
 
@@ -145,3 +147,19 @@ async def test_port_is_free_after_the_stop() -> None:
         pass
     async with EmbeddedBroker(port=broker.port) as again:
         assert again.port == broker.port
+
+
+def test_install_command_contains_the_packages_of_the_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    command = shlex.split(install_command("embedded"))
+    installed = [word for word in command if word.startswith("amqtt")]
+    (declared,) = extras["embedded"]
+    # The metadata may list the bounds in another order.
+    assert [sorted(word.removeprefix("amqtt").split(",")) for word in installed] == [
+        sorted(declared.removeprefix("amqtt").split(","))
+    ]
+
+
+def test_readme_installs_the_embedded_broker() -> None:
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if "pip install" in line]
+    assert "'.[embedded,fast]'" in line
