@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from coc2mqtt.util.exceptions import first_exception
+from coc2mqtt.util.tasks import first_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

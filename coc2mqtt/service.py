@@ -18,7 +18,7 @@ from coc2mqtt.mqtt.client.errors import MqttError
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.supervisor import supervise
 from coc2mqtt.util.containment import keep_running
-from coc2mqtt.util.exceptions import first_exception
+from coc2mqtt.util.tasks import first_exception
 from coc2mqtt.wiring import VERSION, Parts, ProcessState
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
 from coc2mqtt.mqtt.control.commands import CommandError
 from coc2mqtt.mqtt.payloads.models import WatchPayload
-from coc2mqtt.util.fair_iteration import yield_periodically
+from coc2mqtt.util.tasks import yield_periodically
 from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.demo import DemoServer, World, demo_script, play
 from coc2mqtt.service import Service
-from coc2mqtt.util.exceptions import first_exception
+from coc2mqtt.util.tasks import first_exception
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,9 +15,8 @@ from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutEr
 from coc2mqtt.mqtt.control.requests import REQUESTS_PER_SECOND, RequestHandler, RequestMetrics
 from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.reports import BridgeReports
-from coc2mqtt.util.cancellation import run_until_cancelled
 from coc2mqtt.util.containment import keep_running, propagate
-from coc2mqtt.util.fair_iteration import yield_periodically
+from coc2mqtt.util.tasks import run_until_cancelled, yield_periodically
 
 if TYPE_CHECKING:
     import random

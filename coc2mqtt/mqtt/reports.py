@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from coc2mqtt.mqtt.payloads.models import OnlinePayload
-from coc2mqtt.util.fair_iteration import yield_periodically
+from coc2mqtt.util.tasks import yield_periodically
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -12,7 +12,7 @@ from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.util.exceptions import unwrap_single
+from coc2mqtt.util.tasks import unwrap_single
 from tests.support.bodies import clan, war
 from tests.support.control import WatchesInMemory
 from tests.support.recording_session import RecordingSession

@@ -23,7 +23,7 @@ from coc2mqtt.events.resource import API
 from coc2mqtt.events.stream.library_client import LibraryClient, normalize_tags
 from coc2mqtt.events.stream.polling_state import QueueStore
 from coc2mqtt.events.watch import MIN_INTERVAL_S, validate_interval
-from coc2mqtt.util.exceptions import unwrap_single
+from coc2mqtt.util.tasks import unwrap_single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -29,8 +29,7 @@ from coc2mqtt.mqtt.client.options import ConnectionOptions, Protocol, RetainedMe
 from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 from coc2mqtt.mqtt.client.reconnect import Backoff, PortWatcher, SessionBackoff
 from coc2mqtt.mqtt.client.session import Message, Session
-from coc2mqtt.util.cancellation import reject_stray_cancellation
-from coc2mqtt.util.exceptions import first_exception, unwrap_single
+from coc2mqtt.util.tasks import first_exception, reject_stray_cancellation, unwrap_single
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, UnsupportedProtocolError
 from coc2mqtt.mqtt.client.session import Session, open_session
-from coc2mqtt.util.exceptions import first_exception
+from coc2mqtt.util.tasks import first_exception
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -47,7 +47,7 @@ from coc2mqtt.mqtt.client.reason_codes import (
     invalid_code_name,
     replace_invalid_code,
 )
-from coc2mqtt.util.cancellation import heed_cancellation
+from coc2mqtt.util.tasks import heed_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
-from coc2mqtt.util.cancellation import run_until_cancelled
 from coc2mqtt.util.containment import propagate
+from coc2mqtt.util.tasks import run_until_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

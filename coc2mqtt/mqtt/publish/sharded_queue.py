@@ -8,7 +8,7 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from coc2mqtt.util.cancellation import run_until_cancelled
+from coc2mqtt.util.tasks import run_until_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -16,8 +16,7 @@ from coc2mqtt.mqtt.control.requests import RequestHandler
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.util.cancellation import UnexpectedExitError, run_until_cancelled
-from coc2mqtt.util.exceptions import first_exception
+from coc2mqtt.util.tasks import UnexpectedExitError, first_exception, run_until_cancelled
 from tests.mqtt.client.test_connection_waits import LOST, ScriptedSession
 from tests.support.bridge_parts import JournalInMemory, Parts
 from tests.support.connections import OPTIONS

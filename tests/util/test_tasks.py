@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from coc2mqtt.util.exceptions import first_exception, unwrap_single
+from coc2mqtt.util.tasks import first_exception, unwrap_single
 
 FIRST, SECOND, THIRD = RuntimeError("first"), OSError("second"), FileNotFoundError("third")
 NESTED = ExceptionGroup("outer", [FIRST, SECOND, ExceptionGroup("inner", [THIRD])])

@@ -1,4 +1,4 @@
-"""Tasks and cancellation: neither swallow a cancellation, nor stop silently without one."""
+"""Asyncio tasks: cancellation, exception groups, and iteration that does not block the event loop."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import contextlib
 from typing import TYPE_CHECKING, Never, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 T = TypeVar("T")
+
+# Each item takes some microseconds, so a batch takes a few milliseconds.
+_BATCH_SIZE = 100
 
 
 class UnexpectedExitError(RuntimeError):
@@ -48,3 +51,33 @@ async def run_until_cancelled(part: str, work: Callable[[], Awaitable[object]]) 
     with reject_stray_cancellation(part):
         await work()
     raise UnexpectedExitError(f"{part} stopped: it returned")
+
+
+async def yield_periodically(items: Sequence[T]) -> AsyncIterator[T]:
+    """Yield each item in order, and let other tasks run after every hundred items."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _BATCH_SIZE == 0:
+            await asyncio.sleep(0)
+
+
+def first_exception(error: BaseException, *preferred: type[BaseException]) -> BaseException:
+    """Return one exception out of an exception group, at any depth; return any other exception unchanged.
+
+    That is the first exception of the first ``preferred`` type that the group contains, otherwise the first of all.
+    """
+    for kind in preferred:
+        found = error.subgroup(kind) if isinstance(error, BaseExceptionGroup) else None
+        if found is not None:
+            error = found
+            break
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def unwrap_single(error: BaseException) -> BaseException:
+    """Unwrap nested groups of one exception each; return a group of several exceptions unchanged."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
