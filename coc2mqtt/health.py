@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Never
 import structlog
 
 from coc2mqtt.events.compare.api_state import ApiStatus
-from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.engine import EngineMetrics
 from coc2mqtt.mqtt.control.requests import RequestMetrics
 from coc2mqtt.mqtt.payloads.event import last_event_payload
 from coc2mqtt.mqtt.payloads.models import HealthPayload, LastEventPayload, iso_time
 from coc2mqtt.mqtt.publish.event_delivery import DeliveryMetrics
+from coc2mqtt.util.clocks import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,6 @@ import structlog
 
 from coc2mqtt.clients import connection_options
 from coc2mqtt.config.settings import redactor_of
-from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health, Metrics
@@ -35,6 +34,7 @@ from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.util.clocks import uptime
 from coc2mqtt.watch_list import WatchList
 
 if TYPE_CHECKING:

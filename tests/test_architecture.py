@@ -81,6 +81,7 @@ ALLOWED: dict[str, set[str]] = {
         "mqtt.control",
         "mqtt.payloads",
         "mqtt.publish",
+        "util",
     },
     "watch_list": {"events", "events.polling", "journal", "mqtt.control", "mqtt.payloads", "util"},
 }

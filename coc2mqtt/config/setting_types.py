@@ -29,7 +29,7 @@ from coc2mqtt.clash.client import DEFAULT_BASE_URL, validate_base_url, validate_
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.watch import MIN_INTERVAL_S
 from coc2mqtt.mqtt.client.messages import check_topic
-from coc2mqtt.util.durations import DURATION, parse_duration
+from coc2mqtt.util.clocks import DURATION, parse_duration
 
 # The same limit as for the watch commands over MQTT.
 _MAX_INTERVAL_S = 7 * 24 * 3600.0

@@ -18,9 +18,9 @@ from coc2mqtt.clash.errors import (
     PrivateWarLogError,
 )
 from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, observe_api
-from coc2mqtt.events.polling.clocks import clock_jump
 from coc2mqtt.events.polling.poll_context import PollResult
 from coc2mqtt.events.resource import API, Snapshot
+from coc2mqtt.util.clocks import clock_jump
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

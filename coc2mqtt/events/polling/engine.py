@@ -16,12 +16,12 @@ from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.clan_poller import ClanPoller
-from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.util.clocks import uptime
 from coc2mqtt.util.containment import LONGEST_DELAY_S, propagate, retry_delay
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
-from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.scheduler import NextPoll
 from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.util.clocks import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

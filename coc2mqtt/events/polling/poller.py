@@ -25,9 +25,9 @@ from coc2mqtt.events.compare.result import CompareResult, mark_catch_up
 from coc2mqtt.events.compare.staleness import MAX_CACHE_AGE_S, Observation, RecentValues, StaleSuspicion
 from coc2mqtt.events.compare.validate import find_unreadable_texts, validate_depth, validate_size
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.polling.clocks import clock_jump
 from coc2mqtt.events.polling.poll_context import PollContext, PollResult
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.util.clocks import clock_jump
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.response import ApiResponse

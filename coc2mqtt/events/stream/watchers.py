@@ -14,7 +14,6 @@ import structlog
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.clan_poller import ClanPoller
-from coc2mqtt.events.polling.clocks import uptime
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.polling.scheduler import Scheduler
@@ -23,6 +22,7 @@ from coc2mqtt.events.resource import API
 from coc2mqtt.events.stream.library_client import LibraryClient, normalize_tags
 from coc2mqtt.events.stream.polling_state import QueueStore
 from coc2mqtt.events.watch import MIN_INTERVAL_S, validate_interval
+from coc2mqtt.util.clocks import uptime
 from coc2mqtt.util.tasks import unwrap_single
 
 if TYPE_CHECKING:

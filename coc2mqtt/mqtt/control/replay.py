@@ -14,8 +14,8 @@ from coc2mqtt.journal.protocol import Selection
 from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, CommandError, Request, Tag
 from coc2mqtt.mqtt.payloads.event import event_payload
 from coc2mqtt.mqtt.payloads.models import EventPayload, Payload
+from coc2mqtt.util.clocks import parse_duration
 from coc2mqtt.util.containment import propagate
-from coc2mqtt.util.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
