@@ -1,26 +1,19 @@
-"""An asyncio client for the Clash of Clans API that returns responses or raises typed errors."""
+"""An asyncio client for the Clash of Clans API that returns responses or raises typed errors, and its interface."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import structlog
-from aiohttp import (
-    ClientError,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
-    TCPConnector,
-)
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from pydantic import SecretStr
 from yarl import URL
 
+from coc2mqtt.clash.connector import ProxyError, create_connector, proxy_for
 from coc2mqtt.clash.error_response import ErrorResponse
 from coc2mqtt.clash.errors import (
     ClashError,
@@ -30,9 +23,7 @@ from coc2mqtt.clash.errors import (
     ThrottledError,
     WrongTokenError,
 )
-from coc2mqtt.clash.proxy import ProxyError, proxy_for
 from coc2mqtt.clash.rate_limiter import RateLimitedError, TokenRateLimiter
-from coc2mqtt.clash.resolver import SystemResolver
 from coc2mqtt.clash.response import ApiResponse, parse_retry_after, remaining_freshness
 from coc2mqtt.clash.tags import normalize_tag, tag_to_path
 from coc2mqtt.clash.transport_errors import transport_error
@@ -48,7 +39,6 @@ DEFAULT_USER_AGENT = "coc2mqtt"
 
 _log = structlog.get_logger()
 
-_MAX_CONNECTIONS = 100
 _CHUNK_BYTES = 64 * 1024
 # Limits the status line and each header. Proxies add long headers.
 _MAX_HEADER_BYTES = 64 * 1024
@@ -71,6 +61,30 @@ _MAX_WAIT_FOR_TOKEN_S = 10.0
 _MAX_PAUSES_IN_A_ROW = 3
 # How long a rejected token is skipped while others work: it may have been fixed on the developer site by then.
 _REJECTED_PAUSE_S = 300.0
+
+
+class ClashApi(Protocol):
+    """A client that returns an ApiResponse for each resource, or raises a ClashError."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be made."""
+
+    @property
+    def requests_per_second(self) -> float:
+        """The highest rate of requests; infinity without a limit."""
+
+    async def clan(self, tag: str) -> ApiResponse:
+        """Fetch a clan with its ``memberList``."""
+
+    async def current_war(self, tag: str) -> ApiResponse:
+        """Fetch a clan's current war; raises PrivateWarLogError if the clan hides it."""
+
+    async def war_log(self, tag: str) -> ApiResponse:
+        """Fetch a clan's past wars, the newest first; raises PrivateWarLogError if the clan hides them."""
+
+    async def player(self, tag: str) -> ApiResponse:
+        """Fetch a player."""
 
 
 class ClashClient:
@@ -138,10 +152,8 @@ class ClashClient:
         self._proxy = None if proxy is None else proxy.with_user(None)
         login = [] if proxy is None else [(proxy.user or "", proxy.password or "")]
         self._redact = Redactor([token.get_secret_value() for token in self._tokens], logins=login)
-        # aiohttp's own context is created at import, so it would not read a changed SSL_CERT_FILE. Reading it blocks.
-        tls = await asyncio.to_thread(ssl.create_default_context) if self._base_url.startswith("https") else True
         self._session = ClientSession(
-            connector=TCPConnector(limit=_MAX_CONNECTIONS, resolver=SystemResolver(), ssl=tls),
+            connector=await create_connector(self._base_url),
             cookie_jar=DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": self._user_agent},
             timeout=ClientTimeout(total=self._timeout),

@@ -25,7 +25,7 @@ from coc2mqtt.util.clocks import clock_jump
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from coc2mqtt.clash.protocol import ClashApi
+    from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.resource import Store

@@ -27,7 +27,7 @@ from coc2mqtt.util.containment import LONGEST_DELAY_S, propagate, retry_delay
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from coc2mqtt.clash.protocol import ClashApi
+    from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.poller import Poller

@@ -16,8 +16,8 @@ from coc2mqtt.util.clocks import uptime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.clash.errors import ClashError
-    from coc2mqtt.clash.protocol import ClashApi
     from coc2mqtt.events.compare.api_state import ApiStatus
     from coc2mqtt.events.compare.validate import MalformedField
     from coc2mqtt.events.event import Event

@@ -14,7 +14,7 @@ from coc2mqtt.events.stream.dict_client import DictClient, DictClientAdapter
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from coc2mqtt.clash.protocol import ClashApi
+    from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.clash.response import ApiResponse
 
 _log = structlog.get_logger()
