@@ -21,8 +21,7 @@ from coc2mqtt.mqtt.payloads.state import (
 )
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Announcement
-from coc2mqtt.mqtt.publish.published_state import PlayersByClan, PublishedState
-from coc2mqtt.mqtt.publish.retained_publisher import RetainedPublisher
+from coc2mqtt.mqtt.publish.retained_publisher import PlayersByClan, PublishedState, RetainedPublisher
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.util.containment import propagate, retry_delay
 

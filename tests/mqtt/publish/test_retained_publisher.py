@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from coc2mqtt.mqtt.publish.published_state import PlayersByClan
+from coc2mqtt.mqtt.publish.retained_publisher import PlayersByClan
 
 
 def test_players_by_clan_returns_the_current_members() -> None:
