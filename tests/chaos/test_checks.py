@@ -16,7 +16,7 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Snapshot
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.topics import Topics
 from tests.chaos.checks import ApiOutage, CheckResult, Receipt, check_run
 from tests.chaos.ground_truth import GroundTruth
@@ -60,7 +60,7 @@ class FakeBridge:
 
     def encode(self, kind: Kind, event: Event) -> ReceivedMessage:
         number = next(self._numbers)
-        payload = encode_event(JournalEntry(number, f"{number:032x}", kind, EventRecord.of(event)))
+        payload = EventPayload.of(JournalEntry(number, f"{number:032x}", kind, EventRecord.of(event))).encode()
         return ReceivedMessage(_TOPICS.event(kind, event.tag, event.event_type.value), payload, retain=False)
 
     def api_event(self, event_type: EventType, at: float, tag: str = "api") -> ReceivedMessage:

@@ -19,7 +19,6 @@ from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.client.messages import check_topic
-from coc2mqtt.mqtt.payloads.event import encode_event
 from coc2mqtt.mqtt.payloads.models import (
     BadgePayload,
     ClanPayload,
@@ -182,7 +181,7 @@ def check_event(entry: JournalEntry) -> None:
     assert (_API_TOPIC if entry.kind is Kind.API else _TOPIC).fullmatch(topic)
     check_topic(topic)
     assert len(encode_record(entry.record)) <= _MAX_RECORD_BYTES
-    payload = encode_event(entry)
+    payload = EventPayload.of(entry).encode()
     assert len(payload) <= MAX_EVENT_BYTES
     assert EventPayload.model_validate(orjson.loads(payload)).encode() == payload
 

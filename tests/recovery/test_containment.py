@@ -14,9 +14,9 @@ from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.health import Health
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
-from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.payloads.state import state_payloads
-from coc2mqtt.mqtt.publish import event_delivery, retained_state
+from coc2mqtt.mqtt.publish import retained_state
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import OrphanCleanup
@@ -107,8 +107,8 @@ def test_response_that_causes_a_bug_in_comparing_is_ignored_and_reported(
 
 
 def test_event_that_cannot_be_encoded_is_skipped_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    buggy = buggy_if(lambda entry: entry.record.event_type == "member_left", encode_event)
-    monkeypatch.setattr(event_delivery, "encode_event", buggy)
+    buggy = buggy_if(lambda entry: entry.record.event_type == "member_left", EventPayload.of)
+    monkeypatch.setattr(EventPayload, "of", buggy)
     simulation = simulate(tmp_path)
     check_contained(simulation, part="event")
     assert len(event_subjects(simulation)) == len(simulation.scenario.changes) - 1

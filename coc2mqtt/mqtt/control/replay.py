@@ -12,7 +12,6 @@ from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import Selection
 from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, CommandError, Request, Tag
-from coc2mqtt.mqtt.payloads.event import event_payload
 from coc2mqtt.mqtt.payloads.models import EventPayload, Payload
 from coc2mqtt.util.clocks import parse_duration
 from coc2mqtt.util.containment import propagate
@@ -171,7 +170,7 @@ class Replay:
         last: JournalEntry | None = None
         for entry in entries[: request.limit]:
             with self._contain("replay", id=entry.id, seq=entry.seq):
-                event = event_payload(entry)
+                event = EventPayload.of(entry)
                 size = len(event.encode()) + 1
                 if events and bytes_left < size:
                     break

@@ -6,11 +6,14 @@ Times are ISO 8601 with milliseconds and an offset, always in UTC. Keys may be a
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
+
+if TYPE_CHECKING:
+    from coc2mqtt.journal.protocol import JournalEntry
 
 WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
 
@@ -66,6 +69,22 @@ class EventPayload(Payload):
     changes: list[ChangePayload]
     metadata: dict[str, Any]
     """Details; the keys depend on the event type."""
+
+    @classmethod
+    def of(cls, entry: JournalEntry) -> Self:
+        """Return the payload of a journal entry; ``EventRecord`` limits its size to 2 kB."""
+        record = entry.record
+        return cls(
+            id=entry.id,
+            seq=entry.seq,
+            event_type=record.event_type,
+            tag=record.tag,
+            name=record.name,
+            timestamp=iso_time(record.timestamp),
+            summary=record.summary,
+            changes=[ChangePayload(**change) for change in record.changes],
+            metadata=record.metadata,
+        )
 
 
 class OnlinePayload(Payload):
@@ -256,6 +275,19 @@ class LastEventPayload(Payload):
     summary: str
     timestamp: Time
     seq: int
+
+    @classmethod
+    def of(cls, entry: JournalEntry) -> Self:
+        """Return the payload of the journal entry of the last event."""
+        record = entry.record
+        return cls(
+            event_type=record.event_type,
+            tag=record.tag,
+            name=record.name,
+            summary=record.summary,
+            timestamp=iso_time(record.timestamp),
+            seq=entry.seq,
+        )
 
 
 class HealthPayload(Payload):

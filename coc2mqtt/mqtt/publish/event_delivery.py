@@ -11,7 +11,7 @@ import structlog
 
 from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
-from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.util.containment import propagate
 from coc2mqtt.util.tasks import run_until_cancelled
@@ -158,7 +158,7 @@ class EventDelivery:
         """Return the topic and the payload of an event, None if a bug keeps it from being encoded."""
         record = entry.record
         with self._contain("event", id=entry.id, seq=entry.seq, tag=record.tag, event_type=record.event_type):
-            return self._topics.event(entry.kind, record.tag, record.event_type), encode_event(entry)
+            return self._topics.event(entry.kind, record.tag, record.event_type), EventPayload.of(entry).encode()
         return None
 
     def _skip(self, entry: JournalEntry, acknowledged: asyncio.Queue[int]) -> None:

@@ -18,7 +18,7 @@ from coc2mqtt.journal.protocol import JournalEntry, Selection
 from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext
 from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay, ReplayRequest
-from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.payloads.models import EventPayload
 from tests.support.control import (
     DeliveredInMemory,
     LogLevelInMemory,
@@ -85,7 +85,7 @@ def seqs(response: Any) -> list[int]:
 async def test_replayed_events_are_identical_to_published_ones() -> None:
     delivered = entries(3)
     response = await execute(DeliveredInMemory(delivered), {"since_seq": 1, "transaction": "t"})
-    events = b",".join(map(encode_event, delivered[1:]))
+    events = b",".join(EventPayload.of(entry).encode() for entry in delivered[1:])
     expected = b'{"status":"ok","data":{"events":[' + events + b'],"next_seq":null},"transaction":"t"}'
     assert response.encode() == expected
 

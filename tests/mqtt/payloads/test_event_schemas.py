@@ -25,7 +25,7 @@ from coc2mqtt.events.metadata import Metadata, metadata_model
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.schemas import schemas
 from tests.service.test_end_to_end import all_changes
 from tests.support.bodies import clan
@@ -106,7 +106,7 @@ def events() -> dict[str, list[Any]]:
     """Return all published events by their type."""
     published: dict[str, list[Any]] = defaultdict(list)
     for seq, event in enumerate([*game_events(), *watch_events(), *api_events()], 1):
-        payload = encode_event(JournalEntry(seq, f"{seq:032x}", Kind.CLAN, EventRecord.of(event)))
+        payload = EventPayload.of(JournalEntry(seq, f"{seq:032x}", Kind.CLAN, EventRecord.of(event))).encode()
         assert len(payload) <= MAX_EVENT_BYTES
         published[event.event_type.value].append(orjson.loads(payload))
     return published

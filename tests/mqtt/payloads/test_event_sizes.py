@@ -10,7 +10,7 @@ import pytest
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.event import encode_event
+from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.schemas import schemas
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, attack, clan, member
 from tests.support.replay import Replay
@@ -64,7 +64,9 @@ def clan_of_fifty(name: str, **fields: Any) -> Json:
 
 
 def published(events: Sequence[Event], kind: Kind) -> list[tuple[bytes, Json]]:
-    payloads = [encode_event(JournalEntry(2**53, "f" * 32, kind, EventRecord.of(event))) for event in events]
+    payloads = [
+        EventPayload.of(JournalEntry(2**53, "f" * 32, kind, EventRecord.of(event))).encode() for event in events
+    ]
     return [(payload, orjson.loads(payload)) for payload in payloads]
 
 
