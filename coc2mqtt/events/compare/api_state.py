@@ -82,11 +82,6 @@ class ApiState:
         return cls(ApiStatus(data["status"]), data["since"], data["message"], data["address"], data.get("error"))
 
 
-def initial_api_state(error: ClashError | None, *, at: float) -> ApiState:
-    """Return the state after the very first response (None) or failure, which is the baseline and causes no event."""
-    return observe_api(ApiState(None, at), error, at=at, from_probe=False)[0]
-
-
 def observe_api(  # noqa: PLR0911 - one return for each verdict
     state: ApiState,
     error: ClashError | None,

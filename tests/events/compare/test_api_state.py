@@ -18,7 +18,7 @@ from coc2mqtt.clash.errors import (
     UnreachableError,
     WrongTokenError,
 )
-from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, initial_api_state, observe_api
+from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, observe_api
 
 if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
@@ -30,8 +30,8 @@ WRONG = WrongTokenError("wrong token")
 
 def play(*outcomes: ClashError | None, from_probe: bool = True) -> tuple[ApiState, list[Event]]:
     """Observe outcomes one second apart, the first as the baseline; return the last state and all events."""
-    state = initial_api_state(outcomes[0], at=100.0)
-    all_events: list[Event] = []
+    state, all_events = observe_api(ApiState(None, since=100.0), outcomes[0], at=100.0, from_probe=False)
+    assert all_events == [], "the baseline causes no event"
     for second, outcome in enumerate(outcomes[1:], 1):
         state, events = observe_api(state, outcome, at=100.0 + second, from_probe=from_probe)
         all_events += events

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash import MaintenanceError, PrivateWarLogError, ServerError
-from coc2mqtt.events.compare.api_state import ApiStatus, initial_api_state, observe_api
+from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, observe_api
 from coc2mqtt.events.resource import Kind
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, clan, member, no_war, player, unit, war
 from tests.support.replay import Replay
@@ -241,7 +241,7 @@ def test_trap_13_first_poll_is_silent_and_later_changes_are_catch_up() -> None:
 
 def test_trap_14_maintenance_hides_behind_caches_and_flaps_at_its_end() -> None:
     down, page = MaintenanceError("in maintenance"), ServerError("HTML")
-    state, reported = initial_api_state(None, at=0.0), list[str]()
+    state, reported = ApiState(ApiStatus.OK, since=0.0), list[str]()
     outcomes: list[tuple[Any, bool]] = [(down, False), (None, False), (down, True), (None, False), (page, True)]
     outcomes += [(None, True), (down, True), (None, True), (None, True), (None, False), (down, False), (None, True)]
     for second, (outcome, from_probe) in enumerate(outcomes, 1):

@@ -19,7 +19,7 @@ from coc2mqtt.clash import (
     UnreachableError,
 )
 from coc2mqtt.demo import World
-from coc2mqtt.events.compare.api_state import initial_api_state, observe_api
+from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, observe_api
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.metadata import Metadata, metadata_model
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
@@ -93,7 +93,7 @@ def watch_events() -> list[Event]:
 
 
 def api_events() -> Iterator[Event]:
-    state, at = initial_api_state(None, at=1.0), 1.0
+    state, at = ApiState(ApiStatus.OK, since=1.0), 1.0
     maintenance, address = MaintenanceError("later"), IpNotAllowedError("refused", address="203.0.113.7")
     for error in (maintenance, None, None, address, None, *[UnreachableError("away")] * 3, None):
         at += 60
