@@ -1,11 +1,10 @@
-"""The summary of an event: one English sentence to show to people."""
+"""The summary of an event: one English sentence to show to people, with readable names of fields."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from coc2mqtt.events.field_names import field_name, is_displayable, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +25,30 @@ _WAR_STATES = {
 _WAR_RESULTS = {"win": "won", "lose": "lost", "tie": "tied"}
 # Fields whose values are keys of the API instead of texts for people.
 _FIELDS_WITH_KEYS = frozenset({"type", "warFrequency", "warPreference"})
+# Only field names that splitting the key does not make readable.
+_FIELD_NAMES = {
+    "badgeUrls": "badge",
+    "clanBuilderBasePoints": "builder base points",
+    "clanCapitalContributions": "capital contributions",
+    "clanCapitalPoints": "capital points",
+    "donationsReceived": "received donations",
+    "expLevel": "experience level",
+    "isFamilyFriendly": "family friendly",
+    "isWarLogPublic": "public war log",
+    "leagueTier": "league",
+    "memberList": "members",
+    "members": "member count",
+    "playerHouse": "clan house",
+    "requiredTownhallLevel": "required town hall level",
+}
+# Keys inside an object that identify, name or depict it: the path then has the name of the object.
+_PARTS_OF_OBJECTS = frozenset(
+    {
+        *("countryCode", "elements", "iconUrls", "id", "isCountry", "languageCode", "name"),
+        *("tiny", "small", "medium", "large"),
+    }
+)
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MAX_FIELDS = 3
 _MAX_SECONDS = 90
 
@@ -44,7 +67,7 @@ def fields_changed(event: Event, subject: str) -> str:
     """Describe a single change with its values, and name the fields of several."""
     changes: dict[str, Change] = {}
     for change in event.changes:
-        name = field_name(change.field)
+        name = _field_name(change.field)
         # An object is described by its name.
         if name not in changes or change.field.endswith(".name"):
             changes[name] = change
@@ -95,7 +118,7 @@ def war_state_changed(event: Event, subject: str) -> str:
     """Describe the new state of a war."""
     state = str(event.metadata.get("war_state_to"))
     against = "" if state == "notInWar" else _against(event.metadata)
-    return f"{subject} {_WAR_STATES.get(state, f'is in the war state {split_words(state)}')}{against}"
+    return f"{subject} {_WAR_STATES.get(state, f'is in the war state {_split_words(state)}')}{against}"
 
 
 def attacked(event: Event, subject: str) -> str:
@@ -186,7 +209,7 @@ def maintenance_ended(event: Event, _: str) -> str:
 def _single_change(name: str, change: Change) -> str | None:
     """Return the change with its values, None if they mean nothing to people."""
     old, new = (_display(change.field, value) for value in (change.old_value, change.new_value))
-    if not is_displayable(change.field) or old is None or new is None or old == new:
+    if not _is_displayable(change.field) or old is None or new is None or old == new:
         return None
     if not old:
         return f"{name} is now {new}"
@@ -212,7 +235,27 @@ def _display(field: str, value: object) -> str | None:
         return None
     if field == "role":
         return _ROLES.get(value, value)
-    return split_words(value) if field in _FIELDS_WITH_KEYS else value
+    return _split_words(value) if field in _FIELDS_WITH_KEYS else value
+
+
+def _field_name(path: str) -> str:
+    """Return a readable name: ``clan points`` for ``clanPoints``, ``war league`` for ``warLeague.name``."""
+    key = path
+    for part in path.split("."):
+        if part not in _PARTS_OF_OBJECTS:
+            key = part
+    return _FIELD_NAMES.get(key) or _split_words(key)
+
+
+def _split_words(key: str) -> str:
+    """Return the words of a key in camel case: ``clan points`` for ``clanPoints``."""
+    return _WORD_START.sub(" ", key).lower()
+
+
+def _is_displayable(path: str) -> bool:
+    """Return whether the value of a field means something to people, unlike an ID or a URL."""
+    last = path.rpartition(".")[2]
+    return last == "name" or last not in _PARTS_OF_OBJECTS
 
 
 def _is_number(value: object) -> bool:
