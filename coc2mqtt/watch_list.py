@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from coc2mqtt.events.resource import API, Kind, Resource
-from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
+from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.mqtt.control.commands import CommandError
 from coc2mqtt.mqtt.payloads.models import WatchPayload
 from coc2mqtt.util.tasks import yield_periodically

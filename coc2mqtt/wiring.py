@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash.client import ClashClient
     from coc2mqtt.config.settings import Settings
-    from coc2mqtt.events.resource import Resource
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Resource, Watch
     from coc2mqtt.internal_errors import InternalErrors
     from coc2mqtt.journal.protocol import Journal
 

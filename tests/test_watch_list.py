@@ -12,8 +12,7 @@ from structlog.testing import capture_logs
 
 from coc2mqtt.clash.client import ClashClient
 from coc2mqtt.events.polling.engine import Engine
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.control.commands import CommandError
 from coc2mqtt.watch_list import WatchList

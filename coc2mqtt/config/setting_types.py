@@ -27,7 +27,7 @@ from yarl import URL
 
 from coc2mqtt.clash.client import DEFAULT_BASE_URL, validate_base_url, validate_tokens
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
-from coc2mqtt.events.watch import MIN_INTERVAL_S
+from coc2mqtt.events.resource import MIN_INTERVAL_S
 from coc2mqtt.mqtt.client.messages import check_topic
 from coc2mqtt.util.clocks import DURATION, parse_duration
 

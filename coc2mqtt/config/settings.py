@@ -40,8 +40,7 @@ from coc2mqtt.config.setting_types import (
     parse_list,
     unquote,
 )
-from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
+from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Kind, Watch
 from coc2mqtt.util.redaction import Redactor, url_login
 
 PREFIX = "COC2MQTT_"

@@ -1,4 +1,4 @@
-"""The polled resources, their snapshots, and the store that keeps both snapshots and events."""
+"""Watches, the resources that are polled for them, their snapshots, and the store of snapshots and events."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from coc2mqtt.events.event import Event
+
+CLAN_INTERVAL_S = 60.0
+WAR_INTERVAL_S = 30.0
+PLAYER_INTERVAL_S = 120.0
+MIN_INTERVAL_S = 1.0
 
 
 class Kind(StrEnum):
@@ -29,6 +34,36 @@ class Resource(NamedTuple):
 
 
 API = Resource(Kind.API, "api")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A clan (optionally with its members and its war), a clan's war alone, or a player to be polled.
+
+    ``kind`` is CLAN, WAR or PLAYER, ``tag`` is normalised, intervals are seconds. ``members``, ``war`` and
+    ``war_interval`` apply to clans, the fields after them to players; None as ``include_fields`` means all fields.
+    """
+
+    kind: Kind
+    tag: str
+    interval: float
+    members: bool = True
+    war: bool = True
+    war_interval: float = WAR_INTERVAL_S
+    include_fields: frozenset[str] | None = None
+    exclude_fields: frozenset[str] | None = None
+
+    def resources(self) -> Iterator[tuple[Resource, float]]:
+        """Yield each resource to poll for this watch, with its interval in seconds."""
+        yield Resource(self.kind, self.tag), self.interval
+        if self.kind is Kind.CLAN and self.war:
+            yield Resource(Kind.WAR, self.tag), self.war_interval
+
+
+def validate_interval(interval: float) -> None:
+    """Raise ValueError if an interval is shorter than one second."""
+    if interval < MIN_INTERVAL_S:
+        raise ValueError(f"interval must be at least {MIN_INTERVAL_S:g} s, got {interval} s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.record import EventRecord
-    from coc2mqtt.events.resource import Kind, Resource, Snapshot
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 
 
 @dataclass(frozen=True, slots=True)

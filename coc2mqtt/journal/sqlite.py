@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.resource import Snapshot
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Snapshot, Watch
     from coc2mqtt.journal.outbox import OutboxDelta
 
 _KEEP_DELIVERED = timedelta(days=7)

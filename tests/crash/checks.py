@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from coc2mqtt.demo import ScriptedChange
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Watch
     from tests.crash.scenarios import Scenario
 
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.resource import Kind, Resource, Snapshot
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
     from tests.crash.harness import FakeSession, FileBroker, ScriptedApi
 
 BASE = "coc"

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from coc2mqtt.demo import World
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
 from coc2mqtt.mqtt.client.session import Message
 from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.topics import Topics

@@ -13,9 +13,8 @@ from coc2mqtt.clash import ApiResponse, ClashClient, ClashError
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.events.stream.polling_state import PollingState
-from coc2mqtt.events.watch import Watch
 from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.client.messages import check_topic

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Watch
 
 pytestmark = pytest.mark.fuzz
 

@@ -19,8 +19,7 @@ from pydantic import SecretStr
 
 from coc2mqtt.clash import ClashClient
 from coc2mqtt.events.polling.engine import Engine
-from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.client.session import Message

@@ -4,8 +4,7 @@ from typing import Any
 
 import orjson
 
-from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.homeassistant import DiscoveryMessage
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal import SqliteJournal, WriteFailedError
 from tests.support.journal_thread import block_thread, record_transactions
 from tests.support.timeouts import LONG_ENOUGH

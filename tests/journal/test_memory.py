@@ -11,8 +11,7 @@ import pytest
 
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal import CorruptJournalError, JournalError, SqliteJournal
 from coc2mqtt.journal.cache import PendingCache, SnapshotCache
 from coc2mqtt.journal.codec import decode_event_row, decode_snapshot_row

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal import StoredWatch
 
 if TYPE_CHECKING:

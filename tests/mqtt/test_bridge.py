@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Watch
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError
 from coc2mqtt.mqtt.client.session import Message
 from tests.support.bridge_parts import DEVICE, EVENT, STATUS, Parts, TimedSession

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.mqtt.payloads.models import WatchesPayload
 from coc2mqtt.mqtt.reports import watches_payload
 from tests.support.bodies import clan

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Watch
     from coc2mqtt.mqtt.client.options import RetainedMessage
     from tests.crash.harness import Bodies, FileBroker
     from tests.crash.scenarios import Scenario

@@ -7,8 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any, cast
 
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector

@@ -14,7 +14,7 @@ from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, WatchPaylo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Watch
     from coc2mqtt.journal.protocol import Journal, JournalEntry, Selection
     from coc2mqtt.logs import LogLevelName
     from coc2mqtt.mqtt.client.session import Session

@@ -7,8 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal import SqliteJournal
 
 if TYPE_CHECKING:

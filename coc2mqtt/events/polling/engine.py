@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.poller import Poller
-    from coc2mqtt.events.resource import Store
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Store, Watch
     from coc2mqtt.util.containment import Contain
 
 _log = structlog.get_logger()

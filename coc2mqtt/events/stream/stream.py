@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from coc2mqtt.events.polling.engine import Engine
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Watch, validate_interval
 from coc2mqtt.events.stream.library_client import LibraryClient, normalize_if_valid, normalize_tags
 from coc2mqtt.events.stream.polling_state import PollingState, QueueStore
 from coc2mqtt.events.stream.saved_state import StateFile
-from coc2mqtt.events.watch import Watch, validate_interval
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable

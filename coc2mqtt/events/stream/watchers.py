@@ -18,10 +18,9 @@ from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
-from coc2mqtt.events.resource import API
+from coc2mqtt.events.resource import API, MIN_INTERVAL_S, validate_interval
 from coc2mqtt.events.stream.library_client import LibraryClient, normalize_tags
 from coc2mqtt.events.stream.polling_state import QueueStore
-from coc2mqtt.events.watch import MIN_INTERVAL_S, validate_interval
 from coc2mqtt.util.clocks import uptime
 from coc2mqtt.util.tasks import unwrap_single
 

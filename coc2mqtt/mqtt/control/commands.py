@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from coc2mqtt.clash.tags import normalize_tag
-from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Watch
+from coc2mqtt.events.resource import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Kind, Watch
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload, WatchesPayload, WatchPayload
 

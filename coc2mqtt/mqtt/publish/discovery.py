@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from coc2mqtt.events.event import EventType
-    from coc2mqtt.events.watch import Watch
+    from coc2mqtt.events.resource import Watch
     from coc2mqtt.mqtt.topics import Topics
 
 

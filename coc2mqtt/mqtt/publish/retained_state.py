@@ -7,8 +7,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
-from coc2mqtt.events.resource import API, Kind, Resource
-from coc2mqtt.events.watch import MIN_INTERVAL_S, Watch
+from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.state import (

@@ -15,8 +15,7 @@ from coc2mqtt.clash import ClashClient
 from coc2mqtt.demo import PROBE_TAG, faults
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.engine import Engine
-from coc2mqtt.events.resource import API, Kind, Resource
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import API, Kind, Resource, Watch
 from tests.support.pollers import responding
 
 if TYPE_CHECKING:

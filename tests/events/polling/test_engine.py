@@ -12,9 +12,8 @@ from structlog.testing import capture_logs
 from coc2mqtt.demo import PROBE_TAG, faults
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.engine import Engine
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
 from coc2mqtt.events.stream.polling_state import QueueStore
-from coc2mqtt.events.watch import Watch
 from tests.events.conftest import NOON
 from tests.support.timeouts import LONG_ENOUGH
 

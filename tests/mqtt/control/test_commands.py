@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Watch
 from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher
 
 CLAN = Watch(Kind.CLAN, "#2PP", 300.0, members=False, war=False, war_interval=90.0)

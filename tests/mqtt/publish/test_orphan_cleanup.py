@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from coc2mqtt.events.resource import Kind
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, SubscribeDeniedError
 from coc2mqtt.mqtt.client.messages import Message

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.mqtt.client.connection import Connection, ConnectionOptions, Message
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError
 from tests.support.bodies import clan

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from coc2mqtt.events.resource import Kind, Resource
-from coc2mqtt.events.watch import Watch
+from coc2mqtt.events.resource import Kind, Resource, Watch
 from coc2mqtt.mqtt.client.connection import ConnectionOptions
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, MessageTooLargeError, PublishDeniedError
 from tests.support.bodies import clan
