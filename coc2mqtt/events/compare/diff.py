@@ -1,16 +1,30 @@
-"""Compare two snapshots field by field. Pure functions on decoded JSON."""
+"""Compare two snapshots field by field, and the result of a comparison. Pure functions on decoded JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.events.event import Change
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
+    from coc2mqtt.events.event import Event
+
 Json = dict[str, Any]
+
+
+class CompareResult(NamedTuple):
+    """The events in order, and the ``data`` and ``memo`` of the new snapshot.
+
+    If ``final`` is false, the next response must be compared even if it has the same bytes.
+    """
+
+    events: list[Event]
+    data: Json
+    memo: Json
+    final: bool = True
 
 
 def diff_dicts(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash.response import parse_unix_time
-from coc2mqtt.events.compare.result import CompareResult
+from coc2mqtt.events.compare.diff import CompareResult
 from coc2mqtt.events.compare.war import (
     WarState,
     WarStateMachine,

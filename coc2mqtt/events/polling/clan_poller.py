@@ -14,13 +14,13 @@ from coc2mqtt.events.compare.clan import (
     is_permanent_clan_field,
     restore_missing_members,
 )
+from coc2mqtt.events.compare.diff import CompareResult
 from coc2mqtt.events.compare.missing_fields import restore_missing_fields
-from coc2mqtt.events.compare.result import CompareResult, mark_catch_up
 from coc2mqtt.events.compare.season import season_ended_between, tags_with_decreased_donations
 from coc2mqtt.events.compare.staleness import Observation, StaleSuspicion
 from coc2mqtt.events.compare.validate import validate_clan
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.polling.poller import LONG_GAP_S, Poller
+from coc2mqtt.events.polling.poller import LONG_GAP_S, Poller, mark_catch_up
 from coc2mqtt.events.resource import Kind
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from coc2mqtt.events.compare.diff import CompareResult
 from coc2mqtt.events.compare.missing_fields import restore_missing_fields
 from coc2mqtt.events.compare.player import (
     align_player_lists,
@@ -12,7 +13,6 @@ from coc2mqtt.events.compare.player import (
     player_looks_stale,
     restore_progress,
 )
-from coc2mqtt.events.compare.result import CompareResult
 from coc2mqtt.events.compare.validate import validate_player
 from coc2mqtt.events.polling.poller import Poller
 from coc2mqtt.events.resource import Kind

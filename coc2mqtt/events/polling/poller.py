@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
@@ -21,7 +22,6 @@ from coc2mqtt.clash.errors import (
 )
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.compare.missing_fields import keep_readable_names
-from coc2mqtt.events.compare.result import CompareResult, mark_catch_up
 from coc2mqtt.events.compare.staleness import MAX_CACHE_AGE_S, Observation, RecentValues, StaleSuspicion
 from coc2mqtt.events.compare.validate import find_unreadable_texts, validate_depth, validate_size
 from coc2mqtt.events.event import Event, EventType
@@ -31,6 +31,7 @@ from coc2mqtt.util.clocks import clock_jump
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.response import ApiResponse
+    from coc2mqtt.events.compare.diff import CompareResult
     from coc2mqtt.events.compare.validate import MalformedField
 
 Json = dict[str, Any]
@@ -369,3 +370,8 @@ class Poller(ABC):
 
     def _name(self, data: Json) -> str | None:
         return data.get("name")
+
+
+def mark_catch_up(event: Event, age: float) -> Event:
+    """Return the event marked as one that happened at some time within the last ``age`` seconds, unobserved."""
+    return replace(event, metadata={**event.metadata, "catch_up": True, "snapshot_age_seconds": age})

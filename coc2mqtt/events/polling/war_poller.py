@@ -14,7 +14,7 @@ from coc2mqtt.clash.errors import (
     TruncatedResponseError,
 )
 from coc2mqtt.clash.tags import InvalidTagError
-from coc2mqtt.events.compare.result import CompareResult
+from coc2mqtt.events.compare.diff import CompareResult
 from coc2mqtt.events.compare.validate import validate_depth, validate_war, validate_war_log
 from coc2mqtt.events.compare.war import WarState, next_war_poll, restore_missing_war_fields, war_id, war_sides
 from coc2mqtt.events.compare.war_diff import (
