@@ -1,6 +1,10 @@
-"""The metadata of a clan's events."""
+"""The metadata of the events of a clan and its wars."""
 
 from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from coc2mqtt.events.metadata.common import Direction, Metadata
 
@@ -66,3 +70,100 @@ class SeasonReset(Metadata):
     """The member with the most donations."""
     top_donor_name: str | None
     top_donations: int
+
+
+class _War(Metadata):
+    war_id: str | None
+    """Identifies the war in all of its events."""
+    opponent_tag: str | None
+    opponent_name: str | None
+
+
+class WarNew(_War):
+    """A war was declared."""
+
+    team_size: int | None
+    attacks_per_member: int
+    preparation_start_time: str | None
+    """In the API's format, in UTC: `20261101T080000.000Z`."""
+    start_time: str | None
+    """The start of the battle, in the API's format, in UTC."""
+    end_time: str | None
+    """The end of the battle, in the API's format, in UTC."""
+
+
+class WarStateChanged(_War):
+    """The state of a war changed."""
+
+    war_state_from: str
+    """`notInWar`, `preparation`, `inWar` or `warEnded`."""
+    war_state_to: str
+    """`notInWar`, `preparation`, `inWar` or `warEnded`."""
+
+
+class WarAttackNew(_War):
+    """A member of one of the two clans attacked."""
+
+    attacker_tag: str
+    attacker_name: str | None
+    attacker_position: int | None
+    """The position on the war map, starting at 1."""
+    attacker_town_hall: int | None
+    defender_tag: str
+    defender_name: str | None
+    defender_position: int | None
+    """The position on the war map, starting at 1."""
+    defender_town_hall: int | None
+    stars: int | None
+    """0 to 3; null if the API does not return it."""
+    new_stars: int | None
+    """The stars that the attack adds to the score: only the best attack on each base counts."""
+    destruction: float | None
+    """Percent."""
+    order: int
+    """The number of the attack within the war, across both sides, starting at 1."""
+    duration: int | None
+    """Seconds."""
+    side: Literal["clan", "opponent"]
+    """The attacking side: the watched clan or its opponent."""
+
+
+class MemberAttacksLeft(BaseModel):
+    """A member with unused attacks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tag: str
+    name: str | None
+    attacks_left: int
+
+
+class WarEnded(_War):
+    """A war ended and its result is final."""
+
+    result: Literal["win", "lose", "tie", "unknown", "cancelled"]
+    """The clan's result; `cancelled` if the war disappeared before its battle started."""
+    observed: bool
+    """Whether a poll observed the end of the war; if not, `source` is where the result comes from."""
+    source: Literal["war", "opponent", "war_log", "last_seen"]
+    """The clan's own war, the opponent's war, the clan's war log, or the last response before the end."""
+    stars: int | None
+    opponent_stars: int | None
+    destruction: float | None
+    """Percent."""
+    opponent_destruction: float | None
+    """Percent."""
+    attacks: int | None
+    opponent_attacks: int | None
+    attacks_left: int | None
+    """The number of attacks that the clan did not use; null if unknown."""
+    members_attacks_left: list[MemberAttacksLeft] | None
+    """The members with unused attacks, sorted by unused attacks in descending order; as many as fit."""
+
+
+class WarLogPrivate(Metadata):
+    """The clan made its war log private, so its war is hidden."""
+
+
+class WarLogPublic(Metadata):
+    """The clan made its war log public again."""
