@@ -7,13 +7,15 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.events.polling.scheduler import NextPoll
+from coc2mqtt.events.resource import Kind, Resource
 from tests.support.simulated_loop import SimulatedLoop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from coc2mqtt.events.polling.scheduler import Scheduler
-    from coc2mqtt.events.resource import Resource
+
+ONE, TWO, THREE = (Resource(Kind.CLAN, tag) for tag in ("#2PA", "#2PB", "#2PC"))
 
 _ANY_TIME = NextPoll(earliest=0.0)
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events.polling.due_queue import DueQueue
-from coc2mqtt.events.resource import Kind, Resource
+from tests.support.simulation import ONE, THREE, TWO
 
-ONE, TWO, THREE = (Resource(Kind.CLAN, tag) for tag in ("#2PA", "#2PB", "#2PC"))
+if TYPE_CHECKING:
+    from coc2mqtt.events.resource import Resource
 
 # A resource and its new due time (None removes it), or no resource to pop the first one.
 STEPS = st.lists(st.tuples(st.sampled_from([ONE, TWO, THREE, None]), st.none() | st.integers(0, 5)), max_size=60)

@@ -9,25 +9,12 @@ import pytest
 
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.resource import API, Kind, Resource
-from tests.support.simulation import Polls, running
+from tests.support.simulation import ONE, THREE, TWO, Polls, running
 
 pytestmark = pytest.mark.looptime
 
-ONE, TWO, THREE = (Resource(Kind.CLAN, tag) for tag in ("#2PA", "#2PB", "#2PC"))
 
-
-@pytest.fixture
-def scheduler() -> Scheduler:
-    return Scheduler(rng=random.Random(1))
-
-
-@pytest.fixture
-def sequential() -> Scheduler:
-    return Scheduler(rng=random.Random(1), concurrency=1)
-
-
-async def test_slow_polls_do_not_drift(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_slow_polls_do_not_drift(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE, duration=3))
     async with running(scheduler):
         await asyncio.sleep(1000)
@@ -36,8 +23,7 @@ async def test_slow_polls_do_not_drift(scheduler: Scheduler) -> None:
     assert all(0 <= time - 10 * number <= 0.25 for number, time in enumerate(times))
 
 
-async def test_polls_of_many_clients_do_not_stay_in_step(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_polls_of_many_clients_do_not_stay_in_step(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 1000, polls.record(ONE))
     async with running(scheduler):
         await asyncio.sleep(20_500)
@@ -47,8 +33,7 @@ async def test_polls_of_many_clients_do_not_stay_in_step(scheduler: Scheduler) -
     assert len({round(one, 3) for one in delays[1:]}) > 15
 
 
-async def test_resource_is_not_polled_before_its_cache_entry_expires(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_resource_is_not_polled_before_its_cache_entry_expires(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE, duration=1, next_poll=NextPoll(60)))
     async with running(scheduler):
         await asyncio.sleep(300)
@@ -57,8 +42,7 @@ async def test_resource_is_not_polled_before_its_cache_entry_expires(scheduler: 
     assert all(61 <= later - earlier <= 61.3 for earlier, later in itertools.pairwise(times))
 
 
-async def test_latest_before_the_interval_makes_the_next_poll_earlier(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_latest_before_the_interval_makes_the_next_poll_earlier(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 1000, polls.record(ONE, duration=1, next_poll=NextPoll(0, latest=20)))
     async with running(scheduler):
         await asyncio.sleep(100)
@@ -66,8 +50,7 @@ async def test_latest_before_the_interval_makes_the_next_poll_earlier(scheduler:
     assert len(polls.times[ONE]) == 5
 
 
-async def test_latest_does_not_poll_before_the_cache_entry_expires(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_latest_does_not_poll_before_the_cache_entry_expires(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 1000, polls.record(ONE, duration=1, next_poll=NextPoll(60, latest=20)))
     async with running(scheduler):
         await asyncio.sleep(100)
@@ -75,16 +58,14 @@ async def test_latest_does_not_poll_before_the_cache_entry_expires(scheduler: Sc
     assert 61 <= second - first <= 62
 
 
-async def test_latest_after_the_interval_has_no_effect(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_latest_after_the_interval_has_no_effect(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE, next_poll=NextPoll(0, latest=500)))
     async with running(scheduler):
         await asyncio.sleep(35)
     assert polls.rounded(ONE) == [0, 10, 20, 30]
 
 
-async def test_hanging_resource_does_not_delay_others(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_hanging_resource_does_not_delay_others(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE, duration=10_000))
     scheduler.add(TWO, 10, polls.record(TWO))
     async with running(scheduler):
@@ -93,8 +74,7 @@ async def test_hanging_resource_does_not_delay_others(scheduler: Scheduler) -> N
     assert len(polls.times[TWO]) == 11
 
 
-async def test_polls_of_a_resource_never_overlap(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_polls_of_a_resource_never_overlap(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 1, polls.record(ONE, duration=5))
     async with running(scheduler):
         for _ in range(20):
@@ -108,8 +88,9 @@ async def test_polls_of_a_resource_never_overlap(scheduler: Scheduler) -> None:
     assert polls.rounded(ONE) == [0, 5, 10, 15]
 
 
-async def test_resource_added_again_during_its_poll_is_polled_after_that_poll(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_resource_added_again_during_its_poll_is_polled_after_that_poll(
+    scheduler: Scheduler, polls: Polls
+) -> None:
     scheduler.add(ONE, 100, polls.record(ONE, duration=50))
     async with running(scheduler):
         await asyncio.sleep(1)
@@ -119,10 +100,7 @@ async def test_resource_added_again_during_its_poll_is_polled_after_that_poll(sc
     assert polls.rounded(ONE) == [0, 50, 60, 70]
 
 
-async def test_slow_poll_is_followed_by_one_poll_not_by_all_missed_ones(
-    scheduler: Scheduler,
-) -> None:
-    polls = Polls()
+async def test_slow_poll_is_followed_by_one_poll_not_by_all_missed_ones(scheduler: Scheduler, polls: Polls) -> None:
     takes = iter([35.0])
 
     async def poll() -> NextPoll:
@@ -145,8 +123,7 @@ async def test_concurrent_polls_are_limited() -> None:
     assert all(len(polls.times[resource]) == 1 for resource in resources)
 
 
-async def test_added_resource_is_polled_at_once_and_removed_one_no_more(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_added_resource_is_polled_at_once_and_removed_one_no_more(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE))
     async with running(scheduler):
         await asyncio.sleep(25)
@@ -157,8 +134,7 @@ async def test_added_resource_is_polled_at_once_and_removed_one_no_more(schedule
     assert polls.times[TWO][0] == pytest.approx(25, abs=0.1)
 
 
-async def test_resource_removed_during_its_poll_is_not_polled_again(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_resource_removed_during_its_poll_is_not_polled_again(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE, duration=5))
     async with running(scheduler):
         await asyncio.sleep(3)
@@ -167,8 +143,7 @@ async def test_resource_removed_during_its_poll_is_not_polled_again(scheduler: S
     assert polls.rounded(ONE) == [0]
 
 
-async def test_paused_scheduler_polls_only_probes(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_paused_scheduler_polls_only_probes(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE))
     scheduler.add(API, 10, polls.record(API), probe=True)
     async with running(scheduler):
@@ -188,8 +163,9 @@ async def test_paused_scheduler_polls_only_probes(scheduler: Scheduler) -> None:
 
 
 @pytest.mark.parametrize(("resumed", "next_poll"), [(104, 110), (107, 120), (12, 20)])
-async def test_polls_after_a_pause_keep_the_old_rhythm(scheduler: Scheduler, resumed: int, next_poll: int) -> None:
-    polls = Polls()
+async def test_polls_after_a_pause_keep_the_old_rhythm(
+    scheduler: Scheduler, polls: Polls, resumed: int, next_poll: int
+) -> None:
     scheduler.add(ONE, 10, polls.record(ONE))
     async with running(scheduler):
         await asyncio.sleep(5)
@@ -200,8 +176,7 @@ async def test_polls_after_a_pause_keep_the_old_rhythm(scheduler: Scheduler, res
     assert polls.rounded(ONE)[:3] == [0, resumed, next_poll]
 
 
-async def test_longest_overdue_resource_is_polled_first_after_a_pause(sequential: Scheduler) -> None:
-    polls = Polls()
+async def test_longest_overdue_resource_is_polled_first_after_a_pause(sequential: Scheduler, polls: Polls) -> None:
     async with running(sequential):
         await asyncio.sleep(0)
         for resource, interval in ((ONE, 90), (TWO, 50), (THREE, 70)):
@@ -215,8 +190,7 @@ async def test_longest_overdue_resource_is_polled_first_after_a_pause(sequential
     assert polls.order == [ONE, TWO, THREE, TWO, THREE, ONE]
 
 
-async def test_probe_is_polled_before_overdue_resources(sequential: Scheduler) -> None:
-    polls = Polls()
+async def test_probe_is_polled_before_overdue_resources(sequential: Scheduler, polls: Polls) -> None:
     sequential.add(ONE, 1000, polls.record(ONE, duration=100))
     async with running(sequential):
         await asyncio.sleep(10)
@@ -227,39 +201,27 @@ async def test_probe_is_polled_before_overdue_resources(sequential: Scheduler) -
     assert polls.order == [ONE, API, TWO]
 
 
-async def test_shorter_interval_applies_immediately(scheduler: Scheduler) -> None:
-    polls = Polls()
-    scheduler.add(ONE, 1000, polls.record(ONE))
+@pytest.mark.parametrize(
+    ("duration", "cached", "polled"),
+    [
+        pytest.param(0.1, 0, [0, 11, 21, 31, 41], id="immediately"),
+        pytest.param(0.1, 100, [0, 100, 110], id="after the cache of the last response"),
+        pytest.param(5, 0, [0, 10, 20], id="to a poll in progress"),
+    ],
+)
+async def test_shorter_interval_applies(
+    scheduler: Scheduler, polls: Polls, duration: float, cached: float, polled: list[int]
+) -> None:
+    scheduler.add(ONE, 1000, polls.record(ONE, duration=duration, next_poll=NextPoll(cached)))
     async with running(scheduler):
         await asyncio.sleep(1)
         scheduler.add(ONE, 10, polls.record(ONE))
-        await asyncio.sleep(50)
-    assert polls.rounded(ONE) == [0, 11, 21, 31, 41]
+        await asyncio.sleep(polled[-1] + 8)
+    assert polls.rounded(ONE) == polled
+    assert polls.times[ONE][1] >= duration + cached
 
 
-async def test_new_interval_respects_the_cache_of_the_last_response(scheduler: Scheduler) -> None:
-    polls = Polls()
-    scheduler.add(ONE, 1000, polls.record(ONE, next_poll=NextPoll(100)))
-    async with running(scheduler):
-        await asyncio.sleep(1)
-        scheduler.add(ONE, 10, polls.record(ONE))
-        await asyncio.sleep(115)
-    assert polls.rounded(ONE) == [0, 100, 110]
-    assert polls.times[ONE][1] >= 100.1
-
-
-async def test_new_interval_applies_to_a_poll_in_progress(scheduler: Scheduler) -> None:
-    polls = Polls()
-    scheduler.add(ONE, 1000, polls.record(ONE, duration=5))
-    async with running(scheduler):
-        await asyncio.sleep(1)
-        scheduler.add(ONE, 10, polls.record(ONE))
-        await asyncio.sleep(20)
-    assert polls.rounded(ONE) == [0, 10, 20]
-
-
-async def test_resource_that_becomes_a_probe_is_polled_only_as_a_probe(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_resource_that_becomes_a_probe_is_polled_only_as_a_probe(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE, duration=0))
     async with running(scheduler):
         await asyncio.sleep(1)
@@ -270,14 +232,100 @@ async def test_resource_that_becomes_a_probe_is_polled_only_as_a_probe(scheduler
     assert polls.rounded(ONE) == [0, 10, 20, 30]
 
 
+@pytest.mark.parametrize(
+    ("requested", "requests", "polled"),
+    [
+        pytest.param(50, 1, 50, id="without waiting for interval or cache"),
+        pytest.param(1, 2, 5, id="right after a poll in progress"),
+    ],
+)
+async def test_poll_now_polls_once(
+    scheduler: Scheduler, polls: Polls, requested: float, requests: int, polled: float
+) -> None:
+    scheduler.add(ONE, 1000, polls.record(ONE, duration=5, next_poll=NextPoll(500)))
+    async with running(scheduler):
+        await asyncio.sleep(requested)
+        for _ in range(requests):
+            assert scheduler.poll_now(ONE)
+        await asyncio.sleep(100)
+    assert polls.times[ONE] == pytest.approx([0, polled], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("requested", "polled"),
+    [
+        pytest.param(10, 65, id="while the response is cached"),
+        pytest.param(100, 100, id="after the cache expired"),
+        pytest.param(1, 65, id="during a poll"),
+    ],
+)
+async def test_poll_when_fresh_waits_for_the_cache_but_not_the_interval(
+    scheduler: Scheduler, polls: Polls, requested: float, polled: float
+) -> None:
+    scheduler.add(ONE, 1000, polls.record(ONE, duration=5, next_poll=NextPoll(60)))
+    async with running(scheduler):
+        await asyncio.sleep(requested)
+        assert scheduler.poll_when_fresh(ONE)
+        await asyncio.sleep(150)
+    assert polls.times[ONE] == pytest.approx([0, polled], abs=0.01)
+    assert polls.times[ONE][1] >= polled
+
+
+async def test_poll_when_fresh_does_not_delay_a_requested_poll(scheduler: Scheduler, polls: Polls) -> None:
+    scheduler.add(ONE, 10, polls.record(ONE, next_poll=NextPoll(100)))
+    async with running(scheduler):
+        await asyncio.sleep(5)
+        scheduler.poll_now(ONE)
+        scheduler.poll_when_fresh(ONE)
+        await asyncio.sleep(5)
+    assert polls.rounded(ONE) == [0, 5]
+
+
+async def test_request_for_an_unknown_resource_returns_false(scheduler: Scheduler) -> None:
+    assert not scheduler.poll_now(ONE)
+    assert not scheduler.poll_when_fresh(ONE)
+    scheduler.remove(ONE)
+
+
+async def test_overdue_resource_keeps_its_place_when_a_poll_is_requested(sequential: Scheduler, polls: Polls) -> None:
+    sequential.add(ONE, 1000, polls.record(ONE, duration=100))
+    async with running(sequential):
+        await asyncio.sleep(10)
+        sequential.add(TWO, 1000, polls.record(TWO))
+        await asyncio.sleep(10)
+        sequential.add(THREE, 1000, polls.record(THREE))
+        await asyncio.sleep(10)
+        sequential.poll_now(TWO)
+        sequential.poll_when_fresh(TWO)
+        await asyncio.sleep(100)
+    assert polls.order == [ONE, TWO, THREE]
+
+
+async def test_poll_requests_do_not_accumulate(scheduler: Scheduler, polls: Polls) -> None:
+    scheduler.add(ONE, 1000, polls.record(ONE))
+    scheduler.add(TWO, 1000, polls.record(TWO, duration=0, next_poll=NextPoll(0, latest=900)))
+    async with running(scheduler):
+        await asyncio.sleep(1)
+        scheduler.pause()
+        for number in range(10_000):
+            scheduler.poll_when_fresh(ONE)
+            scheduler.poll_now(ONE)
+            scheduler.add(TWO, 900 - number / 100, polls.record(TWO))
+        assert len(scheduler._regular._heap) < 100
+        scheduler.resume()
+        await asyncio.sleep(10)
+    assert polls.rounded(ONE) == [0, 1]
+
+
 @pytest.mark.parametrize("interval", [0, -1, math.inf, math.nan])
 async def test_invalid_interval_raises_value_error(scheduler: Scheduler, interval: float) -> None:
     with pytest.raises(ValueError, match="interval"):
         scheduler.add(ONE, interval, Polls().record(ONE))
 
 
-async def test_second_run_repeats_the_cancelled_poll_and_keeps_other_due_times(scheduler: Scheduler) -> None:
-    polls = Polls()
+async def test_second_run_repeats_the_cancelled_poll_and_keeps_other_due_times(
+    scheduler: Scheduler, polls: Polls
+) -> None:
     async with running(scheduler):
         scheduler.add(ONE, 100, polls.record(ONE, duration=30))
         scheduler.add(TWO, 100, polls.record(TWO))
@@ -291,9 +339,7 @@ async def test_second_run_repeats_the_cancelled_poll_and_keeps_other_due_times(s
     assert polls.rounded(TWO) == [0, 100] or polls.rounded(TWO) == [0, 101]
 
 
-async def test_second_run_polls_a_resource_whose_poll_had_not_started(scheduler: Scheduler) -> None:
-    polls = Polls()
-
+async def test_second_run_polls_a_resource_whose_poll_had_not_started(scheduler: Scheduler, polls: Polls) -> None:
     async def fail() -> NextPoll:
         await asyncio.sleep(5)
         scheduler.poll_now(TWO)

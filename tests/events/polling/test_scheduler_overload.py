@@ -11,13 +11,11 @@ from structlog.testing import capture_logs
 from coc2mqtt.events.polling.scheduler import Scheduler
 from coc2mqtt.events.resource import API, Kind, Resource
 from tests.support.simulated_loop import SimulatedLoop
-from tests.support.simulation import Polls, running, simulate
+from tests.support.simulation import ONE, TWO, Polls, running, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
     from typing import Any
-
-ONE, TWO = Resource(Kind.CLAN, "#2PA"), Resource(Kind.CLAN, "#2PB")
 
 
 @pytest.fixture
@@ -50,49 +48,45 @@ class LoadTest:
 
 
 @pytest.mark.looptime
-async def test_overdue_counts_waiting_resources_but_not_those_being_polled() -> None:
-    scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
+async def test_overdue_counts_waiting_resources_but_not_those_being_polled(sequential: Scheduler, polls: Polls) -> None:
     for resource in (ONE, TWO):
-        scheduler.add(resource, 10, polls.record(resource, duration=100))
-    async with running(scheduler):
+        sequential.add(resource, 10, polls.record(resource, duration=100))
+    async with running(sequential):
         await asyncio.sleep(5)
-        assert scheduler.overdue == 1
-        assert scheduler.overdue_seconds == pytest.approx(5, abs=0.1)
+        assert sequential.overdue == 1
+        assert sequential.overdue_seconds == pytest.approx(5, abs=0.1)
         await asyncio.sleep(100)
-        assert scheduler.overdue == 1
-        scheduler.remove(ONE)
-        assert scheduler.overdue == 0
-        assert scheduler.overdue_seconds == 0
+        assert sequential.overdue == 1
+        sequential.remove(ONE)
+        assert sequential.overdue == 0
+        assert sequential.overdue_seconds == 0
 
 
 @pytest.mark.looptime
-async def test_resource_being_polled_is_not_overdue_with_a_new_interval() -> None:
-    scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
-    scheduler.add(ONE, 10, polls.record(ONE, duration=100))
-    async with running(scheduler):
+async def test_resource_being_polled_is_not_overdue_with_a_new_interval(sequential: Scheduler, polls: Polls) -> None:
+    sequential.add(ONE, 10, polls.record(ONE, duration=100))
+    async with running(sequential):
         await asyncio.sleep(5)
-        scheduler.add(ONE, 5, polls.record(ONE))
+        sequential.add(ONE, 5, polls.record(ONE))
         await asyncio.sleep(50)
-        assert scheduler.overdue == 0
+        assert sequential.overdue == 0
 
 
 @pytest.mark.looptime
-async def test_overdue_time_of_a_paused_resource_counts_from_the_resume() -> None:
-    scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
-    scheduler.add(API, 1000, polls.record(API, duration=500), probe=True)
-    scheduler.add(ONE, 10, polls.record(ONE))
-    scheduler.pause()
-    async with running(scheduler):
+async def test_overdue_time_of_a_paused_resource_counts_from_the_resume(sequential: Scheduler, polls: Polls) -> None:
+    sequential.add(API, 1000, polls.record(API, duration=500), probe=True)
+    sequential.add(ONE, 10, polls.record(ONE))
+    sequential.pause()
+    async with running(sequential):
         await asyncio.sleep(100)
-        assert (scheduler.overdue, scheduler.overdue_seconds) == (0, 0)
-        scheduler.resume()
+        assert (sequential.overdue, sequential.overdue_seconds) == (0, 0)
+        sequential.resume()
         await asyncio.sleep(7)
-        assert (scheduler.overdue, scheduler.overdue_seconds) == (1, 7)
+        assert (sequential.overdue, sequential.overdue_seconds) == (1, 7)
 
 
 @pytest.mark.looptime
-async def test_stopped_scheduler_has_nothing_overdue() -> None:
-    scheduler, polls = Scheduler(rng=random.Random(1)), Polls()
+async def test_stopped_scheduler_has_nothing_overdue(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE))
     await asyncio.sleep(100)
     assert (scheduler.overdue, scheduler.overdue_seconds) == (0, 0)
@@ -116,8 +110,7 @@ async def test_load_is_the_required_share_of_the_rate() -> None:
 
 
 @pytest.mark.looptime
-async def test_load_without_a_rate_limit_is_zero() -> None:
-    scheduler, polls = Scheduler(rng=random.Random(1)), Polls()
+async def test_load_without_a_rate_limit_is_zero(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE))
     assert scheduler.load == 0
 
