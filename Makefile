@@ -54,7 +54,7 @@ crash: $(VENV)/.dev  ## stop the program, and raise an exception, at every await
 bench: $(VENV)/.dev $(VENV)/.bench  ## measure the bridge and its peers and write docs/performance.md; needs an idle machine
 	$(BIN)/python -m bench --write $(BENCH_ARGS)
 
-$(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## print one figure; BENCH_ARGS="--runs 3" or --quick
+$(BENCHES): bench-%: $(VENV)/.dev $(VENV)/.bench  ## run one benchmark and print its results; BENCH_ARGS="--runs 3" or --quick
 	$(BIN)/python -m bench $* $(BENCH_ARGS)
 
 switching: $(VENV)/.dev $(VENV)/.bench  ## cocapi's examples with cocapi and with coc2mqtt
@@ -78,7 +78,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schemas: $(VENV)/.dev  ## write docs/payloads.md and docs/schemas from the models
+schemas: $(VENV)/.dev  ## write docs/payloads.md, docs/schemas and the table in docs/events.md from the models
 	rm -f docs/schemas/*.json
 	$(BIN)/coc2mqtt schema --write docs
 

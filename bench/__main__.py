@@ -42,7 +42,7 @@ def main() -> int:
         try:
             figure = FIGURES[name](options)
         except FailedError as error:
-            # The other figures are still useful.
+            # The other benchmarks are still useful.
             print(f"bench: {name}: {error}", file=sys.stderr)
             failed = True
             continue

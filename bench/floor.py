@@ -1,4 +1,4 @@
-"""The floor: aiohttp alone fetches and decodes the same bodies sequentially, with or without a rate limit."""
+"""The floor: fetches the same bodies with aiohttp and decodes them with orjson, sequentially."""
 
 from __future__ import annotations
 

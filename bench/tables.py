@@ -1,4 +1,4 @@
-"""Tables and figures as text for terminals and Markdown. Pure."""
+"""Tables and results of benchmarks as text for terminals and Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 @dataclass(frozen=True)
 class Target:
-    """The target of a figure: its name and its bound.
+    """The target of a measured figure: its name and its bound.
 
     ``at_least`` makes the bound a minimum instead of a maximum; ``unit`` follows the number.
     """

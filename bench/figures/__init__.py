@@ -1,1 +1,1 @@
-"""The figures, one module per question."""
+"""The benchmarks, one module per question."""

@@ -1,4 +1,4 @@
-"""Figure b: the cost of a changed poll, up to the broker's acknowledgement."""
+"""Benchmark b: the cost of a changed poll, up to the broker's acknowledgement."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ def changed(options: Options) -> Figure:
         "changed",
         "b. A changed poll: 5 members, committed, published",
         [
-            f"Each at its highest rate, coc2mqtt at {_CLANS} polls per second, with full clans:",
+            f"coc2mqtt at {_CLANS} polls per second, each other program at its highest rate, with clans of 50 kB:",
             *_tables(free, peers),
             f"All at about {EQUAL_RATE:g} polls per second, evenly spread:",
             *_tables(even, paced),
         ],
         [
-            *_verdicts(free, peers[0], "each at its highest rate"),
-            *_verdicts(even, paced[0], f"at {EQUAL_RATE:g} polls per second"),
+            *_verdicts(
+                free, peers[0], f"cost of cocapi at its highest rate / cost of {{}} at {_CLANS} polls per second"
+            ),
+            *_verdicts(even, paced[0], f"cost of cocapi / cost of {{}}, both at {EQUAL_RATE:g} polls per second"),
         ],
     )
 
@@ -71,13 +73,12 @@ def _tables(costs: Mapping[str, Sequence[Cost]], peers: Sequence[Baseline]) -> l
     ]
 
 
-def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Baseline, when: str) -> list[str]:
+def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Baseline, what: str) -> list[str]:
+    """Return the verdicts; ``what`` has a placeholder for the name of the bridge."""
     times = _times(costs)
     return [
-        Target(f"times cheaper than cocapi, {name}, {when}", 3, at_least=True).verdict(
-            Spread.of(ratios(times[str(cocapi)], times[name])).median
-        )
-        for name in (_WITH, _WITHOUT)
+        Target(what.format(title), 3, at_least=True).verdict(Spread.of(ratios(times[str(cocapi)], times[name])).median)
+        for name, title in ((_WITH, "coc2mqtt"), (_WITHOUT, "coc2mqtt with `homeassistant.enabled: false`"))
     ]
 
 

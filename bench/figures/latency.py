@@ -1,4 +1,4 @@
-"""Figure e: the latency from a changed response to a subscriber."""
+"""Benchmark e: the latency from a changed response to a subscriber."""
 
 from __future__ import annotations
 

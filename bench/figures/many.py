@@ -1,4 +1,4 @@
-"""Figure d: ten thousand clans: memory, start, and restart after a kill."""
+"""Benchmark d: ten thousand clans: memory, start, and restart after a kill."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _table(restarts: dict[str, RestartResult], one: float) -> str:
         "from the start to the end of the first round, s": lambda restart: f"{restart.first_round:.1f}",
         "most requests in any one second": lambda restart: f"{restart.busiest:,}",
         "most requests of one token in any second": lambda restart: f"{restart.busiest_token:,}",
-        "resident memory after it, MB": lambda restart: f"{restart.memory:.0f}",
+        "resident memory after the first round, MB": lambda restart: f"{restart.memory:.0f}",
         "peak resident memory before and after the restart, MB": lambda restart: f"{restart.peak:.0f}",
         "restart after a kill: online after, s": lambda restart: f"{restart.online:.2f}",
         "first poll after, s": lambda restart: f"{restart.polled:.2f}",

@@ -1,4 +1,4 @@
-"""Shared parts of the figures that compare costs."""
+"""Shared parts of the benchmarks that compare costs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _found: dict[str, Baseline] = {}
 
 
 def better_loop(options: Options, name: str, clans: int, *, changing: bool) -> Baseline:
-    """Return a peer with the event loop on which it costs less, from a short trial shared by all figures."""
+    """Return a peer with the event loop on which it costs less, from a short trial shared by all benchmarks."""
     if name in _found:
         return _found[name]
     trial = replace(options, window=min(options.window, _TRIAL))

@@ -1,4 +1,4 @@
-"""Figure c: the duration of a round of all clans with an API latency of 50 ms."""
+"""Benchmark c: the duration of a round of all clans with an API latency of 50 ms."""
 
 from __future__ import annotations
 

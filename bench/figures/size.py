@@ -1,4 +1,4 @@
-"""Figure f: the cost of a poll with many clans and with few."""
+"""Benchmark f: the cost of a poll with many clans and with few."""
 
 from __future__ import annotations
 

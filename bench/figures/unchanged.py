@@ -1,4 +1,4 @@
-"""Figure a: the cost of an unchanged poll."""
+"""Benchmark a: the cost of an unchanged poll."""
 
 from __future__ import annotations
 
@@ -48,14 +48,26 @@ def unchanged(options: Options) -> Figure:
         "unchanged",
         "a. An unchanged poll",
         [
-            f"Each at its highest rate, coc2mqtt at {_CLANS} polls per second, with full clans:",
+            f"coc2mqtt at {_CLANS} polls per second, each other program at its highest rate, with clans of 50 kB:",
             *_tables(free, [*peers, floor]),
             f"All at about {EQUAL_RATE:g} polls per second, evenly spread:",
             *_tables(even, paced),
         ],
         [
-            *_verdicts(free, peers[0], floor, "each at its highest rate"),
-            *_verdicts(even, paced[0], paced[-1], f"at {EQUAL_RATE:g} polls per second"),
+            *_verdicts(
+                free,
+                peers[0],
+                floor,
+                f"cost of cocapi at its highest rate / cost of coc2mqtt at {_CLANS} polls per second",
+                f"cost of coc2mqtt at {_CLANS} polls per second / cost of the floor at its highest rate",
+            ),
+            *_verdicts(
+                even,
+                paced[0],
+                paced[-1],
+                f"cost of cocapi / cost of coc2mqtt, both at {EQUAL_RATE:g} polls per second",
+                f"cost of coc2mqtt / cost of the floor, both at {EQUAL_RATE:g} polls per second",
+            ),
         ],
     )
 
@@ -84,10 +96,13 @@ def _tables(costs: Mapping[str, Sequence[Cost]], others: Sequence[Baseline]) -> 
     ]
 
 
-def _verdicts(costs: Mapping[str, Sequence[Cost]], cocapi: Baseline, floor: Baseline, when: str) -> list[str]:
+def _verdicts(
+    costs: Mapping[str, Sequence[Cost]], cocapi: Baseline, floor: Baseline, to_cocapi: str, to_floor: str
+) -> list[str]:
+    """Return the verdicts on the ratios to cocapi and to the floor, with these names."""
     ours, peer, least = ([cost.per_poll for cost in costs[name]] for name in (_BRIDGE, str(cocapi), str(floor)))
     less, more = Spread.of(ratios(peer, ours)).median, Spread.of(ratios(ours, least)).median
     return [
-        Target(f"times cheaper than cocapi, {when}", 8, at_least=True).verdict(less),
-        Target(f"times the cost of the floor, {when}", 2).verdict(more, digits=2),
+        Target(to_cocapi, 8, at_least=True).verdict(less),
+        Target(to_floor, 2).verdict(more, digits=2),
     ]
