@@ -35,7 +35,7 @@ class Metadata(BaseModel):
     snapshot_age_seconds: float = Field(default=0.0, json_schema_extra=optional)
     """Present with `catch_up`: the change happened at most this many seconds before `timestamp`."""
     left_out: int = Field(default=0, json_schema_extra=optional)
-    """Present if the event would exceed 2 kB: the number of changes, keys and list entries that are missing."""
+    """Present if the event would otherwise exceed 2 kB: the number of changes, keys and list entries left out."""
 
     @model_validator(mode="wrap")
     @classmethod
