@@ -19,7 +19,7 @@ from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.health import Health, Metrics
 from coc2mqtt.logs import LogLevel
-from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
+from coc2mqtt.mqtt.bridge import Bridge
 from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.client.poison_messages import PoisonMessageFilter
 from coc2mqtt.mqtt.client.reconnect import port_is_open
@@ -27,12 +27,15 @@ from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.control.commands import CommandContext
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS, CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay
+from coc2mqtt.mqtt.control.requests import RequestHandler
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
-from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, iso_time
+from coc2mqtt.mqtt.payloads.models import InfoPayload, iso_time
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
+from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
+from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.clocks import uptime
 from coc2mqtt.watch_list import WatchList
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.resource import Resource, Watch
     from coc2mqtt.internal_errors import InternalErrors
     from coc2mqtt.journal.protocol import Journal
+    from coc2mqtt.mqtt.payloads.models import HealthPayload
 
 _log = structlog.get_logger()
 
@@ -84,161 +88,205 @@ class Parts:
         embedded_port: int | None = None,
         on_published: Callable[[str, bytes], None] = lambda *_: None,
     ) -> None:
-        contain = errors.contain
-        rng = random.SystemRandom()
-        topics = Topics(settings.mqtt.base_topic)
-        hass = settings.homeassistant
-        self._metrics = metrics = process.metrics
-        callbacks = _Callbacks(errors, on_published)
-
-        self.engine = engine = Engine(
-            api,
-            journal,
-            on_commit=callbacks.on_commit,
-            rng=rng,
-            contain=contain,
-            on_bug=callbacks.on_compare_bug,
-            metrics=metrics.engine,
+        self._settings = settings
+        self._journal = journal
+        self._process = process
+        self._errors = errors
+        self._embedded_port = embedded_port
+        self._on_published = on_published
+        self._topics = Topics(settings.mqtt.base_topic)
+        self._rng = random.SystemRandom()
+        # Each part uses only parts above it, except in callbacks, which are not called before the parts run.
+        self._log_level = LogLevel(on_change=self._on_log_level_change)
+        self.engine = self._build_engine(api)
+        self.watches = self._build_watch_list()
+        self.delivery = self._build_delivery()
+        self._retained = self._build_retained_state()
+        self._duplicate_detector = DuplicateInstanceDetector(
+            self._topics, instance=settings.instance, run_id=process.run_id
         )
-        self.watches = watches = WatchList(
-            journal, engine, on_change=callbacks.on_watch_change, maximum=settings.watch.maximum
-        )
-        self.delivery = EventDelivery(
-            journal,
-            topics,
-            publisher=process.publisher,
-            on_published=callbacks.on_published,
-            contain=contain,
-            metrics=metrics.delivery,
-        )
-        self._retained = RetainedState(
-            journal,
-            topics,
-            watches=watches,
-            api_reachable=lambda: engine.api_reachable,
-            on_name=watches.cache_name,
-            discovery=Discovery(topics, instance=settings.instance, version=VERSION, prefix=hass.discovery_prefix)
-            if hass.enabled
-            else None,
-            publisher=process.publisher,
-            contain=contain,
-        )
-        self._retained.publisher.rejected_topics.count = metrics.states_denied
-        log_level = LogLevel(on_change=callbacks.on_log_level_change)
-        commands = CommandContext(
-            watches,
-            health=callbacks.health_payload,
-            replay=Replay(journal, flush_acks=self.delivery.flush_acks, contain=contain),
-            log_level=log_level,
-        )
-        duplicates = DuplicateInstanceDetector(topics, instance=settings.instance, run_id=process.run_id)
-        self._bridge = Bridge(
-            topics,
-            retained=self._retained,
-            orphan_cleanup=OrphanCleanup(
-                topics,
-                discovery=DiscoveryOptions(hass.discovery_prefix, settings.instance, hass.enabled),
-                retained=self._retained,
-                watches=watches,
-                # amqtt sends every client all retained messages of every filter that any client ever subscribed to.
-                broker_starts_empty=embedded_port is not None,
-                contain=contain,
-            ),
-            delivery=self.delivery,
-            commands=CommandDispatcher(commands, contain=contain),
-            watches=watches,
-            duplicate_detector=duplicates,
-            info=partial(_info, settings, process, log_level),
-            health=callbacks.health_payload,
-            home_assistant=HomeAssistantTopics(hass.status_topic, hass.discovery_prefix) if hass.enabled else None,
-            rng=rng,
-            # The embedded broker echoes every guarded message to all its clients, and only local clients can connect.
-            guarded=embedded_port is None,
-            contain=contain,
-            metrics=metrics.requests,
-        )
-        self._bridge.guard.restored = metrics.restored
-        options = connection_options(settings, embedded_port=embedded_port)
-        self.connection = Connection(
-            options,
-            on_session=self._bridge.serve,
-            offline_messages=() if options.will is None else (options.will,),
-            other_instance_is_alive=duplicates.is_alive,
-            port_probe=partial(port_is_open, options.host, options.port),
-            connections=metrics.connections,
-            poison_filter=process.poison_filter,
-        )
-        self.health = Health(
-            journal=journal,
-            engine=engine,
-            connection=self.connection,
-            delivery=self.delivery,
-            retained=self._retained,
-            guard=self._bridge.guard,
-            metrics=metrics,
-            publisher=process.publisher,
-            internal_errors=errors,
-            started_at=process.started_uptime,
-            redact=redactor_of(settings),
-        )
-        callbacks.connect(watches=watches, retained=self._retained, bridge=self._bridge, health=self.health)
+        self._guard = self._build_guard()
+        self._bridge = self._build_bridge()
+        self.connection = self._build_connection()
+        self.health = self._build_health()
         errors.on_report = self._bridge.health_changed
 
     def save_metrics(self) -> None:
         """Store the counters that the parts keep themselves, so that the next parts continue from them."""
-        self._metrics.states_denied = self._retained.publisher.rejected_topics.count
-        self._metrics.connections = self.connection.connections
-        self._metrics.restored = self._bridge.guard.restored
+        metrics = self._process.metrics
+        metrics.states_denied = self._retained.publisher.rejected_topics.count
+        metrics.connections = self.connection.connections
+        metrics.restored = self._guard.restored
 
+    def _build_engine(self, api: ClashClient) -> Engine:
+        return Engine(
+            api,
+            self._journal,
+            on_commit=self._on_commit,
+            rng=self._rng,
+            contain=self._errors.contain,
+            on_bug=self._on_compare_bug,
+            metrics=self._process.metrics.engine,
+        )
 
-class _Callbacks:
-    """Forwards notifications to parts that are built after the part that sends them.
+    def _build_watch_list(self) -> WatchList:
+        return WatchList(
+            self._journal, self.engine, on_change=self._on_watch_change, maximum=self._settings.watch.maximum
+        )
 
-    For example, the engine reports a commit to the retained state, which itself needs the engine. ``connect`` must be
-    called before any part runs.
-    """
+    def _build_delivery(self) -> EventDelivery:
+        return EventDelivery(
+            self._journal,
+            self._topics,
+            publisher=self._process.publisher,
+            on_published=self._on_event_published,
+            contain=self._errors.contain,
+            metrics=self._process.metrics.delivery,
+        )
 
-    _watches: WatchList
-    _retained: RetainedState
-    _bridge: Bridge
-    _health: Health
+    def _build_retained_state(self) -> RetainedState:
+        retained = RetainedState(
+            self._journal,
+            self._topics,
+            watches=self.watches,
+            api_reachable=lambda: self.engine.api_reachable,
+            on_name=self.watches.cache_name,
+            discovery=self._build_discovery(),
+            publisher=self._process.publisher,
+            contain=self._errors.contain,
+        )
+        retained.publisher.rejected_topics.count = self._process.metrics.states_denied
+        return retained
 
-    def __init__(self, errors: InternalErrors, on_published: Callable[[str, bytes], None]) -> None:
-        self._errors = errors
-        self._on_published = on_published
+    def _build_discovery(self) -> Discovery | None:
+        hass = self._settings.homeassistant
+        if not hass.enabled:
+            return None
+        return Discovery(self._topics, instance=self._settings.instance, version=VERSION, prefix=hass.discovery_prefix)
 
-    def connect(self, *, watches: WatchList, retained: RetainedState, bridge: Bridge, health: Health) -> None:
-        """Set the parts that receive the notifications."""
-        self._watches = watches
-        self._retained = retained
-        self._bridge = bridge
-        self._health = health
+    def _build_guard(self) -> RetainedGuard:
+        hass = self._settings.homeassistant
+        guard = RetainedGuard(
+            self._topics,
+            self._retained,
+            discovery_prefix=hass.discovery_prefix if hass.enabled else None,
+            count_watches=lambda: len(self.watches.select()),
+            other_bridge=lambda: self._duplicate_detector.other_bridge,
+            # The embedded broker echoes every guarded message to all its clients, and only local clients can connect.
+            enabled=self._embedded_port is None,
+            contain=self._errors.contain,
+        )
+        guard.restored = self._process.metrics.restored
+        return guard
 
-    def on_commit(self, resource: Resource) -> None:
+    def _build_bridge(self) -> Bridge:
+        hass = self._settings.homeassistant
+        return Bridge(
+            retained=self._retained,
+            delivery=self.delivery,
+            requests=self._build_request_handler(),
+            reports=self._build_reports(),
+            guard=self._guard,
+            orphan_cleanup=self._build_orphan_cleanup(),
+            duplicate_detector=self._duplicate_detector,
+            watches=self.watches,
+            home_assistant_status=hass.status_topic if hass.enabled else None,
+            rng=self._rng,
+            contain=self._errors.contain,
+        )
+
+    def _build_request_handler(self) -> RequestHandler:
+        hass, contain = self._settings.homeassistant, self._errors.contain
+        context = CommandContext(
+            self.watches,
+            health=self._health_payload,
+            replay=Replay(self._journal, flush_acks=self.delivery.flush_acks, contain=contain),
+            log_level=self._log_level,
+        )
+        return RequestHandler(
+            self._topics,
+            CommandDispatcher(context, contain=contain),
+            reserved=(f"{hass.discovery_prefix}/", hass.status_topic) if hass.enabled else (),
+            contain=contain,
+            metrics=self._process.metrics.requests,
+        )
+
+    def _build_reports(self) -> BridgeReports:
+        return BridgeReports(
+            self._topics,
+            retained=self._retained,
+            watches=self.watches,
+            duplicate_detector=self._duplicate_detector,
+            info=partial(_info, self._settings, self._process, self._log_level),
+            health=self._health_payload,
+        )
+
+    def _build_orphan_cleanup(self) -> OrphanCleanup:
+        hass = self._settings.homeassistant
+        return OrphanCleanup(
+            self._topics,
+            discovery=DiscoveryOptions(hass.discovery_prefix, self._settings.instance, hass.enabled),
+            retained=self._retained,
+            watches=self.watches,
+            # amqtt sends every client all retained messages of every filter that any client ever subscribed to.
+            broker_starts_empty=self._embedded_port is not None,
+            contain=self._errors.contain,
+        )
+
+    def _build_connection(self) -> Connection:
+        options = connection_options(self._settings, embedded_port=self._embedded_port)
+        return Connection(
+            options,
+            on_session=self._bridge.serve,
+            offline_messages=() if options.will is None else (options.will,),
+            other_instance_is_alive=self._duplicate_detector.is_alive,
+            port_probe=partial(port_is_open, options.host, options.port),
+            connections=self._process.metrics.connections,
+            poison_filter=self._process.poison_filter,
+        )
+
+    def _build_health(self) -> Health:
+        return Health(
+            journal=self._journal,
+            engine=self.engine,
+            connection=self.connection,
+            delivery=self.delivery,
+            retained=self._retained,
+            guard=self._guard,
+            metrics=self._process.metrics,
+            publisher=self._process.publisher,
+            internal_errors=self._errors,
+            started_at=self._process.started_uptime,
+            redact=redactor_of(self._settings),
+        )
+
+    # The parts call the following methods once they run.
+
+    def _on_commit(self, resource: Resource) -> None:
         _log.debug("snapshot committed", kind=resource.kind.value, tag=resource.tag)
         self._retained.mark(resource)
         if resource == API:
             self._bridge.health_changed()
-        if self._watches.on_commit(resource):
+        if self.watches.on_commit(resource):
             self._bridge.watches_changed()
 
-    def on_compare_bug(self, error: Exception, resource: Resource) -> None:
+    def _on_compare_bug(self, error: Exception, resource: Resource) -> None:
         self._errors.report(error, "comparing", kind=resource.kind.value, tag=resource.tag)
 
-    def on_watch_change(self, watch: Watch) -> None:
+    def _on_watch_change(self, watch: Watch) -> None:
         self._retained.mark_watch(watch)
         self._bridge.watches_changed()
 
-    def on_published(self, topic: str, payload: bytes) -> None:
+    def _on_event_published(self, topic: str, payload: bytes) -> None:
         _log.debug("event published", topic=topic)
         self._on_published(topic, payload)
         self._bridge.health_changed()
 
-    def on_log_level_change(self) -> None:
+    def _on_log_level_change(self) -> None:
         self._bridge.info_changed()
 
-    async def health_payload(self) -> HealthPayload:
-        return await self._health.payload()
+    async def _health_payload(self) -> HealthPayload:
+        return await self.health.payload()
 
 
 def _info(settings: Settings, process: ProcessState, log_level: LogLevel, session: Session) -> InfoPayload:

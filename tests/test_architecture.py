@@ -63,10 +63,8 @@ ALLOWED: dict[str, set[str]] = {
         "mqtt.client",
         "mqtt.control",
         "mqtt.duplicate_instance",
-        "mqtt.payloads",
         "mqtt.publish",
         "mqtt.reports",
-        "mqtt.topics",
         "util",
     },
     # The program.

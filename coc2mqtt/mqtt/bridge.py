@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,6 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
-from coc2mqtt.mqtt.control.requests import REQUESTS_PER_SECOND, RequestHandler, RequestMetrics
-from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
-from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.util.containment import keep_running, propagate
 from coc2mqtt.util.tasks import run_until_cancelled, yield_periodically
 
@@ -24,13 +20,13 @@ if TYPE_CHECKING:
 
     from coc2mqtt.mqtt.client.connection import Message, Session
     from coc2mqtt.mqtt.control.commands import Watches
-    from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
+    from coc2mqtt.mqtt.control.requests import RequestHandler
     from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
-    from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload
     from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
     from coc2mqtt.mqtt.publish.orphan_cleanup import OrphanCleanup
+    from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
     from coc2mqtt.mqtt.publish.retained_state import RetainedState
-    from coc2mqtt.mqtt.topics import Topics
+    from coc2mqtt.mqtt.reports import BridgeReports
     from coc2mqtt.util.containment import Contain
 
 _log = structlog.get_logger()
@@ -41,81 +37,47 @@ _STATE_TIMEOUT_S = 2.0
 _MAX_AWAITED_RESOURCES = 1000
 # Measured on Home Assistant: a new event entity misses messages in the first half second after its discovery payload.
 _SUBSCRIBE_DELAY_S = 1.0
-# With MQTT 3.1.1 the broker returns every retained message on guarded topics to us: about 30 kB per watch.
-_MAX_ECHOED_WATCHES = 200
 # All bridges receive Home Assistant's birth message at once: a random delay spreads their answers.
 _BIRTH_DELAY_S = (1.0, 5.0)
-
-
-@dataclass(frozen=True, slots=True)
-class HomeAssistantTopics:
-    """Home Assistant's topic for its birth and last will messages, and its discovery prefix."""
-
-    status: str
-    discovery_prefix: str
 
 
 class Bridge:
     """Serves one connection to the broker after another.
 
-    ``info`` builds the payload of ``bridge/info`` for a connection, ``health`` that of ``bridge/health``.
-    ``home_assistant`` is None if it is not used. ``guarded`` enables the guard of retained topics against other
-    clients. ``contain`` guards each report, request and message: after a bug, a request or message is skipped, and a
-    report is retried 1 to 60 s later. ``metrics`` can be those of an earlier bridge.
+    ``home_assistant_status`` is the topic of Home Assistant's birth and will messages, None if it is not used. ``rng``
+    chooses the delay after a birth message. ``contain`` guards each report and message: after a bug, a message is
+    skipped, and a report is retried 1 to 60 s later.
     """
 
     def __init__(
         self,
-        topics: Topics,
         *,
         retained: RetainedState,
-        orphan_cleanup: OrphanCleanup,
         delivery: EventDelivery,
-        commands: CommandDispatcher,
-        watches: Watches,
+        requests: RequestHandler,
+        reports: BridgeReports,
+        guard: RetainedGuard,
+        orphan_cleanup: OrphanCleanup,
         duplicate_detector: DuplicateInstanceDetector,
-        info: Callable[[Session], InfoPayload],
-        health: Callable[[], Awaitable[HealthPayload]],
-        home_assistant: HomeAssistantTopics | None,
+        watches: Watches,
+        home_assistant_status: str | None,
         rng: random.Random,
-        requests_per_second: float = REQUESTS_PER_SECOND,
-        guarded: bool = True,
         contain: Contain = propagate,
-        metrics: RequestMetrics | None = None,
     ) -> None:
-        self._contain = contain
-        self._topics = topics
         self._retained = retained
-        self._publisher = retained.publisher
         self._announcer = retained.announcer
-        self._orphan_cleanup = orphan_cleanup
         self._delivery = delivery
-        self._watches = watches
+        self._requests = requests
+        self._reports = reports
+        self._guard = guard
+        self._orphan_cleanup = orphan_cleanup
         self._duplicate_detector = duplicate_detector
-        self._home_assistant = home_assistant
+        self._watches = watches
+        self._home_assistant_status = home_assistant_status
         self._rng = rng
+        self._contain = contain
         # Whether the devices were announced over an earlier connection: events need not wait for them then.
         self._devices_announced = False
-        self.metrics = metrics or RequestMetrics()
-        self.guard = RetainedGuard(
-            topics, retained, other_bridge=lambda: duplicate_detector.other_bridge, enabled=guarded, contain=contain
-        )
-        self._reports = BridgeReports(
-            topics,
-            retained=retained,
-            watches=watches,
-            duplicate_detector=duplicate_detector,
-            info=info,
-            health=health,
-        )
-        self._requests = RequestHandler(
-            topics,
-            commands,
-            metrics=self.metrics,
-            requests_per_second=requests_per_second,
-            reserved=() if home_assistant is None else (f"{home_assistant.discovery_prefix}/", home_assistant.status),
-            contain=contain,
-        )
 
     def watches_changed(self) -> None:
         """Publish ``bridge/watches`` again, and ``bridge/health`` soon."""
@@ -132,19 +94,19 @@ class Bridge:
 
     async def serve(self, session: Session) -> None:
         """Serve one connection until it is lost: publish online, then all retained state, then events."""
-        self.guard.on_connected(session)
+        self._guard.on_connected(session)
         self._requests.on_connected(session)
         await self._duplicate_detector.check(session)
-        await self._subscribe(session, self._topics.requests)
-        if self._home_assistant is not None:
-            await self._subscribe(session, self._home_assistant.status)
+        await self._subscribe(session, self._requests.topic_filter)
+        if self._home_assistant_status is not None:
+            await self._subscribe(session, self._home_assistant_status)
         self._retained.on_connected()
         # First, so that a bridge whose connection was taken over can find out by whom.
         await self._reports.introduce(session)
-        await self.guard.subscribe(session, [self._topics.bridge("state"), self._topics.api_status])
+        await self._guard.subscribe_status(session)
         # Not concurrently with other work: behind thousands of devices no acknowledgement would arrive in time.
         await self._orphan_cleanup.run(session, shared=self._duplicate_detector.is_base_topic_shared)
-        await self.guard.subscribe(session, self._guarded_filters(session))
+        await self._guard.subscribe_rest(session)
         await self._mark_everything()
         self._reports.watches_changed()
         async with asyncio.TaskGroup() as group:
@@ -156,7 +118,7 @@ class Bridge:
             group.create_task(run_until_cancelled("requests", partial(self._requests.run, session)))
             group.create_task(run_until_cancelled("incoming messages", partial(self._handle_messages, session, group)))
             restore, restore_all = partial(self._restore, session), partial(self._restore_all, session)
-            group.create_task(self._keep_running("guard", partial(self.guard.run, restore, restore_all)))
+            group.create_task(self._keep_running("guard", partial(self._guard.run, restore, restore_all)))
             group.create_task(run_until_cancelled("retained states", partial(self._retained.run, session)))
             group.create_task(run_until_cancelled("announcements", partial(self._announcer.run, session)))
             await self._wait_for_state()
@@ -193,17 +155,17 @@ class Bridge:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STATE_TIMEOUT_S):
                 await self._retained.wait_idle()
-                if self._home_assistant is not None and not self._devices_announced:
+                if self._home_assistant_status is not None and not self._devices_announced:
                     await self._announcer.wait_idle()
         self._devices_announced = True
-        if self._home_assistant is not None:
+        if self._home_assistant_status is not None:
             await asyncio.sleep(_SUBSCRIBE_DELAY_S)
 
     async def _handle_messages(self, session: Session, group: asyncio.TaskGroup) -> None:
         """Handle all messages except requests: Home Assistant's status and other bridges' info."""
         birth: asyncio.Task[None] | None = None
         async for message in session.messages():
-            if self._home_assistant is None or message.topic != self._home_assistant.status:
+            if message.topic != self._home_assistant_status:
                 with self._contain("message", topic=message.topic):
                     self._duplicate_detector.handle(message)
             elif _is_birth(message) and (birth is None or birth.done()):
@@ -217,18 +179,6 @@ class Bridge:
         await asyncio.sleep(self._rng.uniform(*_BIRTH_DELAY_S))
         self._announcer.on_ha_online()
         await self._mark_everything()
-
-    def _guarded_filters(self, session: Session) -> list[str]:
-        """Return the filters of the retained topics to guard; fewer if the broker would return too much to us."""
-        if session.protocol != "5" and len(self._watches.select()) > _MAX_ECHOED_WATCHES:
-            return [self._topics.states(kind, "availability") for kind in (Kind.CLAN, Kind.PLAYER)]
-        filters = [
-            self._topics.bridge("watches"),
-            *(self._topics.states(kind, "+") for kind in (Kind.CLAN, Kind.PLAYER)),
-        ]
-        if self._home_assistant is not None:
-            filters.append(f"{self._home_assistant.discovery_prefix}/device/+/config")
-        return filters
 
     async def _restore(self, session: Session, topic: str) -> None:
         """Publish a retained topic again that another client has overwritten."""

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from functools import partial
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.mqtt.bridge import Bridge
 from coc2mqtt.mqtt.client.errors import ConnectionLostError
-from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
-from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
-from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
-from coc2mqtt.mqtt.publish.retained_state import RetainedState
-from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.watch_list import WatchList
-from tests.support.control import dispatcher, health, info
+from tests.support.bridge_parts import BridgeParts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -62,7 +53,6 @@ class Program:
     def __init__(
         self, folder: Path, *, api: ScriptedApi, broker: FileBroker, sessions: Sequence[FakeSession], now: float
     ) -> None:
-        topics = Topics(BASE)
         self.sessions = sessions
         self.broker = broker
         self.journal = _Journal(folder / "coc2mqtt.db", clock=lambda: now, rng=random.Random(broker.run))
@@ -74,31 +64,10 @@ class Program:
             uptime=lambda: now,
             rng=random.Random(1),
         )
-        self.watches = WatchList(self.journal, self.engine, on_change=self._on_watch_changed)
-        self._retained = RetainedState(
-            self.journal,
-            topics,
-            watches=self.watches,
-            discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
-            announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
-        )
-        self._bridge = Bridge(
-            topics,
-            retained=self._retained,
-            orphan_cleanup=OrphanCleanup(
-                topics,
-                discovery=DiscoveryOptions("homeassistant", "home", enabled=True),
-                retained=self._retained,
-                watches=self.watches,
-            ),
-            delivery=EventDelivery(self.journal, topics),
-            commands=dispatcher(self.watches, journal=self.journal),
-            watches=self.watches,
-            duplicate_detector=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
-            info=info,
-            health=health,
-            home_assistant=None,
-            rng=random.Random(1),
+        self.watches = WatchList(self.journal, self.engine, on_change=self._on_watch_change)
+        # Waiting for devices would take a second per session.
+        self._parts = BridgeParts(
+            self.journal, self.watches, base=BASE, home_assistant_status=None, device_delays=False
         )
         self._changed = asyncio.Event()
         self.journal.on_change = broker.on_message = self._changed.set
@@ -127,13 +96,12 @@ class Program:
     async def _serve_broker(self) -> None:
         for line in self.sessions:
             try:
-                await self._bridge.serve(line.session)
+                await self._parts.bridge.serve(line.session)
             except* ConnectionLostError:
                 pass
 
     def _on_commit(self, resource: Resource) -> None:
-        self._retained.mark(resource)
+        self._parts.retained.mark(resource)
 
-    def _on_watch_changed(self, watch: Watch) -> None:
-        self._retained.mark_watch(watch)
-        self._bridge.watches_changed()
+    def _on_watch_change(self, watch: Watch) -> None:
+        self._parts.on_watch_change(watch)

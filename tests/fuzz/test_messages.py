@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-import random
 import re
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
@@ -21,20 +20,13 @@ from coc2mqtt.clash import ClashClient
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.journal import SqliteJournal
-from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
 from coc2mqtt.mqtt.client.session import Message
-from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.models import ResponsePayload
-from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
-from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
-from coc2mqtt.mqtt.publish.retained_state import RetainedState
-from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.runtime import loop_factory
 from coc2mqtt.watch_list import WatchList
 from tests.fuzz.examples import fuzzed
 from tests.fuzz.requests import COMMANDS, PAYLOADS
-from tests.support.control import dispatcher, health, info
+from tests.support.bridge_parts import STATUS, BridgeParts
 from tests.support.recording_session import RecordingSession, running
 
 if TYPE_CHECKING:
@@ -45,7 +37,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.fuzz
 
-STATUS = "homeassistant/status"
 REQUEST = "coc/bridge/request/"
 RESPONSE = "coc/bridge/response/"
 DEFAULT_RESPONSE_TOPIC = re.compile(r"coc/bridge/response/[a-z][a-z0-9_]{0,31}")
@@ -114,40 +105,15 @@ class BridgeHarness:
     """A whole bridge with a session that records its messages; nothing is polled."""
 
     def __init__(self, journal: SqliteJournal) -> None:
-        topics = Topics()
         engine = Engine(ClashClient([SecretStr("any")]), journal)
-        self.watches = WatchList(journal, engine, on_change=self._changed)
+        self.watches = WatchList(journal, engine, on_change=self._on_watch_change)
         self.recording = RecordingSession()
-        self._retained = RetainedState(
-            journal,
-            topics,
-            watches=self.watches,
-            discovery=Discovery(topics, instance="home", version="1", prefix="homeassistant"),
-        )
-        self.bridge = Bridge(
-            topics,
-            retained=self._retained,
-            orphan_cleanup=OrphanCleanup(
-                topics,
-                discovery=DiscoveryOptions("homeassistant", "home", enabled=True),
-                retained=self._retained,
-                watches=self.watches,
-            ),
-            delivery=EventDelivery(journal, topics),
-            commands=dispatcher(self.watches, journal=journal),
-            watches=self.watches,
-            duplicate_detector=DuplicateInstanceDetector(topics, instance="home", run_id="1"),
-            info=info,
-            health=health,
-            home_assistant=HomeAssistantTopics(STATUS, "homeassistant"),
-            rng=random.Random(1),
-            requests_per_second=math.inf,
-        )
+        self._parts = BridgeParts(journal, self.watches, requests_per_second=math.inf)
+        self.bridge = self._parts.bridge
         self._numbers = itertools.count(1)
 
-    def _changed(self, watch: Watch) -> None:
-        self._retained.mark_watch(watch)
-        self.bridge.watches_changed()
+    def _on_watch_change(self, watch: Watch) -> None:
+        self._parts.on_watch_change(watch)
 
     async def deliver(self, messages: list[Message]) -> list[Published]:
         """Deliver messages and a final request; return the messages published before its response."""

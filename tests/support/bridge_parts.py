@@ -1,32 +1,37 @@
-"""A bridge with an in-memory journal, and sessions that record what it publishes."""
+"""A whole bridge between a journal, a list of watches and a session, and a session that records publish times."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.bridge import Bridge, HomeAssistantTopics
+from coc2mqtt.mqtt.bridge import Bridge
+from coc2mqtt.mqtt.control.requests import REQUESTS_PER_SECOND, RequestHandler
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
+from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
+from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
+from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
 from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher, health, info
 from tests.support.recording_session import RecordingSession, make_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Callable, Iterable
 
     from coc2mqtt.journal.protocol import Journal
+    from coc2mqtt.watch_list import WatchList
 
-    Lines = list[MutableMapping[str, Any]]
-
+PREFIX = "homeassistant"
 STATUS = "homeassistant/status"
 WATCH = Watch(Kind.CLAN, "#2PP", 60.0)
 DEVICE = "homeassistant/device/coc2mqtt_home_clan_2PP/config"
@@ -79,40 +84,128 @@ class JournalInMemory:
                 self._delivered[seq] = entry
 
 
-class Parts:
-    """A bridge with one watched clan that was already polled, and its parts."""
+def retained_state(
+    journal: Journal,
+    watches: WatchList | WatchesInMemory,
+    *,
+    topics: Topics | None = None,
+    instance: str = "home",
+    home_assistant: bool = True,
+    device_delays: bool = True,
+    api_reachable: Callable[[], bool] = lambda: True,
+) -> RetainedState:
+    """Return a retained state; without ``device_delays``, it announces all devices at once."""
+    topics = topics or Topics()
+    return RetainedState(
+        journal,
+        topics,
+        watches=watches,
+        api_reachable=api_reachable,
+        discovery=Discovery(topics, instance=instance, version="1", prefix=PREFIX) if home_assistant else None,
+        announcer=DeviceAnnouncer if device_delays else partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
+    )
 
-    def __init__(self, *, base: str = "coc", home_assistant: bool = True, instance: str = "home") -> None:
+
+def orphan_cleanup(
+    retained: RetainedState,
+    watches: WatchList | WatchesInMemory,
+    *,
+    topics: Topics | None = None,
+    instance: str = "home",
+    home_assistant: bool = True,
+    broker_starts_empty: bool = False,
+) -> OrphanCleanup:
+    """Return the cleanup of a bridge with this retained state."""
+    return OrphanCleanup(
+        topics or Topics(),
+        discovery=DiscoveryOptions(PREFIX, instance, home_assistant),
+        retained=retained,
+        watches=watches,
+        broker_starts_empty=broker_starts_empty,
+    )
+
+
+class BridgeParts:
+    """A bridge on a journal and a list of watches, and the parts of it that tests use.
+
+    With ``home_assistant``, it announces devices. Without ``home_assistant_status``, its events do not wait until Home
+    Assistant has read them, and it ignores birth messages. ``device_delays`` is described at ``retained_state``.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        watches: WatchList | WatchesInMemory,
+        *,
+        base: str = "coc",
+        instance: str = "home",
+        home_assistant: bool = True,
+        home_assistant_status: str | None = STATUS,
+        device_delays: bool = True,
+        requests_per_second: float = REQUESTS_PER_SECOND,
+    ) -> None:
         topics = Topics(base)
-        self.journal = JournalInMemory()
-        self.watches = WatchesInMemory([WATCH])
-        discovery = Discovery(topics, instance=instance, version="1", prefix="homeassistant")
-        self.retained = RetainedState(
-            self.journal.journal,
-            topics,
-            watches=self.watches,
-            discovery=discovery if home_assistant else None,
-        )
         self.log_level = LogLevelInMemory()
-        self.bridge = Bridge(
+        self.retained = retained_state(
+            journal,
+            watches,
+            topics=topics,
+            instance=instance,
+            home_assistant=home_assistant,
+            device_delays=device_delays,
+        )
+        duplicate_detector = DuplicateInstanceDetector(topics, instance=instance, run_id="1")
+        self.guard = RetainedGuard(
             topics,
+            self.retained,
+            discovery_prefix=PREFIX if home_assistant else None,
+            count_watches=lambda: len(watches.select()),
+            other_bridge=lambda: duplicate_detector.other_bridge,
+        )
+        self.requests = RequestHandler(
+            topics,
+            dispatcher(watches, journal=journal, log_level=self.log_level),
+            reserved=(f"{PREFIX}/", STATUS) if home_assistant else (),
+            requests_per_second=requests_per_second,
+        )
+        self.bridge = Bridge(
             retained=self.retained,
-            orphan_cleanup=OrphanCleanup(
+            delivery=EventDelivery(journal, topics),
+            requests=self.requests,
+            reports=BridgeReports(
                 topics,
-                discovery=DiscoveryOptions("homeassistant", instance, home_assistant),
                 retained=self.retained,
-                watches=self.watches,
+                watches=watches,
+                duplicate_detector=duplicate_detector,
+                info=lambda session: info(session).model_copy(update={"log_level": self.log_level.name}),
+                health=health,
             ),
-            delivery=EventDelivery(self.journal.journal, topics),
-            commands=dispatcher(self.watches, journal=self.journal.journal, log_level=self.log_level),
-            watches=self.watches,
-            duplicate_detector=DuplicateInstanceDetector(topics, instance=instance, run_id="1"),
-            info=lambda session: info(session).model_copy(update={"log_level": self.log_level.name}),
-            health=health,
-            home_assistant=HomeAssistantTopics(STATUS, "homeassistant") if home_assistant else None,
+            guard=self.guard,
+            orphan_cleanup=orphan_cleanup(
+                self.retained, watches, topics=topics, instance=instance, home_assistant=home_assistant
+            ),
+            duplicate_detector=duplicate_detector,
+            watches=watches,
+            home_assistant_status=home_assistant_status if home_assistant else None,
             rng=random.Random(7),
         )
         self.log_level.on_change = self.bridge.info_changed
+
+    def on_watch_change(self, watch: Watch) -> None:
+        """Publish the changed watch, as the program does."""
+        self.retained.mark_watch(watch)
+        self.bridge.watches_changed()
+
+
+class Parts(BridgeParts):
+    """A bridge with one watched clan that was already polled; its journal and its watches are in memory."""
+
+    def __init__(self, *, base: str = "coc", home_assistant: bool = True, instance: str = "home") -> None:
+        self.journal = JournalInMemory()
+        self.watches = WatchesInMemory([WATCH])
+        super().__init__(
+            self.journal.journal, self.watches, base=base, home_assistant=home_assistant, instance=instance
+        )
 
 
 class TimedSession(RecordingSession):

@@ -95,7 +95,8 @@ class RequestHandler:
     """Executes the requests that arrive over one connection after another, and publishes their responses.
 
     A response goes to the request's response topic if it has an allowed one, else to the command's default topic. The
-    ``reserved`` prefixes are never allowed as response topics. ``contain`` guards each request.
+    ``reserved`` prefixes are never allowed as response topics. ``contain`` guards each request: after a bug, it is
+    skipped. ``metrics`` can be those of an earlier handler.
     """
 
     def __init__(
@@ -103,19 +104,24 @@ class RequestHandler:
         topics: Topics,
         dispatcher: CommandDispatcher,
         *,
-        metrics: RequestMetrics,
-        requests_per_second: float,
         reserved: Sequence[str] = (),
+        requests_per_second: float = REQUESTS_PER_SECOND,
         contain: Contain = propagate,
+        metrics: RequestMetrics | None = None,
     ) -> None:
         self._topics = topics
         self._dispatcher = dispatcher
-        self._metrics = metrics
-        self._requests_per_second = requests_per_second
         self._reserved = (f"{topics.base}/", *reserved)
+        self._requests_per_second = requests_per_second
         self._contain = contain
+        self.metrics = metrics or RequestMetrics()
         self._logged_topics: set[str] = set()
         self._queue = self._new_queue()
+
+    @property
+    def topic_filter(self) -> str:
+        """The filter of the topics of all requests."""
+        return self._topics.requests
 
     def on_connected(self, session: Session) -> None:
         """Queue the requests of a new connection; those that are left of the last one are dropped."""
@@ -137,7 +143,7 @@ class RequestHandler:
                 await self._respond(session, message)
 
     def _new_queue(self) -> RequestQueue:
-        return RequestQueue(self._metrics, requests_per_second=self._requests_per_second)
+        return RequestQueue(self.metrics, requests_per_second=self._requests_per_second)
 
     async def _respond(self, session: Session, message: Message) -> None:
         command = self._topics.parse_command(message.topic)

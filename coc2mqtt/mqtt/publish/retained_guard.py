@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
+from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
 from coc2mqtt.mqtt.client.messages import MAX_PAYLOAD_BYTES
 from coc2mqtt.util.containment import propagate
@@ -38,6 +39,8 @@ _MAX_HISTORIES = 1000
 # A topic that was restored this often, the last time within this period, is reported as a problem.
 _CONFLICT_COUNT = 3
 _CONFLICT_PERIOD_S = 1200.0
+# With MQTT 3.1.1 the broker returns every retained message on guarded topics to us: about 30 kB per watch.
+_MAX_ECHOED_WATCHES = 200
 # In place of a topic.
 _EVERYTHING = ""
 _NOT_GUARDED = "retained topics are not guarded against other clients"
@@ -64,8 +67,9 @@ class RetainedGuard:
     With MQTT 5 the broker only sends messages of other clients. With MQTT 3.1.1 it also returns our own, which are
     recognized by their checksums; an older one of ours may be followed by the newer one within half a minute.
 
-    ``restored`` counts the replaced values. ``other_bridge`` returns a description of another bridge that is known to
-    use the same base topic. ``contain`` guards each received message.
+    ``discovery_prefix`` is None without Home Assistant. ``count_watches`` returns the number of watches.
+    ``other_bridge`` returns a description of another bridge that is known to use the same base topic, or None.
+    ``contain`` guards each received message. ``restored`` counts the replaced values.
     """
 
     def __init__(
@@ -73,12 +77,16 @@ class RetainedGuard:
         topics: Topics,
         retained: RetainedState,
         *,
+        discovery_prefix: str | None,
+        count_watches: Callable[[], int],
         other_bridge: Callable[[], str | None],
         enabled: bool = True,
         contain: Contain = propagate,
     ) -> None:
         self._topics = topics
         self._retained = retained
+        self._discovery_prefix = discovery_prefix
+        self._count_watches = count_watches
         self._other_bridge = other_bridge
         self._enabled = enabled
         self._contain = contain
@@ -90,8 +98,27 @@ class RetainedGuard:
         self._logged_at: float | None = None
         self.restored = 0
 
-    async def subscribe(self, session: Session, filters: Iterable[str]) -> None:
-        """Subscribe to own topics; those that the broker denies are not guarded, which is logged once."""
+    async def subscribe_status(self, session: Session) -> None:
+        """Subscribe to the status of the bridge and of the API.
+
+        Topics that the broker denies are not guarded, here and in ``subscribe_rest``; this is logged once.
+        """
+        await self._subscribe(session, [self._topics.bridge("state"), self._topics.api_status])
+
+    async def subscribe_rest(self, session: Session) -> None:
+        """Subscribe to all other own topics; to fewer if the broker would return too much to us."""
+        if session.protocol != "5" and self._count_watches() > _MAX_ECHOED_WATCHES:
+            filters = [self._topics.states(kind, "availability") for kind in (Kind.CLAN, Kind.PLAYER)]
+        else:
+            filters = [
+                self._topics.bridge("watches"),
+                *(self._topics.states(kind, "+") for kind in (Kind.CLAN, Kind.PLAYER)),
+            ]
+            if self._discovery_prefix is not None:
+                filters.append(f"{self._discovery_prefix}/device/+/config")
+        await self._subscribe(session, filters)
+
+    async def _subscribe(self, session: Session, filters: Iterable[str]) -> None:
         for topic_filter in filters if self._enabled else ():
             try:
                 await session.subscribe(topic_filter, skip_own_and_retained=True)

@@ -188,7 +188,7 @@ async def test_burst_of_requests_is_queued_and_every_one_gets_a_response() -> No
         await asyncio.sleep(25)
     published = recording.published_on("coc/bridge/response/list")
     assert [response["transaction"] for response in published] == list(range(1000))
-    assert parts.bridge.metrics.dropped == 0
+    assert parts.requests.metrics.dropped == 0
 
 
 @pytest.mark.looptime

@@ -56,8 +56,8 @@ async def test_foreign_value_on_own_topic_is_replaced_once_within_seconds(
         assert recording.published_on(topic) == [*before, before[-1]]
         await asyncio.sleep(600)
         assert len(recording.published_on(topic)) == len(before) + 1
-        assert parts.bridge.guard.restored == 1
-        assert parts.bridge.guard.problem is None
+        assert parts.guard.restored == 1
+        assert parts.guard.problem is None
     (line,) = [line for line in log_lines if line["event"] == OVERWRITTEN]
     assert line["topic"] == topic
 
@@ -87,7 +87,7 @@ async def test_own_messages_returned_by_the_broker_are_not_replaced(log_lines: L
             parts.bridge.watches_changed()
             parts.bridge.info_changed()
             await asyncio.sleep(30)
-    assert parts.bridge.guard.restored == 0
+    assert parts.guard.restored == 0
     assert [line for line in log_lines if line["log_level"] == "warning"] == []
 
 
@@ -113,7 +113,7 @@ async def test_unrelated_message_causes_no_publish(message: Message) -> None:
         recording.incoming.put_nowait(message)
         await asyncio.sleep(20)
         assert len([topic for topic in recording.topics if "health" not in topic]) == before
-    assert parts.bridge.guard.restored == 0
+    assert parts.guard.restored == 0
 
 
 @pytest.mark.looptime
@@ -134,7 +134,7 @@ async def test_own_messages_returned_late_are_not_replaced(gap: float, log_lines
             parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0))
             await asyncio.sleep(gap)
         await asyncio.sleep(60)
-    assert parts.bridge.guard.restored == 0
+    assert parts.guard.restored == 0
     assert [line for line in log_lines if line["log_level"] == "warning"] == []
 
 
@@ -151,7 +151,7 @@ async def test_foreign_value_equal_to_an_older_own_one_is_replaced_in_a_minute()
         await asyncio.sleep(5)
         recording.incoming.put_nowait(Message(CLAN_STATE, first))
         await asyncio.sleep(40)
-        assert parts.bridge.guard.restored == 1
+        assert parts.guard.restored == 1
         assert recording.published_on(CLAN_STATE)[-1] == recording.published_on(CLAN_STATE)[-2]
 
 
@@ -176,16 +176,16 @@ async def test_client_that_keeps_publishing_is_countered_less_often_and_reported
     parts, recording = Parts(), RecordingSession(keep_publishing)
     async with serving(parts, recording):
         await asyncio.sleep(4)
-        assert parts.bridge.guard.problem is None
+        assert parts.guard.problem is None
         await asyncio.sleep(3600)
-        problem = parts.bridge.guard.problem
+        problem = parts.guard.problem
         assert problem is not None
         assert problem.startswith(f"another client keeps publishing on {STATE}: stop it")
         recording.incoming.put_nowait(
             Message(INFO, b'{"instance": "garden", "run_id": "x", "host": "nas", "version": "1"}')
         )
         await asyncio.sleep(1)
-        assert "another coc2mqtt (instance 'garden' on nas) keeps publishing" in (parts.bridge.guard.problem or "")
+        assert "another coc2mqtt (instance 'garden' on nas) keeps publishing" in (parts.guard.problem or "")
     assert 8 <= len(recording.published_on(STATE)) <= 18
     assert len([line for line in log_lines if line["event"] == OVERWRITTEN]) == 1
 
@@ -284,13 +284,13 @@ async def test_overwritten_topics_are_restored_on_a_real_broker(
         await observer.until(lambda: set(topics) <= observer.last.keys())
         before = {topic: observer.last[topic] for topic in topics}
         await asyncio.sleep(0.2)
-        assert parts.bridge.guard.restored == 0, "its own messages were recognized"
+        assert parts.guard.restored == 0, "its own messages were recognized"
         foreign = {topic: OFFLINE.payload if topic in (STATE, AVAILABILITY) else b"" for topic in topics}
         for topic, payload in foreign.items():
             await observer.publish(topic, payload)
         await observer.until(lambda: foreign.items() <= observer.last.items())
         await observer.until(lambda: before.items() <= observer.last.items())
-        assert parts.bridge.guard.restored == len(topics)
+        assert parts.guard.restored == len(topics)
     assert len([line for line in log_lines if line["event"] == OVERWRITTEN]) == 1
 
 
@@ -308,4 +308,4 @@ async def test_bridge_stays_online_when_another_with_its_base_topic_stops(
         await observer.until(lambda: observer.last[STATE] == OFFLINE.payload)
         await observer.until(lambda: observer.last[STATE] == ONLINE)
         assert observer.last[AVAILABILITY] == ONLINE
-        assert stays.bridge.guard.restored < 20
+        assert stays.guard.restored < 20
