@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
-from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
-from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.retained_state import RetainedState
-from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.util.tasks import unwrap_single
 from tests.support.bodies import clan, war
+from tests.support.bridge_parts import retained_state
 from tests.support.control import WatchesInMemory
 from tests.support.recording_session import RecordingSession
 from tests.support.timeouts import LONG_ENOUGH
@@ -44,13 +40,12 @@ class RetainedStateHarness:
         self.journal = journal
         self.watches = WatchesInMemory()
         self.api_reachable = True
-        self.state = RetainedState(
+        self.state = retained_state(
             journal,
-            Topics(),
-            watches=self.watches,
+            self.watches,
+            home_assistant=discovery,
+            device_delays=False,
             api_reachable=lambda: self.api_reachable,
-            discovery=Discovery(Topics(), instance="home", version="1", prefix="homeassistant") if discovery else None,
-            announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
         )
 
     async def poll(self, resource: Resource, data: dict[str, Any] | None, **memo: Any) -> None:

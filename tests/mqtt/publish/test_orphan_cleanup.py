@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import islice, product
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,9 @@ from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, SubscribeDeniedError
 from coc2mqtt.mqtt.client.messages import Message
-from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
-from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
-from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.topics import Topics
+from tests.support.bridge_parts import orphan_cleanup, retained_state
 from tests.support.control import WatchesInMemory
 from tests.support.recording_session import RecordingSession, running
 
@@ -44,22 +41,9 @@ class CleanupHarness:
         enabled: bool = True,
         empty: bool = False,
     ) -> None:
-        topics = Topics()
         self.watches = WatchesInMemory(watches)
-        self.retained = RetainedState(
-            journal,
-            topics,
-            watches=self.watches,
-            discovery=DISCOVERY if enabled else None,
-            announcer=partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
-        )
-        self.cleanup = OrphanCleanup(
-            topics,
-            discovery=DiscoveryOptions("homeassistant", "home", enabled),
-            retained=self.retained,
-            watches=self.watches,
-            broker_starts_empty=empty,
-        )
+        self.retained = retained_state(journal, self.watches, home_assistant=enabled, device_delays=False)
+        self.cleanup = orphan_cleanup(self.retained, self.watches, home_assistant=enabled, broker_starts_empty=empty)
         self.recording = RecordingSession()
         self.recording.retained = [Message(topic, b'{"state":"online"}', retain=True) for topic in retained]
 
