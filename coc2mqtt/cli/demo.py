@@ -62,7 +62,7 @@ async def run_demo(
         )
         try:
             async with asyncio.TaskGroup() as group:
-                script = group.create_task(play(world, demo_script(world, seed), speed=speed))
+                script = group.create_task(_play(server, world, seed, speed))
                 timer = group.create_task(_stop_after(seconds, stop))
                 await service.run(stop)
                 script.cancel()
@@ -90,6 +90,12 @@ def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSett
             "journal": {"path": folder / "demo.db"},
         }
     )
+
+
+async def _play(server: DemoServer, world: World, seed: int, speed: float) -> None:
+    # A change before the first poll would be part of the baseline instead of an event.
+    await server.wait_watched()
+    await play(world, demo_script(world, seed), speed=speed)
 
 
 async def _stop_after(seconds: float | None, stop: asyncio.Event) -> None:

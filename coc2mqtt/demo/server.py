@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
@@ -46,6 +47,7 @@ class DemoServer:
     ) -> None:
         self.requests: Counter[str] = Counter()
         self.faults = Faults()
+        self._new_path = asyncio.Event()
         self._world = world
         self._host = host
         self._port = port
@@ -82,8 +84,20 @@ class DemoServer:
         if runner is not None:
             await runner.cleanup()
 
+    async def wait_watched(self) -> None:
+        """Wait until every clan to watch, its war and every player to watch have been requested."""
+        clans = {f"/v1/clans/{tag}" for tag in self._world.clan_tags}
+        paths = (
+            clans | {f"{path}/currentwar" for path in clans} | {f"/v1/players/{tag}" for tag in self._world.player_tags}
+        )
+        while not paths <= self.requests.keys():
+            self._new_path.clear()
+            await self._new_path.wait()
+
     async def _serve(self, request: web.Request) -> web.Response:
         self.requests[request.path] += 1
+        if self.requests[request.path] == 1:
+            self._new_path.set()
         return await self.faults.answer(request, self._respond)
 
     async def _respond(self, request: web.Request) -> web.Response:

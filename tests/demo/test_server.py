@@ -327,3 +327,21 @@ async def test_fault_applies_to_matching_requests_and_count(world: World, server
     assert statuses == [200, 429, 429, 200, 502]
     server.faults.clear()
     assert (await client.get(f"/clans/{one}/currentwar")).status == 200
+
+
+async def test_wait_watched_returns_after_a_request_for_each_watched_resource(
+    world: World, server: DemoServer, client: Client
+) -> None:
+    waiting = asyncio.create_task(server.wait_watched())
+    clans = [f"/clans/{tag}" for tag in world.clan_tags]
+    *others, last = [
+        *clans,
+        *(f"/players/{tag}" for tag in world.player_tags),
+        *(f"{clan}/currentwar" for clan in clans),
+    ]
+    for path in others:
+        await client.get(path)
+    assert not waiting.done()
+    await client.get(last)
+    async with asyncio.timeout(LONG_ENOUGH):
+        await waiting
