@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import BinarySensor, Button, Select, TextField
-from coc2mqtt.homeassistant.discovery import Device, DeviceDiscovery, DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.discovery import PROJECT_URL, Device, DeviceDiscovery, DiscoveryMessage, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
 
@@ -67,6 +67,7 @@ def bridge_device(
             manufacturer="coc2mqtt",
             model="Bridge",
             sw_version=version,
+            configuration_url=PROJECT_URL,
         ),
         origin=origin(version),
         availability=(online(topics.state),),
@@ -136,7 +137,8 @@ def _health(identity: Identity, topic: str) -> dict[str, Component]:
             unit="polls/min",
             precision=1,
         ),
-        "last_event": EntityFactory(identity, topic).timestamp(
+        # Home Assistant's activity log would report each event twice.
+        "last_event": replace(entity, enabled_by_default=False).timestamp(
             "last_event",
             "Last event",
             "mdi:history",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import Image, Removed
-from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
 from coc2mqtt.homeassistant.watched import watched_device, watched_entities
@@ -97,7 +97,7 @@ def clan_device(
 
 def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
     return {
-        **_war_state(EntityFactory(identity, topics.war)),
+        **_war_state(identity, topics),
         "war": event_entity(
             identity,
             "war",
@@ -112,10 +112,14 @@ def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> 
     }
 
 
-def _war_state(entity: EntityFactory) -> dict[str, Component]:
-    """Return the entities that read the retained state of a war; without a war most of them are unknown."""
+def _war_state(identity: Identity, topics: ClanTopics) -> dict[str, Component]:
+    """Return the entities that read the retained state of a war; without one only *War state* is available."""
+    at_war = (online(topics.bridge_state), online(topics.availability), known(topics.war, "war_id"))
+    entity = EntityFactory(identity, topics.war, availability=at_war)
     return {
-        "war_state": entity.enum("war_state", "War state", "mdi:sword-cross", _WAR_STATES, path=("state",)),
+        "war_state": EntityFactory(identity, topics.war).enum(
+            "war_state", "War state", "mdi:sword-cross", _WAR_STATES, path=("state",)
+        ),
         "war_status": entity.enum("war_status", "War status", "mdi:scale-balance", _WAR_STATUSES, path=("status",)),
         "war_start": entity.timestamp(
             "war_start", "War start", "mdi:flag", path=("start_time",), attributes=_WAR_ATTRIBUTES
@@ -123,34 +127,37 @@ def _war_state(entity: EntityFactory) -> dict[str, Component]:
         "war_end": entity.timestamp(
             "war_end", "War end", "mdi:flag-checkered", path=("end_time",), attributes=_WAR_ATTRIBUTES
         ),
+        "war_team_size": entity.number(
+            "war_team_size", "War team size", "mdi:account-multiple", path=("team_size",), unit="members"
+        ),
         "opponent": entity.text(
             "opponent",
-            "Opponent",
+            "War opponent",
             "mdi:shield-sword",
             path=("opponent", "name"),
             attributes=templates.attributes({"tag": "tag", "level": "level"}, "opponent"),
         ),
-        "stars": entity.number("stars", "Stars", "mdi:star", path=("clan", "stars"), unit="stars"),
+        "stars": entity.number("stars", "War stars", "mdi:star", path=("clan", "stars"), unit="stars"),
         "opponent_stars": entity.number(
-            "opponent_stars", "Opponent stars", "mdi:star-outline", path=("opponent", "stars"), unit="stars"
+            "opponent_stars", "War opponent stars", "mdi:star-outline", path=("opponent", "stars"), unit="stars"
         ),
         "destruction": entity.number(
-            "destruction", "Destruction", "mdi:fire", path=("clan", "destruction"), unit="%", precision=1
+            "destruction", "War destruction", "mdi:fire", path=("clan", "destruction"), unit="%", precision=1
         ),
         "opponent_destruction": entity.number(
             "opponent_destruction",
-            "Opponent destruction",
+            "War opponent destruction",
             "mdi:fire-alert",
             path=("opponent", "destruction"),
             unit="%",
             precision=1,
         ),
         "attacks_used": entity.number(
-            "attacks_used", "Attacks used", "mdi:sword", path=("clan", "attacks"), unit="attacks"
+            "attacks_used", "War attacks used", "mdi:sword", path=("clan", "attacks"), unit="attacks"
         ),
         "attacks_left": entity.number(
             "attacks_left",
-            "Attacks left",
+            "War attacks left",
             "mdi:sword",
             path=("clan", "attacks_left"),
             unit="attacks",

@@ -61,13 +61,15 @@ class Entity(Model):
     """The common options of all entities.
 
     ``name`` does not repeat the device's name; null makes it the device's main entity. ``availability`` overrides the
-    device's: empty means always available, None uses the device's.
+    device's: empty means always available, None uses the device's. ``enabled_by_default`` is false for an entity that
+    Home Assistant adds as disabled; it does not change an entity that is already registered.
     """
 
     unique_id: Identifier
     name: Text | None
     icon: Annotated[Icon | None, OMIT_NONE] = None
     availability: Annotated[tuple[Availability, ...] | None, OMIT_NONE] = None
+    enabled_by_default: Annotated[Literal[False] | None, OMIT_NONE] = None
 
 
 class Reading(Entity):

@@ -32,7 +32,7 @@ from coc2mqtt.homeassistant.components import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SUPPORT_URL = "https://github.com/coc2mqtt/coc2mqtt"
+PROJECT_URL = "https://github.com/coc2mqtt/coc2mqtt"
 _COMPONENT_ID = re.compile(r"[a-z0-9_]+")
 _PLATFORM = re.compile(r"[a-z_]+")
 
@@ -92,7 +92,7 @@ class DeviceDiscovery(Model):
 
 def origin(version: str) -> Origin:
     """Return the origin of all discovery payloads."""
-    return Origin(name="coc2mqtt", sw_version=version, support_url=_SUPPORT_URL)
+    return Origin(name="coc2mqtt", sw_version=version, support_url=PROJECT_URL)
 
 
 def online(topic: str) -> Availability:
@@ -100,6 +100,11 @@ def online(topic: str) -> Availability:
     return Availability(
         topic=topic, value_template=templates.translate({"online": "online", "offline": "offline"}, "state")
     )
+
+
+def known(topic: str, *path: str) -> Availability:
+    """Return the availability of an entity whose retained topic may have no value at a path."""
+    return Availability(topic=topic, value_template=templates.is_known(*path))
 
 
 @dataclass(frozen=True, slots=True)

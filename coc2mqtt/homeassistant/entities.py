@@ -28,12 +28,14 @@ class EntityFactory:
     """Builds entities from a state topic whose payload is a JSON object.
 
     ``key`` is the component id, ``path`` the keys from the outermost object to the value; it defaults to the key.
-    ``entity_category`` applies to every entity.
+    The fields after ``topic`` apply to every entity; None as ``availability`` is the device's.
     """
 
     identity: Identity
     topic: str
     entity_category: Literal["diagnostic"] | None = None
+    availability: tuple[Availability, ...] | None = None
+    enabled_by_default: Literal[False] | None = None
 
     def number(
         self,
@@ -54,6 +56,8 @@ class EntityFactory:
             name=name,
             icon=icon,
             entity_category=self.entity_category,
+            availability=self.availability,
+            enabled_by_default=self.enabled_by_default,
             unit_of_measurement=unit,
             state_class=state_class,
             suggested_display_precision=precision,
@@ -72,6 +76,8 @@ class EntityFactory:
             name=name,
             icon=icon,
             entity_category=self.entity_category,
+            availability=self.availability,
+            enabled_by_default=self.enabled_by_default,
             state_topic=self.topic,
             value_template=templates.text(*path or (key,)),
             json_attributes_topic=self.topic if attributes else None,
@@ -87,6 +93,8 @@ class EntityFactory:
             name=name,
             icon=icon,
             entity_category=self.entity_category,
+            availability=self.availability,
+            enabled_by_default=self.enabled_by_default,
             options=tuple(options.values()),
             state_topic=self.topic,
             value_template=templates.translate(options, *path or (key,)),
@@ -99,7 +107,6 @@ class EntityFactory:
         icon: str,
         *,
         path: Sequence[str] = (),
-        availability: tuple[Availability, ...] | None = None,
         attributes: str | None = None,
     ) -> TimestampSensor:
         """Return a sensor that shows a point in time."""
@@ -107,8 +114,9 @@ class EntityFactory:
             **self.identity.ids("sensor", key),
             name=name,
             icon=icon,
-            availability=availability,
             entity_category=self.entity_category,
+            availability=self.availability,
+            enabled_by_default=self.enabled_by_default,
             state_topic=self.topic,
             value_template=templates.timestamp(*path or (key,)),
             json_attributes_topic=self.topic if attributes else None,
@@ -122,6 +130,8 @@ class EntityFactory:
             name=name,
             icon=icon,
             entity_category=self.entity_category,
+            availability=self.availability,
+            enabled_by_default=self.enabled_by_default,
             state_topic=self.topic,
             value_template=templates.yes_or_no(*path or (key,)),
         )

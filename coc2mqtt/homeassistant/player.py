@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
 from coc2mqtt.homeassistant.watched import watched_device, watched_entities
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coc2mqtt.homeassistant.components import Component
+
+# The API's roles in a clan, and the states of the sensor.
+_ROLES = {"member": "member", "admin": "elder", "coLeader": "co_leader", "leader": "leader"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def player_device(
         availability=(online(topics.bridge_state), online(topics.availability)),
         components={
             **_profile(EntityFactory(identity, topics.player)),
+            **_war(identity, topics),
             **watched_entities(
                 identity,
                 "player",
@@ -95,10 +99,26 @@ def _profile(entity: EntityFactory) -> dict[str, Component]:
             path=("clan", "name"),
             attributes=templates.attributes({"tag": "tag"}, "clan"),
         ),
-        "attacks_left": entity.number(
-            "attacks_left", "Attacks left", "mdi:sword", path=("war", "attacks_left"), unit="attacks"
+        "role": entity.enum("role", "Role", "mdi:account-star", _ROLES),
+        "experience_level": entity.number(
+            "experience_level", "Experience level", "mdi:star-circle", path=("exp_level",)
         ),
-        "attack_pending": entity.flag(
-            "attack_pending", "Attack pending", "mdi:sword-cross", path=("war", "attack_pending")
+    }
+
+
+def _war(identity: Identity, topics: PlayerTopics) -> dict[str, Component]:
+    """Return the entities of the player's part in a war; each is unavailable while it has no value."""
+
+    def entity(key: str) -> EntityFactory:
+        availability = (online(topics.bridge_state), online(topics.availability), known(topics.player, "war", key))
+        return EntityFactory(identity, topics.player, availability=availability)
+
+    return {
+        "attacks_left": entity("attacks_left").number(
+            "attacks_left", "War attacks left", "mdi:sword", path=("war", "attacks_left"), unit="attacks"
         ),
+        "attack_pending": entity("attack_pending").flag(
+            "attack_pending", "War attack pending", "mdi:sword-cross", path=("war", "attack_pending")
+        ),
+        "war_end": entity("end_time").timestamp("war_end", "War end", "mdi:flag-checkered", path=("war", "end_time")),
     }

@@ -48,6 +48,11 @@ def translate(options: Mapping[str, str], *path: str) -> str:
     return f"{_read(path)}{{{{ {dict(options)!r}.get(v) if v is string else none }}}}"
 
 
+def is_known(*path: str) -> str:
+    """Return a template that renders ``online`` if there is a value at the path, else ``offline``."""
+    return f"{_read(path)}{{{{ 'offline' if v is none else 'online' }}}}"
+
+
 def url(default: str, *path: str) -> str:
     """Return a template for an HTTPS URL, ``default`` for any other value."""
     return f"{_read(path)}{{{{ v if v is string and v[:8] == 'https://' and v | length > 12 else {default!r} }}}}"

@@ -49,6 +49,8 @@ def watched_entities(
             entity_category="diagnostic",
             # Most useful while the watch is unavailable.
             availability=bridge_online,
+            # Every few minutes, Home Assistant's activity log would report a new time.
+            enabled_by_default=False,
             state_topic=poll,
             value_template=templates.timestamp("polled_at"),
         ),

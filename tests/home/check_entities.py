@@ -44,8 +44,10 @@ async def check_values(setup: Setup, report: Report) -> None:
     except TimeoutError:
         entities = await discovered_entities(port, setup.home)
     problems = [f"{entity.unique_id} is {entity.state}" for entity in entities if _lacks_value(setup, entity)]
+    disabled = sum(entity.is_disabled for entity in entities)
     devices = Counter(payload["device"]["model"] for payload in (await discovery_payloads(port)).values())
     found = f"{len(entities)} entities of {' + '.join(f'{n} {model}' for model, n in sorted(devices.items()))}"
+    found = f"{found}, {disabled} of them disabled"
     report.check(
         f"every entity has a value within {_VALUES_TIMEOUT_S:g} s after discovery",
         problems,
@@ -67,7 +69,10 @@ def _reason(setup: Setup, entity: Entity) -> str | None:
 
 
 def _lacks_value(setup: Setup, entity: Entity) -> bool:
-    return not entity.has_value and (entity.state != "unknown" or _reason(setup, entity) is None)
+    if entity.is_disabled:
+        return entity.state is not None
+    expected = "unavailable" if entity.needs_value else "unknown"
+    return not entity.has_value and (entity.state != expected or _reason(setup, entity) is None)
 
 
 async def check_ids(setup: Setup, report: Report) -> None:

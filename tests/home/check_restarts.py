@@ -71,9 +71,12 @@ async def check_unwatch_while_stopped(setup: Setup, report: Report) -> None:
 async def _wait_for_entities(setup: Setup) -> tuple[list[str], float]:
     async def missing() -> list[str]:
         entities = await discovered_entities(setup.broker.port, setup.home)
-        return [f"{one.unique_id} is {one.state}" for one in entities if one.state in (None, "unavailable")] + (
-            [] if entities else ["nothing was discovered"]
-        )
+        lost = [
+            one
+            for one in entities
+            if not one.is_disabled and (one.state is None or (one.state == "unavailable" and not one.needs_value))
+        ]
+        return [f"{one.unique_id} is {one.state}" for one in lost] if entities else ["nothing was discovered"]
 
     async def complete() -> bool:
         return not await missing()

@@ -18,11 +18,10 @@ _NO_VALUE_REASONS = {
     "activity": "no event yet",
     "war": "no event yet",
     "api_events": "no event yet",
-    "last_event": "no event yet",
 }
 _WAR_KEYS = (
-    *("war_state", "war_status", "war_start", "war_end", "opponent", "stars", "opponent_stars", "destruction"),
-    *("opponent_destruction", "attacks_used", "attacks_left"),
+    *("war_state", "war_status", "war_start", "war_end", "war_team_size", "opponent", "stars", "opponent_stars"),
+    *("destruction", "opponent_destruction", "attacks_used", "attacks_left"),
 )
 
 
@@ -40,6 +39,16 @@ class Entity(NamedTuple):
     def has_value(self) -> bool:
         """Whether the entity has a value; a text field is normally empty."""
         return self.state not in (None, "unknown", "unavailable")
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether Home Assistant adds the entity as disabled."""
+        return self.component.get("enabled_by_default") is False
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether the entity is unavailable while it has no value."""
+        return any("offline' if v is none" in one["value_template"] for one in self.component.get("availability", ()))
 
 
 async def discovery_payloads(port: int) -> dict[str, Json]:
@@ -73,5 +82,7 @@ def reason_for_no_value(entity: Entity, *, without_war: str, unwatched_clan: str
     if entity.device.endswith(without_war.removeprefix("#")):
         reasons = reasons | dict.fromkeys(_WAR_KEYS, "the war log is private")
     if entity.device.endswith(unwatched_clan.removeprefix("#")):
-        reasons = reasons | dict.fromkeys(("attacks_left", "attack_pending"), "the player's clan is not watched")
+        reasons = reasons | dict.fromkeys(
+            ("attacks_left", "attack_pending", "war_end"), "the player's clan is not watched"
+        )
     return reasons.get(entity.key)

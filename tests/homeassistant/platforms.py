@@ -20,7 +20,9 @@ INHERITED = {
     *("availability", "availability_mode", "availability_topic", "availability_template", "command_topic"),
     *("state_topic", "payload_available", "payload_not_available", "qos", "encoding"),
 }
-ENTITY = {"platform", "unique_id", "default_entity_id", "name", "icon", "entity_category"} | INHERITED
+ENTITY = {
+    *("platform", "unique_id", "default_entity_id", "name", "icon", "entity_category", "enabled_by_default"),
+} | INHERITED
 READ = ENTITY | {"value_template", "json_attributes_topic", "json_attributes_template"}
 # The known keys besides the inherited ones; Home Assistant drops unknown keys.
 KNOWN = {
@@ -64,6 +66,8 @@ def component(found: Json) -> Iterator[str]:
     category = found.get("entity_category")
     if category not in ({None, "diagnostic"} if platform in _READ_ONLY else {None, "config", "diagnostic"}):
         yield f"entity_category {category} is not for a {platform}"
+    if not isinstance(found.get("enabled_by_default", True), bool):
+        yield "enabled_by_default is not a boolean"
     if ("json_attributes_topic" in found) is not ("json_attributes_template" in found):
         yield "json_attributes_topic and json_attributes_template go together only"
     if not found.get("json_attributes_template", "tojson }}").endswith("tojson }}"):

@@ -79,6 +79,7 @@ def _war(state: str) -> Json:
 
 def _player() -> Json:
     return player(
+        expLevel=200,
         warStars=1500,
         donations=0,
         donationsReceived=12,

@@ -6,9 +6,13 @@ import pytest
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.homeassistant import DiscoveryMessage
+from coc2mqtt.mqtt.payloads.state import player_war_payload, state_payloads, war_payload
 from tests.homeassistant.builders import bridge, clan, decode, discovery, player
+from tests.homeassistant.rendering import render
+from tests.support.bodies import no_war, war
+from tests.support.bodies import player as player_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +23,12 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+CLAN_ONLY_IN_WAR = (
+    *("war_status", "war_start", "war_end", "war_team_size", "opponent", "stars", "opponent_stars"),
+    *("destruction", "opponent_destruction", "attacks_used", "attacks_left"),
+)
+PLAYER_ONLY_IN_WAR = ("attacks_left", "attack_pending", "war_end")
+ONLY_IN_WAR = {*CLAN_ONLY_IN_WAR, *PLAYER_ONLY_IN_WAR}
 BRIDGE_STATE, AVAILABILITY = "coc/bridge/state", "coc/clan/2PP/state/availability"
 
 
@@ -133,7 +143,77 @@ def test_states_need_bridge_and_watch_but_watch_entities_only_the_bridge(message
         if "unique_id" in component:
             alone = key in {"activity", "war", "available", "last_poll", "refresh"}
             expected = [BRIDGE_STATE] if alone else [BRIDGE_STATE, f"{own}/state/availability"]
+            expected += [component["state_topic"]] if key in ONLY_IN_WAR else []
             assert topics_of(payload, key) == expected, key
+
+
+def is_available(component: Json, payload: bytes) -> bool:
+    """Return whether an entity is available after a message on its state topic, while everything else is online."""
+    online = b'{"state":"online"}'
+    return all(
+        render(entry["value_template"], payload if entry["topic"] == component["state_topic"] else online) == "online"
+        for entry in component["availability"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "memo", "expected"),
+    [
+        (war("preparation"), {}, True),
+        (war("inWar"), {}, True),
+        (war("warEnded"), {}, True),
+        (no_war(), {}, False),
+        (war("inWar"), {"private": True}, False),
+    ],
+)
+def test_war_entities_are_available_only_with_a_visible_war(data: Json, memo: Json, expected: bool) -> None:
+    components = decode(clan())["components"]
+    payload = war_payload("#2PP", Snapshot(data, memo, 0.0)).encode()
+    for key in CLAN_ONLY_IN_WAR:
+        assert is_available(components[key], payload) is expected, key
+        assert not is_available(components[key], b""), key
+    assert "availability" not in components["war_state"]
+
+
+@pytest.mark.parametrize(
+    ("data", "memo", "watched", "expected"),
+    [
+        (war("inWar"), {}, True, set(PLAYER_ONLY_IN_WAR)),
+        # Without a war, no attacks are left.
+        (no_war(), {}, True, {"attacks_left", "attack_pending"}),
+        (war("inWar"), {"private": True}, True, set()),
+        (war("inWar"), {}, False, set()),
+    ],
+)
+def test_war_entities_of_player_are_available_if_they_have_a_value(
+    data: Json, memo: Json, watched: bool, expected: set[str]
+) -> None:
+    components = decode(player())["components"]
+    part = player_war_payload("#2P2", "#2PP", Snapshot(data, memo, 0.0)) if watched else None
+    state = state_payloads(Resource(Kind.PLAYER, "#2P2"), Snapshot(player_body(), {}, 0.0), war=part)["player"]
+    shown = {key for key in PLAYER_ONLY_IN_WAR if is_available(components[key], state.encode())}
+    assert shown == expected
+
+
+def test_entities_without_meaning_in_the_activity_log_are_disabled_by_default() -> None:
+    disabled = {
+        key
+        for message in (bridge(), clan(), player())
+        for key, component in decode(message)["components"].items()
+        if component.get("enabled_by_default") is False and component["entity_category"] == "diagnostic"
+    }
+    assert disabled == {"last_poll", "last_event"}
+
+
+def test_names_of_war_entities_sort_together() -> None:
+    for message, keys in ((clan(), {*CLAN_ONLY_IN_WAR, "war_state"}), (player(), PLAYER_ONLY_IN_WAR)):
+        components = decode(message)["components"]
+        assert {key for key in keys if not components[key]["name"].startswith("War ")} == set()
+
+
+def test_bridge_device_links_to_the_project() -> None:
+    payload = decode(bridge())
+    assert payload["device"]["configuration_url"] == payload["origin"]["support_url"]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +241,7 @@ def test_every_event_type_has_one_entity_and_one_trigger(
 def test_clan_without_war_removes_only_war_components() -> None:
     full, peaceful = (decode(clan(war=war))["components"] for war in (True, False))
     gone = {f"trigger_{event_type}" for event_type in words(WAR_EVENTS)} | {
-        *("war", "war_state", "war_status", "war_start", "war_end", "opponent", "stars", "opponent_stars"),
-        *("destruction", "opponent_destruction", "attacks_used", "attacks_left"),
+        *("war", "war_state", *CLAN_ONLY_IN_WAR),
     }
     assert list(full) == list(peaceful)
     for key, component in full.items():

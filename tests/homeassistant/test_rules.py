@@ -92,6 +92,7 @@ SYNTAX = "{{ value_json.state"
         (put(*STATE, "value_template", value="{{ value }}"), "war_state: value_template: what was received is JSON"),
         (put(*STATE, "value_template", value=SYNTAX), "war_state: value_template: unexpected end of template"),
         (put(*STATE, "default_entity_id", value="event.x"), "war_state: default_entity_id is not of its platform"),
+        (put(*STATE, "enabled_by_default", value="no"), "war_state: enabled_by_default is not a boolean"),
         (put(*STATE, "entity_category", value="config"), "war_state: entity_category config is not for a sensor"),
         (put(*STATE, "unit_of_measurement", value="x"), "war_state: unit 'x' is not for device_class enum"),
         (put(*STATE, "state_class", value="total"), "war_state: state_class total is not for device_class enum"),

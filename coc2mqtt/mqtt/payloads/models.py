@@ -223,6 +223,7 @@ class PlayerPayload(Payload):
     """Null without a clan."""
     war: PlayerWarPayload | None
     updated_at: Time
+    """When the bridge first received this state, including that of the war."""
 
 
 class InfoPayload(Payload):

@@ -56,13 +56,14 @@ def state_payloads(
     *,
     polled_at: float | None = None,
     war: PlayerWarPayload | None = None,
+    war_taken_at: float = 0.0,
     reachable: bool = True,
 ) -> dict[str, Payload]:
     """Return the known state payloads of a clan, a war or a player, by facet.
 
     ``polled_at`` is the Unix time in seconds of the API's last response, None if there was none in this run. ``war`` is
-    a player's part in the war of their clan, None if that war is not watched. ``reachable`` is false while the API is
-    unreachable or denies access: nothing is available then.
+    a player's part in the war of their clan, None if that war is not watched; it is from a response at the Unix time
+    ``war_taken_at``. ``reachable`` is false while the API is unreachable or denies access: nothing is available then.
     """
     if resource.kind is Kind.WAR:
         known = snapshot.data is not None or bool(snapshot.memo.get("private"))
@@ -74,7 +75,8 @@ def state_payloads(
             states["clan"] = clan = _clan_payload(resource.tag, snapshot.data, snapshot.taken_at)
             states["badge"] = BadgePayload(badge_url=clan.badge_url)
         else:
-            states["player"] = _player_payload(resource.tag, snapshot.data, snapshot.taken_at, war)
+            taken_at = max(snapshot.taken_at, war_taken_at)
+            states["player"] = _player_payload(resource.tag, snapshot.data, taken_at, war)
     if polled_at is not None:
         states["poll"] = PollPayload(polled_at=iso_time(polled_at))
     return states

@@ -13,14 +13,13 @@ from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayloa
 from coc2mqtt.mqtt.payloads.state import (
     FACETS,
     api_status_payload,
-    clan_of,
     is_available,
-    player_war_payload,
     state_payloads,
 )
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Announcement
-from coc2mqtt.mqtt.publish.retained_publisher import PlayersByClan, PublishedState, RetainedPublisher
+from coc2mqtt.mqtt.publish.player_wars import PlayerWar, PlayerWars
+from coc2mqtt.mqtt.publish.retained_publisher import PublishedState, RetainedPublisher
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.util.containment import propagate, retry_delay
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import Journal
     from coc2mqtt.mqtt.client.connection import Session
     from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
-    from coc2mqtt.mqtt.payloads.models import Payload, PlayerWarPayload
+    from coc2mqtt.mqtt.payloads.models import Payload
     from coc2mqtt.mqtt.publish.discovery import Discovery
     from coc2mqtt.mqtt.topics import Topics
     from coc2mqtt.util.containment import Contain
@@ -103,7 +102,7 @@ class RetainedState:
         self._rejected: set[Resource] = set()
         # By clan and player; a war belongs to its clan.
         self._published: dict[Resource, PublishedState] = {}
-        self._players = PlayersByClan()
+        self._player_wars = PlayerWars(journal, is_watched=lambda war: self._watch_of(war) is not None)
 
     def mark(self, resource: Resource, *, full: bool = True) -> None:
         """Publish a resource again: all of it, or only its availability and poll time."""
@@ -234,8 +233,8 @@ class RetainedState:
             await self._publish_api(session, snapshot)
             return
         if resource.kind is Kind.WAR:
-            for player in self._players.in_clan(resource.tag):
-                self.mark(Resource(Kind.PLAYER, player))
+            for player in self._player_wars.players_of(resource.tag):
+                self.mark(player)
         watch = self._watch_of(resource)
         if watch is None and (snapshot is not None or resource in self._orphans):
             await self._remove(session, resource)
@@ -259,13 +258,20 @@ class RetainedState:
     async def _publish_watch(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
         name = _name(snapshot)
         self._on_name(resource, name)
-        war = await self._player_war(resource.tag, snapshot) if resource.kind is Kind.PLAYER else None
+        player = await self._player_wars.read(resource.tag, snapshot) if resource.kind is Kind.PLAYER else PlayerWar()
         published = self._published.setdefault(resource, PublishedState())
         polled_at = self._new_poll_time(resource)
         if polled_at is not None:
             published.polled_at = polled_at
         published.found = is_available(snapshot)
-        states = state_payloads(resource, snapshot, polled_at=polled_at, war=war, reachable=self._api_reachable())
+        states = state_payloads(
+            resource,
+            snapshot,
+            polled_at=polled_at,
+            war=player.war,
+            war_taken_at=player.taken_at,
+            reachable=self._api_reachable(),
+        )
         await self._publish_states(session, resource, states)
         # After its state: otherwise a new entity would be unknown for a moment.
         if self._discovery is None:
@@ -332,16 +338,6 @@ class RetainedState:
             published.forget("badge")
             self.mark(clan)
 
-    async def _player_war(self, player_tag: str, player: Snapshot) -> PlayerWarPayload | None:
-        """Return a player's part in their clan's war, None if the war is not watched or unknown."""
-        clan = clan_of(player)
-        self._players.set_clan(player_tag, clan)
-        if clan is None:
-            return None
-        war = Resource(Kind.WAR, clan)
-        snapshot = await self._journal.snapshot(war) if self._watch_of(war) is not None else None
-        return None if snapshot is None else player_war_payload(player_tag, clan, snapshot)
-
     async def _remove(self, session: Session, resource: Resource) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""
         if resource.kind is Kind.WAR and Resource(Kind.CLAN, resource.tag) in self._marked:
@@ -360,7 +356,7 @@ class RetainedState:
             self.mark(resource)
             return
         if resource.kind is Kind.PLAYER:
-            self._players.set_clan(resource.tag, None)
+            self._player_wars.forget(resource.tag)
         self._orphans.discard(resource)
         self._rejected.discard(resource)
         await self._journal.delete_snapshot(resource)

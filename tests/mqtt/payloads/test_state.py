@@ -18,8 +18,9 @@ from coc2mqtt.mqtt.payloads.models import (
     PlayerPayload,
     PollPayload,
     WarPayload,
+    iso_time,
 )
-from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, state_payloads
+from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, player_war_payload, state_payloads
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, member, no_war, player, war
@@ -147,6 +148,15 @@ def test_player_state_contains_all_keys() -> None:
         "war": None,
         "updated_at": "2026-11-23T12:00:00.123+00:00",
     }
+
+
+@pytest.mark.parametrize(("war_taken_at", "expected"), [(AT - 60, AT), (AT + 60, AT + 60)])
+def test_time_of_player_state_covers_the_war(war_taken_at: float, expected: float) -> None:
+    part = player_war_payload("#900PUCPV", "#2PP", Snapshot(war("inWar"), {}, war_taken_at))
+    states = state_payloads(PLAYER, Snapshot(player(), {}, AT), war=part, war_taken_at=war_taken_at)
+    state = states["player"]
+    assert isinstance(state, PlayerPayload)
+    assert state.updated_at == iso_time(expected)
 
 
 @pytest.mark.parametrize("resource", [CLAN, PLAYER])
