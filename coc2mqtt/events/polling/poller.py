@@ -25,6 +25,7 @@ from coc2mqtt.events.compare.missing_fields import keep_readable_names
 from coc2mqtt.events.compare.staleness import MAX_CACHE_AGE_S, Observation, RecentValues, StaleSuspicion
 from coc2mqtt.events.compare.validate import find_unreadable_texts, validate_depth, validate_size
 from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.polling.names import add_missing_names
 from coc2mqtt.events.polling.poll_context import PollContext, PollResult
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.util.clocks import clock_jump
@@ -310,7 +311,7 @@ class Poller(ABC):
         """Return the events of a valid response that ends a failure which the snapshot remembers."""
         if old is None or not old.memo.get("unavailable"):
             return []
-        return self._watch_events(EventType.WATCH_AVAILABLE, old, {"endpoint": self.endpoint})
+        return self._watch_events(EventType.WATCH_AVAILABLE, {"endpoint": self.endpoint})
 
     async def _handle_failure(self, error: ClashError, old: Snapshot | None) -> PollResult:
         """Store the failure and report it once; failures of the whole API are left to the monitor.
@@ -331,7 +332,7 @@ class Poller(ABC):
             # Other failures in between do not make it available.
             known = memo.get("unavailable")
             memo["unavailable"] = True
-            events = [] if known else self._watch_events(EventType.WATCH_UNAVAILABLE, old, metadata)
+            events = [] if known else self._watch_events(EventType.WATCH_UNAVAILABLE, metadata)
             if events:
                 _log.warning(
                     "watched resource not found",
@@ -340,7 +341,7 @@ class Poller(ABC):
                     hint="check the tag, and that api.base_url ends in /v1",
                 )
         else:
-            events = self._watch_events(EventType.POLL_ERROR, old, metadata)
+            events = self._watch_events(EventType.POLL_ERROR, metadata)
         data, taken_at = (None, 0.0) if old is None else (old.data, old.taken_at)
         result = await self._commit(Snapshot(data, memo, taken_at), events, 0.0)
         return result._replace(backoff=backoff)
@@ -355,21 +356,19 @@ class Poller(ABC):
         return 0 < self._lost_connections < _LOST_CONNECTIONS_UNTIL_ERROR
 
     async def _commit(self, snapshot: Snapshot, events: list[Event], earliest: float) -> PollResult:
+        store = self._context.store
+        events = await add_missing_names(events, resource=self.resource, snapshot=snapshot, store=store)
         if self._retired:
             return PollResult([], earliest, committed=False)
         try:
-            await self._context.store.commit(self.resource, snapshot, events)
+            await store.commit(self.resource, snapshot, events)
         except TypeError as error:
             raise InvalidResponseError("cannot store the response: it is ignored") from error
         return PollResult(events, earliest, committed=True)
 
-    def _watch_events(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
+    def _watch_events(self, event_type: EventType, metadata: Json) -> list[Event]:
         """Return the event about the watch itself, in a list that subclasses may leave empty."""
-        name = self._name(old.data) if old is not None and old.data is not None else None
-        return [Event(event_type, self._tag, timestamp=self._context.now(), metadata=metadata, name=name)]
-
-    def _name(self, data: Json) -> str | None:
-        return data.get("name")
+        return [Event(event_type, self._tag, timestamp=self._context.now(), metadata=metadata)]
 
 
 def mark_catch_up(event: Event, age: float) -> Event:

@@ -149,7 +149,7 @@ class WarPoller(Poller):
         self._private_since = None
         events = super()._recovery_events(old)
         if old is not None and old.memo.get("private"):
-            events += self._watch_events(EventType.WAR_LOG_PUBLIC, old, {})
+            events += self._watch_events(EventType.WAR_LOG_PUBLIC, {})
         return events
 
     async def _handle_failure(self, error: ClashError, old: Snapshot | None) -> PollResult:
@@ -168,20 +168,17 @@ class WarPoller(Poller):
             data, taken_at = (None, self._context.now()) if old is None else (old.data, old.taken_at)
             # Without data this is the baseline.
             silent = data is None or memo.get("private")
-            events = [] if silent else self._watch_events(EventType.WAR_LOG_PRIVATE, old, {})
+            events = [] if silent else self._watch_events(EventType.WAR_LOG_PRIVATE, {})
             snapshot = Snapshot(data, {**memo, "private": True}, taken_at)
             result = await self._commit(snapshot, events, 0.0)
         # The clan's own poll shows when the log is public again. If it missed a short private time, a rare poll of the
         # war is sufficient.
         return result if recently_private else result._replace(backoff=MAX_BACKOFF_S)
 
-    def _watch_events(self, event_type: EventType, old: Snapshot | None, metadata: Json) -> list[Event]:
+    def _watch_events(self, event_type: EventType, metadata: Json) -> list[Event]:
         if not self._standalone and event_type in (EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE):
             return []
-        return super()._watch_events(event_type, old, metadata)
-
-    def _name(self, data: Json) -> str | None:
-        return war_sides(data, self._tag)[0].get("name")
+        return super()._watch_events(event_type, metadata)
 
 
 async def _fetch_valid(request: Awaitable[ApiResponse], validate: Callable[[Json], object]) -> Json | None:
