@@ -135,6 +135,12 @@ def parse_time(text: object) -> datetime | None:
         return None
 
 
+def api_time(text: object) -> str | None:
+    """Return a timestamp of the API in ISO 8601, such as ``2026-04-17T01:19:33.000+00:00``, None if it is invalid."""
+    time = parse_time(text)
+    return None if time is None else time.isoformat(timespec="milliseconds")
+
+
 def parse_unix_time(text: object) -> float | None:
     """Return a timestamp of the API as Unix time in seconds, None if it is invalid."""
     time = parse_time(text)

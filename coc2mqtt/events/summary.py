@@ -66,7 +66,7 @@ def template(text: str) -> Sentence:
 def fields_changed(event: Event, subject: str) -> str:
     """Describe a single change with its values, and name the fields of several."""
     changes: dict[str, Change] = {}
-    for change in event.changes:
+    for change in (one for one in event.changes if one.field not in event.metadata.get("explained_fields", ())):
         name = _field_name(change.field)
         # An object is described by its name.
         if name not in changes or change.field.endswith(".name"):

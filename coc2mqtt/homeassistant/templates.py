@@ -59,8 +59,13 @@ def url(default: str, *path: str) -> str:
 
 
 def event(event_types: Sequence[str]) -> str:
-    """Return a template that passes events of these types on, and renders the empty text for others."""
-    return f"{_read(('event_type',))}{{{{ value if v in {list(event_types)!r} else '' }}}}"
+    """Return a template that passes events of these types on, and renders the empty text for others.
+
+    Events that other events explain are not passed on, because they would replace these in the entity.
+    """
+    secondary = "{% set m = o.get('metadata') %}{% set secondary = m is mapping and m.get('caused_by') %}"
+    types = list(event_types)
+    return f"{_read(('event_type',))}{secondary}{{{{ value if v in {types!r} and not secondary else '' }}}}"
 
 
 def attributes(names: Mapping[str, str], *path: str) -> str:

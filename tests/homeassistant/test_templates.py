@@ -239,6 +239,17 @@ def test_event_is_shown_only_by_the_entity_of_its_type(event_type: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("metadata", "is_shown"),
+    [({"caused_by": "war_new"}, False), ({"caused_by": ""}, True), ({"war_state_to": "preparation"}, True)]
+    + [(odd, True) for odd in ODD],
+)
+def test_event_is_not_shown_if_another_event_explains_it(metadata: Any, is_shown: bool) -> None:
+    payload = orjson.dumps({"event_type": "war_state_changed", "metadata": metadata})
+    assert shown(CLAN["war"], payload) == ("war_state_changed" if is_shown else None)
+    assert shown(CLAN["trigger_war_state_changed"], payload) == "war_state_changed", "the trigger fires in any case"
+
+
+@pytest.mark.parametrize(
     ("component", "expected"),
     [
         ("watch_clan", {"kind": "clan", "tag": "TYPED"}),

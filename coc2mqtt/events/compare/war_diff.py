@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.clash.response import parse_unix_time
+from coc2mqtt.clash.response import api_time, parse_unix_time
 from coc2mqtt.events.compare.diff import CompareResult
 from coc2mqtt.events.compare.war import (
     WarState,
@@ -235,10 +235,11 @@ class _WarDiff:
 
 
 def _war_terms(war: Json) -> Json:
+    times = {"preparation_start": "preparationStartTime", "start": "startTime", "end": "endTime"}
     return {
         "team_size": war.get("teamSize"),
         "attacks_per_member": attacks_per_member(war),
-        "preparation_start_time": war.get("preparationStartTime"),
-        "start_time": war.get("startTime"),
-        "end_time": war.get("endTime"),
+        **{f"{name}_at": api_time(war.get(key)) for name, key in times.items()},
+        # In the API's format, which other programs cannot read: kept for the users of earlier versions.
+        **{f"{name}_time": war.get(key) for name, key in times.items()},
     }

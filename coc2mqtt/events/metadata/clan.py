@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from coc2mqtt.events.metadata.common import Direction, Metadata
+from coc2mqtt.events.metadata.common import Direction, Metadata, Secondary, Time, Updated
 
 
-class ClanUpdated(Metadata):
+class ClanUpdated(Updated):
     """Fields of the clan itself changed; `changes` lists them."""
 
 
@@ -23,7 +23,7 @@ class MemberJoined(_Member):
     """A member joined the clan."""
 
     role: str | None
-    """`member`, `admin` (an elder), `coLeader` or `leader`."""
+    """`member`, `admin` (the game's Elder), `coLeader` or `leader`."""
     town_hall_level: int | None
 
 
@@ -31,7 +31,7 @@ class MemberLeft(_Member):
     """A member left the clan."""
 
     role: str | None
-    """The last role: `member`, `admin` (an elder), `coLeader` or `leader`."""
+    """The last role: `member`, `admin` (the game's Elder), `coLeader` or `leader`."""
 
 
 class MemberUpdated(_Member):
@@ -42,8 +42,9 @@ class MemberRoleChanged(_Member):
     """A member was promoted or demoted."""
 
     old_role: str | None
-    """`member`, `admin` (an elder), `coLeader` or `leader`."""
+    """`member`, `admin` (the game's Elder), `coLeader` or `leader`."""
     new_role: str | None
+    """`member`, `admin` (the game's Elder), `coLeader` or `leader`."""
     direction: Direction | None
     """Null if one of the roles is unknown."""
 
@@ -84,15 +85,21 @@ class WarNew(_War):
 
     team_size: int | None
     attacks_per_member: int
+    preparation_start_at: Time | None
+    """The start of the preparation."""
+    start_at: Time | None
+    """The start of the battle."""
+    end_at: Time | None
+    """The end of the battle."""
     preparation_start_time: str | None
-    """In the API's format, in UTC: `20261101T080000.000Z`."""
+    """As `preparation_start_at`, but in the API's format, in UTC: `20261101T080000.000Z`."""
     start_time: str | None
-    """The start of the battle, in the API's format, in UTC."""
+    """As `start_at`, but in the API's format, in UTC."""
     end_time: str | None
-    """The end of the battle, in the API's format, in UTC."""
+    """As `end_at`, but in the API's format, in UTC."""
 
 
-class WarStateChanged(_War):
+class WarStateChanged(_War, Secondary):
     """The state of a war changed."""
 
     war_state_from: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pydantic import ModelWrapValidatorHandler
 
 Direction = Literal["promoted", "demoted"]
+# In ISO 8601 with milliseconds and an offset, always in UTC.
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 def optional(schema: dict[str, Any]) -> None:
@@ -46,6 +48,20 @@ class Metadata(BaseModel):
             if "left_out" in data and all(one["type"] == "missing" for one in error.errors()):
                 return cast("Self", cls.model_construct(**data))
             raise
+
+
+class Secondary(Metadata):
+    """The ``metadata`` of an event that may only repeat what other events of the same response report."""
+
+    caused_by: str = Field(default="", json_schema_extra=optional)
+    """Present if other events of the same response explain every change in this one: the `event_type` of one of them."""
+
+
+class Updated(Secondary):
+    """The ``metadata`` of an event about fields without an event type of their own."""
+
+    explained_fields: list[str] = Field(default=[], json_schema_extra=optional)
+    """Present if other events of the same response explain some of the changes, but not all: the `field` of each."""
 
 
 class _Failure(Metadata):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from coc2mqtt.events.metadata.common import Direction, Metadata
+from coc2mqtt.events.metadata.common import Direction, Metadata, Updated
 
 
-class PlayerUpdated(Metadata):
+class PlayerUpdated(Updated):
     """Player fields without an event type of their own changed; `changes` lists them."""
 
 

@@ -22,6 +22,7 @@ from coc2mqtt.clash.errors import (
 )
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.compare.missing_fields import keep_readable_names
+from coc2mqtt.events.compare.secondary import mark_secondary
 from coc2mqtt.events.compare.staleness import MAX_CACHE_AGE_S, Observation, RecentValues, StaleSuspicion
 from coc2mqtt.events.compare.validate import find_unreadable_texts, validate_depth, validate_size
 from coc2mqtt.events.event import Event, EventType
@@ -295,7 +296,7 @@ class Poller(ABC):
     async def _commit_changes(
         self, old: Snapshot | None, comparison: CompareResult, seen: Observation, max_age: float
     ) -> PollResult:
-        events = [*self._recovery_events(old), *comparison.events]
+        events = [*self._recovery_events(old), *mark_secondary(comparison.events)]
         latest = self._latest_next_poll(seen.at)
         if old is not None and old.data is not None:
             if not events and (old.data, old.memo) == (comparison.data, comparison.memo):

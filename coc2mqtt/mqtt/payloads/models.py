@@ -218,7 +218,7 @@ class PlayerPayload(Payload):
     war_preference: str | None
     """`in` or `out`."""
     role: str | None
-    """The API's value of their role in the clan: `member`, `admin` (an elder), `coLeader` or `leader`."""
+    """The API's value of their role in the clan: `member`, `admin` (the game's Elder), `coLeader` or `leader`."""
     clan: PlayerClanPayload | None
     """Null without a clan."""
     war: PlayerWarPayload | None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.clash.response import parse_time
+from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.models import (
@@ -145,12 +145,6 @@ def player_war_payload(player_tag: str, clan_tag: str, snapshot: Snapshot) -> Pl
         attack_pending=None if left is None else state == "inWar" and left > 0,
         end_time=api_time(data.get("endTime")),
     )
-
-
-def api_time(value: object) -> str | None:
-    """Return a time of the API (``20260417T011933.000Z``) in ISO 8601, None if it is not one."""
-    moment = parse_time(value)
-    return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def _clan_payload(tag: str, data: Json, taken_at: float) -> ClanPayload:

@@ -75,7 +75,14 @@ class Game:
 def game_events() -> list[Event]:
     game = Game()
     game.poll()
-    for number, happen in enumerate(all_changes(game.world)):
+    world = game.world
+    (home, _), (_, player) = world.clan_tags, world.player_tags
+    # Changes between two polls, of which only some are explained by other events.
+    partly_explained = [
+        lambda: (world.join(home), world.gain_points(home)),
+        lambda: (world.leave_clan(player), world.win_trophies(player)),
+    ]
+    for number, happen in enumerate([*all_changes(world), *partly_explained]):
         happen()
         if number == 5:
             game.restart()

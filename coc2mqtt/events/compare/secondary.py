@@ -1,0 +1,96 @@
+"""Mark events that only repeat what other events of the same response report. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from coc2mqtt.events.event import Change, Event, EventType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Json = dict[str, Any]
+    # Returns the type of the event that explains a change, None if none of the events does.
+    Explain = Callable[[Event, Change, Sequence[Event]], EventType | None]
+
+_DONATIONS = ("donations", "donationsReceived")
+_HALLS = (EventType.TOWNHALL_UPGRADED, EventType.BUILDERHALL_UPGRADED)
+
+
+def mark_secondary(events: list[Event]) -> list[Event]:
+    """Return the events of one response in the same order, with the secondary ones marked.
+
+    An event is secondary if other events explain all of its changes. ``caused_by`` in its metadata is then the type of
+    the event that explains the first one. If other events explain only some of the changes, the event is not secondary,
+    and ``explained_fields`` in its metadata lists the fields of these changes.
+    """
+    # Most responses that change anything cause a single event.
+    return events if len(events) == 1 else [_mark(event, events) for event in events]
+
+
+def _mark(event: Event, events: Sequence[Event]) -> Event:
+    explain = _EXPLANATIONS.get(event.event_type)
+    if explain is None:
+        return event
+    causes = {change.field: explain(event, change, events) for change in event.changes}
+    explained = {field: cause for field, cause in causes.items() if cause is not None}
+    if not explained:
+        return event
+    mark: Json = {"explained_fields": list(explained)}
+    if len(explained) == len(causes):
+        mark = {"caused_by": next(iter(explained.values())).value}
+    return replace(event, metadata={**event.metadata, **mark})
+
+
+def _explain_clan(_: Event, change: Change, events: Sequence[Event]) -> EventType | None:
+    """Explain a new member count by the members who joined and left."""
+    old, new = change.old_value, change.new_value
+    if change.field != "members" or not isinstance(old, int) or not isinstance(new, int):
+        return None
+    joined, left = (
+        sum(event.event_type is one for event in events) for one in (EventType.MEMBER_JOINED, EventType.MEMBER_LEFT)
+    )
+    if new - old != joined - left:
+        return None
+    return EventType.MEMBER_JOINED if new > old else EventType.MEMBER_LEFT
+
+
+def _explain_war_state(event: Event, change: Change, events: Sequence[Event]) -> EventType | None:
+    """Explain the preparation by the declaration of the same war, and a war that is over by its end."""
+    causes = {"preparation": EventType.WAR_NEW, "warEnded": EventType.WAR_ENDED, "notInWar": EventType.WAR_ENDED}
+    cause, war = causes.get(str(change.new_value)), event.metadata.get("war_id")
+    return next((cause for one in events if one.event_type is cause and one.metadata.get("war_id") == war), None)
+
+
+def _explain_player(_: Event, change: Change, events: Sequence[Event]) -> EventType | None:
+    """Explain the role and donations by a new clan, and the progress of an achievement by a new hall level."""
+    types = {event.event_type for event in events}
+    joined, left = EventType.PLAYER_CLAN_JOINED in types, EventType.PLAYER_CLAN_LEFT in types
+    if (joined or left) and (
+        (change.field == "role" and change.new_value == ("member" if joined else None))
+        or (change.field in _DONATIONS and change.new_value == 0)
+    ):
+        return EventType.PLAYER_CLAN_JOINED if joined else EventType.PLAYER_CLAN_LEFT
+    if change.field != "achievements":
+        return None
+    return next((one.event_type for one in events if one.event_type in _HALLS and _is_progress_of(one, change)), None)
+
+
+def _is_progress_of(hall: Event, change: Change) -> bool:
+    """Return whether the only changes of achievements are values that are the level of this hall."""
+    old, new = change.old_value, change.new_value
+    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
+        return False
+    before, after = ([one for one in own if one not in other] for own, other in ((old, new), (new, old)))
+    levels = {"value": hall.metadata["old_value"]}, {"value": hall.metadata["new_value"]}
+    return len(before) == len(after) > 0 and all(
+        was == {**now, **levels[0]} and now == {**was, **levels[1]} for was, now in zip(before, after, strict=True)
+    )
+
+
+_EXPLANATIONS: dict[EventType, Explain] = {
+    EventType.CLAN_UPDATED: _explain_clan,
+    EventType.WAR_STATE_CHANGED: _explain_war_state,
+    EventType.PLAYER_UPDATED: _explain_player,
+}
