@@ -54,14 +54,14 @@ class Secondary(Metadata):
     """The ``metadata`` of an event that may only repeat what other events of the same response report."""
 
     caused_by: str = Field(default="", json_schema_extra=optional)
-    """Present if other events of the same response explain every change in this one: the `event_type` of one of them."""
+    """Present if other events of the same response explain every change in it: the `event_type` of one of these."""
 
 
 class Updated(Secondary):
     """The ``metadata`` of an event about fields without an event type of their own."""
 
     explained_fields: list[str] = Field(default=[], json_schema_extra=optional)
-    """Present if other events of the same response explain some of the changes, but not all: the `field` of each."""
+    """Present if other events of the same response explain some of the changes, but not all: the fields of these."""
 
 
 class _Failure(Metadata):

@@ -50,7 +50,12 @@ def marks(events: list[Event]) -> list[tuple[str, Any]]:
         (
             [ANNA],
             [BERT, CARLA],
-            [("clan_updated", "member_joined"), ("member_left", None), ("member_joined", None), ("member_joined", None)],
+            [
+                ("clan_updated", "member_joined"),
+                ("member_left", None),
+                ("member_joined", None),
+                ("member_joined", None),
+            ],
         ),
         ([ANNA], [BERT], [("member_left", None), ("member_joined", None)]),
     ],

@@ -43,6 +43,22 @@ def test_war_is_reported_from_declaration_to_end() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("end", "end_at"),
+    [("20261103T070000.000Z", "2026-11-03T07:00:00.000+00:00"), (None, None), ("soon", None)],
+)
+def test_new_war_has_its_times_in_iso_8601_and_in_the_format_of_the_api(end: str | None, end_at: str | None) -> None:
+    new, _ = play(no_war(), {**war("preparation"), "endTime": end})
+    assert {key: value for key, value in new.metadata.items() if key.endswith(("_at", "_time"))} == {
+        "preparation_start_at": "2026-11-01T08:00:00.000+00:00",
+        "start_at": "2026-11-02T07:00:00.000+00:00",
+        "end_at": end_at,
+        "preparation_start_time": "20261101T080000.000Z",
+        "start_time": "20261102T070000.000Z",
+        "end_time": end,
+    }
+
+
 def test_first_response_in_battle_is_the_baseline() -> None:
     assert play_types(war("inWar", FIRST), war("inWar", FIRST)) == []
     assert play_types(war("inWar", FIRST), war("inWar", FIRST, SECOND)) == ["war_attack_new 2"]
