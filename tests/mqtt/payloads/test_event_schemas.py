@@ -32,7 +32,7 @@ from tests.support.bodies import clan
 from tests.support.replay import Replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 COMMON = Metadata.model_fields.keys()
 
@@ -78,7 +78,7 @@ def game_events() -> list[Event]:
     world = game.world
     (home, _), (_, player) = world.clan_tags, world.player_tags
     # Changes between two polls, of which only some are explained by other events.
-    partly_explained = [
+    partly_explained: list[Callable[[], object]] = [
         lambda: (world.join(home), world.gain_points(home)),
         lambda: (world.leave_clan(player), world.win_trophies(player)),
     ]

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.mqtt.payloads.state import api_time, player_war_payload, state_payloads, war_payload
+from coc2mqtt.mqtt.payloads.state import player_war_payload, state_payloads, war_payload
 from tests.support.bodies import OPPONENT_TAG, attack, no_war, war
 
 WAR = Resource(Kind.WAR, "#2PP")
