@@ -67,6 +67,17 @@ ALLOWED: dict[str, set[str]] = {
         "mqtt.reports",
         "util",
     },
+    # The examples in the documentation.
+    "examples": {
+        "clash",
+        "demo",
+        "events",
+        "events.polling",
+        "journal",
+        "mqtt.control",
+        "mqtt.payloads",
+        "mqtt.topics",
+    },
     # The program.
     "config": {"clash", "events", "mqtt.client", "util"},
     "clients": {"clash", "config", "mqtt.client", "mqtt.reports", "mqtt.topics"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coc2mqtt.examples import examples
 from coc2mqtt.mqtt.schema_files import schema_text, write_schema_files
 from coc2mqtt.mqtt.schemas import schemas
 
@@ -35,7 +36,7 @@ def print_schema(name: str) -> str:
 def write_schemas(folder: Path) -> str:
     """Write all schemas and their page, and return a message for the user; raise SchemaError on failure."""
     try:
-        paths = write_schema_files(folder)
+        paths = write_schema_files(folder, examples())
     except OSError as error:
         raise SchemaError(f"cannot write the schemas to {folder} ({error.strerror}): name another folder") from None
     return f"wrote {len(paths)} files to {folder}: payloads.md, and a schema for each kind of payload"

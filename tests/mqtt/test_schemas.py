@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from coc2mqtt.events.event import CLAN_EVENTS, WAR_EVENTS, EventType
 from coc2mqtt.events.metadata import metadata_model
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.examples import examples
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
-from coc2mqtt.mqtt.schema_files import schema_files, update_event_table, write_schema_files
+from coc2mqtt.mqtt.schema_files import schema_examples, schema_files, update_event_table, write_schema_files
 from coc2mqtt.mqtt.schemas import event_topics, schemas
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.control import WatchesInMemory, dispatcher
@@ -38,11 +39,33 @@ EVENT = {
 def test_files_in_docs_are_up_to_date() -> None:
     written = {str(path.relative_to(DOCS)): path.read_text() for path in DOCS.glob("schemas/*")}
     written["payloads.md"] = (DOCS / "payloads.md").read_text()
-    generated = dict(schema_files())
+    generated = dict(schema_files(examples()))
     written["events.md"] = (DOCS / "events.md").read_text()
     generated["events.md"] = update_event_table(written["events.md"])
     different = {name for name in written | generated if written.get(name) != generated.get(name)}
     assert different == set(), "a model has changed: run 'make schemas' and commit docs/"
+
+
+@pytest.mark.parametrize("name", schemas().keys() - {"event"})
+def test_every_topic_has_a_valid_example(name: str) -> None:
+    schema = schemas()[name]
+    found = schema_examples(schema, examples())
+    assert len(found) == len(schema.topics), "extend coc2mqtt/examples"
+    for payload in found.values():
+        schema.adapter.validate_json(payload, strict=True)
+        if schema.sort == "event":
+            schemas()["event"].adapter.validate_json(payload, strict=True)
+
+
+def test_every_example_belongs_to_one_schema() -> None:
+    found = [topic for schema in schemas().values() for topic in schema_examples(schema, examples())]
+    assert sorted(found) == sorted(examples())
+
+
+def test_examples_are_the_same_in_each_run() -> None:
+    before = examples()
+    examples.cache_clear()
+    assert examples() == before
 
 
 def test_event_table_is_replaced_between_its_marks() -> None:
@@ -54,8 +77,8 @@ def test_event_table_is_replaced_between_its_marks() -> None:
 
 
 def test_schema_files_are_written_to_given_folder(tmp_path: Path) -> None:
-    written = write_schema_files(tmp_path / "new" / "folder")
-    assert {str(path.relative_to(tmp_path / "new" / "folder")) for path in written} == schema_files().keys()
+    written = write_schema_files(tmp_path / "new" / "folder", {})
+    assert {str(path.relative_to(tmp_path / "new" / "folder")) for path in written} == schema_files({}).keys()
     assert json.loads((tmp_path / "new/folder/schemas/event.json").read_text())["title"] == "EventPayload"
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from coc2mqtt.demo.tour import all_changes
 from tests.support.bridge_process import PASSWORD, TOKEN
 from tests.support.observer import Observer, ReceivedMessage, check_payload, observing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from coc2mqtt.demo import DemoServer, ScriptedChange, World
     from tests.conftest import StartMosquitto
@@ -41,55 +42,6 @@ async def wait_for_baseline(observer: Observer, world: World) -> None:
         return clans and players and observer.retained("coc/api/state/status") is not None
 
     await observer.wait_until(is_published, "the state of everything")
-
-
-def all_changes(world: World) -> list[Callable[[], object]]:
-    """Return one change of each kind, in a possible order."""
-    clan, other = world.clan_tags
-    player, second = world.player_tags
-    return [
-        lambda: world.join(clan),
-        lambda: world.promote(clan),
-        lambda: world.donate(clan),
-        lambda: world.declare_war(clan),
-        lambda: world.rename_member(clan),
-        lambda: world.upgrade_member_town_hall(clan),
-        lambda: world.start_battle(clan),
-        lambda: world.attack(clan, "clan"),
-        lambda: world.attack(clan, "opponent"),
-        lambda: world.gain_points(clan),
-        lambda: (world.attack(clan), world.attack(clan), world.attack(clan)),
-        lambda: world.end_war(clan),
-        lambda: world.demote(clan),
-        lambda: world.clear_war(clan),
-        lambda: world.declare_war(clan),
-        lambda: world.reset_season(clan),
-        lambda: world.start_battle(clan),
-        lambda: world.attack(clan),
-        lambda: world.replace_war(clan),
-        lambda: world.leave(clan),
-        lambda: world.set_war_log_public(clan, False),
-        lambda: world.set_war_log_public(clan, True),
-        lambda: (world.join(other), world.join(other)),
-        lambda: world.upgrade_troop(player),
-        lambda: world.upgrade_spell(player),
-        lambda: world.upgrade_hero(player),
-        lambda: world.upgrade_equipment(player),
-        lambda: world.upgrade_town_hall(player),
-        lambda: world.upgrade_builder_hall(second),
-        lambda: world.rename_player(second),
-        lambda: world.change_league(second),
-        lambda: world.change_labels(second),
-        lambda: world.win_trophies(second),
-        lambda: world.upgrade_town_hall_weapon(player),
-        lambda: world.boost_super_troop(player),
-        lambda: world.end_super_troop(player),
-        lambda: world.wear_equipment(player),
-        lambda: world.complete_achievement(second),
-        lambda: world.change_war_preference(second),
-        lambda: world.leave_clan(second),
-        lambda: world.join_clan(second),
-    ]
 
 
 def count_by_topic(changes: list[ScriptedChange]) -> Counter[str]:

@@ -19,6 +19,7 @@ from coc2mqtt.clash import (
     UnreachableError,
 )
 from coc2mqtt.demo import World
+from coc2mqtt.demo.tour import all_changes
 from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, observe_api
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.metadata import Metadata, metadata_model
@@ -27,7 +28,6 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.schemas import schemas
-from tests.service.test_end_to_end import all_changes
 from tests.support.bodies import clan
 from tests.support.replay import Replay
 

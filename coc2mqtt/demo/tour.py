@@ -1,0 +1,59 @@
+"""A tour of a world: each kind of change once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coc2mqtt.demo.world import World
+
+
+def all_changes(world: World) -> list[Callable[[], object]]:
+    """Return one change of each kind, in a possible order, for a world with two clans and two players to watch."""
+    clan, other = world.clan_tags
+    player, second = world.player_tags
+    return [
+        lambda: world.join(clan),
+        lambda: world.promote(clan),
+        lambda: world.donate(clan),
+        lambda: world.declare_war(clan),
+        lambda: world.rename_member(clan),
+        lambda: world.upgrade_member_town_hall(clan),
+        lambda: world.start_battle(clan),
+        lambda: world.attack(clan, "clan"),
+        lambda: world.attack(clan, "opponent"),
+        lambda: world.gain_points(clan),
+        lambda: (world.attack(clan), world.attack(clan), world.attack(clan)),
+        lambda: world.end_war(clan),
+        lambda: world.demote(clan),
+        lambda: world.clear_war(clan),
+        lambda: world.declare_war(clan),
+        lambda: world.reset_season(clan),
+        lambda: world.start_battle(clan),
+        lambda: world.attack(clan),
+        lambda: world.replace_war(clan),
+        lambda: world.leave(clan),
+        lambda: world.set_war_log_public(clan, False),
+        lambda: world.set_war_log_public(clan, True),
+        lambda: (world.join(other), world.join(other)),
+        lambda: world.upgrade_troop(player),
+        lambda: world.upgrade_spell(player),
+        lambda: world.upgrade_hero(player),
+        lambda: world.upgrade_equipment(player),
+        lambda: world.upgrade_town_hall(player),
+        lambda: world.upgrade_builder_hall(second),
+        lambda: world.rename_player(second),
+        lambda: world.change_league(second),
+        lambda: world.change_labels(second),
+        lambda: world.win_trophies(second),
+        lambda: world.upgrade_town_hall_weapon(player),
+        lambda: world.boost_super_troop(player),
+        lambda: world.end_super_troop(player),
+        lambda: world.wear_equipment(player),
+        lambda: world.complete_achievement(second),
+        lambda: world.change_war_preference(second),
+        lambda: world.leave_clan(second),
+        lambda: world.join_clan(second),
+    ]

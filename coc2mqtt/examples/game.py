@@ -1,0 +1,221 @@
+"""A simulated game that is polled after each of its changes, without a network, a journal file or waiting."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from coc2mqtt.clash.error_response import ErrorResponse
+from coc2mqtt.clash.errors import ClashError, UnreachableError
+from coc2mqtt.clash.response import ApiResponse
+from coc2mqtt.demo.tour import all_changes
+from coc2mqtt.demo.world import World
+from coc2mqtt.events.polling.api_monitor import ApiMonitor
+from coc2mqtt.events.polling.clan_poller import ClanPoller
+from coc2mqtt.events.polling.player_poller import PlayerPoller
+from coc2mqtt.events.polling.poll_context import PollContext
+from coc2mqtt.events.polling.war_poller import WarPoller
+from coc2mqtt.events.record import EventRecord
+from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
+from coc2mqtt.journal.protocol import JournalEntry
+from coc2mqtt.mqtt.payloads.models import Payload, WarPayload
+from coc2mqtt.mqtt.payloads.state import api_status_payload, player_war_payload, state_payloads
+from coc2mqtt.mqtt.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coc2mqtt.events.event import Event
+    from coc2mqtt.events.polling.poller import Poller
+
+Json = dict[str, Any]
+# The status and the body of an error response.
+_Failure = tuple[HTTPStatus, Json]
+
+_START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+_MEMBERS = 12
+_POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
+# The second poll after a change confirms a response that looked stale, from another cache entry.
+_POLLS_AFTER_S = (60.0, 140.0)
+_NOT_FOUND: _Failure = (HTTPStatus.NOT_FOUND, {"reason": "notFound"})
+_BROKEN: _Failure = (HTTPStatus.BAD_GATEWAY, {})
+_MAINTENANCE: _Failure = (HTTPStatus.SERVICE_UNAVAILABLE, {"reason": "inMaintenance"})
+_WRONG_ADDRESS: _Failure = (
+    HTTPStatus.FORBIDDEN,
+    {
+        "reason": "accessDenied.invalidIp",
+        "message": "Invalid authorization: API key does not allow access from IP 203.0.113.7",
+    },
+)
+
+
+async def play_game() -> Game:
+    """Play a game with every event and return it."""
+    game = Game()
+    await game.poll()
+    for change in all_changes(game.world):
+        change()
+        for seconds in _POLLS_AFTER_S:
+            await game.poll(after=seconds)
+        await game.remember_battle()
+    await game.fail_each_watch()
+    await game.fail_api()
+    return game
+
+
+class Game:
+    """A game and everything that was published about it.
+
+    ``entries`` are all events in order, ``states`` the retained states by topic, during the battle of a war.
+    """
+
+    def __init__(self) -> None:
+        self.now = _START
+        self.world = World(seed=7, members=_MEMBERS, now=lambda: self.now)
+        self.states: dict[str, Payload] = {}
+        self._topics = Topics()
+        self._api = _GameApi(self.world)
+        self._store = _Store()
+        self._monitor = ApiMonitor(self._store, now=self._time, on_change=lambda _: None, resource_count=lambda: 2)
+        self._monitor.probing = True
+        self._context = PollContext(self._api, self._store, self._monitor, self._time, self._time)
+        watched = [
+            *(Resource(kind, tag) for tag in self.world.clan_tags for kind in (Kind.CLAN, Kind.WAR)),
+            *(Resource(Kind.PLAYER, tag) for tag in self.world.player_tags),
+        ]
+        self._pollers = {one: _POLLERS[one.kind](self._context, one.tag, interval=60.0) for one in watched}
+
+    @property
+    def entries(self) -> list[JournalEntry]:
+        """All events so far."""
+        return self._store.entries
+
+    def name(self, kind: Kind, tag: str) -> str:
+        """Return the name of a clan or a player."""
+        body = (self.world.clan if kind is Kind.CLAN else self.world.player)(tag) or {}
+        return str(body["name"])
+
+    async def poll(self, *, after: float = 60.0) -> None:
+        """Poll everything, ``after`` seconds later."""
+        self.now += timedelta(seconds=after)
+        for poller in self._pollers.values():
+            await poller.poll()
+
+    async def remember_battle(self) -> None:
+        """Keep the states of the first clan and one of its members after the clan's first attack in a war."""
+        clan = self.world.clan_tags[0]
+        states = await self._clan_states(clan)
+        war = states["war"]
+        if (
+            self.states
+            or not isinstance(war, WarPayload)
+            or war.state != "inWar"
+            or not (war.clan and war.clan.attacks)
+        ):
+            return
+        member = war.members_with_attacks_left[0].tag or ""
+        await PlayerPoller(self._context, member, interval=60.0).poll()
+        part = player_war_payload(member, clan, await self._store.get(Resource(Kind.WAR, clan)))
+        resource = Resource(Kind.PLAYER, member)
+        player = state_payloads(resource, await self._store.get(resource), polled_at=self._time(), war=part)
+        self.states = {
+            **{self._topics.state(Kind.CLAN, clan, facet): payload for facet, payload in states.items()},
+            **{self._topics.state(Kind.PLAYER, member, facet): payload for facet, payload in player.items()},
+        }
+
+    async def fail_each_watch(self) -> None:
+        """Let the API fail, and then not find, a clan and a player, and return them again."""
+        for tag in (self.world.clan_tags[0], self.world.player_tags[0]):
+            for failure in (_BROKEN, _NOT_FOUND, None):
+                self._api.failures = {} if failure is None else {tag: failure}
+                await self.poll()
+
+    async def fail_api(self) -> None:
+        """Start and end a maintenance and an outage, and let the API reject the token."""
+        unreachable = UnreachableError("cannot connect to the API at api.clashofclans.com: check the network")
+        maintenance, denied = (_error(*failure, "the API") for failure in (_MAINTENANCE, _WRONG_ADDRESS))
+        for error in (maintenance, None, None, *[unreachable] * 3, None, denied):
+            self.now += timedelta(seconds=60)
+            await self._monitor.observe(error, from_probe=True)
+        self.states[self._topics.api_status] = api_status_payload(await self._store.get(API))
+        await self._monitor.observe(None, from_probe=True)
+
+    async def _clan_states(self, clan: str) -> dict[str, Payload]:
+        states: dict[str, Payload] = {}
+        for kind in (Kind.CLAN, Kind.WAR):
+            resource = Resource(kind, clan)
+            states |= state_payloads(resource, await self._store.get(resource), polled_at=self._time())
+        return states
+
+    def _time(self) -> float:
+        return self.now.timestamp()
+
+
+class _GameApi:
+    """The responses of a simulated game; ``failures`` replace the responses about a tag."""
+
+    is_open = True
+    requests_per_second = math.inf
+
+    def __init__(self, world: World) -> None:
+        self.failures: dict[str, _Failure] = {}
+        self._world = world
+
+    async def clan(self, tag: str) -> ApiResponse:
+        return self._respond(self._world.clan(tag), f"clan {tag}")
+
+    async def current_war(self, tag: str) -> ApiResponse:
+        return self._respond(self._world.current_war(tag), f"clan {tag}", private=self._world.is_war_log_private(tag))
+
+    async def war_log(self, tag: str) -> ApiResponse:
+        return self._respond(self._world.war_log(tag), f"clan {tag}", private=self._world.is_war_log_private(tag))
+
+    async def player(self, tag: str) -> ApiResponse:
+        return self._respond(self._world.player(tag), f"player {tag}")
+
+    def _respond(self, body: Json | None, subject: str, *, private: bool = False) -> ApiResponse:
+        failure = self.failures.get(subject.rpartition(" ")[2])
+        if failure is None and private:
+            failure = HTTPStatus.FORBIDDEN, {"reason": "accessDenied"}
+        if failure is None and body is None:
+            failure = _NOT_FOUND
+        if failure is not None:
+            raise _error(*failure, subject, needs_war_log=private)
+        return ApiResponse(HTTPStatus.OK, orjson.dumps(body), 0.0)
+
+
+def _error(status: HTTPStatus, body: Json, subject: str, *, needs_war_log: bool = False) -> ClashError:
+    return ErrorResponse(
+        status,
+        orjson.dumps(body),
+        subject=subject,
+        token="the token",  # noqa: S106 - only names it
+        needs_war_log=needs_war_log,
+        max_age=0.0,
+        retry_after=None,
+    ).to_error()
+
+
+class _Store:
+    """Snapshots and events in memory; ``entries`` are the events as a journal stores them."""
+
+    def __init__(self) -> None:
+        self.entries: list[JournalEntry] = []
+        self._snapshots: dict[Resource, Snapshot] = {}
+
+    async def snapshot(self, resource: Resource) -> Snapshot | None:
+        return self._snapshots.get(resource)
+
+    async def get(self, resource: Resource) -> Snapshot:
+        return self._snapshots[resource]
+
+    async def commit(self, resource: Resource, snapshot: Snapshot, events: Sequence[Event]) -> None:
+        self._snapshots[resource] = snapshot
+        for seq, event in enumerate(events, len(self.entries) + 1):
+            event_id = hashlib.blake2b(b"%d" % seq, digest_size=16).hexdigest()
+            self.entries.append(JournalEntry(seq, event_id, resource.kind, EventRecord.of(event)))
