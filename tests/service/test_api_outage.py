@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from coc2mqtt.demo import faults
+from tests.homeassistant.rendering import shown
 from tests.service.test_secrets import refuse_with_headers
 from tests.support.bridge_process import TOKEN
 from tests.support.observer import observing
@@ -54,3 +56,40 @@ async def test_api_outage_at_the_start_and_later_is_published_and_restored(
     await running.stop()
     assert running.log.count("API unavailable") == 2
     assert TOKEN not in running.log
+
+
+async def test_refused_token_disconnects_every_watch_even_after_a_restart(
+    mosquitto: StartMosquitto, server: DemoServer, world: World, bridge: MakeBridge, settings: MakeSettings
+) -> None:
+    broker = mosquitto()
+    running = bridge(settings(broker.port))
+    devices = [("clan", tag[1:]) for tag in world.clan_tags] + [("player", tag[1:]) for tag in world.player_tags]
+    async with observing(broker.port) as observer:
+
+        def available(kind: str, tag: str) -> str | None:
+            """Return what the entity *Available* shows."""
+            device = observer.retained(f"homeassistant/device/coc2mqtt_home_{kind}_{tag}/config") or {}
+            component = device.get("components", {}).get("available")
+            state = observer.retained(f"coc/{kind}/{tag}/state/availability")
+            return None if component is None or state is None else shown(component, orjson.dumps(state))
+
+        def all_show(state: str) -> bool:
+            return {available(*device) for device in devices} == {state}
+
+        await running.start()
+        await observer.wait_until(lambda: all_show("ON"), "every watch to be available")
+        server.faults.add(faults.wrong_token())
+        await observer.wait_until(lambda: all_show("OFF"), "the refused token")
+        await running.stop()
+        before = len(observer.received)
+        await running.start()
+
+        def published() -> list[str]:
+            found = [one for one in observer.received[before:] if one.topic.endswith("/state/availability")]
+            return [str(one.data["state"]) for one in found]
+
+        await observer.wait_until(lambda: len(published()) >= len(devices), "every watch after the restart")
+        assert set(published()) == {"offline"}, "old values are never shown as available"
+        server.faults.clear()
+        await observer.wait_until(lambda: all_show("ON"), "the accepted token")
+    await running.stop()
