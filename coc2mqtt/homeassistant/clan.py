@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.components import Image, Removed
+from coc2mqtt.homeassistant.components import Image, NumberSensor, Removed
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
@@ -41,6 +41,7 @@ class ClanTopics:
     availability: str
     poll: str
     clan: str
+    members: str
     badge: str
     war: str
     events: str
@@ -79,6 +80,7 @@ def clan_device(
                 else {key: Removed(platform=component.platform) for key, component in war_components.items()}
             ),
             **_profile(EntityFactory(identity, topics.clan)),
+            "roster": _roster(identity, topics.members),
             "badge": _badge(identity, topics.badge, badge_url),
             **watched_entities(
                 identity,
@@ -187,6 +189,9 @@ def _activity(identity: Identity, topics: ClanTopics, event_types: Sequence[str]
 def _profile(entity: EntityFactory) -> dict[str, Component]:
     return {
         "members": entity.number("members", "Members", "mdi:account-group", unit="members"),
+        # Not `total_increasing`: the sums also fall when a member leaves, and Home Assistant warns about a small fall.
+        "donations": entity.number("donations", "Donations", "mdi:gift", unit="troops"),
+        "donations_received": entity.number("donations_received", "Donations received", "mdi:gift-open", unit="troops"),
         "level": entity.number("level", "Level", "mdi:chevron-triple-up"),
         "points": entity.number("points", "Points", "mdi:trophy", unit="points"),
         "builder_base_points": entity.number("builder_base_points", "Builder base points", "mdi:hammer", unit="points"),
@@ -199,6 +204,19 @@ def _profile(entity: EntityFactory) -> dict[str, Component]:
             "war_log_public", "War log public", "mdi:book-open-variant", path=("is_war_log_public",)
         ),
     }
+
+
+def _roster(identity: Identity, topic: str) -> NumberSensor:
+    return NumberSensor(
+        **identity.ids("sensor", "roster"),
+        name="Roster",
+        icon="mdi:clipboard-list",
+        unit_of_measurement="members",
+        state_topic=topic,
+        value_template=templates.count("members"),
+        json_attributes_topic=topic,
+        json_attributes_template=templates.roster("members", "members"),
+    )
 
 
 def _badge(identity: Identity, topic: str, badge_url: str | None) -> Image | Removed:

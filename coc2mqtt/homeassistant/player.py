@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from coc2mqtt.homeassistant.components import Component
 
-# The API's roles in a clan, and the states of the sensor.
-_ROLES = {"member": "member", "admin": "elder", "coLeader": "co_leader", "leader": "leader"}
-
 
 @dataclass(frozen=True, slots=True)
 class PlayerTopics:
@@ -99,7 +96,7 @@ def _profile(entity: EntityFactory) -> dict[str, Component]:
             path=("clan", "name"),
             attributes=templates.attributes({"tag": "tag"}, "clan"),
         ),
-        "role": entity.enum("role", "Role", "mdi:account-star", _ROLES),
+        "role": entity.enum("role", "Role", "mdi:account-star", templates.ROLES),
         "experience_level": entity.number(
             "experience_level", "Experience level", "mdi:star-circle", path=("exp_level",)
         ),

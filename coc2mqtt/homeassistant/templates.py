@@ -19,6 +19,18 @@ _MAX_STATE_LENGTH = 255
 _MAX_NAME_LENGTH = 40
 _MAX_MEMBERS = 50
 
+# The API's roles in a clan, and the words for them in Home Assistant.
+ROLES = {"member": "member", "admin": "elder", "coLeader": "co_leader", "leader": "leader"}
+# The attributes of a member in a roster, and the keys of the payload, which limits their lengths.
+_MEMBER_TEXTS = {"tag": "tag", "name": "name", "league": "league"}
+_MEMBER_NUMBERS = {
+    "town_hall": "town_hall_level",
+    "trophies": "trophies",
+    "donations": "donations",
+    "received": "donations_received",
+}
+
+_IS_LIST = "v is sequence and v is not string and v is not mapping"
 NOTHING = "{{ '' }}"
 
 
@@ -84,11 +96,25 @@ def members(attribute: str, *path: str) -> str:
     """
     return (
         f"{_read(path)}{{% set ns = namespace(found=[]) %}}"
-        "{% for m in (v if v is sequence and v is not string and v is not mapping else [])"
-        f"[:{_MAX_MEMBERS}] if m is mapping %}}"
+        f"{{% for m in (v if {_IS_LIST} else [])[:{_MAX_MEMBERS}] if m is mapping %}}"
         "{% set name = m.get('name') or m.get('tag') %}{% set left = m.get('attacks_left') %}"
         f"{{% set ns.found = ns.found + [{{'name': name[:{_MAX_NAME_LENGTH}] if name is string else none, "
         "'attacks_left': left if left is number else none}] %}{% endfor %}"
+        f"{{{{ {{{attribute!r}: ns.found}} | tojson }}}}"
+    )
+
+
+def count(*path: str) -> str:
+    """Return a template for the length of a list."""
+    return f"{_read(path)}{{{{ v | length if {_IS_LIST} else none }}}}"
+
+
+def roster(attribute: str, *path: str) -> str:
+    """Return a template for an object with one list: tag, name, role, town hall and so on of each member."""
+    return (
+        f"{_read(path)}{{% set ns = namespace(found=[]) %}}"
+        f"{{% for m in (v if {_IS_LIST} else [])[:{_MAX_MEMBERS}] if m is mapping %}}"
+        f"{{% set ns.found = ns.found + [{_member()}] %}}{{% endfor %}}"
         f"{{{{ {{{attribute!r}: ns.found}} | tojson }}}}"
     )
 
@@ -97,6 +123,15 @@ def request(key: str, **fixed: str) -> str:
     """Return a command template for a request: an object with the fixed values and the input as ``key``."""
     pairs = "".join(f"{name!r}: {text!r}, " for name, text in fixed.items())
     return f"{{{{ {{{pairs}{key!r}: value}} | tojson }}}}"
+
+
+def _member() -> str:
+    """Return the expression for the attributes of the member ``m``, an object of any values."""
+    read = "m.get({0!r}) if m.get({0!r}) is {1} else none".format
+    texts = {name: read(key, "string") for name, key in _MEMBER_TEXTS.items()}
+    numbers = {name: read(key, "number") for name, key in _MEMBER_NUMBERS.items()}
+    role = f"{ROLES!r}.get(m.get('role')) if m.get('role') is string else none"
+    return "{" + ", ".join(f"{name!r}: {value}" for name, value in {**texts, "role": role, **numbers}.items()) + "}"
 
 
 def _read(path: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from coc2mqtt.events.metadata.common import optional
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads import models
+from coc2mqtt.mqtt.payloads.members import MembersPayload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +130,7 @@ def _events() -> Iterator[Schema]:
 
 def _states() -> Iterator[Schema]:
     yield Schema("state-clan", (f"{_CLAN}/state/clan",), "state", models.ClanPayload)
+    yield Schema("state-members", (f"{_CLAN}/state/members",), "state", MembersPayload)
     yield Schema("state-badge", (f"{_CLAN}/state/badge",), "state", models.BadgePayload)
     yield Schema("state-war", (f"{_CLAN}/state/war",), "state", models.WarPayload)
     yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", models.PlayerPayload)

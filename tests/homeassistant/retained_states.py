@@ -51,7 +51,7 @@ def _of(resource: Resource, states: Mapping[str, Payload]) -> Json:
 
 def _clan() -> Json:
     return clan(
-        *(member(f"#2P{number}", name=LONG_NAME) for number in range(50)),
+        *(member(f"#2P{number}", name=LONG_NAME, role="admin") for number in range(50)),
         badgeUrls={"large": BADGE},
         clanBuilderBasePoints=1900,
         clanCapitalPoints=800,

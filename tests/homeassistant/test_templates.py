@@ -8,9 +8,11 @@ import pytest
 
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.event import WAR_EVENTS
+from coc2mqtt.mqtt.payloads.members import members_payload
 from tests.homeassistant.builders import bridge, clan, decode, player
 from tests.homeassistant.rendering import attributes, command, render, shown
 from tests.homeassistant.retained_states import LONG_NAME, SEEN, retained
+from tests.support.bodies import member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +58,9 @@ def show(component: Json, **changes: Any) -> str | None:
         ("attacks_left", "97"),
         ("war_team_size", "50"),
         ("members", "50"),
+        ("roster", "50"),
+        ("donations", "5000"),
+        ("donations_received", "2500"),
         ("level", "19"),
         ("points", "2100"),
         ("builder_base_points", "1900"),
@@ -142,6 +147,9 @@ def test_bridge_entity_shows_retained_state(component: str, state: str) -> None:
         (CLAN["opponent"], {"opponent": None}, None),
         (CLAN["stars"], {"clan": None}, None),
         (CLAN["attacks_left"], {"clan": {"attacks_left": 0}}, "0"),
+        (CLAN["roster"], {"members": []}, "0"),
+        (CLAN["roster"], {"members": None}, None),
+        (CLAN["donations"], {"donations": None}, None),
         (CLAN["war_log_public"], {"is_war_log_public": False}, "OFF"),
         (CLAN["badge"], {"badge_url": "https://x.org/other.png"}, "https://x.org/other.png"),
         (CLAN["badge"], {"badge_url": None}, "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"),
@@ -213,6 +221,34 @@ def test_fifty_members_with_long_names_are_truncated_in_attributes() -> None:
     found = attributes(CLAN["attacks_left"], orjson.dumps(retained()[WAR]))
     some = {"name": LONG_NAME[:40], "attacks_left": 2}
     assert found == {"members": [*[some] * 49, {**some, "attacks_left": 1}]}
+
+
+def test_roster_contains_fifty_members_with_the_longest_names() -> None:
+    found = attributes(CLAN["roster"], orjson.dumps(retained()["coc/clan/2PP/state/members"]))["members"]
+    assert len(found) == 50
+    assert found[1] == {
+        "tag": "#2P1",
+        "name": f"{LONG_NAME[:17]}…",
+        "league": "Golem League 21",
+        "role": "elder",
+        "town_hall": 15,
+        "trophies": 4000,
+        "donations": 100,
+        "received": 50,
+    }
+
+
+def test_roster_with_the_largest_values_fits_into_attributes() -> None:
+    numbers = dict.fromkeys(("trophies", "townHallLevel", "donations", "donationsReceived"), 999_999_999)
+    huge = member("#" + "2" * 300, name=LONG_NAME, role="coLeader", leagueTier={"name": LONG_NAME}, **numbers)
+    payload = members_payload({"memberList": [huge] * 50}, 0.0).encode()
+    assert len(attributes(CLAN["roster"], payload)["members"]) == 50
+
+
+def test_unexpected_values_of_a_member_are_unknown_in_the_roster() -> None:
+    payload = orjson.dumps({"members": [{"tag": 5, "name": [], "role": "king", "trophies": "x"}, None, "x", {}]})
+    keys = ("tag", "name", "league", "role", "town_hall", "trophies", "donations", "received")
+    assert attributes(CLAN["roster"], payload)["members"] == [dict.fromkeys(keys)] * 2
 
 
 def test_more_than_fifty_members_are_limited_to_the_first_fifty() -> None:

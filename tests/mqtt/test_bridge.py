@@ -34,7 +34,7 @@ async def test_new_session_publishes_online_then_state_then_events() -> None:
         "coc/bridge/watches",
         "coc/bridge/health",
         "coc/api/state/status",
-        *(f"coc/clan/2PP/state/{facet}" for facet in ("availability", "badge", "clan", "war")),
+        *(f"coc/clan/2PP/state/{facet}" for facet in ("availability", "badge", "clan", "members", "war")),
         "homeassistant/device/coc2mqtt_home_bridge/config",
         DEVICE,
     }

@@ -114,6 +114,10 @@ class ClanPayload(Payload):
     builder_base_points: int | None
     capital_points: int | None
     members: int | None
+    donations: int | None
+    """The sum of the present members' donations in this season; null while the members are unknown."""
+    donations_received: int | None
+    """The sum of what the present members received in this season; null while the members are unknown."""
     war_league: str | None
     capital_league: str | None
     war_win_streak: int | None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.mqtt.payloads.members import members_payload
 from coc2mqtt.mqtt.payloads.models import (
     ApiStatusPayload,
     BadgePayload,
@@ -26,6 +27,7 @@ from coc2mqtt.mqtt.payloads.models import (
     WarStatus,
     iso_time,
 )
+from coc2mqtt.mqtt.payloads.values import integer, json_object, json_objects, name_of, number, text
 from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ Json = dict[str, Any]
 
 # The facets of each kind's state. Availability is last because it marks a state as not yet completely removed.
 FACETS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.CLAN: ("clan", "badge", "poll", "availability"),
+    Kind.CLAN: ("clan", "badge", "members", "poll", "availability"),
     Kind.WAR: ("war",),
     Kind.PLAYER: ("player", "poll", "availability"),
 }
@@ -74,6 +76,7 @@ def state_payloads(
         if resource.kind is Kind.CLAN:
             states["clan"] = clan = _clan_payload(resource.tag, snapshot.data, snapshot.taken_at)
             states["badge"] = BadgePayload(badge_url=clan.badge_url)
+            states["members"] = members_payload(snapshot.data, snapshot.taken_at)
         else:
             taken_at = max(snapshot.taken_at, war_taken_at)
             states["player"] = _player_payload(resource.tag, snapshot.data, taken_at, war)
@@ -97,7 +100,7 @@ def api_status_payload(snapshot: Snapshot) -> ApiStatusPayload:
 
 def clan_of(player: Snapshot) -> str | None:
     """Return the tag of a player's clan, None without one."""
-    tag = _object(_object(player.data).get("clan")).get("tag")
+    tag = json_object(json_object(player.data).get("clan")).get("tag")
     return tag if isinstance(tag, str) else None
 
 
@@ -108,13 +111,13 @@ def war_payload(tag: str, snapshot: Snapshot) -> WarPayload:
     at_war = war_id(data) is not None
     own, opponent = war_sides(data, tag)
     return WarPayload(
-        state=_text(data.get("state")),
+        state=text(data.get("state")),
         war_log="private" if private else "public",
-        war_id=_text(war_id(data)),
+        war_id=text(war_id(data)),
         preparation_start_time=api_time(data.get("preparationStartTime")),
         start_time=api_time(data.get("startTime")),
         end_time=api_time(data.get("endTime")),
-        team_size=_integer(data.get("teamSize")),
+        team_size=integer(data.get("teamSize")),
         attacks_per_member=attacks_per_member(data) if at_war else None,
         status=_war_status(data, own, opponent),
         clan=_side_payload(data, own) if at_war else None,
@@ -136,11 +139,11 @@ def player_war_payload(player_tag: str, clan_tag: str, snapshot: Snapshot) -> Pl
     if snapshot.memo.get("private"):
         left = None
     elif state in ("preparation", "inWar"):
-        found = [member for member in _objects(members) if member.get("tag") == player_tag]
+        found = [member for member in json_objects(members) if member.get("tag") == player_tag]
         left = _attacks_left(data, found[0]) if found else 0 if isinstance(members, list) else None
     return PlayerWarPayload(
         clan_tag=clan_tag,
-        state=_text(state),
+        state=text(state),
         attacks_left=left,
         attack_pending=None if left is None else state == "inWar" and left > 0,
         end_time=api_time(data.get("endTime")),
@@ -150,38 +153,46 @@ def player_war_payload(player_tag: str, clan_tag: str, snapshot: Snapshot) -> Pl
 def _clan_payload(tag: str, data: Json, taken_at: float) -> ClanPayload:
     return ClanPayload(
         tag=tag,
-        name=_text(data.get("name")),
-        level=_integer(data.get("clanLevel")),
-        points=_integer(data.get("clanPoints")),
-        builder_base_points=_integer(data.get("clanBuilderBasePoints")),
-        capital_points=_integer(data.get("clanCapitalPoints")),
-        members=_integer(data.get("members")),
-        war_league=_name(data.get("warLeague")),
-        capital_league=_name(data.get("capitalLeague")),
-        war_win_streak=_integer(data.get("warWinStreak")),
-        war_wins=_integer(data.get("warWins")),
+        name=text(data.get("name")),
+        level=integer(data.get("clanLevel")),
+        points=integer(data.get("clanPoints")),
+        builder_base_points=integer(data.get("clanBuilderBasePoints")),
+        capital_points=integer(data.get("clanCapitalPoints")),
+        members=integer(data.get("members")),
+        donations=_sum_of_members(data, "donations"),
+        donations_received=_sum_of_members(data, "donationsReceived"),
+        war_league=name_of(data.get("warLeague")),
+        capital_league=name_of(data.get("capitalLeague")),
+        war_win_streak=integer(data.get("warWinStreak")),
+        war_wins=integer(data.get("warWins")),
         is_war_log_public=data.get("isWarLogPublic") if isinstance(data.get("isWarLogPublic"), bool) else None,
-        badge_url=_text(_object(data.get("badgeUrls")).get("large")),
+        badge_url=text(json_object(data.get("badgeUrls")).get("large")),
         updated_at=iso_time(taken_at),
     )
 
 
+def _sum_of_members(clan: Json, key: str) -> int | None:
+    """Return the sum of a number of all members, None while they are unknown."""
+    members = clan.get("memberList")
+    return sum(integer(member.get(key)) or 0 for member in json_objects(members)) if isinstance(members, list) else None
+
+
 def _player_payload(tag: str, data: Json, taken_at: float, war: PlayerWarPayload | None) -> PlayerPayload:
-    clan = _object(data.get("clan"))
+    clan = json_object(data.get("clan"))
     return PlayerPayload(
         tag=tag,
-        name=_text(data.get("name")),
-        town_hall_level=_integer(data.get("townHallLevel")),
-        builder_hall_level=_integer(data.get("builderHallLevel")),
-        exp_level=_integer(data.get("expLevel")),
-        league_tier=_name(data.get("leagueTier") or data.get("league")),
-        trophies=_integer(data.get("trophies")),
-        war_stars=_integer(data.get("warStars")),
-        donations=_integer(data.get("donations")),
-        donations_received=_integer(data.get("donationsReceived")),
-        war_preference=_text(data.get("warPreference")),
-        role=_text(data.get("role")),
-        clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=_text(clan.get("name")) or shorten(clan["tag"]))
+        name=text(data.get("name")),
+        town_hall_level=integer(data.get("townHallLevel")),
+        builder_hall_level=integer(data.get("builderHallLevel")),
+        exp_level=integer(data.get("expLevel")),
+        league_tier=name_of(data.get("leagueTier") or data.get("league")),
+        trophies=integer(data.get("trophies")),
+        war_stars=integer(data.get("warStars")),
+        donations=integer(data.get("donations")),
+        donations_received=integer(data.get("donationsReceived")),
+        war_preference=text(data.get("warPreference")),
+        role=text(data.get("role")),
+        clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=text(clan.get("name")) or shorten(clan["tag"]))
         if isinstance(clan.get("tag"), str)
         else None,
         war=war,
@@ -192,31 +203,31 @@ def _player_payload(tag: str, data: Json, taken_at: float, war: PlayerWarPayload
 def _war_data(snapshot: Snapshot) -> Json:
     data = {} if snapshot.memo.get("private") or snapshot.data is None else snapshot.data
     # Without a war the API may omit the sides, and they are not validated then.
-    return {**data, "clan": _object(data.get("clan")), "opponent": _object(data.get("opponent"))}
+    return {**data, "clan": json_object(data.get("clan")), "opponent": json_object(data.get("opponent"))}
 
 
 def _side_payload(war: Json, side: Json) -> WarSidePayload:
-    size, used = _integer(war.get("teamSize")), _integer(side.get("attacks"))
+    size, used = integer(war.get("teamSize")), integer(side.get("attacks"))
     return WarSidePayload(
-        tag=_text(side.get("tag")),
-        name=_text(side.get("name")) or _text(side.get("tag")),
-        level=_integer(side.get("clanLevel")),
-        stars=_integer(side.get("stars")),
+        tag=text(side.get("tag")),
+        name=text(side.get("name")) or text(side.get("tag")),
+        level=integer(side.get("clanLevel")),
+        stars=integer(side.get("stars")),
         attacks=used,
         attacks_left=None if size is None or used is None else max(size * attacks_per_member(war) - used, 0),
-        destruction=_number(side.get("destructionPercentage")),
+        destruction=number(side.get("destructionPercentage")),
     )
 
 
 def _members_with_attacks_left(war: Json, side: Json) -> list[WarMemberPayload]:
     members = [
         WarMemberPayload(
-            tag=_text(member.get("tag")),
-            name=_text(member.get("name")),
-            position=_integer(member.get("mapPosition")),
+            tag=text(member.get("tag")),
+            name=text(member.get("name")),
+            position=integer(member.get("mapPosition")),
             attacks_left=left,
         )
-        for member in _objects(side.get("members"))
+        for member in json_objects(side.get("members"))
         if (left := _attacks_left(war, member))
     ]
     # Positions in a clan war league have gaps. A member without a position comes last.
@@ -224,7 +235,7 @@ def _members_with_attacks_left(war: Json, side: Json) -> list[WarMemberPayload]:
 
 
 def _attacks_left(war: Json, member: Json) -> int:
-    return max(attacks_per_member(war) - len(_objects(member.get("attacks"))), 0)
+    return max(attacks_per_member(war) - len(json_objects(member.get("attacks"))), 0)
 
 
 def _war_status(war: Json, own: Json, opponent: Json) -> WarStatus | None:
@@ -239,30 +250,5 @@ def _war_status(war: Json, own: Json, opponent: Json) -> WarStatus | None:
 
 
 def _score(side: Json) -> tuple[int, float] | None:
-    stars, destruction = _integer(side.get("stars")), _number(side.get("destructionPercentage"))
+    stars, destruction = integer(side.get("stars")), number(side.get("destructionPercentage"))
     return None if stars is None or destruction is None else (stars, destruction)
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    return shorten(value) if isinstance(value, str) else None
-
-
-def _object(value: object) -> Json:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> list[Json]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _name(value: object) -> str | None:
-    """Return the name of an object such as a league."""
-    return _text(_object(value).get("name"))

@@ -145,6 +145,7 @@ class Discovery:
             availability=self._topics.state(Kind.CLAN, tag, "availability"),
             poll=self._topics.state(Kind.CLAN, tag, "poll"),
             clan=self._topics.state(Kind.CLAN, tag, "clan"),
+            members=self._topics.state(Kind.CLAN, tag, "members"),
             badge=self._topics.state(Kind.CLAN, tag, "badge"),
             war=self._topics.state(Kind.WAR, tag, "war"),
             events=self._topics.events(Kind.CLAN, tag),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.homeassistant import live_components
+from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.state import (
     FACETS,
@@ -310,8 +311,13 @@ class RetainedState:
 
     async def _publish_states(self, session: Session, resource: Resource, states: dict[str, Payload]) -> None:
         for facet, payload in states.items():
-            encoded = payload.encode()
             published = self._published.setdefault(_owner(resource), PublishedState())
+            if isinstance(payload, MembersPayload):
+                roster = hash(payload.members)
+                if published.roster == roster:
+                    continue  # most changes of a clan are not changes of its members
+                published.roster = roster
+            encoded = payload.encode()
             if facet in _ONLY_CHANGES and published.matches(facet, encoded):
                 continue
             # Stored before publishing: with MQTT 3.1.1 the message comes back, possibly before its PUBACK.

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
+from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import (
     BadgePayload,
     ClanPayload,
@@ -35,6 +36,7 @@ MODELS: dict[str, type[Payload]] = {
     "player": PlayerPayload,
     "poll": PollPayload,
     "badge": BadgePayload,
+    "members": MembersPayload,
 }
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -116,6 +118,8 @@ def test_clan_state_contains_all_keys() -> None:
             "builder_base_points": 7,
             "capital_points": 8,
             "members": 1,
+            "donations": 100,
+            "donations_received": 50,
             "war_league": "Crystal League I",
             "capital_league": "Master League",
             "war_win_streak": 0,
@@ -125,6 +129,21 @@ def test_clan_state_contains_all_keys() -> None:
             "updated_at": "2026-11-23T12:00:00.123+00:00",
         },
         "badge": {"badge_url": "https://l"},
+        "members": {
+            "members": [
+                {
+                    "tag": "#2P2",
+                    "name": "Name of #2P2",
+                    "role": "member",
+                    "town_hall_level": 15,
+                    "league": "Golem League 21",
+                    "donations": 100,
+                    "donations_received": 50,
+                    "trophies": 4000,
+                }
+            ],
+            "updated_at": "2026-11-23T12:00:00.123+00:00",
+        },
     }
 
 

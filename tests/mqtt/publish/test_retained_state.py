@@ -8,7 +8,7 @@ import pytest
 from coc2mqtt.events.resource import API, Snapshot
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
-from tests.support.bodies import clan, player, war
+from tests.support.bodies import clan, member, player, war
 from tests.support.bridge_parts import Parts, TimedSession
 from tests.support.recording_session import RecordingSession, running
 from tests.support.retained import (
@@ -21,6 +21,7 @@ from tests.support.retained import (
     CLAN_TOPICS,
     DEVICE,
     EMPTIED_TOPICS,
+    MEMBERS,
     PLAYER,
     PLAYER_WATCH,
     WAR,
@@ -102,6 +103,32 @@ async def test_only_marked_resources_are_published_and_equal_devices_once(harnes
     harness.state.on_connected()
     harness.state.mark_watch(WATCH)
     assert (await harness.publish()).topics == CLAN_TOPICS
+
+
+async def test_members_are_published_only_when_one_of_them_has_changed(harness: RetainedStateHarness) -> None:
+    harness.watch(WATCH)
+    await harness.poll(CLAN, clan(member("#2P2")))
+    first = retained_messages(await harness.publish())
+    assert [one["tag"] for one in first[MEMBERS]["members"]] == ["#2P2"]
+    await harness.poll(CLAN, clan(member("#2P2"), clanPoints=7))
+    assert (await harness.publish()).topics == [CLAN_STATE]
+    await harness.poll(CLAN, clan(member("#2P2", donations=101), clanPoints=7))
+    changed = await harness.publish()
+    assert changed.topics == [CLAN_STATE, MEMBERS]
+    assert retained_messages(changed)[MEMBERS]["members"][0]["donations"] == 101
+    harness.state.restore(MEMBERS)
+    assert MEMBERS in (await harness.publish()).topics, "another client has overwritten it"
+
+
+async def test_rejected_members_are_published_with_the_next_state(harness: RetainedStateHarness) -> None:
+    async def deny(topic: str, _payload: bytes) -> None:
+        if topic == MEMBERS:
+            raise PublishDeniedError("not authorized")
+
+    await harness.poll_clan()
+    await harness.publish_over(RecordingSession(deny).session)
+    await harness.poll(CLAN, clan(clanPoints=7))
+    assert MEMBERS in (await harness.publish()).topics
 
 
 async def test_unwatched_clan_is_removed_with_its_device_first(harness: RetainedStateHarness) -> None:

@@ -22,6 +22,7 @@ from tests.support.retained import (
     CLAN_TOPICS,
     DEVICE,
     EMPTIED_TOPICS,
+    MEMBERS,
     WAR,
     WAR_STATE,
     WATCH,
@@ -87,7 +88,7 @@ async def test_resource_whose_publish_is_cancelled_stays_marked(harness: Retaine
 
     async with running(harness.state.run(RecordingSession(wait_for_puback).session)):
         await asyncio.wait_for(started.wait(), LONG_ENOUGH)
-    assert (await harness.publish()).topics == [WAR_STATE, AVAILABILITY, CLAN_STATE, BADGE, DEVICE]
+    assert (await harness.publish()).topics == [WAR_STATE, AVAILABILITY, CLAN_STATE, BADGE, MEMBERS, DEVICE]
 
 
 async def test_resource_marked_faster_than_published_does_not_block_others(harness: RetainedStateHarness) -> None:
@@ -183,7 +184,7 @@ async def test_rejected_message_is_logged_once_and_does_not_block_others(
     for _ in range(3):
         await harness.poll_clan()
         await harness.publish_over(recording.session)
-    assert set(recording.topics) == {AVAILABILITY, BADGE, WAR_STATE, DEVICE}
+    assert set(recording.topics) == {AVAILABILITY, BADGE, MEMBERS, WAR_STATE, DEVICE}
     assert [(line["topic"], line["reason"]) for line in log_lines] == [(CLAN_STATE, str(error))]
 
 
@@ -201,11 +202,11 @@ async def test_real_broker_retains_a_watched_clan_until_it_is_unwatched(
     async with connected_session(ConnectionOptions("127.0.0.1", port, "coc2mqtt_home")) as session:
         await harness.publish_over(session)
         found = await asyncio.gather(*(retained_at(port, topic) for topic in CLAN_TOPICS))
-        assert [data is not None for data in found] == [True] * 5
+        assert [data is not None for data in found] == [True] * len(CLAN_TOPICS)
         assert found[1]["name"] == "The Order"
         harness.unwatch(WATCH)
         await harness.publish_over(session)
-        assert await asyncio.gather(*(nothing_at(port, topic) for topic in CLAN_TOPICS)) == [True] * 5
+        assert await asyncio.gather(*(nothing_at(port, topic) for topic in CLAN_TOPICS)) == [True] * len(CLAN_TOPICS)
 
 
 async def nothing_at(port: int, topic: str) -> bool:
