@@ -24,7 +24,7 @@ SLOW := process slow chaos crash fuzz soak
 # The folders whose tests depend on the event loop.
 LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)
 
-.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas home lock clean bench switching brokers $(BENCHES)
+.PHONY: demo test test-all test-uvloop soak chaos crash fuzz check audit format schemas translations home lock clean bench switching brokers $(BENCHES)
 demo: $(VENV)/.runtime  ## a simulated game, a broker and the bridge, until Ctrl-C
 	$(BIN)/coc2mqtt demo
 
@@ -81,6 +81,9 @@ format: $(VENV)/.dev
 schemas: $(VENV)/.dev  ## write docs/payloads.md, docs/schemas and the table in docs/events.md from the models
 	rm -f docs/schemas/*.json
 	$(BIN)/coc2mqtt schema --write docs
+
+translations: $(VENV)/.dev  ## add the messages of the code to the .po files and compile them
+	$(BIN)/python -m scripts.translations
 
 lock:  ## write the lock files from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra embedded --extra fast -o requirements/runtime.lock

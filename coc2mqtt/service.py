@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.clients import api_client
+from coc2mqtt.events.summary import summarize
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.errors import CorruptJournalError, JournalError
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import MqttError
 from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker, EmbeddedBrokerError
 from coc2mqtt.supervisor import supervise
+from coc2mqtt.translations import language_of
 from coc2mqtt.util.containment import keep_running
 from coc2mqtt.util.tasks import first_exception
 from coc2mqtt.wiring import VERSION, Parts, ProcessState
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.config.settings import Settings
     from coc2mqtt.journal.protocol import Journal
+    from coc2mqtt.translations import Language
 
 _log = structlog.get_logger()
 
@@ -56,6 +59,8 @@ class Service:
         any_port: bool = False,
     ) -> None:
         self._settings = settings
+        # Read now, because reading a file blocks the loop.
+        self._language = language_of(settings.homeassistant.language)
         self._on_published = on_published
         self._on_listening = on_listening
         self._on_loaded = on_loaded
@@ -71,7 +76,7 @@ class Service:
         Raises JournalError, EmbeddedBrokerError, and TooManyFailuresError if rebuilding does not help.
         """
         async with contextlib.AsyncExitStack() as stack:
-            journal = await stack.enter_async_context(_journal(self._settings))
+            journal = await stack.enter_async_context(_journal(self._settings, self._language))
             embedded_port = await self._start_embedded_broker(stack)
             api_client(self._settings)  # raises now for invalid settings: rebuilding would not help against those
             stack.enter_context(self._errors.report_callback_errors())
@@ -151,13 +156,14 @@ class Service:
         _log.info("stopped")
 
 
-def _journal(settings: Settings) -> SqliteJournal:
+def _journal(settings: Settings, language: Language) -> SqliteJournal:
     journal = settings.journal
     return SqliteJournal(
         journal.path,
         keep_delivered=journal.keep_delivered,
         max_pending=journal.max_pending,
         max_pending_age=journal.max_pending_age,
+        describe=partial(summarize, language=language),
     )
 
 

@@ -25,6 +25,7 @@ PACKAGE = "coc2mqtt"
 # module next to the folders is a part of its own.
 ALLOWED: dict[str, set[str]] = {
     "util": set(),
+    "translations": set(),
     "homeassistant": set(),
     "clash": {"util"},
     "demo": {"clash"},
@@ -32,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "supervisor": {"internal_errors", "util"},
     "logs": {"util"},
     # Events. The library surface is what events/__init__.py exports.
-    "events": {"events.compare", "util"},
+    "events": {"events.compare", "translations", "util"},
     "events.metadata": {"events"},
     "events.compare": {"clash", "events"},
     "events.polling": {"clash", "events", "events.compare", "util"},
@@ -79,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
         "mqtt.topics",
     },
     # The program.
-    "config": {"clash", "events", "mqtt.client", "util"},
+    "config": {"clash", "events", "mqtt.client", "translations", "util"},
     "clients": {"clash", "config", "mqtt.client", "mqtt.reports", "mqtt.topics"},
     "health": {
         "events.compare",

@@ -29,6 +29,7 @@ from coc2mqtt.clash.client import DEFAULT_BASE_URL, validate_base_url, validate_
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.resource import MIN_INTERVAL_S
 from coc2mqtt.mqtt.client.messages import check_topic
+from coc2mqtt.translations import CODES
 from coc2mqtt.util.clocks import DURATION, parse_duration
 
 # The same limit as for the watch commands over MQTT.
@@ -248,6 +249,12 @@ def _validate_server_name(value: str) -> str:
     return _validate_no_outer_spaces(value)
 
 
+def _validate_language(value: str) -> str:
+    if value not in CODES:
+        raise ValueError(f"must be {' or '.join(map(repr, CODES))}, got {value!r}")
+    return value
+
+
 Number = BeforeValidator(_validate_number)
 Tag = Annotated[str, BeforeValidator(_validate_tag)]
 Topic = Annotated[str, AfterValidator(_validate_topic)]
@@ -271,6 +278,9 @@ ProtocolName = Annotated[
         lambda value: "5" if value == 5 else value,  # noqa: PLR2004 - the MQTT version
         json_schema_input_type=Literal["auto", "5", "3.1.1", 5],
     ),
+]
+LanguageCode = Annotated[
+    str, AfterValidator(_validate_language), WithJsonSchema({"type": "string", "enum": list(CODES)})
 ]
 WebsocketPath = Annotated[str, AfterValidator(_validate_websocket_path)]
 ServerName = Annotated[str, AfterValidator(_validate_server_name)]

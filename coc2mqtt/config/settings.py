@@ -24,6 +24,7 @@ from coc2mqtt.config.setting_types import (
     Fields,
     Host,
     JournalPath,
+    LanguageCode,
     Number,
     Password,
     PendingAge,
@@ -140,9 +141,13 @@ class MqttSettings(_Section):
 
 
 class HomeAssistantSettings(_Section):
-    """Home Assistant's discovery prefix and status topic."""
+    """Home Assistant's discovery prefix and status topic, and the language of the texts for people.
+
+    These are the event summaries and the names of entities.
+    """
 
     enabled: bool = True
+    language: LanguageCode = "en"
     discovery_prefix: Topic = "homeassistant"
     status_topic: Topic = "homeassistant/status"
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
-from coc2mqtt.events import summary
+from coc2mqtt.events import changed_fields, summary, war_summary
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.translations import message
 
 if TYPE_CHECKING:
     from coc2mqtt.events.summary import Sentence
@@ -33,52 +34,48 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     kinds: tuple[Kind, ...]
     sentence: Sentence
 
-    CLAN_UPDATED = "clan_updated", _CLAN, summary.fields_changed
-    MEMBER_JOINED = "member_joined", _CLAN, "{member_name} joined {subject}"
-    MEMBER_LEFT = "member_left", _CLAN, "{member_name} left {subject}"
-    MEMBER_UPDATED = "member_updated", _CLAN, summary.member_fields_changed
+    CLAN_UPDATED = "clan_updated", _CLAN, changed_fields.fields_changed
+    MEMBER_JOINED = "member_joined", _CLAN, summary.member_joined
+    MEMBER_LEFT = "member_left", _CLAN, summary.member_left
+    MEMBER_UPDATED = "member_updated", _CLAN, changed_fields.member_fields_changed
     MEMBER_ROLE_CHANGED = "member_role_changed", _CLAN, summary.role_changed
     MEMBER_DONATIONS = "member_donations", _CLAN, summary.donated
     SEASON_RESET = "season_reset", _CLAN, summary.season_reset
 
-    WAR_NEW = "war_new", _WAR, summary.war_declared
-    WAR_STATE_CHANGED = "war_state_changed", _WAR, summary.war_state_changed
-    WAR_ATTACK_NEW = "war_attack_new", _WAR, summary.attacked
-    WAR_ENDED = "war_ended", _WAR, summary.war_ended
-    WAR_LOG_PRIVATE = "war_log_private", _WAR, "The war log of {subject} is now private"
-    WAR_LOG_PUBLIC = "war_log_public", _WAR, "The war log of {subject} is now public"
+    WAR_NEW = "war_new", _WAR, war_summary.war_declared
+    WAR_STATE_CHANGED = "war_state_changed", _WAR, war_summary.war_state_changed
+    WAR_ATTACK_NEW = "war_attack_new", _WAR, war_summary.attacked
+    WAR_ENDED = "war_ended", _WAR, war_summary.war_ended
+    WAR_LOG_PRIVATE = "war_log_private", _WAR, message("The war log of {subject} is now private")
+    WAR_LOG_PUBLIC = "war_log_public", _WAR, message("The war log of {subject} is now public")
 
-    PLAYER_UPDATED = "player_updated", _PLAYER, summary.fields_changed
+    PLAYER_UPDATED = "player_updated", _PLAYER, changed_fields.fields_changed
     TROOP_UPGRADED = "troop_upgraded", _PLAYER, summary.unit_upgraded
     SPELL_UPGRADED = "spell_upgraded", _PLAYER, summary.unit_upgraded
     HERO_UPGRADED = "hero_upgraded", _PLAYER, summary.unit_upgraded
     HERO_EQUIPMENT_UPGRADED = "hero_equipment_upgraded", _PLAYER, summary.unit_upgraded
     HERO_EQUIPMENT_CHANGED = "hero_equipment_changed", _PLAYER, summary.equipment_changed
-    TOWNHALL_UPGRADED = "townhall_upgraded", _PLAYER, "{subject} upgraded the town hall to level {new_value}"
-    TOWNHALL_WEAPON_UPGRADED = (
-        "townhall_weapon_upgraded",
-        _PLAYER,
-        "{subject} upgraded the town hall weapon to level {new_value}",
-    )
-    BUILDERHALL_UPGRADED = "builderhall_upgraded", _PLAYER, "{subject} upgraded the builder hall to level {new_value}"
-    SUPER_TROOP_STARTED = "super_troop_started", _PLAYER, "{subject} boosted {name}"
-    SUPER_TROOP_ENDED = "super_troop_ended", _PLAYER, "{subject}'s {name} boost ended"
-    PLAYER_NAME_CHANGED = "player_name_changed", _PLAYER, "{old_value} is now called {new_value}"
+    TOWNHALL_UPGRADED = "townhall_upgraded", _PLAYER, summary.town_hall_upgraded
+    TOWNHALL_WEAPON_UPGRADED = "townhall_weapon_upgraded", _PLAYER, summary.weapon_upgraded
+    BUILDERHALL_UPGRADED = "builderhall_upgraded", _PLAYER, summary.builder_hall_upgraded
+    SUPER_TROOP_STARTED = "super_troop_started", _PLAYER, message("{subject} boosted {name}")
+    SUPER_TROOP_ENDED = "super_troop_ended", _PLAYER, message("{subject}'s {name} boost ended")
+    PLAYER_NAME_CHANGED = "player_name_changed", _PLAYER, message("{old_value} is now called {new_value}")
     PLAYER_LEAGUE_CHANGED = "player_league_changed", _PLAYER, summary.league_changed
     PLAYER_LABEL_CHANGED = "player_label_changed", _PLAYER, summary.labels_changed
     PLAYER_WAR_PREFERENCE_CHANGED = "player_war_preference_changed", _PLAYER, summary.war_preference_changed
     PLAYER_CLAN_JOINED = "player_clan_joined", _PLAYER, summary.joined_clan
     PLAYER_CLAN_LEFT = "player_clan_left", _PLAYER, summary.left_clan
-    ACHIEVEMENT_COMPLETED = "achievement_completed", _PLAYER, "{subject} completed {name}"
+    ACHIEVEMENT_COMPLETED = "achievement_completed", _PLAYER, message("{subject} completed the achievement {name}")
 
-    MAINTENANCE_START = "maintenance_start", _API, "Clash of Clans maintenance started"
+    MAINTENANCE_START = "maintenance_start", _API, message("Clash of Clans maintenance started")
     MAINTENANCE_END = "maintenance_end", _API, summary.maintenance_ended
-    API_DENIED = "api_denied", _API, "The Clash of Clans API rejected the token: {message}"
-    API_RESTORED = "api_restored", _API, "The Clash of Clans API is available again"
+    API_DENIED = "api_denied", _API, summary.api_denied
+    API_RESTORED = "api_restored", _API, summary.api_restored
 
-    WATCH_UNAVAILABLE = "watch_unavailable", _WATCH, "{subject} cannot be found"
-    WATCH_AVAILABLE = "watch_available", _WATCH, "{subject} was found again"
-    POLL_ERROR = "poll_error", _WATCH_OR_API, "{subject} cannot be polled: {message}"
+    WATCH_UNAVAILABLE = "watch_unavailable", _WATCH, message("{subject} cannot be found")
+    WATCH_AVAILABLE = "watch_available", _WATCH, message("{subject} was found again")
+    POLL_ERROR = "poll_error", _WATCH_OR_API, summary.poll_failed
 
     # The defaults let type checkers accept EventType("clan_updated").
     def __new__(cls, value: str, kinds: tuple[Kind, ...] = (), sentence: str | Sentence = "") -> Self:

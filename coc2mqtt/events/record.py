@@ -12,6 +12,8 @@ from coc2mqtt.events.summary import summarize
 from coc2mqtt.util.text import shorten, shorten_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coc2mqtt.events.event import Change, Event
 
 # The size of a published event in bytes, which every broker accepts and which fits on a screen.
@@ -52,8 +54,11 @@ class EventRecord:
     metadata: dict[str, Any]
 
     @classmethod
-    def of(cls, event: Event) -> Self:
-        """Return the record of an event; raise TypeError if something in it cannot be encoded as JSON."""
+    def of(cls, event: Event, describe: Callable[[Event], str] = summarize) -> Self:
+        """Return the record of an event with the summary that ``describe`` returns.
+
+        Raises TypeError if something in the event cannot be encoded as JSON.
+        """
         changes = [change for change in map(_trim_change, event.changes[:_MAX_CHANGES]) if _is_small(change)]
         metadata = {key: value for key, item in event.metadata.items() if _is_small(value := _trim_metadata(item))}
         left_out = len(event.changes) - len(changes) + len(event.metadata) - len(metadata)
@@ -64,7 +69,7 @@ class EventRecord:
             "name": shorten_json(shorten(event.name, _MAX_TEXT_LENGTH), _MAX_NAME_BYTES)
             if isinstance(event.name, str)
             else None,
-            "summary": shorten_json(summarize(event), _MAX_SUMMARY_BYTES),
+            "summary": shorten_json(describe(event), _MAX_SUMMARY_BYTES),
         }
         changes, metadata = _fit(fields, changes, metadata, left_out)
         return cls(**fields, timestamp=float(event.timestamp), changes=tuple(changes), metadata=metadata)

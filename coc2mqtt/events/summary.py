@@ -1,292 +1,271 @@
-"""The summary of an event: one English sentence to show to people, with readable names of fields."""
+"""The summary of an event: one sentence to show to people, in their language."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events import changed_fields
+from coc2mqtt.events.field_names import role_name
+from coc2mqtt.events.resource import API
+from coc2mqtt.translations import ENGLISH, Language, message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from coc2mqtt.events.event import Event
 
-    from coc2mqtt.events.event import Change, Event
+# Returns the summary of an event.
+Sentence = Callable[["Event", Language], str]
 
-# Returns the summary of an event; the text is the name of its clan or player, or the tag if there is none.
-Sentence = Callable[["Event", str], str]
-
-# The game calls the role `admin` Elder, and writes `coLeader` with a hyphen.
-_ROLES = {"member": "member", "admin": "elder", "coLeader": "co-leader", "leader": "leader"}
-_WAR_STATES = {
-    "notInWar": "is not in a war",
-    "preparation": "is preparing for war",
-    "inWar": "is in battle",
-    "warEnded": "has finished its war",
+_DEVELOPER_SITE = "https://developer.clashofclans.com"
+# By the direction and the new role in the API's spelling; the game calls the role `admin` Elder.
+_ROLE_CHANGES = {
+    ("promoted", "admin"): message("{member} of {clan} was promoted to elder"),
+    ("promoted", "coLeader"): message("{member} of {clan} was promoted to co-leader"),
+    ("promoted", "leader"): message("{member} is the new leader of {clan}"),
+    ("demoted", "coLeader"): message("{member} of {clan} was demoted to co-leader"),
+    ("demoted", "admin"): message("{member} of {clan} was demoted to elder"),
+    ("demoted", "member"): message("{member} of {clan} was demoted to member"),
 }
-_WAR_RESULTS = {"win": "won", "lose": "lost", "tie": "tied"}
-# Fields whose values are keys of the API instead of texts for people.
-_FIELDS_WITH_KEYS = frozenset({"type", "warFrequency", "warPreference"})
-# Only field names that splitting the key does not make readable.
-_FIELD_NAMES = {
-    "badgeUrls": "badge",
-    "clanBuilderBasePoints": "builder base points",
-    "clanCapitalContributions": "capital contributions",
-    "clanCapitalPoints": "capital points",
-    "donationsReceived": "received donations",
-    "expLevel": "experience level",
-    "isFamilyFriendly": "family friendly",
-    "isWarLogPublic": "public war log",
-    "leagueTier": "league",
-    "memberList": "members",
-    "members": "member count",
-    "playerHouse": "clan house",
-    "requiredTownhallLevel": "required town hall level",
+# By the kind of the error.
+_POLL_FAILURES = {
+    "unreachable": message("{name} cannot be updated: the Clash of Clans API cannot be reached"),
+    "throttled": message("{name} cannot be updated: the bridge sends too many requests"),
+    "denied": message("{name} cannot be updated: the Clash of Clans API denies access"),
+    "server_error": message("{name} cannot be updated: the Clash of Clans API reports an error"),
+    "bad_answer": message("{name} cannot be updated: the response is invalid"),
+    "bad_request": message("{name} cannot be updated: the Clash of Clans API rejects the request"),
 }
-# Keys inside an object that identify, name or depict it: the path then has the name of the object.
-_PARTS_OF_OBJECTS = frozenset(
-    {
-        *("countryCode", "elements", "iconUrls", "id", "isCountry", "languageCode", "name"),
-        *("tiny", "small", "medium", "large"),
-    }
-)
-_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_MAX_FIELDS = 3
 _MAX_SECONDS = 90
+_MAX_MINUTES = 90
 
 
-def summarize(event: Event) -> str:
-    """Return one English sentence, without a full stop, that describes the event."""
-    return event.event_type.sentence(event, event.name or event.tag)
+def summarize(event: Event, language: Language = ENGLISH) -> str:
+    """Return one sentence, without a full stop, that describes the event."""
+    return event.event_type.sentence(event, language)
 
 
 def template(text: str) -> Sentence:
     """Return a sentence with placeholders for metadata and for the name of the clan or player, ``{subject}``."""
-    return lambda event, subject: text.format_map({**event.metadata, "subject": subject})
+    return lambda event, language: language.text(text, **{**event.metadata, "subject": _subject(event)})
 
 
-def fields_changed(event: Event, subject: str) -> str:
-    """Describe a single change with its values, and name the fields of several."""
-    changes: dict[str, Change] = {}
-    for change in (one for one in event.changes if one.field not in event.metadata.get("explained_fields", ())):
-        name = _field_name(change.field)
-        # An object is described by its name.
-        if name not in changes or change.field.endswith(".name"):
-            changes[name] = change
-    if len(changes) == 1:
-        ((name, change),) = changes.items()
-        if description := _single_change(name, change):
-            return f"{subject}: {description}"
-    names = list(changes) or ["something"]
-    more = len(names) - _MAX_FIELDS
-    listed = _join([*names[:_MAX_FIELDS], f"{more} more"] if more > 0 else names)
-    return f"{subject}: {listed} changed"
-
-
-def member_fields_changed(event: Event, subject: str) -> str:
-    """Describe the changes of a member."""
-    return fields_changed(event, _member(event, subject))
-
-
-def role_changed(event: Event, subject: str) -> str:
+def role_changed(event: Event, language: Language) -> str:
     """Describe a promotion or demotion."""
-    role = str(event.metadata.get("new_role"))
-    shown = _ROLES.get(role, role)
-    direction = event.metadata.get("direction")
-    return f"{_member(event, subject)} {f'was {direction} to' if direction else 'now has the role'} {shown}"
+    role = event.metadata.get("new_role")
+    who = {"member": _member(event), "clan": _subject(event)}
+    known = _ROLE_CHANGES.get((str(event.metadata.get("direction")), str(role)))
+    if known is None:
+        return language.text("{member} of {clan} now has the role {role}", **who, role=role_name(role, language))
+    return language.text(known, **who)
 
 
-def donated(event: Event, subject: str) -> str:
+def donated(event: Event, language: Language) -> str:
     """Describe the donated and received troops."""
-    verbs = {"donations": "donated", "donationsReceived": "received"}
-    parts = [(verb, event.metadata[key]) for key, verb in verbs.items() if event.metadata.get(key)]
-    texts = [f"{verb} {_number(amount)}" for verb, amount in parts[:-1]]
-    texts += [f"{verb} {_count(amount, 'troop')}" for verb, amount in parts[-1:]]
-    return f"{_member(event, subject)} {_join(texts)}"
-
-
-def season_reset(event: Event, subject: str) -> str:
-    """Describe the end of a season."""
-    troops = _count(event.metadata.get("season_donations"), "troop")
-    return f"A new season started: {subject} donated {troops} in the last one"
-
-
-def war_declared(event: Event, subject: str) -> str:
-    """Describe a new war."""
-    return f"{subject} is at war with {_opponent(event.metadata)}"
-
-
-def war_state_changed(event: Event, subject: str) -> str:
-    """Describe the new state of a war."""
-    state = str(event.metadata.get("war_state_to"))
-    against = "" if state == "notInWar" else _against(event.metadata)
-    return f"{subject} {_WAR_STATES.get(state, f'is in the war state {_split_words(state)}')}{against}"
-
-
-def attacked(event: Event, subject: str) -> str:
-    """Describe an attack in a war."""
-    metadata = event.metadata
-    clan = subject if metadata.get("side") == "clan" else _opponent(metadata)
-    stars, destruction = metadata.get("stars"), metadata.get("destruction")
-    result = [] if stars is None else [_count(stars, "star")]
-    result += [] if destruction is None else [f"{_percent(destruction)}%"]
-    return (
-        f"{metadata.get('attacker_name') or metadata.get('attacker_tag')} of {clan} attacked "
-        f"{metadata.get('defender_name') or metadata.get('defender_tag')}{': ' if result else ''}{', '.join(result)}"
+    given, received = event.metadata.get("donations"), event.metadata.get("donationsReceived")
+    who = {"member": _member(event), "clan": _subject(event)}
+    if given and received:
+        return language.plural(
+            "{member} of {clan} donated {n} troop and received {received}",
+            "{member} of {clan} donated {n} troops and received {received}",
+            given,
+            **who,
+            received=language.number(received),
+        )
+    if received:
+        return language.plural(
+            "{member} of {clan} received {n} troop", "{member} of {clan} received {n} troops", received, **who
+        )
+    return language.plural(
+        "{member} of {clan} donated {n} troop", "{member} of {clan} donated {n} troops", given, **who
     )
 
 
-def war_ended(event: Event, subject: str) -> str:
-    """Describe the result of a war."""
-    metadata = event.metadata
-    against = _against(metadata)
-    if metadata.get("result") == "cancelled":
-        return f"{subject}'s war{against} was cancelled before the battle"
-    verb = _WAR_RESULTS.get(str(metadata.get("result")))
-    if verb is None:
-        return f"{subject}'s war{against} ended, but its result is unknown"
-    stars, opponent_stars = metadata.get("stars"), metadata.get("opponent_stars")
-    if stars is None or opponent_stars is None:
-        return f"{subject} {verb} its war{against}"
-    score = f"{_count(stars, 'star')} to {opponent_stars}"
-    if stars == opponent_stars and verb != "tied":
-        own, other = _percent(metadata.get("destruction")), _percent(metadata.get("opponent_destruction"))
-        score += f" and {own}% to {other}% destruction"
-    return f"{subject} {verb} its war{against}, {score}"
+def season_reset(event: Event, language: Language) -> str:
+    """Describe the end of a season, with the member who donated most if the name is known."""
+    metadata, clan = event.metadata, _subject(event)
+    troops = metadata.get("season_donations")
+    if metadata.get("top_donor_name") and metadata.get("top_donations"):
+        return language.plural(
+            "A new season started: {clan} donated {n} troop in the last one, {member} the most ({top})",
+            "A new season started: {clan} donated {n} troops in the last one, {member} the most ({top})",
+            troops,
+            clan=clan,
+            member=metadata["top_donor_name"],
+            top=language.number(metadata["top_donations"]),
+        )
+    return language.plural(
+        "A new season started: {clan} donated {n} troop in the last one",
+        "A new season started: {clan} donated {n} troops in the last one",
+        troops,
+        clan=clan,
+    )
 
 
-def unit_upgraded(event: Event, subject: str) -> str:
+def unit_upgraded(event: Event, language: Language) -> str:
     """Describe an upgraded or unlocked unit."""
-    verb, to = ("unlocked", "at") if event.metadata.get("old_level") is None else ("upgraded", "to")
-    return f"{subject} {verb} {event.metadata.get('name')} {to} level {event.metadata.get('new_level')}"
+    level = event.metadata.get("new_level")
+    values = {"player": _subject(event), "unit": event.metadata.get("name"), "level": level}
+    if event.metadata.get("old_level") is not None:
+        return language.text("{player} upgraded {unit} to level {level}", **values)
+    if level == 1:
+        return language.text("{player} unlocked {unit}", **values)
+    return language.text("{player} unlocked {unit} at level {level}", **values)
 
 
-def equipment_changed(event: Event, subject: str) -> str:
+def equipment_changed(event: Event, language: Language) -> str:
     """Describe the changed equipment of a hero."""
-    verbs = {"added": "equipped", "removed": "unequipped"}
-    parts = [f"{verb} {_join(event.metadata[key])}" for key, verb in verbs.items() if event.metadata.get(key)]
-    return f"{subject}'s {event.metadata.get('name')} {_join(parts)}"
+    added, removed = event.metadata.get("added"), event.metadata.get("removed")
+    values = {
+        "player": _subject(event),
+        "hero": event.metadata.get("name"),
+        "added": language.join(added or ()),
+        "removed": language.join(removed or ()),
+    }
+    if added and removed:
+        return language.text("{player}'s {hero} equipped {added} and unequipped {removed}", **values)
+    if added:
+        return language.text("{player}'s {hero} equipped {added}", **values)
+    return language.text("{player}'s {hero} unequipped {removed}", **values)
 
 
-def league_changed(event: Event, subject: str) -> str:
+def town_hall_upgraded(event: Event, language: Language) -> str:
+    """Describe an upgraded town hall."""
+    old, new = event.metadata.get("old_value"), event.metadata.get("new_value")
+    return changed_fields.town_hall_upgraded(_subject(event), old, new, language)
+
+
+def weapon_upgraded(event: Event, language: Language) -> str:
+    """Describe an upgraded weapon of a town hall."""
+    values = {"player": _subject(event), **event.metadata}
+    if values.get("old_value") is None:
+        return language.text("{player} upgraded the town hall weapon to level {new_value}", **values)
+    return language.text("{player} upgraded the town hall weapon from level {old_value} to {new_value}", **values)
+
+
+def builder_hall_upgraded(event: Event, language: Language) -> str:
+    """Describe an upgraded builder hall."""
+    values = {"player": _subject(event), **event.metadata}
+    if values.get("old_value") is None:
+        return language.text("{player} upgraded the builder hall to level {new_value}", **values)
+    return language.text("{player} upgraded the builder hall from level {old_value} to {new_value}", **values)
+
+
+def league_changed(event: Event, language: Language) -> str:
     """Describe a player's new league."""
     old, new = event.metadata.get("old_value"), event.metadata.get("new_value")
-    if old is None or new is None:
-        return f"{subject} is now in {new}" if new else f"{subject} is no longer in a league"
-    return f"{subject} moved from {old} to {new}"
-
-
-def labels_changed(event: Event, subject: str) -> str:
-    """Describe a player's new labels."""
-    labels = event.metadata.get("new_value")
-    if not labels:
-        return f"{subject} no longer has any labels"
-    return f"{subject} now has the label{'s' if len(labels) > 1 else ''} {_join(labels)}"
-
-
-def war_preference_changed(event: Event, subject: str) -> str:
-    """Describe a player's new war preference."""
-    value = event.metadata.get("new_value")
-    verb = {"in": "opted in to", "out": "opted out of"}.get(str(value))
-    return f"{subject} {verb} clan wars" if verb else f"{subject} now has the war preference {value}"
-
-
-def joined_clan(event: Event, subject: str) -> str:
-    """Describe a player who joined a clan."""
-    return f"{subject} joined {event.metadata.get('clan_name') or event.metadata.get('clan_tag')}"
-
-
-def left_clan(event: Event, subject: str) -> str:
-    """Describe a player who left a clan."""
-    return f"{subject} left {event.metadata.get('clan_name') or event.metadata.get('clan_tag')}"
-
-
-def maintenance_ended(event: Event, _: str) -> str:
-    """Describe the end of a maintenance."""
-    seconds = event.metadata.get("duration_seconds") or 0
-    duration = _count(round(seconds), "second") if seconds < _MAX_SECONDS else _count(round(seconds / 60), "minute")
-    return f"Clash of Clans maintenance ended after {duration}"
-
-
-def _single_change(name: str, change: Change) -> str | None:
-    """Return the change with its values, None if they mean nothing to people."""
-    old, new = (_display(change.field, value) for value in (change.old_value, change.new_value))
-    if not _is_displayable(change.field) or old is None or new is None or old == new:
-        return None
-    if not old:
-        return f"{name} is now {new}"
+    values = {"player": _subject(event), "old": old, "new": new}
     if not new:
-        return f"{name} is no longer {old}"
-    verb = "changed"
-    if _is_number(change.old_value) and _is_number(change.new_value):
-        verb = "rose" if change.new_value > change.old_value else "fell"
-    return f"{name} {verb} from {old} to {new}"
+        return language.text("{player} is no longer in a league", **values)
+    if not old:
+        return language.text("{player} is now in {new}", **values)
+    match event.metadata.get("direction"):
+        case "promoted":
+            return language.text("{player} was promoted from {old} to {new}", **values)
+        case "demoted":
+            return language.text("{player} was demoted from {old} to {new}", **values)
+        case _:
+            return language.text("{player} moved from {old} to {new}", **values)
 
 
-def _display(field: str, value: object) -> str | None:
-    """Return a value as text, empty if there is no value, None if it is a list or an object without a name."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if _is_number(value):
-        return _number(value)
-    if isinstance(value, dict):
-        value = value.get("name")
-    if not isinstance(value, str):
-        return None
-    if field == "role":
-        return _ROLES.get(value, value)
-    return _split_words(value) if field in _FIELDS_WITH_KEYS else value
+def labels_changed(event: Event, language: Language) -> str:
+    """Describe a player's new labels."""
+    return changed_fields.labels_changed(_subject(event), event.metadata.get("new_value") or (), language)
 
 
-def _field_name(path: str) -> str:
-    """Return a readable name: ``clan points`` for ``clanPoints``, ``war league`` for ``warLeague.name``."""
-    key = path
-    for part in path.split("."):
-        if part not in _PARTS_OF_OBJECTS:
-            key = part
-    return _FIELD_NAMES.get(key) or _split_words(key)
+def war_preference_changed(event: Event, language: Language) -> str:
+    """Describe a player's new war preference."""
+    player, value = _subject(event), event.metadata.get("new_value")
+    match value:
+        case "in":
+            return language.text("{player} opted in to clan wars", player=player)
+        case "out":
+            return language.text("{player} opted out of clan wars", player=player)
+        case _:
+            return language.text("{player} now has the war preference {value}", player=player, value=value)
 
 
-def _split_words(key: str) -> str:
-    """Return the words of a key in camel case: ``clan points`` for ``clanPoints``."""
-    return _WORD_START.sub(" ", key).lower()
+def joined_clan(event: Event, language: Language) -> str:
+    """Describe a player who joined a clan."""
+    return language.text("{player} joined {clan}", player=_subject(event), clan=_clan(event))
 
 
-def _is_displayable(path: str) -> bool:
-    """Return whether the value of a field means something to people, unlike an ID or a URL."""
-    last = path.rpartition(".")[2]
-    return last == "name" or last not in _PARTS_OF_OBJECTS
+def left_clan(event: Event, language: Language) -> str:
+    """Describe a player who left a clan."""
+    return language.text("{player} left {clan}", player=_subject(event), clan=_clan(event))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def member_joined(event: Event, language: Language) -> str:
+    """Describe a new member."""
+    return language.text("{player} joined {clan}", player=_member(event), clan=_subject(event))
 
 
-def _number(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+def member_left(event: Event, language: Language) -> str:
+    """Describe a member who left."""
+    return language.text("{player} left {clan}", player=_member(event), clan=_subject(event))
 
 
-def _percent(value: object) -> str:
-    return str(round(value, 2) if isinstance(value, float) else value)
+def maintenance_ended(event: Event, language: Language) -> str:
+    """Describe the end of a maintenance."""
+    duration = _duration(event.metadata.get("duration_seconds") or 0, language)
+    return language.text("Clash of Clans maintenance ended after {duration}", duration=duration)
 
 
-def _count(number: object, noun: str) -> str:
-    return f"{_number(number)} {noun}" if number == 1 else f"{_number(number)} {noun}s"
+def api_denied(event: Event, language: Language) -> str:
+    """Describe a rejected token, and the remedy."""
+    values = {"address": event.metadata.get("address"), "site": _DEVELOPER_SITE}
+    if values["address"]:
+        return language.text("The Clash of Clans API rejects the token: create a key for {address} at {site}", **values)
+    match event.metadata.get("error"):
+        case "wrong_address":
+            return language.text(
+                "The Clash of Clans API rejects the token: create a key for your current IP address at {site}", **values
+            )
+        case "wrong_token":
+            return language.text("The Clash of Clans API rejects the token: create a new key at {site}", **values)
+        case _:
+            return language.text("The Clash of Clans API rejects the token: check the key at {site}", **values)
 
 
-def _join(texts: Iterable[str]) -> str:
-    """Return the texts as ``A, B and C``."""
-    *first, last = (*texts,) or ("",)
-    return f"{', '.join(first)} and {last}" if first else last
+def api_restored(event: Event, language: Language) -> str:
+    """Describe the end of a failure of the API."""
+    seconds = event.metadata.get("duration_seconds")
+    if not seconds:
+        return language.text("The Clash of Clans API is available again")
+    duration = _duration(seconds, language)
+    return language.text("The Clash of Clans API is available again after {duration}", duration=duration)
 
 
-def _member(event: Event, subject: str) -> str:
-    return f"{event.metadata.get('member_name') or event.metadata.get('member_tag')} of {subject}"
+def poll_failed(event: Event, language: Language) -> str:
+    """Describe why a clan or player, or the API as a whole, cannot be polled."""
+    error = str(event.metadata.get("error"))
+    if event.tag == API.tag:
+        if error == "unreachable":
+            return language.text("The Clash of Clans API cannot be reached")
+        return language.text("The Clash of Clans API is not working")
+    known = _POLL_FAILURES.get(error, message("{name} cannot be updated: {message}"))
+    return language.text(known, name=_subject(event), message=event.metadata.get("message"))
 
 
-def _opponent(metadata: dict[str, Any]) -> str:
-    return metadata.get("opponent_name") or metadata.get("opponent_tag") or "an unknown clan"
+def _duration(seconds: float, language: Language) -> str:
+    """Return a duration that completes a sentence with ``after``."""
+    if seconds < _MAX_SECONDS:
+        return language.plural("{n} second", "{n} seconds", round(seconds))
+    minutes = round(seconds / 60)
+    if minutes < _MAX_MINUTES:
+        return language.plural("{n} minute", "{n} minutes", minutes)
+    hours, minutes = divmod(minutes, 60)
+    parts = [language.plural("{n} hour", "{n} hours", hours)]
+    parts += [language.plural("{n} minute", "{n} minutes", minutes)] if minutes else []
+    return language.join(parts)
 
 
-def _against(metadata: dict[str, Any]) -> str:
-    return f" against {_opponent(metadata)}" if metadata.get("opponent_name") or metadata.get("opponent_tag") else ""
+def _subject(event: Event) -> str:
+    return event.name or event.tag
+
+
+def _member(event: Event) -> object:
+    return event.metadata.get("member_name") or event.metadata.get("member_tag")
+
+
+def _clan(event: Event) -> object:
+    return event.metadata.get("clan_name") or event.metadata.get("clan_tag")

@@ -14,6 +14,7 @@ import structlog
 
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.events.summary import summarize
 from coc2mqtt.journal.cache import SnapshotCache
 from coc2mqtt.journal.codec import (
     Compressor,
@@ -92,6 +93,7 @@ class SqliteJournal(Journal):
     ``max_pending`` events are pending, each for at most ``max_pending_age``. ``clock`` returns Unix time in seconds,
     ``uptime`` is a monotonic clock in seconds, and ``rng`` generates the ids. A commit waits up to ``batch_window``
     seconds for other writes to share its transaction, an acknowledgement up to ``acknowledge_window`` seconds.
+    ``describe`` returns the summary of an event.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class SqliteJournal(Journal):
         rng: random.Random | None = None,
         batch_window: float = _BATCH_WINDOW_S,
         acknowledge_window: float = _ACKNOWLEDGE_WINDOW_S,
+        describe: Callable[[Event], str] = summarize,
     ) -> None:
         # Ids need not be unpredictable, and the system's randomness costs a system call for each.
         self._rng = rng or random.Random()  # noqa: S311
         self._path = path
+        self._describe = describe
         self._keep_delivered_s = keep_delivered.total_seconds()
         self._clock = clock
         self._batch_window = batch_window
@@ -188,7 +192,7 @@ class SqliteJournal(Journal):
     async def commit(self, resource: Resource, snapshot: Snapshot | None, events: Sequence[Event]) -> None:
         # Encoded here, so that a TypeError does not fail other writes.
         body = None if snapshot is None else encode_snapshot(snapshot)
-        records = {self._new_id(): EventRecord.of(event) for event in events}
+        records = {self._new_id(): EventRecord.of(event, self._describe) for event in events}
 
         def store(connection: sqlite3.Connection, delta: OutboxDelta) -> None:
             if snapshot is not None and body is not None:

@@ -94,6 +94,8 @@ def one_clan(**keys: Any) -> str:
         ("mqtt: {host: ' '}", "FILE: mqtt.host: is empty: give it a value or remove it"),
         ("mqtt: {base_topic: 'coc/#'}", "FILE: mqtt.base_topic: must not contain '+', '#' or control characters, got"),
         ("homeassistant: {discovery_prefix: 'a/+'}", "FILE: homeassistant.discovery_prefix: must not contain '+', '#'"),
+        ("homeassistant: {language: fr}", "FILE: homeassistant.language: must be 'en' or 'de', got 'fr'"),
+        ("homeassistant: {language: no}", "FILE: homeassistant.language: must be text, got false: put it in quotes"),
         ("mqtt: {base_topic: ''}", "FILE: mqtt.base_topic: is empty: use a topic such as 'coc'"),
         # contradictory settings, and files that do not exist
         (f"mqtt: {{host: a, password: {SECRET}}}", "FILE: mqtt.username: is missing although mqtt.password is set:"),

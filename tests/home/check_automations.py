@@ -157,7 +157,7 @@ async def _upgrades(setup: Setup, automations: Automations) -> list[str]:
     ):
         verb(player)
         await automations.wait_for_action("upgrades", *(("halls_and_heroes",) if more else ()))
-    return _text_problems(automations, "halls_and_heroes", r".+ upgraded the builder hall to level \d+")
+    return _text_problems(automations, "halls_and_heroes", r".+ upgraded the builder hall from level \d+ to \d+")
 
 
 async def _maintenance(setup: Setup, automations: Automations) -> list[str]:
@@ -171,10 +171,10 @@ async def _maintenance(setup: Setup, automations: Automations) -> list[str]:
 async def _wars(setup: Setup, automations: Automations) -> list[str]:
     world, clan = setup.world, setup.clan
     await _end_war(setup, automations)
-    problems = _text_problems(automations, "result", r".+ (won|lost|tied) its war against .+")
+    problems = _text_problems(automations, "result", r"(.+ (won|lost) the war|The war of .+) against .+")
     world.declare_war(clan, timedelta(seconds=_PREPARATION_S), timedelta(seconds=_BATTLE_S))
     await automations.wait_for_action("declared")
-    problems += _text_problems(automations, "declared", r".+ is at war with .+")
+    problems += _text_problems(automations, "declared", r".+ was matched against .+")
     await automations.wait_for_action("starting", within=_PREPARATION_S)
     problems += _text_problems(automations, "starting", r".+'s war against .+ starts in \d+ minutes")
     # The automation has acted for this war: neither a restart nor a new start time may trigger it again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,9 @@ import structlog
 
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
+from coc2mqtt.events.summary import summarize
 from coc2mqtt.journal import SqliteJournal, WriteFailedError
+from coc2mqtt.translations import language_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,3 +82,13 @@ async def test_first_drop_of_an_outage_is_logged(path: Path) -> None:
             for _ in range(4):
                 await journal.commit(CLAN, None, [EVENT])
         assert len(log) == 1
+
+
+async def test_event_keeps_the_summary_of_the_language_in_which_it_was_recorded(path: Path) -> None:
+    joined = Event(EventType.MEMBER_JOINED, "#2PP", timestamp=1.0, metadata={"member_name": "Ann"}, name="The Order")
+    async with SqliteJournal(path, describe=partial(summarize, language=language_of("de"))) as journal:
+        await journal.commit(CLAN, NEW, [joined])
+    async with SqliteJournal(path) as journal:
+        await journal.commit(CLAN, NEW, [joined])
+        summaries = [entry.record.summary for entry in await journal.pending()]
+    assert summaries == ["Ann ist The Order beigetreten", "Ann joined The Order"]

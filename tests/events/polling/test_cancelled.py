@@ -47,7 +47,7 @@ def test_war_cancelled_in_preparation_ends_without_a_battle_state() -> None:
     assert (ended.metadata["result"], ended.metadata["war_id"]) == ("cancelled", "20261101T080000.000Z-2PP-8QQ")
     assert (changed.metadata["war_state_from"], changed.metadata["war_state_to"]) == ("preparation", "notInWar")
     assert summaries(replay) == [
-        f"Name of {CLAN_TAG}'s war against Name of {OPPONENT_TAG} was cancelled before the battle",
+        f"The war of Name of {CLAN_TAG} against Name of {OPPONENT_TAG} was cancelled before the battle",
         f"{CLAN_TAG} is not in a war" if changed.name is None else f"{changed.name} is not in a war",
     ]
     assert feed_repeatedly(replay, NEXT) == ["war_new", "war_state_changed"]
@@ -123,7 +123,7 @@ def test_opponent_without_a_name_is_shown_by_its_tag(opponent: Any, shown: str) 
     assert [event.event_type.value for event in replay.events] == [
         *("war_new", "war_state_changed", "war_state_changed", "war_state_changed", "war_ended")
     ]
-    assert summaries(replay)[0] == f"Name of {CLAN_TAG} is at war with {shown}"
+    assert summaries(replay)[0] == f"Name of {CLAN_TAG} was matched against {shown}"
     assert not [one for one in summaries(replay) if "None" in one or "  " in one or one.endswith(" ")]
     for event in replay.events:
         metadata_model(event.event_type).model_validate(event.metadata)
@@ -204,7 +204,7 @@ def test_recorded_war_whose_opponent_has_no_name_is_reported_with_its_tag(body: 
     replay = Replay(Kind.WAR, "#2PP")
     replay.feed(no_war(), after=0.0)
     assert replay.feed(body()) == ["war_new", "war_state_changed"]
-    assert summaries(replay) == ["Alpha is at war with #8QQ", "Alpha is preparing for war against #8QQ"]
+    assert summaries(replay) == ["Alpha was matched against #8QQ", "Alpha is preparing for war against #8QQ"]
 
 
 def test_war_with_an_invalid_start_is_identified_by_its_end() -> None:
