@@ -48,7 +48,7 @@ def test_war_cancelled_in_preparation_ends_without_a_battle_state() -> None:
     assert (changed.metadata["war_state_from"], changed.metadata["war_state_to"]) == ("preparation", "notInWar")
     assert summaries(replay) == [
         f"The war of Name of {CLAN_TAG} against Name of {OPPONENT_TAG} was cancelled before the battle",
-        f"{CLAN_TAG} is not in a war" if changed.name is None else f"{changed.name} is not in a war",
+        f"{CLAN_TAG} is no longer in a war" if changed.name is None else f"{changed.name} is no longer in a war",
     ]
     assert feed_repeatedly(replay, NEXT) == ["war_new", "war_state_changed"]
 
