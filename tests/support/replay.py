@@ -82,6 +82,11 @@ class Replay:
         self.context = PollContext(api, store, _NullMonitor(), lambda: self.now, lambda: self.now - self.jumped)
         self._poller = POLLERS[self._kind](self.context, self._tag, interval=60, **self._options)
 
+    def share(self, other: Replay) -> None:
+        """Use the snapshots of another resource too, as in the store of a bridge."""
+        self._state = other._state
+        self.restart()
+
     @property
     def accepted(self) -> Json:
         """The accepted state: the data of the present snapshot."""
