@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from coc2mqtt.events.event import EventType
+from coc2mqtt.mqtt.control.replay import ReplayRequest
+from coc2mqtt.mqtt.topics import Topics
 from tests.support.discovery import CONFIG, device_triggers, discovery_payloads
 
 if TYPE_CHECKING:
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Json = dict[str, Any]
+
+SOURCE = "https://github.com/coc2mqtt/coc2mqtt/blob/main/config/blueprints/automation/coc2mqtt"
+# Older versions of Home Assistant cannot change a variable within a loop.
+MIN_VERSIONS = dict.fromkeys(("missed_events", "donations_digest"), "2025.5.0")
 
 FILES = sorted((CONFIG / "blueprints" / "automation" / "coc2mqtt").glob("*.yaml"))
 
@@ -57,7 +63,8 @@ blueprints = pytest.mark.parametrize("path", FILES, ids=by_name)
 def test_all_blueprints_exist() -> None:
     assert {path.stem for path in FILES} == {
         *("war_declared", "war_starting", "war_ending", "war_result", "member_joined_left", "member_role"),
-        *("maintenance", "upgrade_finished"),
+        *("maintenance", "upgrade_finished", "my_attacks_left", "war_no_attacks", "token_refused", "missed_events"),
+        "donations_digest",
     }
 
 
@@ -72,7 +79,8 @@ def test_blueprint_declares_exactly_the_inputs_that_it_uses(path: Path) -> None:
 def test_blueprint_has_name_description_and_selectors(path: Path) -> None:
     about = load(path)["blueprint"]
     assert about["domain"] == "automation"
-    assert about["homeassistant"] == {"min_version": "2024.12.0"}
+    assert about["homeassistant"] == {"min_version": MIN_VERSIONS.get(path.stem, "2024.12.0")}
+    assert about["source_url"] == f"{SOURCE}/{path.name}"
     assert re.fullmatch(r"Clash of Clans: .+", about["name"])
     assert about["description"].strip()
     for name, one in about["input"].items():
@@ -101,7 +109,12 @@ def test_default_action_shows_the_summary(path: Path) -> None:
     (action,) = blueprint["blueprint"]["input"]["actions"]["default"]
     assert action["action"] == "persistent_notification.create"
     assert action["data"]["message"] == "{{ summary }}"
-    assert blueprint["actions"] == Input("actions")
+    if path.stem in MIN_VERSIONS:
+        # The steps before it fetch the events.
+        assert blueprint["actions"].pop() == {"alias": "Notify", "sequence": Input("actions")}
+        assert Input("actions") not in list(leaves(blueprint["actions"]))
+    else:
+        assert blueprint["actions"] == Input("actions")
     assert blueprint["variables"]["summary"].strip()
 
 
@@ -110,7 +123,7 @@ def test_documented_variables_exist(path: Path) -> None:
     blueprint = load(path)
     promised = blueprint["blueprint"]["description"].split("The actions can use", 1)[1]
     words = set(re.findall(r"`(\w+)`", promised)) - set(leaves(options(blueprint)))
-    nested = {"name", "maintenance_start", "maintenance_end"}
+    nested = {"name", "text", "time", "event_type", "tag"}
     assert words - nested <= set(blueprint["variables"]), path.stem
 
 
@@ -134,21 +147,30 @@ def test_device_triggers_are_those_of_the_selected_device(path: Path) -> None:
             }
             assert (trigger["type"], trigger["subtype"]) in device_triggers(wanted["model"])
             assert trigger["domain"] == "mqtt"
+        elif trigger["trigger"] == "homeassistant":
+            assert path.stem == "missed_events"
         else:
             # Only these triggers depend on messages and times alone, and never on state changes by a restart.
             assert trigger["trigger"] == "time"
-            assert isinstance(trigger["at"]["entity_id"], Input)
+            at = trigger["at"]
+            assert isinstance(at["entity_id"] if isinstance(at, dict) else at, Input)
 
 
 @blueprints
 def test_blueprint_has_one_trigger_per_event_type(path: Path) -> None:
-    starts = [trigger.get("subtype", "time") for trigger in load(path)["triggers"]]
+    starts = [trigger.get("subtype", trigger.get("event", "time")) for trigger in load(path)["triggers"]]
     assert len(starts) == len(set(starts))
 
 
 def test_selected_sensors_exist() -> None:
     components = discovery_payloads()["Clan"]["components"]
-    for name, keys in {"war_starting": ["war_start"], "war_ending": ["war_end", "attacks_left"]}.items():
+    for name, keys in {
+        "war_starting": ["war_start"],
+        "war_ending": ["war_end", "attacks_left"],
+        "war_no_attacks": ["war_start", "attacks_used"],
+        # The first is the player's, with the same options.
+        "my_attacks_left": ["attacks_left", "war_end"],
+    }.items():
         inputs = load(next(path for path in FILES if path.stem == name))["blueprint"]["input"]
         filters = [one["selector"]["entity"]["filter"][0] for one in inputs.values() if "entity" in one["selector"]]
         for wanted, key in zip(filters, keys, strict=True):
@@ -168,3 +190,19 @@ def test_every_kind_of_upgrade_can_be_selected() -> None:
     assert set(kinds) == upgrades
     (choices,) = options(blueprint)
     assert set(kinds.values()) <= {choice["value"] for choice in choices}
+
+
+def test_missed_events_can_show_only_existing_event_types() -> None:
+    (choices,) = options(load(next(path for path in FILES if path.stem == "missed_events")))
+    assert {choice["value"] for choice in choices} <= {event_type.value for event_type in EventType}
+
+
+@pytest.mark.parametrize("name", sorted(MIN_VERSIONS))
+def test_replay_request_of_a_blueprint_is_valid(name: str) -> None:
+    text = (FILES[0].parent / f"{name}.yaml").read_text()
+    assert 'topic: "{{ base_topic }}/bridge/request/replay"' in text
+    assert 'topic: "{{ base_topic }}/bridge/response/replay"' in text
+    assert Topics("x").request("replay") == "x/bridge/request/replay"
+    assert Topics("x").response("replay") == "x/bridge/response/replay"
+    keys = set(re.findall(r"\b(\w+)=", text[text.index("page_request:") : text.index("to_json")]))
+    assert keys - {"transaction"} <= set(ReplayRequest.model_fields)
