@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.home.check_automations import check_blueprints
 from tests.home.check_controls import check_controls
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
+from tests.home.check_leader import check_leader
 from tests.home.check_node_red import check_node_red
 from tests.home.check_restarts import check_restarts, check_unwatch_while_stopped
 from tests.home.dashboard import check_dashboard
@@ -68,6 +69,9 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         check_log(setup, report)
         report.section("Automations")
         automations = await check_blueprints(setup, report)
+        check_log(setup, report)
+        report.section("Automations of a clan leader")
+        await check_leader(setup, report)
         check_log(setup, report)
         report.section("Node-RED")
         red_version = await check_node_red(lab, setup, report)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BLUEPRINTS = ROOT / "config" / "blueprints" / "automation" / "coc2mqtt"
 
 _TIMEOUT_S = 15.0
+# In one line, as the test reads it from the log.
+_SUMMARY = "{{ summary | replace('\\n', ' / ') }}"
 # An automation that acts twice does so at once.
 _QUIET_S = 3.0
 # The war of this test: seconds until its battle, duration of the battle, and later shift.
@@ -33,11 +35,13 @@ class Automations:
 
     async def add(self, name: str, blueprint: str, **inputs: Any) -> None:
         """Create an automation that logs each time it acts."""
-        action = {
-            "action": "system_log.write",
-            "data": {"logger": "coc2mqtt.fired", "level": "warning", "message": name + "={{ summary }}"},
-        }
-        await self._setup.home.add_automation(name, blueprint, {**inputs, "actions": [action]})
+        await self._setup.home.add_automation(name, blueprint, {**inputs, "actions": [_log(name, _SUMMARY)]})
+        self.expected[name] = 0
+
+    async def add_plain(self, name: str, triggers: list[Any], text: str) -> None:
+        """Create an automation without a blueprint; ``text`` is the template of its text."""
+        body = {"alias": name, "triggers": triggers, "actions": [_log(name, text)]}
+        await self._setup.home.post(f"/api/config/automation/config/{name}", body)
         self.expected[name] = 0
 
     async def wait_for_action(self, *names: str, within: float = _TIMEOUT_S) -> None:
@@ -72,6 +76,12 @@ class Automations:
     def text(self, name: str) -> str:
         """Return the last text of an automation."""
         return next((one.text for one in reversed(self._setup.home.automation_runs()) if one.automation == name), "")
+
+
+def _log(name: str, text: str) -> dict[str, Any]:
+    """Return an action that logs a text, from which the test counts the actions."""
+    data = {"logger": "coc2mqtt.fired", "level": "warning", "message": f"{name}={text}"}
+    return {"action": "system_log.write", "data": data}
 
 
 def install_blueprints(setup: Setup) -> None:
@@ -135,14 +145,14 @@ async def _create(setup: Setup, automations: Automations) -> None:
 async def _members(setup: Setup, automations: Automations) -> list[str]:
     setup.world.join(setup.clan)
     await automations.wait_for_action("members")
-    setup.world.leave(setup.clan)
+    setup.world.leave(setup.clan, setup.bystander())
     await automations.wait_for_action("members", "left_only")
     setup.world.promote(setup.clan)
     await automations.wait_for_action("promotion", "any_role")
-    problems = _text_problems(automations, "promotion", r".+ of .+ was promoted to .+")
+    problems = text_problems(automations, "promotion", r".+ of .+ was promoted to .+")
     setup.world.demote(setup.clan)
     await automations.wait_for_action("any_role")
-    return problems + _text_problems(automations, "members", r".+ left .+")
+    return problems + text_problems(automations, "members", r".+ left .+")
 
 
 async def _upgrades(setup: Setup, automations: Automations) -> list[str]:
@@ -157,7 +167,7 @@ async def _upgrades(setup: Setup, automations: Automations) -> list[str]:
     ):
         verb(player)
         await automations.wait_for_action("upgrades", *(("halls_and_heroes",) if more else ()))
-    return _text_problems(automations, "halls_and_heroes", r".+ upgraded the builder hall from level \d+ to \d+")
+    return text_problems(automations, "halls_and_heroes", r".+ upgraded the builder hall from level \d+ to \d+")
 
 
 async def _maintenance(setup: Setup, automations: Automations) -> list[str]:
@@ -165,18 +175,18 @@ async def _maintenance(setup: Setup, automations: Automations) -> list[str]:
     await automations.wait_for_action("both")
     setup.world.end_maintenance()
     await automations.wait_for_action("over", "both")
-    return _text_problems(automations, "over", r"Clash of Clans maintenance ended after \d+ seconds?")
+    return text_problems(automations, "over", r"Clash of Clans maintenance ended after \d+ seconds?")
 
 
 async def _wars(setup: Setup, automations: Automations) -> list[str]:
     world, clan = setup.world, setup.clan
     await _end_war(setup, automations)
-    problems = _text_problems(automations, "result", r"(.+ (won|lost) the war|The war of .+) against .+")
+    problems = text_problems(automations, "result", r"(.+ (won|lost) the war|The war of .+) against .+")
     world.declare_war(clan, timedelta(seconds=_PREPARATION_S), timedelta(seconds=_BATTLE_S))
     await automations.wait_for_action("declared")
-    problems += _text_problems(automations, "declared", r".+ was matched against .+")
+    problems += text_problems(automations, "declared", r".+ was matched against .+")
     await automations.wait_for_action("starting", within=_PREPARATION_S)
-    problems += _text_problems(automations, "starting", r".+'s war against .+ starts in \d+ minutes")
+    problems += text_problems(automations, "starting", r".+'s war against .+ starts in \d+ minutes")
     # The automation has acted for this war: neither a restart nor a new start time may trigger it again.
     await setup.restart_home()
     world.shift_war(clan, timedelta(seconds=_SHIFT_S))
@@ -184,7 +194,7 @@ async def _wars(setup: Setup, automations: Automations) -> list[str]:
     world.start_battle(clan)
     world.attack(clan, "clan")
     await automations.wait_for_action("ending", within=_BATTLE_S + _SHIFT_S)
-    problems += _text_problems(
+    problems += text_problems(
         automations, "ending", r".+'s war against .+ ends in \d+ minutes with 19 attacks left: .+ \(2\).*"
     )
     for _ in range(19):
@@ -210,6 +220,7 @@ async def _default(setup: Setup, _: Automations) -> list[str]:
     return [] if verbs == ["joined", "left"] else [f"notifications in Home Assistant: {messages}"]
 
 
-def _text_problems(automations: Automations, name: str, pattern: str) -> list[str]:
+def text_problems(automations: Automations, name: str, pattern: str) -> list[str]:
+    """Return a problem if the last text of an automation does not match the pattern."""
     text = automations.text(name)
     return [] if re.fullmatch(pattern, text) else [f"{name} has an unexpected text: {text!r}"]

@@ -66,6 +66,13 @@ class Setup:
         """Return the entity id of an entity of the bridge."""
         return str((await self.home.entities())[f"{object_id(INSTANCE, 'bridge')}_{key}"]["entity_id"])
 
+    def bystander(self) -> str:
+        """Return a member of the clan who is neither its leader nor watched."""
+        clan = self.world.clan(self.clan)
+        assert clan is not None
+        members = (one for one in clan["memberList"] if one["role"] != "leader" and one["tag"] != self.attacker)
+        return str(next(members)["tag"])
+
     def rename_clan(self, name: str) -> None:
         """Rename the clan."""
         self.world._population.watched_clan(self.clan).name = name

@@ -1,0 +1,177 @@
+"""Checks the automations of a clan leader: each acts once, at the right moment.
+
+Most are blueprints; one uses a device trigger without a blueprint, as created in Home Assistant's editor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from coc2mqtt.demo.faults import wrong_address
+from tests.home.check_automations import Automations, text_problems
+from tests.home.home_assistant import wait_until
+
+if TYPE_CHECKING:
+    from tests.home.report import Report
+    from tests.home.setup import Setup
+
+# The war of this test: seconds until its battle, its duration, and seconds without an attack.
+_PREPARATION_S, _BATTLE_S, _IDLE_S = 20, 3600 + 60, 15
+_QUIET_S = 3.0
+_ADDRESS = "203.0.113.7"
+# An automation may act this much later than planned.
+_TOLERANCE_S = 5.0
+
+
+async def check_leader(setup: Setup, report: Report) -> None:
+    """Create the automations, cause their events, and check when each acts, how often, and its text."""
+    automations = Automations(setup)
+    await _create(setup, automations)
+    for name, part in (
+        ("nobody has attacked yet; my attacks an hour before the end", _attacks),
+        ("a member left, without a blueprint", _member_left),
+        ("daily donations", _donations),
+        ("token refused, with the address", _token_refused),
+        ("missed while Home Assistant was off", _missed),
+        ("war result with score", _result),
+    ):
+        try:
+            problems = await part(setup, automations)
+        except TimeoutError as error:
+            problems = [str(error)]
+        await asyncio.sleep(_QUIET_S)
+        text = next((name for name in automations.expected if automations.counts()[name]), "")
+        report.check(f"acts once, at the right moment: {name}", problems + automations.problems(), text)
+        automations.reset_counts()
+
+
+async def _create(setup: Setup, automations: Automations) -> None:
+    devices, entities = await setup.home.devices(), await setup.home.entities()
+    clan = devices[setup.device(setup.clan)]["id"]
+    bridge = next(device["id"] for device in devices.values() if device["model"] == "Bridge")
+
+    def sensor(tag: str, key: str) -> str:
+        return str(entities[f"{setup.device(tag)}_{key}"]["entity_id"])
+
+    add = automations.add
+    await add(
+        "my_attacks",
+        "my_attacks_left",
+        attacks_left_sensor=sensor(setup.attacker, "attacks_left"),
+        war_end=sensor(setup.clan, "war_end"),
+        before="-01:00:00",
+    )
+    await add(
+        "no_attacks",
+        "war_no_attacks",
+        war_start=sensor(setup.clan, "war_start"),
+        attacks_used_sensor=sensor(setup.clan, "attacks_used"),
+        after=f"00:00:{_IDLE_S}",
+    )
+    await add("score", "war_result", clan_device=clan)
+    await add("refused", "token_refused", bridge_device=bridge)
+    await add("refused_or_restored", "token_refused", bridge_device=bridge, happenings=["api_denied", "api_restored"])
+    await add("missed", "missed_events", bridge_device=bridge)
+    trigger = {
+        "trigger": "device",
+        "domain": "mqtt",
+        "device_id": clan,
+        "type": "happened",
+        "subtype": "member_left",
+    }
+    await automations.add_plain("gone", [trigger], "{{ trigger.payload_json.summary }}")
+
+
+async def _attacks(setup: Setup, automations: Automations) -> list[str]:
+    world, clan = setup.world, setup.clan
+    world.declare_war(clan, timedelta(seconds=_PREPARATION_S), timedelta(seconds=_BATTLE_S))
+    war = world.current_war(clan)
+    assert war is not None
+    await asyncio.sleep(_PREPARATION_S)
+    world.start_battle(clan)
+    await automations.wait_for_action("no_attacks", within=_IDLE_S + _TOLERANCE_S)
+    problems = _moment_problems("no_attacks", _time(war["startTime"]) + timedelta(seconds=_IDLE_S))
+    problems += text_problems(
+        automations, "no_attacks", r"Nobody in .+ has attacked .+ yet\. The battle started 0 minutes ago\."
+    )
+    world.attack(clan, "opponent")
+    await automations.wait_for_action("my_attacks", within=_BATTLE_S - 3600 + _TOLERANCE_S)
+    problems += _moment_problems("my_attacks", _time(war["endTime"]) - timedelta(hours=1))
+    return problems + text_problems(
+        automations, "my_attacks", r"You have 2 attacks left with .+\. The war against .+ ends in 1 hour\."
+    )
+
+
+async def _member_left(setup: Setup, automations: Automations) -> list[str]:
+    setup.world.leave(setup.clan, setup.bystander())
+    await automations.wait_for_action("gone")
+    return text_problems(automations, "gone", r".+ left .+")
+
+
+async def _donations(setup: Setup, automations: Automations) -> list[str]:
+    devices = await setup.home.devices()
+    zone = ZoneInfo((await setup.home.get("/api/config"))["time_zone"])
+    setup.world.donate(setup.clan, setup.attacker, 1200)
+    await asyncio.sleep(2)
+    at = datetime.now(zone).replace(microsecond=0) + timedelta(seconds=4)
+    clan = devices[setup.device(setup.clan)]["id"]
+    await automations.add("donations", "donations_digest", clan_device=clan, at=f"{at:%H:%M:%S}")
+    await automations.wait_for_action("donations")
+    problems = _moment_problems("donations", at)
+    return problems + text_problems(
+        automations, "donations", r".+ donated 1,\d+ troops in the last 24 hours: .+ \(1,2\d\d\).*\."
+    )
+
+
+async def _token_refused(setup: Setup, automations: Automations) -> list[str]:
+    setup.server.faults.add(wrong_address(_ADDRESS))
+    await automations.wait_for_action("refused", "refused_or_restored")
+    problems = text_problems(
+        automations, "refused", rf"The Clash of Clans API refuses the token, .+ address, {_ADDRESS}\. Create a key .+"
+    )
+    sensor = await setup.bridge_entity("denied_address")
+    state = (await setup.home.states())[sensor]["state"]
+    problems += [] if state == _ADDRESS else [f"{sensor} is {state}"]
+    setup.server.faults.clear()
+    await automations.wait_for_action("refused_or_restored", within=60)
+    return problems
+
+
+async def _missed(setup: Setup, automations: Automations) -> list[str]:
+    """Stop Home Assistant, cause events, and start it; then start it again without events."""
+    world, clan = setup.world, setup.clan
+    world.join(clan)
+    await asyncio.sleep(3)
+    await setup.home.stop()
+    world.leave(clan, setup.bystander())
+    world.attack(clan, "clan")
+    await asyncio.sleep(5)
+    await setup.home.start(keep=True)
+    await automations.wait_for_action("missed", within=60)
+    problems = text_problems(automations, "missed", r"While Home Assistant was off: / - \d\d:\d\d .+ left .+")
+    await setup.restart_home()
+    # Longer than the automation waits before it requests the events.
+    await asyncio.sleep(15)
+    return problems
+
+
+async def _result(setup: Setup, automations: Automations) -> list[str]:
+    setup.world.end_war(setup.clan)
+    await asyncio.sleep(3)
+    setup.world.clear_war(setup.clan)
+    await automations.wait_for_action("score")
+    return text_problems(automations, "score", r"(.+ (won|lost) the war|The war of .+) against .+\d.*")
+
+
+def _time(text: str) -> datetime:
+    """Return a time of the API, such as ``20261124T120000.000Z``."""
+    return datetime.strptime(text.replace("Z", "+0000"), "%Y%m%dT%H%M%S.%f%z")
+
+
+def _moment_problems(name: str, planned: datetime) -> list[str]:
+    """Return a problem if the automation, which has just acted, is early or late."""
+    late = (datetime.now(planned.tzinfo) - planned).total_seconds()
+    return [] if 0 <= late <= _TOLERANCE_S else [f"{name} acted {late:.1f} s after {planned:%H:%M:%S}"]
