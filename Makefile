@@ -78,9 +78,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-schemas: $(VENV)/.dev  ## write docs/payloads.md, docs/schemas and the table in docs/events.md from the models
+schemas: $(VENV)/.dev  ## write docs/payloads.md, docs/schemas, the table in docs/events.md and config/dashboard.yaml
 	rm -f docs/schemas/*.json
 	$(BIN)/coc2mqtt schema --write docs
+	$(BIN)/python scripts/example_dashboard.py
 
 translations: $(VENV)/.dev  ## add the messages of the code to the .po files and compile them
 	$(BIN)/python -m scripts.translations

@@ -14,6 +14,7 @@ import typer
 import yaml
 
 from coc2mqtt.cli.check import check_everything
+from coc2mqtt.cli.dashboard import DashboardError, print_dashboard
 from coc2mqtt.cli.demo import run_demo
 from coc2mqtt.cli.healthcheck import request_health
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
@@ -121,6 +122,23 @@ def healthcheck(
     if problems:
         raise typer.Exit(_FAILURE)
     echo("healthy")
+
+
+@app.command()
+def dashboard(
+    config: ConfigOption = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the broker.")] = 5.0,
+) -> None:
+    """Print a Home Assistant dashboard for the clans and players that the running bridge watches, as YAML."""
+    settings = _load(config)
+    redact = redactor_of(settings)
+    configure_logging("error", "console", redact=redact)
+    try:
+        text = _run_on_loop(print_dashboard(settings, timeout=timeout))
+    except DashboardError as error:
+        print_error(redact(str(error)))
+        raise typer.Exit(_FAILURE) from None
+    echo(text, end="")
 
 
 @app.command("schema")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import secrets
-from typing import TYPE_CHECKING, Any, Never
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from pydantic import ValidationError
 
-from coc2mqtt.clients import connection_options
-from coc2mqtt.mqtt.client.connection import Connection, Session
+from coc2mqtt.cli.broker_session import run_in_session
 from coc2mqtt.mqtt.client.errors import MqttError
 from coc2mqtt.mqtt.payloads.models import HealthPayload
 from coc2mqtt.mqtt.topics import Topics
 
 if TYPE_CHECKING:
     from coc2mqtt.config.settings import Settings
+    from coc2mqtt.mqtt.client.connection import Session
 
 
 async def request_health(settings: Settings, *, timeout: float) -> list[str]:  # noqa: ASYNC109 - covers several steps
@@ -26,39 +25,13 @@ async def request_health(settings: Settings, *, timeout: float) -> list[str]:  #
     No response within ``timeout`` seconds is a problem, too.
     """
     topics = Topics(settings.mqtt.base_topic)
-    options = connection_options(settings)
-    # A client ID of its own and no will: otherwise the broker would disconnect the bridge.
-    options = dataclasses.replace(options, client_id=f"{options.client_id}-{secrets.token_hex(4)}", will=None)
-
-    connected = asyncio.Event()
-
-    async def on_session(session: Session) -> None:
-        connected.set()
-        raise _ResponseReceived(await _request(session, topics))
-
-    async def give_up(_: float) -> Never:
-        raise MqttError(connection.status.last_error or "the connection to the broker was lost")
-
-    connection = Connection(options, on_session=on_session, sleep=give_up)
     try:
-        async with asyncio.timeout(timeout):
-            await connection.run()
-    except _ResponseReceived as received:
-        return _problems(received.data)
+        return _problems(await run_in_session(settings, partial(_request, topics=topics), timeout=timeout))
     except MqttError as error:
         return [str(error)]
     except TimeoutError:
-        if not connected.is_set():
-            broker = f"the broker at {options.host}:{options.port}"
-            return [f"{broker} did not respond within {timeout:g} s: check that it is running, and its log"]
-        readable = f"that the broker allows {options.username or 'it'} to read {topics.requests}"
+        readable = f"that the broker allows {settings.mqtt.username or 'it'} to read {topics.requests}"
         return [f"the bridge did not respond within {timeout:g} s: check that it is running, its log, and {readable}"]
-
-
-class _ResponseReceived(Exception):  # noqa: N818 - not an error: stops the connection
-    def __init__(self, data: Any) -> None:
-        super().__init__()
-        self.data = data
 
 
 async def _request(session: Session, topics: Topics) -> Any:

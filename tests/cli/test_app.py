@@ -75,7 +75,7 @@ def test_version_option_prints_the_version() -> None:
     assert (completed.exit_code, completed.stdout) == (0, "0.1.0\n")
 
 
-@pytest.mark.parametrize("name", ["run", "check", "healthcheck"])
+@pytest.mark.parametrize("name", ["run", "check", "healthcheck", "dashboard"])
 def test_command_with_an_invalid_file_exits_before_it_starts(name: str, write: Write) -> None:
     completed = CliRunner().invoke(app, [name, "--config", write({"mqtt": {"hots": "a"}})])
     assert completed.exit_code == 2
@@ -205,7 +205,7 @@ def test_config_show_output_is_a_valid_configuration_file(write: Write, mqtt: di
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", ["run", "check", "healthcheck", "demo"])
+@pytest.mark.parametrize("name", ["run", "check", "healthcheck", "dashboard", "demo"])
 async def test_unknown_event_loop_is_reported_in_one_line(name: str, write: Write) -> None:
     config = [] if name == "demo" else ["--config", write({"api": {"tokens": [TOKEN]}})]
     completed = await run_command(name, *config, COC2MQTT_LOOP="trio")

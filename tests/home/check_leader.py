@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from coc2mqtt.demo.faults import wrong_address
 from tests.home.check_automations import Automations, text_problems
-from tests.home.home_assistant import wait_until
 
 if TYPE_CHECKING:
     from tests.home.report import Report
@@ -38,13 +37,18 @@ async def check_leader(setup: Setup, report: Report) -> None:
         ("missed while Home Assistant was off", _missed),
         ("war result with score", _result),
     ):
+        before = dict(automations.expected)
         try:
             problems = await part(setup, automations)
         except TimeoutError as error:
             problems = [str(error)]
         await asyncio.sleep(_QUIET_S)
-        text = next((name for name in automations.expected if automations.counts()[name]), "")
-        report.check(f"acts once, at the right moment: {name}", problems + automations.problems(), text)
+        acted = [one for one, times in automations.counts().items() if times > before.get(one, 0)]
+        report.check(
+            f"acts once, at the right moment: {name}",
+            problems + automations.problems(),
+            "; ".join(automations.text(one) for one in acted),
+        )
         automations.reset_counts()
 
 

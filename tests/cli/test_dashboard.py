@@ -1,0 +1,128 @@
+"""``coc2mqtt dashboard``: its output for the retained topics of a bridge, and its errors."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import aiomqtt
+import orjson
+import pytest
+import yaml
+
+from coc2mqtt.cli.dashboard import DashboardError, print_dashboard
+from coc2mqtt.config.settings import Settings
+from tests.support.bridge_process import PASSWORD, TOKEN
+from tests.support.broker import free_port
+from tests.support.commands import run_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import StartMosquitto
+    from tests.support.broker import Mosquitto
+
+INFO = {"instance": "home", "homeassistant": True, "version": "1"}
+WATCHES = {
+    "watches": [
+        {"kind": "player", "tag": "#900PUCPV", "name": "Zoë", "war": None},
+        {"kind": "clan", "tag": "#2PP", "name": "The Order ⚔", "war": True},
+        {"kind": "clan", "tag": "#8QQ", "name": None, "war": False},
+    ]
+}
+
+
+async def publish(broker: Mosquitto, base: str = "coc", **topics: Any) -> None:
+    async with aiomqtt.Client(broker.host, broker.port) as client:
+        for name, payload in topics.items():
+            body = payload if isinstance(payload, bytes) else orjson.dumps(payload)
+            await client.publish(f"{base}/bridge/{name}", body, qos=1, retain=True)
+
+
+async def run(port: int, *, timeout: float = 5.0, **mqtt: Any) -> str:  # noqa: ASYNC109 - passed on
+    settings = Settings.model_validate({"mqtt": {"host": "127.0.0.1", "port": port, **mqtt}})
+    return await print_dashboard(settings, timeout=timeout)
+
+
+async def error_of(port: int, **options: Any) -> str:
+    with pytest.raises(DashboardError) as raised:
+        await run(port, **options)
+    return str(raised.value)
+
+
+async def test_dashboard_contains_all_watches_by_name(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    await publish(broker, info=INFO, watches=WATCHES)
+    text = await run(broker.port)
+    views = yaml.safe_load(text)["views"]
+    assert [view["title"] for view in views] == ["The Order ⚔", "#8QQ", "Players", "Bridge"]
+    assert views[2]["sections"][0]["cards"][0]["heading"] == "Zoë"
+    assert "*id" not in text
+    assert text.startswith("# A dashboard")
+
+
+async def test_dashboard_uses_the_instance_of_the_bridge(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    await publish(broker, "clash/base", info={**INFO, "instance": "my-home"}, watches=WATCHES)
+    assert "sensor.coc2mqtt_my_home_queue" in await run(broker.port, base_topic="clash/base")
+
+
+async def test_broker_without_topics_of_a_bridge_is_reported(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    await publish(broker, "other", info=INFO, watches=WATCHES)
+    assert await error_of(broker.port) == (
+        "there is no retained message on coc/bridge/info: start the bridge once with this broker and base topic, and"
+        " check that the broker allows this user to read it"
+    )
+
+
+async def test_bridge_without_watches_is_reported(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    await publish(broker, info=INFO, watches={"watches": []})
+    assert (await error_of(broker.port)).startswith("the bridge watches nothing: add a clan or a player")
+
+
+async def test_bridge_without_discovery_is_reported(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    await publish(broker, info={**INFO, "homeassistant": False}, watches=WATCHES)
+    assert "set homeassistant.enabled to true" in await error_of(broker.port)
+
+
+@pytest.mark.parametrize(
+    "watches",
+    [b"not JSON", [], {"watches": [{"kind": "clan", "tag": "no tag"}]}, {"watches": [{"kind": "war", "tag": "#2PP"}]}],
+)
+async def test_message_of_another_program_is_reported(mosquitto: StartMosquitto, watches: Any) -> None:
+    broker = mosquitto()
+    await publish(broker, info=INFO, watches=watches)
+    assert (await error_of(broker.port)).startswith("the message on coc/bridge/watches is from another program")
+
+
+async def test_missing_broker_is_reported() -> None:
+    port = free_port()
+    assert (await error_of(port)).startswith(f"nothing is listening at 127.0.0.1:{port}: ")
+
+
+async def test_hanging_broker_is_reported_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert await error_of(port, timeout=0.2) == (
+            f"the broker at 127.0.0.1:{port} did not respond within 0.2 s: check that it is running, and its log"
+        )
+
+
+@pytest.mark.process
+async def test_command_prints_the_dashboard_or_one_sentence(mosquitto: StartMosquitto, tmp_path: Path) -> None:
+    broker = mosquitto()
+    path = tmp_path / "coc2mqtt.yaml"
+    login = {"username": "coc2mqtt", "password": PASSWORD}
+    settings = {"api": {"tokens": [TOKEN]}, "mqtt": {"host": broker.host, "port": broker.port, **login}}
+    path.write_text(yaml.safe_dump(settings))
+    completed = await run_command("dashboard", "--config", str(path))
+    assert (completed.status, completed.out) == (1, "")
+    assert completed.err.startswith("coc2mqtt: there is no retained message on coc/bridge/info")
+    assert completed.err.count("\n") == 1
+    await publish(broker, info=INFO, watches=WATCHES)
+    completed = await run_command("dashboard", "--config", str(path))
+    assert (completed.status, completed.err) == (0, "")
+    assert yaml.safe_load(completed.out)["title"] == "Clash of Clans"

@@ -1,0 +1,114 @@
+"""The dashboard of a bridge: its views, and that it uses only entities that the bridge announces."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from coc2mqtt.homeassistant.dashboard import DashboardClan, DashboardPlayer, dashboard
+from tests.homeassistant import builders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Json = dict[str, Any]
+
+CLANS = [DashboardClan("#2PP", "The Order"), DashboardClan("#8QQ", None, war=False)]
+PLAYERS = [DashboardPlayer("#900PUCPV", "Alice"), DashboardPlayer("#LLL", "Bob")]
+# The cards of Home Assistant itself that the dashboard uses.
+CARDS = {"heading", "tile", "picture-entity", "markdown", "history-graph", "entities"}
+
+
+def texts(data: Any) -> Iterator[str]:
+    """Yield every text, at every depth."""
+    if isinstance(data, dict | list):
+        for item in data.values() if isinstance(data, dict) else data:
+            yield from texts(item)
+    elif isinstance(data, str):
+        yield data
+
+
+def cards(config: Json) -> Iterator[Json]:
+    for view in config["views"]:
+        for section in view["sections"]:
+            yield from section["cards"]
+
+
+def used_entities(config: Any) -> set[str]:
+    ids = r"\b(?:sensor|binary_sensor|event|image|button|text|select)\.\w+"
+    return {found for text in texts(config) for found in re.findall(ids, text)} - {"event.state", "event.attributes"} - {
+        "button.press"
+    }
+
+
+def announced_entities(*messages: Any) -> set[str]:
+    """Return the ids of the entities that Home Assistant enables."""
+    return {
+        component["default_entity_id"]
+        for message in messages
+        for component in builders.decode(message)["components"].values()
+        if "default_entity_id" in component and component.get("enabled_by_default", True)
+    }
+
+
+def test_dashboard_uses_only_enabled_entities_of_the_discovery_payloads() -> None:
+    announced = announced_entities(
+        builders.bridge(instance="my-home"),
+        *(builders.clan(clan.tag, clan.name, war=clan.war) for clan in CLANS),
+        *(builders.player(player.tag, player.name) for player in PLAYERS),
+    )
+    used = used_entities(dashboard("my-home", CLANS, PLAYERS))
+    assert used <= announced
+    assert any(one.startswith("sensor.coc2mqtt_my_home_") for one in used)
+
+
+def test_each_clan_has_a_view_with_its_name() -> None:
+    config = dashboard("home", CLANS, PLAYERS)
+    assert [view["title"] for view in config["views"]] == ["The Order", "#8QQ", "Players", "Bridge"]
+    assert len({view["path"] for view in config["views"]}) == 4
+
+
+def test_view_of_a_clan_uses_only_entities_of_this_clan_and_the_bridge() -> None:
+    view = dashboard("home", CLANS, PLAYERS)["views"][0]
+    owners = {one.split(".")[1].rsplit("_", 1)[0] for one in used_entities(view)}
+    assert all(owner.startswith(("clan_2pp", "coc2mqtt_home")) for owner in owners)
+
+
+def test_each_player_has_a_section_with_their_name() -> None:
+    (players,) = (view for view in dashboard("home", CLANS, PLAYERS)["views"] if view["path"] == "players")
+    assert [section["cards"][0]["heading"] for section in players["sections"]] == ["Alice", "Bob"]
+
+
+def test_dashboard_without_players_has_no_view_of_players() -> None:
+    assert [view["path"] for view in dashboard("home", CLANS[:1], [])["views"]] == ["clan-2pp", "bridge"]
+
+
+def test_war_section_is_visible_only_during_a_war() -> None:
+    clan = dashboard("home", CLANS, [])["views"][0]
+    (war,) = (section for section in clan["sections"] if section["cards"][0]["heading"] == "War")
+    (condition,) = war["visibility"]
+    assert condition == {
+        "condition": "state",
+        "entity": "sensor.clan_2pp_war_state",
+        "state": ["preparation", "in_war", "war_ended"],
+    }
+    outside = [section for section in clan["sections"] if section is not war]
+    assert {one for one in used_entities(outside) if "_war_" in one} <= {
+        *("sensor.clan_2pp_war_league", "sensor.clan_2pp_war_win_streak", "sensor.clan_2pp_war_wins"),
+    }
+
+
+def test_clan_without_war_has_no_war_cards() -> None:
+    view = dashboard("home", CLANS, [])["views"][1]
+    assert [section["cards"][0]["heading"] for section in view["sections"]] == ["#8QQ", "Latest news"]
+    assert not {one for one in used_entities(view) if one.endswith(("_war", "_war_state", "_war_end", "_war_start"))}
+
+
+def test_dashboard_uses_only_built_in_cards() -> None:
+    assert {card["type"] for card in cards(dashboard("home", CLANS, PLAYERS))} == CARDS
+
+
+def test_no_card_shows_an_event_type_or_an_enum_as_it_is() -> None:
+    raw = ("activity", "war", "api_events", "war_state", "war_status", "war_preference", "api_status")
+    shown = {card["entity"] for card in cards(dashboard("home", CLANS, PLAYERS)) if "entity" in card}
+    assert not [one for one in shown if one.endswith(tuple(f"_{key}" for key in raw))]
