@@ -65,7 +65,8 @@ async def print_dashboard(settings: Settings, *, timeout: float) -> str:  # noqa
         raise DashboardError(str(error)) from None
     except TimeoutError:
         raise DashboardError(
-            f"the broker did not send the bridge's topics within {timeout:g} s: check its log, or use a longer --timeout"
+            f"the broker did not send the topics of the bridge within {timeout:g} s: check its log, or set a longer"
+            " --timeout"
         ) from None
     info = _parse(_Info, topics.bridge("info"), retained)
     watches = _parse(_Watches, topics.bridge("watches"), retained).watches

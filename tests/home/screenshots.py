@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.home.browser import Browser, browsing
 from tests.home.check_automations import install_blueprints
-from tests.home.dashboard import load_dashboard, show_dashboard
+from tests.home.dashboard import clan_path, load_dashboard, show_dashboard
 from tests.home.home_assistant import wait_until
 from tests.home.lab import Lab
 from tests.home.node_red import BASE, node_red
@@ -107,7 +107,7 @@ async def _home_assistant(setup: Setup, browser: Browser, images: Path) -> None:
         await asyncio.sleep(_RENDER_S)
         await browser.screenshot(images / f"home-assistant-{name}.png")
     await browser.resize(1500, 1450)
-    await show_dashboard(setup, browser)
+    await show_dashboard(setup, browser, clan_path(setup.clan))
     await asyncio.sleep(_RENDER_S)
     await browser.screenshot(images / "home-assistant-dashboard.png")
 

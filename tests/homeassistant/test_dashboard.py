@@ -36,9 +36,11 @@ def cards(config: Json) -> Iterator[Json]:
 
 def used_entities(config: Any) -> set[str]:
     ids = r"\b(?:sensor|binary_sensor|event|image|button|text|select)\.\w+"
-    return {found for text in texts(config) for found in re.findall(ids, text)} - {"event.state", "event.attributes"} - {
-        "button.press"
-    }
+    return (
+        {found for text in texts(config) for found in re.findall(ids, text)}
+        - {"event.state", "event.attributes"}
+        - {"button.press"}
+    )
 
 
 def announced_entities(*messages: Any) -> set[str]:

@@ -34,7 +34,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 class BridgeProcess:
-    """``coc2mqtt run``. ``log`` is its output over all its starts.
+    """``coc2mqtt run``. ``config`` is its configuration file, ``log`` its output over all its starts.
 
     ``wrapper`` is a command that runs another command, for example with fewer rights. ``patch`` is Python code that
     changes the program before it starts.
@@ -45,11 +45,11 @@ class BridgeProcess:
     ) -> None:
         self._wrapper = wrapper
         self._program = ("-m", "coc2mqtt") if patch is None else ("-c", f"{patch}\n{_MAIN}")
-        self._config = folder / "coc2mqtt.yaml"
+        self.config = folder / "coc2mqtt.yaml"
         self._log = folder / "coc2mqtt.log"
         self._process: asyncio.subprocess.Process | None = None
         settings = {"journal": {"path": str(folder / "coc2mqtt.db")}, **settings}
-        self._config.write_text(yaml.safe_dump(settings))
+        self.config.write_text(yaml.safe_dump(settings))
 
     @property
     def exit_status(self) -> int | None:
@@ -72,7 +72,7 @@ class BridgeProcess:
         with self._log.open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._wrapper,
-                *(sys.executable, *self._program, "run", "--config", str(self._config)),
+                *(sys.executable, *self._program, "run", "--config", str(self.config)),
                 stdout=log,
                 stderr=log,
                 env=environment(),
