@@ -45,8 +45,8 @@ def dashboard(instance: str, clans: Sequence[DashboardClan], players: Sequence[D
     views = [_clan_view(Identity.of_watched(instance, "clan", clan.tag), clan, badges) for clan in clans]
     if players:
         sections = [_player(Identity.of_watched(instance, "player", player.tag), player) for player in players]
-        views.append(_view("Players", "players", "mdi:account-group", sections, badges))
-    views.append(_view("Bridge", "bridge", "mdi:bridge", [_status(bridge), _controls(bridge)], badges))
+        views.append(_view("Players", "players", sections, badges))
+    views.append(_view("Bridge", "bridge", [_status(bridge), _controls(bridge)], badges))
     return {"title": "Clash of Clans", "views": views}
 
 
@@ -55,7 +55,7 @@ def _clan_view(identity: Identity, clan: DashboardClan, badges: list[Json]) -> J
     sections = [_clan(identity, name), *([_war(identity)] if clan.war else []), _news(identity, war=clan.war)]
     path = f"clan-{clan.tag.removeprefix('#').lower()}"
     war = [_war_badge(identity, key, name, state) for key, name, state in _WAR_BADGES] if clan.war else []
-    return _view(name, path, "mdi:shield-sword", sections, [*war, *badges])
+    return _view(name, path, sections, [*war, *badges])
 
 
 _WAR_BADGES = (("war_start", "War starts", "preparation"), ("war_end", "War ends", "in_war"))
@@ -138,9 +138,9 @@ def _war(identity: Identity) -> Json:
         {
             "type": "markdown",
             "title": "Members with attacks left",
-            "content": f"{{% for member in state_attr('{attacks_left}', 'members') or [] %}}\n"
+            "content": f"{{% for member in state_attr('{attacks_left}', 'members') or [] -%}}\n"
             "- {{ member.name }} ({{ member.attacks_left }})\n"
-            "{% else %}\nAll attacks have been used.\n{% endfor %}\n",
+            "{% else -%}\nAll attacks have been used.\n{% endfor %}\n",
             "visibility": [_state(war_state, "in_war")],
         },
         {
@@ -169,8 +169,8 @@ def _war_sentence(identity: Identity) -> str:
     }
     return (
         f"{{% if is_state('{war_state}', 'preparation') %}}**Preparing** for the battle against\n"
-        + "".join(f"{{% elif is_state('{status}', '{key}') %}}{text}\n" for key, text in choices.items())
-        + f"{{% else %}}War against\n{{% endif %}}{{{{ states('{opponent}') }}}}\n"
+        + "".join(f"{{%- elif is_state('{status}', '{key}') %}}{text}\n" for key, text in choices.items())
+        + f"{{%- else %}}War against\n{{%- endif %}} {{{{ states('{opponent}') }}}}\n"
     )
 
 
@@ -201,7 +201,11 @@ def _player(identity: Identity, player: DashboardPlayer) -> Json:
     clan_badge = {"type": "entity", "entity": clan, "visibility": [_state_not(clan, *_NO_STATE)]}
     return _section(
         _heading(player.name or player.tag, "mdi:account", [clan_badge, _unavailable_badge(identity)]),
-        {**_tile(identity, "attacks_left", "War attacks left", color="red"), "visibility": [_state(pending, "on")]},
+        {
+            **_tile(identity, "attacks_left", "War attacks left", color="red"),
+            "grid_options": {"columns": "full"},
+            "visibility": [_state(pending, "on")],
+        },
         _tile(identity, "town_hall_level", "Town hall"),
         _tile(identity, "trophies", "Trophies"),
         _tile(identity, "donations", "Donated"),
@@ -266,11 +270,11 @@ def _controls(bridge: Identity) -> Json:
     )
 
 
-def _view(title: str, path: str, icon: str, sections: list[Json], badges: list[Json]) -> Json:
+def _view(title: str, path: str, sections: list[Json], badges: list[Json]) -> Json:
     return {
+        # Without an icon, so that the tab shows the title.
         "title": title,
         "path": path,
-        "icon": icon,
         "type": "sections",
         "max_columns": _MAX_COLUMNS,
         "badges": badges,
