@@ -13,8 +13,9 @@ from coc2mqtt.clash import ClashError, MaintenanceError, NotFoundError, PrivateW
 from coc2mqtt.demo import World, demo_script
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.metadata import metadata_model
-from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.summary import summarize
+from coc2mqtt.translations.language import CODES, language_of
 from tests.support.replay import Replay
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.demo.changes import Kind as WorldKind
     from coc2mqtt.events import Event
+    from coc2mqtt.translations import Language
 
 Json = dict[str, Any]
 
@@ -103,8 +105,9 @@ def test_story_has_every_event_type_of_clans_wars_and_players() -> None:
     assert {event.event_type for event in story_events()} == set(EventType) - NOT_IN_STORY
 
 
-def test_summary_has_no_tag_no_api_key_and_no_role_of_the_api() -> None:
-    summaries = [(event.event_type.value, EventRecord.of(event).summary) for event in story_events()]
+@pytest.mark.parametrize("language", [*map(language_of, CODES)], ids=CODES)
+def test_summary_has_no_tag_no_api_key_and_no_role_of_the_api(language: Language) -> None:
+    summaries = [(event.event_type.value, summarize(event, language)) for event in story_events()]
     assert [one for one in summaries if flaws(one[1])] == []
 
 
