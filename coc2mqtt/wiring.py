@@ -37,6 +37,7 @@ from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.translations import language_of
 from coc2mqtt.util.clocks import uptime
 from coc2mqtt.watch_list import WatchList
 
@@ -162,7 +163,13 @@ class Parts:
         hass = self._settings.homeassistant
         if not hass.enabled:
             return None
-        return Discovery(self._topics, instance=self._settings.instance, version=VERSION, prefix=hass.discovery_prefix)
+        return Discovery(
+            self._topics,
+            instance=self._settings.instance,
+            version=VERSION,
+            prefix=hass.discovery_prefix,
+            language=language_of(hass.language),
+        )
 
     def _build_guard(self) -> RetainedGuard:
         hass = self._settings.homeassistant

@@ -7,11 +7,17 @@ from it. Complete the .po files and run this again.
 from __future__ import annotations
 
 import ast
+import gettext
 import struct
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, Kind, Watch
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.translations import ENGLISH, Language
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -71,7 +77,10 @@ def main() -> int:
 
 
 def code_messages(package: Path) -> dict[str, tuple[Forms, str]]:
-    """Return the forms of each message in the code and the module that contains it, in the order of the modules."""
+    """Return the forms of each message in the code and the module that contains it, in the order of the modules.
+
+    The names in the discovery payloads need no mark in the code.
+    """
     found: dict[str, tuple[Forms, str]] = {}
     for path in sorted(package.rglob("*.py")):
         module = str(path.relative_to(package.parent))
@@ -79,7 +88,33 @@ def code_messages(package: Path) -> dict[str, tuple[Forms, str]]:
             known = found.setdefault(forms[0], (forms, module))[0]
             if known != forms:
                 raise ValueError(f"{module}: {forms[0]!r} has another plural elsewhere: use the same one")
+    for name in device_messages():
+        found.setdefault(name, ((name,), f"{package.name}/homeassistant"))
     return found
+
+
+def device_messages() -> list[str]:
+    """Return the messages in the discovery payloads: the names of entities, their units and labels, and the models."""
+    recorder = _Recorder()
+    discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", language=recorder)
+    discovery.bridge()
+    clan = discovery.clan(Watch(Kind.CLAN, "#2PP", CLAN_INTERVAL_S), None, badge_url="https://example.org/badge.png")
+    player = discovery.player(Watch(Kind.PLAYER, "#2PP", PLAYER_INTERVAL_S), None)
+    for announcement in (clan, player):
+        discovery.payload(announcement)
+    return sorted(recorder.messages)
+
+
+class _Recorder(Language):
+    """A language that collects the messages it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(ENGLISH.code, gettext.NullTranslations())
+        self.messages = set[str]()
+
+    def text(self, message: str, /, **values: Any) -> str:
+        self.messages.add(message)
+        return super().text(message, **values)
 
 
 def messages_in(source: str) -> Iterator[Forms]:

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import BinarySensor, Button, Select, TextField
 from coc2mqtt.homeassistant.discovery import PROJECT_URL, Device, DeviceDiscovery, DiscoveryMessage, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
+from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, translated, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
+from coc2mqtt.translations import ENGLISH, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coc2mqtt.homeassistant.components import Component
+    from coc2mqtt.translations import Language
 
-_API_STATUS = ("ok", "maintenance", "unreachable", "denied")
+_API_STATUS_LABELS = {
+    "ok": message("Available"),
+    "maintenance": message("Maintenance break"),
+    "unreachable": message("Unreachable"),
+    "denied": message("Token rejected"),
+}
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 # A tag as a user may type it: an optional `#`, at least three characters, an `O` instead of a zero, lower case,
 # surrounding spaces. The empty text is the state of the field and must match as well.
@@ -54,6 +61,7 @@ def bridge_device(
     topics: BridgeTopics,
     event_types: Sequence[str],
     discovery_prefix: str = DISCOVERY_PREFIX,
+    language: Language = ENGLISH,
 ) -> DiscoveryMessage:
     """Return the discovery message of the bridge; publish it before those of the devices behind it.
 
@@ -82,15 +90,17 @@ def bridge_device(
                 state_topic=topics.state,
                 value_template=templates.translate({"online": "ON", "offline": "OFF"}, "state"),
             ),
-            **_api(identity, topics, event_types),
+            **_api(identity, topics, event_types, language),
             **_health(identity, topics.health),
             **_controls(identity, topics.controls),
         },
     )
-    return DiscoveryMessage(discovery_topic(discovery_prefix, instance, "bridge"), payload.encode())
+    return DiscoveryMessage(discovery_topic(discovery_prefix, instance, "bridge"), payload.translate(language).encode())
 
 
-def _api(identity: Identity, topics: BridgeTopics, event_types: Sequence[str]) -> dict[str, Component]:
+def _api(
+    identity: Identity, topics: BridgeTopics, event_types: Sequence[str], language: Language
+) -> dict[str, Component]:
     entity = EntityFactory(identity, topics.api_status, "diagnostic")
     return {
         "maintenance": BinarySensor(
@@ -99,11 +109,16 @@ def _api(identity: Identity, topics: BridgeTopics, event_types: Sequence[str]) -
             icon="mdi:hammer-wrench",
             state_topic=topics.api_status,
             value_template=templates.translate(
-                {status: "ON" if status == "maintenance" else "OFF" for status in _API_STATUS}, "state"
+                {status: "ON" if status == "maintenance" else "OFF" for status in _API_STATUS_LABELS}, "state"
             ),
         ),
         "api_status": entity.enum(
-            "api_status", "API status", "mdi:cloud-search", options(*_API_STATUS), path=("state",)
+            "api_status",
+            "API status",
+            "mdi:cloud-search",
+            options(*_API_STATUS_LABELS),
+            labels=translated(_API_STATUS_LABELS, language),
+            path=("state",),
         ),
         "denied_address": entity.text("denied_address", "Denied address", "mdi:ip-network-outline", path=("address",)),
         "api_events": event_entity(

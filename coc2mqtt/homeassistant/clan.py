@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import Image, NumberSensor, Removed
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
+from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, translated, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
 from coc2mqtt.homeassistant.watched import watched_device, watched_entities
+from coc2mqtt.translations import ENGLISH, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coc2mqtt.homeassistant.components import Component
+    from coc2mqtt.translations import Language
 
 # Valid both as a URL for Home Assistant and as a quoted text in a template.
 _BADGE = re.compile(r"https://[A-Za-z0-9.-]+/[A-Za-z0-9._~:/?&=%+-]*")
@@ -28,7 +30,19 @@ _WAR_STATES = {
     "inWar": "in_war",
     "warEnded": "war_ended",
 }
-_WAR_STATUSES = options("winning", "losing", "tied", "won", "lost")
+_WAR_STATE_LABELS = {
+    "not_in_war": message("Not in a war"),
+    "preparation": message("Preparation day"),
+    "in_war": message("Battle day"),
+    "war_ended": message("War ended"),
+}
+_WAR_STATUS_LABELS = {
+    "winning": message("Winning"),
+    "losing": message("Losing"),
+    "tied": message("Tied"),
+    "won": message("Won"),
+    "lost": message("Lost"),
+}
 # Identifies a war in automations, even if a maintenance delays its start and end.
 _WAR_ATTRIBUTES = templates.attributes({"preparation_start": "preparation_start_time"})
 
@@ -60,6 +74,7 @@ def clan_device(
     war: bool,
     badge_url: str | None = None,
     discovery_prefix: str = DISCOVERY_PREFIX,
+    language: Language = ENGLISH,
 ) -> DiscoveryMessage:
     """Return the discovery message of a clan.
 
@@ -68,7 +83,7 @@ def clan_device(
     triggers are removed.
     """
     identity = Identity.of_watched(instance, "clan", tag)
-    war_components = _war(identity, topics, war_event_types)
+    war_components = _war(identity, topics, war_event_types, language)
     payload = DeviceDiscovery(
         device=watched_device(identity, instance, "clan", tag=tag, name=name),
         origin=origin(version),
@@ -94,12 +109,16 @@ def clan_device(
             **_activity(identity, topics, event_types),
         },
     )
-    return DiscoveryMessage(discovery_topic(discovery_prefix, instance, "clan", tag), payload.encode())
+    return DiscoveryMessage(
+        discovery_topic(discovery_prefix, instance, "clan", tag), payload.translate(language).encode()
+    )
 
 
-def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
+def _war(
+    identity: Identity, topics: ClanTopics, event_types: Sequence[str], language: Language
+) -> dict[str, Component]:
     return {
-        **_war_state(identity, topics),
+        **_war_state(identity, topics, language),
         "war": event_entity(
             identity,
             "war",
@@ -114,15 +133,27 @@ def _war(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> 
     }
 
 
-def _war_state(identity: Identity, topics: ClanTopics) -> dict[str, Component]:
+def _war_state(identity: Identity, topics: ClanTopics, language: Language) -> dict[str, Component]:
     """Return the entities that read the retained state of a war; without one only *War state* is available."""
     at_war = (online(topics.bridge_state), online(topics.availability), known(topics.war, "war_id"))
     entity = EntityFactory(identity, topics.war, availability=at_war)
     return {
         "war_state": EntityFactory(identity, topics.war).enum(
-            "war_state", "War state", "mdi:sword-cross", _WAR_STATES, path=("state",)
+            "war_state",
+            "War state",
+            "mdi:sword-cross",
+            _WAR_STATES,
+            labels=translated(_WAR_STATE_LABELS, language),
+            path=("state",),
         ),
-        "war_status": entity.enum("war_status", "War status", "mdi:scale-balance", _WAR_STATUSES, path=("status",)),
+        "war_status": entity.enum(
+            "war_status",
+            "War status",
+            "mdi:scale-balance",
+            options(*_WAR_STATUS_LABELS),
+            labels=translated(_WAR_STATUS_LABELS, language),
+            path=("status",),
+        ),
         "war_start": entity.timestamp(
             "war_start", "War start", "mdi:flag", path=("start_time",), attributes=_WAR_ATTRIBUTES
         ),

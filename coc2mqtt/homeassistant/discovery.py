@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 import orjson
 from pydantic import AfterValidator, Field, model_validator
@@ -28,9 +28,14 @@ from coc2mqtt.homeassistant.components import (
     Url,
     unique,
 )
+from coc2mqtt.translations import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from coc2mqtt.translations import Language
+
+_Part = TypeVar("_Part", bound=Model)
 
 PROJECT_URL = "https://github.com/coc2mqtt/coc2mqtt"
 _COMPONENT_ID = re.compile(r"[a-z0-9_]+")
@@ -85,9 +90,28 @@ class DeviceDiscovery(Model):
         unique([(trigger.type, trigger.subtype) for trigger in triggers])
         return self
 
+    def translate(self, language: Language) -> Self:
+        """Return the payload with its names, units and model in a language; the ids stay the same."""
+        if language is ENGLISH:
+            return self
+        return self.model_copy(
+            update={
+                "device": _translate(self.device, language, ("model",)),
+                "components": {
+                    key: _translate(component, language, ("name", "unit_of_measurement"))
+                    for key, component in self.components.items()
+                },
+            }
+        )
+
     def encode(self) -> bytes:
         """Return the bytes to publish."""
         return self.model_dump_json().encode()
+
+
+def _translate(part: _Part, language: Language, fields: Iterable[str]) -> _Part:
+    texts = {field: text for field in fields if isinstance(text := getattr(part, field, None), str) and text != "%"}
+    return part.model_copy(update={field: language.text(text) for field, text in texts.items()})
 
 
 def origin(version: str) -> Origin:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.homeassistant.components import Availability, StateClass
     from coc2mqtt.homeassistant.identity import Identity
+    from coc2mqtt.translations import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,20 @@ class EntityFactory:
         )
 
     def enum(
-        self, key: str, name: str, icon: str, options: Mapping[str, str], *, path: Sequence[str] = ()
+        self,
+        key: str,
+        name: str,
+        icon: str,
+        options: Mapping[str, str],
+        *,
+        labels: Mapping[str, str],
+        path: Sequence[str] = (),
     ) -> EnumSensor:
-        """Return a sensor with a fixed set of states; ``options`` maps each value in the payload to its state."""
+        """Return a sensor with a fixed set of states; ``options`` maps each value in the payload to its state.
+
+        ``labels`` maps each state to its text for people, which becomes the attribute ``label``.
+        """
+        texts = {value: labels[state] for value, state in options.items()}
         return EnumSensor(
             **self.identity.ids("sensor", key),
             name=name,
@@ -98,6 +110,8 @@ class EntityFactory:
             options=tuple(options.values()),
             state_topic=self.topic,
             value_template=templates.translate(options, *path or (key,)),
+            json_attributes_topic=self.topic,
+            json_attributes_template=templates.label(texts, *path or (key,)),
         )
 
     def timestamp(
@@ -135,6 +149,11 @@ class EntityFactory:
             state_topic=self.topic,
             value_template=templates.yes_or_no(*path or (key,)),
         )
+
+
+def translated(labels: Mapping[str, str], language: Language) -> dict[str, str]:
+    """Return the labels of states in a language."""
+    return {state: language.text(text) for state, text in labels.items()}
 
 
 def options(*states: str) -> dict[str, str]:

@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, triggers
+from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, translated, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
 from coc2mqtt.homeassistant.watched import watched_device, watched_entities
+from coc2mqtt.translations import ENGLISH, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from coc2mqtt.homeassistant.components import Component
+    from coc2mqtt.translations import Language
+
+_WAR_PREFERENCE_LABELS = {"in": message("Opted in"), "out": message("Opted out")}
+_ROLE_LABELS = {
+    "member": message("Member"),
+    "elder": message("Elder"),
+    "co_leader": message("Co-leader"),
+    "leader": message("Leader"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,7 @@ def player_device(
     topics: PlayerTopics,
     event_types: Sequence[str],
     discovery_prefix: str = DISCOVERY_PREFIX,
+    language: Language = ENGLISH,
 ) -> DiscoveryMessage:
     """Return the discovery message of a player.
 
@@ -49,7 +60,7 @@ def player_device(
         origin=origin(version),
         availability=(online(topics.bridge_state), online(topics.availability)),
         components={
-            **_profile(EntityFactory(identity, topics.player)),
+            **_profile(EntityFactory(identity, topics.player), language),
             **_war(identity, topics),
             **watched_entities(
                 identity,
@@ -73,10 +84,12 @@ def player_device(
             **triggers(topics.events, event_types),
         },
     )
-    return DiscoveryMessage(discovery_topic(discovery_prefix, instance, "player", tag), payload.encode())
+    return DiscoveryMessage(
+        discovery_topic(discovery_prefix, instance, "player", tag), payload.translate(language).encode()
+    )
 
 
-def _profile(entity: EntityFactory) -> dict[str, Component]:
+def _profile(entity: EntityFactory, language: Language) -> dict[str, Component]:
     return {
         "town_hall_level": entity.number("town_hall_level", "Town hall level", "mdi:home-city"),
         "builder_hall_level": entity.number("builder_hall_level", "Builder hall level", "mdi:home-silo"),
@@ -88,7 +101,13 @@ def _profile(entity: EntityFactory) -> dict[str, Component]:
             "donations_received", "Donations received", "mdi:gift-open", unit="troops", state_class="total_increasing"
         ),
         "league_tier": entity.text("league_tier", "League tier", "mdi:shield-star"),
-        "war_preference": entity.enum("war_preference", "War preference", "mdi:account-check", options("in", "out")),
+        "war_preference": entity.enum(
+            "war_preference",
+            "War preference",
+            "mdi:account-check",
+            options(*_WAR_PREFERENCE_LABELS),
+            labels=translated(_WAR_PREFERENCE_LABELS, language),
+        ),
         "clan": entity.text(
             "clan",
             "Clan",
@@ -96,7 +115,9 @@ def _profile(entity: EntityFactory) -> dict[str, Component]:
             path=("clan", "name"),
             attributes=templates.attributes({"tag": "tag"}, "clan"),
         ),
-        "role": entity.enum("role", "Role", "mdi:account-star", templates.ROLES),
+        "role": entity.enum(
+            "role", "Role", "mdi:account-star", templates.ROLES, labels=translated(_ROLE_LABELS, language)
+        ),
         "experience_level": entity.number(
             "experience_level", "Experience level", "mdi:star-circle", path=("exp_level",)
         ),

@@ -60,6 +60,12 @@ def translate(options: Mapping[str, str], *path: str) -> str:
     return f"{_read(path)}{{{{ {dict(options)!r}.get(v) if v is string else none }}}}"
 
 
+def label(labels: Mapping[str, str], *path: str) -> str:
+    """Return a template for the attribute ``label``: the text that ``labels`` has for the value, none for others."""
+    texts = dict(labels)
+    return f"{_read(path)}{{{{ ({{'label': {texts!r}[v]}} if v is string and v in {texts!r} else {{}}) | tojson }}}}"
+
+
 def is_known(*path: str) -> str:
     """Return a template that renders ``online`` if there is a value at the path, else ``offline``."""
     return f"{_read(path)}{{{{ 'offline' if v is none else 'online' }}}}"

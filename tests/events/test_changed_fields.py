@@ -61,7 +61,7 @@ LEAGUE = Change("warLeague.id", 1, 2), Change("warLeague.name", "Gold League I",
         (
             [ROSE, Change("warWins", 1, 2), Change("isWarLogPublic", False, True)],
             ": clan points 11,601 → 11,775, war wins 1 → 2, war log private → public",
-            ": Clanpunkte 11.601 → 11.775, gewonnene Kriege 1 → 2, Kriegsprotokoll privat → öffentlich",
+            ": Clanpunkte 11.601 → 11.775, Kriegssiege 1 → 2, Kriegsprotokoll privat → öffentlich",
         ),
         (
             [LABELS, Change("description", "a", "b"), ROSE],

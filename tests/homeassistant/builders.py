@@ -8,14 +8,15 @@ from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.homeassistant import DiscoveryMessage
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.translations import language_of
 
 Json = dict[str, Any]
 
 BADGE = "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"
 
 
-def discovery(instance: str = "home", prefix: str = "homeassistant") -> Discovery:
-    return Discovery(Topics(), instance=instance, version="1.2.3", prefix=prefix)
+def discovery(instance: str = "home", prefix: str = "homeassistant", language: str = "en") -> Discovery:
+    return Discovery(Topics(), instance=instance, version="1.2.3", prefix=prefix, language=language_of(language))
 
 
 def bridge(**options: str) -> DiscoveryMessage:

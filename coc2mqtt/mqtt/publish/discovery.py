@@ -22,6 +22,7 @@ from coc2mqtt.homeassistant import (
     player_device,
     removal,
 )
+from coc2mqtt.translations import ENGLISH
 from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import EventType
     from coc2mqtt.events.resource import Watch
     from coc2mqtt.mqtt.topics import Topics
+    from coc2mqtt.translations import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,14 @@ class Announcement:
 class Discovery:
     """Builds the discovery payloads of the devices of one bridge."""
 
-    def __init__(self, topics: Topics, *, instance: str, version: str, prefix: str) -> None:
+    def __init__(
+        self, topics: Topics, *, instance: str, version: str, prefix: str, language: Language = ENGLISH
+    ) -> None:
         self._topics = topics
         self._instance = instance
         self._version = version
         self._prefix = prefix
+        self._language = language
         # By the kind of the watch and whether its war is watched; None is the bridge.
         self._platforms: dict[tuple[Kind, bool] | None, dict[str, str]] = {}
 
@@ -107,6 +112,7 @@ class Discovery:
             ),
             event_types=_values(API_EVENTS),
             discovery_prefix=self._prefix,
+            language=self._language,
         )
 
     def clan(self, watch: Watch, name: str | None, *, badge_url: str | None = None) -> Announcement:
@@ -162,6 +168,7 @@ class Discovery:
             war=clan.war,
             badge_url=clan.badge_url,
             discovery_prefix=self._prefix,
+            language=self._language,
         ).payload
 
     def _player_payload(self, player: Announcement) -> bytes:
@@ -182,6 +189,7 @@ class Discovery:
             topics=topics,
             event_types=_values(PLAYER_EVENTS),
             discovery_prefix=self._prefix,
+            language=self._language,
         ).payload
 
 
