@@ -170,5 +170,5 @@ def check_payload(message: ReceivedMessage) -> None:
         name = f"state-{levels[-1]}"
     assert name in _CHECKS, message.topic
     check, retained = _CHECKS[name]
-    check.validate_python(message.data, strict=True)
+    check.validate_json(message.payload, strict=True)
     assert message.retain is retained, message.topic
