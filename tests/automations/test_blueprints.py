@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 SOURCE = "https://github.com/coc2mqtt/coc2mqtt/blob/main/config/blueprints/automation/coc2mqtt"
 # Older versions of Home Assistant cannot change a variable within a loop.
-MIN_VERSIONS = dict.fromkeys(("missed_events", "donations_digest"), "2025.5.0")
+MIN_VERSIONS = dict.fromkeys(("missed_events", "donations_digest", "member_inactive"), "2025.5.0")
 
 FILES = sorted((CONFIG / "blueprints" / "automation" / "coc2mqtt").glob("*.yaml"))
 
@@ -64,7 +64,7 @@ def test_all_blueprints_exist() -> None:
     assert {path.stem for path in FILES} == {
         *("war_declared", "war_starting", "war_ending", "war_result", "member_joined_left", "member_role"),
         *("maintenance", "upgrade_finished", "my_attacks_left", "war_no_attacks", "token_refused", "missed_events"),
-        "donations_digest",
+        *("donations_digest", "member_inactive"),
     }
 
 
@@ -123,7 +123,7 @@ def test_documented_variables_exist(path: Path) -> None:
     blueprint = load(path)
     promised = blueprint["blueprint"]["description"].split("The actions can use", 1)[1]
     words = set(re.findall(r"`(\w+)`", promised)) - set(leaves(options(blueprint)))
-    nested = {"name", "text", "time", "event_type", "tag"}
+    nested = {"name", "text", "time", "event_type", "tag", "role"}
     assert words - nested <= set(blueprint["variables"]), path.stem
 
 
@@ -170,6 +170,7 @@ def test_selected_sensors_exist() -> None:
         "war_no_attacks": ["war_start", "attacks_used"],
         # The first is the player's, with the same options.
         "my_attacks_left": ["attacks_left", "war_end"],
+        "member_inactive": ["roster"],
     }.items():
         inputs = load(next(path for path in FILES if path.stem == name))["blueprint"]["input"]
         filters = [one["selector"]["entity"]["filter"][0] for one in inputs.values() if "entity" in one["selector"]]
@@ -178,7 +179,10 @@ def test_selected_sensors_exist() -> None:
             assert wanted.get("device_class") == components[key].get("device_class")
     for key in ("war_start", "war_end"):
         assert "'preparation_start'" in components[key]["json_attributes_template"]
-    assert "'members'" in components["attacks_left"]["json_attributes_template"]
+    for key in ("attacks_left", "roster"):
+        assert "'members'" in components[key]["json_attributes_template"]
+    for key in ("attacks_left", "war_end"):
+        assert discovery_payloads()["Player"]["components"][key]["platform"] == "sensor"
     assert components["opponent"]["default_entity_id"].endswith("_opponent")
 
 
@@ -204,5 +208,6 @@ def test_replay_request_of_a_blueprint_is_valid(name: str) -> None:
     assert 'topic: "{{ base_topic }}/bridge/response/replay"' in text
     assert Topics("x").request("replay") == "x/bridge/request/replay"
     assert Topics("x").response("replay") == "x/bridge/response/replay"
-    keys = set(re.findall(r"\b(\w+)=", text[text.index("page_request:") : text.index("to_json")]))
-    assert keys - {"transaction"} <= set(ReplayRequest.model_fields)
+    request = text[text.index("page_request:") : text.index("to_json")]
+    keys = set(re.findall(r"\b(\w+)=", request)) | set(re.findall(r"'(\w+)':", request))
+    assert keys <= {*ReplayRequest.model_fields, "transaction"}
