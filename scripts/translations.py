@@ -94,7 +94,7 @@ def code_messages(package: Path) -> dict[str, tuple[Forms, str]]:
 
 
 def device_messages() -> list[str]:
-    """Return the messages in the discovery payloads: the names of entities, their units and labels, and the models."""
+    """Return the messages in the discovery payloads: the names of entities, their units and labels."""
     recorder = _Recorder()
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", language=recorder)
     discovery.bridge()

@@ -91,18 +91,17 @@ class DeviceDiscovery(Model):
         return self
 
     def translate(self, language: Language) -> Self:
-        """Return the payload with its names, units and model in a language; the ids stay the same."""
+        """Return the payload with the names and units of its entities in a language.
+
+        The ids stay the same, and so does the model: blueprints select a device by it.
+        """
         if language is ENGLISH:
             return self
-        return self.model_copy(
-            update={
-                "device": _translate(self.device, language, ("model",)),
-                "components": {
-                    key: _translate(component, language, ("name", "unit_of_measurement"))
-                    for key, component in self.components.items()
-                },
-            }
-        )
+        components = {
+            key: _translate(component, language, ("name", "unit_of_measurement"))
+            for key, component in self.components.items()
+        }
+        return self.model_copy(update={"components": components})
 
     def encode(self) -> bytes:
         """Return the bytes to publish."""
