@@ -7,17 +7,16 @@ from it. Complete the .po files and run this again.
 from __future__ import annotations
 
 import ast
-import gettext
 import struct
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, Kind, Watch
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
-from coc2mqtt.translations import ENGLISH, Language
+from coc2mqtt.translations.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -95,7 +94,7 @@ def code_messages(package: Path) -> dict[str, tuple[Forms, str]]:
 
 def device_messages() -> list[str]:
     """Return the messages in the discovery payloads: the names of entities, their units and labels."""
-    recorder = _Recorder()
+    recorder = Recorder()
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", language=recorder)
     discovery.bridge()
     clan = discovery.clan(Watch(Kind.CLAN, "#2PP", CLAN_INTERVAL_S), None, badge_url="https://example.org/badge.png")
@@ -103,18 +102,6 @@ def device_messages() -> list[str]:
     for announcement in (clan, player):
         discovery.payload(announcement)
     return sorted(recorder.messages)
-
-
-class _Recorder(Language):
-    """A language that collects the messages it is asked for."""
-
-    def __init__(self) -> None:
-        super().__init__(ENGLISH.code, gettext.NullTranslations())
-        self.messages = set[str]()
-
-    def text(self, message: str, /, **values: Any) -> str:
-        self.messages.add(message)
-        return super().text(message, **values)
 
 
 def messages_in(source: str) -> Iterator[Forms]:

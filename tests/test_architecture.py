@@ -87,6 +87,7 @@ ALLOWED: dict[str, set[str]] = {
         "mqtt.control",
         "mqtt.payloads",
         "mqtt.topics",
+        "translations",
     },
     # The program.
     "config": {"clash", "events", "mqtt.client", "translations", "util"},

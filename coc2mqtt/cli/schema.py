@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.examples import examples
+from coc2mqtt.examples import example_game, examples
+from coc2mqtt.examples.summaries import summaries_page
 from coc2mqtt.mqtt.schema_files import schema_text, write_schema_files
 from coc2mqtt.mqtt.schemas import schemas
 
@@ -37,6 +38,8 @@ def write_schemas(folder: Path) -> str:
     """Write all schemas and their page, and return a message for the user; raise SchemaError on failure."""
     try:
         paths = write_schema_files(folder, examples())
+        paths.append(folder / "summaries.md")
+        paths[-1].write_text(summaries_page(example_game().events), encoding="utf-8")
     except OSError as error:
         raise SchemaError(f"cannot write the schemas to {folder} ({error.strerror}): name another folder") from None
     return f"wrote {len(paths)} files to {folder}: payloads.md, and a schema for each kind of payload"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     # Returns the sentence for a single change of a field, None if the values are not the expected ones.
     FieldSentence = Callable[[str, Change, Language], str | None]
 
+# A private war log hides these.
+_IN_WAR_LOG = {"warLosses", "warTies"}
 _MAX_FIELDS = 3
 _MAX_LABELS = 3
 # A longer text would make the sentence unreadable.
@@ -60,8 +62,10 @@ def labels_changed(subject: str, labels: Sequence[str], language: Language) -> s
 
 
 def _own_changes(event: Event) -> list[Change]:
-    """Return the changes that no other event of the same response reports."""
-    explained = event.metadata.get("explained_fields", ())
+    """Return the changes that neither another event of the same response nor another change explains."""
+    explained = set(event.metadata.get("explained_fields", ()))
+    if any(change.field == "isWarLogPublic" for change in event.changes):
+        explained |= _IN_WAR_LOG
     return [change for change in event.changes if change.field not in explained]
 
 

@@ -27,12 +27,18 @@ _MARKS = ("catch_up", "caused_by", "explained_fields", "left_out")
 @functools.cache
 def examples() -> Mapping[str, bytes]:
     """Return an example of the payload of each topic, by a topic with a real tag."""
-    # The failures of the simulated API are not worth a log line.
-    with capture_logs():
-        game = asyncio.run(play_game())
+    game = example_game()
     events = {topic: EventPayload.of(entry) for topic, entry in _first_events(game).items()}
     published = {topic: payload.encode() for topic, payload in {**events, **game.states}.items()}
     return {**published, **bridge_examples(game, list(events.values()))}
+
+
+@functools.cache
+def example_game() -> Game:
+    """Return a game that was played to its end, with every event."""
+    # The failures of the simulated API are not worth a log line.
+    with capture_logs():
+        return asyncio.run(play_game())
 
 
 def _first_events(game: Game) -> dict[str, JournalEntry]:

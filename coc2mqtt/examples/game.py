@@ -91,6 +91,11 @@ class Game:
         self._pollers = {one: _POLLERS[one.kind](self._context, one.tag, interval=60.0) for one in watched}
 
     @property
+    def events(self) -> list[Event]:
+        """All events so far, as they were compared."""
+        return self._store.events
+
+    @property
     def entries(self) -> list[JournalEntry]:
         """All events so far."""
         return self._store.entries
@@ -206,6 +211,7 @@ class _Store:
 
     def __init__(self) -> None:
         self.entries: list[JournalEntry] = []
+        self.events: list[Event] = []
         self._snapshots: dict[Resource, Snapshot] = {}
 
     async def snapshot(self, resource: Resource) -> Snapshot | None:
@@ -216,6 +222,7 @@ class _Store:
 
     async def commit(self, resource: Resource, snapshot: Snapshot, events: Sequence[Event]) -> None:
         self._snapshots[resource] = snapshot
+        self.events += events
         for seq, event in enumerate(events, len(self.entries) + 1):
             event_id = hashlib.blake2b(b"%d" % seq, digest_size=16).hexdigest()
             self.entries.append(JournalEntry(seq, event_id, resource.kind, EventRecord.of(event)))

@@ -5,14 +5,26 @@ from __future__ import annotations
 import gettext
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The separators of thousands and of decimals by the code of the language. A new language needs an entry and a .po file.
-_SEPARATORS = {"en": (",", "."), "de": (".", ",")}
-CODES = tuple(_SEPARATORS)
+
+class _Format(NamedTuple):
+    """The name of a language, and its separators of thousands and of decimals."""
+
+    name: str
+    thousands: str
+    decimals: str
+
+
+# By the code of the language. A new language needs a line here and a .po file.
+_FORMATS = {
+    "en": _Format("English", ",", "."),
+    "de": _Format("Deutsch", ".", ","),
+}
+CODES = tuple(_FORMATS)
 
 _MAX_DECIMALS = 2
 _SEVERAL = 2
@@ -39,7 +51,7 @@ class Language:
         self.code = code
         self._gettext = catalogue.gettext
         self._ngettext = catalogue.ngettext
-        thousands, decimals = _SEPARATORS[code]
+        self.name, thousands, decimals = _FORMATS[code]
         self._separators = str.maketrans({",": thousands, ".": decimals})
 
     def text(self, message: str, /, **values: Any) -> str:

@@ -103,6 +103,11 @@ def test_summary_of_renamed_clan_or_member_has_both_names() -> None:
     assert renamed == ("Kris of The Order is now called Kristen", "Kris von The Order heißt jetzt Kristen")
 
 
+def test_private_war_log_explains_that_the_record_is_hidden() -> None:
+    hidden = Change("isWarLogPublic", True, False), Change("warLosses", 128, None), Change("warTies", 1, None)
+    assert summaries("clan_updated", {}, hidden)[0] == "The war log of The Order is now private"
+
+
 def test_summary_of_opened_war_log_or_clan_is_a_sentence() -> None:
     public = summaries("clan_updated", {}, (Change("isWarLogPublic", False, True),))
     assert public == (
