@@ -15,10 +15,12 @@ from coc2mqtt.cli.broker_session import run_in_session
 from coc2mqtt.homeassistant.dashboard import DashboardClan, DashboardPlayer, dashboard
 from coc2mqtt.mqtt.client.errors import MqttError
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.translations import language_of
 
 if TYPE_CHECKING:
     from coc2mqtt.config.settings import Settings
     from coc2mqtt.mqtt.client.connection import Message, Session
+    from coc2mqtt.translations import Language
 
 Json = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
@@ -76,7 +78,7 @@ async def print_dashboard(settings: Settings, *, timeout: float) -> str:  # noqa
         )
     if not watches:
         raise DashboardError("the bridge watches nothing: add a clan or a player to 'watch' in the configuration file")
-    return _HEADER + to_yaml(_dashboard(info.instance, watches))
+    return _HEADER + to_yaml(_dashboard(info.instance, watches, language_of(settings.homeassistant.language)))
 
 
 def to_yaml(config: Json) -> str:
@@ -84,10 +86,10 @@ def to_yaml(config: Json) -> str:
     return yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
-def _dashboard(instance: str, watches: list[_Watch]) -> Json:
+def _dashboard(instance: str, watches: list[_Watch], language: Language) -> Json:
     clans = [DashboardClan(one.tag, one.name, war=one.war is not False) for one in watches if one.kind == "clan"]
     players = [DashboardPlayer(one.tag, one.name) for one in watches if one.kind == "player"]
-    return dashboard(instance, clans, players)
+    return dashboard(instance, clans, players, language=language)
 
 
 async def _read(session: Session, topics: Topics) -> dict[str, bytes]:

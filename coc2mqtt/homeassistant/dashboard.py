@@ -10,15 +10,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.homeassistant.identity import Identity
+from coc2mqtt.translations import ENGLISH, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from coc2mqtt.translations import Language
 
 Json = dict[str, Any]
 
 _WAR_STATES = ["preparation", "in_war", "war_ended"]
 _NO_STATE = ["unknown", "unavailable"]
 _MAX_COLUMNS = 4
+
+# By the state of the sensor *War status*, which has none before the battle.
+_WAR_SENTENCES = {
+    "winning": message("Winning against {opponent}"),
+    "losing": message("Losing against {opponent}"),
+    "tied": message("Tied with {opponent}"),
+    "won": message("Won against {opponent}"),
+    "lost": message("Lost against {opponent}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,236 +50,296 @@ class DashboardPlayer:
     name: str | None
 
 
-def dashboard(instance: str, clans: Sequence[DashboardClan], players: Sequence[DashboardPlayer]) -> Json:
+def dashboard(
+    instance: str,
+    clans: Sequence[DashboardClan],
+    players: Sequence[DashboardPlayer],
+    *,
+    language: Language = ENGLISH,
+) -> Json:
     """Return the configuration of a dashboard: a view for each clan, one for the players and one for the bridge."""
-    bridge = Identity.of_bridge(instance)
-    badges = _api_badges(bridge)
-    views = [_clan_view(Identity.of_watched(instance, "clan", clan.tag), clan, badges) for clan in clans]
+    bridge = _Cards(Identity.of_bridge(instance), language)
+    badges = bridge.api_badges()
+    views = []
+    for clan in clans:
+        cards = _Cards(Identity.of_watched(instance, "clan", clan.tag), language)
+        views.append(_clan_view(cards, clan, badges))
     if players:
-        sections = [_player(Identity.of_watched(instance, "player", player.tag), player) for player in players]
-        views.append(_view("Players", "players", sections, badges))
-    views.append(_view("Bridge", "bridge", [_status(bridge), _controls(bridge)], badges))
+        sections = []
+        for player in players:
+            cards = _Cards(Identity.of_watched(instance, "player", player.tag), language)
+            sections.append(cards.player(player.name or player.tag))
+        views.append(_view(language.text("Players"), "players", sections, badges))
+    views.append(_view("coc2mqtt", "bridge", [bridge.status(), bridge.controls()], badges))
     return {"title": "Clash of Clans", "views": views}
 
 
-def _clan_view(identity: Identity, clan: DashboardClan, badges: list[Json]) -> Json:
-    name = clan.name or clan.tag
-    sections = [_clan(identity, name), *([_war(identity)] if clan.war else []), _news(identity, war=clan.war)]
+def _clan_view(cards: _Cards, clan: DashboardClan, badges: list[Json]) -> Json:
+    name, war = clan.name or clan.tag, clan.war
+    sections = [cards.clan(name), *([cards.war()] if war else []), cards.news(war=war), cards.members()]
     path = f"clan-{clan.tag.removeprefix('#').lower()}"
-    war = [_war_badge(identity, key, name, state) for key, name, state in _WAR_BADGES] if clan.war else []
-    return _view(name, path, sections, [*war, *badges])
+    return _view(name, path, sections, [*(cards.war_badges() if war else []), *badges])
 
 
-_WAR_BADGES = (("war_start", "War starts", "preparation"), ("war_end", "War ends", "in_war"))
+class _Cards:
+    """Builds the sections and badges of one device."""
 
+    def __init__(self, identity: Identity, language: Language) -> None:
+        self.identity = identity
+        self.language = language
 
-def _war_badge(identity: Identity, key: str, name: str, state: str) -> Json:
-    return {
-        "type": "entity",
-        "entity": _id(identity, "sensor", key),
-        "name": name,
-        "show_name": True,
-        "visibility": [_state(_id(identity, "sensor", "war_state"), state)],
-    }
+    def war_badges(self) -> list[Json]:
+        """Return the badges with the start of the battle, during the preparation, and its end, during the battle."""
+        war_state = self._id("sensor", "war_state")
+        starts = self._badge("sensor", "war_start", self.language.text("War starts"))
+        ends = self._badge("sensor", "war_end", self.language.text("War ends"))
+        return [
+            {**starts, "visibility": [_state(war_state, "preparation")]},
+            {**ends, "visibility": [_state(war_state, "in_war")]},
+        ]
 
-
-def _api_badges(bridge: Identity) -> list[Json]:
-    """Return the badges that are visible only while something is wrong."""
-    connectivity = _id(bridge, "binary_sensor", "connectivity")
-    maintenance = _id(bridge, "binary_sensor", "maintenance")
-    denied = _id(bridge, "sensor", "denied_address")
-    return [
-        {**_badge(connectivity, "coc2mqtt"), "visibility": [_state_not(connectivity, "on")]},
-        {**_badge(maintenance, "Maintenance"), "visibility": [_state(maintenance, "on")]},
-        {**_badge(denied, "Token refused for"), "visibility": [_state_not(denied, *_NO_STATE)]},
-    ]
-
-
-def _badge(entity: str, name: str) -> Json:
-    return {"type": "entity", "entity": entity, "name": name, "show_name": True}
-
-
-def _clan(identity: Identity, name: str) -> Json:
-    badge, refresh = _id(identity, "image", "badge"), _id(identity, "button", "refresh")
-    return _section(
-        _heading(name, "mdi:shield", [_unavailable_badge(identity)]),
-        {
-            "type": "picture-entity",
-            "entity": badge,
-            "show_name": False,
-            "show_state": False,
-            "fit_mode": "contain",
-            "aspect_ratio": "3:1",
-            "grid_options": {"columns": 12, "rows": "auto"},
-            "visibility": [_state_not(badge, *_NO_STATE)],
-        },
-        _tile(identity, "members", "Members"),
-        _tile(identity, "level", "Level"),
-        _tile(identity, "points", "Points"),
-        _tile(identity, "capital_points", "Capital points"),
-        _tile(identity, "war_league", "War league"),
-        _tile(identity, "war_win_streak", "Win streak"),
-        _tile(identity, "war_wins", "War wins"),
-        {
-            "type": "tile",
-            "entity": refresh,
-            "name": "Refresh",
-            "hide_state": True,
-            "tap_action": {
-                "action": "perform-action",
-                "perform_action": "button.press",
-                "target": {"entity_id": refresh},
+    def api_badges(self) -> list[Json]:
+        """Return the badges that are visible only while something is wrong."""
+        connectivity, maintenance = (self._id("binary_sensor", key) for key in ("connectivity", "maintenance"))
+        denied = self._id("sensor", "denied_address")
+        language = self.language
+        return [
+            {
+                **self._badge("binary_sensor", "connectivity", "coc2mqtt"),
+                "visibility": [_state_not(connectivity, "on")],
             },
-        },
-    )
+            {
+                **self._badge("binary_sensor", "maintenance", language.text("Maintenance")),
+                "visibility": [_state(maintenance, "on")],
+            },
+            {
+                **self._badge("sensor", "denied_address", language.text("Token refused for")),
+                "visibility": [_state_not(denied, *_NO_STATE)],
+            },
+        ]
 
+    def clan(self, name: str) -> Json:
+        """Return the section with the profile of a clan."""
+        language = self.language
+        badge, refresh = self._id("image", "badge"), self._id("button", "refresh")
+        return _section(
+            _heading(name, "mdi:shield", [self._unavailable_badge()]),
+            {
+                "type": "picture-entity",
+                "entity": badge,
+                "show_name": False,
+                "show_state": False,
+                "fit_mode": "contain",
+                "aspect_ratio": "3:1",
+                "grid_options": {"columns": 12, "rows": "auto"},
+                "visibility": [_state_not(badge, *_NO_STATE)],
+            },
+            self._tile("members", language.text("Members")),
+            self._tile("level", language.text("Level")),
+            self._tile("points", language.text("Points")),
+            self._tile("capital_points", language.text("Capital points")),
+            self._tile("donations", language.text("Donations")),
+            self._tile("war_league", language.text("War league")),
+            self._tile("war_win_streak", language.text("War win streak")),
+            self._tile("war_wins", language.text("War wins")),
+            {
+                "type": "tile",
+                "entity": refresh,
+                "name": language.text("Refresh"),
+                "hide_state": True,
+                "grid_options": {"columns": "full"},
+                "tap_action": {
+                    "action": "perform-action",
+                    "perform_action": "button.press",
+                    "target": {"entity_id": refresh},
+                },
+            },
+        )
 
-def _war(identity: Identity) -> Json:
-    """Return the section that is visible only during a war."""
-    war_state = _id(identity, "sensor", "war_state")
-    attacks_left = _id(identity, "sensor", "attacks_left")
-    section = _section(
-        _heading("War", "mdi:sword-cross"),
-        {"type": "markdown", "content": _war_sentence(identity)},
-        _tile(identity, "stars", "Our stars", color="amber"),
-        _tile(identity, "opponent_stars", "Their stars"),
-        _tile(identity, "destruction", "Our destruction", color="amber"),
-        _tile(identity, "opponent_destruction", "Their destruction"),
-        _tile(identity, "attacks_used", "Attacks used"),
-        _tile(identity, "attacks_left", "Attacks left"),
-        {
-            "type": "markdown",
-            "title": "Members with attacks left",
-            "content": f"{{% for member in state_attr('{attacks_left}', 'members') or [] -%}}\n"
-            "- {{ member.name }} ({{ member.attacks_left }})\n"
-            "{% else -%}\nAll attacks have been used.\n{% endfor %}\n",
-            "visibility": [_state(war_state, "in_war")],
-        },
-        {
-            "type": "history-graph",
-            "title": "Destruction",
-            "hours_to_show": 24,
-            "entities": [
-                {"entity": _id(identity, "sensor", "destruction"), "name": "Ours"},
-                {"entity": _id(identity, "sensor", "opponent_destruction"), "name": "Theirs"},
-            ],
-            "visibility": [_state(war_state, ["in_war", "war_ended"])],
-        },
-    )
-    return {**section, "visibility": [_state(war_state, _WAR_STATES)]}
+    def war(self) -> Json:
+        """Return the section that is visible only during a war."""
+        language = self.language
+        war_state = self._id("sensor", "war_state")
+        section = _section(
+            _heading(language.text("War"), "mdi:sword-cross"),
+            {"type": "markdown", "content": self._war_sentence()},
+            self._tile("stars", language.text("Our stars"), color="amber"),
+            self._tile("opponent_stars", language.text("Their stars")),
+            self._tile("destruction", language.text("Our destruction"), color="amber"),
+            self._tile("opponent_destruction", language.text("Their destruction")),
+            self._tile("attacks_used", language.text("Attacks used")),
+            self._tile("attacks_left", language.text("Attacks left")),
+            {
+                "type": "markdown",
+                "title": language.text("Members with attacks left"),
+                "content": (
+                    f"{{% for member in state_attr('{self._id('sensor', 'attacks_left')}', 'members') or [] -%}}\n"
+                    "- {{ member.name }} ({{ member.attacks_left }})\n"
+                    f"{{% else -%}}\n{language.text('All attacks have been used.')}\n{{% endfor %}}\n"
+                ),
+                "visibility": [_state(war_state, "in_war")],
+            },
+            {
+                "type": "history-graph",
+                "title": language.text("Destruction"),
+                "hours_to_show": 24,
+                "entities": [
+                    {"entity": self._id("sensor", "destruction"), "name": language.text("Our destruction")},
+                    {"entity": self._id("sensor", "opponent_destruction"), "name": language.text("Their destruction")},
+                ],
+                "visibility": [_state(war_state, ["in_war", "war_ended"])],
+            },
+        )
+        return {**section, "visibility": [_state(war_state, _WAR_STATES)]}
 
+    def news(self, *, war: bool) -> Json:
+        """Return the section with the last events of a clan."""
+        keys = ("war", "activity") if war else ("activity",)
+        return _section(
+            _heading(self.language.text("Latest news"), "mdi:bell-ring"),
+            {"type": "markdown", "content": self._news_template(keys)},
+        )
 
-def _war_sentence(identity: Identity) -> str:
-    """Return a template for the state of the war in words."""
-    war_state, status, opponent = (_id(identity, "sensor", key) for key in ("war_state", "war_status", "opponent"))
-    choices = {
-        "winning": "**Winning** against",
-        "losing": "**Losing** against",
-        "tied": "**Tied** with",
-        "won": "**Won** against",
-        "lost": "**Lost** against",
-    }
-    return (
-        f"{{% if is_state('{war_state}', 'preparation') %}}**Preparing** for the battle against\n"
-        + "".join(f"{{%- elif is_state('{status}', '{key}') %}}{text}\n" for key, text in choices.items())
-        + f"{{%- else %}}War against\n{{%- endif %}} {{{{ states('{opponent}') }}}}\n"
-    )
+    def members(self) -> Json:
+        """Return the section with a table of a clan's members."""
+        language = self.language
+        titles = (language.text("Name"), language.text("Role"), language.text("Donated"), language.text("Received"))
+        roles = {
+            "leader": language.text("Leader"),
+            "co_leader": language.text("Co-leader"),
+            "elder": language.text("Elder"),
+            "member": language.text("Member"),
+        }
+        # A vertical bar in a name would start a new cell.
+        cells = (
+            "(member.name or member.tag or '') | replace('|', '/')",
+            f"{roles!r}.get(member.role, '')",
+            "member.donations",
+            "member.received",
+        )
+        return _section(
+            _heading(language.text("Members"), "mdi:account-group"),
+            {
+                "type": "markdown",
+                "content": (
+                    f"| {' | '.join(titles)} |\n|---|---|--:|--:|\n"
+                    f"{{% for member in state_attr('{self._id('sensor', 'roster')}', 'members') or [] -%}}\n"
+                    f"| {' | '.join(f'{{{{ {cell} }}}}' for cell in cells)} |\n"
+                    "{% endfor %}\n"
+                ),
+            },
+        )
 
+    def player(self, name: str) -> Json:
+        """Return the section of a player."""
+        language = self.language
+        clan, pending = self._id("sensor", "clan"), self._id("binary_sensor", "attack_pending")
+        clan_badge = {"type": "entity", "entity": clan, "visibility": [_state_not(clan, *_NO_STATE)]}
+        return _section(
+            _heading(name, "mdi:account", [clan_badge, self._unavailable_badge()]),
+            {
+                **self._tile("attacks_left", language.text("War attacks left"), color="red"),
+                "grid_options": {"columns": "full"},
+                "visibility": [_state(pending, "on")],
+            },
+            self._tile("town_hall_level", language.text("Town hall level")),
+            self._tile("trophies", language.text("Trophies")),
+            self._tile("donations", language.text("Donated")),
+            self._tile("donations_received", language.text("Received")),
+            self._tile("league_tier", language.text("League tier")),
+            self._tile("war_stars", language.text("War stars")),
+            self._label("role", language.text("Role")),
+            self._label("war_preference", language.text("War preference")),
+            {"type": "markdown", "content": self._news_template(("activity",))},
+            {
+                "type": "history-graph",
+                "hours_to_show": 168,
+                "entities": [{"entity": self._id("sensor", "trophies"), "name": language.text("Trophies")}],
+            },
+        )
 
-def _news(identity: Identity, *, war: bool) -> Json:
-    keys = ("war", "activity") if war else ("activity",)
-    return _section(
-        _heading("Latest news", "mdi:bell-ring"),
-        {"type": "markdown", "content": _news_template(_id(identity, "event", key) for key in keys)},
-    )
+    def status(self) -> Json:
+        """Return the section with the status of the API and of the bridge."""
+        language = self.language
+        return _section(
+            _heading(language.text("Status"), "mdi:bridge"),
+            {"type": "markdown", "content": self._news_template(("api_events",))},
+            self._label("api_status", language.text("API status")),
+            self._tile("denied_address", language.text("Denied address"), hidden_without_value=True),
+            self._tile("watched_clans", language.text("Watched clans")),
+            self._tile("watched_players", language.text("Watched players")),
+            self._tile("queue", language.text("Queue depth")),
+            self._tile("polls_per_minute", language.text("Polls per minute")),
+        )
 
+    def controls(self) -> Json:
+        """Return the section with the controls of the bridge."""
+        language = self.language
+        rows = (
+            ("text", "watch_clan", language.text("Watch a clan")),
+            ("text", "watch_player", language.text("Watch a player")),
+            ("text", "unwatch", language.text("Stop watching")),
+            ("button", "refresh", language.text("Refresh all")),
+            ("select", "log_level", language.text("Log level")),
+        )
+        entities = [{"entity": self._id(platform, key), "name": name} for platform, key, name in rows]
+        return _section(
+            _heading(language.text("Controls"), "mdi:tune"),
+            {"type": "entities", "entities": entities},
+        )
 
-def _news_template(entities: Iterable[str]) -> str:
-    """Return a template that shows the last event of each event entity as a sentence, the newest first."""
-    return (
-        f"{{% set events = expand({[*entities]!r}) | rejectattr('state', 'in', {_NO_STATE!r})\n"
-        "  | sort(attribute='state', reverse=true) %}\n"
-        "{% for event in events if event.attributes.summary is string %}\n"
-        "{% set at = event.state | as_datetime | as_local %}\n"
-        "**{{ at.strftime('%H:%M' if at.date() == now().date() else '%d.%m. %H:%M') }}**"
-        " {{ event.attributes.summary }}\n\n"
-        "{% else %}\nNo news yet.\n{% endfor %}\n"
-    )
+    def _war_sentence(self) -> str:
+        """Return a template for the state of the war in words."""
+        language = self.language
+        war_state, status = self._id("sensor", "war_state"), self._id("sensor", "war_status")
+        opponent = f"**{{{{ states('{self._id('sensor', 'opponent')}') }}}}**"
+        preparing = language.text("Preparing for the battle against {opponent}", opponent=opponent)
+        choices = "".join(
+            f"{{%- elif is_state('{status}', '{state}') %}}{language.text(sentence, opponent=opponent)}\n"
+            for state, sentence in _WAR_SENTENCES.items()
+        )
+        otherwise = language.text("War against {opponent}", opponent=opponent)
+        return (
+            f"{{% if is_state('{war_state}', 'preparation') %}}{preparing}\n"
+            f"{choices}{{%- else %}}{otherwise}\n{{%- endif %}}\n"
+        )
 
+    def _news_template(self, keys: Iterable[str]) -> str:
+        """Return a template that shows the last event of each event entity as a sentence, the newest first."""
+        entities = [self._id("event", key) for key in keys]
+        return (
+            f"{{% set events = expand({entities!r}) | rejectattr('state', 'in', {_NO_STATE!r})\n"
+            "  | sort(attribute='state', reverse=true) %}\n"
+            "{% for event in events if event.attributes.summary is string %}\n"
+            "{% set at = event.state | as_datetime | as_local %}\n"
+            "**{{ at.strftime('%H:%M' if at.date() == now().date() else '%Y-%m-%d %H:%M') }}**"
+            " {{ event.attributes.summary }}\n\n"
+            f"{{% else %}}\n{self.language.text('No news yet.')}\n{{% endfor %}}\n"
+        )
 
-def _player(identity: Identity, player: DashboardPlayer) -> Json:
-    clan, pending = _id(identity, "sensor", "clan"), _id(identity, "binary_sensor", "attack_pending")
-    preference = _id(identity, "sensor", "war_preference")
-    clan_badge = {"type": "entity", "entity": clan, "visibility": [_state_not(clan, *_NO_STATE)]}
-    return _section(
-        _heading(player.name or player.tag, "mdi:account", [clan_badge, _unavailable_badge(identity)]),
-        {
-            **_tile(identity, "attacks_left", "War attacks left", color="red"),
-            "grid_options": {"columns": "full"},
-            "visibility": [_state(pending, "on")],
-        },
-        _tile(identity, "town_hall_level", "Town hall"),
-        _tile(identity, "trophies", "Trophies"),
-        _tile(identity, "donations", "Donated"),
-        _tile(identity, "donations_received", "Received"),
-        _tile(identity, "league_tier", "League"),
-        _tile(identity, "war_stars", "War stars"),
-        {
-            "type": "markdown",
-            "content": f"{{% if is_state('{preference}', 'in') %}}Available for wars.\n"
-            f"{{% elif is_state('{preference}', 'out') %}}Not available for wars.\n{{% endif %}}\n"
-            + _news_template([_id(identity, "event", "activity")]),
-        },
-        {
-            "type": "history-graph",
-            "hours_to_show": 168,
-            "entities": [{"entity": _id(identity, "sensor", "trophies"), "name": "Trophies"}],
-        },
-    )
+    def _unavailable_badge(self) -> Json:
+        """Return a heading's badge that is visible only while the clan or player cannot be polled."""
+        available = self._id("binary_sensor", "available")
+        return {"type": "entity", "entity": available, "color": "red", "visibility": [_state(available, "off")]}
 
+    def _badge(self, platform: str, key: str, name: str) -> Json:
+        return {"type": "entity", "entity": self._id(platform, key), "name": name, "show_name": True}
 
-def _status(bridge: Identity) -> Json:
-    status, address = _id(bridge, "sensor", "api_status"), _id(bridge, "sensor", "denied_address")
-    choices = {
-        "ok": "The Clash of Clans API is available.",
-        "maintenance": "Clash of Clans is in maintenance.",
-        "unreachable": "The Clash of Clans API is unreachable.",
-        "denied": "The Clash of Clans API refuses the token"
-        f"{{% if has_value('{address}') %}} for the address {{{{ states('{address}') }}}}{{% endif %}}.",
-    }
-    sentences = [f"{{% {{}} is_state('{status}', '{key}') %}}{text}\n" for key, text in choices.items()]
-    return _section(
-        _heading("Bridge", "mdi:bridge"),
-        {
-            "type": "markdown",
-            "content": "".join(
-                sentence.replace("{}", "elif" if number else "if", 1) for number, sentence in enumerate(sentences)
-            )
-            + "{% else %}The bridge is offline.\n{% endif %}\n"
-            + _news_template([_id(bridge, "event", "api_events")]),
-        },
-        _tile(bridge, "watched_clans", "Watched clans"),
-        _tile(bridge, "watched_players", "Watched players"),
-        _tile(bridge, "queue", "Queued events"),
-        _tile(bridge, "polls_per_minute", "Polls per minute"),
-    )
+    def _tile(self, key: str, name: str, *, color: str | None = None, hidden_without_value: bool = False) -> Json:
+        entity = self._id("sensor", key)
+        tile: Json = {"type": "tile", "entity": entity, "name": name}
+        if color:
+            tile["color"] = color
+        if hidden_without_value:
+            tile["visibility"] = [_state_not(entity, *_NO_STATE)]
+        return tile
 
+    def _label(self, key: str, name: str) -> Json:
+        """Return a tile that shows the state of an enum sensor in words."""
+        return {**self._tile(key, name, hidden_without_value=True), "state_content": ["label"]}
 
-def _controls(bridge: Identity) -> Json:
-    rows = (
-        ("text", "watch_clan", "Watch a clan"),
-        ("text", "watch_player", "Watch a player"),
-        ("text", "unwatch", "Stop watching"),
-        ("button", "refresh", "Refresh all"),
-        ("select", "log_level", "Log level"),
-    )
-    return _section(
-        _heading("Controls", "mdi:tune"),
-        {
-            "type": "entities",
-            "entities": [{"entity": _id(bridge, platform, key), "name": name} for platform, key, name in rows],
-        },
-    )
+    def _id(self, platform: str, key: str) -> str:
+        return self.identity.ids(platform, key)["default_entity_id"]
 
 
 def _view(title: str, path: str, sections: list[Json], badges: list[Json]) -> Json:
@@ -290,17 +362,6 @@ def _heading(text: str, icon: str, badges: Sequence[Json] = ()) -> Json:
     return {"type": "heading", "heading": text, "icon": icon, **({"badges": [*badges]} if badges else {})}
 
 
-def _unavailable_badge(identity: Identity) -> Json:
-    """Return a heading's badge that is visible only while the clan or player cannot be polled."""
-    available = _id(identity, "binary_sensor", "available")
-    return {"type": "entity", "entity": available, "color": "red", "visibility": [_state(available, "off")]}
-
-
-def _tile(identity: Identity, key: str, name: str, *, color: str | None = None) -> Json:
-    tile = {"type": "tile", "entity": _id(identity, "sensor", key), "name": name}
-    return {**tile, "color": color} if color else tile
-
-
 def _state(entity: str, state: str | list[str]) -> Json:
     return {"condition": "state", "entity": entity, "state": state}
 
@@ -308,7 +369,3 @@ def _state(entity: str, state: str | list[str]) -> Json:
 def _state_not(entity: str, *states: str) -> Json:
     # An entity that does not exist counts as unavailable.
     return {"condition": "state", "entity": entity, "state_not": [*states] if len(states) > 1 else states[0]}
-
-
-def _id(identity: Identity, platform: str, key: str) -> str:
-    return identity.ids(platform, key)["default_entity_id"]

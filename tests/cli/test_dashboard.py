@@ -55,7 +55,7 @@ async def test_dashboard_contains_all_watches_by_name(mosquitto: StartMosquitto)
     await publish(broker, info=INFO, watches=WATCHES)
     text = await run(broker.port)
     views = yaml.safe_load(text)["views"]
-    assert [view["title"] for view in views] == ["The Order ⚔", "#8QQ", "Players", "Bridge"]
+    assert [view["title"] for view in views] == ["The Order ⚔", "#8QQ", "Players", "coc2mqtt"]
     assert views[2]["sections"][0]["cards"][0]["heading"] == "Zoë"
     assert "*id" not in text
     assert text.startswith("# A dashboard")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from coc2mqtt.homeassistant.dashboard import DashboardClan, DashboardPlayer, dashboard
+from coc2mqtt.translations import CODES, language_of
 from tests.homeassistant import builders
 
 if TYPE_CHECKING:
@@ -66,7 +69,7 @@ def test_dashboard_uses_only_enabled_entities_of_the_discovery_payloads() -> Non
 
 def test_each_clan_has_a_view_with_its_name() -> None:
     config = dashboard("home", CLANS, PLAYERS)
-    assert [view["title"] for view in config["views"]] == ["The Order", "#8QQ", "Players", "Bridge"]
+    assert [view["title"] for view in config["views"]] == ["The Order", "#8QQ", "Players", "coc2mqtt"]
     assert len({view["path"] for view in config["views"]}) == 4
 
 
@@ -102,7 +105,7 @@ def test_war_section_is_visible_only_during_a_war() -> None:
 
 def test_clan_without_war_has_no_war_cards() -> None:
     view = dashboard("home", CLANS, [])["views"][1]
-    assert [section["cards"][0]["heading"] for section in view["sections"]] == ["#8QQ", "Latest news"]
+    assert [section["cards"][0]["heading"] for section in view["sections"]] == ["#8QQ", "Latest news", "Members"]
     assert not {one for one in used_entities(view) if one.endswith(("_war", "_war_state", "_war_end", "_war_start"))}
 
 
@@ -111,6 +114,31 @@ def test_dashboard_uses_only_built_in_cards() -> None:
 
 
 def test_no_card_shows_an_event_type_or_an_enum_as_it_is() -> None:
-    raw = ("activity", "war", "api_events", "war_state", "war_status", "war_preference", "api_status")
-    shown = {card["entity"] for card in cards(dashboard("home", CLANS, PLAYERS)) if "entity" in card}
+    raw = ("activity", "war", "api_events", "war_state", "war_status", "war_preference", "role", "api_status")
+    shown = {
+        card["entity"]
+        for card in cards(dashboard("home", CLANS, PLAYERS))
+        if "entity" in card and card.get("state_content") != ["label"]
+    }
     assert not [one for one in shown if one.endswith(tuple(f"_{key}" for key in raw))]
+
+
+def test_each_state_with_a_label_is_shown_as_its_label() -> None:
+    components = {
+        component["default_entity_id"]: component
+        for message in (builders.bridge(), builders.clan(), builders.player())
+        for component in builders.decode(message)["components"].values()
+        if "default_entity_id" in component
+    }
+    for card in cards(dashboard("home", CLANS[:1], PLAYERS[:1])):
+        if "state_content" in card:
+            assert "'label'" in components[card["entity"]]["json_attributes_template"]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_dashboard_is_translated_but_has_the_same_entities(code: str) -> None:
+    english, translated = (dashboard("home", CLANS, PLAYERS, language=language_of(one)) for one in ("en", code))
+    assert used_entities(translated) == used_entities(english)
+    assert [view["path"] for view in translated["views"]] == [view["path"] for view in english["views"]]
+    names = [card.get("name", card.get("heading")) for card in cards(translated)]
+    assert (names == [card.get("name", card.get("heading")) for card in cards(english)]) is (code == "en")
