@@ -197,8 +197,9 @@ def test_every_kind_of_upgrade_can_be_selected() -> None:
 
 
 def test_missed_events_can_show_only_existing_event_types() -> None:
-    (choices,) = options(load(next(path for path in FILES if path.stem == "missed_events")))
-    assert {choice["value"] for choice in choices} <= {event_type.value for event_type in EventType}
+    inputs = load(next(path for path in FILES if path.stem == "missed_events"))["blueprint"]["input"]
+    choices = {choice["value"] for choice in inputs["event_types"]["selector"]["select"]["options"]}
+    assert choices <= {event_type.value for event_type in EventType}
 
 
 @pytest.mark.parametrize("name", sorted(MIN_VERSIONS))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # The war of this test: seconds until its battle, its duration, and seconds without an attack.
 _PREPARATION_S, _BATTLE_S, _IDLE_S = 20, 3600 + 60, 15
 _QUIET_S = 3.0
+# Members without an event in these seconds are inactive.
+_INACTIVE_S = 8.0
+_WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _ADDRESS = "203.0.113.7"
 # An automation may act this much later than planned.
 _TOLERANCE_S = 5.0
@@ -33,6 +36,7 @@ async def check_leader(setup: Setup, report: Report) -> None:
         ("nobody has attacked yet; my attacks an hour before the end", _attacks),
         ("a member left, without a blueprint", _member_left),
         ("daily donations", _donations),
+        ("inactive members", _inactive),
         ("token refused, with the address", _token_refused),
         ("missed while Home Assistant was off", _missed),
         ("war result with score", _result),
@@ -117,10 +121,9 @@ async def _member_left(setup: Setup, automations: Automations) -> list[str]:
 
 async def _donations(setup: Setup, automations: Automations) -> list[str]:
     devices = await setup.home.devices()
-    zone = ZoneInfo((await setup.home.get("/api/config"))["time_zone"])
     setup.world.donate(setup.clan, setup.attacker, 1200)
     await asyncio.sleep(2)
-    at = datetime.now(zone).replace(microsecond=0) + timedelta(seconds=4)
+    at = await _soon(setup)
     clan = devices[setup.device(setup.clan)]["id"]
     await automations.add("donations", "donations_digest", clan_device=clan, at=f"{at:%H:%M:%S}")
     await automations.wait_for_action("donations")
@@ -128,6 +131,34 @@ async def _donations(setup: Setup, automations: Automations) -> list[str]:
     return problems + text_problems(
         automations, "donations", r".+ donated 1,\d+ troops in the last 24 hours: .+ \(1,2\d\d\).*\."
     )
+
+
+async def _inactive(setup: Setup, automations: Automations) -> list[str]:
+    """Check that the members are listed except the giver and the receiver of a donation."""
+    world, clan = setup.world, setup.clan
+    roster = (await setup.home.entities())[f"{setup.device(clan)}_roster"]["entity_id"]
+    world.donate(clan, setup.attacker, 5)
+    await asyncio.sleep(2)
+    at = await _soon(setup)
+    inputs = {"roster_sensor": roster, "days": _INACTIVE_S / 86_400, "at": f"{at:%H:%M:%S}", "weekdays": _WEEKDAYS}
+    await automations.add("inactive", "member_inactive", **inputs)
+    await automations.wait_for_action("inactive")
+    problems = _moment_problems("inactive", at)
+    problems += text_problems(automations, "inactive", r"\d+ members of .+ were not active for .+: .+\.")
+    body = world.clan(clan)
+    assert body is not None
+    named = automations.text("inactive").split(": ")[-1].rstrip(".").split(", ")
+    active = [one["name"] for one in body["memberList"] if one["tag"] == setup.attacker]
+    problems += [f"{name} is listed" for name in active if name in named]
+    if len(named) != len(body["memberList"]) - 2:
+        problems.append(f"{len(named)} of {len(body['memberList'])} members are listed")
+    return problems
+
+
+async def _soon(setup: Setup) -> datetime:
+    """Return a time in some seconds, in Home Assistant's time zone."""
+    zone = ZoneInfo((await setup.home.get("/api/config"))["time_zone"])
+    return datetime.now(zone).replace(microsecond=0) + timedelta(seconds=4)
 
 
 async def _token_refused(setup: Setup, automations: Automations) -> list[str]:
