@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 NOW = datetime(2026, 11, 30, 20, tzinfo=UTC)
 MEMBERS = [{"name": "Bram", "attacks_left": 2}, {"name": "Juna Fuse", "attacks_left": 1}]
-DONORS = [{"name": "Bram", "donations": 1200}, {"name": "Juna", "donations": 34}, {"name": "Ash", "donations": 5}]
+DONORS = [{"name": "Bram", "donations": 1200}, {"name": "J", "donations": 34}, {"name": "Ash", "donations": 5}]
 MISSED = [
     {"time": datetime(2026, 11, 29, 19, 5, tzinfo=UTC), "text": "Bram joined Raven Watch"},
     {"time": datetime(2026, 11, 30, 19, 5, tzinfo=UTC), "text": "Ash left Raven Watch"},
@@ -23,14 +23,14 @@ WAR = {"clan": "Raven Watch", "opponent": "Frost Watch"}
 DENIED = {"happening": "api_denied", "address": "203.0.113.7", "event": {"summary": "…"}}
 
 REFUSED_ENGLISH = (
-    "The Clash of Clans API refuses the token, because it does not allow your current address, 203.0.113.7. Create a key"
-    " for this address at https://developer.clashofclans.com, enter its token in coc2mqtt's configuration, and restart"
-    " coc2mqtt."
+    "The Clash of Clans API refuses the token, because it does not allow your current address, 203.0.113.7. Create a"
+    " key for this address at https://developer.clashofclans.com, enter its token in coc2mqtt's configuration, and"
+    " restart coc2mqtt."
 )
 REFUSED_GERMAN = (
-    "Die API von Clash of Clans lehnt den Token ab, weil er deine jetzige Adresse 203.0.113.7 nicht erlaubt. Erstelle auf"
-    " https://developer.clashofclans.com einen Schlüssel für diese Adresse, trage seinen Token in die Konfiguration von"
-    " coc2mqtt ein und starte coc2mqtt neu."
+    "Die API von Clash of Clans lehnt den Token ab, weil er deine jetzige Adresse 203.0.113.7 nicht erlaubt. Erstelle"
+    " auf https://developer.clashofclans.com einen Schlüssel für diese Adresse, trage seinen Token in die Konfiguration"
+    " von coc2mqtt ein und starte coc2mqtt neu."
 )
 
 TEXTS: list[tuple[str, Json, str, str]] = [
@@ -92,8 +92,8 @@ TEXTS: list[tuple[str, Json, str, str]] = [
     (
         "donations_digest",
         {**WAR, "donors": DONORS, "donations": 1239, "top": 2},
-        "Raven Watch donated 1,239 troops in the last 24 hours: Bram (1,200), Juna (34), 1 other.",
-        "Raven Watch hat in den letzten 24 Stunden 1.239 Truppen gespendet: Bram (1.200), Juna (34), 1 weiteres Mitglied.",
+        "Raven Watch donated 1,239 troops in the last 24 hours: Bram (1,200), J (34), 1 other.",
+        "Raven Watch hat in den letzten 24 Stunden 1.239 Truppen gespendet: Bram (1.200), J (34), 1 weiteres Mitglied.",
     ),
     (
         "donations_digest",
