@@ -83,8 +83,9 @@ schemas: $(VENV)/.dev  ## write docs/payloads.md, docs/schemas, the table in doc
 	$(BIN)/coc2mqtt schema --write docs
 	$(BIN)/python scripts/example_dashboard.py
 
-translations: $(VENV)/.dev  ## add the messages of the code to the .po files and compile them
+translations: $(VENV)/.dev  ## add the messages of the code and the blueprints to the .po files and compile them
 	$(BIN)/python -m scripts.translations
+	$(BIN)/python -m scripts.blueprints
 
 lock:  ## write the lock files from pyproject.toml (needs uv)
 	$(LOCK) pyproject.toml --extra embedded --extra fast -o requirements/runtime.lock

@@ -96,7 +96,7 @@ async def check_blueprints(setup: Setup, report: Report) -> Automations:
     ours = {path: entry for path, entry in listed.items() if path.startswith("coc2mqtt/")}
     problems = [f"{path}: {entry['error']}" for path, entry in ours.items() if "error" in entry]
     report.check(
-        "Home Assistant accepts all blueprints", problems, f"{len(ours)} of {len(list(BLUEPRINTS.glob('*.yaml')))}"
+        "Home Assistant accepts all blueprints", problems, f"{len(ours)} of {len(list(BLUEPRINTS.rglob('*.yaml')))}"
     )
     automations = Automations(setup)
     await _create(setup, automations)
