@@ -63,6 +63,7 @@ async def play_game() -> Game:
         for seconds in _POLLS_AFTER_S:
             await game.poll(after=seconds)
         await game.remember_battle()
+    await game.remember_last_war()
     await game.fail_each_watch()
     await game.fail_api()
     return game
@@ -71,7 +72,8 @@ async def play_game() -> Game:
 class Game:
     """A game and everything that was published about it.
 
-    ``entries`` are all events in order, ``states`` the retained states by topic, during the battle of a war.
+    ``entries`` are all events in order, ``states`` the retained states by topic, during the battle of a war;
+    only the result of the last war is later.
     """
 
     def __init__(self) -> None:
@@ -132,6 +134,11 @@ class Game:
             **{self._topics.state(Kind.CLAN, clan, facet): payload for facet, payload in states.items()},
             **{self._topics.state(Kind.PLAYER, member, facet): payload for facet, payload in player.items()},
         }
+
+    async def remember_last_war(self) -> None:
+        """Keep the result of the first clan's last war."""
+        clan = self.world.clan_tags[0]
+        self.states[self._topics.state(Kind.WAR, clan, "last_war")] = (await self._clan_states(clan))["last_war"]
 
     async def fail_each_watch(self) -> None:
         """Let the API fail, and then not find, a clan and a player, and return them again."""

@@ -17,7 +17,7 @@ from coc2mqtt.translations import ENGLISH, message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coc2mqtt.homeassistant.components import Component
+    from coc2mqtt.homeassistant.components import Component, EnumSensor
     from coc2mqtt.translations import Language
 
 # Valid both as a URL for Home Assistant and as a quoted text in a template.
@@ -43,6 +43,13 @@ _WAR_STATUS_LABELS = {
     "won": message("Won"),
     "lost": message("Lost"),
 }
+# Not `unknown`, which is Home Assistant's own word for no value.
+_WAR_RESULT_LABELS = {
+    "won": message("Won"),
+    "lost": message("Lost"),
+    "tied": message("Tied"),
+    "cancelled": message("Cancelled"),
+}
 # Identifies a war in automations, even if a maintenance delays its start and end.
 _WAR_ATTRIBUTES = templates.attributes({"preparation_start": "preparation_start_time"})
 
@@ -58,6 +65,7 @@ class ClanTopics:
     members: str
     badge: str
     war: str
+    last_war: str
     events: str
     poll_request: str
 
@@ -119,6 +127,7 @@ def _war(
 ) -> dict[str, Component]:
     return {
         **_war_state(identity, topics, language),
+        "last_war_result": _last_war_result(identity, topics, language),
         "war": event_entity(
             identity,
             "war",
@@ -197,6 +206,21 @@ def _war_state(identity: Identity, topics: ClanTopics, language: Language) -> di
             attributes=templates.members("members", "members_with_attacks_left"),
         ),
     }
+
+
+def _last_war_result(identity: Identity, topics: ClanTopics, language: Language) -> EnumSensor:
+    """Return the sensor of the last war's result, which is unavailable before the first one."""
+    availability = (online(topics.bridge_state), online(topics.availability), known(topics.last_war, "result"))
+    labels = translated(_WAR_RESULT_LABELS, language)
+    return EntityFactory(identity, topics.last_war, availability=availability).enum(
+        "last_war_result",
+        "Last war result",
+        "mdi:medal-outline",
+        options(*labels),
+        labels=labels,
+        path=("result",),
+        attributes=templates.last_war(labels, "result"),
+    )
 
 
 def _activity(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:

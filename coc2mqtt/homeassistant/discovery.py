@@ -120,9 +120,7 @@ def origin(version: str) -> Origin:
 
 def online(topic: str) -> Availability:
     """Return the availability from a topic with the payload ``{"state": "online"}`` or ``{"state": "offline"}``."""
-    return Availability(
-        topic=topic, value_template=templates.translate({"online": "online", "offline": "offline"}, "state")
-    )
+    return Availability(topic=topic, value_template=templates.state())
 
 
 def known(topic: str, *path: str) -> Availability:

@@ -94,10 +94,12 @@ class EntityFactory:
         *,
         labels: Mapping[str, str],
         path: Sequence[str] = (),
+        attributes: str | None = None,
     ) -> EnumSensor:
         """Return a sensor with a fixed set of states; ``options`` maps each value in the payload to its state.
 
-        ``labels`` maps each state to its text for people, which becomes the attribute ``label``.
+        ``labels`` maps each state to its text for people, which becomes the attribute ``label``. A template of
+        ``attributes`` replaces it, and should contain it.
         """
         texts = {value: labels[state] for value, state in options.items()}
         return EnumSensor(
@@ -111,7 +113,7 @@ class EntityFactory:
             state_topic=self.topic,
             value_template=templates.translate(options, *path or (key,)),
             json_attributes_topic=self.topic,
-            json_attributes_template=templates.label(texts, *path or (key,)),
+            json_attributes_template=attributes or templates.label(texts, *path or (key,)),
         )
 
     def timestamp(

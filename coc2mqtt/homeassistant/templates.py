@@ -66,8 +66,17 @@ def label(labels: Mapping[str, str], *path: str) -> str:
     return f"{_read(path)}{{{{ ({{'label': {texts!r}[v]}} if v is string and v in {texts!r} else {{}}) | tojson }}}}"
 
 
+def state() -> str:
+    """Return a template for the text at ``state``. Availability needs it short: it is in most components."""
+    return "{{ value_json.state if value_json is mapping and value_json.state is string else none }}"
+
+
 def is_known(*path: str) -> str:
     """Return a template that renders ``online`` if there is a value at the path, else ``offline``."""
+    if len(path) == 1:
+        # Short, because it is in most components of a clan.
+        value = f"value_json is mapping and value_json.get({path[0]!r}) is not none"
+        return f"{{{{ 'online' if {value} else 'offline' }}}}"
     return f"{_read(path)}{{{{ 'offline' if v is none else 'online' }}}}"
 
 
@@ -108,6 +117,28 @@ def members(attribute: str, *path: str) -> str:
         "'attacks_left': left if left is number else none}] %}{% endfor %}"
         f"{{{{ {{{attribute!r}: ns.found}} | tojson }}}}"
     )
+
+
+def last_war(labels: Mapping[str, str], key: str) -> str:
+    """Return a template for the attributes of the last war: its opponent, score, end and so on.
+
+    ``labels`` maps the values of ``key`` to the attribute ``label``.
+    """
+    sides = "".join(
+        f"{{% set {side} = o.get({side!r}) %}}{{% set {side} = {side} if {side} is mapping else {{}} %}}"
+        for side in ("clan", "opponent")
+    )
+    stars = "{% set s = clan.get('stars') %}{% set t = opponent.get('stars') %}"
+    values = {
+        "label": f"{dict(labels)!r}.get(o.get({key!r}) | string)",
+        "opponent": "opponent.get('name')",
+        "score": "s ~ '-' ~ t if s is number and t is number else none",
+        "destruction": "clan.get('destruction')",
+        "opponent_destruction": "opponent.get('destruction')",
+        "end": "o.get('end_time')",
+    }
+    pairs = ", ".join(f"{name!r}: {value}" for name, value in values.items())
+    return f"{_object(())}{sides}{stars}{{{{ ({{{pairs}}} if o else {{}}) | tojson }}}}"
 
 
 def count(*path: str) -> str:

@@ -15,6 +15,7 @@ from coc2mqtt.events.metadata.common import optional
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads import models
+from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _states() -> Iterator[Schema]:
     yield Schema("state-members", (f"{_CLAN}/state/members",), "state", MembersPayload)
     yield Schema("state-badge", (f"{_CLAN}/state/badge",), "state", models.BadgePayload)
     yield Schema("state-war", (f"{_CLAN}/state/war",), "state", models.WarPayload)
+    yield Schema("state-last_war", (f"{_CLAN}/state/last_war",), "state", LastWarPayload)
     yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", models.PlayerPayload)
     for facet, model in (("availability", models.OnlinePayload), ("poll", models.PollPayload)):
         topics = tuple(f"{subject}/state/{facet}" for subject in (_CLAN, _PLAYER))

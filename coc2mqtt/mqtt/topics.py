@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_topic
 from coc2mqtt.events.resource import Kind, Resource
 
+# The facets of a clan's state that belong to its war.
+_WAR_FACETS = frozenset({"war", "last_war"})
 _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -54,7 +56,7 @@ class Topics:
         tag = self.parse_tag(topic)
         if tag is None or level != tag_to_topic(tag) or len(rest) != 2 or rest[0] != "state":  # noqa: PLR2004
             return None
-        kind = Kind.PLAYER if noun == "player" else Kind.WAR if rest[1] == "war" else Kind.CLAN
+        kind = Kind.PLAYER if noun == "player" else Kind.WAR if rest[1] in _WAR_FACETS else Kind.CLAN
         return Resource(kind, tag), rest[1]
 
     @property

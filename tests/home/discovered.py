@@ -16,6 +16,7 @@ _NO_VALUE_REASONS = {
     "denied_address": "no topic is denied",
     "refresh": "the button was not pressed yet",
     "activity": "no event yet",
+    "last_war_result": "no war has ended yet",
     "war": "no event yet",
     "api_events": "no event yet",
 }
@@ -48,7 +49,7 @@ class Entity(NamedTuple):
     @property
     def needs_value(self) -> bool:
         """Whether the entity is unavailable while it has no value."""
-        return any("offline' if v is none" in one["value_template"] for one in self.component.get("availability", ()))
+        return any("'offline'" in one["value_template"] for one in self.component.get("availability", ()))
 
 
 async def discovery_payloads(port: int) -> dict[str, Json]:

@@ -23,13 +23,27 @@ AT = 1_800_000_000.0
 SEEN = "2027-01-15T08:00:00.000+00:00"
 # The longest name that the bridge publishes, of characters with four bytes.
 LONG_NAME = "\N{CASTLE}\N{CROSSED SWORDS}\N{EUROPEAN CASTLE}" * 85
+_LAST_RESULT = {
+    "war_id": "20261101T080000.000Z-2PP-8QQ",
+    "opponent_tag": "#8QQ",
+    "opponent_name": LONG_NAME,
+    "result": "win",
+    "stars": 88,
+    "opponent_stars": 79,
+    "destruction": 97.5,
+    "opponent_destruction": 91,
+    "team_size": 30,
+    "end_time": "20261031T070000.000Z",
+    "at": AT,
+}
 _TOPICS = Topics()
 _CLAN, _WAR, _PLAYER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), Resource(Kind.PLAYER, "#900PUCPV")
 
 
 def retained(*, state: str = "inWar") -> Json:
     """Return the decoded payloads by topic."""
-    clan_now, war_now, player_now = (Snapshot(data, {}, AT) for data in (_clan(), _war(state), _player()))
+    clan_now, player_now = (Snapshot(data, {}, AT) for data in (_clan(), _player()))
+    war_now = Snapshot(_war(state), {"last_result": _LAST_RESULT}, AT)
     part = player_war_payload("#900PUCPV", "#2PP", war_now)
     return {
         **_of(_CLAN, state_payloads(_CLAN, clan_now, polled_at=AT)),

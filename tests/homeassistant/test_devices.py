@@ -28,7 +28,7 @@ CLAN_ONLY_IN_WAR = (
     *("destruction", "opponent_destruction", "attacks_used", "attacks_left"),
 )
 PLAYER_ONLY_IN_WAR = ("attacks_left", "attack_pending", "war_end")
-ONLY_IN_WAR = {*CLAN_ONLY_IN_WAR, *PLAYER_ONLY_IN_WAR}
+NEEDS_VALUE = {*CLAN_ONLY_IN_WAR, *PLAYER_ONLY_IN_WAR, "last_war_result"}
 BRIDGE_STATE, AVAILABILITY = "coc/bridge/state", "coc/clan/2PP/state/availability"
 
 
@@ -143,7 +143,7 @@ def test_states_need_bridge_and_watch_but_watch_entities_only_the_bridge(message
         if "unique_id" in component:
             alone = key in {"activity", "war", "available", "last_poll", "refresh"}
             expected = [BRIDGE_STATE] if alone else [BRIDGE_STATE, f"{own}/state/availability"]
-            expected += [component["state_topic"]] if key in ONLY_IN_WAR else []
+            expected += [component["state_topic"]] if key in NEEDS_VALUE else []
             assert topics_of(payload, key) == expected, key
 
 
@@ -241,7 +241,7 @@ def test_every_event_type_has_one_entity_and_one_trigger(
 def test_clan_without_war_removes_only_war_components() -> None:
     full, peaceful = (decode(clan(war=war))["components"] for war in (True, False))
     gone = {f"trigger_{event_type}" for event_type in words(WAR_EVENTS)} | {
-        *("war", "war_state", *CLAN_ONLY_IN_WAR),
+        *("war", "war_state", "last_war_result", *CLAN_ONLY_IN_WAR),
     }
     assert list(full) == list(peaceful)
     for key, component in full.items():

@@ -149,7 +149,9 @@ def test_every_state_of_every_enum_sensor_has_a_label(language: str) -> None:
 def _payloads(sensor: Json, option: str) -> list[Json]:
     """Return a payload for which the sensor shows an option."""
     key = next(
-        key for key in ("state", "status", "war_preference", "role") if f"o.get('{key}')" in sensor["value_template"]
+        key
+        for key in ("state", "status", "war_preference", "role", "result")
+        if f"o.get('{key}')" in sensor["value_template"]
     )
     raw = ("notInWar", "preparation", "inWar", "warEnded", "admin", "coLeader", option)
     found = [{key: value} for value in raw if shown(sensor, orjson.dumps({key: value})) == option]

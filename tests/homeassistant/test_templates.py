@@ -59,6 +59,7 @@ def show(component: Json, **changes: Any) -> str | None:
         ("war_team_size", "50"),
         ("members", "50"),
         ("roster", "50"),
+        ("last_war_result", "won"),
         ("donations", "5000"),
         ("donations_received", "2500"),
         ("level", "19"),
@@ -147,6 +148,8 @@ def test_bridge_entity_shows_retained_state(component: str, state: str) -> None:
         (CLAN["opponent"], {"opponent": None}, None),
         (CLAN["stars"], {"clan": None}, None),
         (CLAN["attacks_left"], {"clan": {"attacks_left": 0}}, "0"),
+        (CLAN["last_war_result"], {"result": "cancelled"}, "cancelled"),
+        (CLAN["last_war_result"], {"result": "unknown"}, None),
         (CLAN["roster"], {"members": []}, "0"),
         (CLAN["roster"], {"members": None}, None),
         (CLAN["donations"], {"donations": None}, None),
@@ -221,6 +224,21 @@ def test_fifty_members_with_long_names_are_truncated_in_attributes() -> None:
     found = attributes(CLAN["attacks_left"], orjson.dumps(retained()[WAR]))
     some = {"name": LONG_NAME[:40], "attacks_left": 2}
     assert found == {"members": [*[some] * 49, {**some, "attacks_left": 1}]}
+
+
+def test_attributes_of_the_last_war_are_opponent_score_and_end() -> None:
+    state = retained()["coc/clan/2PP/state/last_war"]
+    assert attributes(CLAN["last_war_result"], orjson.dumps(state)) == {
+        "label": "Won",
+        "opponent": LONG_NAME,
+        "score": "88-79",
+        "destruction": 97.5,
+        "opponent_destruction": 91.0,
+        "end": "2026-10-31T07:00:00.000+00:00",
+    }
+    without_score = state | {"clan": {"stars": None, "destruction": None}, "opponent": None}
+    found = attributes(CLAN["last_war_result"], orjson.dumps(without_score))
+    assert (found["opponent"], found["score"]) == (None, None)
 
 
 def test_roster_contains_fifty_members_with_the_longest_names() -> None:

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.mqtt.client.messages import topic_matches
+from coc2mqtt.mqtt.payloads.state import FACETS
 from coc2mqtt.mqtt.topics import Topics
 
 TOPICS = Topics("coc")
@@ -80,3 +81,9 @@ def test_tag_is_parsed_from_topic(base: str) -> None:
         assert topic_matches(topics.states(kind, "availability"), topic)
     assert topics.parse_tag(f"{base}/clan/2pp/state/availability") is None
     assert topics.parse_tag(f"{base}/clan") is None
+
+
+@pytest.mark.parametrize(("kind", "facet"), [(kind, facet) for kind, facets in FACETS.items() for facet in facets])
+def test_every_facet_is_parsed_from_its_topic(kind: Kind, facet: str) -> None:
+    topics = Topics("home/coc")
+    assert topics.parse_state(topics.state(kind, "#2PP", facet)) == (Resource(kind, "#2PP"), facet)

@@ -23,14 +23,14 @@ CLAN, WAR = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
 PLAYER = Resource(Kind.PLAYER, "#900PUCPV")
 WATCH, PLAYER_WATCH = Watch(Kind.CLAN, "#2PP", 60.0), Watch(Kind.PLAYER, "#900PUCPV", 60.0)
 WATCH_WITHOUT_WAR = Watch(Kind.CLAN, "#2PP", 60.0, war=False)
-AVAILABILITY, CLAN_STATE, BADGE, MEMBERS, WAR_STATE, POLL = (
-    f"coc/clan/2PP/state/{facet}" for facet in ("availability", "clan", "badge", "members", "war", "poll")
+AVAILABILITY, CLAN_STATE, BADGE, MEMBERS, WAR_STATE, LAST_WAR, POLL = (
+    f"coc/clan/2PP/state/{facet}" for facet in ("availability", "clan", "badge", "members", "war", "last_war", "poll")
 )
 DEVICE, BRIDGE_DEVICE = (f"homeassistant/device/coc2mqtt_home_{device}/config" for device in ("clan_2PP", "bridge"))
 API_STATUS = "coc/api/state/status"
 CLAN_TOPICS = [AVAILABILITY, CLAN_STATE, BADGE, MEMBERS, WAR_STATE, DEVICE]
 # In the order in which they are emptied.
-EMPTIED_TOPICS = [CLAN_STATE, BADGE, MEMBERS, POLL, AVAILABILITY, WAR_STATE]
+EMPTIED_TOPICS = [CLAN_STATE, BADGE, MEMBERS, POLL, AVAILABILITY, WAR_STATE, LAST_WAR]
 
 
 class RetainedStateHarness:

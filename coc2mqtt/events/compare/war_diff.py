@@ -21,6 +21,7 @@ from coc2mqtt.events.compare.war_history import ReportedWar, WarHistory
 from coc2mqtt.events.compare.war_result import (
     WarOutcome,
     cancelled_result,
+    ended_war,
     log_result,
     score_result,
     unknown_result,
@@ -150,14 +151,14 @@ class _WarDiff:
         """Report the end of the war in the old response, and its last attacks if the outcome shows them."""
         reported = self.history.current
         assert reported is not None  # noqa: S101 - _is_replaced has checked it
+        latest = outcome.war or outcome.log_entry or self.old
         if reported.score is not None:
             result = war_result(self.old, self.tag, observed=True)
             if war_score(self.old, self.tag) != reported.score:
                 # A response accepted since then is older than the observed end.
                 result = score_result(reported.score)
         elif outcome.cancelled:
-            reported.ended = True
-            self._add(EventType.WAR_ENDED, self.old, metadata=cancelled_result(self.old, self.tag))
+            self._report_end(reported, self.old, cancelled_result(self.old, self.tag))
             return  # a cancelled war never reaches another state
         elif outcome.war is not None:
             self.report_attacks(outcome.war, reported)
@@ -166,9 +167,8 @@ class _WarDiff:
             result = log_result(outcome.log_entry, self.tag)
         else:
             result = unknown_result(self.old, self.tag)
-        reported.ended = True
         self.history.state = WarState.WAR_ENDED
-        self._add(EventType.WAR_ENDED, self.old, metadata=result)
+        self._report_end(reported, self.old, result, latest=latest)
 
     def report_new_response(self) -> None:
         """Report the changes in the new response: the war itself, its state, its attacks, its end."""
@@ -214,8 +214,13 @@ class _WarDiff:
     def _report_final_result(self, reported: ReportedWar) -> None:
         end = parse_unix_time(self.new.get("endTime"))
         if reported.record_score(war_score(self.new, self.tag), end=end, at=self.at):
-            reported.ended = True
-            self._add(EventType.WAR_ENDED, self.new, metadata=war_result(self.new, self.tag, observed=True))
+            self._report_end(reported, self.new, war_result(self.new, self.tag, observed=True))
+
+    def _report_end(self, reported: ReportedWar, war: Json, result: Json, *, latest: Json | None = None) -> None:
+        """Report the end of a war, and keep its result; ``latest`` is the last response about it, if not ``war``."""
+        reported.ended = True
+        self._add(EventType.WAR_ENDED, war, metadata=result)
+        self.history.last_result = ended_war(self.events[-1].metadata, latest or war, at=self.at)
 
     def _add(self, event_type: EventType, war: Json, *, metadata: Json, changes: Iterable[Change] = ()) -> None:
         own, other = war_sides(war, self.tag)

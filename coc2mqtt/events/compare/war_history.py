@@ -53,12 +53,13 @@ class WarHistory:
     """The last wars of one clan.
 
     ``war`` is the identity of the current war, None if there is none; ``state`` is the last reported state; ``wars``
-    are the known wars by identity.
+    are the known wars by identity. ``last_result`` is the last reported result (``ended_war``), None before the first.
     """
 
     war: str | None
     state: WarState
     wars: dict[str, ReportedWar]
+    last_result: Json | None = None
 
     @classmethod
     def from_first_response(cls, war: Json) -> WarHistory:
@@ -79,7 +80,7 @@ class WarHistory:
             identity: ReportedWar(set(reported["orders"]), reported["score"], reported["since"], reported["ended"])
             for identity, reported in memo["wars"].items()
         }
-        return cls(memo["war"], WarState(memo["state"]), wars)
+        return cls(memo["war"], WarState(memo["state"]), wars, memo.get("last_result"))
 
     def to_json(self) -> Json:
         """Return the snapshot's memo: the current war and the four latest ones."""
@@ -97,6 +98,8 @@ class WarHistory:
                 for identity, reported in self.wars.items()
                 if identity in kept
             },
+            # Omitted like in the memos of earlier versions, which would otherwise all be different.
+            **({} if self.last_result is None else {"last_result": self.last_result}),
         }
 
     @property

@@ -13,6 +13,11 @@ Json = dict[str, Any]
 _MAX_END_SHIFT_S = 86_400.0
 _RESULTS = ("win", "lose", "tie")
 _SCORE_FIELDS = ("stars", "destructionPercentage", "attacks")
+# The metadata of ``war_ended`` that is kept after the next war has started.
+_KEPT_KEYS = (
+    *("war_id", "opponent_tag", "opponent_name", "result"),
+    *("stars", "opponent_stars", "destruction", "opponent_destruction"),
+)
 
 
 class WarOutcome(NamedTuple):
@@ -62,6 +67,17 @@ def unknown_result(war: Json, tag: str) -> Json:
 def cancelled_result(war: Json, tag: str) -> Json:
     """Return the metadata of ``war_ended`` for a war whose battle never started, with the last known score."""
     return _result_metadata("cancelled", *war_sides(war, tag), observed=True, source="last_seen")
+
+
+def ended_war(ended: Json, latest: Json, *, at: float) -> Json:
+    """Return what is kept of an ended war: the result in the metadata of its ``war_ended``, its size, and its end.
+
+    ``latest`` is the last response or the log entry about the war, ``at`` the Unix time of the event in seconds. A war
+    that was cancelled has no end.
+    """
+    end = None if ended["result"] == "cancelled" else latest.get("endTime")
+    kept = {key: ended[key] for key in _KEPT_KEYS}
+    return {**kept, "team_size": latest.get("teamSize"), "end_time": end, "at": at}
 
 
 def find_war_log_entry(log: Json, war: Json, tag: str) -> Json | None:

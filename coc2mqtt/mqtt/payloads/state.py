@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.mqtt.payloads.last_war import last_war_payload
 from coc2mqtt.mqtt.payloads.members import members_payload
 from coc2mqtt.mqtt.payloads.models import (
     ApiStatusPayload,
@@ -38,7 +39,7 @@ Json = dict[str, Any]
 # The facets of each kind's state. Availability is last because it marks a state as not yet completely removed.
 FACETS: Mapping[Kind, tuple[str, ...]] = {
     Kind.CLAN: ("clan", "badge", "members", "poll", "availability"),
-    Kind.WAR: ("war",),
+    Kind.WAR: ("war", "last_war"),
     Kind.PLAYER: ("player", "poll", "availability"),
 }
 
@@ -68,8 +69,7 @@ def state_payloads(
     ``war_taken_at``. ``reachable`` is false while the API is unreachable or denies access: nothing is available then.
     """
     if resource.kind is Kind.WAR:
-        known = snapshot.data is not None or bool(snapshot.memo.get("private"))
-        return {"war": war_payload(resource.tag, snapshot)} if known else {}
+        return _war_states(resource.tag, snapshot)
     online = is_available(snapshot) and reachable
     states: dict[str, Payload] = {"availability": OnlinePayload(state="online" if online else "offline")}
     if snapshot.data is not None:
@@ -82,6 +82,15 @@ def state_payloads(
             states["player"] = _player_payload(resource.tag, snapshot.data, taken_at, war)
     if polled_at is not None:
         states["poll"] = PollPayload(polled_at=iso_time(polled_at))
+    return states
+
+
+def _war_states(tag: str, snapshot: Snapshot) -> dict[str, Payload]:
+    states: dict[str, Payload] = {}
+    if snapshot.data is not None or snapshot.memo.get("private"):
+        states["war"] = war_payload(tag, snapshot)
+    if (last_war := last_war_payload(snapshot)) is not None:
+        states["last_war"] = last_war
     return states
 
 

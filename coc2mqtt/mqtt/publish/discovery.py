@@ -154,6 +154,7 @@ class Discovery:
             members=self._topics.state(Kind.CLAN, tag, "members"),
             badge=self._topics.state(Kind.CLAN, tag, "badge"),
             war=self._topics.state(Kind.WAR, tag, "war"),
+            last_war=self._topics.state(Kind.WAR, tag, "last_war"),
             events=self._topics.events(Kind.CLAN, tag),
             poll_request=self._topics.request("poll"),
         )

@@ -44,7 +44,7 @@ _SHARDS = 8
 _POLL_TIME_INTERVAL_S = 300.0
 # Published only when they change: Home Assistant updates every entity of the device for each availability message, and
 # loads the picture again for each badge.
-_ONLY_CHANGES = frozenset({"availability", "badge"})
+_ONLY_CHANGES = frozenset({"availability", "badge", "last_war"})
 # Home Assistant needs up to this long to set up the entities of an announced device.
 _DEVICE_SETUP_S = 1.0
 
@@ -378,7 +378,8 @@ class RetainedState:
         if resource.kind is not Kind.WAR:
             self._published.pop(resource, None)
         elif (published := self._published.get(_owner(resource))) is not None:
-            published.forget("war")
+            for facet in FACETS[Kind.WAR]:
+                published.forget(facet)
 
     def _watch_of(self, resource: Resource) -> Watch | None:
         """Return the watch that polls a resource, None if there is none any more."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
+from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import (
     BadgePayload,
@@ -37,6 +38,16 @@ MODELS: dict[str, type[Payload]] = {
     "poll": PollPayload,
     "badge": BadgePayload,
     "members": MembersPayload,
+    "last_war": LastWarPayload,
+}
+# With the values of a response, which may be of any type.
+LAST_RESULT = {
+    **dict.fromkeys(("war_id", "opponent_tag", "opponent_name", "stars", "opponent_stars", "destruction"), True),
+    "opponent_destruction": [],
+    "result": "unknown",
+    "team_size": "x",
+    "end_time": 7,
+    "at": AT,
 }
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -74,7 +85,7 @@ def mangle(whole: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 )
 def test_state_of_arbitrary_response_is_valid(case: tuple[Resource, dict[str, Any]], memo: dict[str, Any]) -> None:
     resource, data = case
-    states = state_payloads(resource, Snapshot(data, memo, AT), polled_at=AT)
+    states = state_payloads(resource, Snapshot(data, {**memo, "last_result": LAST_RESULT}, AT), polled_at=AT)
     assert states.keys() == set(FACETS[resource.kind])
     for facet, payload in states.items():
         assert MODELS[facet].model_validate(orjson.loads(payload.encode())) == payload

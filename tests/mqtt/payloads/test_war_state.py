@@ -8,10 +8,15 @@ import orjson
 import pytest
 
 from coc2mqtt.clash.response import api_time
+from coc2mqtt.events.compare.war_diff import initial_war_memo
+from coc2mqtt.events.compare.war_result import WarOutcome
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.state import player_war_payload, state_payloads, war_payload
 from tests.support.bodies import OPPONENT_TAG, attack, no_war, war
+from tests.support.war_steps import END, in_battle, step, types
 
+NEXT = "20261103T080000.000Z"
+LOG_ENTRY = {**war("warEnded", start=NEXT), "endTime": "20261105T070000.000Z"}
 WAR = Resource(Kind.WAR, "#2PP")
 AT = 1_795_435_200.123
 
@@ -97,6 +102,55 @@ def test_war_state_is_empty_without_a_war_or_with_private_log(
 
 def test_war_without_data_has_no_state() -> None:
     assert state_payloads(WAR, Snapshot(None, {"trouble": "server_error"})) == {}
+
+
+def last_war(memo: dict[str, Any]) -> Any:
+    states = state_payloads(WAR, Snapshot(no_war(), memo, AT))
+    return orjson.loads(states["last_war"].encode()) if "last_war" in states else None
+
+
+@pytest.mark.parametrize(
+    ("result", "shown"), [("win", "won"), ("lose", "lost"), ("tie", "tied"), ("unknown", "unknown")]
+)
+def test_last_war_is_the_result_of_war_ended(result: str, shown: str) -> None:
+    stars = {"win": 3, "lose": 1, "tie": 2}.get(result)
+    ended = war("warEnded", attack("#8Q2", "#2P2", 1, stars=2))
+    ended["clan"] |= {"stars": stars, "destructionPercentage": 10.0}
+    snapshot, events = step(in_battle(), ended, END + 600)
+    assert types(events)[-1] == "war_ended"
+    assert last_war(snapshot.memo) == {
+        "war_id": events[-1].metadata["war_id"],
+        "result": shown,
+        "team_size": 2,
+        "end_time": "2026-11-03T07:00:00.000+00:00",
+        "clan": {"stars": stars, "destruction": 10.0},
+        "opponent": {"tag": OPPONENT_TAG, "name": f"Name of {OPPONENT_TAG}", "stars": 2, "destruction": 10.0},
+        "updated_at": "2026-11-03T07:10:00.000+00:00",
+    }
+
+
+def test_last_war_is_kept_until_the_next_war_has_ended() -> None:
+    snapshot, _ = step(in_battle(), war("warEnded", attack("#2P2", "#8Q2", 1)), END + 600)
+    first = last_war(snapshot.memo)
+    for at, response in enumerate((no_war(), *(war(state, start=NEXT) for state in ("preparation", "inWar"))), 1):
+        snapshot, _ = step(snapshot, response, END + 600 + 60 * at)
+        assert last_war(orjson.loads(orjson.dumps(snapshot.memo))) == first
+    snapshot, _ = step(snapshot, no_war(), END + 900, WarOutcome(log_entry={**LOG_ENTRY, "result": "lose"}))
+    assert last_war(snapshot.memo)["result"] == "lost"
+    assert last_war(snapshot.memo)["end_time"] == "2026-11-05T07:00:00.000+00:00"
+
+
+def test_cancelled_war_is_the_last_one_without_an_end() -> None:
+    prepared = Snapshot(war("preparation"), initial_war_memo(war("preparation")))
+    snapshot, _ = step(prepared, no_war(), END - 90_000, WarOutcome(cancelled=True))
+    assert (last_war(snapshot.memo)["result"], last_war(snapshot.memo)["end_time"]) == ("cancelled", None)
+
+
+def test_war_that_was_over_at_the_first_poll_has_no_last_result() -> None:
+    ended = war("warEnded", attack("#2P2", "#8Q2", 1))
+    snapshot, events = step(Snapshot(ended, initial_war_memo(ended)), no_war(), END + 600)
+    assert "war_ended" not in types(events)
+    assert last_war(snapshot.memo) is None
 
 
 def test_members_with_attacks_left_are_sorted_by_map_position() -> None:

@@ -65,7 +65,8 @@ async def test_device_without_a_watch_is_removed_before_its_states(tmp_path: Pat
         emptied = await CleanupHarness(journal, config("bridge"), config("clan_2PP"), config("clan_8QQ")).run()
     assert emptied[0] == config("clan_8QQ")
     assert set(emptied[1:]) == {
-        f"coc/clan/8QQ/state/{facet}" for facet in ("availability", "badge", "clan", "members", "poll", "war")
+        f"coc/clan/8QQ/state/{facet}"
+        for facet in ("availability", "badge", "clan", "members", "poll", "war", "last_war")
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 from coc2mqtt.events.resource import API, Snapshot
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
-from tests.support.bodies import clan, member, player, war
+from tests.support.bodies import clan, member, no_war, player, war
 from tests.support.bridge_parts import Parts, TimedSession
 from tests.support.recording_session import RecordingSession, running
 from tests.support.retained import (
@@ -21,6 +21,7 @@ from tests.support.retained import (
     CLAN_TOPICS,
     DEVICE,
     EMPTIED_TOPICS,
+    LAST_WAR,
     MEMBERS,
     PLAYER,
     PLAYER_WATCH,
@@ -120,6 +121,48 @@ async def test_members_are_published_only_when_one_of_them_has_changed(harness: 
     assert MEMBERS in (await harness.publish()).topics, "another client has overwritten it"
 
 
+LAST_RESULT = {
+    "war_id": "20261101T080000.000Z-2PP-8QQ",
+    "opponent_tag": "#8QQ",
+    "opponent_name": "Frost Watch",
+    "result": "win",
+    "stars": 3,
+    "opponent_stars": 2,
+    "destruction": 60,
+    "opponent_destruction": 45.5,
+    "team_size": 2,
+    "end_time": "20261103T070000.000Z",
+    "at": 1_800_000_000.0,
+}
+
+
+async def test_last_war_is_published_once_and_kept_while_the_next_war_changes(harness: RetainedStateHarness) -> None:
+    await harness.poll_clan()
+    assert LAST_WAR not in (await harness.publish()).topics
+    await harness.poll(WAR, war("warEnded"), last_result=LAST_RESULT)
+    first = await harness.publish()
+    assert first.topics == [WAR_STATE, LAST_WAR]
+    assert retained_messages(first)[LAST_WAR] == {
+        "war_id": "20261101T080000.000Z-2PP-8QQ",
+        "result": "won",
+        "team_size": 2,
+        "end_time": "2026-11-03T07:00:00.000+00:00",
+        "clan": {"stars": 3, "destruction": 60.0},
+        "opponent": {"tag": "#8QQ", "name": "Frost Watch", "stars": 2, "destruction": 45.5},
+        "updated_at": "2027-01-15T08:00:00.000+00:00",
+    }
+    for data, memo in ((war("preparation"), {}), (war("inWar"), {"private": True}), (no_war(), {})):
+        await harness.poll(WAR, data, last_result=LAST_RESULT, **memo)
+        assert (await harness.publish()).topics == [WAR_STATE]
+    harness.state.restore(LAST_WAR)
+    assert LAST_WAR in (await harness.publish()).topics, "another client has overwritten it"
+    harness.state.on_connected()
+    harness.state.mark_watch(WATCH)
+    assert retained_messages(await harness.publish())[LAST_WAR]["result"] == "won"
+    harness.unwatch(WATCH)
+    assert (await harness.publish()).published_on(LAST_WAR) == [None]
+
+
 async def test_rejected_members_are_published_with_the_next_state(harness: RetainedStateHarness) -> None:
     async def deny(topic: str, _payload: bytes) -> None:
         if topic == MEMBERS:
@@ -196,8 +239,8 @@ async def test_unwatched_war_is_emptied_after_its_sensors_are_removed(harness: R
     harness.watch(WATCH_WITHOUT_WAR)
     recording = RecordingSession()
     async with running(harness.run(recording.session)):
-        await recording.wait_until(lambda: WAR_STATE in recording.topics)
-    assert recording.topics == [CLAN_STATE, DEVICE, WAR_STATE]
+        await recording.wait_until(lambda: LAST_WAR in recording.topics)
+    assert recording.topics[:3] == [CLAN_STATE, DEVICE, WAR_STATE]
     assert recording.published_on(WAR_STATE) == [None]
     assert recording.published_on(DEVICE)[0]["components"]["war_state"] == {"platform": "sensor"}
 
