@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
-from coc2mqtt.mqtt.control.commands import CommandError
+from coc2mqtt.mqtt.control import sentences
+from coc2mqtt.mqtt.control.commands import CommandError, ResetWatches
 from coc2mqtt.mqtt.payloads.models import WatchPayload
 from coc2mqtt.util.tasks import yield_periodically
 from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
     from coc2mqtt.events.polling.engine import Engine
     from coc2mqtt.journal.protocol import Journal, StoredWatch
@@ -31,16 +33,26 @@ class WatchList:
     never written. Commands can add watches up to a total of ``maximum``.
 
     ``on_change`` is called with each watch that was added, replaced or removed. For a watch that was removed from the
-    configuration before the start, only the kind and the tag are known.
+    configuration before the start, only the kind and the tag are known. ``on_add`` is called before that with a watch
+    that a command added.
     """
 
     def __init__(
-        self, journal: Journal, engine: Engine, *, on_change: Callable[[Watch], None], maximum: int = 1000
+        self,
+        journal: Journal,
+        engine: Engine,
+        *,
+        on_change: Callable[[Watch], None],
+        on_add: Callable[[Watch], None] = lambda _: None,
+        maximum: int = 1000,
     ) -> None:
         self._journal = journal
         self._engine = engine
         self._on_change = on_change
+        self._on_add = on_add
         self._maximum = maximum
+        # Held during each change: commands can be executed concurrently.
+        self._lock = asyncio.Lock()
         self._configured: dict[tuple[Kind, str], Watch] = {}
         # Caches names: listing a thousand watches must not read a thousand snapshots.
         self._names: dict[Resource, str | None] = {}
@@ -68,6 +80,10 @@ class WatchList:
         """Return the watch of a clan or a player, None if it is not watched."""
         return self._engine.find(kind, tag)
 
+    def configured(self, kind: Kind, tag: str) -> Watch | None:
+        """Return the watch of the configuration, None if it has none."""
+        return self._configured.get((kind, tag))
+
     def polled_at(self, kind: Kind, tag: str) -> float | None:
         """Return the Unix time in seconds of the last response for a watch, None before the first."""
         return self._engine.polled_at(kind, tag)
@@ -79,37 +95,39 @@ class WatchList:
             return [watch for one in kinds if (watch := self._engine.find(one, tag)) is not None]
         return [watch for watch in self._engine.watches if kind in (None, watch.kind)]
 
-    async def watch(self, watch: Watch) -> None:
+    async def watch(self, watch: Watch, *, name: str | None = None) -> None:
         """Add or replace a watch, permanently. Resources that were not watched before start from a new baseline.
 
-        Raises CommandError if the maximum number of watches is reached.
+        ``name`` is that of the clan or player, None if it is unknown. Raises CommandError if the maximum number of
+        watches is reached.
         """
-        await _complete(self._watch(watch))
+        await self._change(partial(self._watch, watch, name))
 
-    async def _watch(self, watch: Watch) -> None:
+    async def _watch(self, watch: Watch, name: str | None) -> None:
         previous = self.find(watch.kind, watch.tag)
         count = self._engine.clans + self._engine.players
         if previous is None and count >= self._maximum:
-            raise CommandError(
-                f"{count} clans and players are already watched, and watch.maximum is {self._maximum}: remove a watch,"
-                " or raise the maximum in the configuration"
-            )
-        polled = set() if previous is None else {resource for resource, _ in previous.resources()}
-        new = [resource for resource, _ in watch.resources() if resource not in polled]
+            raise CommandError(sentences.too_many_watches(count, self._maximum))
         try:
-            await self._journal.save_watch(watch, reset_snapshots=new)
-            self._engine.watch(watch)
-            self._on_change(watch)
+            await self._journal.save_watch(watch, reset_snapshots=_new_resources(previous, watch))
+            self._start(previous, watch, name)
         except Exception:
             await self._resync(watch.kind, watch.tag)
             raise
+
+    def _start(self, previous: Watch | None, watch: Watch, name: str | None = None) -> None:
+        self._engine.watch(watch)
+        self.cache_name(Resource(watch.kind, watch.tag), name)
+        if previous is None:
+            self._on_add(watch)
+        self._on_change(watch)
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
         """Remove a watch permanently, and return whether it existed.
 
         Its snapshots stay in the journal until its topics are emptied, which ``on_change`` initiates.
         """
-        return await _complete(self._unwatch(kind, tag))
+        return await self._change(partial(self._unwatch, kind, tag))
 
     async def _unwatch(self, kind: Kind, tag: str) -> bool:
         watch = self.find(kind, tag)
@@ -128,6 +146,49 @@ class WatchList:
             await self._resync(kind, tag)
             raise
         return True
+
+    async def reset(self, *, kind: Kind | None = None, tag: str | None = None) -> ResetWatches:
+        """Give up what commands changed about the watches of a kind and a tag; None matches any.
+
+        Returns the watches that were removed, and those that are again as in the configuration.
+        """
+        return await self._change(partial(self._reset, kind, tag))
+
+    async def _reset(self, kind: Kind | None, tag: str | None) -> ResetWatches:
+        removed, restored = [], []
+        for one in await self._journal.watches():
+            if kind not in (None, one.kind) or tag not in (None, one.tag):
+                continue
+            watch, configured = self.find(one.kind, one.tag), self.configured(one.kind, one.tag)
+            if configured is None:
+                if await self._unwatch(one.kind, one.tag) and watch is not None:
+                    removed.append(watch)
+            elif await self._restore(watch, configured):
+                restored.append(configured)
+        return ResetWatches(removed, restored)
+
+    async def _restore(self, watch: Watch | None, configured: Watch) -> bool:
+        """Make a watch as in the configuration again; return whether it was different."""
+        kind, tag = configured.kind, configured.tag
+        try:
+            if watch != configured:
+                # Not one transaction: a crash in between leaves a stored watch that is equal to the configured one.
+                await self._journal.save_watch(configured, reset_snapshots=_new_resources(watch, configured))
+                self._start(watch, configured)
+            await self._journal.delete_watch(kind, tag)
+        except Exception:
+            await self._resync(kind, tag)
+            raise
+        return watch != configured
+
+    async def _change(self, change: Callable[[], Awaitable[T]]) -> T:
+        """Make one change after another, and complete each even if its caller is cancelled."""
+
+        async def make() -> T:
+            async with self._lock:
+                return await change()
+
+        return await _complete(make())
 
     async def _resync(self, kind: Kind, tag: str) -> None:
         """Make the engine match the journal after a bug between storing a change and applying it."""
@@ -177,6 +238,12 @@ class WatchList:
         snapshot = await self._journal.snapshot(resource)
         name = None if snapshot is None or snapshot.data is None else snapshot.data.get("name")
         return shorten(name) if isinstance(name, str) else None
+
+
+def _new_resources(previous: Watch | None, watch: Watch) -> list[Resource]:
+    """Return the resources of a watch that the previous one did not poll."""
+    polled = set() if previous is None else {resource for resource, _ in previous.resources()}
+    return [resource for resource, _ in watch.resources() if resource not in polled]
 
 
 async def _complete(change: Coroutine[Any, Any, T]) -> T:

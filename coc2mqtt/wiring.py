@@ -26,6 +26,7 @@ from coc2mqtt.mqtt.client.reconnect import port_is_open
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.control.commands import CommandContext
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS, CommandDispatcher
+from coc2mqtt.mqtt.control.last_command import LastCommand
 from coc2mqtt.mqtt.control.replay import Replay
 from coc2mqtt.mqtt.control.requests import RequestHandler
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
@@ -37,6 +38,7 @@ from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.mqtt.topics import Topics
+from coc2mqtt.tag_lookup import TagLookup
 from coc2mqtt.translations import language_of
 from coc2mqtt.util.clocks import uptime
 from coc2mqtt.watch_list import WatchList
@@ -99,6 +101,10 @@ class Parts:
         self._rng = random.SystemRandom()
         # Each part uses only parts above it, except in callbacks, which are not called before the parts run.
         self._log_level = LogLevel(on_change=self._on_log_level_change)
+        self._last_command = LastCommand(
+            language=language_of(settings.homeassistant.language), redact=redactor_of(settings)
+        )
+        self._look_up = TagLookup(api)
         self.engine = self._build_engine(api)
         self.watches = self._build_watch_list()
         self.delivery = self._build_delivery()
@@ -209,10 +215,11 @@ class Parts:
             health=self._health_payload,
             replay=Replay(self._journal, flush_acks=self.delivery.flush_acks, contain=contain),
             log_level=self._log_level,
+            look_up=self._look_up,
         )
         return RequestHandler(
             self._topics,
-            CommandDispatcher(context, contain=contain),
+            CommandDispatcher(context, last_command=self._last_command, contain=contain),
             reserved=(f"{hass.discovery_prefix}/", hass.status_topic) if hass.enabled else (),
             contain=contain,
             metrics=self._process.metrics.requests,
@@ -226,6 +233,7 @@ class Parts:
             duplicate_detector=self._duplicate_detector,
             info=partial(_info, self._settings, self._process, self._log_level),
             health=self._health_payload,
+            last_command=self._last_command,
         )
 
     def _build_orphan_cleanup(self) -> OrphanCleanup:

@@ -24,26 +24,27 @@ if TYPE_CHECKING:
 ACL = (ROOT / "config" / "coc2mqtt.acl").read_text()
 USERS = ("coc2mqtt", "homeassistant", "viewer", "admin")
 EVENT, STATE = "coc/clan/2PP/member_joined", "coc/clan/2PP/state/clan"
+LAST_COMMAND = "coc/bridge/last_command"
 INFO, REQUEST, RESPONSE = "coc/bridge/info", "coc/bridge/request/watch", "coc/bridge/response/watch"
 DISCOVERY, BIRTH = "homeassistant/device/coc2mqtt_home_clan_2PP/config", "homeassistant/status"
 FOREIGN = ("homeassistant/light/lamp/config", "zigbee2mqtt/lamp/set", "cocoa", "$CONTROL/dynamic-security/v1")
 
 MAY_WRITE = {
-    "coc2mqtt": {EVENT, STATE, INFO, RESPONSE, DISCOVERY, "coc/bridge/state"},
+    "coc2mqtt": {EVENT, STATE, INFO, RESPONSE, DISCOVERY, "coc/bridge/state", LAST_COMMAND},
     "homeassistant": {REQUEST, DISCOVERY, BIRTH, "homeassistant/light/lamp/config"},
     "viewer": set[str](),
 }
 STATE_OF_BRIDGE, HEALTH_CHECK = "coc/bridge/state", "coc/bridge/response/health_check"
 HEALTH, WATCHES, API_STATUS = "coc/bridge/health", "coc/bridge/watches", "coc/api/state/status"
 CLAN, PLAYER = "coc/clan/2PP/state/availability", "coc/player/2PP/state/availability"
-GUARDED = {STATE, CLAN, PLAYER, WATCHES, API_STATUS, STATE_OF_BRIDGE, INFO, DISCOVERY}
+GUARDED = {STATE, CLAN, PLAYER, WATCHES, LAST_COMMAND, API_STATUS, STATE_OF_BRIDGE, INFO, DISCOVERY}
 OURS = {EVENT, REQUEST, RESPONSE, HEALTH_CHECK, HEALTH, *GUARDED} - {DISCOVERY}
 MAY_READ = {
     "coc2mqtt": {REQUEST, HEALTH_CHECK, HEALTH, BIRTH, *GUARDED},
     "homeassistant": {*OURS, DISCOVERY, BIRTH, "homeassistant/light/lamp/config"},
     "viewer": OURS,
 }
-TOPICS = {EVENT, STATE, INFO, REQUEST, RESPONSE, DISCOVERY, BIRTH, STATE_OF_BRIDGE, *FOREIGN}
+TOPICS = {EVENT, STATE, INFO, REQUEST, RESPONSE, DISCOVERY, BIRTH, STATE_OF_BRIDGE, LAST_COMMAND, *FOREIGN}
 
 
 @pytest.fixture

@@ -44,7 +44,17 @@ ALLOWED: dict[str, set[str]] = {
     "mqtt.client": {"util"},
     "mqtt.topics": {"clash", "events"},
     "mqtt.payloads": {"clash", "events", "events.compare", "journal", "logs", "util"},
-    "mqtt.control": {"clash", "events", "journal", "logs", "mqtt.client", "mqtt.payloads", "mqtt.topics", "util"},
+    "mqtt.control": {
+        "clash",
+        "events",
+        "journal",
+        "logs",
+        "mqtt.client",
+        "mqtt.payloads",
+        "mqtt.topics",
+        "translations",
+        "util",
+    },
     "mqtt.publish": {
         "events",
         "homeassistant",
@@ -103,6 +113,7 @@ ALLOWED: dict[str, set[str]] = {
         "mqtt.publish",
         "util",
     },
+    "tag_lookup": {"clash", "events", "mqtt.control"},
     "watch_list": {"events", "events.polling", "journal", "mqtt.control", "mqtt.payloads", "util"},
 }
 # These connect the parts and may import all others except each other in this order.

@@ -3,63 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from coc2mqtt.clash.client import ClashClient
-from coc2mqtt.events.polling.engine import Engine
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
-from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.events.resource import API, Kind, Watch
 from coc2mqtt.mqtt.control.commands import CommandError
-from coc2mqtt.watch_list import WatchList
+from tests.support.watch_lists import CLAN, CLAN_STATE, PLAYER, PLAYER_STATE, WAR_STATE, starter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    Start = Callable[..., AbstractAsyncContextManager["Program"]]
-
-CLAN = Watch(Kind.CLAN, "#2PP", 60.0)
-PLAYER = Watch(Kind.PLAYER, "#8QQ", 120.0, exclude_fields=frozenset({"trophies", "donations"}))
-CLAN_STATE, WAR_STATE = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
-PLAYER_STATE = Resource(Kind.PLAYER, "#8QQ")
-SNAPSHOT = Snapshot({"name": "The Order"}, taken_at=1.0)
-
-
-class Program:
-    """One run of the program; ``changed`` contains the watches that ``on_change`` was called with."""
-
-    def __init__(self, journal: SqliteJournal) -> None:
-        self.journal = journal
-        self.changed: list[tuple[Kind, str]] = []
-        # Never runs, so nothing is polled.
-        self.engine = Engine(ClashClient([SecretStr("any")]), journal)
-        self.list = WatchList(
-            journal, self.engine, on_change=lambda watch: self.changed.append((watch.kind, watch.tag)), maximum=3
-        )
-
-    async def commit_snapshots(self, *resources: Resource) -> None:
-        for resource in resources:
-            await self.journal.commit(resource, SNAPSHOT, [])
+    from tests.support.watch_lists import Start
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Run the program with these configured watches, each time with the same journal."""
-
-    @asynccontextmanager
-    async def run(*configured: Watch) -> AsyncIterator[Program]:
-        async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
-            program = Program(journal)
-            await program.list.load(configured)
-            yield program
-
-    return run
+    return starter(tmp_path)
 
 
 async def test_configured_watches_are_started(start: Start) -> None:
@@ -243,6 +206,25 @@ async def test_adding_and_removing_many_watches_leaves_no_rows(start: Start) -> 
         # The removal of a configured watch must be stored.
         await program.list.unwatch(Kind.CLAN, "#2PP")
         assert [(stored.tag, stored.watch) for stored in await program.journal.watches()] == [("#2PP", None)]
+
+
+async def test_concurrent_commands_cannot_add_more_watches_than_the_maximum(start: Start) -> None:
+    async with start(CLAN) as program:
+        adding = [program.list.watch(Watch(Kind.CLAN, f"#{tag}QQ", 60.0)) for tag in "0289"]
+        results = await asyncio.gather(*adding, return_exceptions=True)
+        assert [type(result) for result in results] == [type(None), type(None), CommandError, CommandError]
+        assert len(program.engine.watches) == 3
+
+
+async def test_added_watches_are_reported_as_added(start: Start) -> None:
+    async with start(CLAN) as program:
+        assert program.added == []
+        await program.list.watch(PLAYER, name="Ash")
+        assert (await program.list.describe(PLAYER)).name == "Ash"
+        await program.list.watch(replace(CLAN, interval=5.0))
+        await program.list.unwatch(Kind.CLAN, "#2PP")
+        await program.list.reset()
+    assert program.added == [PLAYER, CLAN]
 
 
 @pytest.mark.parametrize("steps", range(0, 12, 3))

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash.client import DEFAULT_BASE_URL
 from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Kind
+from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.commands import ListData, LogLevelData, PollData, UnwatchData, WatchData, Watched
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.control.replay import ReplayData
+from coc2mqtt.mqtt.control.reset import ResetData
 from coc2mqtt.mqtt.payloads.models import (
     HealthPayload,
     InfoPayload,
+    LastCommandPayload,
     LastEventPayload,
     OnlinePayload,
     Payload,
@@ -43,6 +46,7 @@ def bridge_examples(game: Game, events: Sequence[EventPayload]) -> dict[str, byt
         _TOPICS.bridge("info"): _info(game),
         _TOPICS.bridge("health"): health,
         _TOPICS.bridge("watches"): WatchesPayload(watches=watches),
+        _TOPICS.bridge("last_command"): _last_command(game, watches[0]),
     }
     for command, data in _responses(watches, health, events).items():
         payloads[_TOPICS.response(command)] = ResponsePayload(
@@ -67,6 +71,7 @@ def _requests(tag: str, events: Sequence[EventPayload]) -> dict[str, Json]:
         "replay": {"since_seq": events[0].seq - 1, "limit": 1},
         "log_level": {"level": "debug"},
         "health_check": {},
+        "reset": {},
     }
 
 
@@ -83,6 +88,7 @@ def _responses(
         "replay": ReplayData(events=list(events[:1]), next_seq=events[0].seq),
         "log_level": LogLevelData(level="debug"),
         "health_check": health,
+        "reset": ResetData(removed=[], restored=[identity]),
     }
 
 
@@ -112,6 +118,18 @@ def _watches(game: Game) -> list[WatchPayload]:
             exclude_fields=["achievements"],
         ),
     ]
+
+
+def _last_command(game: Game, watch: WatchPayload) -> LastCommandPayload:
+    return LastCommandPayload(
+        command="watch",
+        kind=watch.kind,
+        tag=watch.tag,
+        status="ok",
+        summary=str(sentences.now_watching(watch)),
+        time=iso_time(game.now.timestamp()),
+        running=None,
+    )
 
 
 def _info(game: Game) -> InfoPayload:

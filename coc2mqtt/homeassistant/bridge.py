@@ -35,7 +35,7 @@ _MAX_TAG_LENGTH = 32
 class ControlTopics:
     """The request topics of the controls, and the retained states that they show."""
 
-    bridge_state: str
+    last_command: str
     info: str
     watch: str
     unwatch: str
@@ -168,27 +168,34 @@ def _health(identity: Identity, topic: str) -> dict[str, Component]:
 def _controls(identity: Identity, topics: ControlTopics) -> dict[str, Component]:
     """Return the entities that send requests to the bridge."""
 
-    def field(key: str, name: str, icon: str, topic: str, request: str) -> TextField:
+    def field(key: str, name: str, icon: str, topic: str, command: str, **fixed: str) -> TextField:
         return TextField(
             **identity.ids("text", key),
             name=name,
             icon=icon,
             entity_category="config",
-            # Always empty: the text is a request, not a state.
-            state_topic=topics.bridge_state,
+            # Shows the tag while the command is executed: the frontend clears a field only when its state changes.
+            state_topic=topics.last_command,
+            value_template=templates.running_tag(command, **fixed),
             command_topic=topic,
-            command_template=request,
+            command_template=templates.request("tag", **fixed),
             max=_MAX_TAG_LENGTH,
             pattern=_TAG,
         )
 
-    request = templates.request
     return {
-        "watch_clan": field("watch_clan", "Watch a clan", "mdi:shield-plus", topics.watch, request("tag", kind="clan")),
+        "watch_clan": field("watch_clan", "Watch a clan", "mdi:shield-plus", topics.watch, "watch", kind="clan"),
         "watch_player": field(
-            "watch_player", "Watch a player", "mdi:account-plus", topics.watch, request("tag", kind="player")
+            "watch_player", "Watch a player", "mdi:account-plus", topics.watch, "watch", kind="player"
         ),
-        "unwatch": field("unwatch", "Stop watching", "mdi:eye-off", topics.unwatch, request("tag")),
+        "unwatch": field("unwatch", "Stop watching", "mdi:eye-off", topics.unwatch, "unwatch"),
+        "last_command": EntityFactory(identity, topics.last_command).text(
+            "last_command",
+            "Last command",
+            "mdi:console-line",
+            path=("summary",),
+            attributes=templates.attributes({"command": "command", "status": "status", "time": "time"}),
+        ),
         "refresh": Button(
             **identity.ids("button", "refresh"),
             name="Refresh all",
@@ -206,6 +213,6 @@ def _controls(identity: Identity, topics: ControlTopics) -> dict[str, Component]
             state_topic=topics.info,
             value_template=templates.translate({level: level for level in _LOG_LEVELS}, "log_level"),
             command_topic=topics.log_level,
-            command_template=request("level"),
+            command_template=templates.request("level"),
         ),
     }

@@ -165,13 +165,16 @@ class Button(Entity):
 
 
 class TextField(Entity):
-    """A text field. Its state must always match the pattern, so the pattern must match the empty text."""
+    """A text field. Its state must always match the pattern, so the pattern must match the empty text.
+
+    The template renders the empty text unless the field is in use.
+    """
 
     platform: Literal["text"] = "text"
     default_entity_id: Annotated[str, Field(pattern=r"^text\.[a-z0-9_]+$")]
     entity_category: Annotated[Literal["config", "diagnostic"] | None, OMIT_NONE] = None
     state_topic: Topic
-    value_template: Literal["{{ '' }}"] = "{{ '' }}"
+    value_template: Annotated[Template, Field(pattern=r" else '' \}\}$")]
     command_topic: Topic
     command_template: CommandTemplate
     min: Literal[0] = 0

@@ -31,7 +31,9 @@ _MEMBER_NUMBERS = {
 }
 
 _IS_LIST = "v is sequence and v is not string and v is not mapping"
-NOTHING = "{{ '' }}"
+_TAG_CHARACTERS = "0289PYLQGRJCUV"
+# With the `#`.
+_MAX_TAG_LENGTH = 17
 
 
 def number(*path: str, times: int = 1) -> str:
@@ -160,6 +162,16 @@ def request(key: str, **fixed: str) -> str:
     """Return a command template for a request: an object with the fixed values and the input as ``key``."""
     pairs = "".join(f"{name!r}: {text!r}, " for name, text in fixed.items())
     return f"{{{{ {{{pairs}{key!r}: value}} | tojson }}}}"
+
+
+def running_tag(command: str, **fixed: str) -> str:
+    """Return a template for the normalised tag of a running command with these values, otherwise the empty text."""
+    conditions = "".join(f" and o.get({key!r}) == {value!r}" for key, value in {"command": command, **fixed}.items())
+    return (
+        f"{_object(('running',))}{{% set v = o.get('tag') %}}"
+        f"{{{{ v if v is string{conditions} and v | length < {_MAX_TAG_LENGTH} and v[:1] == '#'"
+        f" and v[3:] and not v[1:] | reject('in', '{_TAG_CHARACTERS}') | list else '' }}}}"
+    )
 
 
 def _member() -> str:

@@ -109,8 +109,10 @@ class Bridge:
         await self._guard.subscribe_rest(session)
         await self._mark_everything()
         self._reports.watches_changed()
+        self._reports.last_command_changed()
         async with asyncio.TaskGroup() as group:
             reports = self._reports
+            group.create_task(self._keep_running("bridge/last_command", partial(reports.publish_last_command, session)))
             group.create_task(self._keep_running("bridge/watches", partial(reports.publish_watches, session)))
             group.create_task(self._keep_running("bridge/info", partial(reports.publish_info, session)))
             group.create_task(self._keep_running("bridge/health", partial(reports.publish_health, session)))
@@ -189,6 +191,7 @@ class Bridge:
         self._retained.invalidate()
         await self._reports.introduce(session)
         self._reports.watches_changed()
+        self._reports.last_command_changed()
         await self._mark_everything()
 
 

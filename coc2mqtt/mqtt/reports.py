@@ -1,4 +1,4 @@
-"""The retained topics of the bridge itself: ``bridge/state``, ``info``, ``health`` and ``watches``."""
+"""The retained topics of the bridge itself: ``state``, ``info``, ``health``, ``watches`` and ``last_command``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.mqtt.client.connection import Session
     from coc2mqtt.mqtt.control.commands import Watches
+    from coc2mqtt.mqtt.control.last_command import LastCommand
     from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
     from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload
     from coc2mqtt.mqtt.publish.retained_state import RetainedState
@@ -27,6 +28,9 @@ _MIN_HEALTH_INTERVAL_S = 5.0
 # The list of thousands of watches has some megabytes: a longer list is published less often.
 _LISTED_WATCHES_PER_S = 300.0
 _RETRY_INTERVAL_S = 120.0
+# Home Assistant's frontend clears a text field only if it has shown the tag in the meantime. It receives both states
+# within half a second; on a slow connection, states that arrive together are shown as one.
+_LAST_COMMAND_INTERVAL_S = 1.0
 # The poll times of all watches are checked in batches of this size, spread over this time.
 _POLL_TIMES_BATCH = 50
 _POLL_TIMES_INTERVAL_S = 30.0
@@ -48,6 +52,7 @@ class BridgeReports:
         duplicate_detector: DuplicateInstanceDetector,
         info: Callable[[Session], InfoPayload],
         health: Callable[[], Awaitable[HealthPayload]],
+        last_command: LastCommand,
     ) -> None:
         self._topics = topics
         self._retained = retained
@@ -56,9 +61,12 @@ class BridgeReports:
         self._duplicate_detector = duplicate_detector
         self._info = info
         self._health = health
+        self._last_command = last_command
+        last_command.on_change = self.last_command_changed
         self._watches_due = asyncio.Event()
         self._info_due = asyncio.Event()
         self._health_due = asyncio.Event()
+        self._last_command_due = asyncio.Event()
 
     def watches_changed(self) -> None:
         """Publish ``bridge/watches`` again."""
@@ -71,6 +79,10 @@ class BridgeReports:
     def health_changed(self) -> None:
         """Publish ``bridge/health`` soon instead of at its next interval."""
         self._health_due.set()
+
+    def last_command_changed(self) -> None:
+        """Publish ``bridge/last_command`` again."""
+        self._last_command_due.set()
 
     async def introduce(self, session: Session) -> None:
         """Publish that the bridge is online, and who it is."""
@@ -87,6 +99,8 @@ class BridgeReports:
             self._info_due.set()
         elif topic == self._topics.bridge("watches"):
             self._watches_due.set()
+        elif topic == self._topics.bridge("last_command"):
+            self._last_command_due.set()
         else:
             return False
         return True
@@ -104,6 +118,15 @@ class BridgeReports:
                 await self._publisher.publish(session, self._topics.bridge("watches"), payload)
             # During the first polls, thousands of names become known one by one.
             await asyncio.sleep(self._watches_pause_s())
+
+    async def publish_last_command(self, session: Session) -> None:
+        """Publish the last command whenever it changes, but at most once per second."""
+        topic = self._topics.bridge("last_command")
+        while True:
+            await self._last_command_due.wait()
+            with _due_again_on_failure(self._last_command_due):
+                await self._publisher.publish(session, topic, self._last_command.take().encode())
+            await asyncio.sleep(_LAST_COMMAND_INTERVAL_S)
 
     async def publish_info(self, session: Session) -> None:
         """Publish the bridge's info whenever it changes."""
@@ -151,6 +174,8 @@ class BridgeReports:
         await self.introduce(session)
         if self._publisher.rejected_topics.is_retryable(self._topics.bridge("watches")):
             self._watches_due.set()
+        if self._publisher.rejected_topics.is_retryable(self._topics.bridge("last_command")):
+            self._last_command_due.set()
         self._retained.retry_rejected()
 
     def _watches_pause_s(self) -> float:

@@ -148,6 +148,7 @@ def _bridge_topics() -> Iterator[Schema]:
         ("info", models.InfoPayload),
         ("health", models.HealthPayload),
         ("watches", models.WatchesPayload),
+        ("last_command", models.LastCommandPayload),
     ):
         yield Schema(f"bridge-{name}", (f"{_BASE}/bridge/{name}",), "bridge", model)
 

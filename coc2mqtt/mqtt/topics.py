@@ -65,7 +65,7 @@ class Topics:
         return f"{self.base}/api/state/status"
 
     def bridge(self, name: str) -> str:
-        """Return a topic of the bridge itself: ``state``, ``info``, ``health`` or ``watches``."""
+        """Return a topic of the bridge itself: such as ``state``, ``info`` or ``watches``."""
         return f"{self.base}/bridge/{name}"
 
     @property

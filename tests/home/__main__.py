@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.home.check_automations import check_blueprints
-from tests.home.check_controls import check_controls
+from tests.home.check_controls import check_controls, check_fields
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
 from tests.home.check_leader import check_leader
 from tests.home.check_node_red import check_node_red
@@ -63,7 +63,7 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
             f"coc2mqtt {version('coc2mqtt')} on Python {platform.python_version()}, Home Assistant {setup.home.version}"
         )
         await setup.bridge.start()
-        await _check_entities_and_controls(setup, report)
+        await _check_entities_and_controls(setup, report, folder)
         report.section("Dashboard")
         await check_dashboard(setup, report, folder)
         check_log(setup, report)
@@ -84,7 +84,7 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         check_log(setup, report, allowed=_ALLOWED_AFTER_RESTARTS)
 
 
-async def _check_entities_and_controls(setup: Setup, report: Report) -> None:
+async def _check_entities_and_controls(setup: Setup, report: Report, folder: Path) -> None:
     report.section("Entities")
     await check_values(setup, report)
     await check_ids(setup, report)
@@ -93,6 +93,7 @@ async def _check_entities_and_controls(setup: Setup, report: Report) -> None:
     report.section("Controls")
     await check_rename(setup, report)
     await check_controls(setup, report)
+    await check_fields(setup, report, folder)
     check_log(setup, report)
 
 

@@ -26,8 +26,10 @@ _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+# WebDriver's code of the key.
+_ENTER = "\ue007"
 # Collects all elements of a page, including those in shadow roots.
-_WALK = """
+WALK = """
   const found = [];
   const walk = root => root.querySelectorAll('*').forEach(element => {
     found.push(element);
@@ -64,7 +66,7 @@ class Browser:
     async def elements(self) -> dict[str, int]:
         """Return the number of elements of each name in the page."""
         counts: dict[str, int] = await self.run(
-            _WALK + "const counts = {}; found.forEach(one => { const name = one.localName;"
+            WALK + "const counts = {}; found.forEach(one => { const name = one.localName;"
             " counts[name] = (counts[name] || 0) + 1; }); return counts;"
         )
         return counts
@@ -72,11 +74,16 @@ class Browser:
     async def texts(self, *names: str) -> list[str]:
         """Return the text of all elements with these names."""
         found: list[str] = await self.run(
-            _WALK + "return found.filter(one => arguments[0].includes(one.localName))"
+            WALK + "return found.filter(one => arguments[0].includes(one.localName))"
             ".map(one => ((one.shadowRoot || one).textContent || one.textContent || '').trim().slice(0, 300));",
             list(names),
         )
         return found
+
+    async def type(self, find: str, *arguments: Any, text: str) -> None:
+        """Type a text and Enter into the input element that a script returns."""
+        element = await self.run(find, *arguments)
+        await self._command(f"element/{next(iter(element.values()))}/value", {"text": f"{text}{_ENTER}"})
 
     async def screenshot(self, path: Path) -> None:
         """Save a screenshot of the window as a PNG."""

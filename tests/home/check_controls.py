@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.home.browser import WALK, browsing, has_browser
 from tests.home.home_assistant import wait_until
 from tests.home.mqtt import retained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
+    from tests.home.browser import Browser
     from tests.home.report import Report
     from tests.home.setup import Setup
 
 _TIMEOUT_S = 15.0
+_PAGE_TIMEOUT_S = 60.0
+# Returns the input element of a text entity's row, null until the page shows it.
+_INPUT = (
+    WALK
+    + """
+  const row = found.find(one => one.localName === 'hui-text-entity-row' && one._config?.entity === arguments[0]);
+  let input = null;
+  const search = root => root.querySelectorAll('*').forEach(one => {
+    if (one.localName === 'input') input = one;
+    if (one.shadowRoot) search(one.shadowRoot);
+  });
+  if (row) search(row.shadowRoot);
+"""
+)
 
 
 async def check_controls(setup: Setup, report: Report) -> None:
@@ -66,6 +83,54 @@ async def check_unwatch(setup: Setup, report: Report, tag: str) -> None:
 
     await _wait("removal of all traces", nothing_remains)
     report.check(f"'Stop watching' leaves nothing of {tag}", [f"{one} remains" for one in await remaining()])
+
+
+async def check_fields(setup: Setup, report: Report, folder: Path) -> None:
+    """Type tags into the text fields of the bridge's page, which must become empty, and read *Last command*."""
+    if not has_browser():
+        report.info("The text fields were not tried in a browser: chromedriver is not installed")
+        return
+    devices = await setup.home.devices()
+    bridge = next(device["id"] for device in devices.values() if device["model"] == "Bridge")
+    async with browsing(folder) as browser:
+        await browser.resize(1280, 1500)
+        await browser.log_in(setup.home)
+        await browser.open(f"{setup.home.address}/config/devices/device/{bridge}")
+        for key, tag, sentence in (
+            ("watch_player", setup.other_player, f"({setup.other_player})"),
+            ("unwatch", setup.other_player, "Stopped watching "),
+            ("unwatch", setup.other_player, f"{setup.other_player} is not watched"),
+            ("watch_clan", "#2PP2PP", "There is no clan with the tag #2PP2PP"),
+        ):
+            problems = await _use_field(setup, browser, await setup.bridge_entity(key), tag)
+            problems += await _last_command_problems(setup, sentence)
+            report.check(f"the field '{key}' becomes empty, and 'Last command' shows the result", problems, sentence)
+    unknown = [device for device in await setup.home.devices() if "2PP2PP" in device]
+    report.check("an unknown tag gets no device", unknown)
+
+
+async def _use_field(setup: Setup, browser: Browser, field: str, tag: str) -> list[str]:
+    """Type a tag into a field of the open page; return the problems."""
+
+    async def is_shown() -> bool:
+        return bool(await browser.run(_INPUT + "return input;", field))
+
+    async def is_empty() -> bool:
+        shown = await browser.run(_INPUT + "return input.value;", field)
+        return (shown, (await setup.home.states())[field]["state"]) == ("", "")
+
+    await wait_until(f"{field} on the page", _PAGE_TIMEOUT_S, is_shown)
+    await browser.type(_INPUT + "return input;", field, text=tag)
+    return await _wait(f"an empty {field} on the page", is_empty)
+
+
+async def _last_command_problems(setup: Setup, part: str) -> list[str]:
+    sensor = await setup.bridge_entity("last_command")
+
+    async def is_shown() -> bool:
+        return part in (await setup.home.states())[sensor]["state"]
+
+    return await _wait(f"'{part}' in {sensor}", is_shown)
 
 
 async def _check_buttons(setup: Setup, report: Report) -> None:

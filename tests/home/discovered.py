@@ -19,6 +19,7 @@ _NO_VALUE_REASONS = {
     "last_war_result": "no war has ended yet",
     "war": "no event yet",
     "api_events": "no event yet",
+    "last_command": "no command yet",
 }
 _WAR_KEYS = (
     *("war_state", "war_status", "war_start", "war_end", "war_team_size", "opponent", "stars", "opponent_stars"),

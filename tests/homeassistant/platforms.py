@@ -183,7 +183,7 @@ def _text(found: Json) -> Iterator[str]:
     except re.error as error:
         yield f"pattern: {error}"
         return
-    if found.get("value_template") == "{{ '' }}" and (shortest > 0 or not pattern.match("")):
+    if shortest > 0 or not pattern.match(""):
         yield "its state, the empty text, does not fit its own pattern"
 
 

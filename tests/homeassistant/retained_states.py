@@ -53,6 +53,7 @@ def retained(*, state: str = "inWar") -> Json:
         _TOPICS.bridge("state"): {"state": "online"},
         _TOPICS.bridge("info"): {"version": "1.2.3", "log_level": "info"},
         _TOPICS.bridge("health"): _health(),
+        _TOPICS.bridge("last_command"): _last_command(),
     }
 
 
@@ -117,3 +118,15 @@ def _health() -> Json:
         "seq": 7,
     }
     return {"polls_per_second": 0.35, "queue": 0, "watches": 3, "clans": 1, "players": 2, "last_event": last}
+
+
+def _last_command() -> Json:
+    return {
+        "command": "watch",
+        "kind": "clan",
+        "tag": "#2PP",
+        "status": "ok",
+        "summary": "Now watching The Order (#2PP)",
+        "time": SEEN,
+        "running": None,
+    }

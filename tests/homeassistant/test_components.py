@@ -80,6 +80,7 @@ LEGAL: Mapping[type[BaseModel], Json] = {
         **CONTROL,
         "default_entity_id": "text.x",
         "state_topic": "coc/x",
+        "value_template": "{{ value_json if value_json is string else '' }}",
         "max": 32,
         "pattern": "^$|^x$",
         "entity_category": "config",

@@ -37,6 +37,11 @@ def topic_of(component: Json) -> str:
     return topic
 
 
+def running(command: str, kind: str | None, tag: Any) -> Json:
+    """Return the key of the last command's payload that a running command sets."""
+    return {"running": {"command": command, "kind": kind, "tag": tag}}
+
+
 def show(component: Json, **changes: Any) -> str | None:
     """Return the state that an entity shows for a retained payload with some keys changed."""
     return shown(component, orjson.dumps(retained()[topic_of(component)] | changes))
@@ -120,6 +125,7 @@ def test_player_entity_shows_retained_state(component: str, state: str) -> None:
         ("watch_clan", ""),
         ("watch_player", ""),
         ("unwatch", ""),
+        ("last_command", "Now watching The Order (#2PP)"),
         ("log_level", "info"),
     ],
 )
@@ -138,6 +144,21 @@ def test_bridge_entity_shows_retained_state(component: str, state: str) -> None:
         (BRIDGE["denied_address"], {"address": None}, None),
         (BRIDGE["last_event"], {"last_event": None}, None),
         (BRIDGE["log_level"], {"log_level": "trace"}, None),
+        (BRIDGE["last_command"], {"summary": None}, None),
+        (BRIDGE["watch_clan"], running("watch", "clan", "#2PP"), "#2PP"),
+        (BRIDGE["watch_clan"], running("watch", "player", "#2PP"), ""),
+        (BRIDGE["watch_player"], running("watch", "player", "#" + "V" * 15), "#" + "V" * 15),
+        (BRIDGE["watch_player"], running("watch", "clan", "#2PP"), ""),
+        (BRIDGE["unwatch"], running("unwatch", None, "#2PP"), "#2PP"),
+        (BRIDGE["unwatch"], running("unwatch", "clan", "#2PP"), "#2PP"),
+        (BRIDGE["unwatch"], running("watch", "clan", "#2PP"), ""),
+        *(
+            (BRIDGE["unwatch"], running("unwatch", None, tag), "")
+            for tag in (None, 7, ["#2PP"], "", "#", "#2P", "2PP", "#2PO", "#2PP\n", "#" + "V" * 16)
+        ),
+        (BRIDGE["watch_clan"], {"running": 7}, ""),
+        (BRIDGE["watch_clan"], {"running": ["#2PP"]}, ""),
+        (BRIDGE["watch_clan"], {"running": {"tag": "#2PP"}}, ""),
         (CLAN["war_state"], {"state": "notInWar"}, "not_in_war"),
         (CLAN["war_state"], {"state": "preparation"}, "preparation"),
         (CLAN["war_state"], {"state": "warEnded"}, "war_ended"),

@@ -25,13 +25,14 @@ async def test_new_session_publishes_online_then_state_then_events() -> None:
     await parts.journal.add_event(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
-    states = ["coc/bridge/watches", "coc/clan/+/state/+", "coc/player/+/state/+"]
+    states = ["coc/bridge/watches", "coc/bridge/last_command", "coc/clan/+/state/+", "coc/player/+/state/+"]
     first = ["coc/bridge/info", "coc/bridge/request/+", STATUS, "coc/bridge/state", "coc/api/state/status"]
     assert recording.subscribed == [*first, *states, "homeassistant/device/+/config"]
     assert recording.topics[:2] == ["coc/bridge/state", "coc/bridge/info"]
     assert recording.published[0].payload == b'{"state":"online"}'
     assert set(recording.topics[2:-1]) == {
         "coc/bridge/watches",
+        "coc/bridge/last_command",
         "coc/bridge/health",
         "coc/api/state/status",
         *(f"coc/clan/2PP/state/{facet}" for facet in ("availability", "badge", "clan", "members", "war")),

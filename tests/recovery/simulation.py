@@ -49,6 +49,7 @@ _MAX_STOP_S = 5.0
 _BREAKS_AT = 5
 _BIRTH = "homeassistant/status"
 _NOT_WATCHED = "is not watched"
+_NEVER_WATCHED = b"#222"
 
 Json = dict[str, Any]
 
@@ -139,6 +140,8 @@ class Simulation:
                     self._send(Message(_BIRTH, b"online"))
                 for command in ("list", "health_check", "replay"):
                     self._send(Message(_TOPICS.request(command), b"0" if command == "replay" else b""))
+                if self._removed:
+                    self._send(Message(_TOPICS.request("reset"), _NEVER_WATCHED))
                 await self._until(running, self._is_settled, request=True)
                 self.recovered_at = asyncio.get_running_loop().time()
                 self.injection.disarm()

@@ -22,7 +22,7 @@ from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
-from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher, health, info
+from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher, health, info, known_to_the_api
 from tests.support.recording_session import RecordingSession, make_event
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.journal.protocol import Journal
     from coc2mqtt.watch_list import WatchList
+    from tests.support.control import LookUp
 
 PREFIX = "homeassistant"
 STATUS = "homeassistant/status"
@@ -143,6 +144,7 @@ class BridgeParts:
         home_assistant_status: str | None = STATUS,
         device_delays: bool = True,
         requests_per_second: float = REQUESTS_PER_SECOND,
+        look_up: LookUp = known_to_the_api,
     ) -> None:
         topics = Topics(base)
         self.log_level = LogLevelInMemory()
@@ -162,9 +164,10 @@ class BridgeParts:
             count_watches=lambda: len(watches.select()),
             other_bridge=lambda: duplicate_detector.other_bridge,
         )
+        commands = dispatcher(watches, journal=journal, log_level=self.log_level, look_up=look_up)
         self.requests = RequestHandler(
             topics,
-            dispatcher(watches, journal=journal, log_level=self.log_level),
+            commands,
             reserved=(f"{PREFIX}/", STATUS) if home_assistant else (),
             requests_per_second=requests_per_second,
         )
@@ -179,6 +182,7 @@ class BridgeParts:
                 duplicate_detector=duplicate_detector,
                 info=lambda session: info(session).model_copy(update={"log_level": self.log_level.name}),
                 health=health,
+                last_command=commands.last_command,
             ),
             guard=self.guard,
             orphan_cleanup=orphan_cleanup(
@@ -200,11 +204,23 @@ class BridgeParts:
 class Parts(BridgeParts):
     """A bridge with one watched clan that was already polled; its journal and its watches are in memory."""
 
-    def __init__(self, *, base: str = "coc", home_assistant: bool = True, instance: str = "home") -> None:
+    def __init__(
+        self,
+        *,
+        base: str = "coc",
+        home_assistant: bool = True,
+        instance: str = "home",
+        look_up: LookUp = known_to_the_api,
+    ) -> None:
         self.journal = JournalInMemory()
         self.watches = WatchesInMemory([WATCH])
         super().__init__(
-            self.journal.journal, self.watches, base=base, home_assistant=home_assistant, instance=instance
+            self.journal.journal,
+            self.watches,
+            base=base,
+            home_assistant=home_assistant,
+            instance=instance,
+            look_up=look_up,
         )
 
 

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, cast
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.logs import LogLevel
-from coc2mqtt.mqtt.control.commands import CommandContext, CommandError, Watches
+from coc2mqtt.mqtt.control.commands import CommandContext, CommandError, ResetWatches, Watches
 from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay
 from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, WatchPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from coc2mqtt.events.resource import Watch
     from coc2mqtt.journal.protocol import Journal, JournalEntry, Selection
     from coc2mqtt.logs import LogLevelName
     from coc2mqtt.mqtt.client.session import Session
+
+    LookUp = Callable[[Kind, str], Awaitable[str | None]]
 
 HEALTH = HealthPayload(
     healthy=True,
@@ -112,24 +114,40 @@ async def nothing_to_flush() -> None:
     """Return at once, as the flush of acknowledgements does when all are stored."""
 
 
+async def known_to_the_api(_kind: Kind, _tag: str) -> str | None:
+    """Look up a tag that the API knows."""
+    return "The Order"
+
+
 def dispatcher(
-    watches: Watches, *, journal: Journal | None = None, log_level: LogLevel | None = None
+    watches: Watches,
+    *,
+    journal: Journal | None = None,
+    log_level: LogLevel | None = None,
+    look_up: LookUp = known_to_the_api,
 ) -> CommandDispatcher:
     """Return a dispatcher for a list of watches; without a journal, nothing was ever delivered."""
     replay = Replay(journal or DeliveredInMemory().journal, flush_acks=nothing_to_flush, clock=lambda: 1_800_000_000.0)
     return CommandDispatcher(
-        CommandContext(watches, health=health, replay=replay, log_level=log_level or LogLevelInMemory())
+        CommandContext(
+            watches, health=health, replay=replay, log_level=log_level or LogLevelInMemory(), look_up=look_up
+        )
     )
 
 
 class WatchesInMemory:
-    """A list of watches that records changes in ``calls``; a ``full`` one rejects new watches."""
+    """A list of watches that records changes in ``calls``; a ``full`` one rejects new watches.
+
+    ``configuration`` contains the watches that it started with.
+    """
 
     def __init__(self, watches: Iterable[Watch] = (), *, full: bool = False) -> None:
         self.watches = {(watch.kind, watch.tag): watch for watch in watches}
+        self.configuration = list(self.watches.values())
         self.calls: list[tuple[str, Kind, str]] = []
         self.last_poll: float | None = None
         self._full = full
+        self._names: dict[tuple[Kind, str], str | None] = {}
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         return self.watches.get((kind, tag))
@@ -137,15 +155,25 @@ class WatchesInMemory:
     def polled_at(self, kind: Kind, tag: str) -> float | None:  # noqa: ARG002 - the same for all
         return self.last_poll
 
-    async def watch(self, watch: Watch) -> None:
+    async def watch(self, watch: Watch, *, name: str | None = None) -> None:
         if self._full:
             raise CommandError("too many watches: remove one first")
         self.calls.append(("watch", watch.kind, watch.tag))
+        self._names[watch.kind, watch.tag] = name
         self.watches[watch.kind, watch.tag] = watch
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
         self.calls.append(("unwatch", kind, tag))
         return self.watches.pop((kind, tag), None) is not None
+
+    async def reset(self, *, kind: Kind | None = None, tag: str | None = None) -> ResetWatches:
+        removed = [watch for watch in self.select(kind=kind, tag=tag) if watch not in self.configuration]
+        for watch in removed:
+            await self.unwatch(watch.kind, watch.tag)
+        return ResetWatches(removed, [])
+
+    def configured(self, kind: Kind, tag: str) -> Watch | None:
+        return next((watch for watch in self.configuration if (watch.kind, watch.tag) == (kind, tag)), None)
 
     def select(self, *, kind: Kind | None = None, tag: str | None = None) -> list[Watch]:
         return [watch for watch in self.watches.values() if tag in (None, watch.tag) and kind in (None, watch.kind)]
@@ -154,7 +182,7 @@ class WatchesInMemory:
         return WatchPayload(
             kind="clan" if watch.kind is Kind.CLAN else "player",
             tag=watch.tag,
-            name=None,
+            name=self._names.get((watch.kind, watch.tag)),
             interval=watch.interval,
             members=watch.members,
             war=watch.war,

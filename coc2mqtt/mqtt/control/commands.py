@@ -6,13 +6,15 @@ The command ``replay`` is in ``replay.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.resource import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Kind, Watch
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
+from coc2mqtt.mqtt.control import sentences
+from coc2mqtt.mqtt.control.sentences import Sentence
 from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload, WatchesPayload, WatchPayload
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ _MAX_INTERVAL_S = 7 * 24 * 3600.0
 
 class CommandError(Exception):
     """A request cannot be executed. The message is the error sentence of the response."""
+
+    def __init__(self, error: str | Sentence) -> None:
+        super().__init__(str(error))
+        self.sentence = error if isinstance(error, Sentence) else sentences.of_text(error)
 
 
 def check_transaction(value: object) -> str | int | None:
@@ -70,23 +76,43 @@ class Request(BaseModel):
         return {cls.main_key: text}
 
 
+class Outcome(NamedTuple):
+    """The result of a command: the ``data`` of its response, and a sentence for ``bridge/last_command``."""
+
+    data: Payload
+    sentence: Sentence | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A command: its name in the topic, its models and its handler.
 
-    ``request`` validates the payload of a request, ``response`` is the model of the response's ``data``.
+    ``request`` validates the payload of a request, ``response`` is the model of the response's ``data``. A ``query``
+    changes nothing and is not published as the last command. ``log_level`` is the level at which executions are logged.
     """
 
     name: str
     request: type[Request]
     response: type[Payload]
-    handler: Callable[[CommandContext, Any], Awaitable[Payload]]
+    handler: Callable[[CommandContext, Any], Awaitable[Outcome]]
+    query: bool = False
+    log_level: Literal["debug", "info"] = "info"
+
+
+async def _trust(_kind: Kind, _tag: str) -> None:
+    """Accept every tag."""
+
+
+def _ignore() -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
     """The parts of the bridge that command handlers work with.
 
+    ``look_up`` asks the API about a clan or player and returns its name; it raises CommandError if there is none or the
+    API cannot say. ``on_wait`` is called before a command waits for the API: other commands need not wait for it.
     ``max_response_bytes`` limits the size of a response whose length is a matter of choice.
     """
 
@@ -94,17 +120,35 @@ class CommandContext:
     health: Callable[[], Awaitable[HealthPayload]]
     replay: Replay
     log_level: LogLevel
+    look_up: Callable[[Kind, str], Awaitable[str | None]] = _trust
+    on_wait: Callable[[], None] = _ignore
     max_response_bytes: int = MAX_RESPONSE_BYTES
+
+
+class ResetWatches(NamedTuple):
+    """The watches that a reset removed, and those that are again as in the configuration."""
+
+    removed: list[Watch]
+    restored: list[Watch]
 
 
 class Watches(Protocol):
     """The watches of the bridge, which commands can list and change."""
 
-    async def watch(self, watch: Watch) -> None:
-        """Add or replace a watch, also for later runs; raises CommandError if it cannot be added."""
+    async def watch(self, watch: Watch, *, name: str | None = None) -> None:
+        """Add or replace a watch, also for later runs; raises CommandError if it cannot be added.
+
+        ``name`` is that of the clan or player, None if it is unknown.
+        """
 
     async def unwatch(self, kind: Kind, tag: str) -> bool:
         """Remove a watch, also for later runs; returns whether it existed."""
+
+    async def reset(self, *, kind: Kind | None = None, tag: str | None = None) -> ResetWatches:
+        """Give up what commands changed about the watches of a kind and a tag; None matches any."""
+
+    def configured(self, kind: Kind, tag: str) -> Watch | None:
+        """Return the watch of the configuration, None if it has none."""
 
     def select(self, *, kind: Kind | None = None, tag: str | None = None) -> list[Watch]:
         """Return the watches of a kind and a tag; None matches any."""
@@ -124,7 +168,8 @@ class WatchRequest(Request):
     """Watch a clan or a player. Plain text is read as a clan's tag.
 
     If the clan or player is already watched, keys that are missing keep their current values: a request with only a
-    tag changes nothing.
+    tag changes nothing. If it is in the configuration but was removed, they have the values of the configuration. Any
+    other tag is looked up first, and refused if the API does not know it or cannot respond.
     """
 
     tag: Tag = Field(description="The tag, with or without its '#'.")
@@ -139,6 +184,7 @@ class WatchRequest(Request):
         default=None, description="Players only: the API's keys that are compared; null: all of them."
     )
     exclude_fields: Fields = Field(default=None, description="Players only: the API's keys that are not compared.")
+    force: bool = Field(default=False, description="Whether the tag is watched without looking it up first.")
 
     def watch(self, current: Watch | None = None) -> Watch:
         """Return the requested watch; keys that are missing keep the values of the ``current`` one.
@@ -211,33 +257,46 @@ class PollData(Payload):
     polled: list[Watched]
 
 
-async def watch(context: CommandContext, request: WatchRequest) -> WatchData:
-    """Add a watch, or change an existing one."""
-    existing = context.watches.select(kind=Kind(request.kind), tag=request.tag)
-    requested = request.watch(existing[0] if existing else None)
-    await context.watches.watch(requested)
-    return WatchData(**(await context.watches.describe(requested)).model_dump())
+async def watch(context: CommandContext, request: WatchRequest) -> Outcome:
+    """Add a watch, or change an existing one; raises CommandError if it is new and the API does not know its tag."""
+    kind, watches = Kind(request.kind), context.watches
+    existing = next(iter(watches.select(kind=kind, tag=request.tag)), None)
+    known = existing or watches.configured(kind, request.tag)
+    requested = request.watch(known)
+    name = None
+    if known is None and not request.force:
+        context.on_wait()
+        name = await context.look_up(kind, request.tag)
+    await watches.watch(requested, name=name)
+    described = await watches.describe(requested)
+    if existing is None:
+        sentence = sentences.now_watching(described)
+    else:
+        sentence = (sentences.already_watched if existing == requested else sentences.watch_changed)(described)
+    return Outcome(WatchData(**described.model_dump()), sentence)
 
 
-async def unwatch(context: CommandContext, request: UnwatchRequest) -> UnwatchData:
+async def unwatch(context: CommandContext, request: UnwatchRequest) -> Outcome:
     """Remove the selected watches; raises CommandError if there are none."""
     selected = _select_existing(context, request)
+    described = [await context.watches.describe(one) for one in selected]
     for one in selected:
         await context.watches.unwatch(one.kind, one.tag)
-    return UnwatchData(unwatched=_identify(selected))
+    return Outcome(UnwatchData(unwatched=identify(selected)), sentences.stopped_watching(described))
 
 
-async def list_watches(context: CommandContext, request: ListRequest) -> ListData:
+async def list_watches(context: CommandContext, request: ListRequest) -> Outcome:
     """Describe the selected watches."""
-    return ListData(watches=[await context.watches.describe(one) for one in _select(context, request)])
+    return Outcome(ListData(watches=[await context.watches.describe(one) for one in _select(context, request)]))
 
 
-async def poll(context: CommandContext, request: PollRequest) -> PollData:
+async def poll(context: CommandContext, request: PollRequest) -> Outcome:
     """Poll the selected watches; raises CommandError if a tag was given and is not watched."""
     selected = _select_existing(context, request)
     for one in selected:
         context.watches.poll_now(one.kind, one.tag)
-    return PollData(polled=_identify(selected))
+    named = [await context.watches.describe(one) for one in selected[:1]]
+    return Outcome(PollData(polled=identify(selected)), sentences.polling(len(selected), named))
 
 
 def _select(context: CommandContext, request: SelectRequest) -> list[Watch]:
@@ -248,11 +307,12 @@ def _select(context: CommandContext, request: SelectRequest) -> list[Watch]:
 def _select_existing(context: CommandContext, request: SelectRequest) -> list[Watch]:
     selected = _select(context, request)
     if not selected and request.tag is not None:
-        raise CommandError(f"{request.tag} is not watched{'' if request.kind is None else f' as a {request.kind}'}")
+        raise CommandError(sentences.not_watched(request.tag, request.kind))
     return selected
 
 
-def _identify(watches: list[Watch]) -> list[Watched]:
+def identify(watches: list[Watch]) -> list[Watched]:
+    """Return the kinds and tags of watches."""
     return [Watched(kind="clan" if one.kind is Kind.CLAN else "player", tag=one.tag) for one in watches]
 
 
@@ -288,13 +348,14 @@ class HealthCheckRequest(Request):
     """Return the health of the bridge, as on `bridge/health`."""
 
 
-async def set_log_level(context: CommandContext, request: LogLevelRequest) -> LogLevelData:
+async def set_log_level(context: CommandContext, request: LogLevelRequest) -> Outcome:
     """Set the log level if one is given, and return the current one."""
     if request.level is not None:
         context.log_level.set(request.level)
-    return LogLevelData(level=context.log_level.name)
+    level = context.log_level.name
+    return Outcome(LogLevelData(level=level), None if request.level is None else sentences.log_level_set(level))
 
 
-async def check_health(context: CommandContext, _: HealthCheckRequest) -> HealthPayload:
+async def check_health(context: CommandContext, _: HealthCheckRequest) -> Outcome:
     """Return the health of the bridge."""
-    return await context.health()
+    return Outcome(await context.health())

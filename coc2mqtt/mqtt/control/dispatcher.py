@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import ValidationError
 
-from coc2mqtt.mqtt.control import commands, replay
+from coc2mqtt.mqtt.control import commands, replay, reset, sentences
 from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, Command, CommandContext, CommandError, check_transaction
+from coc2mqtt.mqtt.control.last_command import LastCommand
+from coc2mqtt.mqtt.control.tag_locks import TagLocks
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from coc2mqtt.mqtt.control.commands import Request
+    from coc2mqtt.mqtt.control.last_command import Report
     from coc2mqtt.util.containment import Contain
 
 Json = dict[str, Any]
@@ -31,11 +35,19 @@ COMMANDS: Mapping[str, Command] = {
     for command in (
         Command("watch", commands.WatchRequest, commands.WatchData, commands.watch),
         Command("unwatch", commands.UnwatchRequest, commands.UnwatchData, commands.unwatch),
-        Command("list", commands.ListRequest, commands.ListData, commands.list_watches),
+        Command("list", commands.ListRequest, commands.ListData, commands.list_watches, query=True),
         Command("poll", commands.PollRequest, commands.PollData, commands.poll),
-        Command("replay", replay.ReplayRequest, replay.ReplayData, replay.replay),
+        Command("replay", replay.ReplayRequest, replay.ReplayData, replay.replay, query=True),
         Command("log_level", commands.LogLevelRequest, commands.LogLevelData, commands.set_log_level),
-        Command("health_check", commands.HealthCheckRequest, HealthPayload, commands.check_health),
+        Command(
+            "health_check",
+            commands.HealthCheckRequest,
+            HealthPayload,
+            commands.check_health,
+            query=True,
+            log_level="debug",  # containers send one every minute
+        ),
+        Command("reset", reset.ResetRequest, reset.ResetData, reset.reset),
     )
 }
 
@@ -43,12 +55,17 @@ COMMANDS: Mapping[str, Command] = {
 class CommandDispatcher:
     """Executes requests; every request gets a response.
 
-    ``contain`` guards each command: after a bug, its response is an error.
+    Each execution is logged. ``last_command`` remembers the last one that is not a query. Requests about the same tag
+    are executed in order. ``contain`` guards each command: after a bug, its response is an error.
     """
 
-    def __init__(self, context: CommandContext, *, contain: Contain = propagate) -> None:
+    def __init__(
+        self, context: CommandContext, *, last_command: LastCommand | None = None, contain: Contain = propagate
+    ) -> None:
+        self.last_command = last_command or LastCommand()
         self._context = context
         self._contain = contain
+        self._tags = TagLocks()
 
     async def execute(
         self,
@@ -57,29 +74,49 @@ class CommandDispatcher:
         *,
         retained: bool = False,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> ResponsePayload:
         """Execute a request and return its response; never raises because of what the request contains.
 
-        ``command`` is its name, None if the topic contains an invalid one.
+        ``command`` is its name, None if the topic contains an invalid one. ``on_wait`` is called before it waits for
+        the API, or for another request about the same tag.
         """
-        data: Json = {}
-        error = "internal error, see the bridge's log: please report it"
-        with self._contain("command", command=command):
-            try:
-                decoded = _decode(payload)
-                data = {} if isinstance(decoded, str) else decoded
-                found = _find(command, retained=retained)
-                request = found.request.model_validate(
-                    found.request.from_text(decoded) if isinstance(decoded, str) else decoded
-                )
-                context = dataclasses.replace(self._context, max_response_bytes=max_response_bytes)
-                result = await found.handler(context, request)
-                return ResponsePayload(status="ok", data=result.model_dump(), transaction=request.transaction)
-            except ValidationError as invalid:
-                error = _describe(invalid)
-            except CommandError as failed:
-                error = str(failed)
-        return ResponsePayload(status="error", data={}, error=error, transaction=_transaction_of(data))
+        known = COMMANDS.get(command or "")
+        context = dataclasses.replace(self._context, max_response_bytes=max_response_bytes, on_wait=on_wait)
+        with self.last_command.report(
+            command,
+            published=known is None or not known.query,
+            level="info" if known is None else known.log_level,
+        ) as report:
+            data: Json = {}
+            error = sentences.INTERNAL_ERROR
+            with self._contain("command", command=command):
+                try:
+                    decoded = _decode(payload)
+                    data = {} if isinstance(decoded, str) else decoded
+                    found = _find(command, retained=retained)
+                    request = found.request.model_validate(
+                        found.request.from_text(decoded) if isinstance(decoded, str) else decoded
+                    )
+                    return await self._execute(found, request, context, report)
+                except ValidationError as invalid:
+                    error = sentences.of_text(_describe(invalid))
+                except CommandError as failed:
+                    error = failed.sentence
+            report.fail(error)
+        return ResponsePayload(status="error", data={}, error=str(error), transaction=_transaction_of(data))
+
+    async def _execute(
+        self, command: Command, request: Request, context: CommandContext, report: Report
+    ) -> ResponsePayload:
+        """Execute a valid request; raises CommandError."""
+        kind, tag = getattr(request, "kind", None), getattr(request, "tag", None)
+        report.start(kind if kind in ("clan", "player") else None, tag)
+        async with self._tags.hold(tag, context.on_wait):
+            outcome = await command.handler(context, request)
+        response = ResponsePayload(status="ok", data=outcome.data.model_dump(), transaction=request.transaction)
+        report.succeed(outcome.sentence)
+        return response
 
 
 def _find(command: str | None, *, retained: bool) -> Command:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.protocol import Selection
-from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, CommandError, Request, Tag
+from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, CommandError, Outcome, Request, Tag
 from coc2mqtt.mqtt.payloads.models import EventPayload, Payload
 from coc2mqtt.util.clocks import parse_duration
 from coc2mqtt.util.containment import propagate
@@ -181,6 +181,6 @@ class Replay:
         return ReplayData(events=events, next_seq=last.seq if last is not None and more else None)
 
 
-async def replay(context: CommandContext, request: ReplayRequest) -> ReplayData:
+async def replay(context: CommandContext, request: ReplayRequest) -> Outcome:
     """Return a page of events that fits the response."""
-    return await context.replay.page(request, max_bytes=context.max_response_bytes)
+    return Outcome(await context.replay.page(request, max_bytes=context.max_response_bytes))

@@ -13,9 +13,10 @@ from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeferredErr
 from coc2mqtt.mqtt.client.messages import check_topic
 from coc2mqtt.mqtt.payloads.models import ResponsePayload
 from coc2mqtt.util.containment import propagate
+from coc2mqtt.util.tasks import reject_stray_cancellation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Never
 
     from coc2mqtt.mqtt.client.connection import Message, Session
@@ -34,6 +35,8 @@ REQUESTS_PER_SECOND = 50.0
 # The part of a response packet that is not the payload, mostly the topic.
 _PACKET_OVERHEAD_BYTES = 1024
 _MAX_LOGGED_TOPICS = 10
+# Requests that wait for the API while others are executed.
+_MAX_WAITING_REQUESTS = 100
 
 
 @dataclass(slots=True)
@@ -136,24 +139,38 @@ class RequestHandler:
         session.add_interceptor(on_message)
 
     async def run(self, session: Session) -> Never:
-        """Respond to requests, one after another, until cancelled."""
-        while True:
-            message = await self._queue.get()
-            with self._contain("request", topic=message.topic):
-                await self._respond(session, message)
+        """Respond to requests until cancelled, one after another, without waiting for those that wait for the API."""
+        slots = asyncio.Semaphore(_MAX_WAITING_REQUESTS)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await slots.acquire()
+                message = await self._queue.get()
+                may_continue = asyncio.Event()
+                group.create_task(self._respond_contained(session, message, may_continue, slots))
+                await may_continue.wait()
 
     def _new_queue(self) -> RequestQueue:
         return RequestQueue(self.metrics, requests_per_second=self._requests_per_second)
 
-    async def _respond(self, session: Session, message: Message) -> None:
+    async def _respond_contained(
+        self, session: Session, message: Message, may_continue: asyncio.Event, slots: asyncio.Semaphore
+    ) -> None:
+        try:
+            with reject_stray_cancellation("request"), self._contain("request", topic=message.topic):
+                await self._respond(session, message, on_wait=may_continue.set)
+        finally:
+            may_continue.set()
+            slots.release()
+
+    async def _respond(self, session: Session, message: Message, *, on_wait: Callable[[], None]) -> None:
         command = self._topics.parse_command(message.topic)
         response = await self._dispatcher.execute(
             command,
             message.payload,
             retained=message.retain,
             max_response_bytes=session.max_packet_size - _PACKET_OVERHEAD_BYTES - len(message.correlation_data or b""),
+            on_wait=on_wait,
         )
-        _log.debug("request executed", command=command, status=response.status, error=response.error)
         requested, default = message.response_topic, self._topics.response(command or "unknown")
         for topic in [requested, default] if requested is not None and self._is_allowed(requested) else [default]:
             try:

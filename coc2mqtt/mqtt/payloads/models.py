@@ -271,6 +271,32 @@ class WatchesPayload(Payload):
     watches: list[WatchPayload]
 
 
+class RunningCommandPayload(Payload):
+    """A command that is being executed; ``kind`` is null if the request does not contain one."""
+
+    command: str | None
+    kind: Literal["clan", "player"] | None
+    tag: str | None
+
+
+class LastCommandPayload(Payload):
+    """The last command and its result; queries such as `list` are not included. Null until the first command."""
+
+    command: str | None
+    """The command's name; null if it is not a valid one."""
+    kind: Literal["clan", "player"] | None
+    """Null if the request contains none."""
+    tag: str | None
+    """Null if the request contains none, or an invalid one."""
+    status: Literal["ok", "error"] | None
+    summary: str | None
+    """A sentence for display of at most 255 characters, such as `Now watching Raven Watch (#2PP)`."""
+    time: Time | None
+    """When the command ended."""
+    running: RunningCommandPayload | None
+    """The command that is being executed, or the last one that was started."""
+
+
 class LastEventPayload(Payload):
     """The last event that the broker acknowledged, possibly in an earlier run."""
 

@@ -102,7 +102,7 @@ class Discovery:
                 api_status=topics.api_status,
                 api_events=topics.events(API.kind, API.tag),
                 controls=ControlTopics(
-                    bridge_state=topics.bridge("state"),
+                    last_command=topics.bridge("last_command"),
                     info=topics.bridge("info"),
                     watch=topics.request("watch"),
                     unwatch=topics.request("unwatch"),

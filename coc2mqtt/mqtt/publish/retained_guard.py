@@ -41,6 +41,8 @@ _CONFLICT_COUNT = 3
 _CONFLICT_PERIOD_S = 1200.0
 # With MQTT 3.1.1 the broker returns every retained message on guarded topics to us: about 30 kB per watch.
 _MAX_ECHOED_WATCHES = 200
+# Besides `info`, which other parts of the bridge handle as well.
+_GUARDED_BRIDGE_TOPICS = ("state", "watches", "last_command")
 # In place of a topic.
 _EVERYTHING = ""
 _NOT_GUARDED = "retained topics are not guarded against other clients"
@@ -111,7 +113,7 @@ class RetainedGuard:
             filters = [self._topics.states(kind, "availability") for kind in (Kind.CLAN, Kind.PLAYER)]
         else:
             filters = [
-                self._topics.bridge("watches"),
+                *(self._topics.bridge(name) for name in ("watches", "last_command")),
                 *(self._topics.states(kind, "+") for kind in (Kind.CLAN, Kind.PLAYER)),
             ]
             if self._discovery_prefix is not None:
@@ -185,7 +187,7 @@ class RetainedGuard:
         return f"{client} keeps publishing on {first}{rest}: stop it, or give each bridge a mqtt.base_topic of its own"
 
     def _is_guarded(self, topic: str) -> bool:
-        if topic in (self._topics.bridge("state"), self._topics.bridge("watches"), self._topics.api_status):
+        if topic == self._topics.api_status or topic in map(self._topics.bridge, _GUARDED_BRIDGE_TOPICS):
             return True
         return self._topics.parse_state(topic) is not None or self._retained.is_device_topic(topic)
 

@@ -116,7 +116,7 @@ class RetainedPublisher:
         self._publisher = publisher or RetryingPublisher()
         # Only these topics are keys; None is an unpublished one.
         self._checksums: dict[str, int | None] = dict.fromkeys(
-            [*(topics.bridge(name) for name in ("state", "info", "watches")), topics.api_status]
+            [*(topics.bridge(name) for name in ("state", "info", "watches", "last_command")), topics.api_status]
         )
         self.echoes = Echoes()
         self.rejected_topics = RejectedTopics()

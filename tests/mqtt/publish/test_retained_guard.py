@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     Lines = list[MutableMapping[str, Any]]
 
 INFO, WATCHES, API_STATUS = "coc/bridge/info", "coc/bridge/watches", "coc/api/state/status"
+LAST_COMMAND = "coc/bridge/last_command"
 CLAN_STATE, AVAILABILITY, BADGE, MEMBERS, WAR_STATE = (
     f"coc/clan/2PP/state/{facet}" for facet in ("clan", "availability", "badge", "members", "war")
 )
 BRIDGE_DEVICE = "homeassistant/device/coc2mqtt_home_bridge/config"
-GUARDED = [STATE, INFO, WATCHES, API_STATUS, CLAN_STATE, AVAILABILITY, BADGE, MEMBERS, WAR_STATE, DEVICE, BRIDGE_DEVICE]
+GUARDED = [
+    *(STATE, INFO, WATCHES, LAST_COMMAND, API_STATUS, CLAN_STATE, AVAILABILITY, BADGE),
+    *(MEMBERS, WAR_STATE, DEVICE, BRIDGE_DEVICE),
+]
 OVERWRITTEN = "another client published on a retained topic of this bridge, which is published again"
 
 
