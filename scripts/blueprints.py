@@ -81,12 +81,14 @@ def translated_files(code: str, catalogue: Catalogue) -> dict[str, str]:
 
 
 def translate(source: str, code: str, entries: Mapping[str, Entry]) -> str:
-    """Return a blueprint with its texts translated and its own address."""
+    """Return a blueprint with its texts translated, its own address, and the language as the default of that input."""
     for text in sorted(texts_in(source), key=lambda text: text.start, reverse=True):
         translation = entries[text.message].translations[0] or text.message
         source = source[: text.start] + _format(translation, text.indent) + source[text.end :]
     address = re.compile(r"^(  source_url: .*)/", re.MULTILINE)
     generated = "# Generated from the English blueprint by `make translations`.\n"
+    default = re.compile(r"^(    language:\n(?:      .*\n)*?      default: )en$", re.MULTILINE)
+    source = default.sub(rf"\g<1>{code}", source)
     return generated + address.sub(rf"\1/{code}/", source, count=1)
 
 
@@ -121,7 +123,8 @@ def _is_text(path: tuple[str, ...], value: str) -> bool:
             return True
         case ("blueprint", "input", _, "selector", *_, "label" | "unit_of_measurement"):
             return True
-        case (*_, "variables", key) if key in _VARIABLES:
+        # A template that depends on the input `language` has the text in all languages.
+        case (*_, "variables", key) if key in _VARIABLES and not re.search(r"\blanguage\b", value):
             return bool(re.search(r"[A-Za-z]{2,}", _TAGS.sub("", value)) or _WORDS.search(value))
     return False
 

@@ -62,6 +62,9 @@ def translated(path: Path, code: str) -> Path:
 @blueprints
 def test_translation_has_the_same_inputs_triggers_conditions_and_variables(path: Path, code: str) -> None:
     english, other = load(path), load(translated(path, code))
+    if "language" in english["blueprint"]["input"]:
+        assert other["blueprint"]["input"]["language"].pop("default") == code
+        assert english["blueprint"]["input"]["language"].pop("default") == "en"
     other["blueprint"]["source_url"] = other["blueprint"]["source_url"].replace(f"/{code}/", "/")
     assert structure(other) == structure(english)
 
@@ -110,89 +113,6 @@ def test_named_sensors_have_the_names_of_the_language(code: str) -> None:
             if "entity" in one["selector"]:
                 (name,) = re.findall(r"\*([^*]+)\*", one["description"])
                 assert name in names, path.name
-
-
-WAR: Json = {"clan": "Raven Watch", "opponent": "Frost Watch", "player": "Ash", "event": {}}
-LEFT = [{"name": "Bram", "attacks_left": 2}, {"name": "Juna", "attacks_left": 1}]
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "english", "german"),
-    [
-        (
-            "war_ending",
-            {"minutes_left": 120, "attacks_left": 3, "members": LEFT},
-            "Raven Watch's war against Frost Watch ends in 2 hours with 3 attacks left: Bram (2), Juna",
-            "Der Clankrieg von Raven Watch gegen Frost Watch endet in 2 Stunden, noch 3 Angriffe übrig: Bram (2), Juna",
-        ),
-        (
-            "war_ending",
-            {"minutes_left": 1, "attacks_left": 1, "members": [], "opponent": ""},
-            "Raven Watch's war ends in 1 minute with 1 attack left",
-            "Der Clankrieg von Raven Watch endet in 1 Minute, noch 1 Angriff übrig",
-        ),
-        (
-            "war_starting",
-            {"minutes_left": 150},
-            "Raven Watch's war against Frost Watch starts in 2.5 hours",
-            "Der Clankrieg von Raven Watch gegen Frost Watch beginnt in 2,5 Stunden",
-        ),
-        (
-            "my_attacks_left",
-            {"minutes_left": 60, "attacks_left": 1},
-            "You have 1 attack left with Ash. The war against Frost Watch ends in 1 hour.",
-            "Du hast mit Ash noch 1 Angriff übrig. Der Clankrieg gegen Frost Watch endet in 1 Stunde.",
-        ),
-        (
-            "war_no_attacks",
-            {"minutes_passed": 180, "opponent": ""},
-            "Nobody in Raven Watch has attacked the opponent yet. The battle started 3 hours ago.",
-            "Bei Raven Watch hat noch niemand den Gegner angegriffen. Der Kampftag hat vor 3 Stunden begonnen.",
-        ),
-        (
-            "maintenance",
-            {},
-            "Test: the maintenance has ended",
-            "Test: Die Wartungspause ist vorbei",
-        ),
-    ],
-)
-def test_summary_of_a_blueprint_is_a_sentence(name: str, values: Json, english: str, german: str) -> None:
-    for folder, expected in ((ENGLISH, english), (ENGLISH / "de", german)):
-        summary = load(folder / f"{name}.yaml")["variables"]["summary"]
-        assert " ".join(_JINJA.from_string(summary).render(WAR | values).split()) == expected
-
-
-def test_german_digests_are_sentences() -> None:
-    donors = [{"name": "Ann", "donations": 1200}, {"name": "Bob", "donations": 30}, {"name": "Cy", "donations": 4}]
-    digest = list(_summaries(load(ENGLISH / "de" / "donations_digest.yaml")))[-1]
-    assert _render(digest, donors=donors, donations=1234, top=2) == (
-        "Raven Watch hat in den letzten 24 Stunden 1.234 Truppen gespendet: Ann (1.200), Bob (30), 1 weiteres Mitglied."
-    )
-    nobody = "Raven Watch: In den letzten 24 Stunden hat niemand Truppen gespendet."
-    assert _render(digest, donors=[], donations=0, top=2) == nobody
-    inactive = list(_summaries(load(ENGLISH / "de" / "member_inactive.yaml")))[-1]
-    assert _render(inactive, inactive=[{"name": "Ann"}, {"name": "Bob"}], days=5) == (
-        "Raven Watch: 2 Mitglieder waren seit 5 Tagen nicht aktiv: Ann, Bob."
-    )
-
-
-def _summaries(data: Any) -> Any:
-    """Yield each variable ``summary``, in the order of the file."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            if key == "summary":
-                yield value
-            yield from _summaries(value)
-    elif isinstance(data, list):
-        for item in data:
-            yield from _summaries(item)
-
-
-def _render(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(autoescape=False)  # noqa: S701 - the texts are not HTML
-    environment.filters["int"] = lambda value, default=0: int(value or default)
-    return " ".join(environment.from_string(template).render(WAR | values).split())
 
 
 def test_long_texts_keep_their_paragraphs_and_short_ones_are_quoted() -> None:
