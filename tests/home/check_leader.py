@@ -6,19 +6,24 @@ Most are blueprints; one uses a device trigger without a blueprint, as created i
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+import orjson
+
 from coc2mqtt.demo.faults import wrong_address
-from tests.home.check_automations import Automations, text_problems
+from tests.home.check_automations import Automations, api_time, text_problems
+from tests.home.home_assistant import wait_until
+from tests.home.mqtt import publish
+from tests.home.setup import SLOW
 
 if TYPE_CHECKING:
     from tests.home.report import Report
     from tests.home.setup import Setup
 
 # The war of this test: seconds until its battle, its duration, and seconds without an attack.
-_PREPARATION_S, _BATTLE_S, _IDLE_S = 20, 3600 + 60, 15
+_PREPARATION_S, _BATTLE_S, _IDLE_S = 30, 3600 + 60, 15
 _QUIET_S = 3.0
 # Members without an event in these seconds are inactive.
 _INACTIVE_S = 8.0
@@ -66,13 +71,6 @@ async def _create(setup: Setup, automations: Automations) -> None:
 
     add = automations.add
     await add(
-        "my_attacks",
-        "my_attacks_left",
-        attacks_left_sensor=sensor(setup.attacker, "attacks_left"),
-        war_end=sensor(setup.clan, "war_end"),
-        before="-01:00:00",
-    )
-    await add(
         "no_attacks",
         "war_no_attacks",
         war_start=sensor(setup.clan, "war_start"),
@@ -98,19 +96,36 @@ async def _attacks(setup: Setup, automations: Automations) -> list[str]:
     world.declare_war(clan, timedelta(seconds=_PREPARATION_S), timedelta(seconds=_BATTLE_S))
     war = world.current_war(clan)
     assert war is not None
-    await asyncio.sleep(_PREPARATION_S)
+    await _watch_own_account(setup, automations, str(war["clan"]["members"][-1]["tag"]))
+    await asyncio.sleep(max(0.0, (api_time(war["startTime"]) - datetime.now(UTC)).total_seconds()))
     world.start_battle(clan)
     await automations.wait_for_action("no_attacks", within=_IDLE_S + _TOLERANCE_S)
-    problems = _moment_problems("no_attacks", _time(war["startTime"]) + timedelta(seconds=_IDLE_S))
+    problems = _moment_problems("no_attacks", api_time(war["startTime"]) + timedelta(seconds=_IDLE_S))
     problems += text_problems(
         automations, "no_attacks", r"Nobody in .+ has attacked .+ yet\. The battle started 0 minutes ago\."
     )
     world.attack(clan, "opponent")
     await automations.wait_for_action("my_attacks", within=_BATTLE_S - 3600 + _TOLERANCE_S)
-    problems += _moment_problems("my_attacks", _time(war["endTime"]) - timedelta(hours=1))
+    problems += _moment_problems("my_attacks", api_time(war["endTime"]) - timedelta(hours=1))
     return problems + text_problems(
         automations, "my_attacks", r"You have 2 attacks left with .+\. The war against .+ ends in 1 hour\."
     )
+
+
+async def _watch_own_account(setup: Setup, automations: Automations, tag: str) -> None:
+    """Watch a member who is in the war, and create the reminder for them."""
+    request = {"kind": "player", "tag": tag, "interval": SLOW}
+    await publish(setup.broker.port, "coc/bridge/request/watch", orjson.dumps(request))
+
+    async def sensors() -> tuple[str, str] | None:
+        entities = await setup.home.entities()
+        ids = (f"{setup.device(tag)}_attacks_left", f"{setup.device(setup.clan)}_war_end")
+        found = [str(entities[one]["entity_id"]) for one in ids if one in entities]
+        return (found[0], found[1]) if len(found) == len(ids) else None
+
+    (attacks_left, war_end), _ = await wait_until(f"the sensors of {tag}", 20, sensors)
+    inputs = {"attacks_left_sensor": attacks_left, "war_end": war_end, "before": "-01:00:00"}
+    await automations.add("my_attacks", "my_attacks_left", **inputs)
 
 
 async def _member_left(setup: Setup, automations: Automations) -> list[str]:
@@ -199,11 +214,6 @@ async def _result(setup: Setup, automations: Automations) -> list[str]:
     setup.world.clear_war(setup.clan)
     await automations.wait_for_action("score")
     return text_problems(automations, "score", r"(.+ (won|lost) the war|The war of .+) against .+\d.*")
-
-
-def _time(text: str) -> datetime:
-    """Return a time of the API, such as ``20261124T120000.000Z``."""
-    return datetime.strptime(text.replace("Z", "+0000"), "%Y%m%dT%H%M%S.%f%z")
 
 
 def _moment_problems(name: str, planned: datetime) -> list[str]:
