@@ -90,8 +90,14 @@ class Browser:
         data = base64.b64decode(await self._command("screenshot", None))
         await asyncio.to_thread(path.write_bytes, data)
 
-    async def log_in(self, home: Home) -> None:
-        """Log in to Home Assistant's pages."""
+    async def use_dark_theme(self, dark: bool) -> None:
+        """Choose the theme that pages prefer."""
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        command = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
+        await self._command("goog/cdp/execute", command)
+
+    async def log_in(self, home: Home, *, language: str = "en") -> None:
+        """Log in to Home Assistant's pages, shown in a language."""
         await self.open(f"{home.address}/manifest.json")
         token = {
             "access_token": home.token,
@@ -103,9 +109,9 @@ class Browser:
             "expires": int(time.time() * 1000) + 3_600_000,
         }
         await self.run(
-            "localStorage.setItem('hassTokens', arguments[0]); localStorage.setItem('selectedLanguage', '\"en\"');"
+            "localStorage.setItem('hassTokens', arguments[0]); localStorage.setItem('selectedLanguage', arguments[1]);"
             "localStorage.setItem('dockedSidebar', '\"always_hidden\"');",
-            json.dumps(token),
+            *(json.dumps(token), json.dumps(language)),
         )
 
     async def _command(self, command: str, body: Json | None) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.home.browser import Browser, browsing
 from tests.home.check_automations import install_blueprints
-from tests.home.dashboard import clan_path, load_dashboard, show_dashboard
+from tests.home.dashboard import URL, clan_path, load_dashboard
 from tests.home.home_assistant import wait_until
 from tests.home.lab import Lab
 from tests.home.node_red import BASE, node_red
@@ -41,26 +41,38 @@ def main() -> int:
 
 async def _run(folder: Path, images: Path) -> None:
     lab = Lab()
-    async with running_setup(lab, find_program("mosquitto") or "mosquitto", folder, old=False) as setup:
-        await setup.bridge.start()
+    for language in ("en", "de"):
+        (folder / language).mkdir()
+        async with running_setup(
+            lab, find_program("mosquitto") or "mosquitto", folder / language, old=False, language=language
+        ) as setup:
+            await _prepare(setup)
+            async with browsing(folder / language) as browser:
+                await browser.log_in(setup.home, language=language)
+                if language != "en":
+                    await _translated(setup, browser, images, language)
+                    continue
+                await _home_assistant(setup, browser, images)
+                async with node_red(lab, setup.broker.port) as (red, session):
+                    await asyncio.sleep(2)
+                    await _apply_changes(setup)
+                    await red.press(session, "watch the clan #2PP")
+                    await red.press(session, "list the watches")
+                    await _node_red(browser, images)
 
-        async def announced() -> bool:
-            return len(await setup.home.devices()) == 5
 
-        await wait_until("all devices", 30, announced)
-        await asyncio.sleep(3)
-        await load_dashboard(setup)
-        await _add_automation(setup)
-        await _play(setup)
-        async with browsing(folder) as browser:
-            await browser.log_in(setup.home)
-            await _home_assistant(setup, browser, images)
-            async with node_red(lab, setup.broker.port) as (red, session):
-                await asyncio.sleep(2)
-                await _apply_changes(setup)
-                await red.press(session, "watch the clan #2PP")
-                await red.press(session, "list the watches")
-                await _node_red(browser, images)
+async def _prepare(setup: Setup) -> None:
+    """Start the bridge, create the dashboard and an automation, and make news."""
+    await setup.bridge.start()
+
+    async def announced() -> bool:
+        return len(await setup.home.devices()) == 5
+
+    await wait_until("all devices", 30, announced)
+    await asyncio.sleep(3)
+    await load_dashboard(setup)
+    await _add_automation(setup)
+    await _play(setup)
 
 
 async def _add_automation(setup: Setup) -> None:
@@ -94,22 +106,51 @@ async def _apply_changes(setup: Setup) -> None:
 
 
 async def _home_assistant(setup: Setup, browser: Browser, images: Path) -> None:
-    devices = await setup.home.devices()
-    bridge = next(device["id"] for device in devices.values() if device["model"] == "Bridge")
+    devices = await _device_pages(setup)
+    address, dashboard = setup.home.address, f"/{URL}/{clan_path(setup.clan)}"
     for name, path, size in (
-        ("clan", f"/config/devices/device/{devices[setup.device(setup.clan)]['id']}", (1280, 2000)),
-        ("player", f"/config/devices/device/{devices[setup.device(setup.player)]['id']}", (1280, 1350)),
-        ("bridge", f"/config/devices/device/{bridge}", (1280, 1500)),
+        ("clan", devices["clan"], (1280, 2000)),
+        ("clan-without-war", devices["clan-without-war"], (1280, 2000)),
+        ("player", devices["player"], (1280, 1500)),
+        ("bridge", devices["bridge"], (1280, 1500)),
         ("blueprint", "/config/automation/edit/attacks_left", (1100, 1050)),
+        ("dashboard-players", f"/{URL}/players", (1500, 1000)),
+        ("dashboard-bridge", f"/{URL}/bridge", (1500, 800)),
+        ("dashboard", dashboard, (1500, 1450)),
+        ("dashboard-phone", dashboard, (500, 2600)),
     ):
-        await browser.resize(*size)
-        await browser.open(setup.home.address + path)
-        await asyncio.sleep(_RENDER_S)
-        await browser.screenshot(images / f"home-assistant-{name}.png")
-    await browser.resize(1500, 1450)
-    await show_dashboard(setup, browser, clan_path(setup.clan))
+        await _shoot(browser, address + path, images / f"home-assistant-{name}.png", size)
+    await browser.use_dark_theme(True)
+    await _shoot(browser, address + dashboard, images / "home-assistant-dashboard-dark.png", (1500, 1450))
+    await browser.use_dark_theme(False)
+
+
+async def _translated(setup: Setup, browser: Browser, images: Path, language: str) -> None:
+    address, devices = setup.home.address, await _device_pages(setup)
+    for name, path, size in (
+        ("clan", devices["clan"], (1280, 2000)),
+        ("dashboard", f"/{URL}/{clan_path(setup.clan)}", (1500, 1450)),
+    ):
+        await _shoot(browser, address + path, images / f"home-assistant-{name}-{language}.png", size)
+
+
+async def _device_pages(setup: Setup) -> dict[str, str]:
+    """Return the paths of the pages of the devices."""
+    devices = await setup.home.devices()
+    ids = {
+        "clan": devices[setup.device(setup.clan)]["id"],
+        "clan-without-war": devices[setup.device(setup.private_clan)]["id"],
+        "player": devices[setup.device(setup.player)]["id"],
+        "bridge": next(device["id"] for device in devices.values() if device["model"] == "Bridge"),
+    }
+    return {name: f"/config/devices/device/{device}" for name, device in ids.items()}
+
+
+async def _shoot(browser: Browser, url: str, image: Path, size: tuple[int, int]) -> None:
+    await browser.resize(*size)
+    await browser.open(url)
     await asyncio.sleep(_RENDER_S)
-    await browser.screenshot(images / "home-assistant-dashboard.png")
+    await browser.screenshot(image)
 
 
 async def _node_red(browser: Browser, images: Path) -> None:

@@ -80,8 +80,10 @@ class Setup:
 
 
 @contextlib.asynccontextmanager
-async def running_setup(lab: Lab, program: str, folder: Path, *, old: bool) -> AsyncIterator[Setup]:
-    """Start everything except the bridge, with the clan in a battle."""
+async def running_setup(
+    lab: Lab, program: str, folder: Path, *, old: bool, language: str = "en"
+) -> AsyncIterator[Setup]:
+    """Start everything except the bridge, with the clan in a battle; ``language`` is that of the bridge."""
     world = World(seed=3, clans=2, members=12, players=2)
     world.declare_war(world.clan_tags[0], preparation=timedelta(0))
     world.start_battle(world.clan_tags[0])
@@ -89,7 +91,7 @@ async def running_setup(lab: Lab, program: str, folder: Path, *, old: bool) -> A
     world.attack(world.clan_tags[0], "opponent")
     async with DemoServer(world, port=free_port(), token=SecretStr(TOKEN)) as server:
         with Mosquitto(program, folder, "max_queued_messages 0") as broker:
-            bridge = BridgeProcess(folder, _settings(world, server, broker))
+            bridge = BridgeProcess(folder, _settings(world, server, broker, language))
             home = Home(lab, broker.port, old=old)
             await home.start(keep=False)
             try:
@@ -106,11 +108,12 @@ def _find_attacker(world: World) -> str:
     return next(str(member["tag"]) for member in war["clan"]["members"] if "attacks" not in member)
 
 
-def _settings(world: World, server: DemoServer, broker: Mosquitto) -> dict[str, Any]:
+def _settings(world: World, server: DemoServer, broker: Mosquitto, language: str) -> dict[str, Any]:
     return {
         "instance": INSTANCE,
         "api": {"base_url": server.base_url, "tokens": [TOKEN], "requests_per_second": 100},
         "mqtt": {"host": broker.host, "port": broker.port},
+        "homeassistant": {"language": language},
         "watch": {
             "clans": [{"tag": tag, "interval": FAST, "war_interval": FAST} for tag in world.clan_tags],
             "players": [
