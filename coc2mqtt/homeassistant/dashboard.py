@@ -76,7 +76,7 @@ def dashboard(
 
 def _clan_view(cards: _Cards, clan: DashboardClan, badges: list[Json]) -> Json:
     name, war = clan.name or clan.tag, clan.war
-    sections = [cards.clan(name), *([cards.war()] if war else []), cards.news(war=war), cards.members()]
+    sections = [cards.clan(name, war=war), *([cards.war()] if war else []), cards.news(war=war), cards.members()]
     path = f"clan-{clan.tag.removeprefix('#').lower()}"
     return _view(name, path, sections, [*(cards.war_badges() if war else []), *badges])
 
@@ -118,8 +118,8 @@ class _Cards:
             },
         ]
 
-    def clan(self, name: str) -> Json:
-        """Return the section with the profile of a clan."""
+    def clan(self, name: str, *, war: bool) -> Json:
+        """Return the section with the profile of a clan, and the result of its last war if ``war`` is set."""
         language = self.language
         badge, refresh = self._id("image", "badge"), self._id("button", "refresh")
         return _section(
@@ -142,6 +142,7 @@ class _Cards:
             self._tile("war_league", language.text("War league")),
             self._tile("war_win_streak", language.text("War win streak")),
             self._tile("war_wins", language.text("War wins")),
+            *([self._last_war()] if war else []),
             {
                 "type": "tile",
                 "entity": refresh,
@@ -283,9 +284,16 @@ class _Cards:
             ("select", "log_level", language.text("Log level")),
         )
         entities = [{"entity": self._id(platform, key), "name": name} for platform, key, name in rows]
+        last_command = self._id("sensor", "last_command")
         return _section(
             _heading(language.text("Controls"), "mdi:tune"),
             {"type": "entities", "entities": entities},
+            {
+                "type": "markdown",
+                "title": language.text("Last command"),
+                "content": f"{{{{ states('{last_command}') }}}}",
+                "visibility": [_state_not(last_command, *_NO_STATE)],
+            },
         )
 
     def _war_sentence(self) -> str:
@@ -333,6 +341,12 @@ class _Cards:
         if hidden_without_value:
             tile["visibility"] = [_state_not(entity, *_NO_STATE)]
         return tile
+
+    def _last_war(self) -> Json:
+        """Return a tile with the result, the score and the opponent of the last war."""
+        language = self.language
+        tile = self._label("last_war_result", language.text("Last war result"))
+        return {**tile, "state_content": ["label", "score", "opponent"], "grid_options": {"columns": "full"}}
 
     def _label(self, key: str, name: str) -> Json:
         """Return a tile that shows the state of an enum sensor in words."""
