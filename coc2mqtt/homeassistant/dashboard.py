@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 _WAR_STATES = ["preparation", "in_war", "war_ended"]
 _NO_STATE = ["unknown", "unavailable"]
-_MAX_COLUMNS = 4
+_MAX_COLUMNS = 3
 
 # By the state of the sensor *War status*, which has none before the battle.
 _WAR_SENTENCES = {
@@ -76,7 +76,7 @@ def dashboard(
 
 def _clan_view(cards: _Cards, clan: DashboardClan, badges: list[Json]) -> Json:
     name, war = clan.name or clan.tag, clan.war
-    sections = [cards.clan(name, war=war), *([cards.war()] if war else []), cards.news(war=war), cards.members()]
+    sections = [cards.clan(name, war=war), *([cards.war()] if war else []), cards.news(war=war)]
     path = f"clan-{clan.tag.removeprefix('#').lower()}"
     return _view(name, path, sections, [*(cards.war_badges() if war else []), *badges])
 
@@ -194,41 +194,14 @@ class _Cards:
         return {**section, "visibility": [_state(war_state, _WAR_STATES)]}
 
     def news(self, *, war: bool) -> Json:
-        """Return the section with the last events of a clan."""
+        """Return the section with the last events of a clan and a table of its members."""
         keys = ("war", "activity") if war else ("activity",)
-        return _section(
-            _heading(self.language.text("Latest news"), "mdi:bell-ring"),
-            {"type": "markdown", "content": self._news_template(keys)},
-        )
-
-    def members(self) -> Json:
-        """Return the section with a table of a clan's members."""
         language = self.language
-        titles = (language.text("Name"), language.text("Role"), language.text("Donated"), language.text("Received"))
-        roles = {
-            "leader": language.text("Leader"),
-            "co_leader": language.text("Co-leader"),
-            "elder": language.text("Elder"),
-            "member": language.text("Member"),
-        }
-        # A vertical bar in a name would start a new cell.
-        cells = (
-            "(member.name or member.tag or '') | replace('|', '/')",
-            f"{roles!r}.get(member.role, '')",
-            "member.donations",
-            "member.received",
-        )
         return _section(
+            _heading(language.text("Latest news"), "mdi:bell-ring"),
+            {"type": "markdown", "content": self._news_template(keys)},
             _heading(language.text("Members"), "mdi:account-group"),
-            {
-                "type": "markdown",
-                "content": (
-                    f"| {' | '.join(titles)} |\n|---|---|--:|--:|\n"
-                    f"{{% for member in state_attr('{self._id('sensor', 'roster')}', 'members') or [] -%}}\n"
-                    f"| {' | '.join(f'{{{{ {cell} }}}}' for cell in cells)} |\n"
-                    "{% endfor %}\n"
-                ),
-            },
+            {"type": "markdown", "content": self._members_table()},
         )
 
     def player(self, name: str) -> Json:
@@ -294,6 +267,30 @@ class _Cards:
                 "content": f"{{{{ states('{last_command}') }}}}",
                 "visibility": [_state_not(last_command, *_NO_STATE)],
             },
+        )
+
+    def _members_table(self) -> str:
+        """Return a template for a table of a clan's members."""
+        language = self.language
+        titles = (language.text("Name"), language.text("Role"), language.text("Donated"), language.text("Received"))
+        roles = {
+            "leader": language.text("Leader"),
+            "co_leader": language.text("Co-leader"),
+            "elder": language.text("Elder"),
+            "member": language.text("Member"),
+        }
+        # A vertical bar in a name would start a new cell.
+        cells = (
+            "(member.name or member.tag or '') | replace('|', '/')",
+            f"{roles!r}.get(member.role, '')",
+            "member.donations",
+            "member.received",
+        )
+        return (
+            f"| {' | '.join(titles)} |\n|---|---|--:|--:|\n"
+            f"{{% for member in state_attr('{self._id('sensor', 'roster')}', 'members') or [] -%}}\n"
+            f"| {' | '.join(f'{{{{ {cell} }}}}' for cell in cells)} |\n"
+            "{% endfor %}\n"
         )
 
     def _war_sentence(self) -> str:

@@ -106,7 +106,7 @@ def test_war_section_is_visible_only_during_a_war() -> None:
 
 def test_clan_without_war_has_no_war_cards() -> None:
     view = dashboard("home", CLANS, [])["views"][1]
-    assert [section["cards"][0]["heading"] for section in view["sections"]] == ["#8QQ", "Latest news", "Members"]
+    assert [section["cards"][0]["heading"] for section in view["sections"]] == ["#8QQ", "Latest news"]
     assert not {one for one in used_entities(view) if one.endswith(("_war", "_war_state", "_war_end", "_war_start"))}
 
 
