@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
-from coc2mqtt.mqtt.payloads.values import integer, json_object, json_objects
+from coc2mqtt.mqtt.payloads.values import json_objects
 from coc2mqtt.util.text import shorten_json
 
 Json = dict[str, Any]
@@ -48,34 +48,39 @@ class MembersPayload(Payload):
 def members_payload(clan: Json, taken_at: float) -> MembersPayload:
     """Return the members of a clan, from a response at the Unix time ``taken_at`` (seconds)."""
     members = clan.get("memberList")
-    return MembersPayload(
-        members=tuple(_member_payload(member) for member in json_objects(members)[:_MAX_MEMBERS])
-        if isinstance(members, list)
-        else None,
-        updated_at=iso_time(taken_at),
-    )
+    listed = [_member(member) for member in json_objects(members)[:_MAX_MEMBERS]] if isinstance(members, list) else None
+    # One validation of all takes a third of the time of fifty.
+    return MembersPayload.model_validate({"members": listed, "updated_at": iso_time(taken_at)})
 
 
-def _member_payload(member: Json) -> MemberPayload:
-    tag = _short_text(member.get("tag"), _MAX_TAG_BYTES)
-    return MemberPayload(
-        tag=tag,
-        name=_short_text(member.get("name"), _MAX_NAME_BYTES) or tag,
-        role=_short_text(member.get("role"), _MAX_TAG_BYTES),
-        town_hall_level=_number(member.get("townHallLevel")),
-        league=_short_text(
-            json_object(member.get("leagueTier") or member.get("league")).get("name"), _MAX_LEAGUE_BYTES
-        ),
-        donations=_number(member.get("donations")),
-        donations_received=_number(member.get("donationsReceived")),
-        trophies=_number(member.get("trophies")),
-    )
+def sum_of_members(clan: Json, key: str) -> int | None:
+    """Return the sum of a number of all members of a clan, None while they are unknown."""
+    members = clan.get("memberList")
+    if not isinstance(members, list):
+        return None
+    return sum(value for member in json_objects(members) if type(value := member.get(key)) is int)
+
+
+def _member(member: Json) -> Json:
+    """Return the fields of a ``MemberPayload``."""
+    get = member.get
+    league = get("leagueTier") or get("league")
+    tag = _text(get("tag"), _MAX_TAG_BYTES)
+    return {
+        "tag": tag,
+        "name": _text(get("name"), _MAX_NAME_BYTES) or tag,
+        "role": _text(get("role"), _MAX_TAG_BYTES),
+        "town_hall_level": _number(get("townHallLevel")),
+        "league": _text(league.get("name"), _MAX_LEAGUE_BYTES) if isinstance(league, dict) else None,
+        "donations": _number(get("donations")),
+        "donations_received": _number(get("donationsReceived")),
+        "trophies": _number(get("trophies")),
+    }
 
 
 def _number(value: object) -> int | None:
-    number = integer(value)
-    return number if number is not None and 0 <= number <= _MAX_NUMBER else None
+    return value if type(value) is int and 0 <= value <= _MAX_NUMBER else None
 
 
-def _short_text(value: object, max_bytes: int) -> str | None:
+def _text(value: object, max_bytes: int) -> str | None:
     return shorten_json(value, max_bytes) if isinstance(value, str) else None

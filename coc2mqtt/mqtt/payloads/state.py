@@ -11,7 +11,7 @@ from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.war import attacks_per_member, war_id, war_sides
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.last_war import last_war_payload
-from coc2mqtt.mqtt.payloads.members import members_payload
+from coc2mqtt.mqtt.payloads.members import members_payload, sum_of_members
 from coc2mqtt.mqtt.payloads.models import (
     ApiStatusPayload,
     BadgePayload,
@@ -168,8 +168,8 @@ def _clan_payload(tag: str, data: Json, taken_at: float) -> ClanPayload:
         builder_base_points=integer(data.get("clanBuilderBasePoints")),
         capital_points=integer(data.get("clanCapitalPoints")),
         members=integer(data.get("members")),
-        donations=_sum_of_members(data, "donations"),
-        donations_received=_sum_of_members(data, "donationsReceived"),
+        donations=sum_of_members(data, "donations"),
+        donations_received=sum_of_members(data, "donationsReceived"),
         war_league=name_of(data.get("warLeague")),
         capital_league=name_of(data.get("capitalLeague")),
         war_win_streak=integer(data.get("warWinStreak")),
@@ -178,12 +178,6 @@ def _clan_payload(tag: str, data: Json, taken_at: float) -> ClanPayload:
         badge_url=text(json_object(data.get("badgeUrls")).get("large")),
         updated_at=iso_time(taken_at),
     )
-
-
-def _sum_of_members(clan: Json, key: str) -> int | None:
-    """Return the sum of a number of all members, None while they are unknown."""
-    members = clan.get("memberList")
-    return sum(integer(member.get(key)) or 0 for member in json_objects(members)) if isinstance(members, list) else None
 
 
 def _player_payload(tag: str, data: Json, taken_at: float, war: PlayerWarPayload | None) -> PlayerPayload:
