@@ -174,6 +174,7 @@ class Parts:
             instance=self._settings.instance,
             version=VERSION,
             prefix=hass.discovery_prefix,
+            member_sensors=hass.member_sensors,
             language=language_of(hass.language),
         )
 
@@ -240,7 +241,9 @@ class Parts:
         hass = self._settings.homeassistant
         return OrphanCleanup(
             self._topics,
-            discovery=DiscoveryOptions(hass.discovery_prefix, self._settings.instance, hass.enabled),
+            discovery=DiscoveryOptions(
+                hass.discovery_prefix, self._settings.instance, hass.enabled, hass.member_sensors
+            ),
             retained=self._retained,
             watches=self.watches,
             # amqtt sends every client all retained messages of every filter that any client ever subscribed to.

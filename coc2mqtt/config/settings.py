@@ -143,11 +143,12 @@ class MqttSettings(_Section):
 class HomeAssistantSettings(_Section):
     """Home Assistant's discovery prefix and status topic, and the language of the texts for people.
 
-    These are the event summaries and the names of entities.
+    These are the event summaries and the names of entities. ``member_sensors`` adds a sensor for each member of a clan.
     """
 
     enabled: bool = True
     language: LanguageCode = "en"
+    member_sensors: bool = False
     discovery_prefix: Topic = "homeassistant"
     status_topic: Topic = "homeassistant/status"
 

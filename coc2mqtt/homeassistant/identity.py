@@ -14,6 +14,7 @@ DeviceKind = Literal["bridge", "clan", "player"]
 _OBJECT_ID = re.compile(r"[a-zA-Z0-9_-]+")
 # A tag contains neither `_` nor lower-case letters, so the topics of two instances never look alike.
 _OWN = re.compile(r"(?P<bridge>bridge)|(?P<kind>clan|player)_(?P<tag>[0-9A-Z]+)")
+_OWN_MEMBER = re.compile(r"clan_(?P<clan>[0-9A-Z]+)_member_(?P<tag>[0-9A-Z]+)")
 
 
 def object_id(instance: str, kind: DeviceKind, tag: str | None = None) -> str:
@@ -67,6 +68,13 @@ class AnnouncedDevice(NamedTuple):
     tag: str | None
 
 
+class AnnouncedMember(NamedTuple):
+    """The member of a clan whose sensor has a discovery topic."""
+
+    clan: str
+    tag: str
+
+
 def discovery_topic(prefix: str, instance: str, kind: DeviceKind, tag: str | None = None) -> str:
     """Return the discovery topic of a device; raises the errors of ``object_id``."""
     return f"{prefix}/device/{object_id(instance, kind, tag)}/config"
@@ -74,12 +82,26 @@ def discovery_topic(prefix: str, instance: str, kind: DeviceKind, tag: str | Non
 
 def parse_discovery_topic(prefix: str, instance: str, topic: str) -> AnnouncedDevice | None:
     """Return the device of a discovery topic, None for other instances; the inverse of ``discovery_topic``."""
-    before, after = f"{prefix}/device/coc2mqtt_{instance}_", "/config"
-    if not (topic.startswith(before) and topic.endswith(after)):
-        return None
-    match = _OWN.fullmatch(topic[len(before) : -len(after)])
+    match = _OWN.fullmatch(_own_part(prefix, instance, topic))
     if not match:
         return None
     if match["bridge"]:
         return AnnouncedDevice("bridge", None)
     return AnnouncedDevice("clan" if match["kind"] == "clan" else "player", f"#{match['tag']}")
+
+
+def member_topic(prefix: str, instance: str, clan: str, tag: str) -> str:
+    """Return the discovery topic of the sensor of a clan's member; raises the errors of ``object_id``."""
+    return f"{prefix}/device/{object_id(instance, 'clan', clan)}_member_{tag.removeprefix('#')}/config"
+
+
+def parse_member_topic(prefix: str, instance: str, topic: str) -> AnnouncedMember | None:
+    """Return the member of a discovery topic, None for all others; the inverse of ``member_topic``."""
+    match = _OWN_MEMBER.fullmatch(_own_part(prefix, instance, topic))
+    return AnnouncedMember(f"#{match['clan']}", f"#{match['tag']}") if match else None
+
+
+def _own_part(prefix: str, instance: str, topic: str) -> str:
+    """Return the part of an object id after the instance, the empty text for the topics of others."""
+    before, after = f"{prefix}/device/coc2mqtt_{instance}_", "/config"
+    return topic[len(before) : -len(after)] if topic.startswith(before) and topic.endswith(after) else ""

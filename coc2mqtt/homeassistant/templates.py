@@ -158,6 +158,16 @@ def roster(attribute: str, *path: str) -> str:
     )
 
 
+def member_number(tag: str, key: str) -> str:
+    """Return a template for a number of the member with this tag."""
+    return f"{_find_member(tag)}{{{{ m.get({key!r}) if m.get({key!r}) is number else none }}}}"
+
+
+def member_attributes(tag: str) -> str:
+    """Return a template for the attributes of the member with this tag, the same as in the roster."""
+    return f"{_find_member(tag)}{{{{ ({_member()} if m else {{}}) | tojson }}}}"
+
+
 def request(key: str, **fixed: str) -> str:
     """Return a command template for a request: an object with the fixed values and the input as ``key``."""
     pairs = "".join(f"{name!r}: {text!r}, " for name, text in fixed.items())
@@ -171,6 +181,14 @@ def running_tag(command: str, **fixed: str) -> str:
         f"{_object(('running',))}{{% set v = o.get('tag') %}}"
         f"{{{{ v if v is string{conditions} and v | length < {_MAX_TAG_LENGTH} and v[:1] == '#'"
         f" and v[3:] and not v[1:] | reject('in', '{_TAG_CHARACTERS}') | list else '' }}}}"
+    )
+
+
+def _find_member(tag: str) -> str:
+    """Return the statements that set ``m`` to the member with this tag, or to an empty object."""
+    return (
+        f"{_read(('members',))}{{% set ns = namespace(m={{}}) %}}{{% for m in (v if {_IS_LIST} else []) "
+        f"if m is mapping and m.get('tag') == {tag!r} %}}{{% set ns.m = m %}}{{% endfor %}}{{% set m = ns.m %}}"
     )
 
 

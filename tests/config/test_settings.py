@@ -123,6 +123,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "COC2MQTT_MQTT__TLS__SERVER_NAME": ("broker.example.org", "broker.example.org"),
     "COC2MQTT_HOMEASSISTANT__ENABLED": ("false", False),
     "COC2MQTT_HOMEASSISTANT__LANGUAGE": ("de", "de"),
+    "COC2MQTT_HOMEASSISTANT__MEMBER_SENSORS": ("true", True),
     "COC2MQTT_HOMEASSISTANT__DISCOVERY_PREFIX": ("ha", "ha"),
     "COC2MQTT_HOMEASSISTANT__STATUS_TOPIC": ("ha/status", "ha/status"),
     "COC2MQTT_WATCH__CLANS": ('["#2PP"]', None),

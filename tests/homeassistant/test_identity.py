@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.homeassistant import AnnouncedDevice, DeviceKind, discovery_topic, parse_discovery_topic
+from coc2mqtt.homeassistant import (
+    AnnouncedDevice,
+    DeviceKind,
+    discovery_topic,
+    member_topic,
+    parse_discovery_topic,
+    parse_member_topic,
+)
 
 INSTANCES = st.from_regex(r"[a-zA-Z0-9_-]{1,32}", fullmatch=True) | st.sampled_from(
     ["home", "home_", "home_bridge", "home_clan", "home_clan_2PP", "clan", "bridge"]
@@ -74,3 +81,16 @@ def test_only_the_bridge_has_no_tag(kind: DeviceKind, tag: str | None) -> None:
 def test_instance_that_home_assistant_would_ignore_is_rejected(instance: str) -> None:
     with pytest.raises(ValueError, match="use only letters, digits, '_' and '-' in the instance name"):
         discovery_topic("homeassistant", instance, "bridge")
+
+
+@given(INSTANCES, INSTANCES, TAGS, TAGS)
+def test_topic_of_a_member_is_parsed_only_as_such(own: str, other: str, clan: str, tag: str) -> None:
+    topic = member_topic("homeassistant", other, clan, tag)
+    assert parse_member_topic("homeassistant", own, topic) == ((clan, tag) if own == other else None)
+    assert parse_discovery_topic("homeassistant", own, topic) is None
+
+
+@given(INSTANCES, DEVICES)
+def test_topic_of_a_device_is_not_that_of_a_member(instance: str, device: AnnouncedDevice) -> None:
+    topic = discovery_topic("homeassistant", instance, *device)
+    assert parse_member_topic("homeassistant", instance, topic) is None

@@ -92,17 +92,19 @@ def retained_state(
     topics: Topics | None = None,
     instance: str = "home",
     home_assistant: bool = True,
+    member_sensors: bool = False,
     device_delays: bool = True,
     api_reachable: Callable[[], bool] = lambda: True,
 ) -> RetainedState:
     """Return a retained state; without ``device_delays``, it announces all devices at once."""
     topics = topics or Topics()
+    discovery = Discovery(topics, instance=instance, version="1", prefix=PREFIX, member_sensors=member_sensors)
     return RetainedState(
         journal,
         topics,
         watches=watches,
         api_reachable=api_reachable,
-        discovery=Discovery(topics, instance=instance, version="1", prefix=PREFIX) if home_assistant else None,
+        discovery=discovery if home_assistant else None,
         announcer=DeviceAnnouncer if device_delays else partial(DeviceAnnouncer, min_repeat=0.0, spacing=0.0),
     )
 
@@ -114,12 +116,13 @@ def orphan_cleanup(
     topics: Topics | None = None,
     instance: str = "home",
     home_assistant: bool = True,
+    member_sensors: bool = False,
     broker_starts_empty: bool = False,
 ) -> OrphanCleanup:
     """Return the cleanup of a bridge with this retained state."""
     return OrphanCleanup(
         topics or Topics(),
-        discovery=DiscoveryOptions(PREFIX, instance, home_assistant),
+        discovery=DiscoveryOptions(PREFIX, instance, home_assistant, member_sensors),
         retained=retained,
         watches=watches,
         broker_starts_empty=broker_starts_empty,

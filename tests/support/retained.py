@@ -36,7 +36,7 @@ EMPTIED_TOPICS = [CLAN_STATE, BADGE, MEMBERS, POLL, AVAILABILITY, WAR_STATE, LAS
 class RetainedStateHarness:
     """Stores polls in the journal and publishes the retained state on request, without delays between devices."""
 
-    def __init__(self, journal: SqliteJournal, *, discovery: bool = True) -> None:
+    def __init__(self, journal: SqliteJournal, *, discovery: bool = True, member_sensors: bool = False) -> None:
         self.journal = journal
         self.watches = WatchesInMemory()
         self.api_reachable = True
@@ -44,6 +44,7 @@ class RetainedStateHarness:
             journal,
             self.watches,
             home_assistant=discovery,
+            member_sensors=member_sensors,
             device_delays=False,
             api_reachable=lambda: self.api_reachable,
         )

@@ -47,7 +47,7 @@ class DesiredDevice(Protocol):
 
 
 class _RetainedPayload(NamedTuple):
-    """A payload that the broker retains, without its 20 kB.
+    """A payload that the broker retains, without its 20 to 30 kB.
 
     ``components`` are its live components by key and platform; devices of the same kind share them. ``source`` rebuilds
     the payload; it is None if the payload was found on the broker and not kept.

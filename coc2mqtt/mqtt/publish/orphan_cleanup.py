@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.homeassistant import parse_discovery_topic, removal
+from coc2mqtt.homeassistant import parse_discovery_topic, parse_member_topic, removal
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
 from coc2mqtt.util.containment import propagate
 
@@ -33,11 +33,15 @@ _CLEANUP_SKIPPED_HINT = "let this user read them on the broker, as in config/coc
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryOptions:
-    """The discovery prefix and the instance name of the devices, and whether devices are announced at all."""
+    """The discovery prefix and the instance name of the devices, and whether devices are announced at all.
+
+    ``member_sensors`` is whether the members of a clan have sensors.
+    """
 
     prefix: str
     instance: str
     enabled: bool
+    member_sensors: bool = False
 
 
 class OrphanCleanup:
@@ -103,6 +107,7 @@ class OrphanCleanup:
         discovery, announcer = self._discovery, self._retained.announcer
         device = parse_discovery_topic(discovery.prefix, discovery.instance, message.topic)
         if device is None:
+            self._on_member(message)
             return
         keep_payload = self._retained.will_remove_components(message.topic, message.payload)
         announcer.on_found(message.topic, message.payload, keep_payload=keep_payload)
@@ -110,6 +115,20 @@ class OrphanCleanup:
             announcer.announce(removal(message.topic))
         elif device.tag is not None and self._watches.find(_KINDS[device.kind], device.tag) is None:
             self._retained.mark_orphan(_KINDS[device.kind], device.tag)
+
+    def _on_member(self, message: Message) -> None:
+        """Handle the retained discovery payload of a member's sensor."""
+        discovery, announcer = self._discovery, self._retained.announcer
+        member = parse_member_topic(discovery.prefix, discovery.instance, message.topic)
+        if member is None:
+            return
+        announcer.on_found(message.topic, message.payload)
+        if not (discovery.enabled and discovery.member_sensors):
+            announcer.announce(removal(message.topic))
+            return
+        self._retained.on_found_member(member.clan, member.tag)
+        if self._watches.find(Kind.CLAN, member.clan) is None:
+            self._retained.mark_orphan(Kind.CLAN, member.clan)
 
     def _on_state(self, message: Message) -> None:
         tag = self._topics.parse_tag(message.topic)

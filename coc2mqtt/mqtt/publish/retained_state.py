@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.members import MembersPayload
-from coc2mqtt.mqtt.payloads.models import ClanPayload, OnlinePayload, PollPayload, iso_time
+from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.state import (
     FACETS,
     api_status_payload,
@@ -22,6 +22,7 @@ from coc2mqtt.mqtt.publish.discovery import Announcement
 from coc2mqtt.mqtt.publish.player_wars import PlayerWar, PlayerWars
 from coc2mqtt.mqtt.publish.retained_publisher import PublishedState, RetainedPublisher
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
+from coc2mqtt.mqtt.publish.watched_devices import WatchedDevices
 from coc2mqtt.util.containment import propagate, retry_delay
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class RetainedState:
         self.publisher = RetainedPublisher(topics, publisher)
         self.announcer = announcer(self.publisher.publish, contain=contain)
         self.announcer.on_announced = self._on_announced
+        self._devices = None if discovery is None else WatchedDevices(discovery, self.announcer)
         # Resources in the queue: whether to publish everything, or only the availability and the poll time.
         self._marked: dict[Resource, bool] = {}
         self._queue: ShardedQueue[Resource] = ShardedQueue(_SHARDS, tag_of=attrgetter("tag"))
@@ -169,6 +171,11 @@ class RetainedState:
     def is_device_topic(self, topic: str) -> bool:
         """Return whether a topic is the discovery topic of a device of this bridge."""
         return self._discovery is not None and self._discovery.device(topic) is not None
+
+    def on_found_member(self, clan: str, tag: str) -> None:
+        """Handle the sensor of a clan's member that an earlier run has announced."""
+        if self._devices is not None:
+            self._devices.on_found_member(clan, tag)
 
     def will_remove_components(self, topic: str, payload: bytes) -> bool:
         """Return whether a device with this retained discovery payload, or a component of it, is to be removed."""
@@ -275,14 +282,8 @@ class RetainedState:
         )
         await self._publish_states(session, resource, states)
         # After its state: otherwise a new entity would be unknown for a moment.
-        if self._discovery is None:
-            return
-        if resource.kind is Kind.CLAN:
-            clan = states.get("clan")
-            badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
-            self.announcer.announce(self._discovery.clan(watch, name, badge_url=badge_url))
-        else:
-            self.announcer.announce(self._discovery.player(watch, name))
+        if self._devices is not None:
+            self._devices.announce(watch, name, states)
 
     def _availability(self, found: bool) -> OnlinePayload:
         return OnlinePayload(state="online" if found and self._api_reachable() else "offline")
@@ -349,14 +350,10 @@ class RetainedState:
         if resource.kind is Kind.WAR and Resource(Kind.CLAN, resource.tag) in self._marked:
             self.mark(resource)  # after the clan, which decides about the device
             return
-        removal = None if self._discovery is None else self._discovery.removal(resource.kind, resource.tag)
-        if removal is not None:
-            # First the device, or its entities that use these topics: they cannot read empty messages.
-            if resource.kind is not Kind.WAR:
-                self.announcer.announce(removal)
-            if self.announcer.is_pending(removal.topic):
-                self.announcer.call_when_done(removal.topic, self.mark, resource)
-                return
+        # First the device, or its entities that use these topics: they cannot read empty messages.
+        if self._devices is not None and (pending := self._devices.remove(resource)) is not None:
+            self.announcer.call_when_done(pending, self.mark, resource)
+            return
         await self._empty_topics(session, resource)
         if self._watch_of(resource) is not None:
             self.mark(resource)
@@ -366,9 +363,9 @@ class RetainedState:
         self._orphans.discard(resource)
         self._rejected.discard(resource)
         await self._journal.delete_snapshot(resource)
-        if removal is not None and resource.kind is not Kind.WAR:
-            self.announcer.forget(removal.topic)
-            self.publisher.rejected_topics.forget(removal.topic)
+        if self._devices is not None and resource.kind is not Kind.WAR:
+            for topic in self._devices.forget(resource):
+                self.publisher.rejected_topics.forget(topic)
 
     async def _empty_topics(self, session: Session, resource: Resource) -> None:
         for facet in FACETS[resource.kind]:

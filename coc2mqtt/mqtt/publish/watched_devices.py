@@ -1,0 +1,89 @@
+"""Announcing and removing the devices of the watched clans and players, and the sensors of the clans' members."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from coc2mqtt.events.resource import Kind
+from coc2mqtt.homeassistant import is_member_tag
+from coc2mqtt.mqtt.payloads.members import MembersPayload
+from coc2mqtt.mqtt.payloads.models import ClanPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from coc2mqtt.events.resource import Resource, Watch
+    from coc2mqtt.homeassistant import DiscoveryMessage
+    from coc2mqtt.mqtt.payloads.models import Payload
+    from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
+    from coc2mqtt.mqtt.publish.discovery import Discovery
+
+
+class WatchedDevices:
+    """Asks the announcer for the devices of the watches.
+
+    With ``discovery.member_sensors``, it also keeps the sensors of each clan equal to its members, of whom there are at
+    most 50. Each of these sensors has a discovery topic of its own.
+    """
+
+    def __init__(self, discovery: Discovery, announcer: DeviceAnnouncer) -> None:
+        self._discovery = discovery
+        self._announcer = announcer
+        # The members with a retained discovery payload, by clan.
+        self._members: dict[str, set[str]] = {}
+
+    def announce(self, watch: Watch, name: str | None, states: Mapping[str, Payload]) -> None:
+        """Announce the device of a clan or player.
+
+        ``name`` is None if it is unknown, ``states`` are the payloads by facet.
+        """
+        if watch.kind is Kind.PLAYER:
+            self._announcer.announce(self._discovery.player(watch, name))
+            return
+        clan, members = states.get("clan"), states.get("members")
+        badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
+        self._announcer.announce(self._discovery.clan(watch, name, badge_url=badge_url))
+        if self._discovery.member_sensors and isinstance(members, MembersPayload):
+            self._announce_members(watch.tag, name, members)
+
+    def on_found_member(self, clan: str, tag: str) -> None:
+        """Handle a member's sensor that an earlier run has announced."""
+        self._members.setdefault(clan, set()).add(tag)
+
+    def remove(self, resource: Resource) -> str | None:
+        """Remove the device of a clan or player; return a discovery topic that still has to be published, if any.
+
+        The device of a war is that of its clan, which is not removed with the war.
+        """
+        removals = self._removals(resource)
+        if resource.kind is not Kind.WAR:
+            for removal in removals:
+                self._announcer.announce(removal)
+        return next((one.topic for one in removals if self._announcer.is_pending(one.topic)), None)
+
+    def forget(self, resource: Resource) -> list[str]:
+        """Forget the removed device of a clan or player, and return its discovery topics."""
+        topics = [removal.topic for removal in self._removals(resource)]
+        for topic in topics:
+            self._announcer.forget(topic)
+        self._members.pop(resource.tag, None)
+        return topics
+
+    def _announce_members(self, clan: str, clan_name: str | None, members: MembersPayload) -> None:
+        if members.members is None:
+            return  # unknown
+        names = {member.tag: member.name for member in members.members if member.tag and is_member_tag(member.tag)}
+        for tag in sorted(self._members.get(clan, set()) - names.keys()):
+            removal = self._discovery.member_removal(clan, tag)
+            self._announcer.announce(removal)
+            self._announcer.forget(removal.topic)
+        for tag, name in names.items():
+            self._announcer.announce(self._discovery.member(clan, clan_name, tag=tag, name=name))
+        self._members[clan] = set(names)
+
+    def _removals(self, resource: Resource) -> list[DiscoveryMessage]:
+        members = () if resource.kind is Kind.PLAYER else sorted(self._members.get(resource.tag, ()))
+        return [
+            self._discovery.removal(resource.kind, resource.tag),
+            *(self._discovery.member_removal(resource.tag, tag) for tag in members),
+        ]
