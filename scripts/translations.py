@@ -93,7 +93,7 @@ def code_messages(package: Path) -> dict[str, tuple[Forms, str]]:
 
 
 def device_messages() -> list[str]:
-    """Return the messages in the discovery payloads: the names of entities, their units and labels."""
+    """Return the messages in the discovery payloads: the names and labels of entities."""
     recorder = Recorder()
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", language=recorder)
     discovery.bridge()

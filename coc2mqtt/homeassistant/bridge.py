@@ -136,20 +136,15 @@ def _api(
 def _health(identity: Identity, topic: str) -> dict[str, Component]:
     entity = EntityFactory(identity, topic, "diagnostic")
     return {
-        "watched_clans": entity.number(
-            "watched_clans", "Watched clans", "mdi:shield-search", path=("clans",), unit="clans"
-        ),
-        "watched_players": entity.number(
-            "watched_players", "Watched players", "mdi:account-search", path=("players",), unit="players"
-        ),
-        "queue": entity.number("queue", "Queue depth", "mdi:tray-full", unit="events"),
+        "watched_clans": entity.number("watched_clans", "Watched clans", "mdi:shield-search", path=("clans",)),
+        "watched_players": entity.number("watched_players", "Watched players", "mdi:account-search", path=("players",)),
+        "queue": entity.number("queue", "Queue depth", "mdi:tray-full"),
         "polls_per_minute": entity.number(
             "polls_per_minute",
             "Polls per minute",
             "mdi:speedometer",
             path=("polls_per_second",),
             times=60,
-            unit="polls/min",
             precision=1,
         ),
         # Home Assistant's activity log would report each event twice.

@@ -169,9 +169,7 @@ def _war_state(identity: Identity, topics: ClanTopics, language: Language) -> di
         "war_end": entity.timestamp(
             "war_end", "War end", "mdi:flag-checkered", path=("end_time",), attributes=_WAR_ATTRIBUTES
         ),
-        "war_team_size": entity.number(
-            "war_team_size", "War team size", "mdi:account-multiple", path=("team_size",), unit="members"
-        ),
+        "war_team_size": entity.number("war_team_size", "War team size", "mdi:account-multiple", path=("team_size",)),
         "opponent": entity.text(
             "opponent",
             "War opponent",
@@ -179,9 +177,9 @@ def _war_state(identity: Identity, topics: ClanTopics, language: Language) -> di
             path=("opponent", "name"),
             attributes=templates.attributes({"tag": "tag", "level": "level"}, "opponent"),
         ),
-        "stars": entity.number("stars", "War stars", "mdi:star", path=("clan", "stars"), unit="stars"),
+        "stars": entity.number("stars", "War stars", "mdi:star", path=("clan", "stars")),
         "opponent_stars": entity.number(
-            "opponent_stars", "War opponent stars", "mdi:star-outline", path=("opponent", "stars"), unit="stars"
+            "opponent_stars", "War opponent stars", "mdi:star-outline", path=("opponent", "stars")
         ),
         "destruction": entity.number(
             "destruction", "War destruction", "mdi:fire", path=("clan", "destruction"), unit="%", precision=1
@@ -194,15 +192,12 @@ def _war_state(identity: Identity, topics: ClanTopics, language: Language) -> di
             unit="%",
             precision=1,
         ),
-        "attacks_used": entity.number(
-            "attacks_used", "War attacks used", "mdi:sword", path=("clan", "attacks"), unit="attacks"
-        ),
+        "attacks_used": entity.number("attacks_used", "War attacks used", "mdi:sword", path=("clan", "attacks")),
         "attacks_left": entity.number(
             "attacks_left",
             "War attacks left",
             "mdi:sword",
             path=("clan", "attacks_left"),
-            unit="attacks",
             attributes=templates.members("members", "members_with_attacks_left"),
         ),
     }
@@ -243,16 +238,16 @@ def _activity(identity: Identity, topics: ClanTopics, event_types: Sequence[str]
 
 def _profile(entity: EntityFactory) -> dict[str, Component]:
     return {
-        "members": entity.number("members", "Members", "mdi:account-group", unit="members"),
+        "members": entity.number("members", "Members", "mdi:account-group"),
         # Not `total_increasing`: the sums also fall when a member leaves, and Home Assistant warns about a small fall.
-        "donations": entity.number("donations", "Donations", "mdi:gift", unit="troops"),
-        "donations_received": entity.number("donations_received", "Donations received", "mdi:gift-open", unit="troops"),
+        "donations": entity.number("donations", "Donations", "mdi:gift"),
+        "donations_received": entity.number("donations_received", "Donations received", "mdi:gift-open"),
         "level": entity.number("level", "Level", "mdi:chevron-triple-up"),
-        "points": entity.number("points", "Points", "mdi:trophy", unit="points"),
-        "builder_base_points": entity.number("builder_base_points", "Builder base points", "mdi:hammer", unit="points"),
-        "capital_points": entity.number("capital_points", "Capital points", "mdi:castle", unit="points"),
-        "war_win_streak": entity.number("war_win_streak", "War win streak", "mdi:fire", unit="wins"),
-        "war_wins": entity.number("war_wins", "War wins", "mdi:medal", unit="wins", state_class="total_increasing"),
+        "points": entity.number("points", "Points", "mdi:trophy"),
+        "builder_base_points": entity.number("builder_base_points", "Builder base points", "mdi:hammer"),
+        "capital_points": entity.number("capital_points", "Capital points", "mdi:castle"),
+        "war_win_streak": entity.number("war_win_streak", "War win streak", "mdi:fire"),
+        "war_wins": entity.number("war_wins", "War wins", "mdi:medal", state_class="total_increasing"),
         "war_league": entity.text("war_league", "War league", "mdi:shield-star"),
         "capital_league": entity.text("capital_league", "Capital league", "mdi:shield-crown"),
         "war_log_public": replace(entity, entity_category="diagnostic").flag(

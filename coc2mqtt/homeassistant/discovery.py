@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import orjson
 from pydantic import AfterValidator, Field, model_validator
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from coc2mqtt.translations import Language
 
-_Part = TypeVar("_Part", bound=Model)
 
 PROJECT_URL = "https://github.com/coc2mqtt/coc2mqtt"
 _COMPONENT_ID = re.compile(r"[a-z0-9_]+")
@@ -91,16 +90,13 @@ class DeviceDiscovery(Model):
         return self
 
     def translate(self, language: Language) -> Self:
-        """Return the payload with the names and units of its entities in a language.
+        """Return the payload with the names of its entities in a language.
 
         The ids stay the same, and so does the model: blueprints select a device by it.
         """
         if language is ENGLISH:
             return self
-        components = {
-            key: _translate(component, language, ("name", "unit_of_measurement"))
-            for key, component in self.components.items()
-        }
+        components = {key: _translate(component, language) for key, component in self.components.items()}
         return self.model_copy(update={"components": components})
 
     def encode(self) -> bytes:
@@ -108,9 +104,9 @@ class DeviceDiscovery(Model):
         return self.model_dump_json().encode()
 
 
-def _translate(part: _Part, language: Language, fields: Iterable[str]) -> _Part:
-    texts = {field: text for field in fields if isinstance(text := getattr(part, field, None), str) and text != "%"}
-    return part.model_copy(update={field: language.text(text) for field, text in texts.items()})
+def _translate(component: Component, language: Language) -> Component:
+    name = getattr(component, "name", None)
+    return component if name is None else component.model_copy(update={"name": language.text(name)})
 
 
 def origin(version: str) -> Origin:

@@ -93,12 +93,12 @@ def _profile(entity: EntityFactory, language: Language) -> dict[str, Component]:
     return {
         "town_hall_level": entity.number("town_hall_level", "Town hall level", "mdi:home-city"),
         "builder_hall_level": entity.number("builder_hall_level", "Builder hall level", "mdi:home-silo"),
-        "trophies": entity.number("trophies", "Trophies", "mdi:trophy", unit="trophies"),
-        "war_stars": entity.number("war_stars", "War stars", "mdi:star", unit="stars", state_class="total_increasing"),
+        "trophies": entity.number("trophies", "Trophies", "mdi:trophy"),
+        "war_stars": entity.number("war_stars", "War stars", "mdi:star", state_class="total_increasing"),
         # Reset to 0 each season, which `total_increasing` treats as a new cycle.
-        "donations": entity.number("donations", "Donations", "mdi:gift", unit="troops", state_class="total_increasing"),
+        "donations": entity.number("donations", "Donations", "mdi:gift", state_class="total_increasing"),
         "donations_received": entity.number(
-            "donations_received", "Donations received", "mdi:gift-open", unit="troops", state_class="total_increasing"
+            "donations_received", "Donations received", "mdi:gift-open", state_class="total_increasing"
         ),
         "league_tier": entity.text("league_tier", "League tier", "mdi:shield-star"),
         "war_preference": entity.enum(
@@ -133,7 +133,7 @@ def _war(identity: Identity, topics: PlayerTopics) -> dict[str, Component]:
 
     return {
         "attacks_left": entity("attacks_left").number(
-            "attacks_left", "War attacks left", "mdi:sword", path=("war", "attacks_left"), unit="attacks"
+            "attacks_left", "War attacks left", "mdi:sword", path=("war", "attacks_left")
         ),
         "attack_pending": entity("attack_pending").flag(
             "attack_pending", "War attack pending", "mdi:sword-cross", path=("war", "attack_pending")

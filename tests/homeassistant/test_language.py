@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 # In discovery payloads, only these differ between languages.
-TEXTS = {"name", "unit_of_measurement", "json_attributes_template"}
+TEXTS = {"name", "json_attributes_template"}
 DEVICES = [
     pytest.param(bridge, id="bridge"),
     pytest.param(clan, id="clan"),

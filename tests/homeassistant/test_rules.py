@@ -56,6 +56,7 @@ def drop(*path: str) -> Callable[[Json], None]:
 
 STATE = ("components", "war_state")
 STARS = ("components", "stars")
+DESTRUCTION = ("components", "destruction")
 START = ("components", "war_start")
 PUBLIC = ("components", "war_log_public")
 EVENTS = ("components", "activity")
@@ -108,7 +109,7 @@ SYNTAX = "{{ value_json.state"
         (put(*START, "options", value=["a"]), "war_start: options and device_class enum go together only"),
         (put(*STARS, "state_class", value="rising"), "stars: state_class rising"),
         (put(*STARS, "unit_of_measurement", value=" "), "stars: unit ' ' is not for device_class None"),
-        (drop(*STARS, "state_class"), "stars: a unit or a precision and no statistics"),
+        (drop(*DESTRUCTION, "state_class"), "destruction: a unit or a precision and no statistics"),
         (
             put("components", "opponent", "json_attributes_template", value="{{ value_json.opponent }}"),
             "opponent: json_attributes_template does not give JSON for certain",
