@@ -33,6 +33,7 @@ from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.payloads.models import InfoPayload, iso_time
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.new_devices import NewDevices
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
@@ -106,6 +107,8 @@ class Parts:
         )
         self._look_up = TagLookup(api)
         self.engine = self._build_engine(api)
+        self._discovery = self._build_discovery()
+        self._new_devices = None if self._discovery is None else NewDevices(self._discovery.device_topic)
         self.watches = self._build_watch_list()
         self.delivery = self._build_delivery()
         self._retained = self._build_retained_state()
@@ -138,7 +141,11 @@ class Parts:
 
     def _build_watch_list(self) -> WatchList:
         return WatchList(
-            self._journal, self.engine, on_change=self._on_watch_change, maximum=self._settings.watch.maximum
+            self._journal,
+            self.engine,
+            on_change=self._on_watch_change,
+            on_add=self._on_watch_added,
+            maximum=self._settings.watch.maximum,
         )
 
     def _build_delivery(self) -> EventDelivery:
@@ -147,6 +154,7 @@ class Parts:
             self._topics,
             publisher=self._process.publisher,
             on_published=self._on_event_published,
+            new_devices=self._new_devices,
             contain=self._errors.contain,
             metrics=self._process.metrics.delivery,
         )
@@ -158,11 +166,13 @@ class Parts:
             watches=self.watches,
             api_reachable=lambda: self.engine.api_reachable,
             on_name=self.watches.cache_name,
-            discovery=self._build_discovery(),
+            discovery=self._discovery,
             publisher=self._process.publisher,
             contain=self._errors.contain,
         )
         retained.publisher.rejected_topics.count = self._process.metrics.states_denied
+        if self._new_devices is not None:
+            retained.announcer.add_listener(self._new_devices.on_announced)
         return retained
 
     def _build_discovery(self) -> Discovery | None:
@@ -291,7 +301,13 @@ class Parts:
     def _on_compare_bug(self, error: Exception, resource: Resource) -> None:
         self._errors.report(error, "comparing", kind=resource.kind.value, tag=resource.tag)
 
+    def _on_watch_added(self, watch: Watch) -> None:
+        if self._new_devices is not None:
+            self._new_devices.add(watch)
+
     def _on_watch_change(self, watch: Watch) -> None:
+        if self._new_devices is not None and self.watches.find(watch.kind, watch.tag) is None:
+            self._new_devices.discard(watch)
         self._retained.mark_watch(watch)
         self._bridge.watches_changed()
 

@@ -11,6 +11,7 @@ import structlog
 
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
+from coc2mqtt.mqtt.publish.new_devices import ENTITY_SETUP_S
 from coc2mqtt.util.containment import keep_running, propagate
 from coc2mqtt.util.tasks import run_until_cancelled, yield_periodically
 
@@ -35,8 +36,6 @@ _log = structlog.get_logger()
 # could be published within it.
 _STATE_TIMEOUT_S = 2.0
 _MAX_AWAITED_RESOURCES = 1000
-# Measured on Home Assistant: a new event entity misses messages in the first half second after its discovery payload.
-_SUBSCRIBE_DELAY_S = 1.0
 # All bridges receive Home Assistant's birth message at once: a random delay spreads their answers.
 _BIRTH_DELAY_S = (1.0, 5.0)
 
@@ -161,7 +160,7 @@ class Bridge:
                     await self._announcer.wait_idle()
         self._devices_announced = True
         if self._home_assistant_status is not None:
-            await asyncio.sleep(_SUBSCRIBE_DELAY_S)
+            await asyncio.sleep(ENTITY_SETUP_S)
 
     async def _handle_messages(self, session: Session, group: asyncio.TaskGroup) -> None:
         """Handle all messages except requests: Home Assistant's status and other bridges' info."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from coc2mqtt.homeassistant.identity import object_id
 from tests.home.browser import WALK, browsing, has_browser
 from tests.home.home_assistant import wait_until
 from tests.home.mqtt import retained
+from tests.home.setup import INSTANCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 15.0
 _PAGE_TIMEOUT_S = 60.0
+# A tag of no clan and no player.
+_UNKNOWN = "#2PP2PP"
 # Returns the input element of a text entity's row, null until the page shows it.
 _INPUT = (
     WALK
@@ -38,6 +43,7 @@ async def check_controls(setup: Setup, report: Report) -> None:
     await _check_watch(setup, report)
     await _check_buttons(setup, report)
     await _check_log_level(setup, report)
+    await _check_first_event(setup, report)
 
 
 async def _check_watch(setup: Setup, report: Report) -> None:
@@ -85,6 +91,22 @@ async def check_unwatch(setup: Setup, report: Report, tag: str) -> None:
     report.check(f"'Stop watching' leaves nothing of {tag}", [f"{one} remains" for one in await remaining()])
 
 
+async def _check_first_event(setup: Setup, report: Report) -> None:
+    """Watch a tag that the API does not know, whose first event must reach the new event entity."""
+    request = {"tag": _UNKNOWN, "force": True}
+    await setup.home.call("mqtt.publish", topic="coc/bridge/request/watch", payload=json.dumps(request))
+    unique_id = f"{object_id(INSTANCE, 'clan', _UNKNOWN)}_activity"
+
+    async def is_shown() -> bool:
+        entry = (await setup.home.entities()).get(unique_id)
+        state = (await setup.home.states()).get(entry["entity_id"]) if entry else None
+        return state is not None and state["attributes"].get("event_type") == "watch_unavailable"
+
+    problems = await _wait("'watch_unavailable' in the event entity of a new watch", is_shown)
+    report.check("the first event of a new watch reaches its event entity", problems)
+    await check_unwatch(setup, report, _UNKNOWN)
+
+
 async def check_fields(setup: Setup, report: Report, folder: Path) -> None:
     """Type tags into the text fields of the bridge's page, which must become empty, and read *Last command*."""
     if not has_browser():
@@ -100,12 +122,12 @@ async def check_fields(setup: Setup, report: Report, folder: Path) -> None:
             ("watch_player", setup.other_player, f"({setup.other_player})"),
             ("unwatch", setup.other_player, "Stopped watching "),
             ("unwatch", setup.other_player, f"{setup.other_player} is not watched"),
-            ("watch_clan", "#2PP2PP", "There is no clan with the tag #2PP2PP"),
+            ("watch_clan", _UNKNOWN, f"There is no clan with the tag {_UNKNOWN}"),
         ):
             problems = await _use_field(setup, browser, await setup.bridge_entity(key), tag)
             problems += await _last_command_problems(setup, sentence)
             report.check(f"the field '{key}' becomes empty, and 'Last command' shows the result", problems, sentence)
-    unknown = [device for device in await setup.home.devices() if "2PP2PP" in device]
+    unknown = [device for device in await setup.home.devices() if _UNKNOWN[1:] in device]
     report.check("an unknown tag gets no device", unknown)
 
 

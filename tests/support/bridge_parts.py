@@ -16,6 +16,7 @@ from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
+from coc2mqtt.mqtt.publish.new_devices import NewDevices
 from coc2mqtt.mqtt.publish.orphan_cleanup import DiscoveryOptions, OrphanCleanup
 from coc2mqtt.mqtt.publish.retained_guard import RetainedGuard
 from coc2mqtt.mqtt.publish.retained_state import RetainedState
@@ -37,6 +38,7 @@ STATUS = "homeassistant/status"
 WATCH = Watch(Kind.CLAN, "#2PP", 60.0)
 DEVICE = "homeassistant/device/coc2mqtt_home_clan_2PP/config"
 EVENT = "coc/clan/2PP/clan_updated"
+CLAN = Resource(Kind.CLAN, "#2PP")
 SNAPSHOTS = {
     API: Snapshot({"status": "ok", "since": 1.0, "message": None, "address": None}),
     Resource(Kind.CLAN, "#2PP"): Snapshot(clan()),
@@ -63,10 +65,10 @@ class JournalInMemory:
     async def delete_snapshot(self, resource: Resource) -> None:
         self.snapshots.pop(resource, None)
 
-    async def add_event(self, number: int) -> None:
+    async def add_event(self, number: int, resource: Resource = CLAN) -> None:
         async with self._event_added:
-            record = EventRecord.of(make_event("#2PP", number))
-            self._entries[number] = JournalEntry(number, f"{number:032x}", Kind.CLAN, record)
+            record = EventRecord.of(make_event(resource.tag, number))
+            self._entries[number] = JournalEntry(number, f"{number:032x}", resource.kind, record)
             self._event_added.notify_all()
 
     async def delivered(self, *, after: int, limit: int, **_: Any) -> list[JournalEntry]:
@@ -159,6 +161,9 @@ class BridgeParts:
             home_assistant=home_assistant,
             device_delays=device_delays,
         )
+        discovery = Discovery(topics, instance=instance, version="1", prefix=PREFIX)
+        self.new_devices = NewDevices(discovery.device_topic)
+        self.retained.announcer.add_listener(self.new_devices.on_announced)
         duplicate_detector = DuplicateInstanceDetector(topics, instance=instance, run_id="1")
         self.guard = RetainedGuard(
             topics,
@@ -176,7 +181,7 @@ class BridgeParts:
         )
         self.bridge = Bridge(
             retained=self.retained,
-            delivery=EventDelivery(journal, topics),
+            delivery=EventDelivery(journal, topics, new_devices=self.new_devices if home_assistant else None),
             requests=self.requests,
             reports=BridgeReports(
                 topics,

@@ -78,8 +78,7 @@ class DeviceAnnouncer:
     """Keeps the retained discovery payload of each device equal to the one last asked for.
 
     Requests are only stored, and published over the next connection if there is none now. A device is published at most
-    every ``min_repeat`` seconds, and different devices ``spacing`` seconds apart. ``on_announced`` is called with each
-    device once it is published completely.
+    every ``min_repeat`` seconds, and different devices ``spacing`` seconds apart.
 
     Home Assistant never deletes a device or component from its registry if it was offline when that was removed, unless
     it receives it again and then its removal. So everything that was removed while Home Assistant may have been offline
@@ -100,7 +99,7 @@ class DeviceAnnouncer:
         self._contain = contain
         # Consecutive bugs per topic.
         self._failures: dict[str, int] = {}
-        self.on_announced: Callable[[DesiredDevice], None] = lambda _: None
+        self._listeners: list[Callable[[DesiredDevice], None]] = []
         self._min_repeat = min_repeat
         self._spacing = spacing
         self._devices: dict[str, _Device] = {}
@@ -120,13 +119,17 @@ class DeviceAnnouncer:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    def add_listener(self, on_announced: Callable[[DesiredDevice], None]) -> None:
+        """Call back with each device once it is published completely, or rejected by the broker."""
+        self._listeners.append(on_announced)
+
     def announce(self, device: DesiredDevice) -> None:
         """Announce a device, or remove it; do nothing if exactly that was published last."""
         topic = device.topic
         state = self._devices.get(topic)
         if state is None:
             state = self._devices[topic] = _Device()
-        is_published = state.published_hash == hash(device) or (state.retained is _NO_DEVICE and _is_removal(device))
+        is_published = state.published_hash == hash(device) or (state.retained is _NO_DEVICE and is_removal(device))
         if not is_published or self._pending.get(topic, device) != device:
             self._add_pending(topic, device)
 
@@ -301,12 +304,15 @@ class DeviceAnnouncer:
             self._removed = {topic: (device, at) for topic, (device, at) in self._removed.items() if at > earliest}
 
     def _finish(self, topic: str) -> None:
-        self.on_announced(self._pending.pop(topic))
+        device = self._pending.pop(topic)
+        for on_announced in self._listeners:
+            on_announced(device)
         for callback, resource in self._on_done.pop(topic, []):
             callback(resource)
         if not self._pending:
             self._idle.set()
 
 
-def _is_removal(device: DesiredDevice) -> bool:
+def is_removal(device: DesiredDevice) -> bool:
+    """Return whether a device is to be removed."""
     return isinstance(device, DiscoveryMessage) and not device.payload

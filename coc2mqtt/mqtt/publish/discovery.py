@@ -118,6 +118,10 @@ class Discovery:
         """Return the discovery topic of a member's sensor."""
         return member_topic(self._prefix, self._instance, clan, tag)
 
+    def device_topic(self, kind: Kind, tag: str) -> str:
+        """Return the discovery topic of the device that shows a player, a clan or a clan's war."""
+        return self.topic("player" if kind is Kind.PLAYER else "clan", tag)
+
     def device(self, topic: str) -> Resource | None:
         """Return the resource whose device, or part of it, is announced on a topic, None for any other topic.
 
@@ -166,7 +170,7 @@ class Discovery:
 
     def removal(self, kind: Kind, tag: str) -> DiscoveryMessage:
         """Return the message that removes the device of a clan or player."""
-        return removal(self.topic("player" if kind is Kind.PLAYER else "clan", tag))
+        return removal(self.device_topic(kind, tag))
 
     def member(self, clan: str, clan_name: str | None, *, tag: str, name: str | None) -> MemberAnnouncement:
         """Return the announcement of the sensor of a clan's member."""

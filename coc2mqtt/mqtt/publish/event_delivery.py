@@ -12,15 +12,17 @@ import structlog
 from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 from coc2mqtt.mqtt.payloads.models import EventPayload
+from coc2mqtt.mqtt.publish.new_devices import EventHold
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
 from coc2mqtt.util.containment import propagate
 from coc2mqtt.util.tasks import run_until_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from coc2mqtt.journal.protocol import Journal, JournalEntry
     from coc2mqtt.mqtt.client.connection import Session
+    from coc2mqtt.mqtt.publish.new_devices import NewDevices
     from coc2mqtt.mqtt.topics import Topics
     from coc2mqtt.util.containment import Contain
 
@@ -57,8 +59,8 @@ class EventDelivery:
 
     ``on_published`` is called with the topic and the payload of each event after its PUBACK. ``last_event`` is the last
     event that was acknowledged or rejected, including by an earlier run of the program; None if there was none.
-    ``contain`` guards the encoding of each event: one that cannot be encoded because of a bug is skipped. ``metrics``
-    can be those of an earlier delivery.
+    The events of ``new_devices`` wait until these are ready. ``contain`` guards the encoding of each event: one that
+    cannot be encoded because of a bug is skipped. ``metrics`` can be those of an earlier delivery.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class EventDelivery:
         *,
         publisher: RetryingPublisher | None = None,
         on_published: Callable[[str, bytes], None] = lambda *_: None,
+        new_devices: NewDevices | None = None,
         contain: Contain = propagate,
         metrics: DeliveryMetrics | None = None,
     ) -> None:
         self._journal = journal
         self._topics = topics
         self._on_published = on_published
+        self._new_devices = new_devices
         self._publisher = publisher or RetryingPublisher()
         self._contain = contain
         self._logged_topics: set[str] = set()
@@ -111,7 +115,10 @@ class EventDelivery:
             async with asyncio.TaskGroup() as group:
                 group.create_task(run_until_cancelled("delivery queue", partial(queue.run, deliver)))
                 group.create_task(run_until_cancelled("acknowledging", partial(self._store_acks, acknowledged)))
-                await self._queue_pending(queue)
+                put: Callable[[JournalEntry], Awaitable[None]] = queue.put
+                if self._new_devices is not None:
+                    put = EventHold(self._new_devices, put=queue.put, group=group).put
+                await self._queue_pending(put)
         finally:
             # A lost connection stops the workers, but the PUBACKs that they received still count.
             try:
@@ -120,13 +127,13 @@ class EventDelivery:
                 # Events that could not be acknowledged even now are published again; nothing has to wait for them.
                 self._mark_stored(set(self._unstored_acks))
 
-    async def _queue_pending(self, queue: ShardedQueue[JournalEntry]) -> None:
+    async def _queue_pending(self, put: Callable[[JournalEntry], Awaitable[None]]) -> None:
         seq = 0
         while True:
             await self._journal.wait_pending(seq)
             for entry in await self._journal.pending(after=seq, limit=_BATCH_SIZE):
                 seq = entry.seq
-                await queue.put(entry)
+                await put(entry)
 
     async def _deliver(self, session: Session, acknowledged: asyncio.Queue[int], entry: JournalEntry) -> None:
         message = self._encode(entry)

@@ -93,7 +93,7 @@ class RetainedState:
         self._contain = contain
         self.publisher = RetainedPublisher(topics, publisher)
         self.announcer = announcer(self.publisher.publish, contain=contain)
-        self.announcer.on_announced = self._on_announced
+        self.announcer.add_listener(self._on_announced)
         self._devices = None if discovery is None else WatchedDevices(discovery, self.announcer)
         # Resources in the queue: whether to publish everything, or only the availability and the poll time.
         self._marked: dict[Resource, bool] = {}
