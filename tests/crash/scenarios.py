@@ -56,7 +56,7 @@ class Scenario:
             for resource, _ in watch.resources():
                 found = state_payloads(resource, Snapshot(bodies[path(resource)]), polled_at=0.0).items()
                 states |= {
-                    _TOPICS.state(resource.kind, resource.tag, facet): without_times(state.model_dump())
+                    _TOPICS.state(resource.kind, resource.tag, facet): without_times(orjson.loads(state.encode()))
                     for facet, state in found
                 }
         return states

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 LAST_COMMAND = "coc/bridge/last_command"
+# Read here, because tests may not read files in an event loop.
+_GERMAN = language_of("de")
 NOTHING = dict.fromkeys(["command", "kind", "tag", "status", "summary", "time", "running"])
 
 
@@ -145,7 +147,7 @@ async def test_secret_is_removed_before_the_sentence_is_shortened() -> None:
 
 
 async def test_sentence_is_in_the_language_of_home_assistant() -> None:
-    last = LastCommand(language=language_of("de"))
+    last = LastCommand(language=_GERMAN)
     with last.report("watch", published=True) as report:
         report.fail(not_checked("#2PP", IN_MAINTENANCE))
     summary = last.take().summary
