@@ -140,7 +140,8 @@ def value_text(path: str, value: object, language: Language) -> str | None:  # n
     if value is None:
         return ""
     if isinstance(value, bool):
-        return language.text(_VALUES.get(field, _YES_OR_NO)[value])
+        words = _VALUES.get(field, {})
+        return language.text(words[value] if value in words else _YES_OR_NO[value])
     if isinstance(value, int | float):
         return language.number(value)
     if isinstance(value, dict):

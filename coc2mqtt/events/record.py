@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
+import structlog
 
 from coc2mqtt.events.compare.diff import order_free_key
 from coc2mqtt.events.summary import summarize
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coc2mqtt.events.event import Change, Event
+
+_log = structlog.get_logger()
 
 # The size of a published event in bytes, which every broker accepts and which fits on a screen.
 MAX_EVENT_BYTES = 2048
@@ -69,10 +72,19 @@ class EventRecord:
             "name": shorten_json(shorten(event.name, _MAX_TEXT_LENGTH), _MAX_NAME_BYTES)
             if isinstance(event.name, str)
             else None,
-            "summary": shorten_json(describe(event), _MAX_SUMMARY_BYTES),
+            "summary": shorten_json(_summary(event, describe), _MAX_SUMMARY_BYTES),
         }
         changes, metadata = _fit(fields, changes, metadata, left_out)
         return cls(**fields, timestamp=float(event.timestamp), changes=tuple(changes), metadata=metadata)
+
+
+def _summary(event: Event, describe: Callable[[Event], str]) -> str:
+    """Return the summary of an event; a bug in a sentence must not cost the event."""
+    try:
+        return describe(event)
+    except Exception:  # noqa: BLE001 - whatever it is, the event matters more
+        _log.exception("summary failed", event_type=event.event_type.value, tag=event.tag, hint="please report it")
+        return f"{event.name or event.tag}: {event.event_type.value.replace('_', ' ')}"
 
 
 def _fit(

@@ -160,7 +160,7 @@ def roster(attribute: str, *path: str) -> str:
 
 def member_number(tag: str, key: str) -> str:
     """Return a template for a number of the member with this tag."""
-    return f"{_find_member(tag)}{{{{ m.get({key!r}) if m.get({key!r}) is number else none }}}}"
+    return f"{_find_member(tag)}{{% set v = m.get({key!r}) %}}{{{{ v if v is number and v is not boolean else none }}}}"
 
 
 def member_attributes(tag: str) -> str:

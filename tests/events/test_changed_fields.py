@@ -21,6 +21,8 @@ LEAGUE = Change("warLeague.id", 1, 2), Change("warLeague.name", "Gold League I",
         ([Change("role", "admin", "coLeader")], ": role changed from elder to co-leader", None),
         ([Change("role", None, "member")], ": role is now member", ": Rang jetzt Mitglied"),
         ([Change("role", "member", None)], ": role is no longer member", ": Rang nicht mehr Mitglied"),
+        ([Change("role", None, True)], ": role is now yes", None),
+        ([Change("clanCapital.type", False, True)], ": clan type changed from no to yes", None),
         (
             [Change("warFrequency", "oncePerWeek", "moreThanOncePerWeek")],
             ": war frequency changed from once a week to more than once a week",

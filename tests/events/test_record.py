@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from typing import Any
+
 import orjson
+import pytest
+from structlog.testing import capture_logs
 
 from coc2mqtt.events.event import Change, Event, EventType
+from coc2mqtt.events.metadata import metadata_model
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
+from coc2mqtt.events.summary import summarize
+from coc2mqtt.translations import CODES, language_of
 
 WAR = {"opponent_name": "The Others"}
 
@@ -43,3 +53,30 @@ def test_value_too_large_after_trimming_is_left_out() -> None:
 def test_name_that_is_not_a_string_is_none() -> None:
     event = Event(EventType.WAR_NEW, "#2PP", metadata=WAR, name={"no": "text"})  # type: ignore[arg-type]
     assert EventRecord.of(event).name is None
+
+
+def test_bug_in_a_summary_does_not_cost_the_event() -> None:
+    def describe(_: Event) -> str:
+        raise KeyError("name")
+
+    event = Event(EventType.TROOP_UPGRADED, "#2PP", changes=(Change("troops", 1, 2),), name="Ash")
+    with capture_logs() as logs:
+        record = EventRecord.of(event, describe)
+    assert record.summary == "Ash: troop upgraded"
+    assert record.changes == ({"field": "troops", "old_value": 1, "new_value": 2},)
+    assert [(line["event"], line["log_level"], line["tag"]) for line in logs] == [("summary failed", "error", "#2PP")]
+
+
+@pytest.mark.parametrize("event_type", EventType)
+def test_no_value_in_an_event_costs_the_event(event_type: EventType) -> None:
+    keys = [key for key in metadata_model(event_type).model_fields if key != "left_out"]
+    values: list[Any] = [None, True, 7, "x", [], [1], {}, {"name": 1}]
+    for code, value in product(CODES, values):
+        event = Event(
+            event_type,
+            "#2PP",
+            changes=(Change("role", value, None), Change("labels", [], value)),
+            metadata=dict.fromkeys(keys, value),
+        )
+        for one in (event, replace(event, metadata={})):
+            assert EventRecord.of(one, partial(summarize, language=language_of(code))).summary
