@@ -108,8 +108,13 @@ class WatchList:
         count = self._engine.clans + self._engine.players
         if previous is None and count >= self._maximum:
             raise CommandError(sentences.too_many_watches(count, self._maximum))
+        new = _new_resources(previous, watch)
         try:
-            await self._journal.save_watch(watch, reset_snapshots=_new_resources(previous, watch))
+            if watch == self.configured(watch.kind, watch.tag):
+                # Without a row, later changes of the file apply to it.
+                await self._journal.delete_watch(watch.kind, watch.tag, reset_snapshots=new)
+            else:
+                await self._journal.save_watch(watch, reset_snapshots=new)
             self._start(previous, watch, name)
         except Exception:
             await self._resync(watch.kind, watch.tag)
@@ -160,22 +165,22 @@ class WatchList:
             if kind not in (None, one.kind) or tag not in (None, one.tag):
                 continue
             watch, configured = self.find(one.kind, one.tag), self.configured(one.kind, one.tag)
-            if configured is None:
-                if await self._unwatch(one.kind, one.tag) and watch is not None:
-                    removed.append(watch)
-            elif await self._restore(watch, configured):
-                restored.append(configured)
+            if configured is not None:
+                if await self._restore(watch, configured):
+                    restored.append(configured)
+            elif watch is None:  # removed by a command, and later from the configuration
+                await self._journal.delete_watch(one.kind, one.tag)
+            elif await self._unwatch(one.kind, one.tag):
+                removed.append(watch)
         return ResetWatches(removed, restored)
 
     async def _restore(self, watch: Watch | None, configured: Watch) -> bool:
         """Make a watch as in the configuration again; return whether it was different."""
         kind, tag = configured.kind, configured.tag
         try:
+            await self._journal.delete_watch(kind, tag, reset_snapshots=_new_resources(watch, configured))
             if watch != configured:
-                # Not one transaction: a crash in between leaves a stored watch that is equal to the configured one.
-                await self._journal.save_watch(configured, reset_snapshots=_new_resources(watch, configured))
                 self._start(watch, configured)
-            await self._journal.delete_watch(kind, tag)
         except Exception:
             await self._resync(kind, tag)
             raise

@@ -280,3 +280,11 @@ async def test_change_with_a_bug_leaves_polling_and_journal_consistent(
         assert {(Kind.PLAYER, "#8QQ"), (Kind.CLAN, "#2PP")} == set(program.changed)
     async with start(CLAN) as program:
         assert program.engine.watches == polled
+
+
+async def test_configured_watch_added_again_follows_later_changes_of_the_file(start: Start) -> None:
+    async with start(CLAN) as program:
+        await program.list.unwatch(CLAN.kind, CLAN.tag)
+        await program.list.watch(CLAN)
+    async with start(replace(CLAN, interval=7.0)) as program:
+        assert program.engine.watches == [replace(CLAN, interval=7.0)]

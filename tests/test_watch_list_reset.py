@@ -67,9 +67,9 @@ async def test_reset_of_selected_watches_keeps_the_other_changes(start: Start, s
 
 
 async def test_reset_removes_stored_watch_that_equals_the_configuration(start: Start) -> None:
-    async with start(CLAN) as program:
-        await program.list.unwatch(CLAN.kind, CLAN.tag)
+    async with start() as program:
         await program.list.watch(CLAN)
+    async with start(CLAN) as program:
         assert await program.list.reset() == ([], [])
         assert await program.journal.watches() == []
 
@@ -95,3 +95,12 @@ async def test_reset_is_completed_if_its_caller_is_cancelled(start: Start, steps
         assert set(program.engine.watches) == set(polled)
     if steps:
         assert set(polled) == {CLAN, PLAYER}
+
+
+async def test_reset_forgets_removal_of_watch_that_left_the_configuration(start: Start) -> None:
+    async with start(CLAN) as program:
+        await program.list.unwatch(CLAN.kind, CLAN.tag)
+    async with start() as program:
+        assert await program.list.reset() == ([], [])
+    async with start(CLAN) as program:
+        assert program.engine.watches == [CLAN]

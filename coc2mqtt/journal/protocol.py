@@ -131,8 +131,11 @@ class Journal(Protocol):
     async def mark_watch_removed(self, kind: Kind, tag: str) -> None:
         """Store that a watch was removed, so that a watch in the configuration file stays removed after a restart."""
 
-    async def delete_watch(self, kind: Kind, tag: str) -> None:
-        """Delete the stored state of a watch, as if it had never been saved or removed at run time."""
+    async def delete_watch(self, kind: Kind, tag: str, *, reset_snapshots: Sequence[Resource] = ()) -> None:
+        """Delete the stored state of a watch, as if it had never been saved or removed at run time.
+
+        Also deletes the snapshots of some resources.
+        """
 
     async def watches(self) -> list[StoredWatch]:
         """Return the stored watches, in the order in which each kind and tag was first stored."""

@@ -211,7 +211,10 @@ class SqliteJournal(Journal):
         await self._committer.write(store, on_stored=on_stored, window=self._batch_window)
 
     async def delete_snapshot(self, resource: Resource) -> None:
-        await self._execute(_DELETE_SNAPSHOT, resource, on_stored=lambda: self._snapshot_cache.remove(resource))
+        def delete(connection: sqlite3.Connection, _: OutboxDelta) -> None:
+            connection.execute(_DELETE_SNAPSHOT, resource)
+
+        await self._committer.write(delete, on_stored=lambda: self._snapshot_cache.remove(resource))
 
     async def resources(self) -> list[Resource]:
         rows = await self._database.read("SELECT kind, tag FROM snapshot ORDER BY kind, tag")
@@ -262,12 +265,18 @@ class SqliteJournal(Journal):
     async def mark_watch_removed(self, kind: Kind, tag: str) -> None:
         await self._save_watch(kind, tag, None)
 
-    async def delete_watch(self, kind: Kind, tag: str) -> None:
+    async def delete_watch(self, kind: Kind, tag: str, *, reset_snapshots: Sequence[Resource] = ()) -> None:
+        def delete(connection: sqlite3.Connection, _: OutboxDelta) -> None:
+            connection.execute("DELETE FROM watch WHERE kind = ? AND tag = ?", (kind, tag))
+            connection.executemany(_DELETE_SNAPSHOT, reset_snapshots)
+
         def on_stored() -> None:
             if self._known_watches is not None:
                 self._known_watches.pop((kind, tag), None)
+            for resource in reset_snapshots:
+                self._snapshot_cache.remove(resource)
 
-        await self._execute("DELETE FROM watch WHERE kind = ? AND tag = ?", (kind, tag), on_stored=on_stored)
+        await self._committer.write(delete, on_stored=on_stored)
 
     async def watches(self) -> list[StoredWatch]:
         rows = await self._database.read("SELECT kind, tag, body, checksum FROM watch ORDER BY position")
@@ -358,12 +367,6 @@ class SqliteJournal(Journal):
                 self._snapshot_cache.remove(resource)
 
         await self._committer.write(store, on_stored=on_stored)
-
-    async def _execute(self, statement: str, parameters: Sequence[object], *, on_stored: Callable[[], None]) -> None:
-        def work(connection: sqlite3.Connection, _: OutboxDelta) -> None:
-            connection.execute(statement, parameters)
-
-        await self._committer.write(work, on_stored=on_stored)
 
     @contextlib.contextmanager
     def _detecting_corruption(self, content: str) -> Iterator[None]:

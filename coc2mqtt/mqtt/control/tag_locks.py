@@ -20,13 +20,14 @@ class TagLocks:
 
     @asynccontextmanager
     async def hold(self, tag: str | None, on_wait: Callable[[], None]) -> AsyncIterator[None]:
-        """Hold the lock of a tag, none for None; ``on_wait`` is called if another command holds it."""
+        """Hold the lock of a tag, none for None; ``on_wait`` is called if another command holds it or waits for it."""
         if tag is None:
             yield
             return
         lock = self._locks.setdefault(tag, asyncio.Lock())
         self._users[tag] += 1
-        if lock.locked():
+        # Not lock.locked(): between two holders it is free, although the next one already waits.
+        if self._users[tag] > 1:
             on_wait()
         try:
             async with lock:
