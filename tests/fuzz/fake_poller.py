@@ -18,6 +18,8 @@ from coc2mqtt.events.stream.polling_state import PollingState
 from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.client.messages import check_topic
+from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
+from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import (
     BadgePayload,
     ClanPayload,
@@ -47,7 +49,9 @@ _MODELS: dict[str, type[Payload]] = {
     "availability": OnlinePayload,
     "badge": BadgePayload,
     "clan": ClanPayload,
+    "members": MembersPayload,
     "war": WarPayload,
+    "last_war": LastWarPayload,
     "player": PlayerPayload,
 }
 _TOPIC = re.compile(r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/[a-z_]+")
