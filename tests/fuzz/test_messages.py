@@ -41,7 +41,8 @@ REQUEST = "coc/bridge/request/"
 RESPONSE = "coc/bridge/response/"
 DEFAULT_RESPONSE_TOPIC = re.compile(r"coc/bridge/response/[a-z][a-z0-9_]{0,31}")
 RETAINED = re.compile(
-    r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/state/[a-z]+|coc/api/state/status|coc/bridge/(state|info|health|watches)"
+    r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/state/[a-z_]+|coc/api/state/status"
+    r"|coc/bridge/(state|info|health|watches|last_command)"
     r"|homeassistant/device/coc2mqtt_home_(bridge|clan_[0289PYLQGRJCUV]{3,15})/config"
 )
 WORDS = st.text(max_size=12) | st.sampled_from(
