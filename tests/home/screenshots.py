@@ -63,6 +63,8 @@ async def _run(folder: Path, images: Path) -> None:
 
 async def _prepare(setup: Setup) -> None:
     """Start the bridge, create the dashboard and an automation, and make news."""
+    # A clan without a war, whose war log can be read.
+    setup.world.set_war_log_public(setup.private_clan, True)
     await setup.bridge.start()
 
     async def announced() -> bool:
