@@ -33,6 +33,7 @@ _ALLOWED_AFTER_RESTARTS = (
     "Error returned from MQTT server: The connection was lost",
     "Error talking to MQTT: The client is not currently connected",
     "_async_resubscribe_and_publish_birth_message",
+    "No ACK from MQTT server in 10 seconds",
 )
 
 

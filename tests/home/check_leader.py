@@ -96,7 +96,8 @@ async def _attacks(setup: Setup, automations: Automations) -> list[str]:
     world.declare_war(clan, timedelta(seconds=_PREPARATION_S), timedelta(seconds=_BATTLE_S))
     war = world.current_war(clan)
     assert war is not None
-    await _watch_own_account(setup, automations, str(war["clan"]["members"][-1]["tag"]))
+    own = str(war["clan"]["members"][-1]["tag"])
+    await _watch_own_account(setup, automations, own)
     await asyncio.sleep(max(0.0, (api_time(war["startTime"]) - datetime.now(UTC)).total_seconds()))
     world.start_battle(clan)
     await automations.wait_for_action("no_attacks", within=_IDLE_S + _TOLERANCE_S)
@@ -107,6 +108,7 @@ async def _attacks(setup: Setup, automations: Automations) -> list[str]:
     world.attack(clan, "opponent")
     await automations.wait_for_action("my_attacks", within=_BATTLE_S - 3600 + _TOLERANCE_S)
     problems += _moment_problems("my_attacks", api_time(war["endTime"]) - timedelta(hours=1))
+    await _unwatch(setup, own)
     return problems + text_problems(
         automations, "my_attacks", r"You have 2 attacks left with .+\. The war against .+ ends in 1 hour\."
     )
@@ -126,6 +128,18 @@ async def _watch_own_account(setup: Setup, automations: Automations, tag: str) -
     (attacks_left, war_end), _ = await wait_until(f"the sensors of {tag}", 20, sensors)
     inputs = {"attacks_left_sensor": attacks_left, "war_end": war_end, "before": "-01:00:00"}
     await automations.add("my_attacks", "my_attacks_left", **inputs)
+
+
+async def _unwatch(setup: Setup, tag: str) -> None:
+    """Stop watching a player who is watched only for this test."""
+    if tag == setup.attacker:
+        return
+    await publish(setup.broker.port, "coc/bridge/request/unwatch", orjson.dumps({"kind": "player", "tag": tag}))
+
+    async def is_removed() -> bool:
+        return setup.device(tag) not in await setup.home.devices()
+
+    await wait_until(f"the end of the device of {tag}", 20, is_removed)
 
 
 async def _member_left(setup: Setup, automations: Automations) -> list[str]:

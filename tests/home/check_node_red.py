@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
+from coc2mqtt.homeassistant.identity import object_id
 from tests.home.home_assistant import wait_until
 from tests.home.mqtt import publish
 from tests.home.node_red import node_red
+from tests.home.setup import INSTANCE
 
 if TYPE_CHECKING:
     import aiohttp
@@ -21,7 +25,7 @@ _TIMEOUT_S = 15.0
 
 async def check_node_red(lab: Lab, setup: Setup, report: Report) -> str:
     """Load the flows, cause events and press the buttons; return Node-RED's version."""
-    async with node_red(lab, setup.broker.port) as (red, session):
+    async with node_red(lab, setup.broker.port, setup.example_tags()) as (red, session):
         await _check_states(red, report)
         await _check_events(red, setup, report)
         await _check_requests(red, session, setup, report)
@@ -52,23 +56,24 @@ async def _check_requests(red: NodeRed, session: aiohttp.ClientSession, setup: S
     await publish(setup.broker.port, "coc/bridge/request/list", b'{"transaction": "of another client"}')
     await red.press(session, "list the watches")
     problems = await _missing(red, {"response": [setup.clan]})
+    clan, player = setup.example_tags().values()
     for button, where, words in (
-        # These tags are in the flows; the scripted game does not know them, but they can be watched.
-        ("watch the clan #2PP", "response", "#2PP"),
-        ("watch the player #900PUCPV", "response", "#900PUCPV"),
+        ("watch the clan #2PP", "response", clan),
+        ("watch the player #900PUCPV", "response", player),
         ("poll #2PP now", "response", "polled"),
         ("stop watching #2PP", "response", "unwatched"),
-        ("poll #2PP now", "rejected", "#2PP is not watched"),
+        ("poll #2PP now", "rejected", f"{clan} is not watched"),
     ):
         await red.press(session, button)
         problems += await _missing(red, {where: [words]})
     responses = [text for name, text in red.messages if name in ("response", "rejected")]
     problems += [] if len(responses) == 6 else [f"{len(responses)} responses to 6 requests"]
     report.check("each request gets its response", problems, f"{len(responses)} responses")
-    await publish(setup.broker.port, "coc/bridge/request/unwatch", b'{"kind": "player", "tag": "#900PUCPV"}')
+    request = orjson.dumps({"kind": "player", "tag": player})
+    await publish(setup.broker.port, "coc/bridge/request/unwatch", request)
 
     async def is_removed() -> bool:
-        return not any(bare in device for device in await setup.home.devices() for bare in ("2PP", "900PUCPV"))
+        return not {setup.device(player), object_id(INSTANCE, "clan", clan)} & set(await setup.home.devices())
 
     # Home Assistant must process the removal before it stops.
     await wait_until("the end of the devices of the flows' tags", _TIMEOUT_S, is_removed)

@@ -12,7 +12,7 @@ import aiohttp
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from tests.home.lab import Lab
 
@@ -31,10 +31,13 @@ class NodeRed:
         self.errors: list[str] = []
         self._names: dict[str, str] = {}
 
-    async def deploy(self, session: aiohttp.ClientSession, broker_port: int) -> None:
-        """Load our flows with the broker's address, and start them."""
+    async def deploy(self, session: aiohttp.ClientSession, broker_port: int, tags: Mapping[str, str]) -> None:
+        """Load our flows with the broker's address and other tags in the requests, and start them."""
         flows = json.loads(await asyncio.to_thread(FLOWS.read_text))
         for node in flows:
+            for prop in node.get("props", []):
+                for example, tag in tags.items():
+                    prop["v"] = prop.get("v", "").replace(example, tag)
             if node["type"] == "mqtt-broker":
                 node |= {"broker": "127.0.0.1", "port": str(broker_port)}
         self._names = {node["id"]: node.get("name", "") for node in flows}
@@ -77,8 +80,10 @@ def _value(data: Json) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def node_red(lab: Lab, broker_port: int) -> AsyncIterator[tuple[NodeRed, aiohttp.ClientSession]]:
-    """Run Node-RED with our flows."""
+async def node_red(
+    lab: Lab, broker_port: int, tags: Mapping[str, str]
+) -> AsyncIterator[tuple[NodeRed, aiohttp.ClientSession]]:
+    """Run Node-RED with our flows; ``tags`` replaces the tags of the examples with ones that the game knows."""
     await lab.run("nodered_start.sh", str(broker_port))
     try:
         async with aiohttp.ClientSession() as session, session.ws_connect(f"ws://{BASE}/comms") as socket:
@@ -86,7 +91,7 @@ async def node_red(lab: Lab, broker_port: int) -> AsyncIterator[tuple[NodeRed, a
             await socket.send_json({"subscribe": "debug"})
             task = asyncio.create_task(red.listen(socket))
             try:
-                await red.deploy(session, broker_port)
+                await red.deploy(session, broker_port, tags)
                 yield red, session
             finally:
                 task.cancel()

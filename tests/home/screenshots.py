@@ -53,7 +53,7 @@ async def _run(folder: Path, images: Path) -> None:
                     await _translated(setup, browser, images, language)
                     continue
                 await _home_assistant(setup, browser, images)
-                async with node_red(lab, setup.broker.port) as (red, session):
+                async with node_red(lab, setup.broker.port, setup.example_tags()) as (red, session):
                     await asyncio.sleep(2)
                     await _apply_changes(setup)
                     await red.press(session, "watch the clan #2PP")

@@ -73,6 +73,12 @@ class Setup:
         members = (one for one in clan["memberList"] if one["role"] != "leader" and one["tag"] != self.attacker)
         return str(next(members)["tag"])
 
+    def example_tags(self) -> dict[str, str]:
+        """Return the tag of an unwatched clan and of an unwatched player by the tag in the examples of ``config``."""
+        player = self.world.player(self.player)
+        assert player is not None
+        return {"#2PP": player["clan"]["tag"], "#900PUCPV": self.other_player}
+
     def rename_clan(self, name: str) -> None:
         """Rename the clan."""
         self.world._population.watched_clan(self.clan).name = name
