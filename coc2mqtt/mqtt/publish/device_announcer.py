@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Never, Protocol, TypeAlias
 
 from coc2mqtt.homeassistant import DiscoveryMessage, live_components, removal, removal_step
@@ -108,6 +109,11 @@ class DeviceAnnouncer:
         # The number of found payloads that were kept, by ``keep_payload``.
         self._kept_payloads: Counter[bool] = Counter()
         self._pending: dict[str, DesiredDevice] = {}
+        # The pending devices that are not announced in the background, in the same order.
+        self._urgent: dict[str, None] = {}
+        self._background: set[str] = set()
+        # Removed devices to forget when their removal is published.
+        self._to_forget: set[str] = set()
         self._on_done: dict[str, list[tuple[Callable[[Resource], None], Resource]]] = {}
         self._ha_is_online = False
         # By topic: devices as they were before they or some of their components were removed, with the time of that.
@@ -123,9 +129,13 @@ class DeviceAnnouncer:
         """Call back with each device once it is published completely, or rejected by the broker."""
         self._listeners.append(on_announced)
 
-    def announce(self, device: DesiredDevice) -> None:
-        """Announce a device, or remove it; do nothing if exactly that was published last."""
+    def announce(self, device: DesiredDevice, *, background: bool = False) -> None:
+        """Announce a device, or remove it; do nothing if exactly that was published last.
+
+        In the background, it is published only while no other device is due.
+        """
         topic = device.topic
+        (self._background.add if background else self._background.discard)(topic)
         state = self._devices.get(topic)
         if state is None:
             state = self._devices[topic] = _Device()
@@ -144,8 +154,11 @@ class DeviceAnnouncer:
             callbacks.append((callback, resource))
 
     def forget(self, topic: str) -> None:
-        """Forget a removed device, but not before it could be announced again."""
-        asyncio.get_running_loop().call_later(self._min_repeat, self._drop_removed, topic)
+        """Forget a removed device when its removal is published, but not before it could be announced again."""
+        if topic in self._pending:
+            self._to_forget.add(topic)
+        else:
+            asyncio.get_running_loop().call_later(self._min_repeat, self._drop_removed, topic)
 
     def on_connected(self) -> None:
         """Handle a new connection: everything has to be announced again, and Home Assistant may be offline."""
@@ -263,9 +276,12 @@ class DeviceAnnouncer:
         state = self._devices.get(topic)
         if topic not in self._pending and state is not None and state.retained is _NO_DEVICE:
             del self._devices[topic]
+            self._background.discard(topic)
 
     def _add_pending(self, topic: str, device: DesiredDevice) -> None:
         self._pending[topic] = device
+        if topic not in self._background:
+            self._urgent[topic] = None
         self._idle.clear()
         self._wake.set()
 
@@ -275,7 +291,7 @@ class DeviceAnnouncer:
         while True:
             self._wake.clear()
             now, soonest = loop.time(), None
-            for topic in self._pending:
+            for topic in chain(self._urgent, self._pending):
                 published_at = self._devices[topic].published_at
                 if published_at is None or published_at + self._min_repeat <= now:
                     return topic
@@ -305,6 +321,10 @@ class DeviceAnnouncer:
 
     def _finish(self, topic: str) -> None:
         device = self._pending.pop(topic)
+        self._urgent.pop(topic, None)
+        if topic in self._to_forget:
+            self._to_forget.remove(topic)
+            self.forget(topic)
         for on_announced in self._listeners:
             on_announced(device)
         for callback, resource in self._on_done.pop(topic, []):

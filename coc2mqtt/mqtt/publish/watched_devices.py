@@ -75,10 +75,11 @@ class WatchedDevices:
         names = {member.tag: member.name for member in members.members if member.tag and is_member_tag(member.tag)}
         for tag in sorted(self._members.get(clan, set()) - names.keys()):
             removal = self._discovery.member_removal(clan, tag)
-            self._announcer.announce(removal)
+            self._announcer.announce(removal, background=True)
             self._announcer.forget(removal.topic)
         for tag, name in names.items():
-            self._announcer.announce(self._discovery.member(clan, clan_name, tag=tag, name=name))
+            # In the background: the fifty sensors of a clan must not delay the devices of other clans.
+            self._announcer.announce(self._discovery.member(clan, clan_name, tag=tag, name=name), background=True)
         self._members[clan] = set(names)
 
     def _removals(self, resource: Resource) -> list[DiscoveryMessage]:

@@ -111,6 +111,33 @@ async def test_waiting_device_does_not_block_others() -> None:
     assert harness.recording.topics == [DEVICE, OTHER, DEVICE]
 
 
+async def test_devices_in_the_background_are_published_after_all_others() -> None:
+    harness = AnnouncerHarness()
+    background = [f"homeassistant/device/{number}/config" for number in range(50)]
+    for topic in background:
+        harness.announcer.announce(device("level", topic=topic), background=True)
+    harness.announcer.announce(device("level"))
+    harness.announcer.announce(device("queue", topic=OTHER))
+    await harness.publish_pending()
+    assert harness.recording.topics == [DEVICE, OTHER, *background]
+
+
+async def test_removed_devices_leave_nothing_in_memory_however_long_their_removal_takes() -> None:
+    harness = AnnouncerHarness()
+    topics = [f"homeassistant/device/{number}/config" for number in range(50)]
+    for topic in topics:
+        harness.announcer.announce(device("level", topic=topic))
+    await harness.publish_pending()
+    for topic in topics:
+        harness.announcer.announce(DiscoveryMessage(topic, b""))
+        harness.announcer.forget(topic)
+    await asyncio.sleep(60)  # without a connection
+    await harness.publish_pending()
+    await asyncio.sleep(2 * MIN_REPEAT_S)
+    assert [harness.announcer.matches_published(topic, b"") for topic in topics] == [None] * 50
+    assert not harness.announcer._devices
+
+
 async def test_component_of_an_earlier_version_is_removed_before_it_is_left_out() -> None:
     harness = AnnouncerHarness()
     harness.announcer.on_found(DEVICE, device("level", "old").payload)
