@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# `bridge/watches` of ten thousand watches, at 170 bytes each.
+_MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
+
 
 async def run_in_session(
     settings: Settings,
@@ -32,7 +35,8 @@ async def run_in_session(
     """
     options = connection_options(settings)
     # A client ID of its own and no will: otherwise the broker would disconnect the bridge.
-    options = dataclasses.replace(options, client_id=f"{options.client_id}-{secrets.token_hex(4)}", will=None)
+    client_id = f"{options.client_id}-{secrets.token_hex(4)}"
+    options = dataclasses.replace(options, client_id=client_id, will=None, max_payload=_MAX_PAYLOAD_BYTES)
     connected = asyncio.Event()
 
     async def on_session(session: Session) -> None:

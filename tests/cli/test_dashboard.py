@@ -61,6 +61,15 @@ async def test_dashboard_contains_all_watches_by_name(mosquitto: StartMosquitto)
     assert text.startswith("# A dashboard")
 
 
+async def test_dashboard_of_hundreds_of_watches(mosquitto: StartMosquitto) -> None:
+    broker = mosquitto()
+    tags = [f"#2{a}{b}{c}" for a in "02" for b in "0289PYLQGR" for c in "0289PYLQGR"]
+    watches = [{"kind": "player", "tag": tag, "name": f"P {tag}", "note": "x" * 400} for tag in tags]
+    await publish(broker, info=INFO, watches={"watches": watches})
+    text = await run(broker.port)
+    assert all(f"P {tag}" in text for tag in tags)
+
+
 async def test_dashboard_uses_the_instance_of_the_bridge(mosquitto: StartMosquitto) -> None:
     broker = mosquitto()
     await publish(broker, "clash/base", info={**INFO, "instance": "my-home"}, watches=WATCHES)

@@ -17,9 +17,6 @@ _MAX_TOPIC_CHARS = 200
 _PACKET_OVERHEAD_BYTES = 16
 _MAX_TOPIC_BYTES = 0xFFFF
 
-# Commands reject payloads above 64 KiB; the additional byte shows that one was longer. MQTT 3.1.1 cannot announce a
-# limit to the broker.
-MAX_PAYLOAD_BYTES = 64 * 1024 + 1
 # Together they limit the memory that a flood can use; topics and properties count as well, up to 64 KiB each.
 _MAX_INBOX_MESSAGES = 200
 _MAX_INBOX_BYTES = 4 * 1024 * 1024
@@ -72,8 +69,9 @@ def check_message(topic: str, payload: bytes, correlation_data: bytes, *, max_pa
 class Message:
     """An incoming message.
 
-    A payload above 64 KiB is truncated to 64 KiB and one byte. ``retain`` is True for a retained message that is older
-    than the subscription. ``response_topic`` and ``correlation_data`` exist in MQTT 5 only.
+    A payload above ``ConnectionOptions.max_payload`` bytes is truncated to this size and one byte. ``retain`` is True
+    for a retained message that is older than the subscription. ``response_topic`` and ``correlation_data`` exist in
+    MQTT 5 only.
     """
 
     topic: str

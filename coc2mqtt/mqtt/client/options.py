@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+# Commands reject larger payloads. MQTT 3.1.1 cannot announce a limit to the broker.
+MAX_PAYLOAD_BYTES = 64 * 1024
+
 Protocol = Literal["5", "3.1.1"]
 Transport = Literal["tcp", "websockets"]
 
@@ -46,7 +49,7 @@ class ConnectionOptions:
     and each wait for a SUBACK. The broker publishes ``will`` if the connection ends without a DISCONNECT. ``keepalive``
     is sent to the broker, which disconnects a silent client after 1.5 times this interval; this client closes the
     connection if the broker is silent, or leaves a message unacknowledged, for one interval. ``path`` is for
-    websockets only.
+    websockets only. An incoming payload above ``max_payload`` bytes is truncated to this size and one byte.
     """
 
     host: str
@@ -61,3 +64,4 @@ class ConnectionOptions:
     timeout: float = 5.0
     tls: TlsOptions | None = None
     will: RetainedMessage | None = None
+    max_payload: int = MAX_PAYLOAD_BYTES

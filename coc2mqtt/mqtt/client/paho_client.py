@@ -38,7 +38,7 @@ from coc2mqtt.mqtt.client.connection_loss import (
     internal_error,
     protocol_violation,
 )
-from coc2mqtt.mqtt.client.messages import MAX_PAYLOAD_BYTES, Message
+from coc2mqtt.mqtt.client.messages import Message
 from coc2mqtt.mqtt.client.paho_setup import BrokerLimits, broker_limits, mask_every_frame, new_client
 from coc2mqtt.mqtt.client.reason_codes import (
     FAILURE,
@@ -242,7 +242,7 @@ class PahoClient:
         properties = paho_message.properties
         message = Message(
             paho_message.topic,
-            bytes(paho_message.payload[:MAX_PAYLOAD_BYTES]),
+            bytes(paho_message.payload[: self._options.max_payload + 1]),
             retain=bool(paho_message.retain),
             response_topic=getattr(properties, "ResponseTopic", None),
             correlation_data=getattr(properties, "CorrelationData", None),

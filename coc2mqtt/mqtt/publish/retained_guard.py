@@ -11,7 +11,7 @@ import structlog
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
-from coc2mqtt.mqtt.client.messages import MAX_PAYLOAD_BYTES
+from coc2mqtt.mqtt.client.options import MAX_PAYLOAD_BYTES
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class RetainedGuard:
         if topic != self._topics.bridge("info") and not self._is_guarded(topic):
             return False
         # A retained message is older than what this connection publishes, and a truncated payload cannot be recognized.
-        is_new = not message.retain and len(message.payload) < MAX_PAYLOAD_BYTES
+        is_new = not message.retain and len(message.payload) <= MAX_PAYLOAD_BYTES
         matches = self._retained.matches_published(topic, message.payload) if is_new else None
         if matches is True:
             self._due.pop(topic, None)
