@@ -34,6 +34,7 @@ _ALLOWED_AFTER_RESTARTS = (
     "Error talking to MQTT: The client is not currently connected",
     "_async_resubscribe_and_publish_birth_message",
     "No ACK from MQTT server in 10 seconds",
+    "failed to receive on socket: [Errno 104] Connection reset by peer",
 )
 
 
