@@ -261,7 +261,6 @@ def _roster(identity: Identity, topic: str) -> NumberSensor:
         **identity.ids("sensor", "roster"),
         name="Roster",
         icon="mdi:clipboard-list",
-        unit_of_measurement="members",
         state_topic=topic,
         value_template=templates.count("members"),
         json_attributes_topic=topic,

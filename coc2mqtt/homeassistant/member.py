@@ -54,7 +54,6 @@ def member_sensor(
         **identity.ids("sensor", key),
         name=language.text("Member {name}", name=name or tag),
         icon="mdi:account",
-        unit_of_measurement="troops",
         # Reset to 0 each season, which `total_increasing` treats as a new cycle.
         state_class="total_increasing",
         state_topic=topics.members,
