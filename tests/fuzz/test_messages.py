@@ -109,7 +109,7 @@ class BridgeHarness:
         engine = Engine(ClashClient([SecretStr("any")]), journal)
         self.watches = WatchList(journal, engine, on_change=self._on_watch_change)
         self.recording = RecordingSession()
-        self._parts = BridgeParts(journal, self.watches, requests_per_second=math.inf)
+        self._parts = BridgeParts(journal, self.watches, requests_per_second=math.inf, look_up=None)
         self.bridge = self._parts.bridge
         self._numbers = itertools.count(1)
 

@@ -149,7 +149,7 @@ class BridgeParts:
         home_assistant_status: str | None = STATUS,
         device_delays: bool = True,
         requests_per_second: float = REQUESTS_PER_SECOND,
-        look_up: LookUp = known_to_the_api,
+        look_up: LookUp | None = known_to_the_api,
     ) -> None:
         topics = Topics(base)
         self.log_level = LogLevelInMemory()

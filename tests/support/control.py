@@ -124,9 +124,12 @@ def dispatcher(
     *,
     journal: Journal | None = None,
     log_level: LogLevel | None = None,
-    look_up: LookUp = known_to_the_api,
+    look_up: LookUp | None = known_to_the_api,
 ) -> CommandDispatcher:
-    """Return a dispatcher for a list of watches; without a journal, nothing was ever delivered."""
+    """Return a dispatcher for a list of watches; without a journal, nothing was ever delivered.
+
+    Without ``look_up``, requests are executed strictly one after another.
+    """
     replay = Replay(journal or DeliveredInMemory().journal, flush_acks=nothing_to_flush, clock=lambda: 1_800_000_000.0)
     return CommandDispatcher(
         CommandContext(

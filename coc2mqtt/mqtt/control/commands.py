@@ -99,10 +99,6 @@ class Command:
     log_level: Literal["debug", "info"] = "info"
 
 
-async def _trust(_kind: Kind, _tag: str) -> None:
-    """Accept every tag."""
-
-
 def _ignore() -> None:
     """Do nothing."""
 
@@ -112,15 +108,15 @@ class CommandContext:
     """The parts of the bridge that command handlers work with.
 
     ``look_up`` asks the API about a clan or player and returns its name; it raises CommandError if there is none or the
-    API cannot say. ``on_wait`` is called before a command waits for the API: other commands need not wait for it.
-    ``max_response_bytes`` limits the size of a response whose length is a matter of choice.
+    API cannot say. None accepts every tag. ``on_wait`` is called before a command waits for the API: other commands
+    need not wait for it. ``max_response_bytes`` limits the size of a response whose length is a matter of choice.
     """
 
     watches: Watches
     health: Callable[[], Awaitable[HealthPayload]]
     replay: Replay
     log_level: LogLevel
-    look_up: Callable[[Kind, str], Awaitable[str | None]] = _trust
+    look_up: Callable[[Kind, str], Awaitable[str | None]] | None = None
     on_wait: Callable[[], None] = _ignore
     max_response_bytes: int = MAX_RESPONSE_BYTES
 
@@ -264,7 +260,7 @@ async def watch(context: CommandContext, request: WatchRequest) -> Outcome:
     known = existing or watches.configured(kind, request.tag)
     requested = request.watch(known)
     name = None
-    if known is None and not request.force:
+    if known is None and not request.force and context.look_up is not None:
         context.on_wait()
         name = await context.look_up(kind, request.tag)
     await watches.watch(requested, name=name)
