@@ -150,6 +150,11 @@ def _entities(devices: Json) -> dict[str, Json]:
     return {component["unique_id"]: component for component in components if "unique_id" in component}
 
 
+def _is_disabled(component: Json) -> bool:
+    """Return whether an entity is registered, but has no state until the user enables it."""
+    return component.get("enabled_by_default") is False
+
+
 def _copy(payload: Json) -> Any:
     return json.loads(json.dumps(payload))
 
@@ -250,11 +255,13 @@ class _HomeAssistant:
         return None if entity_id is None else self._hass.states.get(entity_id)
 
     def _has_expected_id(self, unique_id: str, component: Json) -> bool:
-        state = self._state(unique_id)
-        return state is not None and (not _knows_entity_ids() or state.entity_id == component["default_entity_id"])
+        entity_id, state = self._entity_id(unique_id), self._state(unique_id)
+        is_right = state is None if _is_disabled(component) else state is not None
+        has_id = entity_id == component["default_entity_id"] or not _knows_entity_ids()
+        return entity_id is not None and is_right and has_id
 
     def _has_state(self, unique_id: str, component: Json) -> bool:
-        if component["platform"] in {"event", "button"}:
+        if component["platform"] in {"event", "button"} or _is_disabled(component):
             return True
         state = self._state(unique_id)
         return state is not None and state.state not in {"unknown", "unavailable"}
