@@ -83,6 +83,15 @@ class ClashApi(Protocol):
     async def war_log(self, tag: str) -> ApiResponse:
         """Fetch a clan's past wars, the newest first; raises PrivateWarLogError if the clan hides them."""
 
+    async def league_group(self, tag: str) -> ApiResponse:
+        """Fetch the clan war league group of a clan; raises NotFoundError without one."""
+
+    async def league_war(self, war_tag: str) -> ApiResponse:
+        """Fetch a war of a clan war league by its own tag; a private war log does not hide it."""
+
+    async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:
+        """Fetch the last raid weekends of a clan, the newest first."""
+
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
 
@@ -199,6 +208,21 @@ class ClashClient:
         """Fetch a clan's past wars, the newest first; raises PrivateWarLogError if the clan hides them."""
         tag = normalize_tag(tag)
         return await self._get(f"/clans/{tag_to_path(tag)}/warlog", f"clan {tag}", needs_war_log=True)
+
+    async def league_group(self, tag: str) -> ApiResponse:
+        """Fetch the clan war league group of a clan; raises NotFoundError without one."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/clans/{tag_to_path(tag)}/currentwar/leaguegroup", f"league group of clan {tag}")
+
+    async def league_war(self, war_tag: str) -> ApiResponse:
+        """Fetch a war of a clan war league by its own tag; a private war log does not hide it."""
+        war_tag = normalize_tag(war_tag)
+        return await self._get(f"/clanwarleagues/wars/{tag_to_path(war_tag)}", f"league war {war_tag}")
+
+    async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:
+        """Fetch the last ``limit`` raid weekends of a clan, the newest first."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/clans/{tag_to_path(tag)}/capitalraidseasons?limit={limit}", f"clan {tag}")
 
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""

@@ -96,6 +96,18 @@ class World:
         clan = self._population.clan(tag)
         return clan.war_log.body() if clan is not None and clan.war_log_public else None
 
+    def league_group(self, tag: str) -> Json | None:  # noqa: ARG002 - the world has no leagues yet
+        """Return the body of a clan's league group, None without one."""
+        return None
+
+    def league_war(self, war_tag: str) -> Json | None:  # noqa: ARG002 - the world has no leagues yet
+        """Return the body of a war of a clan war league, None if it is unknown."""
+        return None
+
+    def raid_seasons(self, tag: str, limit: int) -> Json | None:  # noqa: ARG002 - the world has no raids yet
+        """Return the body of a clan's last raid weekends, None if the clan is unknown."""
+        return None
+
     def player(self, tag: str) -> Json | None:
         """Return the body of a player, None if they do not exist."""
         player, home = self._population.player(tag), self._population.home(tag)

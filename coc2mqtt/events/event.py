@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
-from coc2mqtt.events import changed_fields, summary, war_summary
+from coc2mqtt.events import changed_fields, cwl_summary, raid_summary, summary, war_summary
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.translations import message
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _CLAN = (Kind.CLAN,)
 _WAR = (Kind.WAR,)
+_CWL = (Kind.CWL,)
+_RAID = (Kind.RAID,)
 _PLAYER = (Kind.PLAYER,)
 _API = (Kind.API,)
 _WATCH = (Kind.CLAN, Kind.PLAYER)
@@ -41,6 +43,14 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     MEMBER_ROLE_CHANGED = "member_role_changed", _CLAN, summary.role_changed
     MEMBER_DONATIONS = "member_donations", _CLAN, summary.donated
     SEASON_RESET = "season_reset", _CLAN, summary.season_reset
+    CLAN_LEVEL_UP = "clan_level_up", _CLAN, message("{subject} reached level {new_value}")
+    CAPITAL_HALL_UPGRADED = (
+        "capital_hall_upgraded",
+        _CLAN,
+        message("{subject} upgraded the capital hall to level {new_value}"),
+    )
+    CLAN_WAR_LEAGUE_CHANGED = "clan_war_league_changed", _CLAN, cwl_summary.league_changed
+    CLAN_CAPITAL_LEAGUE_CHANGED = "clan_capital_league_changed", _CLAN, cwl_summary.capital_league_changed
 
     WAR_NEW = "war_new", _WAR, war_summary.war_declared
     WAR_STATE_CHANGED = "war_state_changed", _WAR, war_summary.war_state_changed
@@ -48,6 +58,22 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     WAR_ENDED = "war_ended", _WAR, war_summary.war_ended
     WAR_LOG_PRIVATE = "war_log_private", _WAR, message("The war log of {subject} is now private")
     WAR_LOG_PUBLIC = "war_log_public", _WAR, message("The war log of {subject} is now public")
+
+    CWL_STARTED = "cwl_started", _CWL, cwl_summary.started
+    CWL_ROUND_NEW = "cwl_round_new", _CWL, cwl_summary.round_new
+    CWL_ROUND_STATE_CHANGED = "cwl_round_state_changed", _CWL, cwl_summary.round_state_changed
+    CWL_LINEUP_CHANGED = "cwl_lineup_changed", _CWL, cwl_summary.lineup_changed
+    CWL_ATTACK_NEW = "cwl_attack_new", _CWL, cwl_summary.attacked
+    CWL_ROUND_ENDED = "cwl_round_ended", _CWL, cwl_summary.round_ended
+    CWL_ENDED = "cwl_ended", _CWL, cwl_summary.ended
+
+    RAID_STARTED = "raid_started", _RAID, message("The raid weekend of {subject} has started")
+    RAID_OPPONENT_NEW = "raid_opponent_new", _RAID, raid_summary.opponent_new
+    RAID_ATTACK_NEW = "raid_attack_new", _RAID, raid_summary.attacked
+    RAID_DISTRICT_DESTROYED = "raid_district_destroyed", _RAID, raid_summary.district_destroyed
+    RAID_CLAN_DESTROYED = "raid_clan_destroyed", _RAID, raid_summary.clan_destroyed
+    RAID_DEFENSE_ENDED = "raid_defense_ended", _RAID, raid_summary.defense_ended
+    RAID_ENDED = "raid_ended", _RAID, raid_summary.ended
 
     PLAYER_UPDATED = "player_updated", _PLAYER, changed_fields.fields_changed
     TROOP_UPGRADED = "troop_upgraded", _PLAYER, summary.unit_upgraded
@@ -67,6 +93,7 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     PLAYER_CLAN_JOINED = "player_clan_joined", _PLAYER, summary.joined_clan
     PLAYER_CLAN_LEFT = "player_clan_left", _PLAYER, summary.left_clan
     ACHIEVEMENT_COMPLETED = "achievement_completed", _PLAYER, message("{subject} completed the achievement {name}")
+    CAPITAL_CONTRIBUTION = "capital_contribution", _PLAYER, raid_summary.contributed
 
     MAINTENANCE_START = "maintenance_start", _API, message("Clash of Clans maintenance started")
     MAINTENANCE_END = "maintenance_end", _API, summary.maintenance_ended
@@ -91,9 +118,11 @@ def _events_of(kind: Kind) -> tuple[EventType, ...]:
     return tuple(event_type for event_type in EventType if kind in event_type.kinds)
 
 
-# The events of each Home Assistant device; those of a clan's war belong to the clan's device.
+# The events of each Home Assistant device; those of a clan's wars and raids belong to the clan's device.
 CLAN_EVENTS = _events_of(Kind.CLAN)
 WAR_EVENTS = _events_of(Kind.WAR)
+CWL_EVENTS = _events_of(Kind.CWL)
+RAID_EVENTS = _events_of(Kind.RAID)
 PLAYER_EVENTS = _events_of(Kind.PLAYER)
 API_EVENTS = _events_of(Kind.API)
 

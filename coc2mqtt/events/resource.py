@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 CLAN_INTERVAL_S = 60.0
 WAR_INTERVAL_S = 30.0
 PLAYER_INTERVAL_S = 120.0
+# The API caches the responses about a clan war league for ten minutes.
+CWL_INTERVAL_S = 600.0
+RAID_INTERVAL_S = 600.0
 MIN_INTERVAL_S = 1.0
 
 
 class Kind(StrEnum):
-    """The kinds of resources; a clan's war is a resource of its own."""
+    """The kinds of resources; a clan's war, clan war league and raid weekend are resources of their own."""
 
     CLAN = "clan"
     WAR = "war"
+    CWL = "cwl"
+    RAID = "raid"
     PLAYER = "player"
     API = "api"
 
@@ -38,10 +43,12 @@ API = Resource(Kind.API, "api")
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A clan (optionally with its members and its war), a clan's war alone, or a player to be polled.
+    """A clan with optional parts, a clan's war alone, or a player to be polled.
 
-    ``kind`` is CLAN, WAR or PLAYER, ``tag`` is normalised, intervals are seconds. ``members``, ``war`` and
-    ``war_interval`` apply to clans, the fields after them to players; None as ``include_fields`` means all fields.
+    ``kind`` is CLAN, WAR or PLAYER, ``tag`` is normalised, intervals are seconds. The fields up to ``raid_interval``
+    apply to clans: whether its members, its war, its clan war leagues (with ``cwl_standings`` all wars of the group)
+    and its raid weekends (with ``raid_defenses`` the raids on it) are watched. The fields after them apply to players;
+    None as ``include_fields`` means all fields.
     """
 
     kind: Kind
@@ -50,6 +57,12 @@ class Watch:
     members: bool = True
     war: bool = True
     war_interval: float = WAR_INTERVAL_S
+    cwl: bool = False
+    cwl_interval: float = CWL_INTERVAL_S
+    cwl_standings: bool = False
+    raids: bool = False
+    raid_defenses: bool = False
+    raid_interval: float = RAID_INTERVAL_S
     include_fields: frozenset[str] | None = None
     exclude_fields: frozenset[str] | None = None
 
@@ -58,6 +71,10 @@ class Watch:
         yield Resource(self.kind, self.tag), self.interval
         if self.kind is Kind.CLAN and self.war:
             yield Resource(Kind.WAR, self.tag), self.war_interval
+        if self.kind is Kind.CLAN and self.cwl:
+            yield Resource(Kind.CWL, self.tag), self.cwl_interval
+        if self.kind is Kind.CLAN and self.raids:
+            yield Resource(Kind.RAID, self.tag), self.raid_interval
 
 
 def validate_interval(interval: float) -> None:

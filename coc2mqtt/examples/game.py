@@ -187,6 +187,15 @@ class _GameApi:
     async def war_log(self, tag: str) -> ApiResponse:
         return self._respond(self._world.war_log(tag), f"clan {tag}", private=self._world.is_war_log_private(tag))
 
+    async def league_group(self, tag: str) -> ApiResponse:
+        return self._respond(self._world.league_group(tag), f"clan {tag}")
+
+    async def league_war(self, war_tag: str) -> ApiResponse:
+        return self._respond(self._world.league_war(war_tag), f"league war {war_tag}")
+
+    async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:
+        return self._respond(self._world.raid_seasons(tag, limit), f"clan {tag}")
+
     async def player(self, tag: str) -> ApiResponse:
         return self._respond(self._world.player(tag), f"player {tag}")
 

@@ -28,7 +28,7 @@ Data = TypeVar("Data")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _BASE, _CLAN, _PLAYER, _API = "coc", "coc/clan/<TAG>", "coc/player/<TAG>", "coc/api"
-_SUBJECTS = {Kind.CLAN: _CLAN, Kind.WAR: _CLAN, Kind.PLAYER: _PLAYER, Kind.API: _API}
+_SUBJECTS = {Kind.CLAN: _CLAN, Kind.WAR: _CLAN, Kind.CWL: _CLAN, Kind.RAID: _CLAN, Kind.PLAYER: _PLAYER, Kind.API: _API}
 
 
 class Nothing(models.Payload):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_topic
 from coc2mqtt.events.resource import Kind, Resource
 
-# The facets of a clan's state that belong to its war.
-_WAR_FACETS = frozenset({"war", "last_war"})
+# The facets of a clan's state that do not belong to the clan itself.
+_FACET_KINDS = {"war": Kind.WAR, "last_war": Kind.WAR, "cwl": Kind.CWL, "raid": Kind.RAID}
 _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -56,7 +56,7 @@ class Topics:
         tag = self.parse_tag(topic)
         if tag is None or level != tag_to_topic(tag) or len(rest) != 2 or rest[0] != "state":  # noqa: PLR2004
             return None
-        kind = Kind.PLAYER if noun == "player" else Kind.WAR if rest[1] in _WAR_FACETS else Kind.CLAN
+        kind = Kind.PLAYER if noun == "player" else _FACET_KINDS.get(rest[1], Kind.CLAN)
         return Resource(kind, tag), rest[1]
 
     @property

@@ -45,6 +45,15 @@ class InMemoryApi:
     async def war_log(self, tag: str) -> ApiResponse:
         return self._respond(f"/clans/{tag}/warlog")
 
+    async def league_group(self, tag: str) -> ApiResponse:
+        return self._respond(f"/clans/{tag}/currentwar/leaguegroup")
+
+    async def league_war(self, war_tag: str) -> ApiResponse:
+        return self._respond(f"/clanwarleagues/wars/{war_tag}")
+
+    async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:
+        return self._respond(f"/clans/{tag}/capitalraidseasons?limit={limit}")
+
     async def player(self, tag: str) -> ApiResponse:
         return self._respond(f"/players/{tag}")
 

@@ -174,3 +174,42 @@ class WarLogPrivate(Metadata):
 
 class WarLogPublic(Metadata):
     """The clan made its war log public again."""
+
+
+class _Number(Metadata):
+    old_value: int | None
+    new_value: int
+
+
+class ClanLevelUp(_Number):
+    """The clan reached a higher level."""
+
+
+class CapitalHallUpgraded(_Number):
+    """The capital hall of the clan was upgraded."""
+
+
+class _League(Metadata):
+    old_id: int | None
+    """The API's id of the league."""
+    old_name: str | None
+    new_id: int | None
+    new_name: str | None
+
+
+class ClanCapitalLeagueChanged(_League):
+    """The clan moved to another capital league."""
+
+    direction: Direction | None
+    """Null if it is unknown."""
+
+
+class ClanWarLeagueChanged(_League):
+    """The clan moved to another war league."""
+
+    direction: Literal["promoted", "demoted", "seeded"] | None
+    """`seeded` for a clan without a league, which gets one when it signs up; null if it is unknown."""
+    season: str | None
+    """The season of the last clan war league, null if it is unknown."""
+    position: int | None
+    """The clan's position in it, null if it is unknown."""

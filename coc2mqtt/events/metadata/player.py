@@ -138,3 +138,12 @@ class AchievementCompleted(_Named):
     info: str | None
     """The goal of the achievement."""
     stars: int | None
+
+
+class CapitalContribution(Metadata):
+    """The player contributed capital gold to the clan capital."""
+
+    amount: int
+    """The increase since the last poll."""
+    total: int
+    """The contributions of all time."""

@@ -101,6 +101,18 @@ class DictClientAdapter:
             raise NotFoundError(f"the client cannot fetch the war log of clan {tag}: it has no method clan_war_log")
         return await self._fetch_war("clan_war_log", tag)
 
+    async def league_group(self, tag: str) -> ApiResponse:
+        """Raise NotFoundError: a stream does not watch clan war leagues."""
+        raise NotFoundError(f"a stream does not fetch the league group of clan {tag}")
+
+    async def league_war(self, war_tag: str) -> ApiResponse:
+        """Raise NotFoundError: a stream does not watch clan war leagues."""
+        raise NotFoundError(f"a stream does not fetch the league war {war_tag}")
+
+    async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:  # noqa: ARG002 - the interface
+        """Raise NotFoundError: a stream does not watch raid weekends."""
+        raise NotFoundError(f"a stream does not fetch the raid weekends of clan {tag}")
+
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
         return await self._fetch("players", tag, f"player {tag}")

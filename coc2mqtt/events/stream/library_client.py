@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -61,6 +62,18 @@ class LibraryClient:
     async def war_log(self, tag: str) -> ApiResponse:
         """Fetch a clan's past wars."""
         return await _request(self._api.war_log, tag)
+
+    async def league_group(self, tag: str) -> ApiResponse:
+        """Fetch the clan war league group of a clan."""
+        return await _request(self._api.league_group, tag)
+
+    async def league_war(self, war_tag: str) -> ApiResponse:
+        """Fetch a war of a clan war league."""
+        return await _request(self._api.league_war, war_tag)
+
+    async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:
+        """Fetch the last raid weekends of a clan."""
+        return await _request(partial(self._api.raid_seasons, limit=limit), tag)
 
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""

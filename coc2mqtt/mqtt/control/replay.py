@@ -123,7 +123,12 @@ class ReplayRequest(Request):
         """Return the filter for the journal; raises CommandError for a tag together with the API, which has none."""
         if self.kind == "api" and self.tag is not None:
             raise CommandError("events of the API have no tag: remove it")
-        kinds = {None: None, "clan": {Kind.CLAN, Kind.WAR}, "player": {Kind.PLAYER}, "api": {Kind.API}}[self.kind]
+        kinds = {
+            None: None,
+            "clan": {Kind.CLAN, Kind.WAR, Kind.CWL, Kind.RAID},
+            "player": {Kind.PLAYER},
+            "api": {Kind.API},
+        }[self.kind]
         return Selection(None if kinds is None else frozenset(kinds), self.tag, self.event_type)
 
 
