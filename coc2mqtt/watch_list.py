@@ -235,6 +235,12 @@ class WatchList:
             members=watch.members if clan else None,
             war=watch.war if clan else None,
             war_interval=watch.war_interval if clan and watch.war else None,
+            cwl=watch.cwl if clan else None,
+            cwl_interval=watch.cwl_interval if clan and watch.cwl else None,
+            cwl_standings=watch.cwl_standings if clan and watch.cwl else None,
+            raids=watch.raids if clan else None,
+            raid_interval=watch.raid_interval if clan and watch.raids else None,
+            raid_defenses=watch.raid_defenses if clan and watch.raids else None,
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
             exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
         )

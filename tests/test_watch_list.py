@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt.events.resource import API, Kind, Watch
+from coc2mqtt.events.resource import API, Kind, Watch, default_watch
 from coc2mqtt.mqtt.control.commands import CommandError
 from tests.support.watch_lists import CLAN, CLAN_STATE, PLAYER, PLAYER_STATE, WAR_STATE, starter
 
@@ -158,7 +158,9 @@ async def test_description_contains_only_keys_of_the_kind(start: Start) -> None:
     async with start(CLAN, PLAYER) as program:
         await program.commit_snapshots(CLAN_STATE)
         program.list.on_commit(CLAN_STATE)
-        clan, player = [await program.list.describe(watch) for watch in (CLAN, PLAYER)]
+        clan, whole, player = [
+            await program.list.describe(watch) for watch in (CLAN, default_watch(Kind.CLAN, "#2PP"), PLAYER)
+        ]
     assert clan.model_dump(exclude_none=True) == {
         "kind": "clan",
         "tag": "#2PP",
@@ -167,6 +169,17 @@ async def test_description_contains_only_keys_of_the_kind(start: Start) -> None:
         "members": True,
         "war": True,
         "war_interval": 30,
+        "cwl": False,
+        "raids": False,
+    }
+    assert whole.model_dump(exclude_none=True) == {
+        **clan.model_dump(exclude_none=True),
+        "cwl": True,
+        "cwl_interval": 600,
+        "cwl_standings": False,
+        "raids": True,
+        "raid_interval": 600,
+        "raid_defenses": False,
     }
     assert player.model_dump(exclude_none=True) == {
         "kind": "player",

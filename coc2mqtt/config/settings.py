@@ -41,7 +41,15 @@ from coc2mqtt.config.setting_types import (
     parse_list,
     unquote,
 )
-from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Kind, Watch
+from coc2mqtt.events.resource import (
+    CLAN_INTERVAL_S,
+    CWL_INTERVAL_S,
+    PLAYER_INTERVAL_S,
+    RAID_INTERVAL_S,
+    WAR_INTERVAL_S,
+    Kind,
+    Watch,
+)
 from coc2mqtt.util.redaction import Redactor, url_login
 
 PREFIX = "COC2MQTT_"
@@ -154,17 +162,27 @@ class HomeAssistantSettings(_Section):
 
 
 class ClanWatchSettings(_Section):
-    """A clan to watch. Intervals are seconds."""
+    """A clan to watch. Intervals are seconds.
+
+    ``cwl`` is whether its clan war leagues are watched, ``cwl_standings`` whether the wars of the other clans are too.
+    ``raids`` is whether its raid weekends are watched, ``raid_defenses`` whether raids on it cause events.
+    """
 
     tag: Tag
     interval: Seconds = CLAN_INTERVAL_S
     members: bool = True
     war: bool = True
     war_interval: Seconds = WAR_INTERVAL_S
+    cwl: bool = True
+    cwl_interval: Seconds = CWL_INTERVAL_S
+    cwl_standings: bool = False
+    raids: bool = True
+    raid_interval: Seconds = RAID_INTERVAL_S
+    raid_defenses: bool = False
 
     def to_watch(self) -> Watch:
         """Return the watch for these settings."""
-        return Watch(Kind.CLAN, self.tag, self.interval, self.members, self.war, self.war_interval)
+        return Watch(Kind.CLAN, **dict(self))
 
 
 class PlayerWatchSettings(_Section):

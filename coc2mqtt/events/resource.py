@@ -39,6 +39,8 @@ class Resource(NamedTuple):
 
 
 API = Resource(Kind.API, "api")
+# The parts of a clan that are resources of their own. Their events and states belong to the clan.
+CLAN_PARTS = (Kind.WAR, Kind.CWL, Kind.RAID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,30 @@ class Watch:
     include_fields: frozenset[str] | None = None
     exclude_fields: frozenset[str] | None = None
 
+    def polls(self, kind: Kind) -> bool:
+        """Return whether the resource of a kind is polled for this watch: the watched one, or a part of a clan."""
+        parts = {Kind.WAR: self.war, Kind.CWL: self.cwl, Kind.RAID: self.raids}
+        return kind is self.kind or (self.kind is Kind.CLAN and parts.get(kind, False))
+
     def resources(self) -> Iterator[tuple[Resource, float]]:
         """Yield each resource to poll for this watch, with its interval in seconds."""
         yield Resource(self.kind, self.tag), self.interval
-        if self.kind is Kind.CLAN and self.war:
-            yield Resource(Kind.WAR, self.tag), self.war_interval
-        if self.kind is Kind.CLAN and self.cwl:
-            yield Resource(Kind.CWL, self.tag), self.cwl_interval
-        if self.kind is Kind.CLAN and self.raids:
-            yield Resource(Kind.RAID, self.tag), self.raid_interval
+        intervals = (self.war_interval, self.cwl_interval, self.raid_interval)
+        for kind, interval in zip(CLAN_PARTS, intervals, strict=True):
+            if kind is not self.kind and self.polls(kind):
+                yield Resource(kind, self.tag), interval
+
+
+def default_watch(kind: Kind, tag: str) -> Watch:
+    """Return the watch of a clan (with all its parts) or a player that is added without any options."""
+    if kind is Kind.CLAN:
+        return Watch(kind, tag, CLAN_INTERVAL_S, cwl=True, raids=True)
+    return Watch(kind, tag, PLAYER_INTERVAL_S)
+
+
+def owner(resource: Resource) -> Resource:
+    """Return the clan or player that a resource belongs to."""
+    return Resource(Kind.CLAN, resource.tag) if resource.kind in CLAN_PARTS else resource
 
 
 def validate_interval(interval: float) -> None:

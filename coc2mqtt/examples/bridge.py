@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash.client import DEFAULT_BASE_URL
-from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Kind
+from coc2mqtt.events.resource import (
+    CLAN_INTERVAL_S,
+    CWL_INTERVAL_S,
+    PLAYER_INTERVAL_S,
+    RAID_INTERVAL_S,
+    WAR_INTERVAL_S,
+    Kind,
+)
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.commands import ListData, LogLevelData, PollData, UnwatchData, WatchData, Watched
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
@@ -103,6 +110,12 @@ def _watches(game: Game) -> list[WatchPayload]:
             members=True,
             war=True,
             war_interval=WAR_INTERVAL_S,
+            cwl=True,
+            cwl_interval=CWL_INTERVAL_S,
+            cwl_standings=False,
+            raids=True,
+            raid_interval=RAID_INTERVAL_S,
+            raid_defenses=False,
             include_fields=None,
             exclude_fields=None,
         ),
@@ -114,6 +127,12 @@ def _watches(game: Game) -> list[WatchPayload]:
             members=None,
             war=None,
             war_interval=None,
+            cwl=None,
+            cwl_interval=None,
+            cwl_standings=None,
+            raids=None,
+            raid_interval=None,
+            raid_defenses=None,
             include_fields=None,
             exclude_fields=["achievements"],
         ),

@@ -120,7 +120,9 @@ def decode_watch(text: str) -> Watch:
     with _corruption_as_value_error():
         fields: dict[str, Any] = orjson.loads(text)
         sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
-        return Watch(**{**fields, **sets, "kind": Kind(fields["kind"])})
+        # The watch of a clan that a version without these parts stored is like a new one.
+        parts = {"cwl": True, "raids": True} if fields["kind"] == Kind.CLAN else {}
+        return Watch(**{**parts, **fields, **sets, "kind": Kind(fields["kind"])})
 
 
 def _verify_checksum(stored: int, *columns: str | bytes | float | None) -> None:

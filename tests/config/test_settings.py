@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from coc2mqtt.config.loader import ConfigurationError, load_settings, require_token
 from coc2mqtt.config.settings import ApiSettings, FixedSettings, MqttSettings, Settings, redactor_of
+from coc2mqtt.events.resource import Kind, default_watch
 from tests.support.configuration import SECRET, load, load_error
 
 if TYPE_CHECKING:
@@ -172,6 +173,15 @@ def test_list_in_the_environment_has_several_spellings(tmp_path: Path, text: str
 def test_watch_in_the_environment_can_be_a_json_object(tmp_path: Path) -> None:
     (watch,) = load(tmp_path, COC2MQTT_WATCH__CLANS='{"tag": "#2PP", "interval": 90, "war": false}').watch.watches()
     assert (watch.tag, watch.interval, watch.war) == ("#2PP", 90, False)
+
+
+def test_leagues_and_raids_of_a_clan_are_watched_unless_they_are_off(tmp_path: Path) -> None:
+    options = '{"tag": "#2PP", "cwl": false, "cwl_standings": true, "raid_interval": 120, "raid_defenses": true}'
+    (watch,) = load(tmp_path, COC2MQTT_WATCH__CLANS=options).watch.watches()
+    assert (watch.cwl, watch.cwl_standings, watch.raids, watch.raid_interval) == (False, True, True, 120)
+    assert watch.raid_defenses is True
+    (bare,) = load(tmp_path, COC2MQTT_WATCH__CLANS="#2PP").watch.watches()
+    assert bare == default_watch(Kind.CLAN, "#2PP")
 
 
 def test_secret_files_override_the_configuration_file(tmp_path: Path) -> None:

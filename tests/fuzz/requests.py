@@ -40,12 +40,22 @@ TAG = (
     | st.text("0289PYLQGRJCUVO#pylq ", max_size=17)
     | st.text(max_size=9)
 )
+_CLAN_KEYS = (
+    *("members", "war", "war_interval", "cwl", "cwl_interval", "cwl_standings"),
+    *("raids", "raid_interval", "raid_defenses"),
+)
 _GOOD: dict[str, st.SearchStrategy[Any]] = {
     "kind": st.sampled_from(["clan", "player"]),
     "interval": st.sampled_from([1, 1.0, 60, 604_800, 1.5]),
     "members": st.booleans(),
     "war": st.booleans(),
     "war_interval": st.sampled_from([1, 30, 604_800.0]),
+    "cwl": st.booleans(),
+    "cwl_interval": st.sampled_from([1, 600, 604_800.0]),
+    "cwl_standings": st.booleans(),
+    "raids": st.booleans(),
+    "raid_interval": st.sampled_from([1, 600, 604_800.0]),
+    "raid_defenses": st.booleans(),
     "include_fields": st.none() | st.lists(st.sampled_from(["name", "trophies", "", "x" * 64]), max_size=3),
     "exclude_fields": st.none() | st.just([]) | st.just(["troops"] * 100),
     "transaction": st.sampled_from(["x", "", 0, -1, 2**64 - 1, "x" * 256]),
@@ -55,7 +65,7 @@ _ODD: dict[str, st.SearchStrategy[Any]] = {
     "interval": st.sampled_from([0, 0.999, -1, 604_801, True, "60", 2**70]) | VALUES,
     "include_fields": st.sampled_from([["x" * 65], ["x"] * 101, [["x"]], [1], "name", {}]) | VALUES,
     "transaction": st.sampled_from(["x" * 257, 2**64, 1.5, True, [], {}]) | VALUES,
-    **dict.fromkeys(["members", "war", "war_interval", "exclude_fields", "Tag", "tags", "", "tag "], VALUES),
+    **dict.fromkeys([*_CLAN_KEYS, "exclude_fields", "Tag", "tags", "", "tag "], VALUES),
 }
 
 
@@ -68,7 +78,7 @@ def _objects(draw: DrawFn) -> bytes:
         request = {key: value for key, value in request.items() if key in {"tag", "kind", "transaction"}}
     else:
         # Otherwise most watch requests would have keys of the wrong kind.
-        for key in ("include_fields", "exclude_fields") if request.get("kind") != "player" else ("members", "war"):
+        for key in ("include_fields", "exclude_fields") if request.get("kind") != "player" else _CLAN_KEYS:
             request.pop(key, None)
     for key in draw(st.lists(st.sampled_from(["tag", "tag", *_ODD]), max_size=2)):
         request[key] = draw(TAG if key == "tag" else _ODD[key])

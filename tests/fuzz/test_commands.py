@@ -94,7 +94,8 @@ class CommandHarness:
         for watch in watches:
             assert TAG.fullmatch(watch.tag)
             assert 1 <= watch.interval <= MAX_INTERVAL_S
-            assert 1 <= watch.war_interval <= MAX_INTERVAL_S
+            for interval in (watch.war_interval, watch.cwl_interval, watch.raid_interval):
+                assert 1 <= interval <= MAX_INTERVAL_S
         assert all(TAG.fullmatch(watch.tag) for watch in self.changed)
         assert all(TAG.fullmatch(one.tag) and one.kind in {"clan", "player"} for one in await self.journal.watches())
         engine, again = self._new_watch_list()

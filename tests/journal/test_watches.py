@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
+import orjson
+import pytest
+
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch, default_watch
 from coc2mqtt.journal import StoredWatch
+from coc2mqtt.journal.codec import decode_watch, encode_watch
 
 if TYPE_CHECKING:
     from tests.journal.test_contract import MakeJournal
@@ -14,7 +19,7 @@ CLAN, WAR, OTHER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), Reso
 
 
 async def test_watches_are_returned_in_the_order_they_were_first_stored(make_journal: MakeJournal) -> None:
-    clan = Watch(Kind.CLAN, "#2PP", 60.0, members=False, war=True, war_interval=45.0)
+    clan = Watch(Kind.CLAN, "#2PP", 60.0, members=False, war=True, war_interval=45.0, raids=True, raid_interval=90.0)
     fields, none = frozenset({"trophies", "name"}), frozenset[str]()
     player = Watch(Kind.PLAYER, "#PYL", 120.0, include_fields=fields, exclude_fields=none)
     war = Watch(Kind.WAR, "#2PP", 30.0)
@@ -30,6 +35,25 @@ async def test_watches_are_returned_in_the_order_they_were_first_stored(make_jou
             StoredWatch(Kind.PLAYER, "#PYL", player),
             StoredWatch(Kind.WAR, "#2PP", war),
         ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(Kind.CLAN, default_watch(Kind.CLAN, "#2PP")), (Kind.PLAYER, Watch(Kind.PLAYER, "#2PP", 60.0))],
+)
+def test_watch_stored_by_an_earlier_version_is_like_a_new_one(kind: Kind, expected: Watch) -> None:
+    stored = orjson.loads(encode_watch(Watch(kind, "#2PP", 60.0)))
+    for key in ("cwl", "cwl_interval", "cwl_standings", "raids", "raid_interval", "raid_defenses"):
+        del stored[key]
+    assert decode_watch(orjson.dumps(stored).decode()) == expected
+
+
+async def test_clan_without_leagues_and_raids_is_stored(make_journal: MakeJournal) -> None:
+    watch = replace(default_watch(Kind.CLAN, "#2PP"), cwl=False, raids=False)
+    async with make_journal() as journal:
+        await journal.save_watch(watch)
+    async with make_journal() as journal:
+        assert [stored.watch for stored in await journal.watches()] == [watch]
 
 
 async def test_removed_watch_is_stored_as_none_until_it_is_saved_again(make_journal: MakeJournal) -> None:

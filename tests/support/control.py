@@ -190,6 +190,12 @@ class WatchesInMemory:
             members=watch.members,
             war=watch.war,
             war_interval=watch.war_interval,
+            cwl=watch.cwl,
+            cwl_interval=watch.cwl_interval,
+            cwl_standings=watch.cwl_standings,
+            raids=watch.raids,
+            raid_interval=watch.raid_interval,
+            raid_defenses=watch.raid_defenses,
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
             exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
         )

@@ -5,13 +5,21 @@ The command ``replay`` is in ``replay.py``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from coc2mqtt.clash.tags import normalize_tag
-from coc2mqtt.events.resource import CLAN_INTERVAL_S, MIN_INTERVAL_S, PLAYER_INTERVAL_S, WAR_INTERVAL_S, Kind, Watch
+from coc2mqtt.events.resource import (
+    CWL_INTERVAL_S,
+    MIN_INTERVAL_S,
+    RAID_INTERVAL_S,
+    WAR_INTERVAL_S,
+    Kind,
+    Watch,
+    default_watch,
+)
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.sentences import Sentence
@@ -29,6 +37,10 @@ Json = dict[str, Any]
 MAX_RESPONSE_BYTES = 128 * 1024
 _MAX_TRANSACTION_LENGTH = 256
 _MAX_INTERVAL_S = 7 * 24 * 3600.0
+# The options of a watch that apply to one kind only.
+_WAR_KEYS = frozenset(["war", "war_interval", "cwl", "cwl_interval", "cwl_standings"])
+_CLAN_KEYS = _WAR_KEYS | {"members", "raids", "raid_interval", "raid_defenses"}
+_PLAYER_KEYS = frozenset(("include_fields", "exclude_fields"))
 
 
 class CommandError(Exception):
@@ -176,6 +188,20 @@ class WatchRequest(Request):
     members: bool = Field(default=True, description="Clans only: whether changes of its members are published.")
     war: bool = Field(default=True, description="Clans only: whether its war is polled.")
     war_interval: Seconds = Field(default=WAR_INTERVAL_S, description="Clans only: seconds between polls of its war.")
+    cwl: bool = Field(default=True, description="Clans only: whether its clan war leagues are polled.")
+    cwl_interval: Seconds = Field(
+        default=CWL_INTERVAL_S, description="Clans only: seconds between polls of its clan war league."
+    )
+    cwl_standings: bool = Field(
+        default=False, description="Clans only: whether all wars of the league group are polled, for the standings."
+    )
+    raids: bool = Field(default=True, description="Clans only: whether its raid weekends are polled.")
+    raid_interval: Seconds = Field(
+        default=RAID_INTERVAL_S, description="Clans only: seconds between polls of its raid weekend, while it lasts."
+    )
+    raid_defenses: bool = Field(
+        default=False, description="Clans only: whether completed raids on the clan are published."
+    )
     include_fields: Fields = Field(
         default=None, description="Players only: the API's keys that are compared; null: all of them."
     )
@@ -187,22 +213,16 @@ class WatchRequest(Request):
 
         Raises CommandError for keys that do not apply to its kind.
         """
-        inapplicable = {"clan": {"include_fields", "exclude_fields"}, "player": {"members", "war", "war_interval"}}
+        inapplicable = {"clan": _PLAYER_KEYS, "player": _CLAN_KEYS}
         given = self.model_fields_set
         if wrong := sorted(inapplicable[self.kind] & given):
             raise CommandError(f"{wrong[0]} does not apply to a {self.kind}: remove it")
-        default_interval = CLAN_INTERVAL_S if self.kind == "clan" else PLAYER_INTERVAL_S
-        base = current or Watch(Kind(self.kind), self.tag, default_interval)
-        return Watch(
-            base.kind,
-            base.tag,
-            (self.interval or default_interval) if "interval" in given else base.interval,
-            members=self.members if "members" in given else base.members,
-            war=self.war if "war" in given else base.war,
-            war_interval=self.war_interval if "war_interval" in given else base.war_interval,
-            include_fields=_as_set(self.include_fields) if "include_fields" in given else base.include_fields,
-            exclude_fields=_as_set(self.exclude_fields) if "exclude_fields" in given else base.exclude_fields,
-        )
+        default = default_watch(Kind(self.kind), self.tag)
+        values: Json = {key: getattr(self, key) for key in _CLAN_KEYS & given}
+        values |= {key: _as_set(getattr(self, key)) for key in _PLAYER_KEYS & given}
+        if "interval" in given:
+            values["interval"] = self.interval or default.interval
+        return replace(current or default, **values)
 
 
 class SelectRequest(Request):

@@ -252,7 +252,7 @@ class InfoPayload(Payload):
 
 
 class WatchPayload(Payload):
-    """One watch; keys that do not apply to its kind are null. Intervals are in seconds."""
+    """One watch; keys that do not apply to its kind, or to what it polls, are null. Intervals are in seconds."""
 
     kind: Literal["clan", "player"]
     tag: str
@@ -261,6 +261,14 @@ class WatchPayload(Payload):
     members: bool | None
     war: bool | None
     war_interval: float | None
+    cwl: bool | None
+    """Whether the clan's clan war leagues are polled."""
+    cwl_interval: float | None
+    cwl_standings: bool | None
+    raids: bool | None
+    """Whether the clan's raid weekends are polled."""
+    raid_interval: float | None
+    raid_defenses: bool | None
     include_fields: list[str] | None
     exclude_fields: list[str] | None
 

@@ -8,10 +8,17 @@ from typing import Any
 import orjson
 import pytest
 
-from coc2mqtt.events.resource import Kind, Watch
+from coc2mqtt.events.resource import Kind, Watch, default_watch
 from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher
 
 CLAN = Watch(Kind.CLAN, "#2PP", 300.0, members=False, war=False, war_interval=90.0)
+ALL = replace(
+    default_watch(Kind.CLAN, "#2PP"),
+    cwl_interval=300.0,
+    cwl_standings=True,
+    raid_interval=1200.0,
+    raid_defenses=True,
+)
 PLAYER = Watch(
     Kind.PLAYER, "#2PP", 600.0, include_fields=frozenset({"name"}), exclude_fields=frozenset({"trophies", "donations"})
 )
@@ -26,12 +33,16 @@ PLAYER = Watch(
         ({"tag": "#2PP", "interval": 30}, CLAN, replace(CLAN, interval=30.0)),
         ({"tag": "#2PP", "war": True}, CLAN, replace(CLAN, war=True)),
         ({"tag": "#2PP", "members": True, "war_interval": 30}, CLAN, replace(CLAN, members=True, war_interval=30.0)),
+        ({"tag": "#2PP", "war": False}, ALL, replace(ALL, war=False)),
+        ({"tag": "#2PP", "cwl": False, "raids": False}, ALL, replace(ALL, cwl=False, raids=False)),
+        ({"tag": "#2PP", "cwl_standings": False, "raid_interval": 60}, ALL,
+         replace(ALL, cwl_standings=False, raid_interval=60.0)),
         ({"tag": "#2PP", "kind": "player", "exclude_fields": []}, PLAYER, replace(PLAYER, exclude_fields=frozenset())),
         ({"tag": "#2PP", "kind": "player", "include_fields": None}, PLAYER, replace(PLAYER, include_fields=None)),
         ({"tag": "#2PP", "interval": None}, CLAN, replace(CLAN, interval=60.0)),
         ({"tag": "#2PP", "kind": "player", "interval": None}, PLAYER, replace(PLAYER, interval=120.0)),
     ],
-)
+)  # fmt: skip
 async def test_watch_changes_given_keys_and_keeps_others(payload: Any, before: Watch, after: Watch) -> None:
     watches = WatchesInMemory([before])
     payload = payload if isinstance(payload, bytes) else orjson.dumps(payload)
@@ -43,7 +54,7 @@ async def test_watch_changes_given_keys_and_keeps_others(payload: Any, before: W
 async def test_clan_watch_ignores_player_watch_with_same_tag() -> None:
     watches = WatchesInMemory([PLAYER])
     await dispatcher(watches).execute("watch", b"#2PP")
-    assert list(watches.watches.values()) == [PLAYER, Watch(Kind.CLAN, "#2PP", 60.0)]
+    assert list(watches.watches.values()) == [PLAYER, default_watch(Kind.CLAN, "#2PP")]
 
 
 async def set_log_level(log_level: LogLevelInMemory, payload: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -9,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.events.resource import Kind, Watch
+from coc2mqtt.events.resource import Kind, Watch, default_watch
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
 from coc2mqtt.util.runtime import run
 from tests.support.control import HEALTH, WatchesInMemory, dispatcher
 
-CLAN = Watch(Kind.CLAN, "#2PP", 60.0)
+CLAN = default_watch(Kind.CLAN, "#2PP")
 PLAYER = Watch(Kind.PLAYER, "#2PP", 120.0)
 OTHER = Watch(Kind.CLAN, "#8QQ", 60.0)
 
@@ -34,12 +35,15 @@ async def execute(
         (b"#2PP", CLAN),
         (b" 2pp \n", CLAN),
         (b"%232PP", CLAN),
-        (b"2022", Watch(Kind.CLAN, "#2022", 60.0)),
+        (b"2022", default_watch(Kind.CLAN, "#2022")),
         (b'"#2PP"', CLAN),
         ({"tag": "2pp"}, CLAN),
-        ({"tag": "#2PO"}, Watch(Kind.CLAN, "#2P0", 60.0)),
+        ({"tag": "#2PO"}, default_watch(Kind.CLAN, "#2P0")),
         ({"tag": "#2PP", "kind": "clan", "interval": 5, "members": False, "war": False, "war_interval": 9.5},
-         Watch(Kind.CLAN, "#2PP", 5.0, members=False, war=False, war_interval=9.5)),
+         Watch(Kind.CLAN, "#2PP", 5.0, members=False, war=False, war_interval=9.5, cwl=True, raids=True)),
+        ({"tag": "#2PP", "cwl": False, "raids": False}, Watch(Kind.CLAN, "#2PP", 60.0)),
+        ({"tag": "#2PP", "cwl_interval": 300, "cwl_standings": True, "raid_interval": 90, "raid_defenses": True},
+         replace(CLAN, cwl_interval=300.0, cwl_standings=True, raid_interval=90.0, raid_defenses=True)),
         ({"tag": "#2PP", "kind": "player"}, PLAYER),
         ({"tag": "#2PP", "kind": "player", "interval": 604800, "include_fields": [], "exclude_fields": ["donations"]},
          Watch(Kind.PLAYER, "#2PP", 604800.0, include_fields=frozenset(), exclude_fields=frozenset({"donations"}))),
@@ -193,7 +197,10 @@ async def test_health_check_returns_health() -> None:
 
 
 # Mostly almost valid requests: pure noise would hardly pass the first check.
-KEYS = ["tag", "kind", "interval", "members", "war", "war_interval", "include_fields", "exclude_fields", "transaction"]
+KEYS = [
+    *("tag", "kind", "interval", "members", "war", "war_interval", "cwl", "cwl_interval", "cwl_standings", "raids"),
+    *("raid_interval", "raid_defenses", "include_fields", "exclude_fields", "transaction"),
+]
 SCALAR: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
