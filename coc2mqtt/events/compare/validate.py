@@ -218,6 +218,18 @@ _WAR = Shape(
     },
     nested={"clan": _WAR_SIDE, "opponent": _WAR_SIDE},
 )
+_LEAGUE_MEMBER = Shape({**_fields(_TEXT, "tag name"), **_fields(_INT, "townHallLevel")}, required=("tag",))
+_LEAGUE_CLAN = Shape(
+    {**_fields(_TEXT, "tag name"), **_fields(_INT, "clanLevel")},
+    _fields(_LIST, "members"),
+    required=("tag",),
+    nested={"members": _LEAGUE_MEMBER},
+)
+_LEAGUE_GROUP = Shape(
+    {},
+    {**_fields(_TEXT, "season"), **_fields(_LIST, "clans rounds")},
+    nested={"clans": _LEAGUE_CLAN, "rounds": Shape({}, _fields(_LIST, "warTags"))},
+)
 
 
 # Null for a player without a clan.
@@ -281,6 +293,37 @@ def validate_war(data: Json, tag: str) -> list[MalformedField]:
 def is_war(data: Json) -> bool:
     """Return whether a response is about a war: it has the state of one, or the start of its preparation."""
     return data.get("state") in ("preparation", "inWar", "warEnded") or "preparationStartTime" in data
+
+
+def validate_league_group(data: Json, tag: str) -> list[MalformedField]:
+    """Remove and return the malformed fields of the league group of the clan ``tag``; it has no clans during sign-up.
+
+    Raises InvalidResponseError if there is no state, if the clans are malformed, or if ``tag`` is not one of them.
+    """
+    _require(isinstance(data.get("state"), str), "the league group has no state")
+    found: list[MalformedField] = []
+    _LEAGUE_GROUP.remove_malformed(data, "", found)
+    _require(all(field.path != "clans" for field in found), "the league group has no list of clans")
+    clans = data.get("clans")
+    _require(not clans or any(clan["tag"] == tag for clan in clans), "the league group is the one of other clans")
+    for entry in data.get("rounds") or []:
+        tags = entry.get("warTags") or []
+        found += [MalformedField("rounds.warTags", value) for value in tags if type(value) is not str]
+        entry["warTags"] = [value for value in tags if type(value) is str]
+    return found
+
+
+def validate_league_war(data: Json) -> list[MalformedField]:
+    """Remove and return the malformed fields of a war of a clan war league.
+
+    Raises InvalidResponseError if there is no state, or if one of the clans has no tag.
+    """
+    _require(isinstance(data.get("state"), str), "the war has no state")
+    found: list[MalformedField] = []
+    _WAR.remove_malformed(data, "", found)
+    for side in ("clan", "opponent"):
+        _require(isinstance((data.get(side) or {}).get("tag"), str), f"the war has no tag of the {side}")
+    return found
 
 
 def validate_war_log(data: Json) -> list[MalformedField]:
