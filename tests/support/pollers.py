@@ -12,6 +12,7 @@ from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
+from coc2mqtt.events.polling.raid_poller import RaidPoller
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import Kind
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from coc2mqtt.events.resource import Store
     from tests.events.conftest import Bench
 
-POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
+POLLERS: dict[Kind, type[Poller]] = {
+    Kind.CLAN: ClanPoller,
+    Kind.WAR: WarPoller,
+    Kind.RAID: RaidPoller,
+    Kind.PLAYER: PlayerPoller,
+}
 KINDS = [Kind.CLAN, Kind.WAR, Kind.PLAYER]
 
 

@@ -68,19 +68,25 @@ class InMemoryApi:
 class Replay:
     """One resource that is polled when the test requests it.
 
-    ``events`` are all events so far. ``latest`` and ``backoff`` are those of the last poll. ``now`` is Unix time;
-    ``jumped`` is the part of it by which the wall clock was set without any time passing.
+    ``events`` are all events so far. ``earliest``, ``latest`` and ``backoff`` are those of the last poll. ``now`` is
+    Unix time; ``jumped`` is the part of it by which the wall clock was set without any time passing.
     """
 
     def __init__(self, kind: Kind, tag: str, *, now: float = 1_700_000_000.0, **options: Any) -> None:
         self.api = InMemoryApi()
         self.now = now
         self.events: list[Event] = []
+        self.earliest = 0.0
         self.latest = math.inf
         self.backoff = 0.0
         self.jumped = 0.0
         self._kind, self._tag, self._options = kind, tag, options
-        self._path = {Kind.CLAN: f"/clans/{tag}", Kind.WAR: f"/clans/{tag}/currentwar", Kind.PLAYER: f"/players/{tag}"}
+        self._path = {
+            Kind.CLAN: f"/clans/{tag}",
+            Kind.WAR: f"/clans/{tag}/currentwar",
+            Kind.RAID: f"/clans/{tag}/capitalraidseasons?limit=1",
+            Kind.PLAYER: f"/players/{tag}",
+        }
         self._state = PollingState()
         self.restart()
 
@@ -118,7 +124,7 @@ class Replay:
     def poll(self) -> Sequence[Event]:
         """Poll once, now."""
         result = _run_without_loop(self._poller.poll())
-        self.latest, self.backoff = result.latest, result.backoff
+        self.earliest, self.latest, self.backoff = result.earliest, result.latest, result.backoff
         self.events += result.events
         return result.events
 

@@ -18,6 +18,7 @@ from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
+from coc2mqtt.events.polling.raid_poller import RaidPoller
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API, Kind, Resource
@@ -280,6 +281,8 @@ class Engine:
             return ClanPoller(self._context, watch.tag, interval=interval, track_members=watch.members)
         if kind is Kind.WAR:
             return WarPoller(self._context, watch.tag, interval=interval, standalone=watch.kind is Kind.WAR)
+        if kind is Kind.RAID:
+            return RaidPoller(self._context, watch.tag, interval=interval, report_defenses=watch.raid_defenses)
         return PlayerPoller(
             self._context,
             watch.tag,

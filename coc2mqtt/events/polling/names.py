@@ -31,6 +31,10 @@ async def _find_name(resource: Resource, snapshot: Snapshot, store: Store) -> st
     if resource.kind is Kind.CLAN and name is None:
         war = Resource(Kind.WAR, resource.tag)
         return _name_in(war, await store.snapshot(war))
+    if resource.kind is Kind.RAID:
+        # The responses about raids do not contain the clan itself.
+        clan = Resource(Kind.CLAN, resource.tag)
+        return _name_in(clan, await store.snapshot(clan))
     if resource.kind is Kind.WAR:
         # The clan is polled even if its war log is private, so its name is the latest one. Without a war, or with a
         # private war log, the response about the war has none.
