@@ -85,15 +85,25 @@ BUILDER_BASE_LEAGUES = (
     "Diamond League",
 )
 _TROPHIES_PER_BUILDER_LEAGUE = 130
-WAR_LEAGUES = tuple(
-    f"{name} League {step}" for name in ("Bronze", "Silver", "Gold", "Crystal", "Master") for step in ("III", "II", "I")
+WAR_LEAGUES = (
+    "Unranked",
+    *(
+        f"{name} League {step}"
+        for name in ("Bronze", "Silver", "Gold", "Crystal", "Master", "Champion")
+        for step in ("III", "II", "I")
+    ),
 )
+CAPITAL_LEAGUES = (
+    *WAR_LEAGUES,
+    *("Titan League III", "Titan League II", "Titan League I", "Legend League"),
+)
+HIGHEST_CAPITAL_HALL = 10
 CLAN_LABELS = ("Clan Wars", "Clan War League", "Trophy Pushing", "Friendly Wars", "Clan Games", "Builder Base")
 PLAYER_LABELS = (
     *("Clan Wars", "Clan War League", "Trophy Pushing", "Friendly Wars", "Clan Games", "Builder Base"),
     *("Base Designing", "Farming", "Active Donator", "Active Daily", "Hungry Learner", "Friendly"),
 )
-_DISTRICTS = (
+DISTRICTS = (
     *("Capital Peak", "Barbarian Camp", "Wizard Valley", "Balloon Lagoon", "Builder's Workshop", "Dragon Cliffs"),
     *("Golem Quarry", "Skeleton Park", "Goblin Mines"),
 )
@@ -176,7 +186,12 @@ def builder_base_league(trophies: int) -> Json:
 
 def war_league(number: int) -> Json:
     """Return the ``warLeague`` with index ``number`` in ``WAR_LEAGUES``."""
-    return {"id": 48000001 + number, "name": WAR_LEAGUES[number]}
+    return {"id": 48000000 + number, "name": WAR_LEAGUES[number]}
+
+
+def capital_league(number: int) -> Json:
+    """Return the ``capitalLeague`` with index ``number`` in ``CAPITAL_LEAGUES``."""
+    return {"id": 85000000 + number, "name": CAPITAL_LEAGUES[number]}
 
 
 def clan_label(name: str) -> Json:
@@ -193,7 +208,7 @@ def capital(level: int) -> Json:
     """Return a ``clanCapital`` with a capital hall of this level."""
     districts = [
         {"id": 70000000 + number, "name": name, "districtHallLevel": level if number == 0 else min(level, 5)}
-        for number, name in enumerate(_DISTRICTS)
+        for number, name in enumerate(DISTRICTS)
     ]
     return {"capitalHallLevel": level, "districts": districts}
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 # An event type and the details of a ``ScriptedChange``.
 ExpectedEvent = tuple[str, Json]
-Kind = Literal["clan", "war", "war_log", "player"]
+# The version of ``cwl`` is that of a clan's group and all of its wars.
+Kind = Literal["clan", "war", "war_log", "cwl", "league_war", "raid", "player"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from coc2mqtt.demo import catalogue
 from coc2mqtt.demo.changes import ImpossibleError
 from coc2mqtt.demo.player import ROLES, Player, draw_player
+from coc2mqtt.demo.raid import Weekends
 from coc2mqtt.demo.war import Side, War, WarLog, line_up, state_changed
 
 if TYPE_CHECKING:
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _TEAM_SIZES = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
+_HIGHEST_DRAWN_LEAGUE = 15
+_DRAWN_CAPITAL_LEAGUE = 15
+_HIGHEST_DRAWN_CAPITAL_HALL = 9
 _CO_LEADER = ROLES.index("coLeader")
 
 
 @dataclass(slots=True, eq=False)
 class Clan:
-    """A clan with its members, its current war and its war log.
+    """A clan with its members, its current war, its war log and its raid weekends.
 
     Each change returns the events that must be published for it: those of the clan, then those of members. Without the
     tag of a member, a member for whom the change is possible is chosen at random. Raises ImpossibleError if there is
@@ -48,8 +52,10 @@ class Clan:
     labels: tuple[str, ...]
     war_log_public: bool
     members: list[Player]
+    capital_league: int = _DRAWN_CAPITAL_LEAGUE
     war: War | None = None
     war_log: WarLog = field(default_factory=WarLog)
+    raids: Weekends = field(default_factory=Weekends)
 
     def card(self) -> Json:
         """Return the clan as in a player of the API."""
@@ -77,7 +83,7 @@ class Clan:
             "clanPoints": self.points,
             "clanBuilderBasePoints": self.builder_base_points,
             "clanCapitalPoints": self.capital_points,
-            "capitalLeague": {"id": 85000015, "name": "Master League I"},
+            "capitalLeague": catalogue.capital_league(self.capital_league),
             "requiredTrophies": 1000,
             "warFrequency": "always",
             "warWinStreak": self.win_streak,
@@ -197,6 +203,41 @@ class Clan:
         )
         return [("war_new", {"opponent_tag": self.war.opponent.tag}), state_changed(old_state, "preparation")]
 
+    def level_up(self) -> list[ExpectedEvent]:
+        """Reach the next level."""
+        self.level += 1
+        return [_updated("clanLevel"), ("clan_level_up", {"old_value": self.level - 1, "new_value": self.level})]
+
+    def upgrade_capital_hall(self) -> list[ExpectedEvent]:
+        """Upgrade the capital hall by one level."""
+        if self.capital_hall >= catalogue.HIGHEST_CAPITAL_HALL:
+            raise ImpossibleError(f"{self.name} has the highest capital hall already: choose another clan")
+        self.capital_hall += 1
+        values = {"old_value": self.capital_hall - 1, "new_value": self.capital_hall}
+        return [_updated("clanCapital"), ("capital_hall_upgraded", values)]
+
+    def change_capital_league(self, steps: int) -> list[ExpectedEvent]:
+        """Move ``steps`` capital leagues up, or down if negative."""
+        old, self.capital_league = (
+            self.capital_league,
+            self._move(self.capital_league, steps, catalogue.CAPITAL_LEAGUES),
+        )
+        details = _league_change(catalogue.capital_league(old), catalogue.capital_league(self.capital_league), steps)
+        return [_updated("capitalLeague"), ("clan_capital_league_changed", details)]
+
+    def promote_war_league(self, steps: int) -> list[ExpectedEvent]:
+        """Move ``steps`` war leagues up, or down if negative; a clan without a league is seeded."""
+        old, self.war_league = self.war_league, self._move(self.war_league, steps, catalogue.WAR_LEAGUES)
+        details = _league_change(catalogue.war_league(old), catalogue.war_league(self.war_league), steps)
+        if old == 0:
+            details["direction"] = "seeded"
+        return [_updated("warLeague"), ("clan_war_league_changed", details)]
+
+    def _move(self, league: int, steps: int, leagues: tuple[str, ...]) -> int:
+        if not steps or not 0 <= league + steps < len(leagues):
+            raise ImpossibleError(f"{self.name} cannot move by {steps} from {leagues[league]}: choose another number")
+        return league + steps
+
     def _choose(self, tag: str | None, rng: random.Random, deed: str, can: Callable[[Player], bool]) -> Player:
         candidates = [member for member in self.members if can(member) and tag in (None, member.tag)]
         if not candidates:
@@ -224,8 +265,9 @@ def draw_clan(rng: random.Random, tags: Iterator[str], members: list[Player], si
         points=rng.randint(10_000, 45_000),
         builder_base_points=rng.randint(10_000, 40_000),
         capital_points=rng.randint(500, 3500),
-        capital_hall=rng.randint(5, 10),
-        war_league=rng.randrange(len(catalogue.WAR_LEAGUES)),
+        capital_hall=min(rng.randint(5, 10), _HIGHEST_DRAWN_CAPITAL_HALL),
+        # A league allows a promotion and a demotion.
+        war_league=rng.randint(1, _HIGHEST_DRAWN_LEAGUE),
         win_streak=rng.randint(0, 4),
         wins=rng.randint(20, 250),
         ties=rng.randint(0, 5),
@@ -248,3 +290,11 @@ def _updated(*fields: str) -> ExpectedEvent:
 
 def _member_updated(member: Player, *fields: str) -> ExpectedEvent:
     return "member_updated", {"member_tag": member.tag, "fields": sorted(fields)}
+
+
+def _league_change(old: Json, new: Json, steps: int) -> Json:
+    return {
+        **{f"old_{key}": old[key] for key in ("id", "name")},
+        **{f"new_{key}": new[key] for key in ("id", "name")},
+        "direction": "promoted" if steps > 0 else "demoted",
+    }

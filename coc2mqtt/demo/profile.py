@@ -139,6 +139,12 @@ class Profile:
         achievement.complete()
         return "achievement_completed", {"name": achievement.name, "village": achievement.village}
 
+    def contribute(self, amount: int) -> list[ExpectedEvent]:
+        """Contribute capital gold to the clan capital."""
+        self.capital_contributions += amount
+        details = {"amount": amount, "total": self.capital_contributions}
+        return [("player_updated", {"fields": ["clanCapitalContributions"]}), ("capital_contribution", details)]
+
     def change_labels(self, rng: random.Random) -> ExpectedEvent:
         """Choose other labels."""
         old = sorted(self.labels)

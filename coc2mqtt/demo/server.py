@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +15,7 @@ from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.demo.faults import Faults, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import TracebackType
 
     from pydantic import SecretStr
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _ERRORS_LAST = "public max-age=600"  # without the comma, as recorded
+# The resources of a clan that a bridge polls for its wars, and for everything.
+WARS = ("currentwar",)
+EVERYTHING = (*WARS, "currentwar/leaguegroup", "capitalraidseasons")
 _SHUTDOWN_TIMEOUT_S = 0.2  # for requests in progress
 
 
@@ -53,7 +57,7 @@ class DemoServer:
         self._port = port
         self._max_age = f"max-age={max_age}"
         self._token = token
-        self._bodies: dict[tuple[Kind, str], tuple[int, bytes]] = {}
+        self._bodies: dict[tuple[Kind, str, str], tuple[int, bytes]] = {}
         self._runner: web.AppRunner | None = None
 
     @property
@@ -84,12 +88,11 @@ class DemoServer:
         if runner is not None:
             await runner.cleanup()
 
-    async def wait_watched(self) -> None:
-        """Wait until every clan to watch, its war and every player to watch have been requested."""
+    async def wait_watched(self, *, resources: Collection[str] = WARS) -> None:
+        """Wait until every clan and player to watch have been requested, and these resources of each clan."""
         clans = {f"/v1/clans/{tag}" for tag in self._world.clan_tags}
-        paths = (
-            clans | {f"{path}/currentwar" for path in clans} | {f"/v1/players/{tag}" for tag in self._world.player_tags}
-        )
+        paths = clans | {f"/v1/players/{tag}" for tag in self._world.player_tags}
+        paths |= {f"{path}/{resource}" for path in clans for resource in resources}
         while not paths <= self.requests.keys():
             self._new_path.clear()
             await self._new_path.wait()
@@ -112,41 +115,67 @@ class DemoServer:
         if request.path == "/v1/locations":
             # cocapi requests it when it is opened.
             return web.json_response({"items": [], "paging": {"cursors": {}}})
-        return self._route(request.path.split("/")[1:])
+        return self._route(request.path.split("/")[1:], request.query.get("limit", ""))
 
     def _is_authorized(self, request: web.Request, token: SecretStr) -> bool:
         return request.headers.get("Authorization") == f"Bearer {token.get_secret_value()}"
 
-    def _route(self, path: list[str]) -> web.Response:
+    def _route(self, path: list[str], limit: str) -> web.Response:
         match path:
-            case ["v1", "clans", tag]:
-                return self._show("clan", tag, self._world.clan)
-            case ["v1", "clans", tag, "currentwar" | "warlog"] if self._world.is_war_log_private(tag):
-                # The response for a private war log has no message, unlike other rejections.
-                return json_response(HTTPStatus.FORBIDDEN, "accessDenied", Cache_Control=self._max_age)
-            case ["v1", "clans", tag, "currentwar"]:
-                return self._show("war", tag, self._world.current_war)
-            case ["v1", "clans", tag, "warlog"]:
-                return self._show("war_log", tag, self._world.war_log)
+            case ["v1", "clans", tag, *rest]:
+                return self._route_clan(tag, "/".join(rest), limit)
+            case ["v1", "clanwarleagues", "wars", tag]:
+                return self._show("league_war", tag, self._world.league_war)
             case ["v1", "players", tag]:
                 return self._show("player", tag, self._world.player)
-            case _:
-                return json_response(HTTPStatus.NOT_FOUND, "notFound", Cache_Control=_ERRORS_LAST)
+        return _not_found(_ERRORS_LAST)
 
-    def _show(self, kind: Kind, tag: str, find: Callable[[str], Json | None]) -> web.Response:
-        version = self._world.version(kind, tag)
-        known = self._bodies.get((kind, tag))
-        if known is None or known[0] != version:
-            body = find(tag)
-            if body is None:
-                return _unknown(tag)
-            known = self._bodies[kind, tag] = (version, orjson.dumps(body))
+    def _route_clan(self, tag: str, resource: str, limit: str) -> web.Response:
+        if resource in ("currentwar", "warlog") and self._world.is_war_log_private(tag):
+            # The response for a private war log has no message, unlike other rejections.
+            return json_response(HTTPStatus.FORBIDDEN, "accessDenied", Cache_Control=self._max_age)
+        if resource == "capitalraidseasons":
+            seasons = partial(self._world.raid_seasons, limit=int(limit) if limit.isdecimal() else None)
+            return self._show("raid", tag, seasons, variant=limit)
+        kinds: dict[str, tuple[Kind, Callable[[str], Json | None]]] = {
+            "": ("clan", self._world.clan),
+            "currentwar": ("war", self._world.current_war),
+            "warlog": ("war_log", self._world.war_log),
+            "currentwar/leaguegroup": ("cwl", self._world.league_group),
+        }
+        return (
+            self._show(kinds[resource][0], tag, kinds[resource][1]) if resource in kinds else _not_found(_ERRORS_LAST)
+        )
+
+    def _show(self, kind: Kind, tag: str, find: Callable[[str], Json | None], *, variant: str = "") -> web.Response:
+        """Return the body that ``find`` returns; ``variant`` distinguishes several bodies of one resource."""
+        version, key = self._world.version(kind, tag), (kind, tag, variant)
+        known = self._bodies.get(key)
+        if known is not None and known[0] == version:
+            return self._found(known[1])
+        body = find(tag)
+        if body is None and kind == "cwl":
+            # A clan without a league may have one at the next request.
+            return _not_found(self._max_age)
+        if body is None:
+            return _unknown(tag)
+        encoded = orjson.dumps(body)
+        # The number of the wars of all leagues is unlimited.
+        if kind != "league_war":
+            self._bodies[key] = (version, encoded)
+        return self._found(encoded)
+
+    def _found(self, body: bytes) -> web.Response:
         return web.Response(
-            body=known[1],
+            body=body,
             content_type="application/json",
             charset="utf-8",
             headers={"Cache-Control": self._max_age},
         )
+
+
+def _not_found(caching: str) -> web.Response:
+    return json_response(HTTPStatus.NOT_FOUND, "notFound", Cache_Control=caching)
 
 
 def _unknown(tag: str) -> web.Response:

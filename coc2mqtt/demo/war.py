@@ -34,7 +34,7 @@ _DESTRUCTION = {0: (0, 49), 1: (50, 75), 2: (50, 99), 3: (100, 100)}
 
 @dataclass(slots=True, eq=False)
 class War:
-    """A regular war in state ``preparation``, ``inWar`` or ``warEnded``.
+    """A war in state ``preparation``, ``inWar`` or ``warEnded``.
 
     Each change returns the events that must be published for it, and raises ImpossibleError if the state of the war
     does not allow it.
@@ -46,15 +46,16 @@ class War:
     clan: Side
     opponent: Side
     state: str = "preparation"
+    attacks_per_member: int = ATTACKS_PER_MEMBER
 
     def body(self) -> Json:
         """Return the war as in the API."""
         return {
             "state": self.state,
             **self._terms(),
-            "preparationStartTime": _time(self.preparation_start),
-            "startTime": _time(self.start),
-            "endTime": _time(self.end),
+            "preparationStartTime": api_time(self.preparation_start),
+            "startTime": api_time(self.start),
+            "endTime": api_time(self.end),
             "clan": self.clan.body(self.opponent),
             "opponent": self.opponent.body(self.clan),
         }
@@ -71,7 +72,7 @@ class War:
         experience = _EXP_PER_STAR * clan["stars"] + (_EXP_FOR_A_WIN if result == "win" else 0)
         return {
             "result": result,
-            "endTime": _time(self.end),
+            "endTime": api_time(self.end),
             **self._terms(),
             "clan": {**clan, "expEarned": experience},
             "opponent": opponent,
@@ -90,7 +91,7 @@ class War:
             (fighter, against)
             for own, against in pairs
             for fighter in own.fighters
-            if len(fighter.attacks) < ATTACKS_PER_MEMBER
+            if len(fighter.attacks) < self.attacks_per_member
         ]
         if not ready:
             raise ImpossibleError("all attacks of this war are used up: end the war")
@@ -106,6 +107,11 @@ class War:
         defender.defenses.append(attack)
         details = {"attacker_tag": attacker.tag, "defender_tag": defender.tag, "stars": stars, "order": order}
         return [("war_attack_new", details)]
+
+    def has_attacks_left(self) -> bool:
+        """Whether a member of either side has an attack left."""
+        fighters = (*self.clan.fighters, *self.opponent.fighters)
+        return any(len(fighter.attacks) < self.attacks_per_member for fighter in fighters)
 
     def shift(self, by: timedelta) -> None:
         """Shift start and end, as a maintenance does."""
@@ -143,7 +149,7 @@ class War:
     def _terms(self) -> Json:
         return {
             "teamSize": len(self.clan.fighters),
-            "attacksPerMember": ATTACKS_PER_MEMBER,
+            "attacksPerMember": self.attacks_per_member,
             "battleModifier": "none",
         }
 
@@ -168,9 +174,21 @@ class Side:
 
     def score(self, against: Side) -> tuple[int, float]:
         """Return (stars, destruction in percent) from the best attack on each base of ``against``."""
-        best = [attack for base in against.fighters if (attack := base.best_defense) is not None]
-        destruction = sum(attack.destruction for attack in best) / len(against.fighters)
-        return sum(attack.stars for attack in best), round(destruction, 5)
+        destruction = self.total_destruction(against) / len(against.fighters)
+        return sum(attack.stars for attack in against.best_defenses()), round(destruction, 5)
+
+    def total_destruction(self, against: Side) -> int:
+        """Return the sum of the destruction by the best attack on each base of ``against``, in percent."""
+        return sum(attack.destruction for attack in against.best_defenses())
+
+    def best_defenses(self) -> list[Attack]:
+        """Return the best attack on each base of this side that was attacked."""
+        return [attack for base in self.fighters if (attack := base.best_defense) is not None]
+
+    @property
+    def attack_count(self) -> int:
+        """The number of attacks by this side."""
+        return sum(len(fighter.attacks) for fighter in self.fighters)
 
     def body(self, against: Side) -> Json:
         """Return the side as in a current war of the API."""
@@ -184,7 +202,7 @@ class Side:
             "name": self.name,
             "badgeUrls": badge_urls(self.tag),
             "clanLevel": self.level,
-            "attacks": sum(len(fighter.attacks) for fighter in self.fighters),
+            "attacks": self.attack_count,
             "stars": stars,
             "destructionPercentage": destruction,
         }
@@ -290,5 +308,6 @@ def state_changed(old: str, new: str) -> ExpectedEvent:
     return "war_state_changed", {"war_state_from": old, "war_state_to": new}
 
 
-def _time(moment: datetime) -> str:
+def api_time(moment: datetime) -> str:
+    """Return a time in the API's format."""
     return f"{moment:%Y%m%dT%H%M%S}.000Z"

@@ -15,7 +15,7 @@ from coc2mqtt.demo import ImpossibleError, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coc2mqtt.demo.changes import Kind
+    from coc2mqtt.demo.changes import Kind, ScriptedChange
 
 Json = dict[str, Any]
 CLAN_VERBS: list[Callable[[World, str], list[Any]]] = [
@@ -37,6 +37,36 @@ CLAN_VERBS: list[Callable[[World, str], list[Any]]] = [
     World.clear_war,
     World.replace_war,
     lambda world, clan: world.set_war_log_public(clan, world.is_war_log_private(clan)),
+    World.level_up,
+    World.upgrade_capital_hall,
+    World.change_capital_league,
+    World.promote_war_league,
+    World.start_league,
+    World.draw_round,
+    World.change_lineup,
+    World.start_league_battle,
+    World.start_league_battle,
+    World.league_attack,
+    World.end_league_battle,
+    World.start_raids,
+    World.raid,
+    World.raid_attack,
+    World.raid_attack,
+    World.raid_attack,
+    World.end_raids,
+]
+# These have no event, or not always one.
+SILENT_VERBS: list[Callable[[World, str], list[Any]]] = [
+    lambda world, clan: world.shift_war(clan, timedelta(minutes=7)),
+    lambda world, clan: world.shift_league_war(clan, timedelta(minutes=7)),
+    World.sign_up,
+    World.end_league,
+    World.hide_league_tags,
+    World.leave_league,
+    World.raid_defense,
+    lambda world, clan: world.raid_defense(clan, 1),
+    lambda world, clan: world.end_raids(clan, rewarded=False),
+    World.reward_raids,
 ]
 PLAYER_VERBS: list[Callable[[World, str], list[Any]]] = [
     World.upgrade_troop,
@@ -58,6 +88,7 @@ PLAYER_VERBS: list[Callable[[World, str], list[Any]]] = [
     World.leave_clan,
     World.join_clan,
     World.complete_achievement,
+    World.contribute,
 ]
 
 
@@ -69,7 +100,7 @@ def deeds_of(*silent: Callable[[World, str], list[Any]]) -> st.SearchStrategy[li
     )
 
 
-DEEDS = deeds_of(lambda world, clan: world.shift_war(clan, timedelta(minutes=7)))
+DEEDS = deeds_of(*SILENT_VERBS)
 TELLING_DEEDS = deeds_of()
 
 
@@ -94,14 +125,33 @@ def opponents(world: World) -> set[str]:
     return {change.details["opponent_tag"] for change in world.changes if change.event_type == "war_new"}
 
 
+def league_wars(world: World, clan: str) -> dict[str, Json]:
+    """Return the wars of the clan's group by their tags."""
+    rounds = (world.league_group(clan) or {}).get("rounds", [])
+    tags = [tag for one in rounds for tag in one["warTags"] if tag != "#0"]
+    return {tag: world.league_war(tag) or {} for tag in tags}
+
+
+def league_of(world: World, clan: str) -> Json:
+    return {"group": world.league_group(clan), "wars": league_wars(world, clan)}
+
+
 def look(world: World) -> dict[tuple[Kind, str], Json | None]:
     bodies: dict[tuple[Kind, str], Json | None] = {
         **{("clan", tag): world.clan(tag) for tag in world.clan_tags},
         **{("war", tag): world.current_war(tag) for tag in world.clan_tags},
         **{("war_log", tag): world.war_log(tag) for tag in world.clan_tags},
+        **{("cwl", tag): league_of(world, tag) for tag in world.clan_tags},
+        **{("raid", tag): world.raid_seasons(tag) for tag in world.clan_tags},
         **{("player", tag): world.player(tag) for tag in world.player_tags},
     }
     return bodies
+
+
+def kind_of(change: ScriptedChange) -> str:
+    """Return the kind of the resource that shows the change."""
+    prefix = change.event_type.split("_")[0]
+    return prefix if prefix in ("war", "cwl", "raid") else change.kind
 
 
 def check_clan(clan: Json) -> None:
@@ -144,7 +194,9 @@ def check_war(war: Json) -> None:
         assert len(own["members"]) == war["teamSize"]
         assert own["attacks"] == len(made)
         positions = sorted(member["mapPosition"] for member in own["members"])
-        assert positions == list(range(1, war["teamSize"] + 1))
+        if "attacksPerMember" in war:
+            assert positions == list(range(1, war["teamSize"] + 1))
+        assert len(set(positions)) == war["teamSize"]
         stars, destruction = 0, 0.0
         for base in against["members"]:
             suffered = [attack for attack in made if attack["defenderTag"] == base["tag"]]
@@ -164,13 +216,51 @@ def check_war(war: Json) -> None:
         for member in own["members"]:
             mine = member.get("attacks", [])
             assert all(attack["attackerTag"] == member["tag"] for attack in mine)
-            assert len({attack["defenderTag"] for attack in mine}) == len(mine) <= war["attacksPerMember"]
+            assert len({attack["defenderTag"] for attack in mine}) == len(mine) <= war.get("attacksPerMember", 1)
         attacks += made
     assert sorted(attack["order"] for attack in attacks) == list(range(1, len(attacks) + 1))
     assert all((attack["stars"] == 3) == (attack["destructionPercentage"] == 100) for attack in attacks)
     tags = [member["tag"] for side in ("clan", "opponent") for member in war[side]["members"]]
     assert len(set(tags)) == len(tags)
     assert all(normalize_tag(tag) == tag for tag in (*tags, war["opponent"]["tag"]))
+
+
+def check_raids(weekend: Json) -> None:
+    log, members = weekend["attackLog"], weekend["members"]
+    attacks = [attack for raid in log for district in raid["districts"] for attack in district.get("attacks", [])]
+    assert weekend["totalAttacks"] == sum(member["attacks"] for member in members) == len(attacks)
+    loot = sum(district["totalLooted"] for raid in log for district in raid["districts"])
+    assert weekend["capitalTotalLoot"] == sum(member["capitalResourcesLooted"] for member in members) == loot
+    finishers = {attack["attacker"]["tag"] for attack in attacks if attack["destructionPercent"] == 100}
+    assert finishers == {member["tag"] for member in members if member["bonusAttackLimit"]}
+    assert all(0 < member["attacks"] <= member["attackLimit"] + member["bonusAttackLimit"] for member in members)
+    assert weekend["enemyDistrictsDestroyed"] == sum(raid["districtsDestroyed"] for raid in log)
+    for raid in [*log, *weekend["defenseLog"]]:
+        districts = raid["districts"]
+        assert raid["districtCount"] == len(districts) == len({district["id"] for district in districts})
+        assert raid["attackCount"] == sum(district["attackCount"] for district in districts)
+        assert raid["districtsDestroyed"] == sum(district["destructionPercent"] == 100 for district in districts)
+        for district in districts:
+            steps = [attack["destructionPercent"] for attack in district.get("attacks", [])]
+            assert ("attacks" in district) == bool(district["attackCount"])
+            assert steps == sorted(set(steps), reverse=True)
+            assert max(steps, default=0) == district["destructionPercent"] <= 100
+    rewarded = weekend["state"] == "ended"
+    assert rewarded or not (weekend["offensiveReward"] or weekend["defensiveReward"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 1000), deeds=DEEDS)
+def test_leagues_and_raids_stay_consistent(seed: int, deeds: list[Any]) -> None:
+    world = new_world(seed)
+    for tag in world.clan_tags:
+        world.start_league(tag)
+        world.start_raids(tag)
+    do(world, deeds)
+    for tag in world.clan_tags:
+        for war in league_wars(world, tag).values():
+            check_war(war)
+        check_raids((world.raid_seasons(tag, 1) or {})["items"][0])
 
 
 @settings(max_examples=60, deadline=None)
@@ -200,13 +290,11 @@ def test_each_change_affects_only_its_resources(seed: int, deeds: list[Any]) -> 
         do(world, [deed])
         after, changes = look(world), world.changes[said:]
         for (kind, tag), body in after.items():
-            mine = [
-                change
-                for change in changes
-                if change.tag == tag and ("war" if change.event_type.startswith("war_") else change.kind) == kind
-            ]
-            # Making the war log private also hides the war.
-            if kind != "war_log":
+            mine = [change for change in changes if change.tag == tag and kind_of(change) == kind]
+            # Making the war log private also hides the war, and the other wars of a league have no events.
+            if kind == "cwl":
+                assert body != before[kind, tag] or not mine
+            elif kind != "war_log":
                 assert (body != before[kind, tag]) == bool(mine)
 
 
@@ -220,6 +308,7 @@ def test_version_changes_with_the_body(seed: int, deeds: list[Any]) -> None:
             **{("war", tag): world.current_war(tag) for tag in opponents(world)},
             **{("player", tag): world.player(tag) for tag in members},
             **{("clan", clan["tag"]): clan for clan in homes(world)},
+            **{("league_war", tag): war for one in world.clan_tags for tag, war in league_wars(world, one).items()},
         }
         return {**look(world), **more}
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from coc2mqtt.demo import DemoServer, World, faults
+from coc2mqtt.demo.server import EVERYTHING
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -50,7 +51,13 @@ async def client(server: DemoServer) -> AsyncIterator[Client]:
 
 async def test_responses_have_the_worlds_bodies_and_recorded_headers(world: World, client: Client) -> None:
     clan, player = world.clan_tags[0], world.player_tags[0]
+    world.start_league(clan)
+    world.start_raids(clan)
+    war = (world.league_group(clan) or {})["rounds"][0]["warTags"][0]
     for path, body in (
+        (f"/clans/{clan}/currentwar/leaguegroup", world.league_group(clan)),
+        (f"/clanwarleagues/wars/{war}", world.league_war(war)),
+        (f"/clans/{clan}/capitalraidseasons", world.raid_seasons(clan)),
         (f"/clans/{clan}", world.clan(clan)),
         (f"/clans/{clan}/currentwar", world.current_war(clan)),
         (f"/clans/{clan}/warlog", world.war_log(clan)),
@@ -65,6 +72,31 @@ async def test_responses_have_the_worlds_bodies_and_recorded_headers(world: Worl
         assert response.headers["Cache-Control"] == "max-age=60"
 
 
+async def test_raid_weekends_are_limited(world: World, client: Client) -> None:
+    clan = world.clan_tags[0]
+    for _ in range(2):
+        world.start_raids(clan)
+        world.end_raids(clan)
+    world.start_raids(clan)
+    states = []
+    for limit in ("?limit=1", "?limit=2", "", "?limit=1"):
+        body = await (await client.get(f"/clans/{clan}/capitalraidseasons{limit}")).json()
+        states.append([item["state"] for item in body["items"]])
+    assert states == [["ongoing"], ["ongoing", "ended"], ["ongoing", "ended", "ended"], ["ongoing"]]
+
+
+async def test_clan_without_league_and_raids(world: World, client: Client) -> None:
+    clan = world.clan_tags[0]
+    response = await client.get(f"/clans/{clan}/currentwar/leaguegroup")
+    assert (response.status, await response.json()) == (404, {"reason": "notFound"})
+    assert response.headers["Cache-Control"] == "max-age=60"
+    response = await client.get(f"/clans/{clan}/capitalraidseasons?limit=1")
+    assert (response.status, await response.json()) == (200, {"items": [], "paging": {"cursors": {}}})
+    world.sign_up(clan)
+    response = await client.get(f"/clans/{clan}/currentwar/leaguegroup")
+    assert (response.status, await response.json()) == (200, {"state": "notInWar"})
+
+
 async def test_locations_are_served_for_cocapi(client: Client) -> None:
     response = await client.get("/locations")
     assert (response.status, (await response.json())["items"]) == (200, [])
@@ -73,14 +105,27 @@ async def test_locations_are_served_for_cocapi(client: Client) -> None:
 async def test_change_is_in_the_next_response(world: World, client: Client) -> None:
     clan, player = world.clan_tags[0], world.player_tags[0]
     world.declare_war(clan)
-    paths = (f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/clans/{clan}/warlog", f"/players/{player}")
+    world.start_league(clan)
+    world.start_league_battle(clan)
+    world.start_raids(clan)
+    league_war = (world.league_group(clan) or {})["rounds"][0]["warTags"][0]
+    paths = (
+        *(f"/clans/{clan}", f"/clans/{clan}/currentwar", f"/clans/{clan}/warlog", f"/players/{player}"),
+        *(f"/clans/{clan}/currentwar/leaguegroup", f"/clanwarleagues/wars/{league_war}"),
+        f"/clans/{clan}/capitalraidseasons",
+    )
     for path in paths:
         await client.get(path)
     world.join(clan)
     world.replace_war(clan)
     world.rename_player(player)
+    for change in (world.league_attack, world.draw_round, world.raid_attack):
+        change(clan)
     answers = [await (await client.get(path)).json() for path in paths]
-    assert answers == [world.clan(clan), world.current_war(clan), world.war_log(clan), world.player(player)]
+    assert answers == [
+        *(world.clan(clan), world.current_war(clan), world.war_log(clan), world.player(player)),
+        *(world.league_group(clan), world.league_war(league_war), world.raid_seasons(clan)),
+    ]
 
 
 async def test_opponent_shows_the_war_but_no_clan(world: World, client: Client) -> None:
@@ -117,7 +162,13 @@ async def test_player_who_left_is_not_found(world: World, client: Client) -> Non
     assert (await client.get(f"/players/{member}")).status == 404
 
 
-@pytest.mark.parametrize("path", ["/clans/#2PPP", "/clans/#2PPP/currentwar", "/clans/#2PPP/warlog", "/players/#2PPP"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/clans/#2PPP", "/clans/#2PPP/currentwar", "/clans/#2PPP/warlog", "/clans/#2PPP/capitalraidseasons"),
+        *("/clanwarleagues/wars/#2PPP", "/players/#2PPP"),
+    ],
+)
 async def test_unknown_tag_returns_404(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404
@@ -332,12 +383,12 @@ async def test_fault_applies_to_matching_requests_and_count(world: World, server
 async def test_wait_watched_returns_after_a_request_for_each_watched_resource(
     world: World, server: DemoServer, client: Client
 ) -> None:
-    waiting = asyncio.create_task(server.wait_watched())
+    waiting = asyncio.create_task(server.wait_watched(resources=EVERYTHING))
     clans = [f"/clans/{tag}" for tag in world.clan_tags]
     *others, last = [
         *clans,
         *(f"/players/{tag}" for tag in world.player_tags),
-        *(f"{clan}/currentwar" for clan in clans),
+        *(f"{clan}/{resource}" for clan in clans for resource in EVERYTHING),
     ]
     for path in others:
         await client.get(path)

@@ -23,6 +23,9 @@ Keys = dict[str, set[str]]
 CLANS = ("cocpy/clans/clans/CLAN.json", "seq-coreym7/*_clan_*.json")
 WAR_LOGS = ("mockapi/clans/warlog/WARLOG.json",)
 WARS = ("mockapi/clans/currentwar/[!A]*.json", "seq-coreym7/*_currentwar_*.json")
+LEAGUE_GROUPS = ("mockapi/clans/leaguegroup/[!N]*.json",)
+LEAGUE_WARS = ("mockapi/clans/clanwarleagues/*.json",)
+RAIDS = ("mockapi/clans/capitalraidseasons/*.json",)
 PLAYERS = ("cocpy/players/player/FOUND.json", "mockapi/players/player/FOUND.json")
 
 # Keys of the recordings that the demo does not have: the country of a clan's location, and links to a player's ranked
@@ -111,11 +114,51 @@ def war_logs() -> list[Json]:
     return [] if log is None else [log]
 
 
+def every_state_of_a_league(kind: str) -> list[Json]:
+    world = World(members=12)
+    clan = world.clan_tags[0]
+    bodies: list[Json | None] = []
+
+    def look() -> None:
+        group = world.league_group(clan) or {}
+        tags = [tag for one in group["rounds"] for tag in one["warTags"] if tag != "#0"]
+        bodies.extend([group] if kind == "cwl" else map(world.league_war, tags))
+
+    world.start_league(clan, clans=2)
+    look()
+    world.start_league_battle(clan)
+    for _ in range(8):
+        world.league_attack(clan)
+        look()
+    world.end_league_battle(clan)
+    world.end_league(clan)
+    look()
+    return [body for body in bodies if body is not None]
+
+
+def raids() -> list[Json]:
+    world = World(members=12)
+    clan = world.clan_tags[0]
+    bodies = [world.raid_seasons(clan)]
+    for _ in range(2):
+        world.start_raids(clan)
+        bodies.append(world.raid_seasons(clan))
+        for change in (world.raid_attack, world.raid_attack, world.raid_defense):
+            change(clan)
+        bodies.append(world.raid_seasons(clan))
+        world.end_raids(clan)
+    return [body for body in [*bodies, world.raid_seasons(clan)] if body is not None]
+
+
 def served(kind: str) -> list[Json]:
     if kind == "war":
         return every_state_of_a_war()
     if kind == "war_log":
         return war_logs()
+    if kind in ("cwl", "league_war"):
+        return every_state_of_a_league(kind)
+    if kind == "raid":
+        return raids()
     world = World()
     bodies = (
         [world.clan(tag) for tag in world.clan_tags]
@@ -126,7 +169,11 @@ def served(kind: str) -> list[Json]:
 
 
 KINDS = pytest.mark.parametrize(
-    ("kind", "patterns"), [("clan", CLANS), ("war", WARS), ("war_log", WAR_LOGS), ("player", PLAYERS)]
+    ("kind", "patterns"),
+    [
+        *(("clan", CLANS), ("war", WARS), ("war_log", WAR_LOGS), ("player", PLAYERS)),
+        *(("cwl", LEAGUE_GROUPS), ("league_war", LEAGUE_WARS), ("raid", RAIDS)),
+    ],
 )
 
 
@@ -151,6 +198,11 @@ def test_every_value_has_a_recorded_type(kind: str, patterns: tuple[str, ...]) -
         if path in NOT_RECORDED.get("", ()):
             continue
         assert names <= recorded[path], path
+
+
+def test_older_weekend_has_the_recorded_keys() -> None:
+    ours, recorded = raids()[-1]["items"][1], recordings(RAIDS)[0]["items"][1]
+    assert keys([ours]) == keys([recorded])
 
 
 def test_no_war_response_has_exactly_the_recorded_keys() -> None:
