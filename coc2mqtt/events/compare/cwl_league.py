@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 # The tag of a war that is not drawn yet.
 _NOT_DRAWN = "#0"
-_STATE_ORDER = {"preparation": 0, "inWar": 1, "warEnded": 2}
+STATE_ORDER = {"preparation": 0, "inWar": 1, "warEnded": 2}
 # A leader changes a line-up a few times at most before a stale response can no longer show the earlier ones.
 _MAX_LINEUPS = 6
 
@@ -54,7 +54,8 @@ class LeagueWar:
     @classmethod
     def from_body(cls, number: int, war: Json) -> Self:
         """Return the war of round ``number`` that a validated response shows."""
-        new = cls(number, (war["clan"]["tag"], war["opponent"]["tag"]), _sides(war), war["state"], None, 0, None)
+        state = war["state"] if war["state"] in STATE_ORDER else "preparation"
+        new = cls(number, (war["clan"]["tag"], war["opponent"]["tag"]), _sides(war), state, None, 0, None)
         new.update(war)
         return new
 
@@ -112,7 +113,7 @@ class LeagueWar:
         The state never goes back and attacks never disappear. A line-up that was replaced less than ``max_staleness``
         seconds before ``at`` (Unix time) may come from an old cache entry.
         """
-        before, after = _STATE_ORDER.get(self.state, 0), _STATE_ORDER.get(war["state"], 0)
+        before, after = STATE_ORDER.get(self.state, 0), STATE_ORDER.get(war["state"], 0)
         if after < before or _count_attacks(war) < self.attacks or not attack_orders(war) >= self.reported.orders:
             return True
         shown = {lineup_digest(war[side]) for side in ("clan", "opponent")}
@@ -303,4 +304,4 @@ def _sides(war: Json) -> tuple[Side, Side]:
 
 
 def _count_attacks(war: Json) -> int:
-    return sum(war[side].get("attacks") or 0 for side in ("clan", "opponent"))
+    return max(len(attack_orders(war)), sum(war[side].get("attacks") or 0 for side in ("clan", "opponent")))

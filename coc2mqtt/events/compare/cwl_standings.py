@@ -30,21 +30,23 @@ class Standing(NamedTuple):
 
 
 class Score(NamedTuple):
-    """The stars (with the bonus) and the destruction of a clan in all wars, and how its ended wars ended."""
+    """The stars (with the bonus) and the destruction of a clan in its known wars, and how those that are over ended.
+
+    ``is_known`` is whether the score of each of these wars is known.
+    """
 
     stars: int
     destruction: float
     wins: int
     losses: int
     ties: int
+    is_known: bool
 
 
-def clan_score(league: League, tag: str, *, rounds: int | None = None) -> Score | None:
-    """Return the score of a clan in its known wars up to a round, None if the score of one of them is unknown."""
+def clan_score(league: League, tag: str, *, rounds: int | None = None) -> Score:
+    """Return the score of a clan in its known wars up to a round."""
     wars = [war for _, war in league.own_wars(tag) if rounds is None or war.round <= rounds]
     sides = [(war.side_of(tag), war.size) for war in wars]
-    if any(side.stars is None or side.destruction is None or size is None for side, size in sides):
-        return None
     results = [war.result_of(tag) for war in wars]
     wins = results.count("win")
     destruction = sum((side.destruction or 0.0) * (size or 0) for side, size in sides)
@@ -54,6 +56,7 @@ def clan_score(league: League, tag: str, *, rounds: int | None = None) -> Score 
         wins,
         results.count("lose"),
         results.count("tie"),
+        all(side.stars is not None and side.destruction is not None and size is not None for side, size in sides),
     )
 
 
@@ -67,12 +70,11 @@ def standings(league: League, *, rounds: int | None = None) -> tuple[Standing, .
     if not (league.standings and all(_is_round_known(league, number) for number in numbers)):
         return ()
     scores = [(one, clan_score(league, one["tag"], rounds=rounds)) for one in league.clans]
-    known = [(clan, score) for clan, score in scores if score is not None]
-    if len(known) < len(scores):
+    if not all(score.is_known for _, score in scores):
         return ()
-    known.sort(key=lambda pair: (pair[1].stars, pair[1].destruction), reverse=True)
+    scores.sort(key=lambda pair: (pair[1].stars, pair[1].destruction), reverse=True)
     return tuple(
-        Standing(position, clan["tag"], clan["name"], *score) for position, (clan, score) in enumerate(known, 1)
+        Standing(position, clan["tag"], clan["name"], *score[:-1]) for position, (clan, score) in enumerate(scores, 1)
     )
 
 

@@ -74,7 +74,7 @@ def cwl_state(snapshot: Snapshot, tag: str) -> CwlState:
         current,
         prepared if battle is not None else None,
         position_of(tag, table) if has_started else None,
-        score.stars if score is not None and known else None,
+        score.stars if score.is_known and known else None,
         table,
     )
 
