@@ -10,6 +10,7 @@ from aiohttp import web
 from coc2mqtt.events.compare.api_state import ApiState, ApiStatus
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.clan_poller import ClanPoller
+from coc2mqtt.events.polling.cwl_poller import CwlPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.polling.raid_poller import RaidPoller
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 POLLERS: dict[Kind, type[Poller]] = {
     Kind.CLAN: ClanPoller,
     Kind.WAR: WarPoller,
+    Kind.CWL: CwlPoller,
     Kind.RAID: RaidPoller,
     Kind.PLAYER: PlayerPoller,
 }

@@ -84,6 +84,7 @@ class Replay:
         self._path = {
             Kind.CLAN: f"/clans/{tag}",
             Kind.WAR: f"/clans/{tag}/currentwar",
+            Kind.CWL: f"/clans/{tag}/currentwar/leaguegroup",
             Kind.RAID: f"/clans/{tag}/capitalraidseasons?limit=1",
             Kind.PLAYER: f"/players/{tag}",
         }

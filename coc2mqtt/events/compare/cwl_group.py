@@ -104,3 +104,8 @@ def group_key(memo: Json, group: Json | None) -> str | None:
     if league is not None and league.is_shown_by(group):
         return league.key
     return next((one["key"] for one in memo.get("past", []) if is_same_group(one["clans"], one["tags"], group)), None)
+
+
+def is_unfinished(league: League, group: Json | None) -> bool:
+    """Return whether a group shows another league than one that has not ended."""
+    return not league.ended and group is not None and bool(group.get("clans")) and not league.is_shown_by(group)

@@ -16,6 +16,7 @@ from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.clan_poller import ClanPoller
+from coc2mqtt.events.polling.cwl_poller import CwlPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
 from coc2mqtt.events.polling.raid_poller import RaidPoller
@@ -281,6 +282,8 @@ class Engine:
             return ClanPoller(self._context, watch.tag, interval=interval, track_members=watch.members)
         if kind is Kind.WAR:
             return WarPoller(self._context, watch.tag, interval=interval, standalone=watch.kind is Kind.WAR)
+        if kind is Kind.CWL:
+            return CwlPoller(self._context, watch.tag, interval=interval, standings=watch.cwl_standings)
         if kind is Kind.RAID:
             return RaidPoller(self._context, watch.tag, interval=interval, report_defenses=watch.raid_defenses)
         return PlayerPoller(

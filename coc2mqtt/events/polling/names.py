@@ -31,8 +31,8 @@ async def _find_name(resource: Resource, snapshot: Snapshot, store: Store) -> st
     if resource.kind is Kind.CLAN and name is None:
         war = Resource(Kind.WAR, resource.tag)
         return _name_in(war, await store.snapshot(war))
-    if resource.kind is Kind.RAID:
-        # The responses about raids do not contain the clan itself.
+    if resource.kind in (Kind.CWL, Kind.RAID):
+        # The responses about raids do not contain the clan itself, and without a league group nor do those about it.
         clan = Resource(Kind.CLAN, resource.tag)
         return _name_in(clan, await store.snapshot(clan))
     if resource.kind is Kind.WAR:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
+from coc2mqtt.events.polling.league_wars import LeagueWarCache
 from coc2mqtt.events.polling.scheduler import NextPoll
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.util.clocks import uptime
@@ -111,7 +112,8 @@ class PollContext:
     ``now`` returns Unix time in seconds, ``uptime`` seconds that do not depend on the wall clock. ``polled`` holds the
     resources that gave a valid response since the engine started. ``cache_periods`` is the longest ``max-age``
     (seconds) seen for each kind. ``malformed_fields`` counts the fields that were removed from responses. ``on_bug`` is
-    called with a bug in comparing while the exception is being handled.
+    called with a bug in comparing while the exception is being handled. ``league_wars`` are the wars of clan war
+    leagues, of which several clans need the same ones.
     """
 
     api: ClashApi
@@ -123,3 +125,4 @@ class PollContext:
     cache_periods: dict[Kind, float] = field(default_factory=dict)
     malformed_fields: MalformedFields = field(default_factory=MalformedFields)
     on_bug: Callable[[Exception, Resource], None] = log_bug
+    league_wars: LeagueWarCache = field(default_factory=LeagueWarCache)

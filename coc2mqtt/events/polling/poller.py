@@ -67,6 +67,8 @@ class Poller(ABC):
     recheck_delay_s: ClassVar = 5.0
     # Whether a response that repeats an earlier one, or restores a value that has just changed, is suspicious.
     suspects_repetition: ClassVar = True
+    # No cache entry of this endpoint lives longer (seconds).
+    max_cache_age_s: ClassVar = MAX_CACHE_AGE_S
 
     # There are tens of thousands of pollers.
     __slots__ = (
@@ -202,7 +204,7 @@ class Poller(ABC):
 
     def _observe(self, response: ApiResponse) -> Observation:
         context = self._context
-        max_age = min(response.max_age, MAX_CACHE_AGE_S)
+        max_age = min(response.max_age, self.max_cache_age_s)
         period = context.cache_periods.get(self.kind, 0.0)
         if max_age > period:
             period = context.cache_periods[self.kind] = max_age
