@@ -33,10 +33,14 @@ class Watching:
 
 def bridge(folder: Path, api: Api, broker: Broker, tags: Iterable[str], watching: Watching) -> Program:
     """Return a bridge that watches these clans, not started yet; its journal is in the folder."""
-    clans = [
-        {"tag": tag, "interval": watching.interval, "war": watching.war, "war_interval": watching.war_interval}
-        for tag in tags
-    ]
+    options = {
+        "interval": watching.interval,
+        "war": watching.war,
+        "war_interval": watching.war_interval,
+        "cwl": False,
+        "raids": False,
+    }
+    clans = [{"tag": tag, **options} for tag in tags]
     settings: Json = {
         "instance": "bench",
         "api": {

@@ -23,8 +23,9 @@ from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.models import Payload, WarPayload
-from coc2mqtt.mqtt.payloads.state import api_status_payload, player_war_payload, state_payloads
+from coc2mqtt.mqtt.payloads.player import PlayerParts, player_war_payload
+from coc2mqtt.mqtt.payloads.state import api_status_payload, state_payloads
+from coc2mqtt.mqtt.payloads.war import WarPayload
 from coc2mqtt.mqtt.topics import Topics
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poller import Poller
+    from coc2mqtt.mqtt.payloads.models import Payload
 
 Json = dict[str, Any]
 # The status and the body of an error response.
@@ -129,7 +131,8 @@ class Game:
         await PlayerPoller(self._context, member, interval=60.0).poll()
         part = player_war_payload(member, clan, await self._store.get(Resource(Kind.WAR, clan)))
         resource = Resource(Kind.PLAYER, member)
-        player = state_payloads(resource, await self._store.get(resource), polled_at=self._time(), war=part)
+        parts = PlayerParts(war=part)
+        player = state_payloads(resource, await self._store.get(resource), polled_at=self._time(), parts=parts)
         self.states = {
             **{self._topics.state(Kind.CLAN, clan, facet): payload for facet, payload in states.items()},
             **{self._topics.state(Kind.PLAYER, member, facet): payload for facet, payload in player.items()},

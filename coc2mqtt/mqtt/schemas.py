@@ -15,8 +15,12 @@ from coc2mqtt.events.metadata.common import optional
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads import models
+from coc2mqtt.mqtt.payloads.cwl import CwlPayload
 from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
+from coc2mqtt.mqtt.payloads.player import PlayerPayload
+from coc2mqtt.mqtt.payloads.raid import RaidPayload
+from coc2mqtt.mqtt.payloads.war import WarPayload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,9 +137,11 @@ def _states() -> Iterator[Schema]:
     yield Schema("state-clan", (f"{_CLAN}/state/clan",), "state", models.ClanPayload)
     yield Schema("state-members", (f"{_CLAN}/state/members",), "state", MembersPayload)
     yield Schema("state-badge", (f"{_CLAN}/state/badge",), "state", models.BadgePayload)
-    yield Schema("state-war", (f"{_CLAN}/state/war",), "state", models.WarPayload)
+    yield Schema("state-war", (f"{_CLAN}/state/war",), "state", WarPayload)
     yield Schema("state-last_war", (f"{_CLAN}/state/last_war",), "state", LastWarPayload)
-    yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", models.PlayerPayload)
+    yield Schema("state-cwl", (f"{_CLAN}/state/cwl",), "state", CwlPayload)
+    yield Schema("state-raid", (f"{_CLAN}/state/raid",), "state", RaidPayload)
+    yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", PlayerPayload)
     for facet, model in (("availability", models.OnlinePayload), ("poll", models.PollPayload)):
         topics = tuple(f"{subject}/state/{facet}" for subject in (_CLAN, _PLAYER))
         yield Schema(f"state-{facet}", topics, "state", model)

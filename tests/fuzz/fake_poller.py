@@ -18,6 +18,7 @@ from coc2mqtt.events.stream.polling_state import PollingState
 from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.client.messages import check_topic
+from coc2mqtt.mqtt.payloads.cwl import CwlPayload
 from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import (
@@ -26,10 +27,11 @@ from coc2mqtt.mqtt.payloads.models import (
     EventPayload,
     OnlinePayload,
     Payload,
-    PlayerPayload,
-    WarPayload,
 )
+from coc2mqtt.mqtt.payloads.player import PlayerPayload
+from coc2mqtt.mqtt.payloads.raid import RaidPayload
 from coc2mqtt.mqtt.payloads.state import state_payloads
+from coc2mqtt.mqtt.payloads.war import WarPayload
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.pollers import POLLERS
@@ -52,6 +54,8 @@ _MODELS: dict[str, type[Payload]] = {
     "members": MembersPayload,
     "war": WarPayload,
     "last_war": LastWarPayload,
+    "cwl": CwlPayload,
+    "raid": RaidPayload,
     "player": PlayerPayload,
 }
 _TOPIC = re.compile(r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/[a-z_]+")

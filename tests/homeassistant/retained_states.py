@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.mqtt.payloads.state import api_status_payload, player_war_payload, state_payloads
+from coc2mqtt.mqtt.payloads.player import PlayerParts, player_war_payload
+from coc2mqtt.mqtt.payloads.state import api_status_payload, state_payloads
 from coc2mqtt.mqtt.topics import Topics
 from tests.homeassistant.builders import BADGE
 from tests.support.bodies import attack, clan, member, player, war
@@ -44,11 +45,11 @@ def retained(*, state: str = "inWar") -> Json:
     """Return the decoded payloads by topic."""
     clan_now, player_now = (Snapshot(data, {}, AT) for data in (_clan(), _player()))
     war_now = Snapshot(_war(state), {"last_result": _LAST_RESULT}, AT)
-    part = player_war_payload("#900PUCPV", "#2PP", war_now)
+    parts = PlayerParts(war=player_war_payload("#900PUCPV", "#2PP", war_now))
     return {
         **_of(_CLAN, state_payloads(_CLAN, clan_now, polled_at=AT)),
         **_of(_WAR, state_payloads(_WAR, war_now)),
-        **_of(_PLAYER, state_payloads(_PLAYER, player_now, polled_at=AT, war=part)),
+        **_of(_PLAYER, state_payloads(_PLAYER, player_now, polled_at=AT, parts=parts)),
         _TOPICS.api_status: orjson.loads(api_status_payload(Snapshot(_api(), {}, AT)).encode()),
         _TOPICS.bridge("state"): {"state": "online"},
         _TOPICS.bridge("info"): {"version": "1.2.3", "log_level": "info"},

@@ -8,7 +8,9 @@ from syrupy.extensions.json import JSONSnapshotExtension
 from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.homeassistant import DiscoveryMessage
-from coc2mqtt.mqtt.payloads.state import player_war_payload, state_payloads, war_payload
+from coc2mqtt.mqtt.payloads.player import PlayerParts, player_war_payload
+from coc2mqtt.mqtt.payloads.state import state_payloads
+from coc2mqtt.mqtt.payloads.war import war_payload
 from tests.homeassistant.builders import bridge, clan, decode, discovery, player
 from tests.homeassistant.rendering import render
 from tests.support.bodies import no_war, war
@@ -190,7 +192,8 @@ def test_war_entities_of_player_are_available_if_they_have_a_value(
 ) -> None:
     components = decode(player())["components"]
     part = player_war_payload("#2P2", "#2PP", Snapshot(data, memo, 0.0)) if watched else None
-    state = state_payloads(Resource(Kind.PLAYER, "#2P2"), Snapshot(player_body(), {}, 0.0), war=part)["player"]
+    parts, resource = PlayerParts(war=part), Resource(Kind.PLAYER, "#2P2")
+    state = state_payloads(resource, Snapshot(player_body(), {}, 0.0), parts=parts)["player"]
     shown = {key for key in PLAYER_ONLY_IN_WAR if is_available(components[key], state.encode())}
     assert shown == expected
 

@@ -218,7 +218,14 @@ class Simulation:
                 "journal": {"path": self._path},
                 "watch": {
                     "clans": [
-                        {"tag": one.tag, "interval": one.interval, "war_interval": one.war_interval} for one in clans
+                        {
+                            "tag": one.tag,
+                            "interval": one.interval,
+                            "war_interval": one.war_interval,
+                            "cwl": one.cwl,
+                            "raids": one.raids,
+                        }
+                        for one in clans
                     ],
                     "players": [{"tag": one.tag, "interval": one.interval} for one in players],
                     "maintenance": {"interval": 60, "probe_tag": self.scenario.watched[-1].tag},

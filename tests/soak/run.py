@@ -278,7 +278,10 @@ class _Run:
             "api": {"base_url": self._api.url, "tokens": ["bench-0"], "requests_per_second": 1000},
             "mqtt": {"host": "127.0.0.1", "port": self._broker.port},
             "watch": {
-                "clans": [{"tag": tag, "interval": load.interval, "war": False} for tag in clan_tags(load.clans)],
+                "clans": [
+                    {"tag": tag, "interval": load.interval, "war": False, "cwl": False, "raids": False}
+                    for tag in clan_tags(load.clans)
+                ],
                 "maximum": 2 * load.clans,
                 "maintenance": {"interval": 1} if load.api_faults else {"enabled": False},
             },

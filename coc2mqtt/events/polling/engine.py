@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 _MAX_BUGS_IN_A_ROW = 10
 _RATE_WINDOW_S = 60
 # The kinds without a poller.
-_UNPOLLED = frozenset((Kind.CWL, Kind.RAID))
+_UNPOLLED = frozenset((Kind.CWL,))
 
 
 class _ResourcePoll:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
-from coc2mqtt.mqtt.payloads.values import json_objects
-from coc2mqtt.util.text import shorten_json
+from coc2mqtt.mqtt.payloads.values import json_objects, short_text
 
 Json = dict[str, Any]
 
 # The largest clan in the game.
 _MAX_MEMBERS = 50
 # Limits that keep fifty members below 16 kB, more than any value in the game needs. Texts in bytes of JSON.
-_MAX_NAME_BYTES, _MAX_LEAGUE_BYTES, _MAX_TAG_BYTES = 64, 32, 18
+_MAX_LEAGUE_BYTES, _MAX_TAG_BYTES = 32, 18
 _MAX_NUMBER = 999_999_999
 
 
@@ -65,13 +64,13 @@ def _member(member: Json) -> Json:
     """Return the fields of a ``MemberPayload``."""
     get = member.get
     league = get("leagueTier") or get("league")
-    tag = _text(get("tag"), _MAX_TAG_BYTES)
+    tag = short_text(get("tag"), _MAX_TAG_BYTES)
     return {
         "tag": tag,
-        "name": _text(get("name"), _MAX_NAME_BYTES) or tag,
-        "role": _text(get("role"), _MAX_TAG_BYTES),
+        "name": short_text(get("name")) or tag,
+        "role": short_text(get("role"), _MAX_TAG_BYTES),
         "town_hall_level": _number(get("townHallLevel")),
-        "league": _text(league.get("name"), _MAX_LEAGUE_BYTES) if isinstance(league, dict) else None,
+        "league": short_text(league.get("name"), _MAX_LEAGUE_BYTES) if isinstance(league, dict) else None,
         "donations": _number(get("donations")),
         "donations_received": _number(get("donationsReceived")),
         "trophies": _number(get("trophies")),
@@ -80,7 +79,3 @@ def _member(member: Json) -> Json:
 
 def _number(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= _MAX_NUMBER else None
-
-
-def _text(value: object, max_bytes: int) -> str | None:
-    return shorten_json(value, max_bytes) if isinstance(value, str) else None

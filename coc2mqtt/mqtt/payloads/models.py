@@ -15,8 +15,6 @@ from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 if TYPE_CHECKING:
     from coc2mqtt.journal.protocol import JournalEntry
 
-WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
-
 
 def iso_time(unix_time: float) -> str:
     """Return a Unix time in seconds in ISO 8601, such as ``2026-11-23T12:00:00.123+00:00``."""
@@ -140,94 +138,6 @@ class PollPayload(Payload):
     """When the API last returned a clan or a player; published at most every five minutes."""
 
     polled_at: Time
-
-
-class WarSidePayload(Payload):
-    """One side of a war. ``destruction`` is in percent. After the war, ``attacks_left`` counts the unused attacks."""
-
-    tag: str | None
-    name: str | None
-    """The tag if the API returns no name."""
-    level: int | None
-    stars: int | None
-    attacks: int | None
-    attacks_left: int | None
-    destruction: float | None
-
-
-class WarMemberPayload(Payload):
-    """A member of the watched clan with attacks left; ``position`` is the position on the war map."""
-
-    tag: str | None
-    name: str | None
-    position: int | None
-    attacks_left: int
-
-
-class WarPayload(Payload):
-    """The current war of a clan; without a war, or with a private war log, most keys are null."""
-
-    state: str | None
-    """The API's value: `notInWar`, `preparation`, `inWar` or `warEnded`; null if unknown."""
-    war_log: Literal["public", "private"]
-    war_id: str | None
-    """The same value as in the events of this war."""
-    preparation_start_time: Time | None
-    start_time: Time | None
-    end_time: Time | None
-    team_size: int | None
-    """The number of members on each side."""
-    attacks_per_member: int | None
-    status: WarStatus | None
-    """The watched clan's status, by stars, then by destruction; null without a war or before the battle."""
-    clan: WarSidePayload | None
-    """The watched clan."""
-    opponent: WarSidePayload | None
-    members_with_attacks_left: list[WarMemberPayload]
-    """Members of the watched clan with attacks left, in the order of the war map; at most 50."""
-    updated_at: Time
-
-
-class PlayerClanPayload(Payload):
-    """The clan of a player."""
-
-    tag: str
-    name: str | None
-    """The tag if the API returns no name."""
-
-
-class PlayerWarPayload(Payload):
-    """A player's part in the current war of their clan. An attack is pending if one is left during the battle."""
-
-    clan_tag: str
-    state: str | None
-    attacks_left: int | None
-    attack_pending: bool | None
-    end_time: Time | None
-
-
-class PlayerPayload(Payload):
-    """The current state of a player; ``war`` is null if the war of their clan is not watched."""
-
-    tag: str
-    name: str | None
-    town_hall_level: int | None
-    builder_hall_level: int | None
-    exp_level: int | None
-    league_tier: str | None
-    trophies: int | None
-    war_stars: int | None
-    donations: int | None
-    donations_received: int | None
-    war_preference: str | None
-    """`in` or `out`."""
-    role: str | None
-    """The API's value of their role in the clan: `member`, `admin` (the game's Elder), `coLeader` or `leader`."""
-    clan: PlayerClanPayload | None
-    """Null without a clan."""
-    war: PlayerWarPayload | None
-    updated_at: Time
-    """When the bridge first received this state, including that of the war."""
 
 
 class InfoPayload(Payload):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from coc2mqtt.util.text import shorten
+from coc2mqtt.util.text import shorten, shorten_json
 
 Json = dict[str, Any]
+# Longer than any name in the game, in bytes of JSON.
+_MAX_NAME_BYTES = 64
 
 
 def integer(value: object) -> int | None:
@@ -22,6 +24,11 @@ def number(value: object) -> float | None:
 def text(value: object) -> str | None:
     """Return a text, cut to the maximum length of a state in Home Assistant, None for any other value."""
     return shorten(value) if isinstance(value, str) else None
+
+
+def short_text(value: object, max_bytes: int = _MAX_NAME_BYTES) -> str | None:
+    """Return a text of at most ``max_bytes`` bytes of JSON, for lists of limited size, None for any other value."""
+    return shorten_json(value, max_bytes) if isinstance(value, str) else None
 
 
 def json_object(value: object) -> Json:

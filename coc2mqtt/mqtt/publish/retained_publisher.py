@@ -27,7 +27,7 @@ _MESSAGE_REJECTED = "broker rejected a retained message"
 _MESSAGE_REJECTED_HINT = "fix the cause on the broker; the message is retried every two minutes"
 _MESSAGE_ACCEPTED = "broker accepts retained messages on this topic again"
 # The attributes of PublishedState that are checksums.
-_FACETS = frozenset({"availability", "badge", "clan", "last_war", "members", "player", "poll", "war"})
+_FACETS = frozenset({"availability", "badge", "clan", "cwl", "last_war", "members", "player", "poll", "raid", "war"})
 
 
 class Echoes:
@@ -155,24 +155,27 @@ class RetainedPublisher:
 
 @dataclass(slots=True)
 class PublishedState:
-    """Checksums of the published states of a clan (with its war) or a player, None for an unpublished state.
+    """Checksums of the published states of a clan (with its parts) or a player, None for an unpublished state.
 
     ``polled_at`` is the last published poll time (Unix time in seconds). ``found`` is whether the API knew the clan or
     player in its last response, None before anything was published. ``roster`` is the hash of a clan's published
-    members without their time. Checksums instead of payloads, and facets instead of topics, keep this small for 10,000
-    watches.
+    members without their time, ``names`` that of their tags and names. Checksums instead of payloads, and facets
+    instead of topics, keep this small for 10,000 watches.
     """
 
     polled_at: float | None = None
     found: bool | None = None
     roster: int | None = None
+    names: int | None = None
     availability: int | None = None
     badge: int | None = None
     clan: int | None = None
+    cwl: int | None = None
     last_war: int | None = None
     members: int | None = None
     player: int | None = None
     poll: int | None = None
+    raid: int | None = None
     war: int | None = None
 
     def checksum(self, facet: str) -> int | None:

@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
+from coc2mqtt.events.resource import API, CLAN_PARTS, MIN_INTERVAL_S, Kind, Resource, Watch, owner
 from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload, iso_time
-from coc2mqtt.mqtt.payloads.state import (
-    FACETS,
-    api_status_payload,
-    is_available,
-    state_payloads,
-)
+from coc2mqtt.mqtt.payloads.player import PlayerParts
+from coc2mqtt.mqtt.payloads.state import api_status_payload, is_available, state_payloads
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import Announcement
-from coc2mqtt.mqtt.publish.player_wars import PlayerWar, PlayerWars
-from coc2mqtt.mqtt.publish.retained_publisher import PublishedState, RetainedPublisher
+from coc2mqtt.mqtt.publish.player_parts import PlayerPartsReader
+from coc2mqtt.mqtt.publish.retained_publisher import RetainedPublisher
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
+from coc2mqtt.mqtt.publish.state_publisher import StatePublisher
 from coc2mqtt.mqtt.publish.watched_devices import WatchedDevices
 from coc2mqtt.util.containment import propagate, retry_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from coc2mqtt.events.resource import Snapshot
     from coc2mqtt.journal.protocol import Journal
@@ -37,15 +34,10 @@ if TYPE_CHECKING:
     from coc2mqtt.mqtt.topics import Topics
     from coc2mqtt.util.containment import Contain
 
-# An empty payload deletes the retained message (MQTT 3.1.1, section 3.3.1.3).
-_NO_MESSAGE = b""
 # Resources published concurrently: enough that the round trip to the broker does not limit the throughput.
 _SHARDS = 8
 # Home Assistant's recorder and logbook store every poll time, so it is not published more often.
 _POLL_TIME_INTERVAL_S = 300.0
-# Published only when they change: Home Assistant updates every entity of the device for each availability message, and
-# loads the picture again for each badge.
-_ONLY_CHANGES = frozenset({"availability", "badge", "last_war"})
 # Home Assistant needs up to this long to set up the entities of an announced device.
 _DEVICE_SETUP_S = 1.0
 
@@ -103,9 +95,8 @@ class RetainedState:
         # Resources without a watch that may be retained although the journal has no snapshot of them.
         self._orphans: set[Resource] = set()
         self._rejected: set[Resource] = set()
-        # By clan and player; a war belongs to its clan.
-        self._published: dict[Resource, PublishedState] = {}
-        self._player_wars = PlayerWars(journal, is_watched=lambda war: self._watch_of(war) is not None)
+        self._states = StatePublisher(topics, self.publisher)
+        self._player_parts = PlayerPartsReader(journal, is_watched=lambda part: self._watch_of(part) is not None)
 
     def mark(self, resource: Resource, *, full: bool = True) -> None:
         """Publish a resource again: all of it, or only its availability and poll time."""
@@ -115,17 +106,15 @@ class RetainedState:
 
     def mark_watch(self, watch: Watch) -> None:
         """Publish all resources of a watch again, or remove them if the clan or player is not watched any more."""
-        for kind in (Kind.CLAN, Kind.WAR) if watch.kind is Kind.CLAN else (Kind.PLAYER,):
-            resource = Resource(kind, watch.tag)
-            if resource in self._published and self._watch_of(resource) is None:
+        for resource in _resources(watch.kind, watch.tag):
+            if resource in self._states and self._watch_of(resource) is None:
                 self._orphans.add(resource)  # its snapshot may be deleted before its topics
             self.mark(resource)
 
     def mark_orphan(self, kind: Kind, tag: str) -> None:
         """Remove everything that is retained for a clan or player without a watch."""
-        watch = Watch(kind, tag, MIN_INTERVAL_S)
-        self._orphans.update(resource for resource, _ in watch.resources())
-        self.mark_watch(watch)
+        self._orphans.update(_resources(kind, tag))
+        self.mark_watch(Watch(kind, tag, MIN_INTERVAL_S))
 
     def mark_poll(self, watch: Watch) -> None:
         """Publish the poll time of a watch, unless the published one is less than five minutes older."""
@@ -135,7 +124,7 @@ class RetainedState:
 
     def on_connected(self) -> None:
         """Handle a new connection: everything has to be published again."""
-        self._published.clear()
+        self._states.clear()
         self._rejected.clear()
         self.publisher.on_connected()
         self.announcer.on_connected()
@@ -164,7 +153,7 @@ class RetainedState:
         if state is None:
             return self.announcer.matches_published(topic, payload)
         resource, facet = state
-        published = self._published.get(_owner(resource))
+        published = self._states.find(resource)
         checksum = None if published is None or self._watch_of(resource) is None else published.checksum(facet)
         return None if checksum is None else checksum == hash(payload)
 
@@ -195,7 +184,7 @@ class RetainedState:
             self.mark(API)
         elif state is not None:
             resource, facet = state
-            if (published := self._published.get(_owner(resource))) is not None:
+            if (published := self._states.find(resource)) is not None:
                 published.forget(facet)
                 published.polled_at = None
             self.mark(resource)
@@ -205,7 +194,7 @@ class RetainedState:
 
     def invalidate(self) -> None:
         """Publish everything that is marked from now on, even if it was published before."""
-        self._published.clear()
+        self._states.clear()
         self.announcer.invalidate()
 
     def retry_rejected(self) -> None:
@@ -231,7 +220,7 @@ class RetainedState:
             self.mark(resource, full=full)
             raise
         self._failures[resource] = failures = self._failures.get(resource, 0) + 1
-        if (published := self._published.get(_owner(resource))) is not None:
+        if (published := self._states.find(resource)) is not None:
             published.forget_all()  # how much of it was published is unknown
         asyncio.get_running_loop().call_later(retry_delay(failures), self.mark, resource)
 
@@ -240,16 +229,17 @@ class RetainedState:
         if resource == API:
             await self._publish_api(session, snapshot)
             return
-        if resource.kind is Kind.WAR:
-            for player in self._player_wars.players_of(resource.tag):
+        if resource.kind in CLAN_PARTS:
+            for player in self._player_parts.players_of(resource.tag):
                 self.mark(player)
         watch = self._watch_of(resource)
         if watch is None and (snapshot is not None or resource in self._orphans):
             await self._remove(session, resource)
         # Nothing is published before the first poll: a device would be announced by its tag and a moment later again.
         elif watch is not None and snapshot is not None:
-            if resource.kind is Kind.WAR:
-                await self._publish_states(session, resource, state_payloads(resource, snapshot))
+            if resource.kind in CLAN_PARTS:
+                roster = await self._roster(resource.tag) if resource.kind is Kind.RAID else None
+                await self._publish_states(session, resource, state_payloads(resource, snapshot, roster=roster))
             else:
                 await self._publish_watch(session, resource, snapshot, watch)
 
@@ -257,7 +247,7 @@ class RetainedState:
         status = None if snapshot is None else api_status_payload(snapshot).encode()
         if status is not None and not await self.publisher.publish(session, self._topics.api_status, status):
             self._rejected.add(API)
-        for resource, state in self._published.items():
+        for resource, state in self._states.items():
             if state.found is not None and not state.matches("availability", self._availability(state.found).encode()):
                 self.mark(resource, full=False)
         if self._discovery is not None:
@@ -266,8 +256,9 @@ class RetainedState:
     async def _publish_watch(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
         name = _name(snapshot)
         self._on_name(resource, name)
-        player = await self._player_wars.read(resource.tag, snapshot) if resource.kind is Kind.PLAYER else PlayerWar()
-        published = self._published.setdefault(resource, PublishedState())
+        is_player = resource.kind is Kind.PLAYER
+        parts = await self._player_parts.read(resource.tag, snapshot) if is_player else PlayerParts()
+        published = self._states.of(resource)
         polled_at = self._new_poll_time(resource)
         if polled_at is not None:
             published.polled_at = polled_at
@@ -276,11 +267,13 @@ class RetainedState:
             resource,
             snapshot,
             polled_at=polled_at,
-            war=player.war,
-            war_taken_at=player.taken_at,
+            parts=parts,
             reachable=self._api_reachable(),
         )
         await self._publish_states(session, resource, states)
+        if watch.polls(Kind.RAID) and published.names != (names := _names(states)):
+            published.names = names
+            self.mark(Resource(Kind.RAID, resource.tag))  # who has not started to raid
         # After its state: otherwise a new entity would be unknown for a moment.
         if self._devices is not None:
             self._devices.announce(watch, name, states)
@@ -289,7 +282,7 @@ class RetainedState:
         return OnlinePayload(state="online" if found and self._api_reachable() else "offline")
 
     async def _publish_availability(self, session: Session, resource: Resource) -> None:
-        published = self._published.get(resource)
+        published = self._states.find(resource)
         if published is None or published.found is None or self._watch_of(resource) is None:
             return
         await self._publish_states(session, resource, {"availability": self._availability(published.found)})
@@ -298,40 +291,27 @@ class RetainedState:
         polled_at = self._new_poll_time(resource)
         if polled_at is None or self._watch_of(resource) is None:
             return
-        self._published.setdefault(resource, PublishedState()).polled_at = polled_at
+        self._states.of(resource).polled_at = polled_at
         await self._publish_states(session, resource, {"poll": PollPayload(polled_at=iso_time(polled_at))})
 
     def _new_poll_time(self, resource: Resource) -> float | None:
         """Return when the API last responded for a clan or player, None if that need not be published."""
         polled_at = self._watches.polled_at(resource.kind, resource.tag)
-        published = known.polled_at if (known := self._published.get(resource)) is not None else None
+        published = known.polled_at if (known := self._states.find(resource)) is not None else None
         # A negative difference means that the clock was set back, which must not stop the updates.
         if polled_at is None or (published is not None and 0 <= polled_at - published < _POLL_TIME_INTERVAL_S):
             return None
         return polled_at
 
-    async def _publish_states(self, session: Session, resource: Resource, states: dict[str, Payload]) -> None:
-        for facet, payload in states.items():
-            published = self._published.setdefault(_owner(resource), PublishedState())
-            if isinstance(payload, MembersPayload):
-                roster = hash(payload.members)
-                if published.roster == roster:
-                    continue  # most changes of a clan are not changes of its members
-                published.roster = roster
-            encoded = payload.encode()
-            if facet in _ONLY_CHANGES and published.matches(facet, encoded):
-                continue
-            # Stored before publishing: with MQTT 3.1.1 the message comes back, possibly before its PUBACK.
-            published.store(facet, encoded)
-            topic = self._topics.state(resource.kind, resource.tag, facet)
-            accepted = False
-            try:
-                accepted = await self.publisher.publish(session, topic, encoded)
-            finally:
-                if not accepted:
-                    published.forget(facet)
-            if not accepted:
-                self._rejected.add(resource)
+    async def _publish_states(self, session: Session, resource: Resource, states: Mapping[str, Payload]) -> None:
+        if not await self._states.publish(session, resource, states):
+            self._rejected.add(resource)
+
+    async def _roster(self, clan: str) -> list[dict[str, Any]] | None:
+        """Return the member list of a clan, None if it is unknown."""
+        snapshot = await self._journal.snapshot(Resource(Kind.CLAN, clan))
+        members = None if snapshot is None or snapshot.data is None else snapshot.data.get("memberList")
+        return members if isinstance(members, list) else None
 
     def _on_announced(self, device: DesiredDevice) -> None:
         """Publish the badge again: Home Assistant forgets it with each announcement, and does not request it."""
@@ -340,55 +320,53 @@ class RetainedState:
             asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish_badge, clan)
 
     def _republish_badge(self, clan: Resource) -> None:
-        published = self._published.get(clan)
+        published = self._states.find(clan)
         if published is not None and published.badge is not None:
             published.forget("badge")
             self.mark(clan)
 
     async def _remove(self, session: Session, resource: Resource) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""
-        if resource.kind is Kind.WAR and Resource(Kind.CLAN, resource.tag) in self._marked:
+        if resource.kind in CLAN_PARTS and Resource(Kind.CLAN, resource.tag) in self._marked:
             self.mark(resource)  # after the clan, which decides about the device
             return
         # First the device, or its entities that use these topics: they cannot read empty messages.
         if self._devices is not None and (pending := self._devices.remove(resource)) is not None:
             self.announcer.call_when_done(pending, self.mark, resource)
             return
-        await self._empty_topics(session, resource)
+        await self._states.empty(session, resource)
         if self._watch_of(resource) is not None:
             self.mark(resource)
             return
         if resource.kind is Kind.PLAYER:
-            self._player_wars.forget(resource.tag)
+            self._player_parts.forget(resource.tag)
         self._orphans.discard(resource)
         self._rejected.discard(resource)
         await self._journal.delete_snapshot(resource)
-        if self._devices is not None and resource.kind is not Kind.WAR:
+        if self._devices is not None and resource.kind not in CLAN_PARTS:
             for topic in self._devices.forget(resource):
                 self.publisher.rejected_topics.forget(topic)
 
-    async def _empty_topics(self, session: Session, resource: Resource) -> None:
-        for facet in FACETS[resource.kind]:
-            topic = self._topics.state(resource.kind, resource.tag, facet)
-            await self.publisher.publish(session, topic, _NO_MESSAGE)
-            self.publisher.rejected_topics.forget(topic)
-        if resource.kind is not Kind.WAR:
-            self._published.pop(resource, None)
-        elif (published := self._published.get(_owner(resource))) is not None:
-            for facet in FACETS[Kind.WAR]:
-                published.forget(facet)
-
     def _watch_of(self, resource: Resource) -> Watch | None:
         """Return the watch that polls a resource, None if there is none any more."""
-        watch = self._watches.find(Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag)
-        return None if watch is not None and resource.kind is Kind.WAR and not watch.war else watch
+        watch = self._watches.find(owner(resource).kind, resource.tag)
+        return watch if watch is not None and watch.polls(resource.kind) else None
 
 
-def _owner(resource: Resource) -> Resource:
-    """Return the clan or player that a resource belongs to."""
-    return Resource(Kind.CLAN, resource.tag) if resource.kind is Kind.WAR else resource
+def _resources(kind: Kind, tag: str) -> list[Resource]:
+    """Return the resources of a player, or of a clan with all its parts."""
+    kinds = (Kind.CLAN, *CLAN_PARTS) if kind is Kind.CLAN else (kind,)
+    return [Resource(one, tag) for one in kinds]
 
 
 def _name(snapshot: Snapshot) -> str | None:
     name = None if snapshot.data is None else snapshot.data.get("name")
     return name if isinstance(name, str) else None
+
+
+def _names(states: Mapping[str, Payload]) -> int | None:
+    """Return a hash of the tags and names of a clan's members, None if they are unknown."""
+    members = states.get("members")
+    if not isinstance(members, MembersPayload) or members.members is None:
+        return None
+    return hash(frozenset((member.tag, member.name) for member in members.members))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import CLAN_PARTS, Kind
 from coc2mqtt.homeassistant import is_member_tag
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import ClanPayload
@@ -53,10 +53,10 @@ class WatchedDevices:
     def remove(self, resource: Resource) -> str | None:
         """Remove the device of a clan or player; return a discovery topic that still has to be published, if any.
 
-        The device of a war is that of its clan, which is not removed with the war.
+        The device of a clan's part is that of the clan, which is not removed with the part.
         """
         removals = self._removals(resource)
-        if resource.kind is not Kind.WAR:
+        if resource.kind not in CLAN_PARTS:
             for removal in removals:
                 self._announcer.announce(removal)
         return next((one.topic for one in removals if self._announcer.is_pending(one.topic)), None)

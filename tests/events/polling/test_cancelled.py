@@ -12,7 +12,7 @@ from coc2mqtt.events.compare.war import war_id
 from coc2mqtt.events.metadata import metadata_model
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind, Snapshot
-from coc2mqtt.mqtt.payloads.state import war_payload
+from coc2mqtt.mqtt.payloads.war import war_payload
 from tests.support.bodies import CLAN_TAG, OPPONENT_TAG, Json, attack, no_war, war
 from tests.support.paths import SHARED
 from tests.support.replay import Replay

@@ -17,12 +17,12 @@ from coc2mqtt.mqtt.payloads.models import (
     ClanPayload,
     OnlinePayload,
     Payload,
-    PlayerPayload,
     PollPayload,
-    WarPayload,
     iso_time,
 )
-from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, player_war_payload, state_payloads
+from coc2mqtt.mqtt.payloads.player import PlayerParts, PlayerPayload, player_war_payload
+from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, state_payloads
+from coc2mqtt.mqtt.payloads.war import WarPayload
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, member, no_war, player, war
@@ -176,6 +176,10 @@ def test_player_state_contains_all_keys() -> None:
         "role": "admin",
         "clan": {"tag": "#2PP", "name": "The Order"},
         "war": None,
+        "cwl": None,
+        "raid": None,
+        "attacks_left": None,
+        "attack_pending": None,
         "updated_at": "2026-11-23T12:00:00.123+00:00",
     }
 
@@ -183,7 +187,7 @@ def test_player_state_contains_all_keys() -> None:
 @pytest.mark.parametrize(("war_taken_at", "expected"), [(AT - 60, AT), (AT + 60, AT + 60)])
 def test_time_of_player_state_covers_the_war(war_taken_at: float, expected: float) -> None:
     part = player_war_payload("#900PUCPV", "#2PP", Snapshot(war("inWar"), {}, war_taken_at))
-    states = state_payloads(PLAYER, Snapshot(player(), {}, AT), war=part, war_taken_at=war_taken_at)
+    states = state_payloads(PLAYER, Snapshot(player(), {}, AT), parts=PlayerParts(war=part, taken_at=war_taken_at))
     state = states["player"]
     assert isinstance(state, PlayerPayload)
     assert state.updated_at == iso_time(expected)

@@ -11,7 +11,9 @@ from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.war_diff import initial_war_memo
 from coc2mqtt.events.compare.war_result import WarOutcome
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
-from coc2mqtt.mqtt.payloads.state import player_war_payload, state_payloads, war_payload
+from coc2mqtt.mqtt.payloads.player import player_war_payload
+from coc2mqtt.mqtt.payloads.state import state_payloads
+from coc2mqtt.mqtt.payloads.war import war_payload
 from tests.support.bodies import OPPONENT_TAG, attack, no_war, war
 from tests.support.war_steps import END, in_battle, step, types
 

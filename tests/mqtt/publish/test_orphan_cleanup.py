@@ -66,7 +66,7 @@ async def test_device_without_a_watch_is_removed_before_its_states(tmp_path: Pat
     assert emptied[0] == config("clan_8QQ")
     assert set(emptied[1:]) == {
         f"coc/clan/8QQ/state/{facet}"
-        for facet in ("availability", "badge", "clan", "members", "poll", "war", "last_war")
+        for facet in ("availability", "badge", "clan", "members", "poll", "war", "last_war", "cwl", "raid")
     }
 
 
