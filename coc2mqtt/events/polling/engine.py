@@ -41,8 +41,6 @@ _log = structlog.get_logger()
 # After this many polls in a row that hit a bug, a shared part such as the client must be broken.
 _MAX_BUGS_IN_A_ROW = 10
 _RATE_WINDOW_S = 60
-# The kinds without a poller.
-_UNPOLLED = frozenset((Kind.CWL,))
 
 
 class _ResourcePoll:
@@ -203,8 +201,6 @@ class Engine:
         self._retire(watch.kind, watch.tag)
         pollers = []
         for resource, interval in watch.resources():
-            if resource.kind in _UNPOLLED:
-                continue
             poller = self._create_poller(resource.kind, watch, interval)
             pollers.append(poller)
             self._scheduler.add(resource, interval, _ResourcePoll(self, resource, poller))
