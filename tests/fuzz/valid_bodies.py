@@ -60,11 +60,13 @@ def _changes(world: World, clan: str, player: str) -> list[tuple[Callable[[str],
         *(world.attack, world.rename_member, world.attack, world.gain_points, world.end_war, world.demote),
         *(world.clear_war, world.donate, world.declare_war, world.start_battle, world.attack, world.replace_war),
         *(world.upgrade_member_town_hall, world.start_battle, world.attack, world.reset_season),
+        *(world.level_up, world.upgrade_capital_hall, world.change_capital_league),
     ]
     of_player = [
         *(world.upgrade_troop, world.upgrade_spell, world.upgrade_hero, world.upgrade_equipment, world.wear_equipment),
         *(world.upgrade_town_hall, world.upgrade_town_hall_weapon, world.upgrade_builder_hall, world.boost_super_troop),
         *(world.end_super_troop, world.complete_achievement, world.rename_player, world.change_league),
         *(world.change_labels, world.change_war_preference, world.win_trophies, world.leave_clan, world.join_clan),
+        world.contribute,
     ]
     return [*((verb, clan) for verb in of_clan), *((verb, player) for verb in of_player)]

@@ -33,6 +33,7 @@ _PERMANENT_MEMBER_FIELDS = (*_MEMBER_FIELDS, "role", *DONATIONS)
 # These only grow, so a response with a lower value is stale. Donations decrease only at the end of a season, and when a
 # member leaves and rejoins unobserved.
 _NON_DECREASING = ("clanLevel", "warWins")
+_NON_DECREASING_OF_CAPITAL = ("capitalHallLevel",)
 _NON_DECREASING_OF_MEMBERS = ("expLevel", "townHallLevel")
 # A stale response shows lower donations of a few members. Only the end of a season affects this many at once.
 _MIN_MEMBERS_OF_CERTAIN_RESET = 5
@@ -62,6 +63,8 @@ def clan_looks_stale(old: Json, new: Json, *, malformed: Collection[str] = ()) -
     as ``malformed``.
     """
     if any_decreased(old, new, _NON_DECREASING) or (old.keys() - new.keys() - _OPTIONAL_FIELDS).difference(malformed):
+        return True
+    if any_decreased(old.get("clanCapital") or {}, new.get("clanCapital") or {}, _NON_DECREASING_OF_CAPITAL):
         return True
     before, after = old.get("memberList") or [], new.get("memberList") or []
     known = {member["tag"]: member for member in before}
@@ -137,6 +140,10 @@ def compare_clan(
     changes = diff_paths(old, new, exclude_fields=frozenset({"tag", "memberList"}))
     if changes:
         events.append(event(EventType.CLAN_UPDATED, old_data=old, new_data=new, changes=tuple(changes)))
+    events += [
+        event(event_type, old_data=old, new_data=new, changes=(change,), metadata=metadata)
+        for event_type, change, metadata in _clan_progress(old, new)
+    ]
     if not members or "memberList" not in old or "memberList" not in new:
         return events
     before, after = old["memberList"] or [], new["memberList"] or []
@@ -172,6 +179,30 @@ def compare_clan(
         for event_type, changes, metadata in _compare_member(was, member, donations=reset is None)
     ]
     return events
+
+
+def _clan_progress(old: Json, new: Json) -> Iterator[tuple[EventType, Change, Json]]:
+    """Yield the changes of the clan itself that have an event of their own; a first value is a baseline."""
+    capital, new_capital = old.get("clanCapital") or {}, new.get("clanCapital") or {}
+    for event_type, path, field, before, after in (
+        (EventType.CLAN_LEVEL_UP, "", "clanLevel", old, new),
+        (EventType.CAPITAL_HALL_UPGRADED, "clanCapital.", "capitalHallLevel", capital, new_capital),
+    ):
+        if _increase(before, after, field):
+            metadata = {"old_value": before[field], "new_value": after[field]}
+            yield event_type, Change(f"{path}{field}", before[field], after[field]), metadata
+    league, new_league = (side.get("capitalLeague") or {} for side in (old, new))
+    old_id, new_id = league.get("id"), new_league.get("id")
+    if old_id is not None and new_id is not None and old_id != new_id:
+        metadata = {
+            "old_id": old_id,
+            "old_name": league.get("name"),
+            "new_id": new_id,
+            "new_name": new_league.get("name"),
+        }
+        # The API numbers leagues from the lowest up.
+        metadata["direction"] = "promoted" if new_id > old_id else "demoted"
+        yield EventType.CLAN_CAPITAL_LEAGUE_CHANGED, Change("capitalLeague.id", old_id, new_id), metadata
 
 
 def _member_metadata(member: Json) -> Json:

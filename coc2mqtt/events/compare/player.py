@@ -32,6 +32,7 @@ _UNIT_EVENTS = {
 }
 _HALL_EVENTS = {"townHallLevel": EventType.TOWNHALL_UPGRADED, "builderHallLevel": EventType.BUILDERHALL_UPGRADED}
 _WEAPON_FIELD = "townHallWeaponLevel"
+_CONTRIBUTIONS_FIELD = "clanCapitalContributions"
 _LEAGUE_FIELDS = frozenset({"league", "leagueTier"})
 # The fields that `player_updated` does not report, because they have events of their own.
 _FIELDS_WITH_OWN_EVENT = frozenset(
@@ -126,7 +127,10 @@ def compare_player(
 
     events = [
         event(event_type, changes=(change,), metadata=metadata)
-        for source in (_upgrades, _halls, _super_troops, _equipment, _identity, _membership, _achievements)
+        for source in (
+            *(_upgrades, _halls, _super_troops, _equipment, _identity, _membership, _achievements),
+            _contributions,
+        )
         for event_type, change, metadata in source(old, new, wanted)
     ]
     changes = diff_fields(
@@ -261,6 +265,13 @@ def _achievements(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterat
             Change(f"achievements.{after['name']}", before.get("stars"), after.get("stars")),
             {key: after.get(key) for key in ("name", "village", "info", "stars")},
         )
+
+
+def _contributions(old: Json, new: Json, wanted: Callable[[str], bool]) -> Iterator[_EventDraft]:
+    before, after = old.get(_CONTRIBUTIONS_FIELD), new.get(_CONTRIBUTIONS_FIELD)
+    if wanted(_CONTRIBUTIONS_FIELD) and before is not None and (after or 0) > before:
+        change = Change(_CONTRIBUTIONS_FIELD, before, after)
+        yield _EventDraft(EventType.CAPITAL_CONTRIBUTION, change, {"amount": after - before, "total": after})
 
 
 def _without_reported_changes(old: Json, new: Json) -> tuple[Json, Json]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _DONATIONS = ("donations", "donationsReceived")
 _HALLS = (EventType.TOWNHALL_UPGRADED, EventType.BUILDERHALL_UPGRADED)
+_CAPITAL_PEAK_ID = 70_000_000
 
 
 def mark_secondary(events: list[Event]) -> list[Event]:
@@ -44,8 +45,15 @@ def _mark(event: Event, events: Sequence[Event]) -> Event:
 
 
 def _explain_clan(_: Event, change: Change, events: Sequence[Event]) -> EventType | None:
-    """Explain a new member count by the members who joined and left."""
+    """Explain a new member count by the members who joined and left, and other changes by their own events."""
     old, new = change.old_value, change.new_value
+    own = {event.event_type: event for event in events}
+    cause = _CLAN_CAUSES.get(change.field)
+    if cause is not None:
+        return cause if cause in own else None
+    hall = own.get(EventType.CAPITAL_HALL_UPGRADED)
+    if change.field == "clanCapital.districts" and hall is not None and _is_peak_of(hall, change):
+        return hall.event_type
     if change.field != "members" or not isinstance(old, int) or not isinstance(new, int):
         return None
     joined, left = (
@@ -56,6 +64,18 @@ def _explain_clan(_: Event, change: Change, events: Sequence[Event]) -> EventTyp
     return EventType.MEMBER_JOINED if new > old else EventType.MEMBER_LEFT
 
 
+def _is_peak_of(hall: Event, change: Change) -> bool:
+    """Return whether the only changed district is the capital peak, now with the level of this capital hall."""
+    old, new = change.old_value, change.new_value
+    if not isinstance(old, list) or not isinstance(new, list):
+        return False
+    level = hall.metadata["new_value"]
+    return new == [
+        {**one, "districtHallLevel": level} if isinstance(one, dict) and one.get("id") == _CAPITAL_PEAK_ID else one
+        for one in old
+    ]
+
+
 def _explain_war_state(event: Event, change: Change, events: Sequence[Event]) -> EventType | None:
     """Explain the preparation by the declaration of the same war, and a war that is over by its end."""
     causes = {"preparation": EventType.WAR_NEW, "warEnded": EventType.WAR_ENDED, "notInWar": EventType.WAR_ENDED}
@@ -64,7 +84,7 @@ def _explain_war_state(event: Event, change: Change, events: Sequence[Event]) ->
 
 
 def _explain_player(_: Event, change: Change, events: Sequence[Event]) -> EventType | None:
-    """Explain the role and donations by a new clan, and the progress of an achievement by a new hall level."""
+    """Explain the role and donations by a new clan, and other changes by the events about the same progress."""
     types = {event.event_type for event in events}
     joined, left = EventType.PLAYER_CLAN_JOINED in types, EventType.PLAYER_CLAN_LEFT in types
     if (joined or left) and (
@@ -72,23 +92,41 @@ def _explain_player(_: Event, change: Change, events: Sequence[Event]) -> EventT
         or (change.field in _DONATIONS and change.new_value == 0)
     ):
         return EventType.PLAYER_CLAN_JOINED if joined else EventType.PLAYER_CLAN_LEFT
+    if change.field == "clanCapitalContributions":
+        return EventType.CAPITAL_CONTRIBUTION if EventType.CAPITAL_CONTRIBUTION in types else None
     if change.field != "achievements":
         return None
-    return next((one.event_type for one in events if one.event_type in _HALLS and _is_progress_of(one, change)), None)
+    return next((one.event_type for one in events if _is_progress_of(one, change)), None)
 
 
-def _is_progress_of(hall: Event, change: Change) -> bool:
-    """Return whether the only changes of achievements are values that are the level of this hall."""
+def _is_progress_of(cause: Event, change: Change) -> bool:
+    """Return whether the only changes of achievements are values that are this hall's level, or contributions."""
+    if cause.event_type not in (*_HALLS, EventType.CAPITAL_CONTRIBUTION):
+        return False
     old, new = change.old_value, change.new_value
     if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
         return False
     before, after = ([one for one in own if one not in other] for own, other in ((old, new), (new, old)))
-    levels = {"value": hall.metadata["old_value"]}, {"value": hall.metadata["new_value"]}
+    (reported,) = cause.changes
     return len(before) == len(after) > 0 and all(
-        was == {**now, **levels[0]} and now == {**was, **levels[1]} for was, now in zip(before, after, strict=True)
+        (was.get("value"), now.get("value")) == (reported.old_value, reported.new_value)
+        and _without_value(was) == _without_value(now)
+        for was, now in zip(before, after, strict=True)
     )
 
 
+def _without_value(achievement: Json) -> Json:
+    return {key: value for key, value in achievement.items() if key not in ("value", "completionInfo")}
+
+
+_CLAN_CAUSES = {
+    "clanLevel": EventType.CLAN_LEVEL_UP,
+    "clanCapital.capitalHallLevel": EventType.CAPITAL_HALL_UPGRADED,
+    "capitalLeague.id": EventType.CLAN_CAPITAL_LEAGUE_CHANGED,
+    "capitalLeague.name": EventType.CLAN_CAPITAL_LEAGUE_CHANGED,
+    "warLeague.id": EventType.CLAN_WAR_LEAGUE_CHANGED,
+    "warLeague.name": EventType.CLAN_WAR_LEAGUE_CHANGED,
+}
 _EXPLANATIONS: dict[EventType, Explain] = {
     EventType.CLAN_UPDATED: _explain_clan,
     EventType.WAR_STATE_CHANGED: _explain_war_state,

@@ -149,6 +149,7 @@ _MEMBER = Shape(
     _fields(_OBJECT, "leagueTier builderBaseLeague playerHouse"),
     required=("tag",),
 )
+_CAPITAL = Shape({}, {**_fields(_INT, "capitalHallLevel"), **_fields(_LIST, "districts")})
 _CLAN = Shape(
     {},
     {
@@ -159,7 +160,7 @@ _CLAN = Shape(
         **_fields(_BOOL, "isWarLogPublic"),
         **_fields(_LIST, "memberList labels"),
     },
-    nested={"memberList": _MEMBER, "warLeague": _NAMED, "capitalLeague": _NAMED},
+    nested={"memberList": _MEMBER, "warLeague": _NAMED, "capitalLeague": _NAMED, "clanCapital": _CAPITAL},
 )
 _UNIT_FIELDS = {**_fields(_TEXT, "name village"), **_fields(_INT, "level maxLevel")}
 _UNIT = Shape(_UNIT_FIELDS, required=("name",))

@@ -256,7 +256,7 @@ def test_trap_r11_weekend_that_ended_while_the_bridge_was_down_is_reported(weeke
     assert replay.feed(following.response) == []
 
 
-def test_trap_r11_past_weekend_that_cannot_be_looked_up_ends_with_the_last_known_totals(weekend: Weekend) -> None:
+def test_trap_r11_failed_lookup_ends_the_weekend_with_the_last_known_totals(weekend: Weekend) -> None:
     replay = watching(weekend.response, now=MONDAY - HOUR)
     following = Weekend(START + WEEK)
     replay.api.responses[f"{RAIDS}2"] = ServerError("down")

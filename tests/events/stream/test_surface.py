@@ -97,6 +97,10 @@ OWN_TYPES = [
     *("api_denied", "api_restored", "season_reset", "townhall_weapon_upgraded", "super_troop_started"),
     *("super_troop_ended", "hero_equipment_changed", "player_war_preference_changed", "player_clan_joined"),
     *("player_clan_left", "achievement_completed"),
+    *("clan_level_up", "capital_hall_upgraded", "clan_war_league_changed", "clan_capital_league_changed"),
+    *("cwl_started", "cwl_round_new", "cwl_round_state_changed", "cwl_lineup_changed", "cwl_attack_new"),
+    *("cwl_round_ended", "cwl_ended", "raid_started", "raid_opponent_new", "raid_attack_new"),
+    *("raid_district_destroyed", "raid_clan_destroyed", "raid_defense_ended", "raid_ended", "capital_contribution"),
 ]
 
 
