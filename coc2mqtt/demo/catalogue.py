@@ -85,6 +85,7 @@ BUILDER_BASE_LEAGUES = (
     "Diamond League",
 )
 _TROPHIES_PER_BUILDER_LEAGUE = 130
+LOWEST_WAR_LEAGUE_ID = 48000000
 WAR_LEAGUES = (
     "Unranked",
     *(
@@ -186,7 +187,7 @@ def builder_base_league(trophies: int) -> Json:
 
 def war_league(number: int) -> Json:
     """Return the ``warLeague`` with index ``number`` in ``WAR_LEAGUES``."""
-    return {"id": 48000000 + number, "name": WAR_LEAGUES[number]}
+    return {"id": LOWEST_WAR_LEAGUE_ID + number, "name": WAR_LEAGUES[number]}
 
 
 def capital_league(number: int) -> Json:

@@ -216,27 +216,25 @@ class Clan:
         values = {"old_value": self.capital_hall - 1, "new_value": self.capital_hall}
         return [_updated("clanCapital"), ("capital_hall_upgraded", values)]
 
-    def change_capital_league(self, steps: int) -> list[ExpectedEvent]:
-        """Move ``steps`` capital leagues up, or down if negative."""
-        old, self.capital_league = (
-            self.capital_league,
-            self._move(self.capital_league, steps, catalogue.CAPITAL_LEAGUES),
-        )
+    def change_capital_league(self, rng: random.Random) -> list[ExpectedEvent]:
+        """Move one capital league up or down."""
+        old = self.capital_league
+        steps = rng.choice([step for step in (-1, 1) if 0 <= old + step < len(catalogue.CAPITAL_LEAGUES)])
+        self.capital_league += steps
         details = _league_change(catalogue.capital_league(old), catalogue.capital_league(self.capital_league), steps)
         return [_updated("capitalLeague"), ("clan_capital_league_changed", details)]
 
     def promote_war_league(self, steps: int) -> list[ExpectedEvent]:
         """Move ``steps`` war leagues up, or down if negative; a clan without a league is seeded."""
-        old, self.war_league = self.war_league, self._move(self.war_league, steps, catalogue.WAR_LEAGUES)
-        details = _league_change(catalogue.war_league(old), catalogue.war_league(self.war_league), steps)
+        old, new = self.war_league, self.war_league + steps
+        if not steps or not 0 <= new < len(catalogue.WAR_LEAGUES):
+            league = catalogue.WAR_LEAGUES[old]
+            raise ImpossibleError(f"{self.name} cannot move by {steps} from {league}: choose another number")
+        self.war_league = new
+        details = _league_change(catalogue.war_league(old), catalogue.war_league(new), steps)
         if old == 0:
             details["direction"] = "seeded"
         return [_updated("warLeague"), ("clan_war_league_changed", details)]
-
-    def _move(self, league: int, steps: int, leagues: tuple[str, ...]) -> int:
-        if not steps or not 0 <= league + steps < len(leagues):
-            raise ImpossibleError(f"{self.name} cannot move by {steps} from {leagues[league]}: choose another number")
-        return league + steps
 
     def _choose(self, tag: str | None, rng: random.Random, deed: str, can: Callable[[Player], bool]) -> Player:
         candidates = [member for member in self.members if can(member) and tag in (None, member.tag)]

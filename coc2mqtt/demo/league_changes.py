@@ -60,21 +60,24 @@ class LeagueChanges(WorldBase):
         *,
         clans: int = _CLANS,
         also: Sequence[str] = (),
+        team_size: int | None = None,
         preparation: timedelta = PREPARATION,
         battle: timedelta = BATTLE,
     ) -> Changes:
         """Start a league in a group of ``clans`` clans, an even number, and draw its first round.
 
-        The clans to watch in ``also`` are in the same group. The times are those of the first round. The team size is
-        the largest that leaves substitutes in each of these clans.
+        The clans to watch in ``also`` are in the same group. The times are those of the first round.
+        ``team_size`` is one of TEAM_SIZES that leaves substitutes in each of these clans, None for the largest one.
         """
         watched = [self._population.watched_clan(tag) for tag in (clan, *also)]
         for one in watched:
             self._require_no_league(one.tag)
         smallest = min(watched, key=lambda one: len(one.members))
-        size = max((size for size in TEAM_SIZES if size < len(smallest.members)), default=0)
-        if not size:
-            raise ImpossibleError(f"{smallest.name} has no more than {TEAM_SIZES[0]} members: let somebody join first")
+        sizes = [size for size in TEAM_SIZES if size < len(smallest.members) and team_size in (None, size)]
+        if not sizes:
+            least = TEAM_SIZES[0] if team_size is None else team_size
+            raise ImpossibleError(f"{smallest.name} has no more than {least} members: let somebody join first")
+        size = sizes[-1]
         rng = self._league_rng
         entered = [LeagueClan(one.tag, one.name, one.level, draw_roster(one.members, rng)) for one in watched]
         entered += [self._draw_rival(size) for _ in range(clans - len(watched))]

@@ -143,7 +143,7 @@ class Profile:
         """Contribute capital gold to the clan capital."""
         self.capital_contributions += amount
         details = {"amount": amount, "total": self.capital_contributions}
-        return [("player_updated", {"fields": ["clanCapitalContributions"]}), ("capital_contribution", details)]
+        return [("capital_contribution", details), ("player_updated", {"fields": ["clanCapitalContributions"]})]
 
     def change_labels(self, rng: random.Random) -> ExpectedEvent:
         """Choose other labels."""

@@ -289,8 +289,9 @@ class Weekends:
 
     def body(self, limit: int | None) -> Json:
         """Return the last ``limit`` weekends as in the API, None: all."""
-        items = [weekend.body(is_last=not place) for place, weekend in enumerate(self._weekends)]
-        return {"items": items[:limit], "paging": {"cursors": {}}}
+        shown = list(self._weekends)[:limit]
+        items = [weekend.body(is_last=not place) for place, weekend in enumerate(shown)]
+        return {"items": items, "paging": {"cursors": {}}}
 
 
 def capital(halls: Sequence[int]) -> list[District]:

@@ -119,9 +119,9 @@ class RaidChanges(WorldBase):
         """Upgrade the capital hall of the clan by one level."""
         return self._record("clan", clan, self._population.watched_clan(clan).upgrade_capital_hall())
 
-    def change_capital_league(self, clan: str, steps: int = 1) -> Changes:
-        """Move the clan ``steps`` capital leagues up, or down if negative."""
-        return self._record("clan", clan, self._population.watched_clan(clan).change_capital_league(steps))
+    def change_capital_league(self, clan: str) -> Changes:
+        """Move the clan one capital league up or down."""
+        return self._record("clan", clan, self._population.watched_clan(clan).change_capital_league(self._rng))
 
     def _weekend(self, clan: str) -> Weekend:
         home = self._population.watched_clan(clan)

@@ -1,8 +1,8 @@
 """Scripts of changes in a world, and the story of the demo.
 
-The story is a minute with nearly every event type, then an endless series of chapters. The bridge polls each
-resource of the demo about once a second. Changes of one resource are at least ``_MIN_GAP_S`` seconds apart, so that a
-poll sees each of them, and there are no changes around a maintenance.
+The story is an opening of a minute and a half with every kind of change, then an endless series of chapters. The bridge
+polls each resource of the demo about once a second. Changes of one resource are at least ``_MIN_GAP_S`` seconds apart,
+so that a poll sees each of them, and there are no changes around a maintenance.
 """
 
 from __future__ import annotations
@@ -16,45 +16,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from coc2mqtt.demo.catalogue import (
-    HIGHEST_BUILDER_HALL,
-    HIGHEST_TOWN_HALL,
-    HIGHEST_WEAPON,
-    LARGEST_CLAN,
-    MOST_BOOSTED,
-    seeded,
-)
-from coc2mqtt.demo.profile import ALL_STARS
+from coc2mqtt.demo.catalogue import seeded
+from coc2mqtt.demo.choices import Choices
+from coc2mqtt.demo.scenes import ATTACKS_PER_ROUND, LeagueRound, always, close_league, plan_league, plan_raids
 from coc2mqtt.demo.world import World
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from coc2mqtt.demo.scenes import Action, Plan
+
     Json = dict[str, Any]
-    Action = Callable[[World, str], object]
-    # Chosen when it is due, because the possible changes depend on the previous ones.
-    Decide = Callable[[str], Action]
-    Plan = list[tuple[float, Decide, str]]
 
 _log = structlog.get_logger()
 
 _MIN_GAP_S = 1.7
 _MAX_GAP_S = 8.0
+_MAX_STEADY_GAP_S = 2.4
 _QUIET_BEFORE_S = 2.5
 _QUIET_AFTER_S = 3.5
-_OPENING_END_S = 62.0
-_MIN_CLAN_SIZE = 8
+_OPENING_END_S = 92.0
 _MAX_ACTIVE = 4
 _CHAPTERS_BETWEEN_MAINTENANCES = 4
 _REPLACED_WAR_SHARE = 0.3
-
-_UNITS: dict[str, Action] = {
-    "troops": World.upgrade_troop,
-    "spells": World.upgrade_spell,
-    "heroes": World.upgrade_hero,
-    "heroEquipment": World.upgrade_equipment,
-}
 
 
 @dataclass(frozen=True)
@@ -116,6 +101,7 @@ class _Story:
     def __init__(self, world: World, seed: int, speed: float) -> None:
         self._world = world
         self._rng = seeded(f"story {seed}")
+        self._choose = Choices(world, self._rng)
         self._speed = speed
 
     def steps(self) -> Iterator[Step]:
@@ -123,20 +109,21 @@ class _Story:
         for plan in self._chapters():
             for time, decide, tag in sorted(plan, key=itemgetter(0)):
                 action = decide(tag)
-                yield Step(time - elapsed, f"{action.__name__} {tag}".replace("_", " "), _bound(action, tag))
+                describe = f"{action.__name__} {tag}".replace("_", " ").strip()
+                yield Step(time - elapsed, describe, _bound(action, tag))
                 elapsed = time
 
     def _chapters(self) -> Iterator[Plan]:
         yield self._opening()
         now = _OPENING_END_S
         for number in count(1):
-            plan, now = self._chapter(now)
+            plan, now = self._chapter(number, now)
             yield plan
             if number % _CHAPTERS_BETWEEN_MAINTENANCES == 0:
                 ends = now + _QUIET_BEFORE_S + self._rng.uniform(6.0, 15.0)
                 yield _maintenance(now + _QUIET_BEFORE_S, ends)
                 now = ends + _QUIET_AFTER_S
-                yield [(now, self._start_season, self._rng.choice(self._world.clan_tags))]
+                yield [(now, self._choose.start_season, self._rng.choice(self._world.clan_tags))]
 
     def _opening(self) -> Plan:
         clans, players = self._world.clan_tags, self._world.player_tags
@@ -146,18 +133,18 @@ class _Story:
         # No change of the clan around 16.0, when it shows the result of the war. In a world with one clan and one
         # player, the first and the last one are the same, so their changes do not overlap.
         for time, decide, tag in (
-            *((5.0, self._grow, clans[0]), (7.0, _always(World.donate), clans[0])),
-            *((9.0, _always(World.gain_points), clans[0]), (11.0, _always(World.promote), clans[0])),
-            *((13.0, _always(World.upgrade_member_town_hall), clans[0]), (18.0, self._shrink, clans[0])),
-            *((20.0, _always(World.rename_member), clans[0]), (22.0, self._grow, clans[-1])),
-            *((6.0, _always(World.upgrade_troop), players[0]), (8.0, _always(World.upgrade_spell), players[0])),
-            *((10.0, _always(World.upgrade_hero), players[0]), (12.0, _always(World.upgrade_equipment), players[0])),
-            *((14.0, _always(World.win_trophies), players[0]), (16.0, _always(World.upgrade_town_hall), players[0])),
-            *((18.0, _always(World.rename_player), players[-1]), (20.0, _always(World.change_league), players[-1])),
-            *((22.0, _always(World.change_labels), players[-1]), (24.0, self._change_player, players[-1])),
+            *((5.0, self._choose.grow, clans[0]), (7.0, always(World.donate), clans[0])),
+            *((9.0, always(World.gain_points), clans[0]), (11.0, always(World.promote), clans[0])),
+            *((13.0, always(World.upgrade_member_town_hall), clans[0]), (18.0, self._choose.shrink, clans[0])),
+            *((20.0, always(World.rename_member), clans[0]), (22.0, self._choose.grow, clans[-1])),
+            *((6.0, always(World.upgrade_troop), players[0]), (8.0, always(World.upgrade_spell), players[0])),
+            *((10.0, always(World.upgrade_hero), players[0]), (12.0, always(World.upgrade_equipment), players[0])),
+            *((14.0, always(World.win_trophies), players[0]), (16.0, always(World.upgrade_town_hall), players[0])),
+            *((18.0, always(World.rename_player), players[-1]), (20.0, always(World.change_league), players[-1])),
+            *((22.0, always(World.change_labels), players[-1]), (24.0, self._choose.change_player, players[-1])),
         ):
             plan.append((time, decide, tag))
-        return plan + _maintenance(27.0, 33.0) + self._second_scene()
+        return plan + _maintenance(27.0, 33.0) + self._second_scene() + self._third_scene() + self._first_league()
 
     def _second_scene(self) -> Plan:
         """Return the plan after the first maintenance: a war whose end no poll sees, and the rarer changes."""
@@ -168,31 +155,90 @@ class _Story:
         )
         # The clan shows the results at 47.8 and 56.9.
         for time, decide, tag in (
-            *((38.0, _always(World.donate), clans[0]), (40.0, _always(World.demote), clans[0])),
-            *((42.0, self._start_season, clans[-1]), (44.0, self._change_clan, clans[0])),
+            *((38.0, always(World.donate), clans[0]), (40.0, always(World.demote), clans[0])),
+            *((42.0, self._choose.start_season, clans[-1]), (44.0, self._choose.change_clan, clans[0])),
             *(
-                (50.0, self._change_clan, clans[-1]),
-                (53.0, self._change_clan, clans[0]),
-                (59.0, self._change_clan, clans[-1]),
+                (50.0, self._choose.change_clan, clans[-1]),
+                (53.0, self._choose.change_clan, clans[0]),
+                (59.0, self._choose.change_clan, clans[-1]),
             ),
-            *((37.0, _always(World.boost_super_troop), players[0]), (41.0, _always(World.wear_equipment), players[0])),
+            *((37.0, always(World.boost_super_troop), players[0]), (41.0, always(World.wear_equipment), players[0])),
             *(
-                (45.0, _always(World.upgrade_town_hall_weapon), players[0]),
-                (49.0, _always(World.end_super_troop), players[0]),
+                (45.0, always(World.upgrade_town_hall_weapon), players[0]),
+                (49.0, always(World.end_super_troop), players[0]),
             ),
-            *((55.0, self._change_player, players[0]), (59.0, self._change_player, players[0])),
+            *((55.0, self._choose.change_player, players[0]), (59.0, self._choose.change_player, players[0])),
             *(
-                (39.0, _always(World.upgrade_builder_hall), players[-1]),
-                (43.0, _always(World.change_war_preference), players[-1]),
+                (39.0, always(World.upgrade_builder_hall), players[-1]),
+                (43.0, always(World.change_war_preference), players[-1]),
             ),
-            *((47.0, _always(World.complete_achievement), players[-1]), (51.0, self._change_membership, players[-1])),
-            *((53.0, self._change_membership, players[-1]), (57.0, self._change_player, players[-1])),
+            *(
+                (47.0, always(World.complete_achievement), players[-1]),
+                (51.0, self._choose.change_membership, players[-1]),
+            ),
+            *((53.0, self._choose.change_membership, players[-1]), (57.0, self._choose.change_player, players[-1])),
         ):
             plan.append((time, decide, tag))
         return plan
 
-    def _chapter(self, begin: float) -> tuple[Plan, float]:
-        """Return the plan of a chapter from ``begin`` and its end: a war, and a few other changes."""
+    def _third_scene(self) -> Plan:
+        """Return the plan of a raid weekend, which starts in the second scene, and of a clan's progress."""
+        clans, players = self._world.clan_tags, self._world.player_tags
+        plan = plan_raids(self._world, clans[0], self._steady(38.5, 84.0), speed=self._speed, rng=self._rng)
+        for time, decide, tag in (
+            *((64.0, always(World.level_up), clans[0]), (67.0, always(World.upgrade_capital_hall), clans[0])),
+            *((70.0, always(World.change_capital_league), clans[0]), (74.0, self._choose.change_clan, clans[-1])),
+            *((78.0, self._choose.change_clan, clans[0]), (82.0, self._choose.change_clan, clans[-1])),
+            *((64.0, always(World.contribute), players[0]), (66.0, self._choose.change_player, players[-1])),
+            *((71.0, self._choose.change_player, players[0]), (77.0, self._choose.change_player, players[-1])),
+        ):
+            plan.append((time, decide, tag))
+        return plan
+
+    def _first_league(self) -> Plan:
+        """Return the plan of a league of eight clans.
+
+        The maintenance delays the end of the second round, so that its battle overlaps with that of the third one.
+        Between the battles of the third and the fourth round is a gap.
+        """
+        clan = self._world.clan_tags[-1]
+        rounds = [
+            LeagueRound(7.0, 12.0, 19.2, (13.8, 15.6, 17.4), lineup=8.8),
+            LeagueRound(12.0, 19.2, 43.0, (21.0, 22.8, 40.8), lineup=15.6, delay=6.0, delayed=36.6),
+            LeagueRound(19.2, 39.0, 50.2, (44.8, 46.6, 48.4), lineup=22.8, lineup_side="opponent"),
+            LeagueRound(39.0, 54.0, 61.2, (55.8, 57.6, 59.4), lineup=52.0),
+        ]
+        for number in range(3):
+            started = 61.2 + number * 7.2
+            attacks = (started + 1.8, started + 3.6, started + 5.4)
+            rounds.append(LeagueRound(rounds[-1].started, started, started + 7.2, attacks))
+        plan = plan_league(clan, rounds, signed_up=5.0, speed=self._speed)
+        return plan + close_league(clan, ended=84.8, promoted=86.6, left=90.5, decide=always(World.promote_war_league))
+
+    def _league(self, begin: float, clan: str, busy: Sequence[float]) -> tuple[Plan, float]:
+        """Return the plan of a league of four clans from ``begin``, and the time of the promotion, 4 s before its end.
+
+        Some members may not use their attacks.
+        """
+        rng, drawn = self._rng, begin + 2.0
+        started, rounds = begin + 6.5, []
+        for number in range(3):
+            attacks = (started + 1.8, started + 3.6)
+            lineup = drawn + 2.0 if number == 0 else None
+            count = rng.randint(ATTACKS_PER_ROUND - 4, ATTACKS_PER_ROUND)
+            rounds.append(LeagueRound(drawn, started, started + 5.4, attacks, count, lineup=lineup))
+            # Every other battle starts late.
+            drawn, started = started, started + rng.choice((5.4, 9.0))
+        over = rounds[-1].ended
+        promoted = max([over + 3.8, *(time + _MIN_GAP_S for time in busy if abs(over + 3.8 - time) < _MIN_GAP_S)])
+        plan = plan_league(clan, rounds, signed_up=begin, speed=self._speed)
+        decide = self._choose.change_war_league
+        return plan + close_league(
+            clan, ended=over + 2.0, promoted=promoted, left=promoted + 3.7, decide=decide
+        ), promoted
+
+    def _chapter(self, number: int, begin: float) -> tuple[Plan, float]:
+        """Return the plan of a chapter from ``begin`` and its end: a war, a league or raids, and other changes."""
         rng, world = self._rng, self._world
         clans, players = _some(rng, world.clan_tags), _some(rng, world.player_tags)
         fighting = next((tag for tag in clans if not world.is_war_log_private(tag)), None)
@@ -206,18 +252,34 @@ class _Story:
             result_shows = [one.ended for one in rounds]
             end = result_shows[-1] + rng.uniform(4.5, 6.5)
             plan += self._wars(fighting, rounds, cleared=end)
+        busy = result_shows if clans[-1] == fighting else []
+        scene, promoted, end = self._scene(number, begin, end, clans[-1], busy)
+        plan += scene
         for tag in clans:
-            taken = result_shows if tag == fighting else []
+            taken = [*(result_shows if tag == fighting else []), *(promoted if tag == clans[-1] else [])]
             times = [
                 time for time in self._times(begin, end) if all(abs(time - other) >= _MIN_GAP_S for other in taken)
             ]
-            plan += [(time, self._change_clan, tag) for time in times]
+            plan += [(time, self._choose.change_clan, tag) for time in times]
             # The first clan keeps a public war log, so that one clan always has visible wars.
             if tag not in (fighting, world.clan_tags[0]) and times:
-                plan[-1] = (times[-1], self._toggle_war_log, tag)
+                plan[-1] = (times[-1], self._choose.toggle_war_log, tag)
         for tag in players:
-            plan += [(time, self._change_player, tag) for time in self._times(begin, end)]
+            plan += [(time, self._choose.change_player, tag) for time in self._times(begin, end)]
         return plan, end
+
+    def _scene(
+        self, number: int, begin: float, end: float, clan: str, busy: Sequence[float]
+    ) -> tuple[Plan, list[float], float]:
+        """Return the plan of a league or a weekend, the times of changes of the clan itself in it, and its end.
+
+        ``busy`` are the times of other changes of the clan.
+        """
+        if number % 2:
+            plan, promoted = self._league(begin + _MIN_GAP_S, clan, busy)
+            return plan, [promoted], max(end, promoted + 4.0)
+        times = self._steady(begin + _MIN_GAP_S, end - _MIN_GAP_S)
+        return plan_raids(self._world, clan, times, speed=self._speed, rng=self._rng), [], end
 
     def _round(self, declared: float) -> _Round:
         started = declared + self._rng.uniform(4.0, 7.0)
@@ -238,10 +300,10 @@ class _Story:
 
         plan: Plan = []
         for number, one in enumerate(rounds):
-            plan += [(one.declared, _always(self._opening_of(one, replaces=number > 0)), clan)]
-            plan += [(one.started, _always(World.start_battle), clan)]
-            plan += [(time, _always((attack, attack_back)[n % 2]), clan) for n, time in enumerate(one.attacks)]
-        return [*plan, (rounds[-1].ended, _always(World.end_war), clan), (cleared, _always(World.clear_war), clan)]
+            plan += [(one.declared, always(self._opening_of(one, replaces=number > 0)), clan)]
+            plan += [(one.started, always(World.start_battle), clan)]
+            plan += [(time, always((attack, attack_back)[n % 2]), clan) for n, time in enumerate(one.attacks)]
+        return [*plan, (rounds[-1].ended, always(World.end_war), clan), (cleared, always(World.clear_war), clan)]
 
     def _opening_of(self, war: _Round, *, replaces: bool) -> Action:
         preparation = timedelta(seconds=(war.started - war.declared) / self._speed)
@@ -261,77 +323,16 @@ class _Story:
             yield time
             time += self._rng.uniform(_MIN_GAP_S, _MAX_GAP_S)
 
-    def _grow(self, clan: str) -> Action:
-        return World.join if self._clan(clan)["members"] < LARGEST_CLAN else World.leave
-
-    def _shrink(self, clan: str) -> Action:
-        return World.leave if self._clan(clan)["members"] > _MIN_CLAN_SIZE else World.join
-
-    def _start_season(self, clan: str) -> Action:
-        members = self._clan(clan)["memberList"]
-        donated = any(member["donations"] or member["donationsReceived"] for member in members)
-        return World.reset_season if donated else World.donate
-
-    def _change_clan(self, clan: str) -> Action:
-        """Choose the next change of a clan."""
-        members = self._clan(clan)["memberList"]
-        roles = {member["role"] for member in members}
-        actions: list[Action] = [World.donate, World.donate, World.gain_points, World.rename_member]
-        actions += [self._grow(clan), self._shrink(clan)]
-        if roles & {"member", "admin"}:
-            actions.append(World.promote)
-        if roles & {"admin", "coLeader"}:
-            actions.append(World.demote)
-        if any(member["townHallLevel"] < HIGHEST_TOWN_HALL for member in members):
-            actions.append(World.upgrade_member_town_hall)
-        return self._rng.choice(actions)
-
-    def _toggle_war_log(self, clan: str) -> Action:
-        public = self._world.is_war_log_private(clan)
-
-        def open_war_log(world: World, tag: str) -> None:
-            world.set_war_log_public(tag, public=True)
-
-        def close_war_log(world: World, tag: str) -> None:
-            world.set_war_log_public(tag, public=False)
-
-        return open_war_log if public else close_war_log
-
-    def _change_player(self, player: str) -> Action:
-        """Choose the next change of a player."""
-        page = self._world.player(player) or {}
-        actions: list[Action] = [World.win_trophies] * 2
-        actions += [World.rename_player, World.change_league, World.change_labels]
-        actions += [World.wear_equipment, World.change_war_preference, self._change_membership(player)]
-        actions += [
-            action for units, action in _UNITS.items() if any(one["level"] < one["maxLevel"] for one in page[units])
-        ]
-        boosted = sum("superTroopIsActive" in troop for troop in page["troops"])
-        actions.append(World.boost_super_troop if boosted < MOST_BOOSTED else World.end_super_troop)
-        if page["townHallLevel"] < HIGHEST_TOWN_HALL:
-            actions.append(World.upgrade_town_hall)
-        if page["townHallWeaponLevel"] < HIGHEST_WEAPON:
-            actions.append(World.upgrade_town_hall_weapon)
-        if page["builderHallLevel"] < HIGHEST_BUILDER_HALL:
-            actions.append(World.upgrade_builder_hall)
-        if any(one["stars"] < ALL_STARS for one in page["achievements"]):
-            actions.append(World.complete_achievement)
-        return self._rng.choice(actions)
-
-    def _change_membership(self, player: str) -> Action:
-        page = self._world.player(player) or {}
-        return World.leave_clan if "clan" in page else World.join_clan
-
-    def _clan(self, tag: str) -> Json:
-        return self._world.clan(tag) or {}
+    def _steady(self, begin: float, end: float) -> list[float]:
+        """Return times from ``begin`` to ``end``, as near to each other as polls allow."""
+        times = [begin]
+        while end - times[-1] >= 2 * _MAX_STEADY_GAP_S:
+            times.append(times[-1] + self._rng.uniform(_MIN_GAP_S, _MAX_STEADY_GAP_S))
+        return [*times, end]
 
 
 def _some(rng: random.Random, tags: Sequence[str]) -> list[str]:
     return rng.sample(tags, min(len(tags), _MAX_ACTIVE))
-
-
-def _always(action: Action) -> Decide:
-    return lambda _: action
 
 
 def _bound(action: Action, tag: str) -> Callable[[World], object]:
@@ -345,4 +346,4 @@ def _maintenance(begins: float, ends: float) -> Plan:
     def end_maintenance(world: World, _: str) -> None:
         world.end_maintenance()
 
-    return [(begins, _always(start_maintenance), "api"), (ends, _always(end_maintenance), "api")]
+    return [(begins, always(start_maintenance), "api"), (ends, always(end_maintenance), "api")]

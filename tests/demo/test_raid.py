@@ -228,7 +228,7 @@ def test_clan_change_has_an_event_besides_the_field(
 def test_contribution_has_amount_and_total(world: World) -> None:
     player = world.player_tags[0]
     before = (world.player(player) or {})["clanCapitalContributions"]
-    updated, contributed = world.contribute(player, 700)
+    contributed, updated = world.contribute(player, 700)
     assert updated.details == {"fields": ["clanCapitalContributions"]}
     assert contributed.details == {"amount": 700, "total": before + 700}
     assert (world.player(player) or {})["clanCapitalContributions"] == before + 700

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,8 +29,8 @@ class Seen(NamedTuple):
 
     @property
     def resource(self) -> tuple[str, str]:
-        kind = "war" if self.change.event_type.startswith("war_") else self.change.kind
-        return kind, self.change.tag
+        prefix = self.change.event_type.split("_")[0]
+        return prefix if prefix in ("war", "cwl", "raid") else self.change.kind, self.change.tag
 
 
 class Stage:
@@ -107,6 +107,44 @@ async def test_story_shows_rarer_changes_within_62_seconds(seed: int, clans: int
     }
     ends = [seen.change.details["observed"] for seen in stage.seen if seen.change.event_type == "war_ended"]
     assert ends == [True, False, True]
+
+
+@SEEDS
+@pytest.mark.parametrize(("clans", "players"), [(1, 1), (2, 2)])
+async def test_story_shows_a_league_and_a_raid_weekend_within_90_seconds(seed: int, clans: int, players: int) -> None:
+    stage = await tell_demo(90, seed, clans=clans, players=players)
+    count = Counter(seen.change.event_type for seen in stage.seen)
+    assert [count[one] for one in ("cwl_started", "cwl_round_new", "cwl_round_ended", "cwl_ended")] == [1, 7, 7, 1]
+    assert (count["cwl_attack_new"], count["cwl_lineup_changed"], count["clan_war_league_changed"]) == (70, 4, 1)
+    assert [count[one] for one in ("raid_started", "raid_defense_ended", "raid_ended")] == [1, 1, 1]
+    assert min(count[one] for one in ("raid_opponent_new", "raid_district_destroyed", "raid_clan_destroyed")) >= 1
+    assert count["raid_attack_new"] >= 10
+    progress = ("clan_level_up", "capital_hall_upgraded", "clan_capital_league_changed", "capital_contribution")
+    assert all(count[one] for one in progress)
+
+
+@SEEDS
+async def test_first_league_has_overlapping_battles_a_gap_and_a_maintenance(seed: int) -> None:
+    def state_of(number: int, time: float) -> str:
+        """Return the state of a round at a time, empty before its draw."""
+        states = [
+            seen.change.details["war_state_to"]
+            for seen in stage.seen
+            if seen.change.event_type == "cwl_round_state_changed"
+            and (seen.change.details["round"], seen.time <= time) == (number, True)
+        ]
+        return states[-1] if states else ""
+
+    stage = await tell_demo(90, seed)
+    [begin] = [seen.time for seen in stage.seen if seen.change.event_type == "maintenance_start"]
+    assert state_of(2, begin) == "inWar"
+    times = sorted({seen.time for seen in stage.seen})
+    battles = [[number for number in range(1, 8) if state_of(number, time) == "inWar"] for time in times]
+    assert max(map(len, battles)) == 2
+    [first, *_, last] = [place for place, one in enumerate(battles) if one]
+    assert [] in battles[first:last]
+    sides = {seen.change.details["side"] for seen in stage.seen if seen.change.event_type == "cwl_lineup_changed"}
+    assert sides == {"clan", "opponent"}
 
 
 @SEEDS
@@ -196,10 +234,40 @@ async def test_war_starts_and_ends_at_its_times(speed: float) -> None:
         assert 0 <= at[state] - (said - NOON).total_seconds() < 1.001
 
 
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+async def test_league_and_raids_have_their_times(speed: float) -> None:
+    stage = Stage()
+    seen = await stage.tell(demo_script(stage.world, 1), 85 / speed, speed=speed)
+
+    def at(event_type: str, **details: object) -> float:
+        [time] = [
+            one.time
+            for one in seen
+            if one.change.event_type == event_type and details.items() <= one.change.details.items()
+        ]
+        return time
+
+    def check(text: str, time: float) -> None:
+        said = datetime.strptime(text, "%Y%m%dT%H%M%S.000Z").replace(tzinfo=UTC)
+        # The API has a resolution of one second.
+        assert 0 <= time - (said - NOON).total_seconds() < 1.001
+
+    tags = {one.change.details["round"]: one.change.details["war_id"] for one in seen if "war_id" in one.change.details}
+    assert len(tags) == 7
+    for number, tag in tags.items():
+        war = stage.world.league_war(tag) or {}
+        check(war["preparationStartTime"], at("cwl_round_new", round=number))
+        check(war["startTime"], at("cwl_round_state_changed", round=number, war_state_to="inWar"))
+        check(war["endTime"], at("cwl_round_state_changed", round=number, war_state_to="warEnded"))
+    weekend = (stage.world.raid_seasons(stage.world.clan_tags[0]) or {})["items"][0]
+    check(weekend["startTime"], at("raid_started"))
+    check(weekend["endTime"], at("raid_ended"))
+
+
 @SEEDS
 async def test_story_continues_with_all_changes_and_bounded_clans(seed: int) -> None:
     stage = await tell_demo(1500, seed)
-    late = {seen.change.event_type for seen in stage.seen if seen.time > 60}
+    late = {seen.change.event_type for seen in stage.seen if seen.time > 92}
     assert late >= {
         *("clan_updated", "member_joined", "member_left", "member_role_changed", "member_donations", "member_updated"),
         *("war_new", "war_state_changed", "war_attack_new", "war_ended", "war_log_private", "war_log_public"),
@@ -207,7 +275,11 @@ async def test_story_continues_with_all_changes_and_bounded_clans(seed: int) -> 
         *("player_league_changed", "player_label_changed", "player_updated", "maintenance_start", "maintenance_end"),
         *("townhall_weapon_upgraded", "super_troop_started", "super_troop_ended", "hero_equipment_changed"),
         *("player_war_preference_changed", "achievement_completed", "player_clan_left", "player_clan_joined"),
-        "season_reset",
+        *("season_reset", "clan_level_up", "capital_hall_upgraded", "clan_capital_league_changed"),
+        *("cwl_started", "cwl_round_new", "cwl_round_state_changed", "cwl_lineup_changed", "cwl_attack_new"),
+        *("cwl_round_ended", "cwl_ended", "clan_war_league_changed", "raid_started", "raid_opponent_new"),
+        *("raid_attack_new", "raid_district_destroyed", "raid_clan_destroyed", "raid_defense_ended", "raid_ended"),
+        "capital_contribution",
     }
     assert min(stage.sizes) >= 8
     assert max(stage.sizes) <= 50
