@@ -63,4 +63,7 @@ class ClanChanges(WorldBase):
 
     def level_up(self, clan: str) -> Changes:
         """Raise the clan's level by one."""
-        return self._record("clan", clan, self._population.watched_clan(clan).level_up())
+        home = self._population.watched_clan(clan)
+        # A player of the API shows the level of their clan.
+        self._log.touch("player", *(member.tag for member in home.members))
+        return self._record("clan", clan, home.level_up())

@@ -93,7 +93,7 @@ def plan_raids(world: World, clan: str, times: Sequence[float], *, speed: float,
     def decide(tag: str) -> Action:
         return _next_raid_change(world, tag, rng)
 
-    decisions = [decide] * len(moments)
+    decisions: list[Decide] = [decide] * len(moments)
     decisions[len(moments) // 3] = always(_begin_defense)
     decisions[2 * len(moments) // 3] = always(World.raid_defense)
     return [
