@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.demo import DemoServer, World, demo_script, play
+from coc2mqtt.demo.server import EVERYTHING
 from coc2mqtt.service import Service
 from coc2mqtt.util.tasks import first_exception
 
@@ -81,9 +82,7 @@ def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSett
             "api": {"base_url": base_url, "tokens": [_TOKEN]},
             "mqtt": {"port": port},
             "watch": {
-                "clans": [
-                    {"tag": tag, "interval": _INTERVAL_S, "war_interval": _INTERVAL_S} for tag in world.clan_tags
-                ],
+                "clans": [_clan_watch(tag) for tag in world.clan_tags],
                 "players": [{"tag": tag, "interval": _INTERVAL_S} for tag in world.player_tags],
                 "maintenance": {"interval": _INTERVAL_S},
             },
@@ -92,9 +91,14 @@ def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSett
     )
 
 
+def _clan_watch(tag: str) -> dict[str, object]:
+    intervals = ("interval", "war_interval", "cwl_interval", "raid_interval")
+    return {"tag": tag, "cwl_standings": True, "raid_defenses": True, **dict.fromkeys(intervals, _INTERVAL_S)}
+
+
 async def _play(server: DemoServer, world: World, seed: int, speed: float) -> None:
     # A change before the first poll would be part of the baseline instead of an event.
-    await server.wait_watched()
+    await server.wait_watched(resources=EVERYTHING)
     await play(world, demo_script(world, seed), speed=speed)
 
 
