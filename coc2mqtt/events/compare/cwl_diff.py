@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from coc2mqtt.clash.response import parse_unix_time
 from coc2mqtt.events.compare import cwl_events
 from coc2mqtt.events.compare.cwl_group import group_key, new_league, read_league, shows
-from coc2mqtt.events.compare.cwl_league import STATE_ORDER, League, LeagueWar, rank_positions
+from coc2mqtt.events.compare.cwl_league import STATE_ORDER, League, LeagueWar, are_attacks_used, rank_positions
 from coc2mqtt.events.compare.cwl_standings import are_results_final
 from coc2mqtt.events.compare.diff import CompareResult
 from coc2mqtt.events.compare.war import attack_metadata, attack_orders, restore_missing_war_fields, war_sides
@@ -195,9 +195,7 @@ class _LeagueDiff:
         self._report_state(league, war_tag, war, body)
         if not ended:
             self._report_attacks(league, war_tag, war, body)
-        elif war.reported.record_score(
-            war_score(body, self.tag), end=parse_unix_time(body.get("endTime")), at=sighting.at
-        ):
+        elif _record_score(war, body, war_score(body, self.tag), at=sighting.at):
             self._report_result(league, war_tag, war, body, war_result(body, self.tag, observed=True))
 
     def _report_lineups(self, league: League, war_tag: str, war: LeagueWar, before: Json, after: Json) -> None:
@@ -324,6 +322,12 @@ class _LeagueDiff:
         self.events.append(Event(event_type, self.tag, timestamp=self.at, new_data=new, metadata=metadata, name=name))
 
 
+def _record_score(war: LeagueWar, body: Json, score: list[Any], *, at: float) -> bool:
+    """Record the score of an ended war and return whether it is final: at once if no attack is left."""
+    is_final = war.reported.record_score(score, end=parse_unix_time(war.end), at=at)
+    return is_final or are_attacks_used(body)
+
+
 def _update_other_war(war: LeagueWar, sighting: WarSighting) -> None:
     """Take over the score of a war of other clans."""
     if war.reported.ended:
@@ -333,9 +337,8 @@ def _update_other_war(war: LeagueWar, sighting: WarSighting) -> None:
     if STATE_ORDER.get(body["state"], 0) > STATE_ORDER.get(war.state, 0):
         war.state = body["state"]
     if war.state == "warEnded":
-        score = [list(side) for side in war.sides]
-        end = parse_unix_time(war.end)
-        war.reported.ended = war.reported.record_score([*score, war.attacks], end=end, at=sighting.at)
+        score = [*(list(side) for side in war.sides), war.attacks]
+        war.reported.ended = _record_score(war, body, score, at=sighting.at)
 
 
 def _complete_lineups(before: Json, after: Json, tag: str) -> Json:

@@ -296,6 +296,12 @@ def rank_positions(war: Json) -> Json:
     return ranked
 
 
+def are_attacks_used(war: Json) -> bool:
+    """Return whether a response lists all attacks that the members of both clans can make: one each."""
+    size: int | None = war.get("teamSize")
+    return bool(size) and len(attack_orders(war)) >= 2 * (size or 0)
+
+
 def _sides(war: Json) -> tuple[Side, Side]:
     first, second = (
         Side(war[side].get("stars"), war[side].get("destructionPercentage")) for side in ("clan", "opponent")
