@@ -20,7 +20,7 @@ from coc2mqtt.demo.player import draw_player
 from coc2mqtt.demo.world_base import WorldBase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from coc2mqtt.demo.changes import Changes, ExpectedEvent
     from coc2mqtt.demo.league import LeagueWar, RosterMember, Standing
@@ -80,7 +80,8 @@ class LeagueChanges(WorldBase):
         size = sizes[-1]
         rng = self._league_rng
         entered = [LeagueClan(one.tag, one.name, one.level, draw_roster(one.members, rng)) for one in watched]
-        entered += [self._draw_rival(size) for _ in range(clans - len(watched))]
+        while len(entered) < clans:
+            entered.append(self._draw_rival(size, names={one.name for one in entered}))
         # The first clan changes sides in each round.
         others = rng.sample(entered[1:], len(entered) - 1)
         league = League(f"{self._now():%Y-%m-%d}", [entered[0], *others], size)
@@ -183,10 +184,13 @@ class LeagueChanges(WorldBase):
         """Promote the clan by ``steps`` war leagues, or demote it by a negative number of them."""
         return self._record("clan", clan, self._population.watched_clan(clan).promote_war_league(steps))
 
-    def _draw_rival(self, size: int) -> LeagueClan:
+    def _draw_rival(self, size: int, names: Collection[str]) -> LeagueClan:
         rng = self._league_rng
         players = [draw_player(rng, next(self._tags)) for _ in range(size + _SUBSTITUTES)]
-        return LeagueClan(next(self._tags), catalogue.clan_name(rng), rng.randint(5, 25), draw_roster(players, rng))
+        name = catalogue.clan_name(rng)
+        while name in names:
+            name = catalogue.clan_name(rng)
+        return LeagueClan(next(self._tags), name, rng.randint(5, 25), draw_roster(players, rng))
 
     def _draw_round(self, league: League, preparation: timedelta, battle: timedelta) -> Changes:
         wars = league.draw_round(self._tags, self._league_rng, now=self._now(), preparation=preparation, battle=battle)
