@@ -111,7 +111,10 @@ class Outage:
 
     async def run(self) -> None:
         settings = FixedSettings.model_validate(
-            {"mqtt": {"host": "broker"}, "watch": {"clans": [{"tag": tag, "war": False} for tag in TAGS]}}
+            {
+                "mqtt": {"host": "broker"},
+                "watch": {"clans": [{"tag": tag, "war": False, "cwl": False, "raids": False} for tag in TAGS]},
+            }
         )
         await self.journal.open()
         try:

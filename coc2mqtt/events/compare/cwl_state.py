@@ -27,7 +27,8 @@ class CwlState(NamedTuple):
     ``state`` is ``searching`` after the sign-up, until the group is drawn. ``season`` is the API's name of the season,
     which does not identify it. ``league_id`` and ``league`` are the clan's league when the group was drawn. ``rounds``
     and ``clans`` are numbers. ``current`` is the round in battle (of two, the one that ends first), else the one in
-    preparation, else the last one that ended; ``next`` is the one in preparation while another one is current.
+    preparation, else the last one that ended; ``next`` is the round after the one in battle, which is in preparation or,
+    if the battles overlap, in battle too.
     ``stars`` are the clan's in all rounds, with ten for each won war. ``position`` and ``standings`` are known only if
     all wars of the group are, and the position only once the first battle has started.
     """
@@ -60,7 +61,8 @@ def cwl_state(snapshot: Snapshot, tag: str) -> CwlState:
     if league is None or (league.ended and not (group or {}).get("clans")):
         return CwlState("none" if group is None else "searching")
     rounds = _own_rounds(league, tag, data.get("wars") or {})
-    battle, prepared = _first(rounds, "inWar"), _first(rounds, "preparation")
+    battles, prepared = [one for one in rounds if one.war.get("state") == "inWar"], _first(rounds, "preparation")
+    battle = battles[0] if battles else None
     current = battle or prepared or (rounds[-1] if rounds else None)
     table, score = standings(league), clan_score(league, tag)
     has_started = any(one.war.get("state") != "preparation" for one in rounds)
@@ -72,7 +74,7 @@ def cwl_state(snapshot: Snapshot, tag: str) -> CwlState:
         league.rounds,
         len(league.clans),
         current,
-        prepared if battle is not None else None,
+        next(iter(battles[1:]), prepared) if battle is not None else None,
         position_of(tag, table) if has_started else None,
         score.stars if score.is_known and known else None,
         table,
