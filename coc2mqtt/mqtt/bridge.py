@@ -137,10 +137,11 @@ class Bridge:
     async def _mark_everything(self) -> None:
         """Mark the state of the API and of all watches to be published."""
         self._retained.mark(API)
-        # Clans first: the state of a player includes the war of their clan.
+        # Clans first: the state of a player includes the wars and raids of their clan.
         for kind in (Kind.CLAN, Kind.PLAYER):
             async for watch in yield_periodically(self._watches.select(kind=kind)):
-                self._retained.mark_watch(watch)
+                for resource, _ in watch.resources():
+                    self._retained.mark(resource)
 
     async def _keep_running(self, part: str, work: Callable[[], Awaitable[None]]) -> None:
         await keep_running(part, work, self._contain)

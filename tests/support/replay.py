@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coc2mqtt.clash import ClashError
     from coc2mqtt.events import Event
     from coc2mqtt.events.polling.poll_context import PollResult
+    from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]
 
@@ -104,12 +105,17 @@ class Replay:
         self.restart()
 
     @property
-    def accepted(self) -> Json:
-        """The accepted state: the data of the present snapshot."""
+    def snapshot(self) -> Snapshot:
+        """The present snapshot."""
         snapshot = self._state.snapshot(Resource(self._kind, self._tag))
         assert snapshot is not None
-        assert snapshot.data is not None
-        return snapshot.data
+        return snapshot
+
+    @property
+    def accepted(self) -> Json:
+        """The accepted state: the data of the present snapshot."""
+        assert self.snapshot.data is not None
+        return self.snapshot.data
 
     def set_clock(self, seconds: float) -> None:
         """Set the wall clock forward or back."""
