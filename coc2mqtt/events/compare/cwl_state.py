@@ -27,10 +27,10 @@ class CwlState(NamedTuple):
     ``state`` is ``searching`` after the sign-up, until the group is drawn. ``season`` is the API's name of the season,
     which does not identify it. ``league_id`` and ``league`` are the clan's league when the group was drawn. ``rounds``
     and ``clans`` are numbers. ``current`` is the round in battle (of two, the one that ends first), else the one in
-    preparation, else the last one that ended; ``next`` is the round after the one in battle, which is in preparation or,
-    if the battles overlap, in battle too.
-    ``stars`` are the clan's in all rounds, with ten for each won war. ``position`` and ``standings`` are known only if
-    all wars of the group are, and the position only once the first battle has started.
+    preparation, else the last one that ended; ``next`` is the round after the one in battle, in preparation
+    or, if the battles overlap, in battle too. ``stars`` are the clan's in all rounds, with ten for each won war.
+    ``position`` and ``standings`` are known only if all wars of the group are, and the position only once the first
+    battle has started.
     """
 
     state: State
