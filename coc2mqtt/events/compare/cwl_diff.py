@@ -32,10 +32,14 @@ _MAX_SHOWN = 3
 
 
 class WarSighting(NamedTuple):
-    """A validated response about a war, and the Unix time at which it was received."""
+    """A validated response about a war, and the Unix time at which it was received.
+
+    It may show the state of up to ``max_staleness`` seconds earlier.
+    """
 
     war: Json
     at: float
+    max_staleness: float = 0.0
 
 
 class Sighting(NamedTuple):
@@ -195,7 +199,7 @@ class _LeagueDiff:
         self._report_state(league, war_tag, war, body)
         if not ended:
             self._report_attacks(league, war_tag, war, body)
-        elif _record_score(war, body, war_score(body, self.tag), at=sighting.at):
+        elif _record_score(war, body, war_score(body, self.tag), sighting):
             self._report_result(league, war_tag, war, body, war_result(body, self.tag, observed=True))
 
     def _report_lineups(self, league: League, war_tag: str, war: LeagueWar, before: Json, after: Json) -> None:
@@ -322,9 +326,10 @@ class _LeagueDiff:
         self.events.append(Event(event_type, self.tag, timestamp=self.at, new_data=new, metadata=metadata, name=name))
 
 
-def _record_score(war: LeagueWar, body: Json, score: list[Any], *, at: float) -> bool:
+def _record_score(war: LeagueWar, body: Json, score: list[Any], sighting: WarSighting) -> bool:
     """Record the score of an ended war and return whether it is final: at once if no attack is left."""
-    is_final = war.reported.record_score(score, end=parse_unix_time(war.end), at=at)
+    end = parse_unix_time(war.end)
+    is_final = war.reported.record_score(score, end=end, at=sighting.at, max_staleness=sighting.max_staleness)
     return is_final or are_attacks_used(body)
 
 
@@ -338,7 +343,7 @@ def _update_other_war(war: LeagueWar, sighting: WarSighting) -> None:
         war.state = body["state"]
     if war.state == "warEnded":
         score = [*(list(side) for side in war.sides), war.attacks]
-        war.reported.ended = _record_score(war, body, score, at=sighting.at)
+        war.reported.ended = _record_score(war, body, score, sighting)
 
 
 def _complete_lineups(before: Json, after: Json, tag: str) -> Json:

@@ -32,17 +32,18 @@ class ReportedWar:
     since: float = 0.0
     ended: bool = False
 
-    def record_score(self, score: list[Any], *, end: float | None, at: float) -> bool:
+    def record_score(self, score: list[Any], *, end: float | None, at: float, max_staleness: float = 0.0) -> bool:
         """Record the score of the ended war and return whether it is final.
 
         It is final once it has been unchanged for a minute and includes the last attacks, or ten minutes after the
-        ``end``. Times are Unix times in seconds; ``end`` is None if unknown.
+        ``end``. Times are Unix times in seconds; ``end`` is None if unknown. The score may be the one of up to
+        ``max_staleness`` seconds ago, if responses are cached for longer than a few minutes.
         """
         # After a wall clock was set back, the minute starts again.
         if score != self.score or at < self.since:
             self.score, self.since = score, at
         # An end in the future comes from a wrong clock and is ignored.
-        after = None if end is None or at < end else at - end
+        after = None if end is None or at < end else at - end - max_staleness
         if after is not None and after >= _MAX_FINAL_DELAY_S:
             return True
         return at - self.since >= _FINAL_SCORE_AGE_S and (after is None or after >= _LAST_ATTACK_DELAY_S)

@@ -153,7 +153,11 @@ class CwlPoller(Poller):
         return self._plan(compare_league(old, sighting._replace(wars=wars), tag=self._tag, at=seen.at, clock_jump=jump))
 
     def _sighting(self, data: Json, group: Json | None) -> Sighting:
-        wars = {war_tag: WarSighting(war, data["times"][war_tag]) for war_tag, war in data["wars"].items()}
+        wars = {}
+        for war_tag, war in data["wars"].items():
+            seen = self._observations[war_tag]
+            # The rest of its lifetime in the cache does not count.
+            wars[war_tag] = WarSighting(war, seen.at, max(0.0, seen.max_staleness - seen.max_age))
         return Sighting(group, wars, frozenset(data["missing"]), data["league"], self._standings)
 
     def _accepts_group(self, old: Snapshot, group: Json | None, seen: Observation) -> bool:

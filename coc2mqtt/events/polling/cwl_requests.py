@@ -139,7 +139,7 @@ class LeagueRequests:
         return max(0.0, min(seen.uptime + seen.max_age for seen in self.observations.values()) - now)
 
     def _decode(self) -> Json:
-        """Return the group, unless it is the snapshot's, and the valid wars with the times of their responses."""
+        """Return the group, unless it is the snapshot's, and the valid wars."""
         wars: Json = {}
         for war_tag, war in self._wars.items():
             try:
@@ -151,7 +151,6 @@ class LeagueRequests:
             "is_group_new": self.is_group_new,
             "digest": self._digest.hex(),
             "wars": wars,
-            "times": {war_tag: self._wars[war_tag].seen.at for war_tag in wars},
             "missing": sorted(self._missing),
             "league": self._league,
         }
