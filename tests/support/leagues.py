@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.clash import ApiResponse, NotFoundError
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.compare.cwl_state import cwl_state
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from tests.support.replay import InMemoryApi, Replay
 
 if TYPE_CHECKING:
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash import ClashError
     from coc2mqtt.events import Event
+    from coc2mqtt.events.compare.cwl_state import CwlState
 
 Json = dict[str, Any]
 
 OWN = "#2PP"
-HOUR = 3600.0
+GROUP = f"/clans/{OWN}/currentwar/leaguegroup"
+MINUTE, HOUR = 60.0, 3600.0
 DAY = 24 * HOUR
 # The start of the first preparation (Unix time): 2026-10-01 08:00.
 START = 1_790_841_600.0
@@ -195,10 +198,12 @@ class ScriptedLeague:
         return max(war.end for war in self.wars.values())
 
     def shift(self, number: int, *, start: float = 0.0, end: float = 0.0) -> None:
-        """Move the start or the end of all battles of a round by seconds."""
+        """Move the start or the end of all battles of a round by seconds; the next round is drawn at the start."""
         for war in self.rounds[number - 1]:
             war.start += start
             war.end += end
+        for war in self.rounds[number] if number < len(self.rounds) else []:
+            war.preparation += start
 
     def group(self, at: float) -> Json | NotFoundError:
         """Return the response about the group at a time."""
@@ -316,6 +321,38 @@ class LeagueReplay(Replay):
     def types_at(self, at: float) -> list[str]:
         """Poll ``at`` seconds after the start of the league, and return the types of the events."""
         return [event.event_type.value for event in self.poll_at(at)]
+
+
+def snapshot_of(replay: LeagueReplay) -> Snapshot:
+    snapshot = replay._state.snapshot(Resource(Kind.CWL, OWN))
+    assert snapshot is not None
+    return snapshot
+
+
+def state_of(replay: LeagueReplay) -> CwlState:
+    return cwl_state(snapshot_of(replay), OWN)
+
+
+def poll_until(replay: LeagueReplay, end: float, *, begin: float, step: float = 1800.0) -> list[Event]:
+    """Poll every half hour, in seconds after the start of the league."""
+    events = []
+    at = begin
+    while at <= end:
+        events += replay.poll_at(at)
+        at += step
+    return events
+
+
+def types(events: list[Event]) -> list[str]:
+    return [event.event_type.value for event in events]
+
+
+def watched_from_the_start(league: ScriptedLeague, **options: Any) -> LeagueReplay:
+    """Return a replay that has seen the clan without a league and then the first preparation."""
+    replay = LeagueReplay(league, **options)
+    assert replay.types_at(-HOUR) == []
+    assert replay.types_at(60) == ["cwl_started", "cwl_round_new"]
+    return replay
 
 
 def _pairings(clans: list[str]) -> list[list[tuple[str, str]]]:

@@ -39,6 +39,10 @@ _NON_DECREASING_OF_MEMBERS = ("expLevel", "townHallLevel")
 _MIN_MEMBERS_OF_CERTAIN_RESET = 5
 
 
+# The war league of a clan that has not signed up for one, or not for long.
+UNRANKED_WAR_LEAGUE = 48000000
+
+
 class Roster(NamedTuple):
     """A clan with its restored member list.
 
@@ -191,18 +195,26 @@ def _clan_progress(old: Json, new: Json) -> Iterator[tuple[EventType, Change, Js
         if _increase(before, after, field):
             metadata = {"old_value": before[field], "new_value": after[field]}
             yield event_type, Change(f"{path}{field}", before[field], after[field]), metadata
-    league, new_league = (side.get("capitalLeague") or {} for side in (old, new))
-    old_id, new_id = league.get("id"), new_league.get("id")
-    if old_id is not None and new_id is not None and old_id != new_id:
-        metadata = {
-            "old_id": old_id,
-            "old_name": league.get("name"),
-            "new_id": new_id,
-            "new_name": new_league.get("name"),
-        }
-        # The API numbers leagues from the lowest up.
-        metadata["direction"] = "promoted" if new_id > old_id else "demoted"
-        yield EventType.CLAN_CAPITAL_LEAGUE_CHANGED, Change("capitalLeague.id", old_id, new_id), metadata
+    for event_type, field in (
+        (EventType.CLAN_WAR_LEAGUE_CHANGED, "warLeague"),
+        (EventType.CLAN_CAPITAL_LEAGUE_CHANGED, "capitalLeague"),
+    ):
+        was, now = old.get(field) or {}, new.get(field) or {}
+        old_id, new_id = was.get("id"), now.get("id")
+        if old_id is not None and new_id is not None and old_id != new_id:
+            metadata = {"old_id": old_id, "old_name": was.get("name"), "new_id": new_id, "new_name": now.get("name")}
+            metadata["direction"] = _league_direction(old_id, new_id)
+            if event_type is EventType.CLAN_WAR_LEAGUE_CHANGED:
+                # Only another resource shows these.
+                metadata |= {"season": None, "position": None}
+            yield event_type, Change(f"{field}.id", old_id, new_id), metadata
+
+
+def _league_direction(old_id: int, new_id: int) -> str:
+    """Return the direction of a change of leagues, whose ids the API numbers from the lowest up."""
+    if old_id == UNRANKED_WAR_LEAGUE:
+        return "seeded"
+    return "promoted" if new_id > old_id else "demoted"
 
 
 def _member_metadata(member: Json) -> Json:

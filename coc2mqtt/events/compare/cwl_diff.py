@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import parse_unix_time
 from coc2mqtt.events.compare import cwl_events
+from coc2mqtt.events.compare.clan import UNRANKED_WAR_LEAGUE
 from coc2mqtt.events.compare.cwl_group import group_key, new_league, read_league, shows
 from coc2mqtt.events.compare.cwl_league import STATE_ORDER, League, LeagueWar, are_attacks_used, rank_positions
 from coc2mqtt.events.compare.cwl_standings import are_results_final
@@ -25,7 +26,6 @@ Json = dict[str, Any]
 # Everything else about an ended league is waited for until this long after its last battle: wars of other clans, which
 # end up to an hour later, and wars that the API does not return.
 _MAX_WAIT_S = 7200.0
-_UNRANKED = 48000000
 # Stale responses show the last league at most, but the one before costs nothing.
 _MAX_PAST_LEAGUES = 2
 _MAX_SHOWN = 3
@@ -174,7 +174,7 @@ class _LeagueDiff:
 
     def _update_league_name(self, league: League) -> None:
         """Update the league of a clan that had none before its sign-up, which it may show later than the group."""
-        unranked = league.league is None or league.league.get("id") == _UNRANKED
+        unranked = league.league is None or league.league.get("id") == UNRANKED_WAR_LEAGUE
         started = any(war.reported.ended for war in league.wars.values())
         if unranked and not started and league.state != "ended" and self.seen.league is not None:
             league.league = self.seen.league

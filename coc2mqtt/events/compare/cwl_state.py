@@ -82,11 +82,15 @@ def cwl_state(snapshot: Snapshot, tag: str) -> CwlState:
 
 
 def league_result(snapshot: Snapshot | None, tag: str) -> LeagueResult:
-    """Return the season and the position of the clan in its last clan war league, from the snapshot of its resource."""
+    """Return the season and the position of the clan in its last clan war league, from the snapshot of its resource.
+
+    The position is unknown until the battle of the clan's last round is over.
+    """
     league = None if snapshot is None else _league(snapshot)
     if league is None:
         return LeagueResult()
-    return LeagueResult(league.season, position_of(tag, standings(league)))
+    over = any(war.round == league.rounds and war.state == "warEnded" for _, war in league.own_wars(tag))
+    return LeagueResult(league.season, position_of(tag, standings(league)) if over else None)
 
 
 def _league(snapshot: Snapshot) -> League | None:

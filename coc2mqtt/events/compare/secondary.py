@@ -83,6 +83,13 @@ def _explain_war_state(event: Event, change: Change, events: Sequence[Event]) ->
     return next((cause for one in events if one.event_type is cause and one.metadata.get("war_id") == war), None)
 
 
+def _explain_round_state(event: Event, change: Change, events: Sequence[Event]) -> EventType | None:
+    """Explain a round that is over by its end."""
+    cause, war = EventType.CWL_ROUND_ENDED, event.metadata.get("war_id")
+    ended = any(one.event_type is cause and one.metadata.get("war_id") == war for one in events)
+    return cause if ended and change.new_value == "warEnded" else None
+
+
 def _explain_player(_: Event, change: Change, events: Sequence[Event]) -> EventType | None:
     """Explain the role and donations by a new clan, and other changes by the events about the same progress."""
     types = {event.event_type for event in events}
@@ -130,5 +137,6 @@ _CLAN_CAUSES = {
 _EXPLANATIONS: dict[EventType, Explain] = {
     EventType.CLAN_UPDATED: _explain_clan,
     EventType.WAR_STATE_CHANGED: _explain_war_state,
+    EventType.CWL_ROUND_STATE_CHANGED: _explain_round_state,
     EventType.PLAYER_UPDATED: _explain_player,
 }

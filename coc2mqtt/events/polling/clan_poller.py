@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import structlog
@@ -14,6 +15,7 @@ from coc2mqtt.events.compare.clan import (
     is_permanent_clan_field,
     restore_missing_members,
 )
+from coc2mqtt.events.compare.cwl_state import league_result
 from coc2mqtt.events.compare.diff import CompareResult
 from coc2mqtt.events.compare.missing_fields import restore_missing_fields
 from coc2mqtt.events.compare.season import season_ended_between, tags_with_decreased_donations
@@ -21,7 +23,7 @@ from coc2mqtt.events.compare.staleness import Observation, StaleSuspicion
 from coc2mqtt.events.compare.validate import validate_clan
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.poller import LONG_GAP_S, Poller, mark_catch_up
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Resource
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.response import ApiResponse
@@ -98,6 +100,8 @@ class ClanPoller(Poller):
             members=self._track_members,
             season_ended=self._season_ended(old, reset_at, seen),
         )
+        if any(event.event_type is EventType.CLAN_WAR_LEAGUE_CHANGED for event in events):
+            events = await self._add_league_result(events)
         if any(event.event_type is EventType.SEASON_RESET for event in events):
             reset_at = seen.at
         memo = {**restored.memo, "season_reset_at": reset_at} if reset_at else restored.memo
@@ -110,6 +114,16 @@ class ClanPoller(Poller):
             events = [_mark_member_catch_up(event, round(seen.at - since, 3)) for event in events]
         final = roster.is_complete or (known and not roster.missing)
         return CompareResult(events, restored.without_absent(roster.clan), memo, final=final)
+
+    async def _add_league_result(self, events: list[Event]) -> list[Event]:
+        """Return the events with the result of the last clan war league, if it is watched."""
+        result = league_result(await self._context.store.snapshot(Resource(Kind.CWL, self._tag)), self._tag)
+        return [
+            replace(event, metadata={**event.metadata, **result._asdict()})
+            if event.event_type is EventType.CLAN_WAR_LEAGUE_CHANGED
+            else event
+            for event in events
+        ]
 
     def _roster(self, old: Json | None, new: Json, seen: Observation) -> Roster:
         # Members that two cache entries failed to list have left.
