@@ -81,7 +81,7 @@ def test_two_own_wars_in_battle_are_both_reported() -> None:
     state = state_of(replay)
     assert state.current is not None
     assert state.next is not None
-    assert (state.state, state.current.number, state.next.number) == ("inWar", 1, 3)
+    assert (state.state, state.current.number, state.next.number) == ("inWar", 1, 2)
     assert set(replay.accepted["wars"]) == {league.own(number).tag for number in (1, 2, 3)}
     events = replay.poll_at(2 * DAY + 53 * MINUTE)
     assert [(event.event_type.value, event.metadata["round"]) for event in events] == [("cwl_attack_new", 1)]
