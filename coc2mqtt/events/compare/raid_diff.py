@@ -199,7 +199,9 @@ class _RaidDiff:
         complete = ended and (total_attacks(season) == 0 or rewards(season)[0] is not None)
         if complete or waited >= (_REWARDS_DELAY_S if ended else _MAX_END_DELAY_S):
             history.ended, history.waiting_since = True, None
-            self._add(EventType.RAID_ENDED, season, raid_result(season, roster=roster, partial=not ended))
+            result = raid_result(season, roster=roster, partial=not ended)
+            history.not_started = result["members_not_started"]
+            self._add(EventType.RAID_ENDED, season, result)
 
     def report_unobserved_end(self, known: Json, end: UnobservedEnd) -> None:
         """Report the end of the weekend in the snapshot, and what its entry among the past weekends shows of it."""

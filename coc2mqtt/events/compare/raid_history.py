@@ -38,7 +38,8 @@ class RaidHistory:
 
     ``start`` is its start in the API's format, None if the clan never raided. ``raids`` are the reported raids in the
     order of the log, ``defenses`` the positions of the completed raids on the clan. ``waiting_since`` is the Unix time
-    in seconds since when the end is expected, or its rewards are.
+    in seconds since when the end is expected, or its rewards are. ``not_started`` are the tags and names of the members
+    who had not attacked at the end, None before it or if they are unknown.
     """
 
     start: str | None = None
@@ -46,6 +47,7 @@ class RaidHistory:
     defenses: set[int] = field(default_factory=set)
     ended: bool = False
     waiting_since: float | None = None
+    not_started: list[Json] | None = None
 
     @classmethod
     def from_first_response(cls, season: Json | None) -> RaidHistory:
@@ -74,7 +76,14 @@ class RaidHistory:
             ReportedRaid(raid["defender"], dict(raid["attacks"]), set(raid["destroyed"]), raid["completed"])
             for raid in stored["raids"]
         ]
-        return cls(stored["start"], raids, set(stored["defenses"]), stored["ended"], stored["waiting_since"])
+        return cls(
+            stored["start"],
+            raids,
+            set(stored["defenses"]),
+            stored["ended"],
+            stored["waiting_since"],
+            stored["not_started"],
+        )
 
     def to_json(self) -> Json:
         """Return the snapshot's memo."""
@@ -93,6 +102,7 @@ class RaidHistory:
                 "defenses": sorted(self.defenses),
                 "ended": self.ended,
                 "waiting_since": self.waiting_since,
+                "not_started": self.not_started,
             }
         }
 

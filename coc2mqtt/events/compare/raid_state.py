@@ -52,7 +52,8 @@ class RaidState(NamedTuple):
     format. ``attacks_left`` and ``members`` include only members who have started to attack; some of them may have left
     the clan since. ``opponent`` is None unless the clan is raiding one. ``estimated_medals`` are the raid medals for
     each attack as long as the API does not show them in ``offensive_reward``; ``max_medals`` are those of a member with
-    six attacks.
+    six attacks. After the end was reported, ``not_started`` are the members who had not attacked at that time, None if
+    they are unknown.
     """
 
     state: Literal["none", "ongoing", "ended"] = "none"
@@ -69,6 +70,8 @@ class RaidState(NamedTuple):
     defensive_reward: int | None = None
     max_medals: int | None = None
     members: tuple[RaidMember, ...] = ()
+    is_end_reported: bool = False
+    not_started: tuple[Json, ...] | None = None
 
 
 def raid_state(snapshot: Snapshot) -> RaidState:
@@ -76,7 +79,8 @@ def raid_state(snapshot: Snapshot) -> RaidState:
     season: Json | None = (snapshot.data or {}).get("season")
     if season is None:
         return RaidState()
-    ended = season["state"] == ENDED or RaidHistory.from_json(snapshot.memo, season).ended
+    history = RaidHistory.from_json(snapshot.memo, season)
+    ended = season["state"] == ENDED or history.ended
     members = tuple(map(_member, season.get("members") or []))
     offensive, defensive, max_medals = rewards(season)
     return RaidState(
@@ -94,11 +98,13 @@ def raid_state(snapshot: Snapshot) -> RaidState:
         defensive_reward=defensive,
         max_medals=max_medals,
         members=members,
+        is_end_reported=history.ended,
+        not_started=None if history.not_started is None else tuple(history.not_started),
     )
 
 
 def members_not_started(state: RaidState, clan_member_list: Iterable[Json]) -> list[Json]:
-    """Return the tag and name of each member of the clan who has not attacked yet, in the order of the list."""
+    """Return the tag and name of each member of a list who has not attacked yet, in the order of the list."""
     started = {member["tag"] for member in state.members}
     return [
         {"tag": member["tag"], "name": member.get("name")}

@@ -80,8 +80,8 @@ class RaidPayload(Payload):
     """Members who have started to attack and have attacks left, those with the most left first; at most 60. Some of
     them may have left the clan."""
     members_not_started: list[RaidMemberPayload] | None
-    """Members of the clan who have not attacked, by name; null if the clan's members are unknown, empty if the clan
-    has never raided."""
+    """Members of the clan who have not attacked, by name; after the weekend, those who were in the clan at its end.
+    Null if they are unknown, empty if the clan has never raided."""
     updated_at: Time
     """When the bridge first received this state of the raid weekend."""
 
@@ -131,11 +131,17 @@ def _with_attacks_left(state: RaidState) -> list[RaidMemberLeftPayload]:
 def _not_started(state: RaidState, roster: list[Json] | None) -> list[RaidMemberPayload] | None:
     if state.state == "none":
         return []
-    if roster is None:
+    if state.is_end_reported:
+        missing = state.not_started  # who has joined the clan since then could not attack
+    elif roster is None:
+        missing = None
+    else:
+        known = [member for member in json_objects(roster) if isinstance(member.get("tag"), str)]
+        missing = tuple(members_not_started(state, known))
+    if missing is None:
         return None
-    known = [member for member in json_objects(roster) if isinstance(member.get("tag"), str)]
-    missing = sorted(members_not_started(state, known), key=_by_name)
-    return [RaidMemberPayload(**_tag_and_name(member)) for member in missing[:_MAX_MEMBERS]]
+    members = sorted(missing, key=_by_name)[:_MAX_MEMBERS]
+    return [RaidMemberPayload(**_tag_and_name(member)) for member in members]
 
 
 def _by_name(member: Mapping[str, Any]) -> tuple[str, str]:

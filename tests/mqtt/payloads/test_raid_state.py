@@ -11,8 +11,9 @@ from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.player import player_raid_payload
 from coc2mqtt.mqtt.payloads.raid import RaidPayload
 from coc2mqtt.mqtt.payloads.state import FACETS, state_payloads
-from tests.support.bodies import member
+from tests.support.bodies import clan, member
 from tests.support.raids import CAMP, PEAK, Weekend
+from tests.support.replay import Replay
 
 Json = dict[str, Any]
 
@@ -82,6 +83,31 @@ def test_ended_weekend_shows_rewards_and_no_opponent() -> None:
     state = published(weekend.season, ANN, BEN)
     assert (state["state"], state["opponent"], state["estimated_medals"]) == ("ended", None, None)
     assert (state["offensive_reward"], state["defensive_reward"], state["max_medals"]) == (200, 50, 1250)
+
+
+def test_members_who_have_not_started_stay_those_of_the_end_of_the_weekend() -> None:
+    def not_started(*roster: Json) -> list[str] | None:
+        state = orjson.loads(state_payloads(RAID, replay.snapshot, roster=list(roster))["raid"].encode())
+        return None if state["members_not_started"] is None else [one["name"] for one in state["members_not_started"]]
+
+    weekend, members = weekend_with_two_raids(), Replay(Kind.CLAN, "#2PP")
+    members.feed(clan(ANN, BEN, CID))
+    replay = Replay(Kind.RAID, "#2PP", now=weekend.start.timestamp())
+    replay.share(members)
+    replay.feed(weekend.response)
+    assert not_started(ANN, BEN, CID) == ["Cid"]
+    assert not_started(ANN, BEN) == [], "Cid has left the clan"
+    weekend.finish()
+    assert replay.feed(weekend.response, after=3 * 86_400) == ["raid_ended"]
+    assert not_started(ANN, BEN, CID, member("#2PY", name="Joined later")) == ["Cid"]
+    replay.restart()
+    assert not_started(ANN) == ["Cid"]
+
+
+def test_members_who_have_not_started_are_unknown_if_the_end_was_not_observed() -> None:
+    weekend = weekend_with_two_raids()
+    weekend.finish()
+    assert published(weekend.season, ANN, BEN, CID)["members_not_started"] is None
 
 
 def test_clan_that_never_raided_has_a_state_without_values() -> None:
