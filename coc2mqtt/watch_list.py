@@ -60,7 +60,7 @@ class WatchList:
     async def load(self, configured: Iterable[Watch]) -> None:
         """Start the watches of the configuration, with the changes that commands made to them.
 
-        Calls ``on_change`` for each stored snapshot that no watch needs any more, so that its topics are emptied.
+        Calls ``on_change`` for each stored snapshot that no watch needs, so that its topics are emptied.
         """
         self._configured = {(watch.kind, watch.tag): watch for watch in configured}
         watches = _merge(self._configured, await self._journal.watches())

@@ -80,7 +80,7 @@ async def test_broker_without_topics_of_a_bridge_is_reported(mosquitto: StartMos
     broker = mosquitto()
     await publish(broker, "other", info=INFO, watches=WATCHES)
     assert await error_of(broker.port) == (
-        "there is no retained message on coc/bridge/info: start the bridge once with this broker and base topic, and"
+        "the topic coc/bridge/info has no retained message: start the bridge once with this broker and base topic, and"
         " check that the broker allows this user to read it"
     )
 
@@ -129,7 +129,7 @@ async def test_command_prints_the_dashboard_or_one_sentence(mosquitto: StartMosq
     path.write_text(yaml.safe_dump(settings))
     completed = await run_command("dashboard", "--config", str(path))
     assert (completed.status, completed.out) == (1, "")
-    assert completed.err.startswith("coc2mqtt: there is no retained message on coc/bridge/info")
+    assert completed.err.startswith("coc2mqtt: the topic coc/bridge/info has no retained message")
     assert completed.err.count("\n") == 1
     await publish(broker, info=INFO, watches=WATCHES)
     completed = await run_command("dashboard", "--config", str(path))

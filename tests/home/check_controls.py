@@ -122,7 +122,7 @@ async def check_fields(setup: Setup, report: Report, folder: Path) -> None:
             ("watch_player", setup.other_player, f"({setup.other_player})"),
             ("unwatch", setup.other_player, "Stopped watching "),
             ("unwatch", setup.other_player, f"{setup.other_player} is not watched"),
-            ("watch_clan", _UNKNOWN, f"There is no clan with the tag {_UNKNOWN}"),
+            ("watch_clan", _UNKNOWN, f"No clan has the tag {_UNKNOWN}"),
         ):
             problems = await _use_field(setup, browser, await setup.bridge_entity(key), tag)
             problems += await _last_command_problems(setup, sentence)

@@ -43,7 +43,7 @@ async def test_unknown_tag_is_refused_unless_forced_and_its_first_event_follows_
 
         response = await observer.request("watch", tag=UNKNOWN)
         assert response["status"] == "error"
-        assert response["error"].startswith(f"There is no clan with the tag {UNKNOWN}")
+        assert response["error"].startswith(f"No clan has the tag {UNKNOWN}")
         assert await last_summary(observer, UNKNOWN) == response["error"]
         await observer.request("unwatch", tag=UNKNOWN)
         assert await last_summary(observer, "is not watched") == f"{UNKNOWN} is not watched"

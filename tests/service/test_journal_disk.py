@@ -54,7 +54,7 @@ async def test_full_disk_stops_the_bridge_without_losing_events(
         polled = server.requests[f"/v1/clans/{clan}"]
         while server.requests[f"/v1/clans/{clan}"] < polled + 2:  # noqa: ASYNC110 - the server only counts
             await asyncio.sleep(0.05)
-        # One event is pending. There is no space for the next one.
+        # One event is pending. The next one does not fit.
         disk.fill()
         world.join(clan)
         assert await running.wait() == 1

@@ -45,9 +45,9 @@ class ChangePayload(Payload):
     field: str
     """The API's key, such as `clanPoints`; nested keys are joined by dots, such as `warLeague.name`."""
     old_value: Any
-    """Null if there was no value. Lists contain only the entries that differ, and long texts are truncated."""
+    """Null if the field had no value. Lists contain only the entries that differ, and long texts are truncated."""
     new_value: Any
-    """Null if there is no value. Lists and texts are shortened as in `old_value`."""
+    """Null if the field has no value. Lists and texts are shortened as in `old_value`."""
 
 
 class EventPayload(Payload):

@@ -47,7 +47,7 @@ class PlayerWars:
         return PlayerWar(player_war_payload(player_tag, clan, snapshot), snapshot.taken_at)
 
     def forget(self, player_tag: str) -> None:
-        """Forget the clan of a player who is not watched any more."""
+        """Forget the clan of a player whose watch was removed."""
         self._players.set_clan(player_tag, None)
 
     def players_of(self, clan_tag: str) -> list[Resource]:

@@ -81,7 +81,7 @@ class RejectedTopics:
             _log.info(_MESSAGE_ACCEPTED, topic=topic)
 
     def forget(self, topic: str) -> None:
-        """Forget a topic that is not used any more."""
+        """Forget an unused topic."""
         self._retryable.pop(topic, None)
 
     def clear(self) -> None:
@@ -208,7 +208,7 @@ class PlayersByClan:
         self._players: dict[str, set[str]] = {}
 
     def set_clan(self, player_tag: str, clan_tag: str | None) -> None:
-        """Store the clan of a player; None if they are in none or are not watched any more."""
+        """Store the clan of a player; None if they are in none or their watch was removed."""
         before = self._clans.pop(player_tag, None)
         if before is not None:
             self._players[before].discard(player_tag)

@@ -64,7 +64,7 @@ class RetainedState:
     """Keeps the retained messages equal to the journal and the watches.
 
     Changed resources are only marked. Their snapshots are read when they are published, so the latest one is published
-    and nothing accumulates without a connection. When a clan or player is not watched any more, its topics are emptied,
+    and nothing accumulates without a connection. When the watch of a clan or player is removed, its topics are emptied,
     its device is removed and its snapshot is deleted.
 
     ``discovery`` is None without Home Assistant. ``on_name`` is called with the name of each published clan and player,
@@ -114,7 +114,7 @@ class RetainedState:
         self._marked[resource] = full or self._marked.get(resource, False)
 
     def mark_watch(self, watch: Watch) -> None:
-        """Publish all resources of a watch again, or remove them if the clan or player is not watched any more."""
+        """Publish all resources of a watch again, or remove them if the watch was removed."""
         for kind in (Kind.CLAN, Kind.WAR) if watch.kind is Kind.CLAN else (Kind.PLAYER,):
             resource = Resource(kind, watch.tag)
             if resource in self._published and self._watch_of(resource) is None:
@@ -379,7 +379,7 @@ class RetainedState:
                 published.forget(facet)
 
     def _watch_of(self, resource: Resource) -> Watch | None:
-        """Return the watch that polls a resource, None if there is none any more."""
+        """Return the watch that polls a resource, None if it was removed."""
         watch = self._watches.find(Kind.PLAYER if resource.kind is Kind.PLAYER else Kind.CLAN, resource.tag)
         return None if watch is not None and resource.kind is Kind.WAR and not watch.war else watch
 

@@ -69,9 +69,9 @@ async def sentence(command: str, payload: bytes | dict[str, Any] = b"") -> str:
         ("unwatch", {"tag": "#2PP", "kind": "player"}, "error: #2PP is not watched as a player"),
         ("poll", b"#2PP", "ok: Polling #2PP"),
         ("poll", b"", "ok: Polling #2PP"),
-        ("poll", {"kind": "player"}, "ok: There is nothing to poll"),
+        ("poll", {"kind": "player"}, "ok: Nothing to poll"),
         ("log_level", b"debug", "ok: The log level is now debug"),
-        ("reset", b"", "ok: There was nothing to reset: commands have changed no watch"),
+        ("reset", b"", "ok: Nothing to reset: no command has changed a watch"),
         ("dance", b"", "error: unknown command: use one of watch, unwatch, list, poll, "),
     ],
 )

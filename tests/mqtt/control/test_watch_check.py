@@ -31,7 +31,7 @@ class Api:
         self.asked.append((kind, tag))
         await asyncio.sleep(self._seconds)
         if tag in self._unknown:
-            raise CommandError(f"there is no {tag}")
+            raise CommandError(f"nobody has the tag {tag}")
         return "The Order"
 
 
@@ -51,7 +51,7 @@ async def test_new_tag_is_looked_up_and_its_name_returned(kind: Kind) -> None:
 async def test_unknown_tag_is_refused() -> None:
     watches, api = WatchesInMemory([CLAN]), Api(unknown=("#8QQ",))
     response = await watch(watches, api, tag="#8QQ")
-    assert (response["status"], response["error"]) == ("error", "there is no #8QQ")
+    assert (response["status"], response["error"]) == ("error", "nobody has the tag #8QQ")
     assert watches.calls == []
 
 
