@@ -222,22 +222,11 @@ class WatchList:
 
     async def describe(self, watch: Watch) -> WatchPayload:
         """Return the payload of a watch."""
-        clan = watch.kind is Kind.CLAN
         resource = Resource(watch.kind, watch.tag)
         if resource not in self._names:
             name = await self._name(resource)
             self._names.setdefault(resource, name)  # another task may have cached it during the read
-        return WatchPayload(
-            kind="clan" if clan else "player",
-            tag=watch.tag,
-            name=self._names[resource],
-            interval=watch.interval,
-            members=watch.members if clan else None,
-            war=watch.war if clan else None,
-            war_interval=watch.war_interval if clan and watch.war else None,
-            include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
-            exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
-        )
+        return WatchPayload.of(watch, self._names[resource])
 
     async def _name(self, resource: Resource) -> str | None:
         snapshot = await self._journal.snapshot(resource)

@@ -23,7 +23,7 @@ from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
-from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher, health, info, known_to_the_api
+from tests.support.control import RUN_ID, LogLevelInMemory, WatchesInMemory, dispatcher, health, info, known_to_the_api
 from tests.support.recording_session import RecordingSession, make_event
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class BridgeParts:
         discovery = Discovery(topics, instance=instance, version="1", prefix=PREFIX)
         self.new_devices = NewDevices(discovery.device_topic)
         self.retained.announcer.add_listener(self.new_devices.on_announced)
-        duplicate_detector = DuplicateInstanceDetector(topics, instance=instance, run_id="1")
+        duplicate_detector = DuplicateInstanceDetector(topics, instance=instance, run_id=RUN_ID)
         self.guard = RetainedGuard(
             topics,
             self.retained,

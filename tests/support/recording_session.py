@@ -118,6 +118,7 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    assert task.cancelled()
 
 
 def make_event(tag: str, number: int, event_type: EventType = EventType.CLAN_UPDATED) -> Event:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coc2mqtt.events.resource import Kind
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
+    from coc2mqtt.events.resource import Watch
     from coc2mqtt.journal.protocol import JournalEntry
 
 WarStatus = Literal["winning", "losing", "tied", "won", "lost"]
@@ -264,6 +266,22 @@ class WatchPayload(Payload):
     include_fields: list[str] | None
     exclude_fields: list[str] | None
 
+    @classmethod
+    def of(cls, watch: Watch, name: str | None) -> Self:
+        """Return the payload of a watch; ``name`` is that of its clan or player."""
+        clan = watch.kind is Kind.CLAN
+        return cls(
+            kind="clan" if clan else "player",
+            tag=watch.tag,
+            name=name,
+            interval=watch.interval,
+            members=watch.members if clan else None,
+            war=watch.war if clan else None,
+            war_interval=watch.war_interval if clan and watch.war else None,
+            include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
+            exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
+        )
+
 
 class WatchesPayload(Payload):
     """All watches."""
@@ -308,17 +326,9 @@ class LastEventPayload(Payload):
     seq: int
 
     @classmethod
-    def of(cls, entry: JournalEntry) -> Self:
-        """Return the payload of the journal entry of the last event."""
-        record = entry.record
-        return cls(
-            event_type=record.event_type,
-            tag=record.tag,
-            name=record.name,
-            summary=record.summary,
-            timestamp=iso_time(record.timestamp),
-            seq=entry.seq,
-        )
+    def of(cls, event: EventPayload) -> Self:
+        """Return the keys of an event that identify and summarise it."""
+        return cls.model_validate(event, from_attributes=True)
 
 
 class HealthPayload(Payload):
