@@ -122,12 +122,12 @@ class OrphanCleanup:
         member = parse_member_topic(discovery.prefix, discovery.instance, message.topic)
         if member is None:
             return
-        announcer.on_found(message.topic, message.payload)
-        if not (discovery.enabled and discovery.member_sensors):
+        if not discovery.enabled:
+            announcer.on_found(message.topic, message.payload)
             announcer.announce(removal(message.topic))
             return
-        self._retained.on_found_member(member.clan, member.tag)
-        if self._watches.find(Kind.CLAN, member.clan) is None:
+        self._retained.on_found_member(member.clan, member.tag, message.payload)
+        if discovery.member_sensors and self._watches.find(Kind.CLAN, member.clan) is None:
             self._retained.mark_orphan(Kind.CLAN, member.clan)
 
     def _on_state(self, message: Message) -> None:

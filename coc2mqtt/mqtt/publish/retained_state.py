@@ -92,7 +92,9 @@ class RetainedState:
         self._on_name = on_name
         self._contain = contain
         self.publisher = RetainedPublisher(topics, publisher)
-        self.announcer = announcer(self.publisher.publish, contain=contain)
+        self.announcer = announcer(
+            self.publisher.publish, on_forgotten=self.publisher.rejected_topics.forget, contain=contain
+        )
         self.announcer.add_listener(self._on_announced)
         self._devices = None if discovery is None else WatchedDevices(discovery, self.announcer)
         # Resources in the queue: whether to publish everything, or only the availability and the poll time.
@@ -172,10 +174,10 @@ class RetainedState:
         """Return whether a topic is the discovery topic of a device of this bridge."""
         return self._discovery is not None and self._discovery.device(topic) is not None
 
-    def on_found_member(self, clan: str, tag: str) -> None:
-        """Handle the sensor of a clan's member that an earlier run has announced."""
+    def on_found_member(self, clan: str, tag: str, payload: bytes) -> None:
+        """Handle the discovery payload of a sensor of a clan's member that the broker retains from an earlier run."""
         if self._devices is not None:
-            self._devices.on_found_member(clan, tag)
+            self._devices.on_found_member(clan, tag, payload)
 
     def will_remove_components(self, topic: str, payload: bytes) -> bool:
         """Return whether a device with this retained discovery payload, or a component of it, is to be removed."""
@@ -364,8 +366,7 @@ class RetainedState:
         self._rejected.discard(resource)
         await self._journal.delete_snapshot(resource)
         if self._devices is not None and resource.kind is not Kind.WAR:
-            for topic in self._devices.forget(resource):
-                self.publisher.rejected_topics.forget(topic)
+            self._devices.forget(resource)
 
     async def _empty_topics(self, session: Session, resource: Resource) -> None:
         for facet in FACETS[resource.kind]:

@@ -46,9 +46,14 @@ class WatchedDevices:
         if self._discovery.member_sensors and isinstance(members, MembersPayload):
             self._announce_members(watch.tag, name, members)
 
-    def on_found_member(self, clan: str, tag: str) -> None:
-        """Handle a member's sensor that an earlier run has announced."""
-        self._members.setdefault(clan, set()).add(tag)
+    def on_found_member(self, clan: str, tag: str, payload: bytes) -> None:
+        """Handle the discovery payload of a member's sensor that the broker retains from an earlier run."""
+        sensor = self._discovery.member(clan, None, tag=tag, name=None)
+        self._announcer.on_found(sensor.topic, payload, source=sensor)
+        if self._discovery.member_sensors:
+            self._members.setdefault(clan, set()).add(tag)
+        else:
+            self._remove_member(clan, tag)
 
     def remove(self, resource: Resource) -> str | None:
         """Remove the device of a clan or player; return a discovery topic that still has to be published, if any.
@@ -61,26 +66,27 @@ class WatchedDevices:
                 self._announcer.announce(removal)
         return next((one.topic for one in removals if self._announcer.is_pending(one.topic)), None)
 
-    def forget(self, resource: Resource) -> list[str]:
-        """Forget the removed device of a clan or player, and return its discovery topics."""
-        topics = [removal.topic for removal in self._removals(resource)]
-        for topic in topics:
-            self._announcer.forget(topic)
+    def forget(self, resource: Resource) -> None:
+        """Forget the removed device of a clan or player."""
+        for removal in self._removals(resource):
+            self._announcer.forget(removal.topic)
         self._members.pop(resource.tag, None)
-        return topics
 
     def _announce_members(self, clan: str, clan_name: str | None, members: MembersPayload) -> None:
         if members.members is None:
             return  # unknown
         names = {member.tag: member.name for member in members.members if member.tag and is_member_tag(member.tag)}
         for tag in sorted(self._members.get(clan, set()) - names.keys()):
-            removal = self._discovery.member_removal(clan, tag)
-            self._announcer.announce(removal, background=True)
-            self._announcer.forget(removal.topic)
+            self._remove_member(clan, tag)
         for tag, name in names.items():
             # In the background: the fifty sensors of a clan must not delay the devices of other clans.
             self._announcer.announce(self._discovery.member(clan, clan_name, tag=tag, name=name), background=True)
         self._members[clan] = set(names)
+
+    def _remove_member(self, clan: str, tag: str) -> None:
+        removal = self._discovery.member_removal(clan, tag)
+        self._announcer.announce(removal, background=True)
+        self._announcer.forget(removal.topic)
 
     def _removals(self, resource: Resource) -> list[DiscoveryMessage]:
         members = () if resource.kind is Kind.PLAYER else sorted(self._members.get(resource.tag, ()))
