@@ -27,7 +27,7 @@ from tests.support.retained import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
 ANN, BEN, CID = "#2P2", "#2P8", "#2P9"
@@ -181,17 +181,21 @@ async def leave_while_home_assistant_is_off(harness: RetainedStateHarness, clans
     return announced
 
 
+def check_removed(recording: RecordingSession, topics: Iterable[str]) -> None:
+    """Check that each sensor was announced again and then removed, so that Home Assistant knows what to remove."""
+    for topic in topics:
+        shown, removed = recording.published_on(topic)
+        assert shown["components"], topic
+        assert removed is None
+
+
 async def test_home_assistant_removes_all_sensors_of_members_who_left_while_it_was_off(
     harness: RetainedStateHarness,
 ) -> None:
     clans = [Watch(Kind.CLAN, f"#2P{digit}", 60.0) for digit in "PYLQG"]
     topics = await leave_while_home_assistant_is_off(harness, clans)
     harness.state.announcer.on_ha_online()
-    recording = await harness.publish()
-    for topic in topics:
-        shown, removed = recording.published_on(topic)
-        assert shown["components"], topic
-        assert removed is None
+    check_removed(await harness.publish(), topics)
 
 
 async def test_home_assistant_removes_all_sensors_that_were_disabled_while_it_was_off(tmp_path: Path) -> None:
@@ -206,11 +210,7 @@ async def test_home_assistant_removes_all_sensors_that_were_disabled_while_it_wa
         await harness.publish_over(recording.session)
         assert sorted(sensors(recording)) == sorted(topics)
         harness.state.announcer.on_ha_online()
-        recording = await harness.publish()
-    for topic in topics:
-        shown, removed = recording.published_on(topic)
-        assert shown["components"], topic
-        assert removed is None
+        check_removed(await harness.publish(), topics)
 
 
 async def test_rejected_sensors_of_members_who_left_are_not_reported(harness: RetainedStateHarness) -> None:

@@ -10,7 +10,7 @@ from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
 from tests.support.bodies import clan, member, no_war, player, war
 from tests.support.bridge_parts import Parts, TimedSession
-from tests.support.recording_session import RecordingSession, running
+from tests.support.recording_session import RecordingSession, at_first, running
 from tests.support.retained import (
     API_STATUS,
     AVAILABILITY,
@@ -262,15 +262,11 @@ async def test_clan_unwatched_while_it_is_published_is_removed(harness: Retained
 @pytest.mark.parametrize("at", CLAN_TOPICS)
 async def test_change_during_a_publish_is_published_after_it(harness: RetainedStateHarness, at: str) -> None:
     await harness.poll_clan()
-    changed = False
 
-    async def change(topic: str, _payload: bytes) -> None:
-        nonlocal changed
-        if topic == at and not changed:
-            changed = True
-            await harness.poll(CLAN, clan(name="Another Name"))
+    async def change() -> None:
+        await harness.poll(CLAN, clan(name="Another Name"))
 
-    recording = RecordingSession(change)
+    recording = RecordingSession(at_first(at, change))
     async with running(harness.run(recording.session)):
         # The device may be announced only once, if its first announcement had not started when the name changed.
         await recording.wait_until(lambda: visible(recording)[1:3] == ("Another Name", "Another Name"))
@@ -280,18 +276,14 @@ async def test_change_during_a_publish_is_published_after_it(harness: RetainedSt
 @pytest.mark.parametrize("at", CLAN_TOPICS)
 async def test_clan_unwatched_and_watched_again_at_once_is_published(harness: RetainedStateHarness, at: str) -> None:
     await harness.poll_clan()
-    done = False
 
-    async def unwatch_and_watch(topic: str, _payload: bytes) -> None:
-        nonlocal done
-        if topic == at and not done:
-            done = True
-            harness.unwatch(WATCH)
-            harness.watch(WATCH)
-            await harness.poll(CLAN, clan(name="Another Name"))
-            await harness.poll(WAR, war("warEnded"))
+    async def unwatch_and_watch() -> None:
+        harness.unwatch(WATCH)
+        harness.watch(WATCH)
+        await harness.poll(CLAN, clan(name="Another Name"))
+        await harness.poll(WAR, war("warEnded"))
 
-    recording = RecordingSession(unwatch_and_watch)
+    recording = RecordingSession(at_first(at, unwatch_and_watch))
     async with running(harness.run(recording.session)):
         await recording.wait_until(lambda: visible(recording) == ("online", "Another Name", "Another Name", "warEnded"))
 
