@@ -102,7 +102,7 @@ class DeviceAnnouncer:
         self._contain = contain
         # Consecutive bugs per topic.
         self._failures: dict[str, int] = {}
-        self._listeners: list[Callable[[DesiredDevice], None]] = []
+        self._listeners: list[Callable[[DesiredDevice, bool], None]] = []
         self._min_repeat = min_repeat
         self._spacing = spacing
         self._devices: dict[str, _Device] = {}
@@ -126,8 +126,11 @@ class DeviceAnnouncer:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def add_listener(self, on_announced: Callable[[DesiredDevice], None]) -> None:
-        """Call back with each device once it is published completely, or rejected by the broker."""
+    def add_listener(self, on_announced: Callable[[DesiredDevice, bool], None]) -> None:
+        """Call back with each device once it is published completely, or rejected by the broker.
+
+        The second argument is whether a different payload was replaced, possibly one of an earlier run.
+        """
         self._listeners.append(on_announced)
 
     def announce(self, device: DesiredDevice, *, background: bool = False) -> None:
@@ -249,7 +252,7 @@ class DeviceAnnouncer:
         goal = device.payload
         removed = self._pending_removals.pop(topic, None)
         payload = self._next_payload(topic, state, goal) if removed is None else removed.payload
-        before, is_final = state.retained, payload in (None, goal)
+        before, is_final, changed = state.retained, payload in (None, goal), False
         # Before publishing: a request during the publish must not be mistaken for a published one.
         state.published_hash = hash(device) if is_final else None
         source = device if is_final else removed or DiscoveryMessage(topic, payload or b"")
@@ -259,6 +262,8 @@ class DeviceAnnouncer:
             try:
                 if await self._publish(session, topic, payload):
                     self._rejected.pop(topic, None)
+                    # Not if Home Assistant had no such device, or has none from now on.
+                    changed = bool(goal and before and before.components and before.checksum != hash(payload))
                 else:
                     # The broker still has the payload before, and the next request tries again.
                     state.published_hash, state.retained = None, before
@@ -269,7 +274,7 @@ class DeviceAnnouncer:
                     self._pending_removals[topic] = removed
                 raise
         if self._pending[topic] is device and is_final and topic not in self._pending_removals:
-            self._finish(topic)
+            self._finish(topic, changed=changed)
         if payload is not None:
             await asyncio.sleep(self._spacing)
 
@@ -343,14 +348,14 @@ class DeviceAnnouncer:
         if self._ha_is_online:
             self._removed.forget_until(asyncio.get_running_loop().time() - _HA_SHUTDOWN_S)
 
-    def _finish(self, topic: str) -> None:
+    def _finish(self, topic: str, *, changed: bool) -> None:
         device = self._pending.pop(topic)
         self._urgent.pop(topic, None)
         if topic in self._to_forget:
             self._to_forget.remove(topic)
             self.forget(topic)
         for on_announced in self._listeners:
-            on_announced(device)
+            on_announced(device, changed)
         for callback, resource in self._on_done.pop(topic, []):
             callback(resource)
         if not self._pending:

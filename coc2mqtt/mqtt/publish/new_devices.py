@@ -48,7 +48,7 @@ class NewDevices:
         if (ready := self._ready.get(topic)) is not None:
             self._finish(topic, ready)
 
-    def on_announced(self, device: DesiredDevice) -> None:
+    def on_announced(self, device: DesiredDevice, _changed: bool) -> None:
         """Handle a device whose discovery payload was published or rejected."""
         ready = self._ready.get(device.topic)
         if ready is not None and not is_removal(device):

@@ -195,7 +195,8 @@ class PublishedState:
             self.roster = None
 
     def forget_all(self) -> None:
-        """Forget the checksums of all facets."""
+        """Forget the checksums of all facets, and the poll time."""
+        self.polled_at = None
         for facet in _FACETS:
             self.forget(facet)
 

@@ -11,14 +11,9 @@ from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload, iso_time
-from coc2mqtt.mqtt.payloads.state import (
-    FACETS,
-    api_status_payload,
-    is_available,
-    state_payloads,
-)
+from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, is_available, state_payloads
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
-from coc2mqtt.mqtt.publish.discovery import Announcement
+from coc2mqtt.mqtt.publish.discovery import MemberAnnouncement
 from coc2mqtt.mqtt.publish.player_wars import PlayerWar, PlayerWars
 from coc2mqtt.mqtt.publish.retained_publisher import PublishedState, RetainedPublisher
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
@@ -335,17 +330,27 @@ class RetainedState:
             if not accepted:
                 self._rejected.add(resource)
 
-    def _on_announced(self, device: DesiredDevice) -> None:
-        """Publish the badge again: Home Assistant forgets it with each announcement, and does not request it."""
-        if isinstance(device, Announcement):
-            clan = Resource(Kind.CLAN, device.tag)
-            asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish_badge, clan)
+    def _on_announced(self, device: DesiredDevice, changed: bool) -> None:
+        """Publish the badge again, which Home Assistant forgets, or after a change all states.
 
-    def _republish_badge(self, clan: Resource) -> None:
-        published = self._published.get(clan)
-        if published is not None and published.badge is not None:
+        Home Assistant applies changed templates, such as labels in another language, only to later messages.
+        """
+        resource = None if self._discovery is None else self._discovery.device(device.topic)
+        if resource is not None and not isinstance(device, MemberAnnouncement):
+            asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish, resource, changed)
+
+    def _republish(self, resource: Resource, everything: bool) -> None:
+        published = self._published.get(resource)
+        if resource == API and everything:
+            self.mark(API)
+        elif published is not None and everything:
+            published.forget_all()
+            self.mark(resource)
+            if resource.kind is Kind.CLAN:
+                self.mark(Resource(Kind.WAR, resource.tag))
+        elif published is not None and published.badge is not None:
             published.forget("badge")
-            self.mark(clan)
+            self.mark(resource)
 
     async def _remove(self, session: Session, resource: Resource) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""

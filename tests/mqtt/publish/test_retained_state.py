@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from coc2mqtt.events.resource import API, Snapshot
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
+from coc2mqtt.mqtt.client.messages import Message
 from tests.support.bodies import clan, member, no_war, player, war
 from tests.support.bridge_parts import Parts, TimedSession
 from tests.support.recording_session import RecordingSession, at_first, running
@@ -212,6 +214,48 @@ async def test_badge_is_published_once_and_again_after_each_announcement() -> No
         await asyncio.sleep(60)
     assert len(recording.published_at[BADGE]) == 3
     assert 1.0 <= recording.published_at[BADGE][-1] - recording.published_at[DEVICE][-1] <= 1.5
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("change", ["none", "template", "removed component"])
+async def test_states_are_published_again_after_a_changed_discovery_payload(change: str) -> None:
+    """Home Assistant applies the templates of a changed payload only to later messages."""
+    announced = (await _discovery_payloads())[DEVICE]
+    component = announced["components"]["war_state"]
+    if change == "template":
+        component["json_attributes_template"] = "{{ {} | tojson }}"
+    elif change == "removed component":
+        announced["components"]["old"] = {**component, "unique_id": "old"}
+    parts, recording = Parts(), TimedSession()
+    parts.journal.snapshots[WAR] = Snapshot(war("inWar"))
+    recording.retained = [Message(DEVICE, orjson.dumps(announced), retain=True)]
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+    for topic in (WAR_STATE, MEMBERS, AVAILABILITY):
+        times = [one for one in recording.published_at[topic] if one > recording.published_at[DEVICE][-1]]
+        assert len(times) == (0 if change == "none" else 1), topic
+        assert all(one - recording.published_at[DEVICE][-1] >= 1.0 for one in times)
+    assert len(recording.published_at[BADGE]) == 2
+
+
+@pytest.mark.looptime
+async def test_api_status_is_published_again_after_a_changed_discovery_payload() -> None:
+    announced = (await _discovery_payloads())[BRIDGE_DEVICE]
+    announced["components"]["api_status"]["name"] = "API-Status"
+    parts, recording = Parts(), TimedSession()
+    parts.journal.snapshots[API] = Snapshot({"status": "ok", "since": 1.0, "message": None, "address": None})
+    recording.retained = [Message(BRIDGE_DEVICE, orjson.dumps(announced), retain=True)]
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+    assert recording.published_at[API_STATUS][-1] - recording.published_at[BRIDGE_DEVICE][-1] >= 1.0
+
+
+async def _discovery_payloads() -> dict[str, Any]:
+    """Return the discovery payloads of a bridge with one clan."""
+    parts, recording = Parts(), TimedSession()
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+    return {topic: recording.published_on(topic)[-1] for topic in (DEVICE, BRIDGE_DEVICE)}
 
 
 async def test_clan_unwatched_before_its_first_poll_publishes_nothing(harness: RetainedStateHarness) -> None:
