@@ -76,14 +76,23 @@ async def _check_texts(setup: Setup, report: Report) -> None:
     """Check the label of a state and the summary of an event."""
     entities, german = await setup.home.entities(), language_of("de")
     clan = setup.device(setup.clan)
-    state = (await setup.home.states())[entities[f"{clan}_war_state"]["entity_id"]]
-    problems = _label_problems(state, german)
-    label = state["attributes"].get("label")
+    war_state = entities[f"{clan}_war_state"]["entity_id"]
+    problems: list[str] = []
+
+    async def label_is_german() -> bool:
+        return not _label_problems((await setup.home.states())[war_state], german)
+
+    try:
+        await wait_until("a German label", _TIMEOUT_S, label_is_german)
+    except TimeoutError:
+        problems += _label_problems((await setup.home.states())[war_state], german)
+    label = (await setup.home.states())[war_state]["attributes"].get("label")
     activity = entities[f"{clan}_activity"]["entity_id"]
-    setup.world.join(setup.clan)
+    joined = setup.world.join(setup.clan)[-1].details["member_tag"]
     body = setup.world.clan(setup.clan)
     assert body is not None
-    sentence = f"{body['memberList'][-1]['name']} ist {body['name']} beigetreten"
+    name = next(member["name"] for member in body["memberList"] if member["tag"] == joined)
+    sentence = f"{name} ist {body['name']} beigetreten"
 
     async def is_shown() -> bool:
         return bool((await setup.home.states())[activity]["attributes"].get("summary") == sentence)
