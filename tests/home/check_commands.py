@@ -36,20 +36,20 @@ _COMMANDS = {
             "watch",
             _WATCH,
             "error",
-            f"There is no clan with the tag {UNKNOWN}: check the tag, and that it is not a player's",
+            f"No clan has the tag {UNKNOWN}: check the tag, and that it is not a player's",
         ),
         _Command(
             "watch",
             _PLAYER,
             "error",
-            f"There is no player with the tag {UNKNOWN}: check the tag, and that it is not a clan's",
+            f"No player has the tag {UNKNOWN}: check the tag, and that it is not a clan's",
         ),
         _Command("unwatch", UNKNOWN, "error", f"{UNKNOWN} is not watched"),
         _Command("unwatch", _PLAYER, "error", f"{UNKNOWN} is not watched as a player"),
         _Command("watch", _FORCED, "ok", f"Now watching {UNKNOWN}"),
         _Command("watch", _FORCED, "ok", f"{UNKNOWN} is already watched"),
         _Command("reset", UNKNOWN, "ok", f"Reset the watch of {UNKNOWN}"),
-        _Command("reset", UNKNOWN, "ok", "There was nothing to reset: commands have changed no watch"),
+        _Command("reset", UNKNOWN, "ok", "Nothing to reset: no command has changed a watch"),
     ),
     "de": (
         _Command(

@@ -341,10 +341,9 @@ class RetainedState:
 
     def _republish(self, resource: Resource, everything: bool) -> None:
         published = self._published.get(resource)
-        if resource == API and everything:
-            self.mark(API)
-        elif published is not None and everything:
-            published.forget_all()
+        if everything:
+            if published is not None:
+                published.forget_all()
             self.mark(resource)
             if resource.kind is Kind.CLAN:
                 self.mark(Resource(Kind.WAR, resource.tag))
