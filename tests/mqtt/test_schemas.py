@@ -150,7 +150,7 @@ def response_schema(command: str) -> Schema:
     source file.
     """
     schema = schemas()[f"response-{command}"]
-    assert schema.adapter
+    assert schema.adapter is schema.adapter
     return schema
 
 

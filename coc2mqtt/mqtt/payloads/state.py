@@ -61,12 +61,14 @@ def state_payloads(
     war: PlayerWarPayload | None = None,
     war_taken_at: float = 0.0,
     reachable: bool = True,
+    members: bool = True,
 ) -> dict[str, Payload]:
     """Return the known state payloads of a clan, a war or a player, by facet.
 
     ``polled_at`` is the Unix time in seconds of the API's last response, None if there was none in this run. ``war`` is
     a player's part in the war of their clan, None if that war is not watched; it is from a response at the Unix time
     ``war_taken_at``. ``reachable`` is false while the API is unreachable or denies access: nothing is available then.
+    ``members`` is whether to return a clan's members, which take most of the time.
     """
     if resource.kind is Kind.WAR:
         return _war_states(resource.tag, snapshot)
@@ -76,7 +78,8 @@ def state_payloads(
         if resource.kind is Kind.CLAN:
             states["clan"] = clan = _clan_payload(resource.tag, snapshot.data, snapshot.taken_at)
             states["badge"] = BadgePayload(badge_url=clan.badge_url)
-            states["members"] = members_payload(snapshot.data, snapshot.taken_at)
+            if members:
+                states["members"] = members_payload(snapshot.data, snapshot.taken_at)
         else:
             taken_at = max(snapshot.taken_at, war_taken_at)
             states["player"] = _player_payload(resource.tag, snapshot.data, taken_at, war)

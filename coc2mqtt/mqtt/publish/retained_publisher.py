@@ -158,8 +158,8 @@ class PublishedState:
     """Checksums of the published states of a clan (with its war) or a player, None for an unpublished state.
 
     ``polled_at`` is the last published poll time (Unix time in seconds). ``found`` is whether the API knew the clan or
-    player in its last response, None before anything was published. ``roster`` is the hash of a clan's published
-    members without their time. Checksums instead of payloads, and facets instead of topics, keep this small for 10,000
+    player in its last response, None before anything was published. ``roster`` is the ``members_hash`` of a clan's
+    published members. Checksums instead of payloads, and facets instead of topics, keep this small for 10,000
     watches.
     """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.homeassistant import live_components
-from coc2mqtt.mqtt.payloads.members import MembersPayload
+from coc2mqtt.mqtt.payloads.members import members_hash
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, is_available, state_payloads
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
@@ -265,6 +265,8 @@ class RetainedState:
         self._on_name(resource, name)
         player = await self._player_wars.read(resource.tag, snapshot) if resource.kind is Kind.PLAYER else PlayerWar()
         published = self._published.setdefault(resource, PublishedState())
+        # Most changes of a clan are not changes of its members.
+        roster = members_hash(snapshot.data) if resource.kind is Kind.CLAN and snapshot.data is not None else None
         polled_at = self._new_poll_time(resource)
         if polled_at is not None:
             published.polled_at = polled_at
@@ -276,8 +278,11 @@ class RetainedState:
             war=player.war,
             war_taken_at=player.taken_at,
             reachable=self._api_reachable(),
+            members=published.roster is None or published.roster != roster,
         )
         await self._publish_states(session, resource, states)
+        if "members" in states and published.members is not None:
+            published.roster = roster
         # After its state: otherwise a new entity would be unknown for a moment.
         if self._devices is not None:
             self._devices.announce(watch, name, states)
@@ -310,11 +315,6 @@ class RetainedState:
     async def _publish_states(self, session: Session, resource: Resource, states: dict[str, Payload]) -> None:
         for facet, payload in states.items():
             published = self._published.setdefault(_owner(resource), PublishedState())
-            if isinstance(payload, MembersPayload):
-                roster = hash(payload.members)
-                if published.roster == roster:
-                    continue  # most changes of a clan are not changes of its members
-                published.roster = roster
             encoded = payload.encode()
             if facet in _ONLY_CHANGES and published.matches(facet, encoded):
                 continue

@@ -73,6 +73,18 @@ async def test_sensors_follow_members_who_join_leave_and_are_renamed(harness: Re
     assert sensors(await harness.publish()) == [config(BEN)]
 
 
+async def test_sensors_of_unchanged_members_are_announced_again_when_home_assistant_starts(
+    harness: RetainedStateHarness,
+) -> None:
+    await harness.poll(CLAN, clan(member(ANN), member(BEN)))
+    await harness.publish()
+    harness.state.announcer.on_ha_online()
+    harness.state.mark_watch(WATCH)
+    assert sensors(await harness.publish()) == [config(ANN), config(BEN)]
+    await harness.poll(CLAN, clan(member(ANN), member(BEN), name="Another Name"))
+    assert sensors(await harness.publish()) == [config(ANN), config(BEN)], "the name of the clan is in the payload"
+
+
 async def test_unknown_members_keep_their_sensors(harness: RetainedStateHarness) -> None:
     await harness.poll(CLAN, clan(member(ANN)))
     await harness.publish()

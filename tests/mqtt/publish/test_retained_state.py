@@ -10,6 +10,8 @@ from coc2mqtt.events.resource import API, Snapshot
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
 from coc2mqtt.mqtt.client.messages import Message
+from coc2mqtt.mqtt.payloads import state
+from coc2mqtt.mqtt.payloads.members import MembersPayload, members_payload
 from tests.support.bodies import clan, member, no_war, player, war
 from tests.support.bridge_parts import Parts, TimedSession
 from tests.support.recording_session import RecordingSession, at_first, running
@@ -121,6 +123,26 @@ async def test_members_are_published_only_when_one_of_them_has_changed(harness: 
     assert retained_messages(changed)[MEMBERS]["members"][0]["donations"] == 101
     harness.state.restore(MEMBERS)
     assert MEMBERS in (await harness.publish()).topics, "another client has overwritten it"
+
+
+async def test_payload_of_unchanged_members_is_not_built(
+    harness: RetainedStateHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[float] = []
+
+    def members_payload_counted(data: dict[str, Any], taken_at: float) -> MembersPayload:
+        built.append(taken_at)
+        return members_payload(data, taken_at)
+
+    monkeypatch.setattr(state, "members_payload", members_payload_counted)
+    harness.watch(WATCH)
+    for number in range(10):
+        await harness.poll(CLAN, clan(member("#2P2", clanRank=number), clanPoints=number))
+        await harness.publish()
+    assert len(built) == 1
+    harness.state.on_connected()
+    harness.state.mark_watch(WATCH)
+    assert MEMBERS in (await harness.publish()).topics, "everything is published over a new connection"
 
 
 LAST_RESULT = {
