@@ -76,3 +76,24 @@ async def test_new_watch_is_refused_during_maintenance_and_a_configured_one_is_r
         response = await observer.request("watch", tag=second)
         assert response["data"]["name"] == (world.clan(second) or {})["name"]
         await last_summary(observer, f"Now watching {response['data']['name']} ({second})")
+
+
+async def test_last_command_is_still_shown_after_a_restart(
+    mosquitto: StartMosquitto, world: World, bridge: MakeBridge, settings: MakeSettings
+) -> None:
+    broker = mosquitto()
+    running = bridge(settings(broker.port))
+    async with observing_bridge(running, broker.port, world.clan_tags[0]) as observer:
+        await observer.request("unwatch", tag=UNKNOWN)
+        await last_summary(observer, "is not watched")
+        before = observer.retained("coc/bridge/last_command")
+        await running.stop()
+        count = len(observer.received)
+        await running.start()
+        await observer.wait_for_bridge_state("online")
+
+        def published() -> list[object]:
+            return [one.data for one in observer.received[count:] if one.topic == "coc/bridge/last_command"]
+
+        await observer.wait_until(published, "the last command of the earlier run")
+        assert published() == [before]

@@ -119,6 +119,7 @@ def orphan_cleanup(
     instance: str = "home",
     home_assistant: bool = True,
     member_sensors: bool = False,
+    on_last_command: Callable[[bytes], None] = lambda _: None,
     broker_starts_empty: bool = False,
 ) -> OrphanCleanup:
     """Return the cleanup of a bridge with this retained state."""
@@ -127,6 +128,7 @@ def orphan_cleanup(
         discovery=DiscoveryOptions(PREFIX, instance, home_assistant, member_sensors),
         retained=retained,
         watches=watches,
+        on_last_command=on_last_command,
         broker_starts_empty=broker_starts_empty,
     )
 
@@ -194,7 +196,12 @@ class BridgeParts:
             ),
             guard=self.guard,
             orphan_cleanup=orphan_cleanup(
-                self.retained, watches, topics=topics, instance=instance, home_assistant=home_assistant
+                self.retained,
+                watches,
+                topics=topics,
+                instance=instance,
+                home_assistant=home_assistant,
+                on_last_command=commands.last_command.restore,
             ),
             duplicate_detector=duplicate_detector,
             watches=watches,

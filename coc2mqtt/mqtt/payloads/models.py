@@ -298,7 +298,10 @@ class RunningCommandPayload(Payload):
 
 
 class LastCommandPayload(Payload):
-    """The last command and its result; queries such as `list` are not included. Null until the first command."""
+    """The last command and its result; queries such as `list` are not included.
+
+    Null until the first command. A restart of the bridge does not change it, unless the broker has lost it.
+    """
 
     command: str | None
     """The command's name; null if it is not a valid one."""
