@@ -12,9 +12,12 @@ import yaml
 
 from coc2mqtt.cli.dashboard import DashboardError, print_dashboard
 from coc2mqtt.config.settings import Settings
+from coc2mqtt.mqtt.client.connection import ConnectionOptions
+from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker
 from tests.support.bridge_process import PASSWORD, TOKEN
 from tests.support.broker import free_port
 from tests.support.commands import run_command
+from tests.support.sessions import connected_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +108,16 @@ async def test_message_of_another_program_is_reported(mosquitto: StartMosquitto,
     broker = mosquitto()
     await publish(broker, info=INFO, watches=watches)
     assert (await error_of(broker.port)).startswith("the message on coc/bridge/watches is from another program")
+
+
+@pytest.mark.slow
+async def test_broker_that_ignores_mqtt_5_is_read_with_3_1_1() -> None:
+    pytest.importorskip("amqtt", reason="the extra 'embedded' is not installed")
+    async with EmbeddedBroker(port=0) as broker:
+        async with connected_session(ConnectionOptions(broker.host, broker.port, "writer"), "3.1.1") as writer:
+            for name, payload in (("info", INFO), ("watches", WATCHES)):
+                await writer.publish(f"coc/bridge/{name}", orjson.dumps(payload), retain=True)
+        assert "The Order" in await run(broker.port)
 
 
 async def test_missing_broker_is_reported() -> None:
