@@ -83,14 +83,15 @@ class OrphanCleanup:
             return
         self._attempts_left -= 1
         async with asyncio.TaskGroup() as group:
-            devices = f"{self._discovery.prefix}/device/+/config"
-            group.create_task(self._read_contained(session, devices, self._on_device))
+            # The devices last: behind those of hundreds of watches, small messages would arrive too late.
             if not shared:
                 last_command = self._topics.bridge("last_command")
                 group.create_task(self._read_contained(session, last_command, self._on_last_command_message))
                 for kind in _KINDS.values():
                     states = self._topics.states(kind, "availability")
                     group.create_task(self._read_contained(session, states, self._on_state))
+            devices = f"{self._discovery.prefix}/device/+/config"
+            group.create_task(self._read_contained(session, devices, self._on_device))
         self._attempts_left = 0
 
     async def _read_contained(self, session: Session, topic_filter: str, on_message: Callable[[Message], None]) -> None:
