@@ -24,7 +24,7 @@ class Spread:
     def of(cls, figures: Sequence[float]) -> Spread:
         """Return the spread of the figures; raises ValueError without figures."""
         if not figures:
-            raise ValueError("there are no figures")
+            raise ValueError("no figures to summarise")
         return cls(min(figures), statistics.median(figures), max(figures))
 
     def cells(self, digits: int) -> list[str]:
@@ -40,7 +40,7 @@ def ratios(ones: Sequence[float], others: Sequence[float]) -> list[float]:
 def percentile(figures: Sequence[float], share: float) -> float:
     """Return the smallest figure that at least this share (0 to 1) of all does not exceed."""
     if not figures:
-        raise ValueError("there are no figures")
+        raise ValueError("no figures to summarise")
     return sorted(figures)[max(0, math.ceil(share * len(figures)) - 1)]
 
 

@@ -14,7 +14,7 @@ import structlog
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.engine import EngineMetrics
 from coc2mqtt.mqtt.control.requests import RequestMetrics
-from coc2mqtt.mqtt.payloads.models import HealthPayload, LastEventPayload, iso_time
+from coc2mqtt.mqtt.payloads.models import EventPayload, HealthPayload, LastEventPayload, iso_time
 from coc2mqtt.mqtt.publish.event_delivery import DeliveryMetrics
 from coc2mqtt.util.clocks import uptime
 
@@ -164,7 +164,7 @@ class Health:
         if self._delivery.last_event is not None:
             # An event that cannot be encoded must not hide all other metrics.
             with self._internal_errors.contain("last event", seq=self._delivery.last_event.seq):
-                return LastEventPayload.of(self._delivery.last_event)
+                return LastEventPayload.of(EventPayload.of(self._delivery.last_event))
             self._delivery.last_event = None
         return None
 

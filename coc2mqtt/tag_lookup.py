@@ -37,8 +37,9 @@ _MAX_CONCURRENT = 4
 class TagLookup:
     """Asks the API whether there is a clan or player with a tag: ``name = await look_up(Kind.CLAN, "#2PP")``.
 
-    A request takes at most ten seconds, including the time that it waits for the rate limit. At most four are made at a
-    time. If one fails because of the API, those that wait behind it fail as well, as they would one by one.
+    At most four requests are made at a time. Each takes at most ten seconds, including the time that it waits for the
+    rate limit, but not the time that it waits for the others: a script can add hundreds of watches at once. If a
+    request fails because of the API, those that wait behind it fail as well, as they would one by one.
     """
 
     def __init__(self, api: ClashApi) -> None:

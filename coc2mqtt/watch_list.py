@@ -60,7 +60,7 @@ class WatchList:
     async def load(self, configured: Iterable[Watch]) -> None:
         """Start the watches of the configuration, with the changes that commands made to them.
 
-        Calls ``on_change`` for each stored snapshot that no watch needs any more, so that its topics are emptied.
+        Calls ``on_change`` for each stored snapshot that no watch needs, so that its topics are emptied.
         """
         self._configured = {(watch.kind, watch.tag): watch for watch in configured}
         watches = _merge(self._configured, await self._journal.watches())
@@ -222,28 +222,11 @@ class WatchList:
 
     async def describe(self, watch: Watch) -> WatchPayload:
         """Return the payload of a watch."""
-        clan = watch.kind is Kind.CLAN
         resource = Resource(watch.kind, watch.tag)
         if resource not in self._names:
             name = await self._name(resource)
             self._names.setdefault(resource, name)  # another task may have cached it during the read
-        return WatchPayload(
-            kind="clan" if clan else "player",
-            tag=watch.tag,
-            name=self._names[resource],
-            interval=watch.interval,
-            members=watch.members if clan else None,
-            war=watch.war if clan else None,
-            war_interval=watch.war_interval if clan and watch.war else None,
-            cwl=watch.cwl if clan else None,
-            cwl_interval=watch.cwl_interval if clan and watch.cwl else None,
-            cwl_standings=watch.cwl_standings if clan and watch.cwl else None,
-            raids=watch.raids if clan else None,
-            raid_interval=watch.raid_interval if clan and watch.raids else None,
-            raid_defenses=watch.raid_defenses if clan and watch.raids else None,
-            include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
-            exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
-        )
+        return WatchPayload.of(watch, self._names[resource])
 
     async def _name(self, resource: Resource) -> str | None:
         snapshot = await self._journal.snapshot(resource)

@@ -256,6 +256,7 @@ class Parts:
             ),
             retained=self._retained,
             watches=self.watches,
+            on_last_command=self._last_command.restore,
             # amqtt sends every client all retained messages of every filter that any client ever subscribed to.
             broker_starts_empty=self._embedded_port is not None,
             contain=self._errors.contain,

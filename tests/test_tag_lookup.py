@@ -54,7 +54,7 @@ async def test_known_tag_returns_its_name(kind: Kind, path: str, name: Any, expe
 @pytest.mark.parametrize(
     ("status", "body", "sentence"),
     [
-        (404, {"reason": "notFound"}, "There is no clan with the tag #2PP: check the tag, and that it is not a pl"),
+        (404, {"reason": "notFound"}, "No clan has the tag #2PP: check the tag, and that it is not a pl"),
         (503, {"reason": "inMaintenance"}, "#2PP was not added, because Clash of Clans is in maintenance: try ag"),
         (403, {"reason": "accessDenied.invalidIp", "message": "Invalid authorization: API key does not allow access"
          " from IP 203.0.113.9"}, "#2PP was not added, because the API rejects the token of the bridge: try again"),

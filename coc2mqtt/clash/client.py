@@ -332,8 +332,8 @@ def validate_tokens(tokens: Sequence[SecretStr]) -> list[SecretStr]:
     """Return the tokens without surrounding white space; raises ValueError if one is malformed or there is none."""
     if not tokens:
         raise ValueError(
-            "there is no token for the Clash of Clans API: create a key at https://developer.clashofclans.com "
-            "and add it to api.tokens"
+            "the Clash of Clans API needs a token: create a key at https://developer.clashofclans.com and add it to "
+            "api.tokens"
         )
     stripped = [token.get_secret_value().strip() for token in tokens]
     for number, token in enumerate(stripped, start=1):

@@ -109,7 +109,7 @@ class ErrorResponse:
 
     def _not_found(self) -> ClashError:
         return NotFoundError(
-            f"there is no {self.subject} (any more): check the tag",
+            f"{self.subject} was not found: check the tag",
             status=self.status,
             max_age=self.max_age if self._json_text("reason") else 0.0,
         )

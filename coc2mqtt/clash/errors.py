@@ -22,7 +22,7 @@ class ClashError(Exception):
 
 
 class NotFoundError(ClashError):
-    """There is no clan, player or war with this tag (any more)."""
+    """No clan or player has this tag, or it was deleted."""
 
     kind = "not_found"
 

@@ -26,7 +26,7 @@ class RateLimitedError(Exception):
 class TokenRateLimiter:
     """Spaces the requests of several tokens evenly.
 
-    No token makes more than ``requests_per_second`` requests within any second: there are no bursts, and idle time is
+    No token makes more than ``requests_per_second`` requests within any second: bursts do not occur, and idle time is
     not saved up. The first request is immediate. The token with the earliest free slot makes the next request. Callers
     are served in order, and a cancelled one uses no slot.
     """

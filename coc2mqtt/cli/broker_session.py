@@ -36,7 +36,14 @@ async def run_in_session(
     options = connection_options(settings)
     # A client ID of its own and no will: otherwise the broker would disconnect the bridge.
     client_id = f"{options.client_id}-{secrets.token_hex(4)}"
-    options = dataclasses.replace(options, client_id=client_id, will=None, max_payload=_MAX_PAYLOAD_BYTES)
+    options = dataclasses.replace(
+        options,
+        client_id=client_id,
+        will=None,
+        max_payload=_MAX_PAYLOAD_BYTES,
+        # A broker that does not respond to MQTT 5 must leave time for 3.1.1.
+        timeout=min(options.timeout, timeout / 2),
+    )
     connected = asyncio.Event()
 
     async def on_session(session: Session) -> None:

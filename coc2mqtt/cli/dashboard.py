@@ -35,7 +35,7 @@ _HEADER = """\
 
 
 class DashboardError(Exception):
-    """There is nothing to print; the message says why, and what to do."""
+    """The dashboard cannot be printed; the message says why, and what to do."""
 
 
 class _Info(BaseModel):
@@ -108,8 +108,8 @@ async def _read(session: Session, topics: Topics) -> dict[str, bytes]:
 def _parse(model: type[M], topic: str, retained: dict[str, bytes]) -> M:
     if topic not in retained:
         raise DashboardError(
-            f"there is no retained message on {topic}: start the bridge once with this broker and base topic, "
-            "and check that the broker allows this user to read it"
+            f"the topic {topic} has no retained message: start the bridge once with this broker and base topic, and "
+            "check that the broker allows this user to read it"
         )
     try:
         return model.model_validate(orjson.loads(retained[topic]))

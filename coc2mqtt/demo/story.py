@@ -2,7 +2,7 @@
 
 The story is an opening of a minute and a half with every kind of change, then an endless series of chapters. The bridge
 polls each resource of the demo about once a second. Changes of one resource are at least ``_MIN_GAP_S`` seconds apart,
-so that a poll sees each of them, and there are no changes around a maintenance.
+so that a poll sees each of them, and nothing changes around a maintenance.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def town_hall_upgraded(player: str, old: object, new: object, language: Language
 def labels_changed(subject: str, labels: Sequence[str], language: Language) -> str:
     """Describe the new labels of a clan or a player."""
     if not labels:
-        return language.text("{subject} no longer has any labels", subject=subject)
+        return language.text("{subject} removed all labels", subject=subject)
     joined = language.join(labels)
     return language.plural(
         "{subject} now has the label {labels}",
@@ -92,7 +92,7 @@ def _single(subject: str, field: str, change: Change, language: Language) -> str
     if not old:
         return language.text("{subject}: {field} is now {new}", **values)
     if not new:
-        return language.text("{subject}: {field} is no longer {old}", **values)
+        return language.text("{subject}: {field} removed (was {old})", **values)
     if not (_is_number(change.old_value) and _is_number(change.new_value)):
         return language.text("{subject}: {field} changed from {old} to {new}", **values)
     if change.new_value > change.old_value:
@@ -111,7 +111,7 @@ def _several(subject: str, changes: dict[str, Change], language: Language) -> st
         elif not old:
             with_values.append(language.text("{field} now {new}", field=name, new=new))
         elif not new:
-            with_values.append(language.text("{field} no longer {old}", field=name, old=old))
+            with_values.append(language.text("{field} removed (was {old})", field=name, old=old))
         else:
             with_values.append(f"{name} {old} → {new}")
     left_out = len(with_values) + len(names) - _MAX_FIELDS
@@ -152,7 +152,7 @@ def _join_policy(subject: str, change: Change, language: Language) -> str | None
         case "inviteOnly":
             return language.text("{clan} can now be joined by invitation only", clan=subject)
         case "closed":
-            return language.text("{clan} no longer accepts new members", clan=subject)
+            return language.text("{clan} is now closed to new members", clan=subject)
     return None
 
 

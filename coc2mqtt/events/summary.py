@@ -155,7 +155,7 @@ def league_changed(event: Event, language: Language) -> str:
     old, new = event.metadata.get("old_value"), event.metadata.get("new_value")
     values = {"player": _subject(event), "old": old, "new": new}
     if not new:
-        return language.text("{player} is no longer in a league", **values)
+        return language.text("{player} is now unranked", **values)
     if not old:
         return language.text("{player} is now in {new}", **values)
     match event.metadata.get("direction"):

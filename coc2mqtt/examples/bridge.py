@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash.client import DEFAULT_BASE_URL
-from coc2mqtt.events.resource import (
-    CLAN_INTERVAL_S,
-    CWL_INTERVAL_S,
-    PLAYER_INTERVAL_S,
-    RAID_INTERVAL_S,
-    WAR_INTERVAL_S,
-    Kind,
-)
+from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, Kind, Watch
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.commands import ListData, LogLevelData, PollData, UnwatchData, WatchData, Watched
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
@@ -47,10 +40,11 @@ _TRANSACTION = "4711"
 
 def bridge_examples(game: Game, events: Sequence[EventPayload]) -> dict[str, bytes]:
     """Return an example of the payload of each topic of the bridge; ``events`` are examples of events."""
-    watches, health = _watches(game), _health(game, events)
+    watches, now = _watches(game), game.now.timestamp()
+    health = health_example(now, events[0])
     payloads: dict[str, Payload] = {
         _TOPICS.bridge("state"): OnlinePayload(state="online"),
-        _TOPICS.bridge("info"): _info(game),
+        _TOPICS.bridge("info"): info_example(now),
         _TOPICS.bridge("health"): health,
         _TOPICS.bridge("watches"): WatchesPayload(watches=watches),
         _TOPICS.bridge("last_command"): _last_command(game, watches[0]),
@@ -101,42 +95,11 @@ def _responses(
 
 def _watches(game: Game) -> list[WatchPayload]:
     clan, player = game.world.clan_tags[0], game.world.player_tags[0]
-    return [
-        WatchPayload(
-            kind="clan",
-            tag=clan,
-            name=game.name(Kind.CLAN, clan),
-            interval=CLAN_INTERVAL_S,
-            members=True,
-            war=True,
-            war_interval=WAR_INTERVAL_S,
-            cwl=True,
-            cwl_interval=CWL_INTERVAL_S,
-            cwl_standings=False,
-            raids=True,
-            raid_interval=RAID_INTERVAL_S,
-            raid_defenses=False,
-            include_fields=None,
-            exclude_fields=None,
-        ),
-        WatchPayload(
-            kind="player",
-            tag=player,
-            name=game.name(Kind.PLAYER, player),
-            interval=PLAYER_INTERVAL_S,
-            members=None,
-            war=None,
-            war_interval=None,
-            cwl=None,
-            cwl_interval=None,
-            cwl_standings=None,
-            raids=None,
-            raid_interval=None,
-            raid_defenses=None,
-            include_fields=None,
-            exclude_fields=["achievements"],
-        ),
-    ]
+    watches = (
+        Watch(Kind.CLAN, clan, CLAN_INTERVAL_S, cwl=True, raids=True),
+        Watch(Kind.PLAYER, player, PLAYER_INTERVAL_S, exclude_fields=frozenset({"achievements"})),
+    )
+    return [WatchPayload.of(watch, game.name(watch.kind, watch.tag)) for watch in watches]
 
 
 def _last_command(game: Game, watch: WatchPayload) -> LastCommandPayload:
@@ -151,13 +114,14 @@ def _last_command(game: Game, watch: WatchPayload) -> LastCommandPayload:
     )
 
 
-def _info(game: Game) -> InfoPayload:
+def info_example(now: float) -> InfoPayload:
+    """Return an example of ``bridge/info``; ``now`` is Unix time in seconds."""
     return InfoPayload(
         version="0.1.0",
         instance="home",
         run_id="1e25e0a518874ce28d39a65fedd29517",
         host="raspberrypi",
-        started_at=iso_time(game.now.timestamp()),
+        started_at=iso_time(now),
         protocol="5",
         base_topic=_TOPICS.base,
         api_base_url=DEFAULT_BASE_URL,
@@ -169,13 +133,14 @@ def _info(game: Game) -> InfoPayload:
     )
 
 
-def _health(game: Game, events: Sequence[EventPayload]) -> HealthPayload:
-    last = events[0]
+def health_example(now: float, last_event: EventPayload | None) -> HealthPayload:
+    """Return an example of ``bridge/health``; ``now`` is Unix time in seconds."""
+    count = 0 if last_event is None else last_event.seq
     return HealthPayload(
         healthy=True,
         problems=[],
         uptime_seconds=86400.0,
-        connected_since=iso_time(game.now.timestamp()),
+        connected_since=iso_time(now),
         reconnects=0,
         api_status="ok",
         polls=7200,
@@ -190,8 +155,8 @@ def _health(game: Game, events: Sequence[EventPayload]) -> HealthPayload:
         watches=2,
         clans=1,
         players=1,
-        events=last.seq,
-        published=last.seq,
+        events=count,
+        published=count,
         resent=0,
         denied=0,
         states_denied=0,
@@ -203,5 +168,5 @@ def _health(game: Game, events: Sequence[EventPayload]) -> HealthPayload:
         dropped=0,
         events_skipped=0,
         internal_errors=0,
-        last_event=LastEventPayload(**{key: getattr(last, key) for key in LastEventPayload.model_fields}),
+        last_event=None if last_event is None else LastEventPayload.of(last_event),
     )

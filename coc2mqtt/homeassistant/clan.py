@@ -11,7 +11,7 @@ from coc2mqtt.homeassistant.components import Image, NumberSensor, Removed
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
 from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, translated, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
-from coc2mqtt.homeassistant.watched import watched_device, watched_entities
+from coc2mqtt.homeassistant.watched import activity_entity, watched_device, watched_entities
 from coc2mqtt.translations import ENGLISH, message
 
 if TYPE_CHECKING:
@@ -220,16 +220,7 @@ def _last_war_result(identity: Identity, topics: ClanTopics, language: Language)
 
 def _activity(identity: Identity, topics: ClanTopics, event_types: Sequence[str]) -> dict[str, Component]:
     return {
-        "activity": event_entity(
-            identity,
-            "activity",
-            name="Activity",
-            icon="mdi:bell-ring",
-            topic=topics.events,
-            event_types=event_types,
-            # With the clan's availability, the entity could not show `watch_unavailable`.
-            availability=(online(topics.bridge_state),),
-        ),
+        "activity": activity_entity(identity, topics.events, event_types, bridge_state=topics.bridge_state),
         # Its name before wars had an entity of their own.
         "events": Removed(platform="event"),
         **triggers(topics.events, event_types),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import (
@@ -22,6 +22,22 @@ if TYPE_CHECKING:
     from coc2mqtt.homeassistant.components import Availability, StateClass
     from coc2mqtt.homeassistant.identity import Identity
     from coc2mqtt.translations import Language
+
+
+class _EntityOptions(TypedDict):
+    unique_id: str
+    default_entity_id: str
+    name: str
+    icon: str
+    entity_category: Literal["diagnostic"] | None
+    availability: tuple[Availability, ...] | None
+    enabled_by_default: Literal[False] | None
+    state_topic: str
+
+
+class _SensorOptions(_EntityOptions):
+    json_attributes_topic: str | None
+    json_attributes_template: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +69,11 @@ class EntityFactory:
     ) -> NumberSensor:
         """Return a numeric sensor; ``times`` multiplies the value, ``precision`` is the number of decimals shown."""
         return NumberSensor(
-            **self.identity.ids("sensor", key),
-            name=name,
-            icon=icon,
-            entity_category=self.entity_category,
-            availability=self.availability,
-            enabled_by_default=self.enabled_by_default,
+            **self._sensor_options(key, name, icon, attributes),
             unit_of_measurement=unit,
             state_class=state_class,
             suggested_display_precision=precision,
-            state_topic=self.topic,
             value_template=templates.number(*path or (key,), times=times),
-            json_attributes_topic=self.topic if attributes else None,
-            json_attributes_template=attributes,
         )
 
     def text(
@@ -73,16 +81,8 @@ class EntityFactory:
     ) -> TextSensor:
         """Return a sensor that shows a text."""
         return TextSensor(
-            **self.identity.ids("sensor", key),
-            name=name,
-            icon=icon,
-            entity_category=self.entity_category,
-            availability=self.availability,
-            enabled_by_default=self.enabled_by_default,
-            state_topic=self.topic,
+            **self._sensor_options(key, name, icon, attributes),
             value_template=templates.text(*path or (key,)),
-            json_attributes_topic=self.topic if attributes else None,
-            json_attributes_template=attributes,
         )
 
     def enum(
@@ -103,17 +103,9 @@ class EntityFactory:
         """
         texts = {value: labels[state] for value, state in options.items()}
         return EnumSensor(
-            **self.identity.ids("sensor", key),
-            name=name,
-            icon=icon,
-            entity_category=self.entity_category,
-            availability=self.availability,
-            enabled_by_default=self.enabled_by_default,
+            **self._sensor_options(key, name, icon, attributes or templates.label(texts, *path or (key,))),
             options=tuple(options.values()),
-            state_topic=self.topic,
             value_template=templates.translate(options, *path or (key,)),
-            json_attributes_topic=self.topic,
-            json_attributes_template=attributes or templates.label(texts, *path or (key,)),
         )
 
     def timestamp(
@@ -127,30 +119,34 @@ class EntityFactory:
     ) -> TimestampSensor:
         """Return a sensor that shows a point in time."""
         return TimestampSensor(
-            **self.identity.ids("sensor", key),
-            name=name,
-            icon=icon,
-            entity_category=self.entity_category,
-            availability=self.availability,
-            enabled_by_default=self.enabled_by_default,
-            state_topic=self.topic,
+            **self._sensor_options(key, name, icon, attributes),
             value_template=templates.timestamp(*path or (key,)),
-            json_attributes_topic=self.topic if attributes else None,
-            json_attributes_template=attributes,
         )
 
     def flag(self, key: str, name: str, icon: str, *, path: Sequence[str] = ()) -> BinarySensor:
         """Return a binary sensor that shows a boolean."""
         return BinarySensor(
-            **self.identity.ids("binary_sensor", key),
-            name=name,
-            icon=icon,
-            entity_category=self.entity_category,
-            availability=self.availability,
-            enabled_by_default=self.enabled_by_default,
-            state_topic=self.topic,
+            **self._options("binary_sensor", key, name, icon),
             value_template=templates.yes_or_no(*path or (key,)),
         )
+
+    def _options(self, platform: str, key: str, name: str, icon: str) -> _EntityOptions:
+        return {
+            **self.identity.ids(platform, key),
+            "name": name,
+            "icon": icon,
+            "entity_category": self.entity_category,
+            "availability": self.availability,
+            "enabled_by_default": self.enabled_by_default,
+            "state_topic": self.topic,
+        }
+
+    def _sensor_options(self, key: str, name: str, icon: str, attributes: str | None) -> _SensorOptions:
+        return {
+            **self._options("sensor", key, name, icon),
+            "json_attributes_topic": self.topic if attributes else None,
+            "json_attributes_template": attributes,
+        }
 
 
 def translated(labels: Mapping[str, str], language: Language) -> dict[str, str]:

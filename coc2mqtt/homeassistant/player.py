@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, translated, triggers
+from coc2mqtt.homeassistant.entities import EntityFactory, options, translated, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
-from coc2mqtt.homeassistant.watched import watched_device, watched_entities
+from coc2mqtt.homeassistant.watched import activity_entity, watched_device, watched_entities
 from coc2mqtt.translations import ENGLISH, message
 
 if TYPE_CHECKING:
@@ -71,16 +71,7 @@ def player_device(
                 poll=topics.poll,
                 poll_request=topics.poll_request,
             ),
-            "activity": event_entity(
-                identity,
-                "activity",
-                name="Activity",
-                icon="mdi:bell-ring",
-                topic=topics.events,
-                event_types=event_types,
-                # With the player's availability, the entity could not show `watch_unavailable`.
-                availability=(online(topics.bridge_state),),
-            ),
+            "activity": activity_entity(identity, topics.events, event_types, bridge_state=topics.bridge_state),
             **triggers(topics.events, event_types),
         },
     )

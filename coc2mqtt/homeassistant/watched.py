@@ -1,15 +1,21 @@
-"""The common parts of clan and player devices: availability, last poll, refresh."""
+"""The common parts of clan and player devices: availability, last poll, refresh, activity."""
 
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import BinarySensor, Button, Component, TimestampSensor
 from coc2mqtt.homeassistant.discovery import Device, online
+from coc2mqtt.homeassistant.entities import event_entity
 from coc2mqtt.homeassistant.identity import Identity, object_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coc2mqtt.homeassistant.components import Event
 
 
 def watched_device(
@@ -75,3 +81,17 @@ def watched_entities(
             payload_press=json.dumps({"kind": kind, "tag": tag}),
         ),
     }
+
+
+def activity_entity(identity: Identity, topic: str, event_types: Sequence[str], *, bridge_state: str) -> Event:
+    """Return the entity that shows the last event of a clan or player; ``topic`` is the filter of their events."""
+    return event_entity(
+        identity,
+        "activity",
+        name="Activity",
+        icon="mdi:bell-ring",
+        topic=topic,
+        event_types=event_types,
+        # With the availability of the clan or player, the entity could not show `watch_unavailable`.
+        availability=(online(bridge_state),),
+    )

@@ -41,7 +41,7 @@ class PendingCache:
             del self._entries[self._complete_after]
 
     def remove(self, seqs: Iterable[int]) -> None:
-        """Remove events that are not pending any more. Events that are not cached are ignored."""
+        """Remove delivered or dropped events from the cache. Events that are not cached are ignored."""
         for seq in seqs:
             self._entries.pop(seq, None)
 

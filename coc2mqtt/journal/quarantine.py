@@ -134,7 +134,7 @@ def quarantine(
 ) -> Path | None:
     """Rename a corrupt file and its companions, and return the new path. ``now`` is Unix time in seconds.
 
-    Returns None if the path does not name the file ``identity`` any more, because another program has just quarantined
+    Returns None if the path names another file than ``identity`` now, because another program has just quarantined
     it. Raises CorruptJournalError if the file cannot be renamed or if a file was already quarantined within the last
     ten minutes.
     """

@@ -36,7 +36,7 @@ _REASONS = {
     sqlite3.SQLITE_CORRUPT: f"it is corrupt and may belong to another program: move it away, {OTHER_FILE}",
 }
 _CORRUPTION_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# Python's message for a text that is not UTF-8. There is no error code for it.
+# Python's message for a text that is not UTF-8. It has no error code.
 _NOT_UTF_8 = "Could not decode to UTF-8"
 # The exceptions that SQLite raises in Python. UnicodeDecodeError if its message quotes a schema that is not UTF-8.
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)

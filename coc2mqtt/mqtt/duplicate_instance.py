@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
-# A broker sends retained messages right after the SUBACK, and nothing at all if there are none.
+# A broker sends retained messages right after the SUBACK, and nothing at all if it has none.
 _RETAINED_TIMEOUT_S = 0.5
 _MAX_TEXT_LENGTH = 64
 # A bridge counts as gone after this many checks in a row without a new health report. Checks are 30 to 60 s apart,

@@ -84,7 +84,7 @@ class Scenario:
 
     def _leave(self, clan: str) -> None:
         if not self._initial_members[clan]:
-            raise ImpossibleError("no member can leave any more")
+            raise ImpossibleError("all initial members have left")
         leaving = self._rng.choice(self._initial_members[clan])
         self._initial_members[clan].remove(leaving)
         self._world.leave(clan, leaving)

@@ -111,7 +111,7 @@ class Subscriber:
         return seen.data if seen is not None and seen.payload else None
 
     async def _publish(self, topic: str, payload: bytes) -> None:
-        assert self._client is not None, "there is no connection to the broker"
+        assert self._client is not None, "not connected to the broker"
         await self._client.publish(topic, payload, qos=1)
 
     async def _take(self, message: aiomqtt.Message) -> None:

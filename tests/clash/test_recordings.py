@@ -45,7 +45,7 @@ ERRORS = [
     ("current_war", "mockapi/clans/currentwar/ACCESSDENIED.json", PrivateWarLogError, 120),
     ("player", "mockapi/players/player/NOTFOUND.json", NotFoundError, 600),
 ]
-# Described in fixtures/SOURCES.md: there are no recordings of these.
+# Described in fixtures/SOURCES.md: these have no recordings.
 UNRECORDED = [
     (
         503,

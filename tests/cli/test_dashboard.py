@@ -12,9 +12,12 @@ import yaml
 
 from coc2mqtt.cli.dashboard import DashboardError, print_dashboard
 from coc2mqtt.config.settings import Settings
+from coc2mqtt.mqtt.client.connection import ConnectionOptions
+from coc2mqtt.mqtt.embedded_broker import EmbeddedBroker
 from tests.support.bridge_process import PASSWORD, TOKEN
 from tests.support.broker import free_port
 from tests.support.commands import run_command
+from tests.support.sessions import connected_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +83,7 @@ async def test_broker_without_topics_of_a_bridge_is_reported(mosquitto: StartMos
     broker = mosquitto()
     await publish(broker, "other", info=INFO, watches=WATCHES)
     assert await error_of(broker.port) == (
-        "there is no retained message on coc/bridge/info: start the bridge once with this broker and base topic, and"
+        "the topic coc/bridge/info has no retained message: start the bridge once with this broker and base topic, and"
         " check that the broker allows this user to read it"
     )
 
@@ -107,6 +110,16 @@ async def test_message_of_another_program_is_reported(mosquitto: StartMosquitto,
     assert (await error_of(broker.port)).startswith("the message on coc/bridge/watches is from another program")
 
 
+@pytest.mark.slow
+async def test_broker_that_ignores_mqtt_5_is_read_with_3_1_1() -> None:
+    pytest.importorskip("amqtt", reason="the extra 'embedded' is not installed")
+    async with EmbeddedBroker(port=0) as broker:
+        async with connected_session(ConnectionOptions(broker.host, broker.port, "writer"), "3.1.1") as writer:
+            for name, payload in (("info", INFO), ("watches", WATCHES)):
+                await writer.publish(f"coc/bridge/{name}", orjson.dumps(payload), retain=True)
+        assert "The Order" in await run(broker.port)
+
+
 async def test_missing_broker_is_reported() -> None:
     port = free_port()
     assert (await error_of(port)).startswith(f"nothing is listening at 127.0.0.1:{port}: ")
@@ -129,7 +142,7 @@ async def test_command_prints_the_dashboard_or_one_sentence(mosquitto: StartMosq
     path.write_text(yaml.safe_dump(settings))
     completed = await run_command("dashboard", "--config", str(path))
     assert (completed.status, completed.out) == (1, "")
-    assert completed.err.startswith("coc2mqtt: there is no retained message on coc/bridge/info")
+    assert completed.err.startswith("coc2mqtt: the topic coc/bridge/info has no retained message")
     assert completed.err.count("\n") == 1
     await publish(broker, info=INFO, watches=WATCHES)
     completed = await run_command("dashboard", "--config", str(path))

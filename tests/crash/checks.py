@@ -41,7 +41,7 @@ def find_problems(scenario: Scenario, published: list[Published], end: dict[str,
 
 
 def _event_problems(scenario: Scenario, published_events: list[Published], watched: list[Watch]) -> Iterator[str]:
-    """Each change has exactly one event, there are no others, and those of a tag arrive in the order of ``seq``."""
+    """Each change has exactly one event, no other events exist, and those of a tag arrive in the order of ``seq``."""
     first = {one.data["id"]: one for one in reversed(published_events)}
     unreported = list(scenario.changes)
     for one in first.values():

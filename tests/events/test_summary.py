@@ -190,8 +190,8 @@ UNIT = {"name": "Archer", "old_level": 3, "new_level": 4}
         (
             "player_league_changed",
             {"old_value": "Gold", "new_value": None},
-            "The Order is no longer in a league",
-            "The Order ist in keiner Liga mehr",
+            "The Order is now unranked",
+            "The Order ist jetzt ohne Liga",
         ),
         (
             "player_label_changed",
@@ -208,7 +208,7 @@ UNIT = {"name": "Archer", "old_level": 3, "new_level": 4}
         (
             "player_label_changed",
             {"new_value": []},
-            "The Order no longer has any labels",
+            "The Order removed all labels",
             "The Order hat keine Labels mehr",
         ),
         (

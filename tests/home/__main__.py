@@ -17,7 +17,9 @@ from pathlib import Path
 from tests.home.check_automations import check_blueprints
 from tests.home.check_controls import check_controls, check_fields
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
+from tests.home.check_language import check_language
 from tests.home.check_leader import check_leader
+from tests.home.check_members import check_members
 from tests.home.check_node_red import check_node_red
 from tests.home.check_restarts import check_restarts, check_unwatch_while_stopped
 from tests.home.dashboard import check_dashboard
@@ -74,6 +76,12 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         check_log(setup, report)
         report.section("Automations of a clan leader")
         await check_leader(setup, report)
+        check_log(setup, report)
+        report.section("Sensors of members")
+        await check_members(setup, report)
+        check_log(setup, report)
+        report.section("German")
+        await check_language(setup, report)
         check_log(setup, report)
         report.section("Node-RED")
         red_version = await check_node_red(lab, setup, report)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant.identity import object_id
 from tests.home.browser import WALK, browsing, has_browser
+from tests.home.check_commands import UNKNOWN, check_commands
 from tests.home.home_assistant import wait_until
 from tests.home.mqtt import retained
 from tests.home.setup import INSTANCE
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 15.0
 _PAGE_TIMEOUT_S = 60.0
-# A tag of no clan and no player.
-_UNKNOWN = "#2PP2PP"
+# Home Assistant sends its birth message when discovery has been quiet for 5 s; until then, the checks are quiet.
+_BIRTH_TIMEOUT_S = 30.0
+# The bridge responds to the birth message after up to 5 s: it announces removed devices again, and removes them again.
+_BIRTH_RESPONSE_S = 10.0
 # Returns the input element of a text entity's row, null until the page shows it.
 _INPUT = (
     WALK
@@ -39,11 +43,14 @@ _INPUT = (
 
 
 async def check_controls(setup: Setup, report: Report) -> None:
-    """Check the text fields, the buttons and the select, of the bridge and of a player."""
+    """Check the text fields, the buttons, the select and the commands, of the bridge and of a player."""
+    await setup.home.wait_for_birth(_BIRTH_TIMEOUT_S)
+    await asyncio.sleep(_BIRTH_RESPONSE_S)
     await _check_watch(setup, report)
     await _check_buttons(setup, report)
     await _check_log_level(setup, report)
     await _check_first_event(setup, report)
+    await check_commands(setup, report)
 
 
 async def _check_watch(setup: Setup, report: Report) -> None:
@@ -93,9 +100,9 @@ async def check_unwatch(setup: Setup, report: Report, tag: str) -> None:
 
 async def _check_first_event(setup: Setup, report: Report) -> None:
     """Watch a tag that the API does not know, whose first event must reach the new event entity."""
-    request = {"tag": _UNKNOWN, "force": True}
+    request = {"tag": UNKNOWN, "force": True}
     await setup.home.call("mqtt.publish", topic="coc/bridge/request/watch", payload=json.dumps(request))
-    unique_id = f"{object_id(INSTANCE, 'clan', _UNKNOWN)}_activity"
+    unique_id = f"{object_id(INSTANCE, 'clan', UNKNOWN)}_activity"
 
     async def is_shown() -> bool:
         entry = (await setup.home.entities()).get(unique_id)
@@ -104,7 +111,7 @@ async def _check_first_event(setup: Setup, report: Report) -> None:
 
     problems = await _wait("'watch_unavailable' in the event entity of a new watch", is_shown)
     report.check("the first event of a new watch reaches its event entity", problems)
-    await check_unwatch(setup, report, _UNKNOWN)
+    await check_unwatch(setup, report, UNKNOWN)
 
 
 async def check_fields(setup: Setup, report: Report, folder: Path) -> None:
@@ -122,12 +129,12 @@ async def check_fields(setup: Setup, report: Report, folder: Path) -> None:
             ("watch_player", setup.other_player, f"({setup.other_player})"),
             ("unwatch", setup.other_player, "Stopped watching "),
             ("unwatch", setup.other_player, f"{setup.other_player} is not watched"),
-            ("watch_clan", _UNKNOWN, f"There is no clan with the tag {_UNKNOWN}"),
+            ("watch_clan", UNKNOWN, f"No clan has the tag {UNKNOWN}"),
         ):
             problems = await _use_field(setup, browser, await setup.bridge_entity(key), tag)
             problems += await _last_command_problems(setup, sentence)
             report.check(f"the field '{key}' becomes empty, and 'Last command' shows the result", problems, sentence)
-    unknown = [device for device in await setup.home.devices() if _UNKNOWN[1:] in device]
+    unknown = [device for device in await setup.home.devices() if UNKNOWN[1:] in device]
     report.check("an unknown tag gets no device", unknown)
 
 

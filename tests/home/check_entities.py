@@ -88,7 +88,7 @@ async def check_ids(setup: Setup, report: Report) -> None:
     devices = await setup.home.devices()
     problems += [f"device {device} was not discovered" for device in set(devices) - {one.device for one in entities}]
     named = "entities are the discovered ones" if setup.home.old else "entity ids are the discovered ones"
-    report.check(f"{named}, and there are no others", problems, f"{len(registry)} in the registry")
+    report.check(f"{named}, and no others exist", problems, f"{len(registry)} in the registry")
 
 
 async def check_statistics(setup: Setup, report: Report) -> None:

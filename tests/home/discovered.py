@@ -54,9 +54,12 @@ class Entity(NamedTuple):
 
 
 async def discovery_payloads(port: int) -> dict[str, Json]:
-    """Return the retained discovery payloads by device identifier."""
-    found = await retained(port, "homeassistant/device/+/config")
-    return {payload["device"]["identifiers"][0]: payload for payload in found.values()}
+    """Return the retained discovery payloads by device identifier; a clan's includes the sensors of its members."""
+    found: dict[str, Json] = {}
+    for payload in (await retained(port, "homeassistant/device/+/config")).values():
+        device = found.setdefault(payload["device"]["identifiers"][0], {**payload, "components": {}})
+        device["components"] |= payload["components"]
+    return found
 
 
 async def discovered_entities(port: int, home: Home) -> list[Entity]:

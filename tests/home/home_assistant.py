@@ -19,6 +19,7 @@ Json = dict[str, Any]
 
 PORT = 8139
 _ENTRY = re.compile(r"^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL|FATAL) ")
+_BIRTH_LINE = "birth message sent"
 # Logged by the action of each test automation; these lines survive every restart.
 _ACTION_LINE = re.compile(r"\[coc2mqtt\.fired\] (\w+)=(.*)$")
 
@@ -103,6 +104,14 @@ class Home:
         """Return the registry's MQTT devices by identifier."""
         devices = await self.send_command("config/device_registry/list")
         return {own[1]: device for device in devices for own in device["identifiers"] if own[0] == "mqtt"}
+
+    async def wait_for_birth(self, seconds: float) -> None:
+        """Wait until it has sent its birth message, which it does some seconds after the last discovery payload."""
+
+        async def is_sent() -> bool:
+            return _BIRTH_LINE in self._log()
+
+        await wait_until("the birth message of Home Assistant", seconds, is_sent)
 
     async def reload_mqtt(self) -> None:
         """Reload its MQTT integration, as a user can."""

@@ -26,8 +26,8 @@ class Lab:
         self.scripts = Path(os.environ.get("COC_LAB_SCRIPTS") or ROOT.parent / "shared" / "lab")
         if not (self.scripts / "ha_start.sh").exists():
             raise LabError(
-                f"There is no lab in {self.scripts}: set COC_LAB_SCRIPTS to the folder with ha_start.sh and the other "
-                "scripts that run a real Home Assistant and Node-RED"
+                f"{self.scripts} does not contain the lab: set COC_LAB_SCRIPTS to the folder with ha_start.sh and the "
+                "other scripts that run a real Home Assistant and Node-RED"
             )
         self.run_files = Path(os.environ.get("COC_LAB") or Path.home() / ".local/share/coc-lab") / "run"
 

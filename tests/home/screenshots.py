@@ -26,6 +26,11 @@ _IMAGES = ROOT / "docs" / "images"
 # The pages do not indicate when they are rendered (seconds).
 _RENDER_S = 8
 _ROUNDS = 12
+# A blueprint and the name of an automation, by language.
+_AUTOMATIONS = {
+    "en": ("war_ending", "Attacks left in the war"),
+    "de": ("de/war_ending", "Offene Angriffe im Clankrieg"),
+}
 _CORNER = "document.querySelector('#red-ui-workspace-chart').scrollTo(0, 0)"
 
 
@@ -46,7 +51,7 @@ async def _run(folder: Path, images: Path) -> None:
         async with running_setup(
             lab, find_program("mosquitto") or "mosquitto", folder / language, old=False, language=language
         ) as setup:
-            await _prepare(setup)
+            await _prepare(setup, language)
             async with browsing(folder / language) as browser:
                 await browser.log_in(setup.home, language=language)
                 if language != "en":
@@ -61,8 +66,8 @@ async def _run(folder: Path, images: Path) -> None:
                     await _node_red(browser, images)
 
 
-async def _prepare(setup: Setup) -> None:
-    """Start the bridge, create the dashboard and an automation, and make news."""
+async def _prepare(setup: Setup, language: str) -> None:
+    """Start the bridge, create the dashboard and an automation, execute a command, and make news."""
     # A clan without a war, whose war log can be read.
     setup.world.set_war_log_public(setup.private_clan, True)
     await setup.bridge.start()
@@ -73,11 +78,12 @@ async def _prepare(setup: Setup) -> None:
     await wait_until("all devices", 30, announced)
     await asyncio.sleep(3)
     await load_dashboard(setup)
-    await _add_automation(setup)
+    await _add_automation(setup, language)
+    await setup.home.call("button.press", entity_id=await setup.bridge_entity("refresh"))
     await _play(setup)
 
 
-async def _add_automation(setup: Setup) -> None:
+async def _add_automation(setup: Setup, language: str) -> None:
     install_blueprints(setup)
     entities = await setup.home.entities()
     clan = setup.device(setup.clan)
@@ -85,7 +91,8 @@ async def _add_automation(setup: Setup) -> None:
         "war_end": entities[f"{clan}_war_end"]["entity_id"],
         "attacks_left_sensor": entities[f"{clan}_attacks_left"]["entity_id"],
     }
-    await setup.home.add_automation("attacks_left", "war_ending", inputs, alias="Attacks left in the war")
+    blueprint, alias = _AUTOMATIONS[language]
+    await setup.home.add_automation("attacks_left", blueprint, inputs, alias=alias)
 
 
 async def _play(setup: Setup) -> None:

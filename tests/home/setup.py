@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import signal
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from pydantic import SecretStr
 
 from coc2mqtt.demo import DemoServer, World
@@ -14,10 +16,10 @@ from coc2mqtt.homeassistant.identity import object_id
 from tests.home.home_assistant import Home
 from tests.support.bridge_process import TOKEN, BridgeProcess
 from tests.support.broker import Mosquitto, free_port
+from tests.support.journal_files import age_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
     from tests.home.lab import Lab
 
@@ -55,7 +57,26 @@ class Setup:
 
     async def restart_bridge(self) -> None:
         """Stop the bridge and start it again."""
+        await self.stop_bridge()
+        await self.bridge.start()
+
+    async def stop_bridge(self) -> None:
+        """Stop the bridge."""
         await self.bridge.stop(signal.SIGTERM)
+
+    async def let_days_pass(self, days: int) -> None:
+        """Restart the bridge as if it had been stopped for some days: its kept events become older."""
+        await self.stop_bridge()
+        journal = Path(yaml.safe_load(self.bridge.config.read_text())["journal"]["path"])
+        age_events(journal, timedelta(days=days, minutes=1).total_seconds())
+        await self.bridge.start()
+
+    async def configure_home_assistant(self, **options: Any) -> None:
+        """Restart the bridge with these settings in the section ``homeassistant`` of its configuration."""
+        await self.stop_bridge()
+        settings = yaml.safe_load(self.bridge.config.read_text())
+        settings["homeassistant"] |= options
+        self.bridge.config.write_text(yaml.safe_dump(settings))
         await self.bridge.start()
 
     def device(self, tag: str) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CLAN = Resource(Kind.CLAN, "#2PP")
 EVENT = Event(EventType.CLAN_UPDATED, "#2PP", timestamp=1.0)
 OLD, NEW = Snapshot({"name": "old"}), Snapshot({"name": "new"})
+# Read here, because tests may not read files in an event loop.
+_GERMAN = language_of("de")
 
 
 @pytest.mark.parametrize("table", ["snapshot", "event", "tally"])
@@ -86,7 +88,7 @@ async def test_first_drop_of_an_outage_is_logged(path: Path) -> None:
 
 async def test_event_keeps_the_summary_of_the_language_in_which_it_was_recorded(path: Path) -> None:
     joined = Event(EventType.MEMBER_JOINED, "#2PP", timestamp=1.0, metadata={"member_name": "Ann"}, name="The Order")
-    async with SqliteJournal(path, describe=partial(summarize, language=language_of("de"))) as journal:
+    async with SqliteJournal(path, describe=partial(summarize, language=_GERMAN)) as journal:
         await journal.commit(CLAN, NEW, [joined])
     async with SqliteJournal(path) as journal:
         await journal.commit(CLAN, NEW, [joined])

@@ -16,7 +16,7 @@ from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.broker import subscribe_once
 from tests.support.connections import OFFLINE, ONLINE, STATE
-from tests.support.recording_session import RecordingSession
+from tests.support.recording_session import RecordingSession, running
 from tests.support.sessions import connected_session, read_packet
 from tests.support.timeouts import LONG_ENOUGH
 
@@ -86,13 +86,8 @@ class BridgeProcess:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.connection.run())
-        try:
-            async with asyncio.timeout(LONG_ENOUGH):
-                yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        async with running(self.connection.run()), asyncio.timeout(LONG_ENOUGH):
+            yield
 
 
 async def was_reported(old: BridgeProcess, new: BridgeProcess) -> bool:

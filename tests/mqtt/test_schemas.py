@@ -15,7 +15,7 @@ from coc2mqtt.examples import example_game, examples
 from coc2mqtt.examples.summaries import summaries_page
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.schema_files import schema_examples, schema_files, update_event_table, write_schema_files
-from coc2mqtt.mqtt.schemas import event_topics, schemas
+from coc2mqtt.mqtt.schemas import Schema, event_topics, schemas
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.control import WatchesInMemory, dispatcher
 from tests.support.paths import ROOT
@@ -142,10 +142,24 @@ def test_event_with_wrong_or_unknown_keys_is_invalid(changed: dict[str, Any]) ->
         schemas()["event-member_left"].adapter.validate_python({**EVENT, **changed}, strict=True)
 
 
+@pytest.fixture
+def response_schema(command: str) -> Schema:
+    """Return the schema of a command's response.
+
+    Its validator is built here, outside the event loop, because pydantic reads the docstrings of a new model from its
+    source file.
+    """
+    schema = schemas()[f"response-{command}"]
+    assert schema.adapter is schema.adapter
+    return schema
+
+
 @pytest.mark.parametrize(
     ("command", "payload", "status"), [("list", b"", "ok"), ("poll", b"#2PP", "error"), ("replay", b"0", "ok")]
 )
-async def test_response_is_valid_for_its_schema(command: str, payload: bytes, status: str) -> None:
+async def test_response_is_valid_for_its_schema(
+    command: str, payload: bytes, status: str, response_schema: Schema
+) -> None:
     response = await dispatcher(WatchesInMemory()).execute(command, payload)
     assert response.status == status
-    schemas()[f"response-{command}"].adapter.validate_json(response.encode(), strict=True)
+    response_schema.adapter.validate_json(response.encode(), strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.observer import Observer, observing
+from tests.support.observer import Observer, observing_bridge
 
 if TYPE_CHECKING:
     from coc2mqtt.demo import World
@@ -37,13 +37,10 @@ async def test_unknown_tag_is_refused_unless_forced_and_its_first_event_follows_
 ) -> None:
     broker = mosquitto()
     running = bridge(settings(broker.port))
-    async with observing(broker.port) as observer:
-        await running.start()
-        await observer.wait_for_clan(world.clan_tags[0])
-
+    async with observing_bridge(running, broker.port, world.clan_tags[0]) as observer:
         response = await observer.request("watch", tag=UNKNOWN)
         assert response["status"] == "error"
-        assert response["error"].startswith(f"There is no clan with the tag {UNKNOWN}")
+        assert response["error"].startswith(f"No clan has the tag {UNKNOWN}")
         assert await last_summary(observer, UNKNOWN) == response["error"]
         await observer.request("unwatch", tag=UNKNOWN)
         assert await last_summary(observer, "is not watched") == f"{UNKNOWN} is not watched"
@@ -68,9 +65,7 @@ async def test_new_watch_is_refused_during_maintenance_and_a_configured_one_is_r
     first, second = world.clan_tags[:2]
     watch = {"clans": [{"tag": first, "interval": 3600, "war": False}], "maintenance": {"interval": 1}}
     running = bridge(settings(broker.port, watch=watch))
-    async with observing(broker.port) as observer:
-        await running.start()
-        await observer.wait_for_clan(first)
+    async with observing_bridge(running, broker.port, first) as observer:
         await observer.request("unwatch", tag=first)
         world.start_maintenance()
         response = await observer.request("watch", tag=second)
@@ -81,3 +76,24 @@ async def test_new_watch_is_refused_during_maintenance_and_a_configured_one_is_r
         response = await observer.request("watch", tag=second)
         assert response["data"]["name"] == (world.clan(second) or {})["name"]
         await last_summary(observer, f"Now watching {response['data']['name']} ({second})")
+
+
+async def test_last_command_is_still_shown_after_a_restart(
+    mosquitto: StartMosquitto, world: World, bridge: MakeBridge, settings: MakeSettings
+) -> None:
+    broker = mosquitto()
+    running = bridge(settings(broker.port))
+    async with observing_bridge(running, broker.port, world.clan_tags[0]) as observer:
+        await observer.request("unwatch", tag=UNKNOWN)
+        await last_summary(observer, "is not watched")
+        before = observer.retained("coc/bridge/last_command")
+        await running.stop()
+        count = len(observer.received)
+        await running.start()
+        await observer.wait_for_bridge_state("online")
+
+        def published() -> list[object]:
+            return [one.data for one in observer.received[count:] if one.topic == "coc/bridge/last_command"]
+
+        await observer.wait_until(published, "the last command of the earlier run")
+        assert published() == [before]

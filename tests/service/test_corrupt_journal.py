@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.bridge_process import watch_one_clan
 from tests.support.journal_files import execute, file_names, overwrite
-from tests.support.observer import observing
+from tests.support.observer import observing_bridge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +39,7 @@ async def test_corruption_found_at_the_start_loses_only_the_stored_state(
     broker = mosquitto()
     clan, path = world.clan_tags[0], tmp_path / "coc2mqtt.db"
     running = bridge(settings(broker.port, watch=watch_one_clan(world)))
-    async with observing(broker.port) as observer:
-        await running.start()
-        await observer.wait_for_clan(world.clan_tags[0])
+    async with observing_bridge(running, broker.port, world.clan_tags[0]) as observer:
         assert await running.stop() == 0
         overwrite(path, 0, 5000)
         world.leave(clan)  # cannot be detected without a baseline
@@ -69,9 +67,7 @@ async def test_corruption_found_later_causes_a_short_outage_and_the_second_time_
     broker = mosquitto()
     (clan, other), path = world.clan_tags, tmp_path / "coc2mqtt.db"
     running = bridge(settings(broker.port, watch=watch_one_clan(world)))
-    async with observing(broker.port) as observer:
-        await running.start()
-        await observer.wait_for_clan(world.clan_tags[0])
+    async with observing_bridge(running, broker.port, world.clan_tags[0]) as observer:
         await observer.request("watch", kind="clan", tag=other, interval=3600, war=False)
         await observer.wait_until(lambda: observer.retained(f"coc/clan/{other[1:]}/state/clan"), "the second clan")
         assert await running.stop() == 0

@@ -12,7 +12,7 @@ from tests.support.bridge_process import BridgeProcess, watch_one_clan
 from tests.support.broker import Mosquitto
 from tests.support.disks import ext4, tmpfs
 from tests.support.journal_files import query
-from tests.support.observer import observing
+from tests.support.observer import observing, observing_bridge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,15 +46,14 @@ async def test_full_disk_stops_the_bridge_without_losing_events(
     broker = mosquitto()
     clan, running = world.clan_tags[0], bridge_on_disk(broker)
     with tmpfs(path.parent, size="2m") as disk:
-        async with observing(broker.port) as observer:
-            await running.start()
-            await observer.wait_for_clan(world.clan_tags[0])
+        async with observing_bridge(running, broker.port, clan):
+            pass
         broker.kill()
         world.gain_points(clan)
         polled = server.requests[f"/v1/clans/{clan}"]
         while server.requests[f"/v1/clans/{clan}"] < polled + 2:  # noqa: ASYNC110 - the server only counts
             await asyncio.sleep(0.05)
-        # One event is pending. There is no space for the next one.
+        # One event is pending. The next one does not fit.
         disk.fill()
         world.join(clan)
         assert await running.wait() == 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, watch_one_clan
-from tests.support.observer import observing
+from tests.support.observer import observing_bridge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +30,7 @@ async def test_second_bridge_with_the_same_journal_exits_and_the_first_continues
     other = tmp_path / "other"
     other.mkdir()
     second = BridgeProcess(other, settings(broker.port, watch=watch, instance="other", journal={"path": path}))
-    async with observing(broker.port) as observer:
-        await first.start()
-        await observer.wait_for_clan(world.clan_tags[0])
+    async with observing_bridge(first, broker.port, world.clan_tags[0]) as observer:
         started_at = time.monotonic()
         await second.start()
         assert await second.wait() == 1
@@ -52,9 +50,7 @@ async def test_bridge_started_while_the_previous_one_stops_takes_over(
     broker = mosquitto()
     config = settings(broker.port, watch=watch_one_clan(world))
     first, second = bridge(config), bridge(config)
-    async with observing(broker.port) as observer:
-        await first.start()
-        await observer.wait_for_clan(world.clan_tags[0])
+    async with observing_bridge(first, broker.port, world.clan_tags[0]) as observer:
         starting = asyncio.create_task(second.start())
         assert await first.stop() == 0
         await starting

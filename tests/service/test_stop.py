@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.bridge_process import BridgeProcess
 from tests.support.broker import Mosquitto
-from tests.support.observer import Observer, observing
+from tests.support.observer import Observer, observing, observing_bridge
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def with_pending_event(
     @asynccontextmanager
     async def start(broker: Mosquitto) -> AsyncIterator[tuple[Observer, BridgeProcess]]:
         running = bridge(settings(broker.port, watch={"clans": [{"tag": clan, "interval": 1, "war": False}]}))
-        async with observing(broker.port) as observer:
-            await running.start()
-            await observer.wait_for_clan(clan)
+        async with observing_bridge(running, broker.port, clan) as observer:
             broker.pause()
             world.join(clan)
             before = server.requests[path]

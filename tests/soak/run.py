@@ -113,7 +113,7 @@ class Subscriber:
 def soak(load: Load, stack: ExitStack, folder: Path) -> Result:
     """Run once, with files in ``folder`` and processes that stop with ``stack``.
 
-    Raises FailedError if the bridge exits by itself, or there are no figures for another reason.
+    Raises FailedError if the bridge exits by itself, or figures are missing for another reason.
     """
     return _Run(load, stack, folder).play()
 

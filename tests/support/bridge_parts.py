@@ -23,7 +23,7 @@ from coc2mqtt.mqtt.publish.retained_state import RetainedState
 from coc2mqtt.mqtt.reports import BridgeReports
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan, war
-from tests.support.control import LogLevelInMemory, WatchesInMemory, dispatcher, health, info, known_to_the_api
+from tests.support.control import RUN_ID, LogLevelInMemory, WatchesInMemory, dispatcher, health, info, known_to_the_api
 from tests.support.recording_session import RecordingSession, make_event
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def orphan_cleanup(
     instance: str = "home",
     home_assistant: bool = True,
     member_sensors: bool = False,
+    on_last_command: Callable[[bytes], None] = lambda _: None,
     broker_starts_empty: bool = False,
 ) -> OrphanCleanup:
     """Return the cleanup of a bridge with this retained state."""
@@ -127,6 +128,7 @@ def orphan_cleanup(
         discovery=DiscoveryOptions(PREFIX, instance, home_assistant, member_sensors),
         retained=retained,
         watches=watches,
+        on_last_command=on_last_command,
         broker_starts_empty=broker_starts_empty,
     )
 
@@ -164,7 +166,7 @@ class BridgeParts:
         discovery = Discovery(topics, instance=instance, version="1", prefix=PREFIX)
         self.new_devices = NewDevices(discovery.device_topic)
         self.retained.announcer.add_listener(self.new_devices.on_announced)
-        duplicate_detector = DuplicateInstanceDetector(topics, instance=instance, run_id="1")
+        duplicate_detector = DuplicateInstanceDetector(topics, instance=instance, run_id=RUN_ID)
         self.guard = RetainedGuard(
             topics,
             self.retained,
@@ -194,7 +196,12 @@ class BridgeParts:
             ),
             guard=self.guard,
             orphan_cleanup=orphan_cleanup(
-                self.retained, watches, topics=topics, instance=instance, home_assistant=home_assistant
+                self.retained,
+                watches,
+                topics=topics,
+                instance=instance,
+                home_assistant=home_assistant,
+                on_last_command=commands.last_command.restore,
             ),
             duplicate_detector=duplicate_detector,
             watches=watches,

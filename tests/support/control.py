@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.examples.bridge import health_example, info_example
 from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.control.commands import CommandContext, CommandError, ResetWatches, Watches
 from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
@@ -14,65 +14,19 @@ from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, WatchPaylo
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from coc2mqtt.events.resource import Watch
+    from coc2mqtt.events.resource import Kind, Watch
     from coc2mqtt.journal.protocol import Journal, JournalEntry, Selection
     from coc2mqtt.logs import LogLevelName
     from coc2mqtt.mqtt.client.session import Session
 
     LookUp = Callable[[Kind, str], Awaitable[str | None]]
 
-HEALTH = HealthPayload(
-    healthy=True,
-    problems=[],
-    uptime_seconds=1.0,
-    connected_since=None,
-    reconnects=0,
-    api_status="ok",
-    polls=0,
-    polls_changed=0,
-    polls_per_second=0.0,
-    errors={},
-    malformed_fields={},
-    last_poll_age_seconds=None,
-    overdue=0,
-    overdue_seconds=0.0,
-    load=0.0,
-    watches=0,
-    clans=0,
-    players=0,
-    events=0,
-    published=0,
-    resent=0,
-    denied=0,
-    states_denied=0,
-    deferred=0,
-    restored=0,
-    requests_dropped=0,
-    queue=0,
-    queue_age_seconds=None,
-    dropped=0,
-    events_skipped=0,
-    internal_errors=0,
-    last_event=None,
-)
+HEALTH = health_example(0.0, last_event=None)
+RUN_ID = info_example(0.0).run_id
 
 
 def info(session: Session) -> InfoPayload:
-    return InfoPayload(
-        version="1",
-        instance="home",
-        run_id="1",
-        host="here",
-        started_at="",
-        protocol=session.protocol,
-        base_topic="coc",
-        api_base_url="https://api.clashofclans.com/v1",
-        requests_per_second=25.0,
-        tokens=1,
-        homeassistant=True,
-        commands=[],
-        log_level="info",
-    )
+    return info_example(0.0).model_copy(update={"protocol": session.protocol})
 
 
 class DeliveredInMemory:
@@ -182,23 +136,7 @@ class WatchesInMemory:
         return [watch for watch in self.watches.values() if tag in (None, watch.tag) and kind in (None, watch.kind)]
 
     async def describe(self, watch: Watch) -> WatchPayload:
-        return WatchPayload(
-            kind="clan" if watch.kind is Kind.CLAN else "player",
-            tag=watch.tag,
-            name=self._names.get((watch.kind, watch.tag)),
-            interval=watch.interval,
-            members=watch.members,
-            war=watch.war,
-            war_interval=watch.war_interval,
-            cwl=watch.cwl,
-            cwl_interval=watch.cwl_interval,
-            cwl_standings=watch.cwl_standings,
-            raids=watch.raids,
-            raid_interval=watch.raid_interval,
-            raid_defenses=watch.raid_defenses,
-            include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
-            exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
-        )
+        return WatchPayload.of(watch, self._names.get((watch.kind, watch.tag)))
 
     def poll_now(self, kind: Kind, tag: str) -> None:
         self.calls.append(("poll", kind, tag))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal import SqliteJournal
+from coc2mqtt.journal.codec import decode_event_row, encode_event_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +65,19 @@ def query(path: Path, statement: str) -> list[tuple[object, ...]]:
     """Return the rows of a query on a journal that is not open."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(statement).fetchall()
+
+
+def age_events(path: Path, seconds: float) -> None:
+    """Make all events of a journal that is not open older."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        rows = connection.execute("SELECT seq, id, kind, record, checksum FROM event").fetchall()
+        for entry in (decode_event_row(*row) for row in rows):
+            record = replace(entry.record, timestamp=entry.record.timestamp - seconds)
+            seq, _, _, *columns = encode_event_row(replace(entry, record=record))
+            connection.execute(
+                "UPDATE event SET timestamp = ?, record = ?, checksum = ? WHERE seq = ?", (*columns, seq)
+            )
+        connection.execute("UPDATE time_index SET latest = latest - ?", (seconds,))
 
 
 def overwrite(path: Path, first: int, last: int, *, by: bytes = b"\xff") -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
@@ -15,24 +14,17 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from coc2mqtt.mqtt.schemas import schemas
+from tests.support.recording_session import Published
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from tests.support.bridge_process import BridgeProcess
 
-@dataclass(frozen=True)
-class ReceivedMessage:
+
+class ReceivedMessage(Published):
     """A received message. With MQTT 5, ``retain`` is the flag that the publisher set."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    correlation_data: bytes | None = None
-
-    @property
-    def data(self) -> Any:
-        return orjson.loads(self.payload)
 
     @property
     def is_event(self) -> bool:
@@ -147,6 +139,15 @@ async def observing(
             receiving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await receiving
+
+
+@contextlib.asynccontextmanager
+async def observing_bridge(bridge: BridgeProcess, port: int, clan: str) -> AsyncIterator[Observer]:
+    """Observe a broker, start a bridge, and wait for the first state of a clan."""
+    async with observing(port) as observer:
+        await bridge.start()
+        await observer.wait_for_clan(clan)
+        yield observer
 
 
 # Built at import, because it takes long enough to block an event loop.

@@ -108,6 +108,19 @@ class RecordingSession:
             await self._arrived.wait_for(lambda: bool(condition()))
 
 
+def at_first(topic: str, action: Callable[[], Awaitable[None]]) -> Callable[[str, bytes], Awaitable[None]]:
+    """Return a ``before`` that awaits ``action`` when a message is first published on a topic."""
+    done = False
+
+    async def before(published: str, _payload: bytes) -> None:
+        nonlocal done
+        if published == topic and not done:
+            done = True
+            await action()
+
+    return before
+
+
 @contextlib.asynccontextmanager
 async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run a coroutine that does not return, and cancel it at the exit."""
@@ -118,6 +131,7 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    assert task.cancelled()
 
 
 def make_event(tag: str, number: int, event_type: EventType = EventType.CLAN_UPDATED) -> Event:

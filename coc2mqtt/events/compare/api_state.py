@@ -93,8 +93,8 @@ def observe_api(  # noqa: PLR0911 - one return for each verdict
 ) -> tuple[ApiState, list[Event]]:
     """Return the new state after one response or failure, and the events that it causes.
 
-    ``error`` is None for a response, and errors that concern only their own resource count as responses. There are
-    no events while the status stays the same, except if the token is rejected for another address.
+    ``error`` is None for a response, and errors that concern only their own resource count as responses. No
+    event is returned while the status stays the same, except if the token is rejected for another address.
 
     Only the probe decides about a maintenance: after its start other endpoints still return cached responses, and
     after its end a server that lags behind still returns errors.

@@ -94,9 +94,9 @@ class PlayerLeagueChanged(Metadata):
     """The player moved to another league."""
 
     old_value: str | None
-    """The name of the league; null if there is none."""
+    """The name of the league; null if the player was in none."""
     new_value: str | None
-    """The name of the league; null if there is none."""
+    """The name of the league; null if the player was in none."""
     direction: Direction | None
     """Null if it is unknown."""
 

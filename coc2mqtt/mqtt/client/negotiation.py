@@ -61,8 +61,8 @@ async def run_temporary_session(
 ) -> Result:
     """Connect once, call ``work`` with the session, disconnect, and return the result.
 
-    The client ID ends in ``suffix`` and there is no will, so a bridge that runs with the same options keeps its
-    connection. Raises ConnectError, ConnectionLostError, and the errors of ``work``.
+    The client ID ends in ``suffix`` and the connection has no will, so a bridge that runs with the same options keeps
+    its connection. Raises ConnectError, ConnectionLostError, and the errors of ``work``.
     """
     options = dataclasses.replace(options, client_id=f"{options.client_id}-{suffix}", will=None)
     session = await ProtocolNegotiator(options).connect()

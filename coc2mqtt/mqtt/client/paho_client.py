@@ -90,7 +90,7 @@ class PahoClient:
         # aiomqtt drops the PUBACK's reason code, hides the limits in the CONNACK, queues any number of incoming
         # messages, and waits for its full timeout if the broker closes the connection before a CONNACK. It also adds a
         # socket to the event loop without checking that it is still open. So paho's callbacks are replaced.
-        self._paho: Paho = self._client._client  # noqa: SLF001 - there is no public access
+        self._paho: Paho = self._client._client  # noqa: SLF001 - paho has no public access
         self._aiomqtt_on_connect: Any = self._paho.on_connect
         self._paho.on_connect = self._paho_on_connect
         self._paho.on_disconnect = self._paho_on_disconnect
@@ -100,7 +100,7 @@ class PahoClient:
         self._paho.on_socket_register_write = self._paho_on_socket_register_write
         self._paho.on_log = self._paho_on_log
         # paho raises for a reason code that is not valid in its packet; that must not end the connection.
-        self._handle_packet: Callable[[], Any] = self._paho._packet_handle  # noqa: SLF001 - there is no public access
+        self._handle_packet: Callable[[], Any] = self._paho._packet_handle  # noqa: SLF001 - paho has no public access
         setattr(self._paho, "_packet_handle", self._handle_with_any_code)  # noqa: B010 - a method, to mypy
         self._paho.connect_timeout = options.timeout
         self.last_received_at = self._loop.time()
@@ -171,7 +171,7 @@ class PahoClient:
         """Send a PINGREQ."""
         # Not paho's loop_misc: it notices a dead broker only after twice the keepalive, and treats a broker whose
         # PINGRESP is queued behind other messages as dead.
-        self._paho._send_pingreq()  # noqa: SLF001 - there is no public access
+        self._paho._send_pingreq()  # noqa: SLF001 - paho has no public access
 
     def disconnect(self) -> None:
         """Send a DISCONNECT; ``on_connection_lost`` is called once it is sent."""
@@ -252,7 +252,7 @@ class PahoClient:
 
     def _handle_with_any_code(self) -> Any:
         if self._protocol == "5":
-            packet = self._paho._in_packet  # noqa: SLF001 - there is no public access
+            packet = self._paho._in_packet  # noqa: SLF001 - paho has no public access
             self._invalid_code = replace_invalid_code(packet["command"] >> 4, packet["packet"])
         return self._handle_packet()
 

@@ -119,5 +119,5 @@ def broker_limits(properties: Properties | None) -> BrokerLimits:
 
 def mask_every_frame(websocket: Any) -> None:
     """Mask pong and close frames too, as RFC 6455 (5.1) requires; paho does not, and servers then disconnect."""
-    create_frame = websocket._create_frame  # noqa: SLF001 - there is no public access
+    create_frame = websocket._create_frame  # noqa: SLF001 - paho has no public access
     websocket._create_frame = lambda opcode, data, *_: create_frame(opcode, data)  # noqa: SLF001

@@ -45,7 +45,7 @@ def check_puback(response: BrokerResponse, topic: str, user: str, *, size: int) 
     Raises PublishDeferredError if a retry may succeed, otherwise MessageTooLargeError or PublishDeniedError.
     """
     code, reason = response
-    if code < FAILURE:  # includes 0x10: accepted, but there are no matching subscribers
+    if code < FAILURE:  # includes 0x10: accepted, but without matching subscribers
         return
     if code in _RETRYABLE:
         cause = "queue limits" if code == _QUOTA_EXCEEDED else "log"

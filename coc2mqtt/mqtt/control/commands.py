@@ -5,6 +5,7 @@ The command ``replay`` is in ``replay.py``.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -27,6 +28,7 @@ from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload, WatchesPayload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from coc2mqtt.logs import LogLevel
     from coc2mqtt.mqtt.control.replay import Replay
@@ -111,17 +113,14 @@ class Command:
     log_level: Literal["debug", "info"] = "info"
 
 
-def _ignore() -> None:
-    """Do nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class CommandContext:
     """The parts of the bridge that command handlers work with.
 
     ``look_up`` asks the API about a clan or player and returns its name; it raises CommandError if there is none or the
-    API cannot say. None accepts every tag. ``on_wait`` is called before a command waits for the API: other commands
-    need not wait for it. ``max_response_bytes`` limits the size of a response whose length is a matter of choice.
+    API cannot say. None accepts every tag. ``during_lookup`` is entered while a command waits for the API:
+    other commands need not wait for it. ``max_response_bytes`` limits the size of a response whose length is a matter
+    of choice.
     """
 
     watches: Watches
@@ -129,7 +128,7 @@ class CommandContext:
     replay: Replay
     log_level: LogLevel
     look_up: Callable[[Kind, str], Awaitable[str | None]] | None = None
-    on_wait: Callable[[], None] = _ignore
+    during_lookup: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     max_response_bytes: int = MAX_RESPONSE_BYTES
 
 
@@ -281,8 +280,8 @@ async def watch(context: CommandContext, request: WatchRequest) -> Outcome:
     requested = request.watch(known)
     name = None
     if known is None and not request.force and context.look_up is not None:
-        context.on_wait()
-        name = await context.look_up(kind, request.tag)
+        async with context.during_lookup():
+            name = await context.look_up(kind, request.tag)
     await watches.watch(requested, name=name)
     described = await watches.describe(requested)
     if existing is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +18,7 @@ from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from coc2mqtt.mqtt.control.commands import Request
     from coc2mqtt.mqtt.control.last_command import Report
@@ -75,14 +77,15 @@ class CommandDispatcher:
         retained: bool = False,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         on_wait: Callable[[], None] = lambda: None,
+        during_lookup: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> ResponsePayload:
         """Execute a request and return its response; never raises because of what the request contains.
 
         ``command`` is its name, None if the topic contains an invalid one. ``on_wait`` is called before it waits for
-        the API, or for another request about the same tag.
+        another request about the same tag; ``during_lookup`` is entered while it waits for the API.
         """
         known = COMMANDS.get(command or "")
-        context = dataclasses.replace(self._context, max_response_bytes=max_response_bytes, on_wait=on_wait)
+        context = dataclasses.replace(self._context, max_response_bytes=max_response_bytes, during_lookup=during_lookup)
         with self.last_command.report(
             command,
             published=known is None or not known.query,
@@ -98,7 +101,7 @@ class CommandDispatcher:
                     request = found.request.model_validate(
                         found.request.from_text(decoded) if isinstance(decoded, str) else decoded
                     )
-                    return await self._execute(found, request, context, report)
+                    return await self._execute(found, request, context, report, on_wait)
                 except ValidationError as invalid:
                     error = sentences.of_text(_describe(invalid))
                 except CommandError as failed:
@@ -107,12 +110,17 @@ class CommandDispatcher:
         return ResponsePayload(status="error", data={}, error=str(error), transaction=_transaction_of(data))
 
     async def _execute(
-        self, command: Command, request: Request, context: CommandContext, report: Report
+        self,
+        command: Command,
+        request: Request,
+        context: CommandContext,
+        report: Report,
+        on_wait: Callable[[], None],
     ) -> ResponsePayload:
         """Execute a valid request; raises CommandError."""
         kind, tag = getattr(request, "kind", None), getattr(request, "tag", None)
         report.start(kind if kind in ("clan", "player") else None, tag)
-        async with self._tags.hold(tag, context.on_wait):
+        async with self._tags.hold(tag, on_wait):
             outcome = await command.handler(context, request)
         response = ResponsePayload(status="ok", data=outcome.data.model_dump(), transaction=request.transaction)
         report.succeed(outcome.sentence)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
 import structlog
+from pydantic import ValidationError
 
+from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.payloads.models import LastCommandPayload, RunningCommandPayload, iso_time
 from coc2mqtt.translations import ENGLISH
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _MAX_LOGGED_CHARS = 200
+_MAX_COMMAND_CHARS = 64
 
 
 class LastCommand:
@@ -48,6 +53,26 @@ class LastCommand:
         self._running: list[RunningCommandPayload] = []
         # Started, but not published as running yet.
         self._unpublished: RunningCommandPayload | None = None
+
+    def restore(self, payload: bytes) -> None:
+        """Take over the payload that an earlier run published, unless it is invalid or a command has ended since.
+
+        A command that was running then is not: it was interrupted, or its result is the last one.
+        """
+        with contextlib.suppress(ValidationError, ValueError):
+            found = LastCommandPayload.model_validate_json(payload)
+            if self._last.time is not None or found.time is None:
+                return
+            self._last = LastCommandPayload(
+                command=None if found.command is None else printable(found.command, _MAX_COMMAND_CHARS),
+                kind=found.kind,
+                tag=None if found.tag is None else normalize_tag(found.tag),
+                status=found.status,
+                summary=None if found.summary is None else shorten(found.summary),
+                time=iso_time(datetime.fromisoformat(found.time).timestamp()),
+                running=None,
+            )
+            self.on_change()
 
     def report(self, command: str | None, *, published: bool, level: Literal["debug", "info"] = "info") -> Report:
         """Return the report of an execution, to be entered; ``published`` is whether it is published besides logged."""

@@ -67,7 +67,7 @@ def stopped_watching(watches: Sequence[WatchPayload]) -> Sentence:
 def polling(count: int, named: Sequence[WatchPayload]) -> Sentence:
     """Return the result of polling ``count`` watches; ``named`` contains the first of them, if any."""
     if count == 0:
-        return Sentence(message("There is nothing to poll"))
+        return Sentence(message("Nothing to poll"))
     if count == 1:
         return Sentence(message("Polling {watch}"), watch=_label(named[0]))
     return Sentence(message("Polling {count} watches"), count=count)
@@ -81,7 +81,7 @@ def log_level_set(level: str) -> Sentence:
 def were_reset(count: int, tag: str) -> Sentence:
     """Return the result of resetting ``count`` watches; ``tag`` is that of the first."""
     if count == 0:
-        return Sentence(message("There was nothing to reset: commands have changed no watch"))
+        return Sentence(message("Nothing to reset: no command has changed a watch"))
     if count == 1:
         return Sentence(message("Reset the watch of {tag}"), tag=tag)
     return Sentence(message("Reset {count} watches"), count=count)
@@ -99,12 +99,8 @@ def not_watched(tag: str, kind: str | None) -> Sentence:
 def unknown_tag(tag: str, kind: str) -> Sentence:
     """Return the error for a tag that the API does not know as a clan's or as a player's."""
     if kind == "clan":
-        return Sentence(
-            message("There is no clan with the tag {tag}: check the tag, and that it is not a player's"), tag=tag
-        )
-    return Sentence(
-        message("There is no player with the tag {tag}: check the tag, and that it is not a clan's"), tag=tag
-    )
+        return Sentence(message("No clan has the tag {tag}: check the tag, and that it is not a player's"), tag=tag)
+    return Sentence(message("No player has the tag {tag}: check the tag, and that it is not a clan's"), tag=tag)
 
 
 def not_checked(tag: str, reason: Sentence) -> Sentence:

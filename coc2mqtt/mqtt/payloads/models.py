@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coc2mqtt.events.resource import Kind
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
+    from coc2mqtt.events.resource import Watch
     from coc2mqtt.journal.protocol import JournalEntry
 
 
@@ -43,9 +45,9 @@ class ChangePayload(Payload):
     field: str
     """The API's key, such as `clanPoints`; nested keys are joined by dots, such as `warLeague.name`."""
     old_value: Any
-    """Null if there was no value. Lists contain only the entries that differ, and long texts are truncated."""
+    """Null if the field had no value. Lists contain only the entries that differ, and long texts are truncated."""
     new_value: Any
-    """Null if there is no value. Lists and texts are shortened as in `old_value`."""
+    """Null if the field has no value. Lists and texts are shortened as in `old_value`."""
 
 
 class EventPayload(Payload):
@@ -182,6 +184,28 @@ class WatchPayload(Payload):
     include_fields: list[str] | None
     exclude_fields: list[str] | None
 
+    @classmethod
+    def of(cls, watch: Watch, name: str | None) -> Self:
+        """Return the payload of a watch; ``name`` is that of its clan or player."""
+        clan = watch.kind is Kind.CLAN
+        return cls(
+            kind="clan" if clan else "player",
+            tag=watch.tag,
+            name=name,
+            interval=watch.interval,
+            members=watch.members if clan else None,
+            war=watch.war if clan else None,
+            war_interval=watch.war_interval if clan and watch.war else None,
+            cwl=watch.cwl if clan else None,
+            cwl_interval=watch.cwl_interval if clan and watch.cwl else None,
+            cwl_standings=watch.cwl_standings if clan and watch.cwl else None,
+            raids=watch.raids if clan else None,
+            raid_interval=watch.raid_interval if clan and watch.raids else None,
+            raid_defenses=watch.raid_defenses if clan and watch.raids else None,
+            include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
+            exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
+        )
+
 
 class WatchesPayload(Payload):
     """All watches."""
@@ -198,7 +222,10 @@ class RunningCommandPayload(Payload):
 
 
 class LastCommandPayload(Payload):
-    """The last command and its result; queries such as `list` are not included. Null until the first command."""
+    """The last command and its result; queries such as `list` are not included.
+
+    Null until the first command. A restart of the bridge does not change it, unless the broker has lost it.
+    """
 
     command: str | None
     """The command's name; null if it is not a valid one."""
@@ -226,17 +253,9 @@ class LastEventPayload(Payload):
     seq: int
 
     @classmethod
-    def of(cls, entry: JournalEntry) -> Self:
-        """Return the payload of the journal entry of the last event."""
-        record = entry.record
-        return cls(
-            event_type=record.event_type,
-            tag=record.tag,
-            name=record.name,
-            summary=record.summary,
-            timestamp=iso_time(record.timestamp),
-            seq=entry.seq,
-        )
+    def of(cls, event: EventPayload) -> Self:
+        """Return the keys of an event that identify and summarise it."""
+        return cls.model_validate(event, from_attributes=True)
 
 
 class HealthPayload(Payload):

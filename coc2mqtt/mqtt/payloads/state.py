@@ -50,13 +50,14 @@ def state_payloads(
     parts: PlayerParts = _NO_PARTS,
     roster: list[Json] | None = None,
     reachable: bool = True,
+    members: bool = True,
 ) -> dict[str, Payload]:
     """Return the known state payloads of a clan, a part of it or a player, by facet.
 
     ``polled_at`` is the Unix time in seconds of the API's last response, None if there was none in this run. ``parts``
     are a player's parts in the wars and raids of their clan. ``roster`` is the member list of a clan whose raid weekend
     is published, None if it is unknown. ``reachable`` is false while the API is unreachable or denies access: nothing
-    is available then.
+    is available then. ``members`` is whether to return a clan's members, which take most of the time.
     """
     if resource.kind in CLAN_PARTS:
         return _part_states(resource, snapshot, roster)
@@ -66,7 +67,8 @@ def state_payloads(
         if resource.kind is Kind.CLAN:
             states["clan"] = clan = _clan_payload(resource.tag, snapshot.data, snapshot.taken_at)
             states["badge"] = BadgePayload(badge_url=clan.badge_url)
-            states["members"] = members_payload(snapshot.data, snapshot.taken_at)
+            if members:
+                states["members"] = members_payload(snapshot.data, snapshot.taken_at)
         else:
             states["player"] = player_payload(resource.tag, snapshot.data, snapshot.taken_at, parts)
     if polled_at is not None:

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Never, Protocol, TypeAlias
 
 from coc2mqtt.homeassistant import DiscoveryMessage, live_components, removal, removal_step
+from coc2mqtt.mqtt.publish.removed_devices import MAX_KEPT_PAYLOADS, RemovedDevices
 from coc2mqtt.util.containment import propagate, retry_delay
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 MIN_REPEAT_S = 2.0
 # Between announcements of different devices, so that Home Assistant does not receive dozens of devices at once.
 SPACING_S = 0.1
-# Removed devices and components that are remembered while Home Assistant may be offline.
-_MAX_REMOVED = 200
 # Home Assistant stops handling messages up to this long before the broker publishes its last will.
 _HA_SHUTDOWN_S = 60.0
 
@@ -85,7 +84,8 @@ class DeviceAnnouncer:
     it receives it again and then its removal. So everything that was removed while Home Assistant may have been offline
     is announced and removed again when it starts.
 
-    ``contain`` guards each announcement: after a bug, that device is retried 1 to 60 s later without delaying others.
+    ``on_forgotten`` is called with the topic of each removed device that was forgotten, see ``forget``. ``contain``
+    guards each announcement: after a bug, that device is retried 1 to 60 s later without delaying others.
     """
 
     def __init__(
@@ -94,13 +94,15 @@ class DeviceAnnouncer:
         *,
         min_repeat: float = MIN_REPEAT_S,
         spacing: float = SPACING_S,
+        on_forgotten: Callable[[str], None] = lambda _: None,
         contain: Contain = propagate,
     ) -> None:
         self._publish = publish
+        self._on_forgotten = on_forgotten
         self._contain = contain
         # Consecutive bugs per topic.
         self._failures: dict[str, int] = {}
-        self._listeners: list[Callable[[DesiredDevice], None]] = []
+        self._listeners: list[Callable[[DesiredDevice, bool], None]] = []
         self._min_repeat = min_repeat
         self._spacing = spacing
         self._devices: dict[str, _Device] = {}
@@ -116,30 +118,33 @@ class DeviceAnnouncer:
         self._to_forget: set[str] = set()
         self._on_done: dict[str, list[tuple[Callable[[Resource], None], Resource]]] = {}
         self._ha_is_online = False
-        # By topic: devices as they were before they or some of their components were removed, with the time of that.
-        self._removed: dict[str, tuple[DesiredDevice, float]] = {}
-        # Those of them that are to be announced and removed again.
+        self._removed = RemovedDevices()
+        # Those of them, by topic, that are to be announced and removed again.
         self._pending_removals: dict[str, DesiredDevice] = {}
         self._rejected: dict[str, DesiredDevice] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def add_listener(self, on_announced: Callable[[DesiredDevice], None]) -> None:
-        """Call back with each device once it is published completely, or rejected by the broker."""
+    def add_listener(self, on_announced: Callable[[DesiredDevice, bool], None]) -> None:
+        """Call back with each device once it is published completely, or rejected by the broker.
+
+        The second argument is whether a different payload was replaced, possibly one of an earlier run.
+        """
         self._listeners.append(on_announced)
 
     def announce(self, device: DesiredDevice, *, background: bool = False) -> None:
         """Announce a device, or remove it; do nothing if exactly that was published last.
 
-        In the background, it is published only while no other device is due.
+        A rejected removal is not repeated here. In the background, it is published only while no other device is due.
         """
         topic = device.topic
         (self._background.add if background else self._background.discard)(topic)
         state = self._devices.get(topic)
         if state is None:
             state = self._devices[topic] = _Device()
-        is_published = state.published_hash == hash(device) or (state.retained is _NO_DEVICE and is_removal(device))
+        is_removed = state.retained is _NO_DEVICE or self._removal_is_rejected(topic)
+        is_published = state.published_hash == hash(device) or (is_removed and is_removal(device))
         if not is_published or self._pending.get(topic, device) != device:
             self._add_pending(topic, device)
 
@@ -164,20 +169,26 @@ class DeviceAnnouncer:
         """Handle a new connection: everything has to be announced again, and Home Assistant may be offline."""
         self._forget_received_removals()
         self._ha_is_online = False
-        self._rejected.clear()
+        rejected, self._rejected = self._rejected, {}
+        for topic, device in rejected.items():
+            if topic in self._to_forget and topic not in self._pending:
+                self._add_pending(topic, device)  # nothing else asks for this removal again
         self.invalidate()
 
-    def on_found(self, topic: str, payload: bytes, *, keep_payload: bool = False) -> None:
+    def on_found(
+        self, topic: str, payload: bytes, *, keep_payload: bool = False, source: DesiredDevice | None = None
+    ) -> None:
         """Handle a discovery payload that the broker retains from an earlier run; payloads published since are newer.
 
         The payload is needed again only if the device or some of its components are removed. ``keep_payload`` means
-        that this is about to happen. Of all others only some are kept, to limit the memory.
+        that this is about to happen. Of all others only some are kept, to limit the memory. None are kept of those
+        with a ``source``, which builds an equivalent payload.
         """
         state = self._devices.setdefault(topic, _Device())
         if state.retained is not None:
             return
-        source = None
-        if self._kept_payloads[keep_payload] < (_MAX_REMOVED if keep_payload else _MAX_REMOVED // 2):
+        maximum = MAX_KEPT_PAYLOADS if keep_payload else MAX_KEPT_PAYLOADS // 2
+        if source is None and self._kept_payloads[keep_payload] < maximum:
             self._kept_payloads[keep_payload] += 1
             source = DiscoveryMessage(topic, payload)
         state.retained = self._describe(payload, source)
@@ -199,9 +210,13 @@ class DeviceAnnouncer:
         self._forget_received_removals()
         self._ha_is_online = True
         self.invalidate()
-        self._pending_removals |= {topic: device for topic, (device, _) in self._removed.items()}
-        self._removed.clear()
+        for topic, removed in self._removed.take_all().items():
+            self._pending_removals[topic] = removed.device
+            if removed.background:
+                self._background.add(topic)
         for topic in self._pending_removals:
+            if topic not in self._devices:
+                self._to_forget.add(topic)
             state = self._devices.setdefault(topic, _Device(retained=_NO_DEVICE))
             current = (state.retained or _NO_DEVICE).source or removal(topic)
             self._add_pending(topic, self._pending.get(topic, current))
@@ -237,7 +252,7 @@ class DeviceAnnouncer:
         goal = device.payload
         removed = self._pending_removals.pop(topic, None)
         payload = self._next_payload(topic, state, goal) if removed is None else removed.payload
-        before, is_final = state.retained, payload in (None, goal)
+        before, is_final, changed = state.retained, payload in (None, goal), False
         # Before publishing: a request during the publish must not be mistaken for a published one.
         state.published_hash = hash(device) if is_final else None
         source = device if is_final else removed or DiscoveryMessage(topic, payload or b"")
@@ -247,8 +262,11 @@ class DeviceAnnouncer:
             try:
                 if await self._publish(session, topic, payload):
                     self._rejected.pop(topic, None)
+                    # Not if Home Assistant had no such device, or has none from now on.
+                    changed = bool(goal and before and before.components and before.checksum != hash(payload))
                 else:
-                    state.published_hash = None  # so that the next request tries again
+                    # The broker still has the payload before, and the next request tries again.
+                    state.published_hash, state.retained = None, before
                     self._rejected[topic] = device
             except BaseException:
                 state.published_hash, state.retained = None, before
@@ -256,7 +274,7 @@ class DeviceAnnouncer:
                     self._pending_removals[topic] = removed
                 raise
         if self._pending[topic] is device and is_final and topic not in self._pending_removals:
-            self._finish(topic)
+            self._finish(topic, changed=changed)
         if payload is not None:
             await asyncio.sleep(self._spacing)
 
@@ -273,10 +291,24 @@ class DeviceAnnouncer:
             state.published_at = asyncio.get_running_loop().time() + retry_delay(failures) - self._min_repeat
 
     def _drop_removed(self, topic: str) -> None:
+        if topic in self._pending:
+            self._to_forget.add(topic)
+            return
         state = self._devices.get(topic)
-        if topic not in self._pending and state is not None and state.retained is _NO_DEVICE:
+        if state is None:
+            return
+        is_rejected = self._removal_is_rejected(topic)
+        if state.retained is _NO_DEVICE or (is_rejected and state.retained is None):
             del self._devices[topic]
             self._background.discard(topic)
+            self._rejected.pop(topic, None)
+            self._on_forgotten(topic)
+        elif is_rejected:
+            self._to_forget.add(topic)  # the broker retains the device until it accepts the removal
+
+    def _removal_is_rejected(self, topic: str) -> bool:
+        rejected = self._rejected.get(topic)
+        return rejected is not None and is_removal(rejected)
 
     def _add_pending(self, topic: str, device: DesiredDevice) -> None:
         self._pending[topic] = device
@@ -307,26 +339,23 @@ class DeviceAnnouncer:
             return None  # Home Assistant warns about the removal of an unknown device
         payload = removal_step(() if retained is None else retained.components, goal)
         if retained is not None and retained.source is not None and (not goal or payload != goal):
-            first, _ = self._removed.pop(topic, (retained.source, None))
-            self._removed[topic] = first, asyncio.get_running_loop().time()
-            if len(self._removed) > _MAX_REMOVED:
-                del self._removed[next(iter(self._removed))]
+            now = asyncio.get_running_loop().time()
+            self._removed.add(topic, retained.source, now, background=topic in self._background)
         return payload
 
     def _forget_received_removals(self) -> None:
         """Forget the removals that Home Assistant received, except those while it may have been shutting down."""
         if self._ha_is_online:
-            earliest = asyncio.get_running_loop().time() - _HA_SHUTDOWN_S
-            self._removed = {topic: (device, at) for topic, (device, at) in self._removed.items() if at > earliest}
+            self._removed.forget_until(asyncio.get_running_loop().time() - _HA_SHUTDOWN_S)
 
-    def _finish(self, topic: str) -> None:
+    def _finish(self, topic: str, *, changed: bool) -> None:
         device = self._pending.pop(topic)
         self._urgent.pop(topic, None)
         if topic in self._to_forget:
             self._to_forget.remove(topic)
             self.forget(topic)
         for on_announced in self._listeners:
-            on_announced(device)
+            on_announced(device, changed)
         for callback, resource in self._on_done.pop(topic, []):
             callback(resource)
         if not self._pending:

@@ -48,7 +48,7 @@ class NewDevices:
         if (ready := self._ready.get(topic)) is not None:
             self._finish(topic, ready)
 
-    def on_announced(self, device: DesiredDevice) -> None:
+    def on_announced(self, device: DesiredDevice, _changed: bool) -> None:
         """Handle a device whose discovery payload was published or rejected."""
         ready = self._ready.get(device.topic)
         if ready is not None and not is_removal(device):
@@ -61,7 +61,7 @@ class NewDevices:
         return topic if topic in self._ready else None
 
     async def wait_ready(self, topic: str) -> None:
-        """Wait until Home Assistant has set up a device, for at most 15 s; it is not a new one any more then."""
+        """Wait until Home Assistant has set up a device, for at most 15 s; then it counts as known."""
         ready = self._ready.get(topic)
         if ready is not None:
             with contextlib.suppress(TimeoutError):
@@ -83,7 +83,7 @@ class NewDevices:
 
 @dataclass(slots=True)
 class _Held:
-    """The events of one device that wait; ``released`` is set when none waits any more."""
+    """The events of one device that wait; ``released`` is set when the last one is released."""
 
     entries: deque[JournalEntry] = field(default_factory=deque)
     released: asyncio.Event = field(default_factory=asyncio.Event)

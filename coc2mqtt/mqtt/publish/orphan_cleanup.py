@@ -1,4 +1,4 @@
-"""Removing retained messages that an earlier run, version or configuration left on the broker."""
+"""Reading retained messages of an earlier run, version or configuration, and removing those that are orphans."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ class OrphanCleanup:
 
     The journal knows most of them. This finds those that it does not know: the journal was deleted, or is newer than
     the retained messages because the broker was restored from a backup. It also finds the discovery payloads of earlier
-    versions, whose components may have to be removed. ``broker_starts_empty`` disables it, for the embedded broker.
-    ``contain`` guards each step, because nothing depends on the cleanup.
+    versions, whose components may have to be removed. ``on_last_command`` is called with the last command of the
+    earlier run. ``broker_starts_empty`` disables it all, for the embedded broker. ``contain`` guards each step, because
+    nothing depends on the cleanup.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class OrphanCleanup:
         discovery: DiscoveryOptions,
         retained: RetainedState,
         watches: PolledWatches,
+        on_last_command: Callable[[bytes], None] = lambda _: None,
         broker_starts_empty: bool = False,
         contain: Contain = propagate,
     ) -> None:
@@ -68,23 +70,28 @@ class OrphanCleanup:
         self._discovery = discovery
         self._retained = retained
         self._watches = watches
+        self._on_last_command = on_last_command
         self._attempts_left = 0 if broker_starts_empty else _MAX_ATTEMPTS
 
     async def run(self, session: Session, *, shared: bool) -> None:
         """Clean up over a connection, unless that was done over an earlier one.
 
-        ``shared`` means that another instance uses the same base topic: its states must not be removed. If the broker
-        denies the subscription, only the topics that the journal knows are removed.
+        ``shared`` means that another instance uses the same base topic: its states are neither read nor removed. If the
+        broker denies the subscription, only the topics that the journal knows are removed.
         """
         if self._attempts_left == 0:
             return
         self._attempts_left -= 1
         async with asyncio.TaskGroup() as group:
+            # The devices last: behind those of hundreds of watches, small messages would arrive too late.
+            if not shared:
+                last_command = self._topics.bridge("last_command")
+                group.create_task(self._read_contained(session, last_command, self._on_last_command_message))
+                for kind in _KINDS.values():
+                    states = self._topics.states(kind, "availability")
+                    group.create_task(self._read_contained(session, states, self._on_state))
             devices = f"{self._discovery.prefix}/device/+/config"
             group.create_task(self._read_contained(session, devices, self._on_device))
-            for kind in () if shared else _KINDS.values():
-                states = self._topics.states(kind, "availability")
-                group.create_task(self._read_contained(session, states, self._on_state))
         self._attempts_left = 0
 
     async def _read_contained(self, session: Session, topic_filter: str, on_message: Callable[[Message], None]) -> None:
@@ -122,13 +129,16 @@ class OrphanCleanup:
         member = parse_member_topic(discovery.prefix, discovery.instance, message.topic)
         if member is None:
             return
-        announcer.on_found(message.topic, message.payload)
-        if not (discovery.enabled and discovery.member_sensors):
+        if not discovery.enabled:
+            announcer.on_found(message.topic, message.payload)
             announcer.announce(removal(message.topic))
             return
-        self._retained.on_found_member(member.clan, member.tag)
-        if self._watches.find(Kind.CLAN, member.clan) is None:
+        self._retained.on_found_member(member.clan, member.tag, message.payload)
+        if discovery.member_sensors and self._watches.find(Kind.CLAN, member.clan) is None:
             self._retained.mark_orphan(Kind.CLAN, member.clan)
+
+    def _on_last_command_message(self, message: Message) -> None:
+        self._on_last_command(message.payload)
 
     def _on_state(self, message: Message) -> None:
         tag = self._topics.parse_tag(message.topic)

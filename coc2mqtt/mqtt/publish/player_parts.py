@@ -51,7 +51,7 @@ class PlayerPartsReader:
         return await self._journal.snapshot(resource) if self._is_watched(resource) else None
 
     def forget(self, player_tag: str) -> None:
-        """Forget the clan of a player who is not watched any more."""
+        """Forget the clan of a player whose watch was removed."""
         self._players.set_clan(player_tag, None)
 
     def players_of(self, clan_tag: str) -> list[Resource]:

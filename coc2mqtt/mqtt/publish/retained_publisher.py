@@ -81,7 +81,7 @@ class RejectedTopics:
             _log.info(_MESSAGE_ACCEPTED, topic=topic)
 
     def forget(self, topic: str) -> None:
-        """Forget a topic that is not used any more."""
+        """Forget an unused topic."""
         self._retryable.pop(topic, None)
 
     def clear(self) -> None:
@@ -158,9 +158,9 @@ class PublishedState:
     """Checksums of the published states of a clan (with its parts) or a player, None for an unpublished state.
 
     ``polled_at`` is the last published poll time (Unix time in seconds). ``found`` is whether the API knew the clan or
-    player in its last response, None before anything was published. ``roster`` is the hash of a clan's published
-    members without their time, ``names`` that of their tags and names. Checksums instead of payloads, and facets
-    instead of topics, keep this small for 10,000 watches.
+    player in its last response, None before anything was published. ``roster`` is the ``members_hash`` of a clan's
+    published members, ``names`` that of their tags and names. Checksums instead of payloads, and facets instead of
+    topics, keep this small for 10,000 watches.
     """
 
     polled_at: float | None = None
@@ -198,7 +198,8 @@ class PublishedState:
             self.roster = None
 
     def forget_all(self) -> None:
-        """Forget the checksums of all facets."""
+        """Forget the checksums of all facets, and the poll time."""
+        self.polled_at = None
         for facet in _FACETS:
             self.forget(facet)
 
@@ -211,7 +212,7 @@ class PlayersByClan:
         self._players: dict[str, set[str]] = {}
 
     def set_clan(self, player_tag: str, clan_tag: str | None) -> None:
-        """Store the clan of a player; None if they are in none or are not watched any more."""
+        """Store the clan of a player; None if they are in none or their watch was removed."""
         before = self._clans.pop(player_tag, None)
         if before is not None:
             self._players[before].discard(player_tag)

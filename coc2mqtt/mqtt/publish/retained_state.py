@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from coc2mqtt.events.resource import API, CLAN_PARTS, MIN_INTERVAL_S, Kind, Resource, Watch, owner
 from coc2mqtt.homeassistant import live_components
-from coc2mqtt.mqtt.payloads.members import MembersPayload
+from coc2mqtt.mqtt.payloads.members import MembersPayload, members_hash
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.player import PlayerParts
 from coc2mqtt.mqtt.payloads.state import api_status_payload, is_available, state_payloads
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
-from coc2mqtt.mqtt.publish.discovery import Announcement
+from coc2mqtt.mqtt.publish.discovery import MemberAnnouncement
 from coc2mqtt.mqtt.publish.player_parts import PlayerPartsReader
 from coc2mqtt.mqtt.publish.retained_publisher import RetainedPublisher
 from coc2mqtt.mqtt.publish.sharded_queue import ShardedQueue
@@ -56,7 +56,7 @@ class RetainedState:
     """Keeps the retained messages equal to the journal and the watches.
 
     Changed resources are only marked. Their snapshots are read when they are published, so the latest one is published
-    and nothing accumulates without a connection. When a clan or player is not watched any more, its topics are emptied,
+    and nothing accumulates without a connection. When the watch of a clan or player is removed, its topics are emptied,
     its device is removed and its snapshot is deleted.
 
     ``discovery`` is None without Home Assistant. ``on_name`` is called with the name of each published clan and player,
@@ -84,7 +84,9 @@ class RetainedState:
         self._on_name = on_name
         self._contain = contain
         self.publisher = RetainedPublisher(topics, publisher)
-        self.announcer = announcer(self.publisher.publish, contain=contain)
+        self.announcer = announcer(
+            self.publisher.publish, on_forgotten=self.publisher.rejected_topics.forget, contain=contain
+        )
         self.announcer.add_listener(self._on_announced)
         self._devices = None if discovery is None else WatchedDevices(discovery, self.announcer)
         # Resources in the queue: whether to publish everything, or only the availability and the poll time.
@@ -105,7 +107,7 @@ class RetainedState:
         self._marked[resource] = full or self._marked.get(resource, False)
 
     def mark_watch(self, watch: Watch) -> None:
-        """Publish all resources of a watch again, or remove them if the clan or player is not watched any more."""
+        """Publish all resources of a watch again, or remove them if the watch was removed."""
         for resource in _resources(watch.kind, watch.tag):
             if resource in self._states and self._watch_of(resource) is None:
                 self._orphans.add(resource)  # its snapshot may be deleted before its topics
@@ -161,10 +163,10 @@ class RetainedState:
         """Return whether a topic is the discovery topic of a device of this bridge."""
         return self._discovery is not None and self._discovery.device(topic) is not None
 
-    def on_found_member(self, clan: str, tag: str) -> None:
-        """Handle the sensor of a clan's member that an earlier run has announced."""
+    def on_found_member(self, clan: str, tag: str, payload: bytes) -> None:
+        """Handle the discovery payload of a sensor of a clan's member that the broker retains from an earlier run."""
         if self._devices is not None:
-            self._devices.on_found_member(clan, tag)
+            self._devices.on_found_member(clan, tag, payload)
 
     def will_remove_components(self, topic: str, payload: bytes) -> bool:
         """Return whether a device with this retained discovery payload, or a component of it, is to be removed."""
@@ -259,6 +261,8 @@ class RetainedState:
         is_player = resource.kind is Kind.PLAYER
         parts = await self._player_parts.read(resource.tag, snapshot) if is_player else PlayerParts()
         published = self._states.of(resource)
+        # Most changes of a clan are not changes of its members.
+        roster = members_hash(snapshot.data) if resource.kind is Kind.CLAN and snapshot.data is not None else None
         polled_at = self._new_poll_time(resource)
         if polled_at is not None:
             published.polled_at = polled_at
@@ -269,11 +273,15 @@ class RetainedState:
             polled_at=polled_at,
             parts=parts,
             reachable=self._api_reachable(),
+            members=published.roster is None or published.roster != roster,
         )
         await self._publish_states(session, resource, states)
-        if watch.polls(Kind.RAID) and published.names != (names := _names(states)):
-            published.names = names
-            self.mark(Resource(Kind.RAID, resource.tag))  # who has not started to raid
+        if "members" in states:
+            if published.members is not None:
+                published.roster = roster
+            if watch.polls(Kind.RAID) and published.names != (names := _names(states)):
+                published.names = names
+                self.mark(Resource(Kind.RAID, resource.tag))  # who has not started to raid
         # After its state: otherwise a new entity would be unknown for a moment.
         if self._devices is not None:
             self._devices.announce(watch, name, states)
@@ -313,17 +321,25 @@ class RetainedState:
         members = None if snapshot is None or snapshot.data is None else snapshot.data.get("memberList")
         return members if isinstance(members, list) else None
 
-    def _on_announced(self, device: DesiredDevice) -> None:
-        """Publish the badge again: Home Assistant forgets it with each announcement, and does not request it."""
-        if isinstance(device, Announcement):
-            clan = Resource(Kind.CLAN, device.tag)
-            asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish_badge, clan)
+    def _on_announced(self, device: DesiredDevice, changed: bool) -> None:
+        """Publish the badge again, which Home Assistant forgets, or after a change all states.
 
-    def _republish_badge(self, clan: Resource) -> None:
-        published = self._states.find(clan)
-        if published is not None and published.badge is not None:
+        Home Assistant applies changed templates, such as labels in another language, only to later messages.
+        """
+        resource = None if self._discovery is None else self._discovery.device(device.topic)
+        if resource is not None and not isinstance(device, MemberAnnouncement):
+            asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish, resource, changed)
+
+    def _republish(self, resource: Resource, everything: bool) -> None:
+        published = self._states.find(resource)
+        if everything:
+            if published is not None:
+                published.forget_all()
+            for one in _resources(resource.kind, resource.tag):
+                self.mark(one)
+        elif published is not None and published.badge is not None:
             published.forget("badge")
-            self.mark(clan)
+            self.mark(resource)
 
     async def _remove(self, session: Session, resource: Resource) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""
@@ -344,11 +360,10 @@ class RetainedState:
         self._rejected.discard(resource)
         await self._journal.delete_snapshot(resource)
         if self._devices is not None and resource.kind not in CLAN_PARTS:
-            for topic in self._devices.forget(resource):
-                self.publisher.rejected_topics.forget(topic)
+            self._devices.forget(resource)
 
     def _watch_of(self, resource: Resource) -> Watch | None:
-        """Return the watch that polls a resource, None if there is none any more."""
+        """Return the watch that polls a resource, None if it was removed."""
         watch = self._watches.find(owner(resource).kind, resource.tag)
         return watch if watch is not None and watch.polls(resource.kind) else None
 

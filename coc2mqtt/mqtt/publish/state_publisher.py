@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coc2mqtt.events.resource import CLAN_PARTS, owner
-from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.state import FACETS
 from coc2mqtt.mqtt.publish.retained_publisher import PublishedState
 
@@ -61,11 +60,6 @@ class StatePublisher:
         all_accepted = True
         for facet, payload in states.items():
             published = self.of(resource)
-            if isinstance(payload, MembersPayload):
-                roster = hash(payload.members)
-                if published.roster == roster:
-                    continue  # most changes of a clan are not changes of its members
-                published.roster = roster
             encoded = payload.encode()
             if facet in _ONLY_CHANGES and published.matches(facet, encoded):
                 continue
@@ -82,7 +76,7 @@ class StatePublisher:
         return all_accepted
 
     async def empty(self, session: Session, resource: Resource) -> None:
-        """Empty the topics of a resource that is not watched any more."""
+        """Empty the topics of a resource whose watch was removed."""
         for facet in FACETS[resource.kind]:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self._publisher.publish(session, topic, _NO_MESSAGE)

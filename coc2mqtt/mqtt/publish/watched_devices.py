@@ -29,13 +29,13 @@ class WatchedDevices:
     def __init__(self, discovery: Discovery, announcer: DeviceAnnouncer) -> None:
         self._discovery = discovery
         self._announcer = announcer
-        # The members with a retained discovery payload, by clan.
-        self._members: dict[str, set[str]] = {}
+        # By clan: the tags of the members with a retained discovery payload, and their names, None if unknown.
+        self._members: dict[str, dict[str, str | None]] = {}
 
     def announce(self, watch: Watch, name: str | None, states: Mapping[str, Payload]) -> None:
         """Announce the device of a clan or player.
 
-        ``name`` is None if it is unknown, ``states`` are the payloads by facet.
+        ``name`` is None if it is unknown. ``states`` are the payloads by facet; a missing one is unchanged.
         """
         if watch.kind is Kind.PLAYER:
             self._announcer.announce(self._discovery.player(watch, name))
@@ -43,12 +43,17 @@ class WatchedDevices:
         clan, members = states.get("clan"), states.get("members")
         badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
         self._announcer.announce(self._discovery.clan(watch, name, badge_url=badge_url))
-        if self._discovery.member_sensors and isinstance(members, MembersPayload):
-            self._announce_members(watch.tag, name, members)
+        if self._discovery.member_sensors:
+            self._announce_members(watch.tag, name, members if isinstance(members, MembersPayload) else None)
 
-    def on_found_member(self, clan: str, tag: str) -> None:
-        """Handle a member's sensor that an earlier run has announced."""
-        self._members.setdefault(clan, set()).add(tag)
+    def on_found_member(self, clan: str, tag: str, payload: bytes) -> None:
+        """Handle the discovery payload of a member's sensor that the broker retains from an earlier run."""
+        sensor = self._discovery.member(clan, None, tag=tag, name=None)
+        self._announcer.on_found(sensor.topic, payload, source=sensor)
+        if self._discovery.member_sensors:
+            self._members.setdefault(clan, {})[tag] = None
+        else:
+            self._remove_member(clan, tag)
 
     def remove(self, resource: Resource) -> str | None:
         """Remove the device of a clan or player; return a discovery topic that still has to be published, if any.
@@ -61,26 +66,30 @@ class WatchedDevices:
                 self._announcer.announce(removal)
         return next((one.topic for one in removals if self._announcer.is_pending(one.topic)), None)
 
-    def forget(self, resource: Resource) -> list[str]:
-        """Forget the removed device of a clan or player, and return its discovery topics."""
-        topics = [removal.topic for removal in self._removals(resource)]
-        for topic in topics:
-            self._announcer.forget(topic)
-        self._members.pop(resource.tag, None)
-        return topics
-
-    def _announce_members(self, clan: str, clan_name: str | None, members: MembersPayload) -> None:
-        if members.members is None:
-            return  # unknown
-        names = {member.tag: member.name for member in members.members if member.tag and is_member_tag(member.tag)}
-        for tag in sorted(self._members.get(clan, set()) - names.keys()):
-            removal = self._discovery.member_removal(clan, tag)
-            self._announcer.announce(removal, background=True)
+    def forget(self, resource: Resource) -> None:
+        """Forget the removed device of a clan or player."""
+        for removal in self._removals(resource):
             self._announcer.forget(removal.topic)
+        self._members.pop(resource.tag, None)
+
+    def _announce_members(self, clan: str, clan_name: str | None, members: MembersPayload | None) -> None:
+        names = self._members.get(clan, {})
+        if members is not None:
+            if members.members is None:
+                return  # unknown
+            before = names
+            names = {member.tag: member.name for member in members.members if member.tag and is_member_tag(member.tag)}
+            for tag in sorted(before.keys() - names.keys()):
+                self._remove_member(clan, tag)
+            self._members[clan] = names
         for tag, name in names.items():
             # In the background: the fifty sensors of a clan must not delay the devices of other clans.
             self._announcer.announce(self._discovery.member(clan, clan_name, tag=tag, name=name), background=True)
-        self._members[clan] = set(names)
+
+    def _remove_member(self, clan: str, tag: str) -> None:
+        removal = self._discovery.member_removal(clan, tag)
+        self._announcer.announce(removal, background=True)
+        self._announcer.forget(removal.topic)
 
     def _removals(self, resource: Resource) -> list[DiscoveryMessage]:
         members = () if resource.kind is Kind.PLAYER else sorted(self._members.get(resource.tag, ()))

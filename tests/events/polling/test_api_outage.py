@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,9 @@ from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API, Kind, Resource, Watch
 from tests.support.pollers import responding
+from tests.support.recording_session import running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from coc2mqtt.demo.faults import Fault
     from tests.events.conftest import Bench, Until
 
@@ -37,16 +35,6 @@ OUTAGES = [
     pytest.param(faults.throttled(0), "throttles", id="429"),
     pytest.param(faults.reset(), "cannot be reached", id="reset"),
 ]
-
-
-@contextlib.asynccontextmanager
-async def running(engine: Engine) -> AsyncIterator[None]:
-    task = asyncio.create_task(engine.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 def engine_of(bench: Bench, *, probe: bool = True, interval: float = SHORT) -> Engine:
@@ -73,7 +61,7 @@ async def test_api_without_usable_responses_becomes_unreachable_and_restored(
     bench: Bench, until: Until, fault: Fault, reason: str, probe: bool
 ) -> None:
     engine = engine_of(bench, probe=probe)
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.OK and engine.metrics.polls > 4)
         with capture_logs() as lines:
             bench.server.faults.add(fault)
@@ -102,7 +90,7 @@ async def test_throttled_api_is_detected_within_a_minute_with_many_watches(bench
         engine.watch_api(interval=30.0, probe_tag=PROBE_TAG)
         for number in range(50):
             engine.watch(Watch(Kind.CLAN, tag_of(number), 60.0, war_interval=30.0))
-        async with running(engine):
+        async with running(engine.run()):
             start = loop.time()
             while engine.api_status is not ApiStatus.UNREACHABLE:
                 await asyncio.sleep(1.0)
@@ -117,7 +105,7 @@ async def test_api_without_any_usable_response_is_never_ok(
     states: list[object] = []
     engine = engine_of(bench, probe=probe)
     bench.server.faults.add(fault)
-    async with running(engine):
+    async with running(engine.run()):
 
         def is_unreachable() -> bool:
             states.append(bench.snapshot_data(API))
@@ -135,7 +123,7 @@ async def test_api_status_before_the_first_usable_response_is_unknown(bench: Ben
     engine = engine_of(bench, probe=False)
     bench.server.faults.add(faults.html_page(200), path=bench.clan)
     bench.server.faults.add(faults.hang(), path=bench.player)
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls >= 4)
         assert engine.api_status is None
         assert "HTML page" in (engine.api_message or "")
@@ -149,7 +137,7 @@ async def test_failing_resource_while_the_probe_answers_leaves_api_ok(
     assert reason
     engine = engine_of(bench)
     seen = set[ApiStatus | None]()
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.OK and engine.metrics.polls > 4)
         for path in (bench.clan, bench.player):
             bench.server.faults.add(fault, path=path)
@@ -171,7 +159,7 @@ async def test_failing_probe_while_a_watch_answers_leaves_api_ok(
     assert reason
     engine = engine_of(bench, interval=LONG)
     seen = set[ApiStatus | None]()
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.OK and engine.metrics.polls >= 3)
         bench.server.faults.add(fault, path=PROBE)
         probes = bench.server.requests[PROBE]
@@ -187,7 +175,7 @@ async def test_failing_probe_while_a_watch_answers_leaves_api_ok(
 
 async def test_unreachable_api_whose_probe_stays_broken_is_restored(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.OK)
         bench.server.faults.add(faults.html_page(502))
         await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
@@ -201,7 +189,7 @@ async def test_one_failing_resource_without_a_probe_leaves_api_ok(bench: Bench, 
     engine = Engine(bench.api, bench.store, now=bench.clock)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war=False))
     engine.watch(Watch(Kind.PLAYER, bench.player, LONG))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls >= 3)
         bench.server.faults.add(faults.html_page(502), path=bench.clan)
         await until(lambda: engine.metrics.errors.total() >= 5)
@@ -213,7 +201,7 @@ async def test_outage_is_not_reported_for_every_watch(bench: Bench, until: Until
     engine = engine_of(bench)
     for clan in bench.world.clan_tags:
         engine.watch(Watch(Kind.CLAN, clan, SHORT, war_interval=SHORT))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls > 10)
         bench.server.faults.add(faults.html_page(500))
         await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
@@ -226,7 +214,7 @@ async def test_outage_is_not_reported_for_every_watch(bench: Bench, until: Until
 async def test_reason_of_an_outage_is_kept_up_to_date(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     bench.server.faults.add(faults.reset())
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
         assert "cannot be reached" in (engine.api_message or "")
         bench.server.faults.clear()
@@ -239,7 +227,7 @@ async def test_reason_of_an_outage_is_kept_up_to_date(bench: Bench, until: Until
 async def test_watches_that_failed_are_polled_at_once_when_the_api_is_back(bench: Bench, until: Until) -> None:
     engine = engine_of(bench, interval=LONG)
     bench.server.faults.add(faults.html_page(200))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.UNREACHABLE and engine.metrics.errors.total() >= 5)
         bench.server.faults.clear()
         await until(lambda: bench.snapshot_data(Resource(Kind.CLAN, bench.clan)))

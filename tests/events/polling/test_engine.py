@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,10 +14,11 @@ from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
 from coc2mqtt.events.stream.polling_state import QueueStore
 from tests.events.conftest import NOON
+from tests.support.recording_session import running
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from aiohttp import web
 
@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 # With SHORT intervals tests need not wait. With LONG ones they request each poll themselves.
 SHORT, LONG = 0.01, 3600.0
 PROBE = f"/v1/players/{PROBE_TAG}"
-
-
-@contextlib.asynccontextmanager
-async def running(engine: Engine) -> AsyncIterator[None]:
-    task = asyncio.create_task(engine.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    assert task.cancelled()
 
 
 def engine_of(bench: Bench) -> Engine:
@@ -57,7 +46,7 @@ async def test_clan_watch_polls_clan_and_war_and_counts_polls_and_events(bench: 
     engine.watch(watch)
     assert engine.watches == [watch]
     assert engine.api_status is None
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls == 2)
         assert committed == [API, (Kind.CLAN, bench.clan), (Kind.WAR, bench.clan)]
         bench.world.join(bench.clan)
@@ -81,7 +70,7 @@ async def test_unknown_watch_cannot_be_polled_or_removed(bench: Bench) -> None:
 
 async def test_watches_can_be_added_and_removed_while_running(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
-    async with running(engine):
+    async with running(engine.run()):
         engine.watch(Watch(Kind.PLAYER, bench.player, SHORT))
         await until(lambda: bench.server.requests[f"/v1/players/{bench.player}"] >= 2)
         engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war=False))
@@ -105,7 +94,7 @@ async def test_watch_removed_during_a_poll_is_not_committed(bench: Bench, until:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     bench.server.faults.add(late)
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: bench.server.requests[path(bench)])
         engine.unwatch(Kind.CLAN, bench.clan)
         release.set()
@@ -117,7 +106,7 @@ async def test_watch_removed_during_a_poll_is_not_committed(bench: Bench, until:
 async def test_replaced_watch_keeps_its_snapshot(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls)
         bench.world.join(bench.clan)
         engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False, members=False))
@@ -157,7 +146,7 @@ async def test_only_the_probe_polls_while_the_api_refuses_everything(
     def five_probes_later() -> int:
         return requests[PROBE] + 5
 
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: len(requests) == 5 and min(requests.values()) > 2)
         bench.server.faults.add(fault)
         await until(lambda: engine.api_status is status)
@@ -180,7 +169,7 @@ async def test_only_the_probe_polls_while_the_api_refuses_everything(
 async def test_maintenance_from_the_previous_run_continues_and_ends(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.OK)
         bench.world.start_maintenance()
         await until(lambda: engine.api_status is ApiStatus.MAINTENANCE)
@@ -189,7 +178,7 @@ async def test_maintenance_from_the_previous_run_continues_and_ends(bench: Bench
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT))
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
-    async with running(engine):
+    async with running(engine.run()):
         target = bench.server.requests[PROBE] + 5
         await until(lambda: bench.server.requests[PROBE] >= target)
         assert bench.server.requests[path(bench)] == 0
@@ -203,7 +192,7 @@ async def test_maintenance_from_the_previous_run_continues_and_ends(bench: Bench
 async def test_api_recovery_without_a_probe_is_detected_by_the_watches(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war=False))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.api_status is ApiStatus.OK)
         bench.server.faults.add(faults.wrong_token())
         await until(lambda: engine.api_status is ApiStatus.DENIED)
@@ -216,7 +205,7 @@ async def test_unreachable_api_is_reported_once_with_a_probe(bench: Bench, until
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war=False))
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: bench.server.requests[path(bench)])
         bench.server.faults.add(faults.reset())
         await until(lambda: engine.api_status is ApiStatus.UNREACHABLE)
@@ -231,7 +220,7 @@ async def test_war_is_polled_when_the_clan_makes_its_war_log_public(bench: Bench
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.private_clan, SHORT, war_interval=SHORT))
     war = f"/v1/clans/{bench.private_clan}/currentwar"
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: bench.server.requests[f"/v1/clans/{bench.private_clan}"] > 20)
         assert bench.server.requests[war] == 1, "it is polled rarely while it is private"
         bench.world.set_war_log_public(bench.private_clan, public=True)
@@ -247,7 +236,7 @@ async def test_war_is_polled_right_after_its_end_despite_a_long_interval(bench: 
     bench.clock.now = end.timestamp() - 1.1
     engine = engine_of(bench)
     engine.watch(Watch(Kind.WAR, bench.clan, LONG))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls == 1)
         bench.world.end_war(bench.clan)
         bench.clock.now += 1000.0
@@ -260,7 +249,7 @@ async def test_single_maintenance_response_triggers_a_probe(bench: Bench, until:
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     engine.watch_api(interval=LONG, probe_tag=PROBE_TAG)
     down = faults.refusal(503, "inMaintenance")
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls == 2)
         bench.server.faults.add(down, times=1, path=path(bench))
         engine.poll_now(Kind.CLAN, bench.clan)
@@ -284,7 +273,7 @@ async def test_polls_in_progress_during_an_outage_are_not_reported_as_failed(ben
         engine.watch(Watch(Kind.CLAN, clan, SHORT, war_interval=SHORT))
     engine.watch(Watch(Kind.PLAYER, bench.player, SHORT))
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls > 10)
         for _ in range(3):
             bench.server.faults.add(faults.reset())
@@ -304,7 +293,7 @@ async def test_intervals_above_the_rate_limit_are_logged_once(bench: Bench, unti
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, 1 / 6_000, war=False))
     with capture_logs() as logs:
-        async with running(engine):
+        async with running(engine.run()):
             await until(lambda: engine.metrics.polls)
             for clan in (bench.private_clan, bench.clan):
                 engine.watch(Watch(Kind.CLAN, clan, 1 / 6_000, war=False))
@@ -338,7 +327,7 @@ async def test_slow_tag_does_not_delay_others(bench: Bench, until: Until) -> Non
     bench.server.faults.add(faults.hang(), path=slow)
     for tag in (slow, quick):
         engine.watch(Watch(Kind.CLAN, tag, SHORT, war=False))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: bench.server.requests[f"/v1/clans/{quick}"] >= 5)
     assert bench.server.requests[f"/v1/clans/{slow}"] == 1
 
@@ -360,10 +349,10 @@ async def test_second_run_repeats_polls_that_were_cancelled(bench: Bench, until:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
     bench.server.faults.add(faults.hang())
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: bench.server.requests[path(bench)])
     bench.server.faults.clear()
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls == 1)
     assert bench.snapshot_data(Resource(Kind.CLAN, bench.clan)) == bench.world.clan(bench.clan)
 
@@ -373,7 +362,7 @@ async def test_war_watched_twice_stays_watched_when_one_watch_is_removed(bench: 
     engine.watch(Watch(Kind.CLAN, bench.clan, SHORT, war_interval=SHORT))
     engine.watch(Watch(Kind.WAR, bench.clan, SHORT))
     war = path(bench) + "/currentwar"
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: bench.server.requests[war])
         assert engine.unwatch(Kind.WAR, bench.clan)
         requests_before = bench.server.requests[war]
@@ -387,10 +376,10 @@ async def test_war_watched_twice_stays_watched_when_one_watch_is_removed(bench: 
 async def test_changes_between_two_runs_are_marked_as_catch_up(bench: Bench, until: Until) -> None:
     engine = engine_of(bench)
     engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False))
-    async with running(engine):
+    async with running(engine.run()):
         await until(lambda: engine.metrics.polls == 1)
     bench.world.join(bench.clan)
-    async with running(engine):
+    async with running(engine.run()):
         engine.poll_now(Kind.CLAN, bench.clan)
         await until(lambda: bench.queue.qsize() == 2)
     assert all(bench.queue.get_nowait().metadata["catch_up"] for _ in range(2))

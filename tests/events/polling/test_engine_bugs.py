@@ -13,7 +13,8 @@ from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API
 from coc2mqtt.events.stream.polling_state import QueueStore
 from coc2mqtt.internal_errors import InternalErrors
-from tests.events.polling.test_engine import PROBE, SHORT, running
+from tests.events.polling.test_engine import PROBE, SHORT
+from tests.support.recording_session import running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ async def test_api_event_is_reported_once_if_a_bug_follows_its_commit(bench: Ben
     engine = Engine(bench.api, store, now=bench.clock, contain=errors.contain)
     engine.watch_api(interval=SHORT, probe_tag=PROBE_TAG)
     with capture_logs():
-        async with running(engine):
+        async with running(engine.run()):
             await until(lambda: engine.api_status is ApiStatus.OK)
             bench.world.start_maintenance()
             await until(lambda: errors.count == 1 and engine.api_status is ApiStatus.MAINTENANCE)

@@ -15,16 +15,24 @@ from coc2mqtt.mqtt.client.connection import Connection, Session
 from coc2mqtt.mqtt.client.errors import ConnackTimeoutError, NotAuthorizedError, UnreachableBrokerError
 from coc2mqtt.mqtt.client.reconnect import port_is_open
 from tests.support.connections import OPTIONS
+from tests.support.recording_session import running
 from tests.support.timeouts import LONG_ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from tests.conftest import StartMosquitto
+    from tests.support.broker import Mosquitto
 
     Lines = list[MutableMapping[str, Any]]
 
 pytestmark = pytest.mark.usefixtures("no_stray_errors")
+
+
+def probing_connection(broker: Mosquitto, **options: Any) -> Connection:
+    """Return a connection that probes the port of a broker, as the bridge's does."""
+    to_broker = replace(OPTIONS, port=broker.port)
+    return Connection(to_broker, port_probe=partial(port_is_open, to_broker.host, to_broker.port), **options)
 
 
 async def test_broker_back_after_long_outage_is_reconnected_within_five_seconds(
@@ -47,10 +55,8 @@ async def test_broker_back_after_long_outage_is_reconnected_within_five_seconds(
         sessions.put_nowait(session)
         await asyncio.Event().wait()
 
-    options = replace(OPTIONS, port=broker.port)
-    port_probe = partial(port_is_open, options.host, options.port)
-    task = asyncio.create_task(Connection(options, on_session=on_session, sleep=sleep, port_probe=port_probe).run())
-    async with asyncio.timeout(LONG_ENOUGH):
+    connection = probing_connection(broker, on_session=on_session, sleep=sleep)
+    async with running(connection.run()), asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         broker.kill()
         await long_wait.wait()  # the backoff is now a minute
@@ -58,8 +64,6 @@ async def test_broker_back_after_long_outage_is_reconnected_within_five_seconds(
         before = waited
         await sessions.get()
         assert waited - before < 4
-    task.cancel()
-    await asyncio.wait([task])
 
 
 async def test_broker_restarted_five_times_is_reconnected_within_two_seconds_each(mosquitto: StartMosquitto) -> None:
@@ -77,10 +81,8 @@ async def test_broker_restarted_five_times_is_reconnected_within_two_seconds_eac
         sessions.put_nowait(session)
         await asyncio.Event().wait()
 
-    options = replace(OPTIONS, port=broker.port)
-    port_probe = partial(port_is_open, options.host, options.port)
-    task = asyncio.create_task(Connection(options, on_session=on_session, sleep=sleep, port_probe=port_probe).run())
-    async with asyncio.timeout(LONG_ENOUGH):
+    connection = probing_connection(broker, on_session=on_session, sleep=sleep)
+    async with running(connection.run()), asyncio.timeout(LONG_ENOUGH):
         await sessions.get()
         for _ in range(5):
             waits.clear()
@@ -88,8 +90,6 @@ async def test_broker_restarted_five_times_is_reconnected_within_two_seconds_eac
             broker.restart()
             await sessions.get()
             assert sum(waits) <= 2.0
-    task.cancel()
-    await asyncio.wait([task])
 
 
 async def test_outage_with_alternating_errors_logs_each_error_once(
@@ -109,9 +109,7 @@ async def test_outage_with_alternating_errors_logs_each_error_once(
 
     monkeypatch.setattr(negotiation, "open_session", fail)
     connection = Connection(replace(OPTIONS, protocol="5"), on_session=lambda _: asyncio.sleep(0), sleep=no_sleep)
-    task = asyncio.create_task(connection.run())
-    for _ in range(100):
-        await attempts.acquire()
-    task.cancel()
-    await asyncio.wait([task])
+    async with running(connection.run()):
+        for _ in range(100):
+            await attempts.acquire()
     assert [line["reason"] for line in log_lines] == ["unreachable", "no CONNACK", "not authorized"]

@@ -253,13 +253,8 @@ class Program:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.connection.run())
-        try:
-            async with asyncio.timeout(LONG_ENOUGH):
-                yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+        async with running(self.connection.run()), asyncio.timeout(LONG_ENOUGH):
+            yield
 
 
 @pytest.mark.parametrize(

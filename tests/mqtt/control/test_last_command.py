@@ -69,9 +69,9 @@ async def sentence(command: str, payload: bytes | dict[str, Any] = b"") -> str:
         ("unwatch", {"tag": "#2PP", "kind": "player"}, "error: #2PP is not watched as a player"),
         ("poll", b"#2PP", "ok: Polling #2PP"),
         ("poll", b"", "ok: Polling #2PP"),
-        ("poll", {"kind": "player"}, "ok: There is nothing to poll"),
+        ("poll", {"kind": "player"}, "ok: Nothing to poll"),
         ("log_level", b"debug", "ok: The log level is now debug"),
-        ("reset", b"", "ok: There was nothing to reset: commands have changed no watch"),
+        ("reset", b"", "ok: Nothing to reset: no command has changed a watch"),
         ("dance", b"", "error: unknown command: use one of watch, unwatch, list, poll, "),
     ],
 )
@@ -196,3 +196,66 @@ async def test_overwritten_last_command_is_restored() -> None:
         recording.incoming.put_nowait(Message(LAST_COMMAND, b"foreign"))
         await asyncio.sleep(5)
         assert recording.published_on(LAST_COMMAND) == [*before, before[-1]]
+
+
+LAST: dict[str, Any] = {
+    "command": "watch",
+    "kind": "clan",
+    "tag": "#8QQ",
+    "status": "ok",
+    "summary": "Now watching The Order (#8QQ)",
+    "time": "2026-11-24T12:00:00.000+00:00",
+    "running": None,
+}
+
+
+async def restored(parts: Parts, payload: bytes) -> Any:
+    """Start the bridge at a broker that retains this last command; return the first and only one that it publishes."""
+    recording = TimedSession()
+    recording.retained = [Message(LAST_COMMAND, payload, retain=True)]
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(10)
+    (first,) = recording.published_on(LAST_COMMAND)
+    return first
+
+
+async def test_last_command_survives_a_restart_of_the_bridge() -> None:
+    assert await restored(Parts(), orjson.dumps(LAST)) == LAST
+    interrupted = {**LAST, "running": {"command": "poll", "kind": None, "tag": "#2PP"}}
+    assert await restored(Parts(), orjson.dumps(interrupted)) == LAST, "the command does not run any more"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"foreign",
+        b"[]",
+        orjson.dumps(LAST)[:-1],
+        *(
+            orjson.dumps({**LAST, **wrong})
+            for wrong in (
+                {"time": None},
+                {"time": "yesterday"},
+                {"tag": "#hello"},
+                {"kind": "war"},
+                {"status": 5},
+                {"color": "red"},
+            )
+        ),
+    ],
+)
+async def test_invalid_last_command_of_another_client_is_not_restored(payload: bytes) -> None:
+    assert await restored(Parts(), payload) == NOTHING
+
+
+async def test_long_texts_of_a_restored_last_command_are_shortened() -> None:
+    found = await restored(Parts(), orjson.dumps({**LAST, "command": "x" * 1000, "summary": "y" * 1000}))
+    assert len(found["command"]) == 64
+    assert len(found["summary"]) == 255
+
+
+async def test_command_of_this_run_is_not_replaced_by_the_retained_one() -> None:
+    parts = Parts()
+    await published(request("unwatch", b"#9CC"), parts=parts)
+    assert (await restored(parts, orjson.dumps(LAST)))["tag"] == "#9CC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ class Api:
         self.asked.append((kind, tag))
         await asyncio.sleep(self._seconds)
         if tag in self._unknown:
-            raise CommandError(f"there is no {tag}")
+            raise CommandError(f"nobody has the tag {tag}")
         return "The Order"
 
 
@@ -51,7 +52,7 @@ async def test_new_tag_is_looked_up_and_its_name_returned(kind: Kind) -> None:
 async def test_unknown_tag_is_refused() -> None:
     watches, api = WatchesInMemory([CLAN]), Api(unknown=("#8QQ",))
     response = await watch(watches, api, tag="#8QQ")
-    assert (response["status"], response["error"]) == ("error", "there is no #8QQ")
+    assert (response["status"], response["error"]) == ("error", "nobody has the tag #8QQ")
     assert watches.calls == []
 
 
@@ -150,3 +151,62 @@ async def test_next_connection_executes_commands_after_an_interrupted_lookup() -
         await asyncio.sleep(20)
     assert parts.watches.calls == [("watch", Kind.CLAN, "#8QQ")]
     assert [response["status"] for response in second.published_on(f"{RESPONSES}watch")] == ["ok"]
+
+
+def tags(count: int) -> list[str]:
+    return ["#" + "".join(digits) for digits in itertools.islice(itertools.product("0289PYLQGR", repeat=4), count)]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("seconds", "until_last"), [(1.0, 150.0), (0.0, 12.0)], ids=["slow", "fast"])
+async def test_commands_are_not_delayed_by_hundreds_of_lookups(seconds: float, until_last: float) -> None:
+    """A script adds 600 watches at once, and the API executes four requests concurrently."""
+    api = Api(seconds=seconds)
+    concurrent = asyncio.Semaphore(4)
+
+    async def look_up(kind: Kind, tag: str) -> str | None:
+        async with concurrent:
+            return await api.look_up(kind, tag)
+
+    parts, recording = Parts(look_up=look_up), TimedSession()
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(5)
+        started = asyncio.get_running_loop().time()
+        for tag in tags(600):
+            recording.incoming.put_nowait(request("watch", tag.encode()))
+        last = tags(600)[-1]
+        for command, payload in (("unwatch", last), ("list", last), ("list", ""), ("unwatch", "#2PP")):
+            recording.incoming.put_nowait(request(command, payload.encode()))
+        await asyncio.sleep(160)
+    for command in ("list", "unwatch"):
+        assert recording.published_at[f"{RESPONSES}{command}"][0] - started < 0.2
+    assert recording.published_at[f"{RESPONSES}watch"][-1] - started == pytest.approx(until_last, abs=1.0)
+    assert len(recording.published_on(f"{RESPONSES}watch")) == 600
+    about_last = [
+        message for message in recording.published if "response" in message.topic and last in str(message.data)
+    ]
+    assert [message.topic.removeprefix(RESPONSES) for message in about_last] == ["watch", "unwatch"]
+    assert recording.published_on(f"{RESPONSES}list")[1]["data"]["watches"] == [], "the watch of the last tag is gone"
+
+
+@pytest.mark.looptime
+async def test_waiting_lookups_are_limited_in_number_and_size() -> None:
+    for size, most in ((10, 1000), (60_000, 18)):
+        asked = 0
+
+        async def look_up(_kind: Kind, _tag: str) -> str | None:
+            nonlocal asked
+            asked += 1
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        parts, recording = Parts(look_up=look_up), TimedSession()
+        async with running(parts.bridge.serve(recording.session)):
+            await asyncio.sleep(5)
+            for number, tag in enumerate(tags(3000)):
+                if number % 1000 == 0:
+                    await asyncio.sleep(30)
+                recording.incoming.put_nowait(request("watch", tag.encode().ljust(size)))
+            await asyncio.sleep(30)
+        assert asked == most
+        assert parts.requests.metrics.dropped > 0

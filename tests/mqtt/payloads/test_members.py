@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.mqtt.payloads.members import members_hash
 from coc2mqtt.mqtt.payloads.state import state_payloads
 from tests.support.bodies import clan, member
 
@@ -62,3 +63,28 @@ def test_clan_without_member_list_has_unknown_members_and_donations() -> None:
 def test_donations_of_a_clan_are_the_sum_of_its_members() -> None:
     found = states(clan(member("#2P2", donations=7, donationsReceived=1), member("#2P8", donations=None)))["clan"]
     assert (found["donations"], found["donations_received"]) == (7, 51)
+
+
+def test_hash_of_members_changes_with_each_published_value() -> None:
+    ann, ben = member("#2P2"), member("#2P8")
+    league = {"leagueTier": {"id": 1, "name": "Gold League I"}}
+    different = [
+        clan(ann, ben),
+        clan(ann),
+        clan(ben, ann),
+        clan(),
+        {},
+        *(clan({**ann, key: 7}, ben) for key in ("tag", "name", "role", "townHallLevel", "donations", "trophies")),
+        clan({**ann, "donationsReceived": 7}, ben),
+        clan({**ann, **league}, ben),
+        clan({**ann, "leagueTier": "odd"}, ben),
+        clan({**ann, "role": ["odd"]}, ben),
+        clan(5, ben),  # type: ignore[arg-type]
+        {"memberList": 5},
+    ]
+    assert len({members_hash(data) for data in different}) == len(different)
+
+
+def test_hash_of_members_ignores_values_that_are_not_published() -> None:
+    same = clan(member("#2P2"), clanPoints=7), clan(member("#2P2", expLevel=99, clanRank=3, league=None))
+    assert {members_hash(data) for data in same} == {members_hash(clan(member("#2P2")))}

@@ -208,6 +208,7 @@ async def test_device_removed_while_home_assistant_is_offline_is_removed_again_a
     harness.announcer.on_ha_online()
     assert components(await harness.publish_pending()) == ([] if online else [{"level": "set"}, None])
     await asyncio.sleep(120)
+    assert not harness.announcer._devices
     harness.announcer.on_ha_online()
     assert await harness.publish_pending() == [], "only at the first start"
 
@@ -303,3 +304,40 @@ async def test_found_payloads_of_thousands_of_devices_are_kept_only_for_removals
     harness.announcer.on_ha_online()
     shown = [{"level": "set", "old": "set"}, {"level": "set", "old": "removed"}, {"level": "set"}]
     assert components(await harness.publish_pending()) == (shown if is_removed else [])
+
+
+async def test_repeated_removals_of_sensors_do_not_delay_devices() -> None:
+    harness = AnnouncerHarness()
+    sensors = [f"homeassistant/device/{number}/config" for number in range(50)]
+    for topic in sensors:
+        harness.announcer.announce(device("level", topic=topic), background=True)
+    await harness.publish_pending()
+    for topic in sensors:
+        harness.announcer.announce(DiscoveryMessage(topic, b""), background=True)
+        harness.announcer.forget(topic)
+    await harness.publish_pending()
+    await asyncio.sleep(120)
+    harness.announcer.on_ha_online()
+    harness.announcer.announce(device("level"))
+    before = len(harness.recording.published)
+    await harness.publish_pending()
+    assert harness.recording.topics[before] == DEVICE
+    assert sorted(harness.recording.topics[before + 1 :]) == sorted(sensors * 2)
+
+
+async def test_rejected_removal_is_repeated_over_the_next_connection() -> None:
+    harness = AnnouncerHarness()
+    harness.announcer.announce(device("level"))
+    await harness.publish_pending()
+    harness.rejecting = True
+    harness.announcer.announce(REMOVAL)
+    harness.announcer.forget(DEVICE)
+    assert await harness.publish_pending() == [None]
+    await asyncio.sleep(60)
+    harness.announcer.announce(REMOVAL)
+    assert await harness.publish_pending() == [], "the broker would reject it again"
+    harness.rejecting = False
+    harness.announcer.on_connected()
+    assert await harness.publish_pending() == [None]
+    await asyncio.sleep(60)
+    assert not harness.announcer._devices

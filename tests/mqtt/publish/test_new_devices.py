@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +14,9 @@ from coc2mqtt.mqtt.publish import new_devices
 from tests.support.bodies import clan
 from tests.support.bridge_parts import CLAN, EVENT, Parts, TimedSession
 from tests.support.recording_session import RecordingSession, event_number, running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.looptime
 
@@ -43,6 +48,15 @@ class Bench(Parts):
         self.retained.mark(NEW)
 
 
+@asynccontextmanager
+async def serving(bench: Bench, recording: RecordingSession) -> AsyncIterator[None]:
+    """Serve a connection, and add a watch when everything else is published."""
+    async with running(bench.bridge.serve(recording.session)):
+        await asyncio.sleep(10)
+        bench.add()
+        yield
+
+
 def elapsed(recording: TimedSession, topic: str, since: float) -> list[float]:
     return [round(at - since, 2) for at in recording.published_at.get(topic, [])]
 
@@ -50,10 +64,8 @@ def elapsed(recording: TimedSession, topic: str, since: float) -> list[float]:
 @pytest.mark.parametrize("snapshot", [UNAVAILABLE, Snapshot(clan(tag="#8QQ"))], ids=["unavailable", "available"])
 async def test_first_event_of_added_watch_waits_for_its_device_and_others_do_not(snapshot: Snapshot) -> None:
     bench, recording = Bench(), TimedSession()
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
+    async with serving(bench, recording):
         started = asyncio.get_running_loop().time()
-        bench.add()
         for number, resource in enumerate((NEW, WAR, CLAN, PLAYER) * 3, start=1):
             await bench.journal.add_event(number, resource)
         await asyncio.sleep(3)
@@ -68,9 +80,7 @@ async def test_first_event_of_added_watch_waits_for_its_device_and_others_do_not
 
 async def test_events_of_a_device_that_is_not_announced_wait_for_15_seconds() -> None:
     bench, recording = Bench(), TimedSession()
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         await asyncio.sleep(100)
         started = asyncio.get_running_loop().time()
         await bench.journal.add_event(1, NEW)
@@ -84,9 +94,7 @@ async def test_events_of_a_device_that_is_not_announced_wait_for_15_seconds() ->
 
 async def test_events_after_the_first_second_of_a_device_do_not_wait() -> None:
     bench, recording = Bench(), TimedSession()
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         bench.poll()
         await asyncio.sleep(1.2)
         started = asyncio.get_running_loop().time()
@@ -101,9 +109,7 @@ async def test_rejected_device_delays_its_events_by_a_second_only() -> None:
             raise PublishDeniedError("allow the topic")
 
     bench, recording = Bench(), RecordingSession(reject)
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         bench.poll()
         await bench.journal.add_event(1, NEW)
         await asyncio.sleep(0.9)
@@ -114,9 +120,7 @@ async def test_rejected_device_delays_its_events_by_a_second_only() -> None:
 
 async def test_removed_watch_releases_its_events() -> None:
     bench, recording = Bench(), TimedSession()
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         started = asyncio.get_running_loop().time()
         await bench.journal.add_event(1, NEW)
         await asyncio.sleep(2)
@@ -127,9 +131,7 @@ async def test_removed_watch_releases_its_events() -> None:
 
 async def test_watch_added_again_waits_for_its_new_device() -> None:
     bench, recording = Bench(), TimedSession()
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         bench.poll()
         await asyncio.sleep(0.5)
         bench.remove()
@@ -144,9 +146,7 @@ async def test_watch_added_again_waits_for_its_new_device() -> None:
 
 async def test_held_events_are_published_once_over_the_next_connection() -> None:
     bench, first, second = Bench(), TimedSession(), TimedSession()
-    async with running(bench.bridge.serve(first.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, first):
         for number in range(1, 4):
             await bench.journal.add_event(number, NEW)
         await asyncio.sleep(5)
@@ -163,9 +163,7 @@ async def test_held_events_are_published_once_over_the_next_connection() -> None
 
 async def test_events_of_a_device_are_in_order_while_earlier_ones_are_released() -> None:
     bench, recording = Bench(), TimedSession(publish_time_s=0.01)
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         bench.poll()
         for number in range(1, 401):
             await bench.journal.add_event(number, NEW)
@@ -178,9 +176,7 @@ async def test_events_of_a_device_are_in_order_while_earlier_ones_are_released()
 async def test_held_events_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(new_devices, "_MAX_HELD_EVENTS", 50)
     bench, recording = Bench(), TimedSession()
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         for number in range(1, 101):
             await bench.journal.add_event(number, NEW)
         await asyncio.sleep(1)
@@ -190,8 +186,6 @@ async def test_held_events_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_without_home_assistant_no_event_waits() -> None:
     bench, recording = Bench(home_assistant=False), TimedSession()
-    async with running(bench.bridge.serve(recording.session)):
-        await asyncio.sleep(10)
-        bench.add()
+    async with serving(bench, recording):
         await bench.journal.add_event(1, NEW)
         await recording.wait_until(lambda: NEW_EVENT in recording.topics)

@@ -10,6 +10,7 @@ import pytest
 
 from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
+from coc2mqtt.mqtt.client.connection import ConnectionOptions
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, SubscribeDeniedError
 from coc2mqtt.mqtt.client.messages import Message
 from coc2mqtt.mqtt.publish.discovery import Discovery
@@ -17,10 +18,13 @@ from coc2mqtt.mqtt.topics import Topics
 from tests.support.bridge_parts import orphan_cleanup, retained_state
 from tests.support.control import WatchesInMemory
 from tests.support.recording_session import RecordingSession, running
+from tests.support.sessions import connected_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from tests.conftest import StartMosquitto
 
 
 def config(device: str, instance: str = "home") -> str:
@@ -171,3 +175,20 @@ async def test_components_removed_by_an_upgrade_are_removed_again_among_many_dev
     old = [orjson.loads(one.payload)["components"].get("old", {}) for one in harness.recording.published]
     removed = {"platform": "sensor"}
     assert old == [removed, {}, earlier["components"]["old"], removed, {}]
+
+
+async def test_last_command_is_read_behind_the_devices_of_hundreds_of_watches(
+    tmp_path: Path, mosquitto: StartMosquitto
+) -> None:
+    options = ConnectionOptions("127.0.0.1", mosquitto().port, "coc2mqtt_home")
+    found: list[bytes] = []
+    async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal, connected_session(options) as session:
+        tags = ["".join(digits) for digits in islice(product("0289PYLQGR", repeat=3), 400)]
+        watches = WatchesInMemory([Watch(Kind.CLAN, f"#{tag}", 60.0) for tag in tags])
+        payload = orjson.dumps({"components": {}, "padding": "x" * 25_000})
+        for tag in tags:
+            await session.publish(config(f"clan_{tag}"), payload, retain=True)
+        await session.publish("coc/bridge/last_command", b"the last one", retain=True)
+        cleanup = orphan_cleanup(retained_state(journal, watches), watches, on_last_command=found.append)
+        await cleanup.run(session, shared=False)
+    assert found == [b"the last one"]

@@ -3,14 +3,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from coc2mqtt.events.resource import API, Snapshot
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import PublishDeniedError
+from coc2mqtt.mqtt.client.messages import Message
+from coc2mqtt.mqtt.payloads import state
+from coc2mqtt.mqtt.payloads.members import MembersPayload, members_payload
 from tests.support.bodies import clan, member, no_war, player, war
 from tests.support.bridge_parts import Parts, TimedSession
-from tests.support.recording_session import RecordingSession, running
+from tests.support.recording_session import RecordingSession, at_first, running
 from tests.support.retained import (
     API_STATUS,
     AVAILABILITY,
@@ -121,6 +125,26 @@ async def test_members_are_published_only_when_one_of_them_has_changed(harness: 
     assert MEMBERS in (await harness.publish()).topics, "another client has overwritten it"
 
 
+async def test_payload_of_unchanged_members_is_not_built(
+    harness: RetainedStateHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[float] = []
+
+    def members_payload_counted(data: dict[str, Any], taken_at: float) -> MembersPayload:
+        built.append(taken_at)
+        return members_payload(data, taken_at)
+
+    monkeypatch.setattr(state, "members_payload", members_payload_counted)
+    harness.watch(WATCH)
+    for number in range(10):
+        await harness.poll(CLAN, clan(member("#2P2", clanRank=number), clanPoints=number))
+        await harness.publish()
+    assert len(built) == 1
+    harness.state.on_connected()
+    harness.state.mark_watch(WATCH)
+    assert MEMBERS in (await harness.publish()).topics, "everything is published over a new connection"
+
+
 LAST_RESULT = {
     "war_id": "20261101T080000.000Z-2PP-8QQ",
     "opponent_tag": "#8QQ",
@@ -214,6 +238,48 @@ async def test_badge_is_published_once_and_again_after_each_announcement() -> No
     assert 1.0 <= recording.published_at[BADGE][-1] - recording.published_at[DEVICE][-1] <= 1.5
 
 
+@pytest.mark.looptime
+@pytest.mark.parametrize("change", ["none", "template", "removed component"])
+async def test_states_are_published_again_after_a_changed_discovery_payload(change: str) -> None:
+    """Home Assistant applies the templates of a changed payload only to later messages."""
+    announced = (await _discovery_payloads())[DEVICE]
+    component = announced["components"]["war_state"]
+    if change == "template":
+        component["json_attributes_template"] = "{{ {} | tojson }}"
+    elif change == "removed component":
+        announced["components"]["old"] = {**component, "unique_id": "old"}
+    parts, recording = Parts(), TimedSession()
+    parts.journal.snapshots[WAR] = Snapshot(war("inWar"))
+    recording.retained = [Message(DEVICE, orjson.dumps(announced), retain=True)]
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+    for topic in (WAR_STATE, MEMBERS, AVAILABILITY):
+        times = [one for one in recording.published_at[topic] if one > recording.published_at[DEVICE][-1]]
+        assert len(times) == (0 if change == "none" else 1), topic
+        assert all(one - recording.published_at[DEVICE][-1] >= 1.0 for one in times)
+    assert len(recording.published_at[BADGE]) == 2
+
+
+@pytest.mark.looptime
+async def test_api_status_is_published_again_after_a_changed_discovery_payload() -> None:
+    announced = (await _discovery_payloads())[BRIDGE_DEVICE]
+    announced["components"]["api_status"]["name"] = "API-Status"
+    parts, recording = Parts(), TimedSession()
+    parts.journal.snapshots[API] = Snapshot({"status": "ok", "since": 1.0, "message": None, "address": None})
+    recording.retained = [Message(BRIDGE_DEVICE, orjson.dumps(announced), retain=True)]
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+    assert recording.published_at[API_STATUS][-1] - recording.published_at[BRIDGE_DEVICE][-1] >= 1.0
+
+
+async def _discovery_payloads() -> dict[str, Any]:
+    """Return the discovery payloads of a bridge with one clan."""
+    parts, recording = Parts(), TimedSession()
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+    return {topic: recording.published_on(topic)[-1] for topic in (DEVICE, BRIDGE_DEVICE)}
+
+
 async def test_clan_unwatched_before_its_first_poll_publishes_nothing(harness: RetainedStateHarness) -> None:
     harness.watch(WATCH)
     harness.unwatch(WATCH)
@@ -262,15 +328,11 @@ async def test_clan_unwatched_while_it_is_published_is_removed(harness: Retained
 @pytest.mark.parametrize("at", CLAN_TOPICS)
 async def test_change_during_a_publish_is_published_after_it(harness: RetainedStateHarness, at: str) -> None:
     await harness.poll_clan()
-    changed = False
 
-    async def change(topic: str, _payload: bytes) -> None:
-        nonlocal changed
-        if topic == at and not changed:
-            changed = True
-            await harness.poll(CLAN, clan(name="Another Name"))
+    async def change() -> None:
+        await harness.poll(CLAN, clan(name="Another Name"))
 
-    recording = RecordingSession(change)
+    recording = RecordingSession(at_first(at, change))
     async with running(harness.run(recording.session)):
         # The device may be announced only once, if its first announcement had not started when the name changed.
         await recording.wait_until(lambda: visible(recording)[1:3] == ("Another Name", "Another Name"))
@@ -280,18 +342,14 @@ async def test_change_during_a_publish_is_published_after_it(harness: RetainedSt
 @pytest.mark.parametrize("at", CLAN_TOPICS)
 async def test_clan_unwatched_and_watched_again_at_once_is_published(harness: RetainedStateHarness, at: str) -> None:
     await harness.poll_clan()
-    done = False
 
-    async def unwatch_and_watch(topic: str, _payload: bytes) -> None:
-        nonlocal done
-        if topic == at and not done:
-            done = True
-            harness.unwatch(WATCH)
-            harness.watch(WATCH)
-            await harness.poll(CLAN, clan(name="Another Name"))
-            await harness.poll(WAR, war("warEnded"))
+    async def unwatch_and_watch() -> None:
+        harness.unwatch(WATCH)
+        harness.watch(WATCH)
+        await harness.poll(CLAN, clan(name="Another Name"))
+        await harness.poll(WAR, war("warEnded"))
 
-    recording = RecordingSession(unwatch_and_watch)
+    recording = RecordingSession(at_first(at, unwatch_and_watch))
     async with running(harness.run(recording.session)):
         await recording.wait_until(lambda: visible(recording) == ("online", "Another Name", "Another Name", "warEnded"))
 

@@ -13,7 +13,7 @@ from coc2mqtt.mqtt.client.connection import ConnectionOptions
 from coc2mqtt.mqtt.client.errors import ConnectionLostError, MessageTooLargeError, PublishDeniedError
 from tests.support.bodies import clan
 from tests.support.broker import subscribe_once
-from tests.support.recording_session import RecordingSession, running
+from tests.support.recording_session import RecordingSession, at_first, running
 from tests.support.retained import (
     AVAILABILITY,
     BADGE,
@@ -111,16 +111,12 @@ async def test_resource_marked_faster_than_published_does_not_block_others(harne
 
 async def test_device_requested_while_it_is_announced_is_announced_again(harness: RetainedStateHarness) -> None:
     await harness.poll_clan()
-    restarted = False
 
-    async def restart(topic: str, _payload: bytes) -> None:
-        nonlocal restarted
-        if topic == DEVICE and not restarted:
-            restarted = True
-            harness.state.announcer.on_ha_online()
-            harness.state.mark_watch(WATCH)
+    async def restart() -> None:
+        harness.state.announcer.on_ha_online()
+        harness.state.mark_watch(WATCH)
 
-    recording = RecordingSession(restart)
+    recording = RecordingSession(at_first(DEVICE, restart))
     await harness.publish_over(recording.session)
     rest = await harness.publish()
     assert (recording.topics + rest.topics).count(DEVICE) == 2
