@@ -190,13 +190,13 @@ def test_new_town_hall_explains_the_text_of_its_achievement() -> None:
             Kind.CLAN,
             {"clanCapital": capital(9)},
             {"clanCapital": capital(10)},
-            "The Order hat die Hauptstadthalle auf Level 10 ausgebaut",
+            "The Order hat die Halle der Clanstadt auf Level 10 verbessert",
         ),
         (
             Kind.CLAN,
             {"capitalLeague": UNRANKED},
             {"capitalLeague": BRONZE},
-            "Die Clan-Hauptstadt von The Order ist von Unranked nach Bronze League III aufgestiegen",
+            "Die Clanstadt von The Order ist von Unranked in Bronze League III aufgestiegen",
         ),
         (
             Kind.PLAYER,
