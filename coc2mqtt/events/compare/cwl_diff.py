@@ -161,7 +161,7 @@ class _LeagueDiff:
             return True
         polled = [war for war in league.wars.values() if league.standings or self.tag in war.clans]
         unsettled = any(war.state == "warEnded" and not war.reported.ended for war in polled)
-        return not unsettled and not self._is_over(league)
+        return not unsettled and not self.seen.missing and not self._is_over(league)
 
     def _fetched(self, league: League) -> Iterator[tuple[str, int, WarSighting]]:
         for war_tag, sighting in self.seen.wars.items():
