@@ -139,7 +139,9 @@ class EntityFactory:
             json_attributes_template=attributes,
         )
 
-    def flag(self, key: str, name: str, icon: str, *, path: Sequence[str] = ()) -> BinarySensor:
+    def flag(
+        self, key: str, name: str, icon: str, *, path: Sequence[str] = (), attributes: str | None = None
+    ) -> BinarySensor:
         """Return a binary sensor that shows a boolean."""
         return BinarySensor(
             **self.identity.ids("binary_sensor", key),
@@ -150,6 +152,8 @@ class EntityFactory:
             enabled_by_default=self.enabled_by_default,
             state_topic=self.topic,
             value_template=templates.yes_or_no(*path or (key,)),
+            json_attributes_topic=self.topic if attributes else None,
+            json_attributes_template=attributes,
         )
 
 
@@ -191,7 +195,7 @@ def triggers(topic: str, event_types: Sequence[str]) -> dict[str, DeviceTrigger]
         f"trigger_{event_type}": DeviceTrigger(
             topic=topic,
             payload=event_type,
-            value_template=templates.text("event_type"),
+            value_template=templates.event_type(),
             type="happened",
             subtype=event_type,
         )
