@@ -164,8 +164,9 @@ class Discovery:
         """
         device = parse_discovery_topic(self._prefix, self._instance, topic)
         if device is None:
-            part = self.part(topic) or parse_member_topic(self._prefix, self._instance, topic)
-            return None if part is None else Resource(Kind.CLAN, part[0])
+            part = parse_part_topic(self._prefix, self._instance, topic)
+            found = part or parse_member_topic(self._prefix, self._instance, topic)
+            return None if found is None else Resource(Kind.CLAN, found.clan)
         if device.tag is None:
             return API
         return Resource(Kind.PLAYER if device.kind == "player" else Kind.CLAN, device.tag)
