@@ -91,7 +91,7 @@ class RaidPoller(Poller):
         return await self._context.api.raid_seasons(self._tag)
 
     def _validate(self, data: Json) -> list[MalformedField]:
-        return validate_raid_seasons(data)
+        return validate_raid_seasons(data, at=self._context.now())
 
     def _baseline(self, data: Json, seen: Observation) -> CompareResult:  # noqa: ARG002 - raids need no more
         season = latest_season(data)
@@ -145,7 +145,7 @@ class RaidPoller(Poller):
         try:
             data = (await self._context.api.raid_seasons(self._tag, limit=limit)).data
             validate_depth(data)
-            validate_raid_seasons(data)
+            validate_raid_seasons(data, at=at)
             found = find_season(data, season["startTime"])
         except ClashError as error:
             self._failed_lookups += 1

@@ -383,6 +383,7 @@ def test_lost_and_malformed_totals_keep_their_last_values(weekend: Weekend) -> N
         {"items": [{"state": "ended"}]},
         {"items": [{"startTime": "20261127T070000.000Z"}]},
         {"items": [{"state": "ended", "startTime": "Friday"}]},
+        {"items": [{"state": "ended", "startTime": "99991231T070000.000Z"}]},
     ],
 )
 def test_response_without_a_weekend_is_an_error(weekend: Weekend, body: Json) -> None:
