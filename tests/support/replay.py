@@ -97,7 +97,7 @@ class Replay:
         store = QueueStore(self._state, asyncio.Queue())
         api = cast("ClashClient", self.api)
         self.context = PollContext(api, store, _NullMonitor(), lambda: self.now, lambda: self.now - self.jumped)
-        self._poller = POLLERS[self._kind](self.context, self._tag, interval=60, **self._options)
+        self._poller = POLLERS[self._kind](self.context, self._tag, **{"interval": 60, **self._options})
 
     def share(self, other: Replay) -> None:
         """Use the snapshots of another resource too, as in the store of a bridge."""

@@ -451,6 +451,16 @@ def test_pace_is_the_interval_until_the_end_is_reported(weekend: Weekend) -> Non
     assert replay.earliest == 360.0
 
 
+def test_weekend_after_the_longest_pause_is_not_marked_as_caught_up(weekend: Weekend) -> None:
+    replay = watching(seasons(), now=FRIDAY - 86_400, interval=3600)
+    assert replay.earliest == 6 * HOUR
+    replay.feed(weekend.response, after=6 * HOUR)
+    assert "catch_up" not in replay.events[0].metadata
+    weekend.attack(BOB, 80)
+    replay.feed(weekend.response, after=8 * HOUR)
+    assert replay.events[-1].metadata["catch_up"] is True
+
+
 def test_pace_of_an_unchanged_response_is_the_same(weekend: Weekend) -> None:
     weekend.finish()
     replay = watching(weekend.response, now=MONDAY + HOUR)
