@@ -72,6 +72,7 @@ def test_event_is_secondary_only_next_to_its_cause() -> None:
     assert {event.event_type for event in secondary} == {
         EventType.CLAN_UPDATED,
         EventType.WAR_STATE_CHANGED,
+        EventType.CWL_ROUND_STATE_CHANGED,
         EventType.PLAYER_UPDATED,
     }
     for event in secondary:
