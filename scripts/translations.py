@@ -97,10 +97,13 @@ def device_messages() -> list[str]:
     recorder = Recorder()
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", language=recorder)
     discovery.bridge()
-    clan = discovery.clan(Watch(Kind.CLAN, "#2PP", CLAN_INTERVAL_S), None, badge_url="https://example.org/badge.png")
+    watch = Watch(Kind.CLAN, "#2PP", CLAN_INTERVAL_S, cwl=True, cwl_standings=True, raids=True)
+    clan = discovery.clan(watch, None, badge_url="https://example.org/badge.png")
     player = discovery.player(Watch(Kind.PLAYER, "#2PP", PLAYER_INTERVAL_S), None)
     for announcement in (clan, player):
         discovery.payload(announcement)
+    for part in discovery.parts(watch, None):
+        discovery.part_payload(part)
     return sorted(recorder.messages)
 
 

@@ -74,6 +74,11 @@ class Choices:
             actions.append(World.upgrade_member_town_hall)
         return self._rng.choice(actions)
 
+    def upgrade_capital(self, clan: str) -> Action:
+        """Choose an upgrade of the capital hall, or points for a clan with the highest one."""
+        level = self._clan(clan)["clanCapital"]["capitalHallLevel"]
+        return World.upgrade_capital_hall if level < HIGHEST_CAPITAL_HALL else World.gain_points
+
     def toggle_war_log(self, clan: str) -> Action:
         """Choose to make the war log public or private, whichever it is not."""
         public = self._world.is_war_log_private(clan)

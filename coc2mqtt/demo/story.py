@@ -186,7 +186,7 @@ class _Story:
         clans, players = self._world.clan_tags, self._world.player_tags
         plan = plan_raids(self._world, clans[0], self._steady(38.5, 84.0), speed=self._speed, rng=self._rng)
         for time, decide, tag in (
-            *((64.0, always(World.level_up), clans[0]), (67.0, always(World.upgrade_capital_hall), clans[0])),
+            *((64.0, always(World.level_up), clans[0]), (67.0, self._choose.upgrade_capital, clans[0])),
             *((70.0, always(World.change_capital_league), clans[0]), (74.0, self._choose.change_clan, clans[-1])),
             *((78.0, self._choose.change_clan, clans[0]), (82.0, self._choose.change_clan, clans[-1])),
             *((64.0, always(World.contribute), players[0]), (66.0, self._choose.change_player, players[-1])),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from coc2mqtt.demo.changes import ImpossibleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,4 +63,56 @@ def all_changes(world: World) -> list[Callable[[], object]]:
         lambda: world.change_war_preference(second),
         lambda: world.leave_clan(second),
         lambda: world.join_clan(second),
+        *_league(world, clan),
+        *_raids(world, clan),
+    ]
+
+
+def _league(world: World, clan: str) -> list[Callable[[], object]]:
+    """Return a league of four clans, in which nobody misses an attack."""
+
+    def attack() -> None:
+        with suppress(ImpossibleError):
+            while True:
+                world.league_attack(clan)
+
+    return [
+        lambda: world.sign_up(clan),
+        lambda: world.start_league(clan, clans=4),
+        lambda: world.change_lineup(clan),
+        lambda: world.change_lineup(clan, "opponent"),
+        lambda: (world.start_league_battle(clan), world.draw_round(clan)),
+        lambda: world.league_attack(clan, "clan"),
+        lambda: world.league_attack(clan, "opponent"),
+        attack,
+        lambda: (world.end_league_battle(clan), world.start_league_battle(clan), world.draw_round(clan)),
+        attack,
+        lambda: world.start_league_battle(clan),
+        lambda: world.end_league_battle(clan),
+        attack,
+        lambda: world.end_league_battle(clan),
+        lambda: world.end_league(clan),
+        lambda: world.promote_war_league(clan),
+        lambda: world.leave_league(clan),
+    ]
+
+
+def _raids(world: World, clan: str) -> list[Callable[[], object]]:
+    """Return a raid weekend, in which the clan destroys another one."""
+
+    def destroy() -> None:
+        with suppress(ImpossibleError):
+            while True:
+                world.raid_attack(clan)
+
+    return [
+        lambda: world.start_raids(clan, districts=3),
+        lambda: world.raid_attack(clan, gained=40),
+        lambda: world.raid_attack(clan, gained=60),
+        lambda: world.raid_defense(clan, attacks=3),
+        destroy,
+        lambda: world.raid(clan),
+        lambda: (world.raid_attack(clan), world.raid_attack(clan)),
+        lambda: world.raid_defense(clan),
+        lambda: world.end_raids(clan),
     ]

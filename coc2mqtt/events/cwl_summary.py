@@ -15,21 +15,21 @@ def started(event: Event, language: Language) -> str:
     """Describe the start of a clan war league."""
     league, values = event.metadata.get("league_name"), _round(event, language)
     if league:
-        return language.text("The clan war league of {clan} in {league} has started", **values, league=league)
-    return language.text("The clan war league of {clan} has started", **values)
+        return language.text("{clan} started its clan war league in {league}", **values, league=league)
+    return language.text("{clan} started its clan war league", **values)
 
 
 def round_new(event: Event, language: Language) -> str:
     """Describe the opponent of a round."""
-    return language.text("{clan} plays against {opponent} in round {round} of the league", **_round(event, language))
+    return language.text("{clan} faces {opponent} in league round {round}", **_round(event, language))
 
 
 def round_state_changed(event: Event, language: Language) -> str:
     """Describe the new state of the clan's war in a round."""
     values = _round(event, language)
     if event.metadata.get("war_state_to") == "inWar":
-        return language.text("Battle day {round} of the league against {opponent} has started for {clan}", **values)
-    return language.text("Battle day {round} of the league against {opponent} is over for {clan}", **values)
+        return language.text("Battle day against {opponent} in league round {round} has started for {clan}", **values)
+    return language.text("Battle day against {opponent} in league round {round} is over for {clan}", **values)
 
 
 def lineup_changed(event: Event, language: Language) -> str:
@@ -39,10 +39,10 @@ def lineup_changed(event: Event, language: Language) -> str:
     if event.metadata.get("side") == "opponent":
         values["clan"] = values["opponent"]
     if added and removed:
-        return language.text("{clan} replaced {removed} with {added} in the line-up of round {round}", **values)
+        return language.text("{clan} replaced {removed} with {added} in the line-up of league round {round}", **values)
     if added:
-        return language.text("{clan} added {added} to the line-up of round {round}", **values)
-    return language.text("{clan} removed {removed} from the line-up of round {round}", **values)
+        return language.text("{clan} added {added} to the line-up of league round {round}", **values)
+    return language.text("{clan} removed {removed} from the line-up of league round {round}", **values)
 
 
 def attacked(event: Event, language: Language) -> str:
@@ -53,20 +53,45 @@ def attacked(event: Event, language: Language) -> str:
 def round_ended(event: Event, language: Language) -> str:
     """Describe the result of a round."""
     values, metadata = _round(event, language), event.metadata
-    stars, other = metadata.get("stars"), metadata.get("opponent_stars")
-    if stars is not None and other is not None:
-        values["score"] = f"{language.number(stars)}:{language.number(other)}"
-        match metadata.get("result"):
-            case "win":
-                return language.text("{clan} won round {round} of the league against {opponent}, {score}", **values)
-            case "lose":
-                return language.text("{clan} lost round {round} of the league against {opponent}, {score}", **values)
-            case "tie":
-                return language.text(
-                    "Round {round} of the league between {clan} and {opponent} ended in a tie, {score}", **values
-                )
+    result, stars, other = (metadata.get(key) for key in ("result", "stars", "opponent_stars"))
+    if stars is None or other is None or result not in {"win", "lose", "tie"}:
+        return language.text(
+            "League round {round} of {clan} against {opponent} is over, but its result is unknown", **values
+        )
+    if result == "tie":
+        return language.plural(
+            "League round {round} of {clan} against {opponent} ended in a tie, {n} star each",
+            "League round {round} of {clan} against {opponent} ended in a tie, {n} stars each",
+            stars,
+            **values,
+        )
+    if stars == other:
+        ours, theirs = (language.percent(metadata.get(key)) for key in ("destruction", "opponent_destruction"))
+        return _decided_by_destruction(result, {**values, "own": ours, "other": theirs}, language)
+    values["other"] = language.number(other)
+    if result == "win":
+        return language.plural(
+            "{clan} won league round {round} against {opponent} by {n} star to {other}",
+            "{clan} won league round {round} against {opponent} by {n} stars to {other}",
+            stars,
+            **values,
+        )
+    return language.plural(
+        "{clan} lost league round {round} against {opponent} by {n} star to {other}",
+        "{clan} lost league round {round} against {opponent} by {n} stars to {other}",
+        stars,
+        **values,
+    )
+
+
+def _decided_by_destruction(result: str, values: dict[str, Any], language: Language) -> str:
+    """Describe a round in which both clans have the same stars."""
+    if result == "win":
+        return language.text(
+            "{clan} won league round {round} against {opponent} on destruction, {own} to {other}", **values
+        )
     return language.text(
-        "Round {round} of the league against {opponent} is over for {clan}, but its result is unknown", **values
+        "{clan} lost league round {round} against {opponent} on destruction, {own} to {other}", **values
     )
 
 
@@ -74,17 +99,24 @@ def ended(event: Event, language: Language) -> str:
     """Describe the end of a clan war league."""
     metadata = event.metadata
     values = {"clan": event.name or event.tag, "position": metadata.get("position"), "clans": metadata.get("clans")}
-    stars = metadata.get("stars")
+    stars = metadata.get("stars", 0)
+    if not metadata.get("complete"):
+        return language.plural(
+            "The clan war league of {clan} is over with at least {n} star",
+            "The clan war league of {clan} is over with at least {n} stars",
+            stars,
+            **values,
+        )
     if values["position"] is None:
         return language.plural(
-            "The clan war league of {clan} ended with {n} star",
-            "The clan war league of {clan} ended with {n} stars",
+            "{clan} finished its clan war league with {n} star",
+            "{clan} finished its clan war league with {n} stars",
             stars,
             **values,
         )
     return language.plural(
-        "{clan} finished the clan war league in place {position} of {clans} with {n} star",
-        "{clan} finished the clan war league in place {position} of {clans} with {n} stars",
+        "{clan} finished its clan war league in position {position} of {clans} with {n} star",
+        "{clan} finished its clan war league in position {position} of {clans} with {n} stars",
         stars,
         **values,
     )
@@ -99,7 +131,7 @@ def league_changed(event: Event, language: Language) -> str:
         case "demoted":
             return language.text("{clan} was demoted from {old} to {new} in the clan war leagues", **values)
         case "seeded":
-            return language.text("{clan} plays in {new} in the clan war leagues", **values)
+            return language.text("{clan} was placed in {new} in the clan war leagues", **values)
         case _:
             return language.text("{clan} moved from {old} to {new} in the clan war leagues", **values)
 

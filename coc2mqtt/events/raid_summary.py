@@ -53,7 +53,7 @@ def clan_destroyed(event: Event, language: Language) -> str:
 def defense_ended(event: Event, language: Language) -> str:
     """Describe a completed raid on the clan."""
     metadata, clan = event.metadata, event.name or event.tag
-    attacker = metadata.get("attacker_name") or metadata.get("attacker_tag") or language.text("an unknown clan")
+    attacker = metadata.get("attacker_name") or metadata.get("attacker_tag") or language.text("Another clan")
     attacks = metadata.get("attacks")
     if attacks is None:
         return language.text("{attacker} completed a raid on {clan}", attacker=attacker, clan=clan)

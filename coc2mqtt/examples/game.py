@@ -17,19 +17,23 @@ from coc2mqtt.demo.tour import all_changes
 from coc2mqtt.demo.world import World
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.clan_poller import ClanPoller
+from coc2mqtt.events.polling.cwl_poller import CwlPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
+from coc2mqtt.events.polling.raid_poller import RaidPoller
 from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot
+from coc2mqtt.events.resource import API, CLAN_PARTS, Kind, Resource, Snapshot
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.player import PlayerParts, player_war_payload
+from coc2mqtt.mqtt.payloads.cwl import CwlPayload
+from coc2mqtt.mqtt.payloads.player import PlayerParts, player_cwl_payload, player_raid_payload, player_war_payload
+from coc2mqtt.mqtt.payloads.raid import RaidPayload
 from coc2mqtt.mqtt.payloads.state import api_status_payload, state_payloads
 from coc2mqtt.mqtt.payloads.war import WarPayload
 from coc2mqtt.mqtt.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poller import Poller
@@ -41,7 +45,8 @@ _Failure = tuple[HTTPStatus, Json]
 
 _START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _MEMBERS = 12
-_POLLERS: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
+_TEAM_SIZE = 5
+_INTERVAL_S = 60.0
 # The second poll after a change confirms a response that looked stale, from another cache entry.
 _POLLS_AFTER_S = (60.0, 140.0)
 _NOT_FOUND: _Failure = (HTTPStatus.NOT_FOUND, {"reason": "notFound"})
@@ -60,28 +65,57 @@ async def play_game() -> Game:
     """Play a game with every event and return it."""
     game = Game()
     await game.poll()
-    for change in all_changes(game.world):
+    for change in [*_league(game.world), *all_changes(game.world)]:
         change()
         for seconds in _POLLS_AFTER_S:
             await game.poll(after=seconds)
         await game.remember_battle()
+        await game.remember_league()
+        await game.remember_raid()
     await game.remember_last_war()
+    await game.remember_player()
     await game.fail_each_watch()
     await game.fail_api()
     return game
 
 
+def _league(world: World) -> list[Callable[[], object]]:
+    """Return a league of four clans, in which members miss attacks."""
+    clan = world.clan_tags[0]
+
+    def attack() -> None:
+        for _ in range(_TEAM_SIZE):
+            world.league_attack(clan)
+
+    return [
+        lambda: world.start_league(clan, clans=4, team_size=_TEAM_SIZE),
+        lambda: (world.start_league_battle(clan), world.draw_round(clan)),
+        attack,
+        lambda: (world.end_league_battle(clan), world.start_league_battle(clan), world.draw_round(clan)),
+        attack,
+        lambda: (world.end_league_battle(clan), world.start_league_battle(clan)),
+        attack,
+        lambda: world.end_league_battle(clan),
+        lambda: world.end_league(clan),
+        lambda: world.leave_league(clan),
+    ]
+
+
 class Game:
     """A game and everything that was published about it.
 
-    ``entries`` are all events in order, ``states`` the retained states by topic, during the battle of a war;
-    only the result of the last war is later.
+    ``entries`` are all events in order, ``states`` the retained states by topic, during the battle of a war, a battle
+    of a league, and a raid weekend; only the result of the last war is later.
     """
 
     def __init__(self) -> None:
         self.now = _START
         self.world = World(seed=7, members=_MEMBERS, now=lambda: self.now)
         self.states: dict[str, Payload] = {}
+        # The member whose state is kept, when it was polled, and the snapshots of the clan's parts at that time.
+        self._member: str | None = None
+        self._polled_at = 0.0
+        self._parts: dict[Kind, Snapshot] = {}
         self._topics = Topics()
         self._api = _GameApi(self.world)
         self._store = _Store()
@@ -89,10 +123,10 @@ class Game:
         self._monitor.probing = True
         self._context = PollContext(self._api, self._store, self._monitor, self._time, self._time)
         watched = [
-            *(Resource(kind, tag) for tag in self.world.clan_tags for kind in (Kind.CLAN, Kind.WAR)),
+            *(Resource(kind, tag) for tag in self.world.clan_tags for kind in (Kind.CLAN, *CLAN_PARTS)),
             *(Resource(Kind.PLAYER, tag) for tag in self.world.player_tags),
         ]
-        self._pollers = {one: _POLLERS[one.kind](self._context, one.tag, interval=60.0) for one in watched}
+        self._pollers = {one: self._poller(one) for one in watched}
 
     @property
     def events(self) -> list[Event]:
@@ -121,22 +155,49 @@ class Game:
         states = await self._clan_states(clan)
         war = states["war"]
         if (
-            self.states
+            self._member is not None
             or not isinstance(war, WarPayload)
             or war.state != "inWar"
             or not (war.clan and war.clan.attacks)
         ):
             return
-        member = war.members_with_attacks_left[0].tag or ""
-        await PlayerPoller(self._context, member, interval=60.0).poll()
-        part = player_war_payload(member, clan, await self._store.get(Resource(Kind.WAR, clan)))
-        resource = Resource(Kind.PLAYER, member)
-        parts = PlayerParts(war=part)
-        player = state_payloads(resource, await self._store.get(resource), polled_at=self._time(), parts=parts)
-        self.states = {
-            **{self._topics.state(Kind.CLAN, clan, facet): payload for facet, payload in states.items()},
-            **{self._topics.state(Kind.PLAYER, member, facet): payload for facet, payload in player.items()},
-        }
+        self._member = war.members_with_attacks_left[0].tag or ""
+        self._polled_at = self._time()
+        self._parts[Kind.WAR] = await self._store.get(Resource(Kind.WAR, clan))
+        await PlayerPoller(self._context, self._member, interval=_INTERVAL_S).poll()
+        self.states |= {self._topics.state(Kind.CLAN, clan, facet): payload for facet, payload in states.items()}
+
+    async def remember_league(self) -> None:
+        """Keep the state of the first clan's first league after its first attack."""
+        await self._remember_part(Kind.CWL, _is_battle_before_the_next)
+
+    async def remember_raid(self) -> None:
+        """Keep the state of the first clan's first raid weekend after several attacks."""
+        await self._remember_part(Kind.RAID, lambda state: isinstance(state, RaidPayload) and (state.attacks or 0) > 1)
+
+    async def _remember_part(self, kind: Kind, is_example: Callable[[Payload], bool]) -> None:
+        clan = self.world.clan_tags[0]
+        snapshot, roster = await self._store.get(Resource(kind, clan)), await self._store.get(Resource(Kind.CLAN, clan))
+        members = (roster.data or {}).get("memberList")
+        state = state_payloads(Resource(kind, clan), snapshot, roster=members)[kind.value]
+        if kind not in self._parts and is_example(state):
+            self._parts[kind] = snapshot
+            self.states[self._topics.state(kind, clan, kind.value)] = state
+
+    async def remember_player(self) -> None:
+        """Keep the state of the member with an attack left in the battle of the war."""
+        clan, member, parts = self.world.clan_tags[0], self._member or "", self._parts
+        payloads = state_payloads(
+            Resource(Kind.PLAYER, member),
+            await self._store.get(Resource(Kind.PLAYER, member)),
+            polled_at=self._polled_at,
+            parts=PlayerParts(
+                war=player_war_payload(member, clan, parts[Kind.WAR]),
+                cwl=player_cwl_payload(member, clan, parts[Kind.CWL]),
+                raid=player_raid_payload(member, clan, parts[Kind.RAID]),
+            ),
+        )
+        self.states |= {self._topics.state(Kind.PLAYER, member, facet): payload for facet, payload in payloads.items()}
 
     async def remember_last_war(self) -> None:
         """Keep the result of the first clan's last war."""
@@ -167,8 +228,23 @@ class Game:
             states |= state_payloads(resource, await self._store.get(resource), polled_at=self._time())
         return states
 
+    def _poller(self, resource: Resource) -> Poller:
+        kind, tag = resource
+        if kind is Kind.CWL:
+            return CwlPoller(self._context, tag, interval=_INTERVAL_S, standings=True)
+        if kind is Kind.RAID:
+            return RaidPoller(self._context, tag, interval=_INTERVAL_S, report_defenses=True)
+        others: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
+        return others[kind](self._context, tag, interval=_INTERVAL_S)
+
     def _time(self) -> float:
         return self.now.timestamp()
+
+
+def _is_battle_before_the_next(state: Payload) -> bool:
+    if not isinstance(state, CwlPayload) or state.war is None or state.next_war is None:
+        return False
+    return bool(state.war.clan.attacks)
 
 
 class _GameApi:

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from coc2mqtt.homeassistant.bridge import BridgeTopics, ControlTopics, bridge_device
 from coc2mqtt.homeassistant.clan import ClanTopics, clan_device
+from coc2mqtt.homeassistant.cwl import CwlTopics, cwl_part
 from coc2mqtt.homeassistant.discovery import DiscoveryMessage, live_components, removal, removal_step
 from coc2mqtt.homeassistant.identity import (
     AnnouncedDevice,
+    AnnouncedPart,
+    ClanPart,
     DeviceKind,
     discovery_topic,
     member_topic,
     parse_discovery_topic,
     parse_member_topic,
+    parse_part_topic,
+    part_topic,
 )
 from coc2mqtt.homeassistant.member import MemberTopics, is_member_tag, member_sensor
 from coc2mqtt.homeassistant.player import PlayerTopics, player_device
+from coc2mqtt.homeassistant.raid import RaidTopics, raid_part
 
 __all__ = [
     "AnnouncedDevice",
+    "AnnouncedPart",
     "BridgeTopics",
+    "ClanPart",
     "ClanTopics",
     "ControlTopics",
+    "CwlTopics",
     "DeviceKind",
     "DiscoveryMessage",
     "MemberTopics",
     "PlayerTopics",
+    "RaidTopics",
     "bridge_device",
     "clan_device",
+    "cwl_part",
     "discovery_topic",
     "is_member_tag",
     "live_components",
@@ -34,7 +45,10 @@ __all__ = [
     "member_topic",
     "parse_discovery_topic",
     "parse_member_topic",
+    "parse_part_topic",
+    "part_topic",
     "player_device",
+    "raid_part",
     "removal",
     "removal_step",
 ]

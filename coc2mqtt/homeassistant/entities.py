@@ -123,11 +123,15 @@ class EntityFactory:
             value_template=templates.timestamp(*path or (key,)),
         )
 
-    def flag(self, key: str, name: str, icon: str, *, path: Sequence[str] = ()) -> BinarySensor:
+    def flag(
+        self, key: str, name: str, icon: str, *, path: Sequence[str] = (), attributes: str | None = None
+    ) -> BinarySensor:
         """Return a binary sensor that shows a boolean."""
         return BinarySensor(
             **self._options("binary_sensor", key, name, icon),
             value_template=templates.yes_or_no(*path or (key,)),
+            json_attributes_topic=self.topic if attributes else None,
+            json_attributes_template=attributes,
         )
 
     def _options(self, platform: str, key: str, name: str, icon: str) -> _EntityOptions:
@@ -187,7 +191,7 @@ def triggers(topic: str, event_types: Sequence[str]) -> dict[str, DeviceTrigger]
         f"trigger_{event_type}": DeviceTrigger(
             topic=topic,
             payload=event_type,
-            value_template=templates.text("event_type"),
+            value_template=templates.event_type(),
             type="happened",
             subtype=event_type,
         )

@@ -9,12 +9,15 @@ from typing import Literal, NamedTuple, TypedDict
 DISCOVERY_PREFIX = "homeassistant"
 
 DeviceKind = Literal["bridge", "clan", "player"]
+# The parts of a clan's device that have discovery payloads of their own.
+ClanPart = Literal["cwl", "raid"]
 
 # Home Assistant ignores a discovery topic with any other character.
 _OBJECT_ID = re.compile(r"[a-zA-Z0-9_-]+")
 # A tag contains neither `_` nor lower-case letters, so the topics of two instances never look alike.
 _OWN = re.compile(r"(?P<bridge>bridge)|(?P<kind>clan|player)_(?P<tag>[0-9A-Z]+)")
 _OWN_MEMBER = re.compile(r"clan_(?P<clan>[0-9A-Z]+)_member_(?P<tag>[0-9A-Z]+)")
+_OWN_PART = re.compile(r"clan_(?P<clan>[0-9A-Z]+)_(?P<part>cwl|raid)")
 
 
 def object_id(instance: str, kind: DeviceKind, tag: str | None = None) -> str:
@@ -75,6 +78,13 @@ class AnnouncedMember(NamedTuple):
     tag: str
 
 
+class AnnouncedPart(NamedTuple):
+    """The clan and the part of its device that has a discovery topic."""
+
+    clan: str
+    part: ClanPart
+
+
 def discovery_topic(prefix: str, instance: str, kind: DeviceKind, tag: str | None = None) -> str:
     """Return the discovery topic of a device; raises the errors of ``object_id``."""
     return f"{prefix}/device/{object_id(instance, kind, tag)}/config"
@@ -82,7 +92,7 @@ def discovery_topic(prefix: str, instance: str, kind: DeviceKind, tag: str | Non
 
 def parse_discovery_topic(prefix: str, instance: str, topic: str) -> AnnouncedDevice | None:
     """Return the device of a discovery topic, None for other instances; the inverse of ``discovery_topic``."""
-    match = _OWN.fullmatch(_own_part(prefix, instance, topic))
+    match = _OWN.fullmatch(_own_id(prefix, instance, topic))
     if not match:
         return None
     if match["bridge"]:
@@ -97,11 +107,22 @@ def member_topic(prefix: str, instance: str, clan: str, tag: str) -> str:
 
 def parse_member_topic(prefix: str, instance: str, topic: str) -> AnnouncedMember | None:
     """Return the member of a discovery topic, None for all others; the inverse of ``member_topic``."""
-    match = _OWN_MEMBER.fullmatch(_own_part(prefix, instance, topic))
+    match = _OWN_MEMBER.fullmatch(_own_id(prefix, instance, topic))
     return AnnouncedMember(f"#{match['clan']}", f"#{match['tag']}") if match else None
 
 
-def _own_part(prefix: str, instance: str, topic: str) -> str:
+def part_topic(prefix: str, instance: str, clan: str, part: ClanPart) -> str:
+    """Return the discovery topic of a part of a clan's device; raises the errors of ``object_id``."""
+    return f"{prefix}/device/{object_id(instance, 'clan', clan)}_{part}/config"
+
+
+def parse_part_topic(prefix: str, instance: str, topic: str) -> AnnouncedPart | None:
+    """Return the part of a clan's device of a discovery topic, None for all others; the inverse of ``part_topic``."""
+    match = _OWN_PART.fullmatch(_own_id(prefix, instance, topic))
+    return AnnouncedPart(f"#{match['clan']}", "cwl" if match["part"] == "cwl" else "raid") if match else None
+
+
+def _own_id(prefix: str, instance: str, topic: str) -> str:
     """Return the part of an object id after the instance, the empty text for the topics of others."""
     before, after = f"{prefix}/device/coc2mqtt_{instance}_", "/config"
     return topic[len(before) : -len(after)] if topic.startswith(before) and topic.endswith(after) else ""

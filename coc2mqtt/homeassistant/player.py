@@ -1,4 +1,4 @@
-"""The device of a watched player: profile, part in the clan's war, and events."""
+"""The device of a watched player: profile, part in the clan's wars and raids, and events."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _ROLE_LABELS = {
     "co_leader": message("Co-leader"),
     "leader": message("Leader"),
 }
+# What a player can have attacks left in: the keys of the payload and the attributes.
+_PARTS = ("war", "cwl", "raid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def player_device(
         availability=(online(topics.bridge_state), online(topics.availability)),
         components={
             **_profile(EntityFactory(identity, topics.player), language),
-            **_war(identity, topics),
+            **_attacks(identity, topics),
             **watched_entities(
                 identity,
                 "player",
@@ -115,19 +117,24 @@ def _profile(entity: EntityFactory, language: Language) -> dict[str, Component]:
     }
 
 
-def _war(identity: Identity, topics: PlayerTopics) -> dict[str, Component]:
-    """Return the entities of the player's part in a war; each is unavailable while it has no value."""
+def _attacks(identity: Identity, topics: PlayerTopics) -> dict[str, Component]:
+    """Return the entities of the player's part in wars and raids; each is unavailable while it has no value."""
 
-    def entity(key: str) -> EntityFactory:
-        availability = (online(topics.bridge_state), online(topics.availability), known(topics.player, "war", key))
+    def entity(*path: str) -> EntityFactory:
+        availability = (online(topics.bridge_state), online(topics.availability), known(topics.player, *path))
         return EntityFactory(identity, topics.player, availability=availability)
 
     return {
         "attacks_left": entity("attacks_left").number(
-            "attacks_left", "War attacks left", "mdi:sword", path=("war", "attacks_left")
+            "attacks_left", "Attacks left", "mdi:sword", attributes=templates.parts("attacks_left", *_PARTS)
         ),
         "attack_pending": entity("attack_pending").flag(
-            "attack_pending", "War attack pending", "mdi:sword-cross", path=("war", "attack_pending")
+            "attack_pending",
+            "Attack pending",
+            "mdi:sword-cross",
+            attributes=templates.parts("attack_pending", *_PARTS),
         ),
-        "war_end": entity("end_time").timestamp("war_end", "War end", "mdi:flag-checkered", path=("war", "end_time")),
+        "war_end": entity("war", "end_time").timestamp(
+            "war_end", "War end", "mdi:flag-checkered", path=("war", "end_time")
+        ),
     }

@@ -18,6 +18,10 @@ _MAX_STATE_LENGTH = 255
 # Fifty names of any characters stay below the 16,384 bytes of attributes that Home Assistant records.
 _MAX_NAME_LENGTH = 40
 _MAX_MEMBERS = 50
+# The game allows 15 characters. Two lists of fifty members must fit into the attributes.
+_MAX_RAIDER_LENGTH = 20
+# More clans than a group of a clan war league has.
+_MAX_CLANS = 16
 
 # The API's roles in a clan, and the words for them in Home Assistant.
 ROLES = {"member": "member", "admin": "elder", "coLeader": "co_leader", "leader": "leader"}
@@ -71,6 +75,11 @@ def label(labels: Mapping[str, str], *path: str) -> str:
 def state() -> str:
     """Return a template for the text at ``state``. Availability needs it short: it is in most components."""
     return "{{ value_json.state if value_json is mapping and value_json.state is string else none }}"
+
+
+def event_type() -> str:
+    """Return a template for the type of an event. Device triggers need it short: there are dozens of them."""
+    return "{{ value_json.event_type if value_json is mapping and value_json.event_type is string else none }}"
 
 
 def is_known(*path: str) -> str:
@@ -143,6 +152,61 @@ def last_war(labels: Mapping[str, str], key: str) -> str:
     return f"{_object(())}{sides}{stars}{{{{ ({{{pairs}}} if o else {{}}) | tojson }}}}"
 
 
+def standings(attribute: str, *path: str) -> str:
+    """Return a template for an object with one list: position, clan, stars and so on of each clan in a table."""
+    texts, numbers = ("tag", "name"), ("position", "stars", "destruction", "wins", "losses", "ties")
+    pairs = [f"{key!r}: {_text_of('m', key)}" for key in texts] + [
+        f"{key!r}: {_number_of('m', key)}" for key in numbers
+    ]
+    return (
+        f"{_read(path)}{{% set ns = namespace(found=[]) %}}"
+        f"{{% for m in (v if {_IS_LIST} else [])[:{_MAX_CLANS}] if m is mapping %}}"
+        f"{{% set ns.found = ns.found + [{{{', '.join(pairs)}}}] %}}{{% endfor %}}"
+        f"{{{{ {{{attribute!r}: ns.found}} | tojson }}}}"
+    )
+
+
+def raid_members() -> str:
+    """Return a template for the members of a raid weekend.
+
+    The attributes are the members with attacks left, like those of a war, and the names of those who have not started.
+    """
+    left, rest = (
+        f"{{% set v = o.get({key!r}) %}}{{% for m in (v if {_IS_LIST} else [])[:{_MAX_MEMBERS}] if m is mapping %}}"
+        "{% set n = m.get('name') or m.get('tag') %}"
+        f"{{% set n = n[:{_MAX_RAIDER_LENGTH}] if n is string else none %}}"
+        for key in ("members_with_attacks_left", "members_not_started")
+    )
+    member = f"{{'name': n, 'attacks_left': {_number_of('m', 'attacks_left')}}}"
+    return (
+        f"{_object(())}{{% set ns = namespace(left=[], rest=[]) %}}"
+        f"{left}{{% set ns.left = ns.left + [{member}] %}}{{% endfor %}}"
+        f"{rest}{{% set ns.rest = ns.rest + [n] %}}{{% endfor %}}"
+        "{{ {'members': ns.left, 'members_not_started': ns.rest} | tojson }}"
+    )
+
+
+def raid_medals(attacks: int) -> str:
+    """Return a template for the raid medals of a member with this number of attacks; an estimate until the end."""
+    return f"{_medals()}{{{{ v if v is not none else e * {attacks} if e is not none else none }}}}"
+
+
+def raid_medal_attributes() -> str:
+    """Return a template for the attributes of the raid medals: whether they are an estimate, and their parts."""
+    per_attack = f"e if v is none else {_number_of('o', 'offensive_reward')}"
+    pairs = f"'estimated': v is none, 'per_attack': {per_attack}, 'defense': {_number_of('o', 'defensive_reward')}"
+    return f"{_medals()}{{{{ ({{{pairs}}} if v is not none or e is not none else {{}}) | tojson }}}}"
+
+
+def parts(key: str, *parts: str) -> str:
+    """Return a template for an object with a value of each of these parts: a number, a boolean, or none if unknown."""
+    steps = "".join(f"{{% set {part} = o.get({part!r}) %}}" for part in parts)
+    # A boolean is a number in Jinja.
+    value = "{0}.get({1!r}) if {0} is mapping and {0}.get({1!r}) is number else none".format
+    pairs = ", ".join(f"{part!r}: {value(part, key)}" for part in parts)
+    return f"{_object(())}{steps}{{{{ ({{{pairs}}} if o else {{}}) | tojson }}}}"
+
+
 def count(*path: str) -> str:
     """Return a template for the length of a list."""
     return f"{_read(path)}{{{{ v | length if {_IS_LIST} else none }}}}"
@@ -199,6 +263,24 @@ def _member() -> str:
     numbers = {name: read(key, "number") for name, key in _MEMBER_NUMBERS.items()}
     role = f"{ROLES!r}.get(m.get('role')) if m.get('role') is string else none"
     return "{" + ", ".join(f"{name!r}: {value}" for name, value in {**texts, "role": role, **numbers}.items()) + "}"
+
+
+def _medals() -> str:
+    """Return the statements that set ``v`` to the final raid medals and ``e`` to the estimated ones per attack."""
+    final, estimated = _number_of("o", "max_medals"), _number_of("o", "estimated_medals")
+    return f"{_object(())}{{% set v = {final} %}}{{% set e = {estimated} %}}"
+
+
+def _text_of(variable: str, key: str) -> str:
+    """Return the expression for a text in an object, none for any other value."""
+    value = f"{variable}.get({key!r})"
+    return f"({value}[:{_MAX_NAME_LENGTH}] if {value} is string else none)"
+
+
+def _number_of(variable: str, key: str) -> str:
+    """Return the expression for a number in an object, none for any other value."""
+    value = f"{variable}.get({key!r})"
+    return f"({value} if {value} is number and {value} is not boolean else none)"
 
 
 def _read(path: Sequence[str]) -> str:

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.clash import ClashError, MaintenanceError, NotFoundError, PrivateWarLogError
-from coc2mqtt.demo import World, demo_script
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.metadata import metadata_model
-from coc2mqtt.events.resource import Kind
 from coc2mqtt.events.summary import summarize
 from coc2mqtt.translations.language import CODES, language_of
-from tests.support.replay import Replay
+from tests.support.world_replay import WorldReplay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from coc2mqtt.demo.changes import Kind as WorldKind
     from coc2mqtt.events import Event
     from coc2mqtt.translations import Language
-
-Json = dict[str, Any]
 
 COUNT = 2000
 # A minute of the game for each second of the story, because the API's caches and the end of a war take minutes.
@@ -45,55 +37,10 @@ def flaws(summary: str) -> list[str]:
     return [found[0] for pattern in (TAG, API_KEY, ROLE) if (found := pattern.search(summary))]
 
 
-class Story:
-    """The demo's story, whose resources are polled after each change."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 24, 12, tzinfo=UTC)
-        self.world = World(seed=3, now=lambda: self.now, members=12)
-        clans = [(kind, tag) for tag in self.world.clan_tags for kind in (Kind.CLAN, Kind.WAR)]
-        players = [(Kind.PLAYER, tag) for tag in self.world.player_tags]
-        self.watches = {watch: Replay(*watch, now=self.now.timestamp()) for watch in [*clans, *players]}
-        # As in a store of the bridge, a clan's name is known to the poller of its war.
-        for kind, tag in clans:
-            self.watches[kind, tag].share(self.watches[Kind.CLAN, tag])
-
-    def events(self) -> Iterator[Event]:
-        """Yield the events of the endless story."""
-        yield from self._poll(list(self.watches))
-        changed: list[tuple[Kind, str]] = []
-        for step in demo_script(self.world, seed=3).steps(SPEED):
-            self.now += timedelta(seconds=step.delay / SPEED)
-            # Again, because a response that looks stale is accepted when it is repeated.
-            yield from self._poll(changed)
-            before = self._versions()
-            step.apply(self.world)
-            changed = [watch for watch, version in self._versions().items() if version != before[watch]]
-            yield from self._poll(changed)
-
-    def _versions(self) -> dict[tuple[Kind, str], int]:
-        return {(kind, tag): self.world.version(cast("WorldKind", kind.value), tag) for kind, tag in self.watches}
-
-    def _poll(self, watches: list[tuple[Kind, str]]) -> Iterator[Event]:
-        for kind, tag in watches:
-            replay = self.watches[kind, tag]
-            replay.now = self.now.timestamp()
-            count = len(replay.events)
-            replay.feed(self._response(kind, tag), after=0.0)
-            yield from replay.events[count:]
-
-    def _response(self, kind: Kind, tag: str) -> Json | ClashError:
-        if self.world.in_maintenance:
-            return MaintenanceError("later")
-        if kind is Kind.WAR and self.world.is_war_log_private(tag):
-            return PrivateWarLogError("private")
-        of_kind = {Kind.CLAN: self.world.clan, Kind.WAR: self.world.current_war, Kind.PLAYER: self.world.player}
-        return of_kind[kind](tag) or NotFoundError("not found")
-
-
 @cache
 def story_events() -> list[Event]:
-    return [event for event, _ in zip(Story().events(), range(COUNT), strict=False)]
+    story = WorldReplay(seed=3).play_story(3, speed=SPEED)
+    return list(islice(chain.from_iterable(events for _, events in story), COUNT))
 
 
 @pytest.mark.parametrize("text", ["Moss Forge: clanPoints changed", "#2PP was found", "Ash is now admin", "coLeader"])
@@ -125,6 +72,7 @@ def test_event_is_secondary_only_next_to_its_cause() -> None:
     assert {event.event_type for event in secondary} == {
         EventType.CLAN_UPDATED,
         EventType.WAR_STATE_CHANGED,
+        EventType.CWL_ROUND_STATE_CHANGED,
         EventType.PLAYER_UPDATED,
     }
     for event in secondary:

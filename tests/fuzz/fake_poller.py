@@ -60,6 +60,7 @@ _MODELS: dict[str, type[Payload]] = {
 }
 _TOPIC = re.compile(r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/[a-z_]+")
 _API_TOPIC = re.compile(r"coc/api/[a-z_]+")
+_ENDPOINTS = {Kind.WAR: "/currentwar", Kind.RAID: "/capitalraidseasons?limit=1"}
 _TOPICS = Topics()
 _DISCOVERY = Discovery(_TOPICS, instance="home", version="1", prefix="homeassistant")
 # The limit of this thread's processor time for one poll (seconds). Without bounds a poll could take hours.
@@ -146,7 +147,11 @@ class FakePoller(InMemoryApi):
         return [entry for entry in new if entry.kind is not Kind.API]
 
     def _respond(self, path: str) -> ApiResponse:
-        reply = self._reply if path == path_of(self.resource) else self._elsewhere[path.rpartition("/")[2]]
+        reply = (
+            self._reply
+            if path == path_of(self.resource)
+            else self._elsewhere[path.rpartition("/")[2].partition("?")[0]]
+        )
         if isinstance(reply, ApiResponse):
             # A new response for each poll, because it caches the decoded body.
             return ApiResponse(reply.status, reply.body, reply.max_age)
@@ -157,7 +162,7 @@ class FakePoller(InMemoryApi):
 def path_of(resource: Resource) -> str:
     if resource.kind is Kind.PLAYER:
         return f"/players/{resource.tag}"
-    return f"/clans/{resource.tag}{'/currentwar' if resource.kind is Kind.WAR else ''}"
+    return f"/clans/{resource.tag}{_ENDPOINTS.get(resource.kind, '')}"
 
 
 def is_unusable(resource: Resource, reply: Reply) -> bool:
@@ -170,6 +175,8 @@ def is_unusable(resource: Resource, reply: Reply) -> bool:
         return True
     if not isinstance(data, dict):
         return True
+    if resource.kind is Kind.RAID:
+        return not isinstance(data.get("items"), list)
     if resource.kind is not Kind.WAR:
         return data.get("tag") != resource.tag
     return not isinstance(data.get("state"), str) or _is_war_of_other_clans(data, resource.tag)

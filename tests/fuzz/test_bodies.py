@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.fuzz
 
-KINDS = [Kind.CLAN, Kind.WAR, Kind.PLAYER]
+KINDS = [Kind.CLAN, Kind.WAR, Kind.RAID, Kind.PLAYER]
 # Longer than a suspicious response is deferred (seconds).
 CONFIRMATION_TIMEOUT_S = 140.0
 CACHE_CONTROL = st.sampled_from(["", "max-age=60", "public max-age=600", "max-age=-1", "max-age=1e9", "no-store", "\0"])
@@ -71,7 +71,7 @@ def replies(draw: DrawFn, good: dict[str, Any]) -> Reply:
 class History:
     """A valid body, mutated replies with the seconds before each, and a valid body at the end.
 
-    ``other_replies`` are those for the opponent and the war log of a clan.
+    ``other_replies`` are those for the opponent and the war log of a clan, and for its past raid weekends.
     """
 
     kind: Kind
@@ -107,6 +107,8 @@ def histories(draw: DrawFn, kind: Kind) -> History:
     if kind is Kind.WAR:
         for path, known in (("currentwar", bodies), ("warlog", game().war_logs)):
             other_replies[path] = draw(replies(known[draw(st.integers(0, len(known) - 1))]))
+    if kind is Kind.RAID:
+        other_replies["capitalraidseasons"] = draw(replies(bodies[first]))
     return History(kind, first, mutated, last, other_replies)
 
 

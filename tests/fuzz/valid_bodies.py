@@ -1,7 +1,8 @@
-"""Valid bodies: the responses for a clan, its war, its war log and a player, change after change."""
+"""Valid bodies: the responses for a clan, its war, war log and raids, and a player, change after change."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -11,6 +12,7 @@ import orjson
 
 from coc2mqtt.demo import World
 from coc2mqtt.events.resource import Kind
+from tests.support.raids import START, WEEK, play_weekend, seasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +53,10 @@ def game() -> Game:
         record(bodies[Kind.WAR], world.current_war(clan))
         record(bodies[Kind.PLAYER], world.player(player))
         record(war_logs, world.war_log(clan))
-    return Game(bodies, war_logs, {Kind.CLAN: clan, Kind.WAR: clan, Kind.PLAYER: player})
+    rng = random.Random(1)
+    weekends = [body for start in (START - WEEK, START) for body in play_weekend(rng, start)]
+    bodies[Kind.RAID] = [seasons(), *map(seasons, weekends)]
+    return Game(bodies, war_logs, {Kind.CLAN: clan, Kind.WAR: clan, Kind.RAID: clan, Kind.PLAYER: player})
 
 
 def _changes(world: World, clan: str, player: str) -> list[tuple[Callable[[str], object], str]]:

@@ -35,6 +35,21 @@ def clan(
     return DiscoveryMessage(announced.topic, announced.payload)
 
 
+def cwl(
+    tag: str = "#2PP", name: str | None = "The Order", *, standings: bool = True, **options: str
+) -> DiscoveryMessage:
+    return _part(Watch(Kind.CLAN, tag, 60.0, cwl=True, cwl_standings=standings), name, **options)
+
+
+def raid(tag: str = "#2PP", name: str | None = "The Order", **options: str) -> DiscoveryMessage:
+    return _part(Watch(Kind.CLAN, tag, 60.0, raids=True), name, **options)
+
+
+def _part(watch: Watch, name: str | None, **options: str) -> DiscoveryMessage:
+    [announced] = discovery(**options).parts(watch, name)
+    return DiscoveryMessage(announced.topic, announced.payload)
+
+
 def player(tag: str = "#900PUCPV", name: str | None = "Alice", **options: str) -> DiscoveryMessage:
     announced = discovery(**options).player(Watch(Kind.PLAYER, tag, 60.0), name)
     return DiscoveryMessage(announced.topic, announced.payload)

@@ -1,4 +1,4 @@
-"""Retained states of a full clan at war, of a player in it, of the API and of the bridge, by topic."""
+"""Retained states of a full clan at war, in a league and raiding, of a player in it, and of the bridge, by topic."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
+from coc2mqtt.mqtt.payloads.cwl import CwlPayload, CwlStandingPayload, CwlWarPayload
 from coc2mqtt.mqtt.payloads.player import PlayerParts, player_war_payload
+from coc2mqtt.mqtt.payloads.raid import RaidMemberLeftPayload, RaidMemberPayload, RaidOpponentPayload, RaidPayload
 from coc2mqtt.mqtt.payloads.state import api_status_payload, state_payloads
+from coc2mqtt.mqtt.payloads.values import short_text
+from coc2mqtt.mqtt.payloads.war import WarMemberPayload, WarSidePayload
 from coc2mqtt.mqtt.topics import Topics
 from tests.homeassistant.builders import BADGE
 from tests.support.bodies import attack, clan, member, player, war
@@ -49,6 +53,8 @@ def retained(*, state: str = "inWar") -> Json:
     return {
         **_of(_CLAN, state_payloads(_CLAN, clan_now, polled_at=AT)),
         **_of(_WAR, state_payloads(_WAR, war_now)),
+        **_of(Resource(Kind.CWL, "#2PP"), {"cwl": _cwl()}),
+        **_of(Resource(Kind.RAID, "#2PP"), {"raid": _raid()}),
         **_of(_PLAYER, state_payloads(_PLAYER, player_now, polled_at=AT, parts=parts)),
         _TOPICS.api_status: orjson.loads(api_status_payload(Snapshot(_api(), {}, AT)).encode()),
         _TOPICS.bridge("state"): {"state": "online"},
@@ -91,6 +97,80 @@ def _war(state: str) -> Json:
         }
     whole["clan"]["members"][49] |= {"tag": "#900PUCPV", "attacks": [attack("#900PUCPV", "#8Q2", 1)]}
     return whole
+
+
+def _cwl() -> CwlPayload:
+    return CwlPayload(
+        state="inWar",
+        season="2026-11-02",
+        league="Crystal League I",
+        rounds=7,
+        clans=8,
+        round=3,
+        war=_cwl_war(3, "inWar"),
+        next_war=_cwl_war(4, "preparation"),
+        position=2,
+        stars=214,
+        standings=[
+            CwlStandingPayload(
+                position=position,
+                tag=f"#2P{position}",
+                name=short_text(LONG_NAME),
+                stars=300 - position,
+                destruction=4321.25,
+                wins=2,
+                losses=1,
+                ties=0,
+            )
+            for position in range(1, 17)
+        ],
+        updated_at=SEEN,
+    )
+
+
+def _cwl_war(number: int, state: str) -> CwlWarPayload:
+    side = {"level": 10, "attacks": 3, "attacks_left": 27, "destruction": 12.3456}
+    left = [
+        WarMemberPayload(tag=f"#2P{position}", name=short_text(LONG_NAME), position=position, attacks_left=1)
+        for position in range(1, 51)
+    ]
+    return CwlWarPayload(
+        round=number,
+        war_id=f"#8QQ{number}",
+        state=state,
+        preparation_start_time=f"2026-11-0{number}T07:00:00.000+00:00",
+        start_time=f"2026-11-0{number + 1}T07:00:00.000+00:00",
+        end_time=f"2026-11-0{number + 2}T07:00:00.000+00:00",
+        team_size=30,
+        status="losing",
+        clan=WarSidePayload(tag="#2PP", name="The Order", stars=7, **side),
+        opponent=WarSidePayload(tag=f"#8Q{number}", name=LONG_NAME, stars=8, **side),
+        members_with_attacks_left=left,
+    )
+
+
+def _raid() -> RaidPayload:
+    return RaidPayload(
+        state="ongoing",
+        start_time="2026-11-06T07:00:00.000+00:00",
+        end_time="2026-11-09T07:00:00.000+00:00",
+        loot=512_345,
+        attacks=120,
+        attacks_left=60,
+        districts_destroyed=44,
+        raids_completed=5,
+        opponent=RaidOpponentPayload(tag="#8QQ", name=LONG_NAME, districts_left=3),
+        estimated_medals=211,
+        offensive_reward=None,
+        defensive_reward=None,
+        max_medals=None,
+        members_with_attacks_left=[
+            RaidMemberLeftPayload(tag=f"#2P{number}", name=short_text(LONG_NAME), attacks_left=5)
+            for number in range(60)
+        ],
+        members_not_started=[RaidMemberPayload(tag=f"#2Q{number}", name=short_text(LONG_NAME)) for number in range(60)],
+        updated_at=SEEN,
+    )
 
 
 def _player() -> Json:

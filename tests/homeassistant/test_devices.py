@@ -209,9 +209,14 @@ def test_entities_without_meaning_in_the_activity_log_are_disabled_by_default() 
 
 
 def test_names_of_war_entities_sort_together() -> None:
-    for message, keys in ((clan(), {*CLAN_ONLY_IN_WAR, "war_state"}), (player(), PLAYER_ONLY_IN_WAR)):
-        components = decode(message)["components"]
-        assert {key for key in keys if not components[key]["name"].startswith("War ")} == set()
+    components = decode(clan())["components"]
+    assert {key for key in (*CLAN_ONLY_IN_WAR, "war_state") if not components[key]["name"].startswith("War ")} == set()
+
+
+def test_names_of_player_attacks_do_not_mention_only_the_war() -> None:
+    components = decode(player())["components"]
+    names = {key: components[key]["name"] for key in PLAYER_ONLY_IN_WAR}
+    assert names == {"attacks_left": "Attacks left", "attack_pending": "Attack pending", "war_end": "War end"}
 
 
 def test_bridge_device_links_to_the_project() -> None:

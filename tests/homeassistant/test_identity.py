@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from coc2mqtt.homeassistant import (
     AnnouncedDevice,
+    ClanPart,
     DeviceKind,
     discovery_topic,
     member_topic,
     parse_discovery_topic,
     parse_member_topic,
+    parse_part_topic,
+    part_topic,
 )
 
 INSTANCES = st.from_regex(r"[a-zA-Z0-9_-]{1,32}", fullmatch=True) | st.sampled_from(
@@ -94,3 +97,16 @@ def test_topic_of_a_member_is_parsed_only_as_such(own: str, other: str, clan: st
 def test_topic_of_a_device_is_not_that_of_a_member(instance: str, device: AnnouncedDevice) -> None:
     topic = discovery_topic("homeassistant", instance, *device)
     assert parse_member_topic("homeassistant", instance, topic) is None
+
+
+@given(INSTANCES, INSTANCES, TAGS, st.sampled_from(["cwl", "raid"]))
+def test_topic_of_a_part_is_parsed_only_as_such(own: str, other: str, clan: str, part: ClanPart) -> None:
+    topic = part_topic("homeassistant", other, clan, part)
+    assert parse_part_topic("homeassistant", own, topic) == ((clan, part) if own == other else None)
+    assert parse_discovery_topic("homeassistant", own, topic) is None
+    assert parse_member_topic("homeassistant", own, topic) is None
+
+
+@given(INSTANCES, TAGS, TAGS)
+def test_topic_of_a_member_is_not_that_of_a_part(instance: str, clan: str, tag: str) -> None:
+    assert parse_part_topic("homeassistant", instance, member_topic("homeassistant", instance, clan, tag)) is None

@@ -10,7 +10,7 @@ import pytest
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from coc2mqtt.translations import CODES
-from tests.homeassistant.builders import bridge, clan, decode, player
+from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
 from tests.homeassistant.rendering import attributes, shown
 from tests.homeassistant.retained_states import retained
 from tests.homeassistant.rules import violations
@@ -30,6 +30,8 @@ DEVICES = [
     pytest.param(bridge, id="bridge"),
     pytest.param(clan, id="clan"),
     pytest.param(partial(clan, war=False), id="clan without war"),
+    pytest.param(cwl, id="league"),
+    pytest.param(raid, id="raid"),
     pytest.param(player, id="player"),
 ]
 STATE_TOPICS = {
@@ -38,6 +40,8 @@ STATE_TOPICS = {
     "war_preference": "coc/player/900PUCPV/state/player",
     "role": "coc/player/900PUCPV/state/player",
     "api_status": "coc/api/state/status",
+    "cwl_state": "coc/clan/2PP/state/cwl",
+    "raid_state": "coc/clan/2PP/state/raid",
 }
 
 
@@ -48,7 +52,7 @@ def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
 
 
 def component(key: str, language: str) -> Json:
-    devices = [decode(announce(language=language))["components"] for announce in (clan, player, bridge)]
+    devices = [decode(announce(language=language))["components"] for announce in (clan, cwl, raid, player, bridge)]
     found: Json = next(one[key] for one in devices if key in one)
     return found
 
@@ -65,6 +69,14 @@ def test_german_bridge_device_matches_golden_payload(golden: SnapshotAssertion) 
 
 def test_german_clan_device_matches_golden_payload(golden: SnapshotAssertion) -> None:
     assert decode(clan(language="de")) == golden
+
+
+def test_german_league_matches_golden_payload(golden: SnapshotAssertion) -> None:
+    assert decode(cwl(language="de")) == golden
+
+
+def test_german_raid_matches_golden_payload(golden: SnapshotAssertion) -> None:
+    assert decode(raid(language="de")) == golden
 
 
 def test_german_player_device_matches_golden_payload(golden: SnapshotAssertion) -> None:
@@ -94,6 +106,19 @@ def test_names_of_war_entities_start_alike_in_german() -> None:
     assert {key for key in war if not german[key]["name"].startswith("Krieg")} == set()
 
 
+@pytest.mark.parametrize("language", CODES)
+def test_names_in_the_device_of_a_clan_differ_in_every_language(language: str) -> None:
+    devices = [decode(announce(language=language))["components"] for announce in (clan, cwl, raid)]
+    names = [one["name"] for components in devices for one in components.values() if "name" in one]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(("announce", "start"), [(cwl, "CKL"), (raid, "Raid")])
+def test_names_of_a_part_start_alike_in_german(announce: Callable[..., DiscoveryMessage], start: str) -> None:
+    components = decode(announce(language="de"))["components"].values()
+    assert {one["name"] for one in components if not one.get("name", start).startswith(start)} == set()
+
+
 @pytest.mark.parametrize("state", ["notInWar", "preparation", "inWar", "warEnded"])
 @pytest.mark.parametrize(
     ("language", "labels"),
@@ -117,6 +142,8 @@ def test_war_state_has_a_label_for_people(state: str, language: str, labels: tup
         ("war_preference", "in", "Opted in", "Dabei"),
         ("role", "leader", "Leader", "Anführer"),
         ("api_status", "denied", "Token rejected", "Token abgelehnt"),
+        ("cwl_state", "in_war", "Battle day", "Kampftag"),
+        ("raid_state", "ongoing", "Raid weekend", "Raid-Wochenende"),
     ],
 )
 def test_enum_sensor_has_a_label_for_people(key: str, state: str, english: str, german: str) -> None:
@@ -135,7 +162,7 @@ def test_enum_sensor_without_a_known_state_has_no_label(key: str, payload: bytes
 
 @pytest.mark.parametrize("language", CODES)
 def test_every_state_of_every_enum_sensor_has_a_label(language: str) -> None:
-    for announce in (bridge, clan, player):
+    for announce in (bridge, clan, cwl, raid, player):
         for one in decode(announce(language=language))["components"].values():
             if one.get("device_class") == "enum":
                 assert "'label'" in one["json_attributes_template"]
@@ -153,7 +180,7 @@ def _payloads(sensor: Json, option: str) -> list[Json]:
         for key in ("state", "status", "war_preference", "role", "result")
         if f"o.get('{key}')" in sensor["value_template"]
     )
-    raw = ("notInWar", "preparation", "inWar", "warEnded", "admin", "coLeader", option)
+    raw = ("notInWar", "preparation", "inWar", "warEnded", "none", "admin", "coLeader", option)
     found = [{key: value} for value in raw if shown(sensor, orjson.dumps({key: value})) == option]
     assert found
     return found

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.homeassistant.builders import bridge, clan, decode, player
+from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
 from tests.homeassistant.rules import LARGEST_PAYLOAD, violations
 
 if TYPE_CHECKING:
@@ -27,7 +27,14 @@ Json = dict[str, Any]
         pytest.param(partial(clan, name='"Müller" {{ 1 }} 漢字'), id="clan with a wild name"),
         pytest.param(partial(clan, badge_url=None), id="clan without a badge"),
         pytest.param(partial(clan, prefix="ha"), id="clan under another prefix"),
+        pytest.param(cwl, id="league"),
+        pytest.param(partial(cwl, standings=False), id="league without standings"),
+        pytest.param(raid, id="raid"),
         pytest.param(player, id="player"),
+        *(
+            pytest.param(partial(announce, language="de"), id=f"German {announce.__name__}")
+            for announce in (clan, cwl, raid, player)
+        ),
     ],
 )
 def test_every_device_follows_home_assistants_rules(announce: Callable[[], DiscoveryMessage]) -> None:

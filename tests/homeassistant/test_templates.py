@@ -9,7 +9,7 @@ import pytest
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.event import WAR_EVENTS
 from coc2mqtt.mqtt.payloads.members import members_payload
-from tests.homeassistant.builders import bridge, clan, decode, player
+from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
 from tests.homeassistant.rendering import attributes, command, render, shown
 from tests.homeassistant.retained_states import LONG_NAME, SEEN, retained
 from tests.support.bodies import member
@@ -19,15 +19,23 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-BRIDGE, CLAN, PLAYER = (decode(announce())["components"] for announce in (bridge, clan, player))
+BRIDGE, CLAN, CWL, RAID, PLAYER = (decode(announce())["components"] for announce in (bridge, clan, cwl, raid, player))
 ALL = {
     f"{device} {key}": component
-    for device, components in (("bridge", BRIDGE), ("clan", CLAN), ("player", PLAYER))
+    for device, components in (("bridge", BRIDGE), ("clan", CLAN), ("cwl", CWL), ("raid", RAID), ("player", PLAYER))
     for key, component in components.items()
     # Only one trigger per device: they do not differ in what they read.
-    if {"value_template", "url_template"} & set(component) and component.get("subtype", "poll_error") == "poll_error"
+    if {"value_template", "url_template"} & set(component)
+    and component.get("subtype", "poll_error") in {"poll_error", "cwl_ended", "raid_ended"}
 }
 ODD: list[Any] = [None, True, False, 0, -1.5, 2**63, "", " ", "None", LONG_NAME, [], [None], [[]], {}, {"name": []}]
+# Rendered for a payload without lists.
+NO_ATTRIBUTES: list[Json] = [
+    {},
+    {"members": []},
+    {"standings": []},
+    {"members": [], "members_not_started": []},
+]
 WAR, PLAYER_STATE, HEALTH = "coc/clan/2PP/state/war", "coc/player/900PUCPV/state/player", "coc/bridge/health"
 
 
@@ -178,8 +186,10 @@ def test_bridge_entity_shows_retained_state(component: str, state: str) -> None:
         (CLAN["badge"], {"badge_url": "https://x.org/other.png"}, "https://x.org/other.png"),
         (CLAN["badge"], {"badge_url": None}, "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"),
         (CLAN["available"], {"state": "offline"}, "OFF"),
-        (PLAYER["attacks_left"], {"war": None}, None),
-        (PLAYER["attack_pending"], {"war": {"attack_pending": False}}, "OFF"),
+        (PLAYER["attacks_left"], {"war": None}, "1"),
+        (PLAYER["attacks_left"], {"attacks_left": 7}, "7"),
+        (PLAYER["attacks_left"], {"attacks_left": None}, None),
+        (PLAYER["attack_pending"], {"attack_pending": False}, "OFF"),
         (PLAYER["war_preference"], {"war_preference": "out"}, "out"),
         (PLAYER["role"], {"role": "admin"}, "elder"),
         (PLAYER["role"], {"role": "coLeader"}, "co_leader"),
@@ -192,13 +202,81 @@ def test_entity_follows_changed_state(component: Json, changes: Json, state: str
     assert show(component, **changes) == state
 
 
+@pytest.mark.parametrize(
+    ("component", "state"),
+    [
+        ("cwl_state", "in_war"),
+        ("cwl_round", "3"),
+        ("cwl_league", "Crystal League I"),
+        ("cwl_opponent", LONG_NAME),
+        ("cwl_stars", "7"),
+        ("cwl_opponent_stars", "8"),
+        ("cwl_destruction", "12.3456"),
+        ("cwl_attacks_left", "27"),
+        ("cwl_position", "2"),
+        ("cwl_total_stars", "214"),
+        ("cwl_round_start", "2026-11-04T07:00:00.000+00:00"),
+        ("cwl_round_end", "2026-11-05T07:00:00.000+00:00"),
+        ("cwl_next_opponent", LONG_NAME),
+    ],
+)
+def test_league_entity_shows_retained_state(component: str, state: str) -> None:
+    assert show(CWL[component]) == state
+
+
+@pytest.mark.parametrize(
+    ("component", "state"),
+    [
+        ("raid_state", "ongoing"),
+        ("raid_end", "2026-11-09T07:00:00.000+00:00"),
+        ("raid_loot", "512345"),
+        ("raid_attacks_left", "60"),
+        ("raid_medals", "1266"),
+        ("raid_districts_destroyed", "44"),
+        ("raids_completed", "5"),
+        ("raid_opponent", LONG_NAME),
+    ],
+)
+def test_raid_entity_shows_retained_state(component: str, state: str) -> None:
+    assert show(RAID[component]) == state
+
+
+@pytest.mark.parametrize(
+    ("component", "changes", "state"),
+    [
+        *(
+            (CWL["cwl_state"], {"state": value}, state)
+            for value, state in (
+                ("none", "not_in_league"),
+                ("searching", "searching"),
+                ("preparation", "preparation"),
+                ("ended", "ended"),
+                ("enterWar", None),
+            )
+        ),
+        *((RAID["raid_state"], {"state": value}, state) for value, state in (("none", "no_raid"), ("ended", "ended"))),
+        (CWL["cwl_opponent"], {"war": None}, None),
+        (CWL["cwl_opponent"], {"war": {"opponent": None}}, None),
+        (CWL["cwl_next_opponent"], {"next_war": None}, None),
+        (CWL["cwl_position"], {"position": None}, None),
+        (CWL["cwl_round"], {"round": None}, None),
+        (RAID["raid_opponent"], {"opponent": None}, None),
+        (RAID["raid_medals"], {"estimated_medals": None}, None),
+        (RAID["raid_medals"], {"estimated_medals": 0}, "0"),
+        (RAID["raid_medals"], {"estimated_medals": None, "max_medals": 1465}, "1465"),
+    ],
+)
+def test_entity_of_a_part_follows_changed_state(component: Json, changes: Json, state: str | None) -> None:
+    assert show(component, **changes) == state
+
+
 @pytest.mark.parametrize("component", ALL.values(), ids=ALL)
 def test_invalid_payload_is_unknown_and_logs_nothing(component: Json) -> None:
     expected = {"text": "", "image": "https://api-assets.clashofclans.com/badges/512/x3NmXQ.png"}
     for payload in (b"", b"x", b"null", b"true", b"7", b'"inWar"', b"[]", b"[{}]", b"{}"):
         assert shown(component, payload) == expected.get(component["platform"])
         if "json_attributes_template" in component:
-            assert attributes(component, payload) in ({}, {"members": []})
+            assert attributes(component, payload) in NO_ATTRIBUTES
 
 
 def with_odd_values(state: Json) -> Iterator[Json]:
@@ -300,6 +378,80 @@ def test_member_without_name_is_named_by_tag_and_invalid_member_omitted() -> Non
     some = [{"tag": "#2P2", "name": None, "attacks_left": 1}, None, "x", {"name": 5}]
     found = attributes(CLAN["attacks_left"], orjson.dumps({"members_with_attacks_left": some}))
     assert found["members"] == [{"name": "#2P2", "attacks_left": 1}, {"name": None, "attacks_left": None}]
+
+
+def test_attributes_of_a_league_name_the_season_the_opponent_and_the_rounds() -> None:
+    state = orjson.dumps(retained()["coc/clan/2PP/state/cwl"])
+    assert attributes(CWL["cwl_state"], state) == {"label": "Battle day"}
+    assert attributes(CWL["cwl_league"], state) == {"season": "2026-11-02", "clans": 8}
+    assert attributes(CWL["cwl_round"], state) == {"rounds": 7}
+    assert attributes(CWL["cwl_opponent"], state) == {"tag": "#8Q3", "level": 10}
+    assert attributes(CWL["cwl_round_end"], state) == {"round": 3, "war_id": "#8QQ3"}
+    assert attributes(CWL["cwl_next_opponent"], state) == {
+        "round": 4,
+        "start": "2026-11-05T07:00:00.000+00:00",
+        "end": "2026-11-06T07:00:00.000+00:00",
+    }
+
+
+def test_members_of_a_league_with_attacks_left_are_attributes() -> None:
+    found = attributes(CWL["cwl_attacks_left"], orjson.dumps(retained()["coc/clan/2PP/state/cwl"]))
+    assert found == {"members": [{"name": f"{LONG_NAME[:17]}…", "attacks_left": 1}] * 50}
+
+
+def test_standings_are_attributes_of_the_position() -> None:
+    state = retained()["coc/clan/2PP/state/cwl"]
+    found = attributes(CWL["cwl_position"], orjson.dumps(state))
+    assert found == {"standings": state["standings"]}
+    odd = [None, "x", {"position": "1", "name": 5, "stars": True}]
+    keys = ("position", "tag", "name", "stars", "destruction", "wins", "losses", "ties")
+    found = attributes(CWL["cwl_position"], orjson.dumps(state | {"standings": odd}))
+    assert found == {"standings": [dict.fromkeys(keys)]}
+
+
+def test_members_of_a_raid_with_attacks_left_and_those_not_started_are_attributes() -> None:
+    state = retained()["coc/clan/2PP/state/raid"]
+    name = f"{LONG_NAME[:17]}…"
+    assert attributes(RAID["raid_attacks_left"], orjson.dumps(state)) == {
+        "members": [{"name": name, "attacks_left": 5}] * 50,
+        "members_not_started": [name] * 50,
+    }
+    odd = {"members_with_attacks_left": [{"tag": "#2P", "name": None}, 5], "members_not_started": [{"name": []}, None]}
+    assert attributes(RAID["raid_attacks_left"], orjson.dumps(state | odd)) == {
+        "members": [{"name": "#2P", "attacks_left": None}],
+        "members_not_started": [None],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"estimated": True, "per_attack": 211, "defense": None}),
+        (
+            {"estimated_medals": None, "offensive_reward": 209, "defensive_reward": 211, "max_medals": 1465},
+            {"estimated": False, "per_attack": 209, "defense": 211},
+        ),
+        ({"estimated_medals": None}, {}),
+    ],
+)
+def test_attributes_of_raid_medals_tell_whether_they_are_an_estimate(changes: Json, expected: Json) -> None:
+    state = retained()["coc/clan/2PP/state/raid"] | changes
+    assert attributes(RAID["raid_medals"], orjson.dumps(state)) == expected
+
+
+def test_attributes_of_a_players_attacks_are_those_in_war_league_and_raid() -> None:
+    whole = {"war": {"attacks_left": 1, "attack_pending": True}, "cwl": None, "raid": {"attacks_left": 5}}
+    payload = orjson.dumps(retained()[PLAYER_STATE] | whole)
+    assert attributes(PLAYER["attacks_left"], payload) == {"war": 1, "cwl": None, "raid": 5}
+    assert attributes(PLAYER["attack_pending"], payload) == {"war": True, "cwl": None, "raid": None}
+
+
+@pytest.mark.parametrize("event_type", ["cwl_started", "raid_ended", "war_new", "clan_level_up"])
+def test_event_of_a_league_or_raid_is_shown_only_by_its_entity(event_type: str) -> None:
+    payload = orjson.dumps({"event_type": event_type})
+    entities = {"cwl": CWL["cwl"], "raid": RAID["raid"], "war": CLAN["war"], "activity": CLAN["activity"]}
+    expected = {"cwl_started": "cwl", "raid_ended": "raid", "war_new": "war", "clan_level_up": "activity"}[event_type]
+    assert [name for name, entity in entities.items() if shown(entity, payload)] == [expected]
 
 
 @pytest.mark.parametrize("event_type", ["war_new", "member_joined", "poll_error", "an_unknown_one", ["war_new"], None])

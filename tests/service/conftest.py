@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Seconds. Long enough that only polls requested by a test are made.
 NEVER = 3600
+CLAN_INTERVALS = ("interval", "war_interval", "cwl_interval", "raid_interval")
 
 
 @pytest.fixture
@@ -39,7 +40,10 @@ def settings(world: World, server: DemoServer) -> MakeSettings:
             "api": {"base_url": server.base_url, "tokens": [TOKEN]},
             "mqtt": {"host": "127.0.0.1", "port": port},
             "watch": {
-                "clans": [{"tag": tag, "interval": NEVER, "war_interval": NEVER} for tag in world.clan_tags],
+                "clans": [
+                    {"tag": tag, "cwl_standings": True, "raid_defenses": True, **dict.fromkeys(CLAN_INTERVALS, NEVER)}
+                    for tag in world.clan_tags
+                ],
                 "players": [{"tag": tag, "interval": NEVER} for tag in world.player_tags],
                 "maintenance": {"interval": 1},
             },

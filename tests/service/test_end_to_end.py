@@ -36,7 +36,7 @@ async def wait_for_baseline(observer: Observer, world: World) -> None:
         clans = all(
             observer.retained(f"coc/clan/{bare(tag)}/state/{facet}")
             for tag in world.clan_tags
-            for facet in ("clan", "war")
+            for facet in ("clan", "war", "cwl", "raid")
         )
         players = all(observer.retained(f"coc/player/{bare(tag)}/state/player") for tag in world.player_tags)
         return clans and players and observer.retained("coc/api/state/status") is not None

@@ -323,13 +323,13 @@ class LeagueReplay(Replay):
         return [event.event_type.value for event in self.poll_at(at)]
 
 
-def snapshot_of(replay: LeagueReplay) -> Snapshot:
+def snapshot_of(replay: Replay) -> Snapshot:
     snapshot = replay._state.snapshot(Resource(Kind.CWL, OWN))
     assert snapshot is not None
     return snapshot
 
 
-def state_of(replay: LeagueReplay) -> CwlState:
+def state_of(replay: Replay) -> CwlState:
     return cwl_state(snapshot_of(replay), OWN)
 
 

@@ -121,7 +121,8 @@ def play_weekend(rng: random.Random, start: datetime = START) -> list[Json]:
         bodies.append(weekend.season)
         reached = dict.fromkeys(districts, 0)
         last = number == len(opponents) - 1
-        while reached and not (last and rng.random() < 0.1):
+        # A weekend without attacks has no rewards.
+        while reached and not (last and bodies[-1]["totalAttacks"] and rng.random() < 0.1):
             district = rng.choice(list(reached))
             # An attack may destroy nothing.
             reached[district] = min(100, reached[district] + rng.choice([0, 20, 45, 100]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import orjson
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash import ClashError
     from coc2mqtt.events import Event
-    from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]
+Result = TypeVar("Result")
 
 
 class InMemoryApi:
@@ -97,7 +97,7 @@ class Replay:
         store = QueueStore(self._state, asyncio.Queue())
         api = cast("ClashClient", self.api)
         self.context = PollContext(api, store, _NullMonitor(), lambda: self.now, lambda: self.now - self.jumped)
-        self._poller = POLLERS[self._kind](self.context, self._tag, interval=60, **self._options)
+        self._poller = POLLERS[self._kind](self.context, self._tag, **{"interval": 60, **self._options})
 
     def share(self, other: Replay) -> None:
         """Use the snapshots of another resource too, as in the store of a bridge."""
@@ -130,18 +130,18 @@ class Replay:
 
     def poll(self) -> Sequence[Event]:
         """Poll once, now."""
-        result = _run_without_loop(self._poller.poll())
+        result = run_without_loop(self._poller.poll())
         self.earliest, self.latest, self.backoff = result.earliest, result.latest, result.backoff
         self.events += result.events
         return result.events
 
 
-def _run_without_loop(poll: Coroutine[Any, Any, PollResult]) -> PollResult:
+def run_without_loop(poll: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine that never waits: an event loop for each poll would take most of the time."""
     try:
         poll.send(None)
     except StopIteration as end:
-        return cast("PollResult", end.value)
+        return cast("Result", end.value)
     raise AssertionError("a poll of an API in memory has waited for something")
 
 

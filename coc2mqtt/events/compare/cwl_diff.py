@@ -1,4 +1,4 @@
-"""Compare what a poll sees of a clan war league with the snapshot. Pure: no clock, no I/O."""
+"""Compare the responses about a clan war league with the snapshot. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class WarSighting(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """What one poll sees: the league group (None without one), and the wars that it fetched, by tag.
+    """The league group that a poll sees (None without one), and the wars that it fetched, by tag.
 
     ``missing`` are the tags of the wars that the API did not return. ``league`` is the clan's war league (``id`` and
     ``name``), ``standings`` whether all wars of the group are polled.
@@ -59,7 +59,7 @@ class Sighting(NamedTuple):
 def compare_league(
     old: Snapshot | None, seen: Sighting, *, tag: str, at: float, clock_jump: float = 0.0
 ) -> CompareResult:
-    """Compare a snapshot with what a poll has seen; without a snapshot (or its data) there are no events.
+    """Compare a snapshot with the responses of a poll; without a snapshot (or its data) there are no events.
 
     ``at`` is the Unix time in seconds of the events. ``clock_jump`` are the seconds by which the wall clock was set
     since the snapshot. Each attack, each end of a round and the end of a league is reported once. The end of a round is
@@ -112,7 +112,7 @@ class _LeagueDiff:
     bodies: dict[str, Json] = field(default_factory=dict)
 
     def start(self, league: League, *, silent: bool) -> None:
-        """Report a new league and what is known of its rounds."""
+        """Report a new league and its drawn rounds."""
         first = next((one for one in self._fetched(league) if one[1] == 1 and self._is_own(one[2].war)), None)
         if not silent:
             self._add_of_league(EventType.CWL_STARTED, league, cwl_events.started(league, first and first[2].war))
@@ -161,7 +161,7 @@ class _LeagueDiff:
             return True
         polled = [war for war in league.wars.values() if league.standings or self.tag in war.clans]
         unsettled = any(war.state == "warEnded" and not war.reported.ended for war in polled)
-        return not unsettled and not self._is_over(league)
+        return not unsettled and not self.seen.missing and not self._is_over(league)
 
     def _fetched(self, league: League) -> Iterator[tuple[str, int, WarSighting]]:
         for war_tag, sighting in self.seen.wars.items():

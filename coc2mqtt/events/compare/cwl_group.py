@@ -51,8 +51,8 @@ def plan_requests(league: League, tag: str, *, standings: bool) -> Plan:
 def group_looks_older(old: Snapshot, group: Json | None, *, at: float, max_staleness: float) -> bool:
     """Return whether a group may be older than the snapshot's.
 
-    An unfinished league does not disappear, and what was replaced less than ``max_staleness`` seconds before ``at``
-    (Unix time) may come from an old cache entry. A league that is seen for the first time cannot be old.
+    An unfinished league does not disappear, and a group that was replaced less than ``max_staleness`` seconds before
+    ``at`` (Unix time) may come from an old cache entry. A league that is seen for the first time cannot be old.
     """
     before, after = group_key(old.memo, (old.data or {}).get("group")), group_key(old.memo, group)
     if after in (before, None):
@@ -97,7 +97,7 @@ def new_league(
 
 
 def group_key(memo: Json, group: Json | None) -> str | None:
-    """Return what a group shows: no league, the search for one, or a known league; None for an unknown league."""
+    """Return a key for no league, for the search for one, or for a known league; None for an unknown league."""
     if group is None or not group.get("clans"):
         return "none" if group is None else "searching"
     league = read_league(memo)

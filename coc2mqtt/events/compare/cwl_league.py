@@ -1,4 +1,4 @@
-"""What is known of a clan war league: its clans, rounds and wars, and what was reported. Pure: no clock, no I/O."""
+"""A clan war league: its clans, rounds and wars, and which of their changes were reported. Pure: no clock, no I/O."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class LeagueWar:
         self.end = war.get("endTime", self.end)
 
     def looks_older(self, war: Json, *, at: float, max_staleness: float) -> bool:
-        """Return whether a response is older than what is known of the war.
+        """Return whether a response is older than an earlier one about the war.
 
         The state never goes back and attacks never disappear. A line-up that was replaced less than ``max_staleness``
         seconds before ``at`` (Unix time) may come from an old cache entry.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 # The first response after the end may not show the rewards yet: another one is awaited, at least this much later.
-_REWARDS_DELAY_S = 55.0
+_REWARDS_DELAY_S = 290.0
 # The API shows the end some minutes late. Without any change for this long it will not show it any more.
 _MAX_END_DELAY_S = 7200.0
 # These only grow within a weekend, so a response with a lower value is stale.

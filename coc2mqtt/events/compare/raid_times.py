@@ -10,7 +10,7 @@ _WEEK_S = 7 * 86_400.0
 _FIRST_START_S = 86_400.0 + 7 * 3600.0
 _WEEKEND_S = 3 * 86_400.0
 # Outside of weekends a clan is polled this many times less often: hourly if it is polled every ten minutes.
-_REST_INTERVALS = 6
+REST_INTERVALS = 6
 # The API shows the end some minutes late.
 _END_DELAY_S = 60.0
 _MAX_RETRY_INTERVAL_S = 300.0
@@ -38,4 +38,4 @@ def next_raid_poll(*, at: float, interval: float, end: float | None, over: bool,
     if since_start < _WEEKEND_S:
         return RaidPace()
     until_start = _WEEK_S - since_start + offset
-    return RaidPace(earliest=min(_REST_INTERVALS * interval, until_start))
+    return RaidPace(earliest=min(REST_INTERVALS * interval, until_start))

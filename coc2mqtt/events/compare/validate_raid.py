@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from coc2mqtt.clash.errors import InvalidResponseError
-from coc2mqtt.clash.response import parse_time
+from coc2mqtt.clash.response import parse_unix_time
 from coc2mqtt.events.compare.validate import MalformedField, Shape
 
 Json = dict[str, Any]
+
+# A later weekend replaces the present one for good, so its start must be plausible, even if the wall clock is behind.
+_MAX_AHEAD_S = 366 * 86_400.0
 
 _INT, _TEXT, _LIST, _OBJECT, _NUMBER = (int,), (str,), (list,), (dict,), (int, float)
 
@@ -49,11 +52,11 @@ _SEASON = Shape(
 )
 
 
-def validate_raid_seasons(data: Json) -> list[MalformedField]:
-    """Remove and return the malformed fields of a clan's raid weekends.
+def validate_raid_seasons(data: Json, *, at: float) -> list[MalformedField]:
+    """Remove and return the malformed fields of a clan's raid weekends; ``at`` is the Unix time in seconds.
 
     Raids and attacks are identified by their position, so a malformed one is replaced with an empty object. Raises
-    InvalidResponseError if the response has no list of weekends, or if a weekend has no state or no start.
+    InvalidResponseError if the response has no list of weekends, or if a weekend has no state or no possible start.
     """
     items = data.get("items")
     _require(type(items) is list, "the response is not a list of raid weekends")
@@ -63,7 +66,8 @@ def validate_raid_seasons(data: Json) -> list[MalformedField]:
         valid = _SEASON.remove_malformed(season, "items.", found)
         for key in ("state", "startTime"):
             _require(valid and type(season.get(key)) is str, f"the raid weekend has no {key}")
-        _require(parse_time(season["startTime"]) is not None, "the raid weekend has an invalid startTime")
+        start = parse_unix_time(season["startTime"])
+        _require(start is not None and start < at + _MAX_AHEAD_S, "the raid weekend has an invalid startTime")
     return found
 
 

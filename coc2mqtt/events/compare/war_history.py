@@ -44,9 +44,11 @@ class ReportedWar:
             self.score, self.since = score, at
         # An end in the future comes from a wrong clock and is ignored.
         after = None if end is None or at < end else at - end - max_staleness
-        if after is not None and after >= _MAX_FINAL_DELAY_S:
+        if after is None:
+            return at - self.since >= _FINAL_SCORE_AGE_S + max_staleness
+        if after >= _MAX_FINAL_DELAY_S:
             return True
-        return at - self.since >= _FINAL_SCORE_AGE_S and (after is None or after >= _LAST_ATTACK_DELAY_S)
+        return at - self.since >= _FINAL_SCORE_AGE_S and after >= _LAST_ATTACK_DELAY_S
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ class PollError(_Failure):
     """A clan, a war, a player or the API cannot be polled; published once, and again only when the failure changes."""
 
     endpoint: str = Field(default="", json_schema_extra=optional)
-    """`clan`, `currentwar` or `player`; missing for the API itself."""
+    """`clan`, `currentwar`, `leaguegroup`, `capitalraidseasons` or `player`; missing for the API itself."""
 
 
 class WatchUnavailable(_Failure):

@@ -189,7 +189,7 @@ class CwlPoller(Poller):
         return True
 
     def _plan(self, comparison: CompareResult) -> CompareResult:
-        """Remember what the next polls need."""
+        """Remember the wars and times that the next polls depend on."""
         league, group = read_league(comparison.memo), comparison.data["group"]
         if league is None or league.ended:
             self._needed, self._own_wars, self._draw_at = (), (), None

@@ -54,7 +54,7 @@ class LeagueResponse(ApiResponse):
 
     @cached_property
     def data(self) -> Json:
-        """What the responses show (``LeagueRequests.decode``)."""
+        """The decoded group and wars."""
         return self.decode()
 
     @property

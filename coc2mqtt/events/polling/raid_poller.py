@@ -26,11 +26,11 @@ from coc2mqtt.events.compare.raid_diff import (
     restore_missing_raid_fields,
 )
 from coc2mqtt.events.compare.raid_history import RaidHistory
-from coc2mqtt.events.compare.raid_times import RaidPace, next_raid_poll
+from coc2mqtt.events.compare.raid_times import REST_INTERVALS, RaidPace, next_raid_poll
 from coc2mqtt.events.compare.validate import validate_depth
 from coc2mqtt.events.compare.validate_raid import validate_raid_seasons
 from coc2mqtt.events.event import Event, EventType
-from coc2mqtt.events.polling.poller import Poller
+from coc2mqtt.events.polling.poller import LONG_GAP_S, Poller
 from coc2mqtt.events.resource import Kind, Resource
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class RaidPoller(Poller):
         return await self._context.api.raid_seasons(self._tag)
 
     def _validate(self, data: Json) -> list[MalformedField]:
-        return validate_raid_seasons(data)
+        return validate_raid_seasons(data, at=self._context.now())
 
     def _baseline(self, data: Json, seen: Observation) -> CompareResult:  # noqa: ARG002 - raids need no more
         season = latest_season(data)
@@ -123,6 +123,11 @@ class RaidPoller(Poller):
         season = latest_season(data)
         return None if season is None else (season["startTime"], season["state"])
 
+    def _unobserved_seconds(self, old: Snapshot, seen: Observation) -> float | None:
+        gap = super()._unobserved_seconds(old, seen)
+        planned = gap is not None and gap <= REST_INTERVALS * self._interval + LONG_GAP_S
+        return None if planned and self.resource in self._context.polled else gap
+
     def _latest_next_poll(self, at: float) -> float:
         return self._pace(at).latest
 
@@ -145,7 +150,7 @@ class RaidPoller(Poller):
         try:
             data = (await self._context.api.raid_seasons(self._tag, limit=limit)).data
             validate_depth(data)
-            validate_raid_seasons(data)
+            validate_raid_seasons(data, at=at)
             found = find_season(data, season["startTime"])
         except ClashError as error:
             self._failed_lookups += 1

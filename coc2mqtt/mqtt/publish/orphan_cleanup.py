@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.events.resource import Kind
-from coc2mqtt.homeassistant import parse_discovery_topic, parse_member_topic, removal
+from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.homeassistant import parse_discovery_topic, parse_member_topic, parse_part_topic, removal
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
+from coc2mqtt.mqtt.publish.discovery import PARTS
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _log = structlog.get_logger()
 # Not more: thousands of devices on a slow link must not break every connection again.
 _MAX_ATTEMPTS = 2
 _KINDS = {"clan": Kind.CLAN, "player": Kind.PLAYER}
+_PART_KINDS = {name: kind for kind, name in PARTS.items()}
 _CLEANUP_SKIPPED = "cannot read retained topics, skipping cleanup"
 _CLEANUP_SKIPPED_HINT = "let this user read them on the broker, as in config/coc2mqtt.acl"
 
@@ -114,6 +116,7 @@ class OrphanCleanup:
         discovery, announcer = self._discovery, self._retained.announcer
         device = parse_discovery_topic(discovery.prefix, discovery.instance, message.topic)
         if device is None:
+            self._on_part(message)
             self._on_member(message)
             return
         keep_payload = self._retained.will_remove_components(message.topic, message.payload)
@@ -122,6 +125,21 @@ class OrphanCleanup:
             announcer.announce(removal(message.topic))
         elif device.tag is not None and self._watches.find(_KINDS[device.kind], device.tag) is None:
             self._retained.mark_orphan(_KINDS[device.kind], device.tag)
+
+    def _on_part(self, message: Message) -> None:
+        """Handle the retained discovery payload of a clan war league or of raid weekends."""
+        discovery, announcer = self._discovery, self._retained.announcer
+        found = parse_part_topic(discovery.prefix, discovery.instance, message.topic)
+        if found is None:
+            return
+        keep_payload = self._retained.will_remove_components(message.topic, message.payload)
+        announcer.on_found(message.topic, message.payload, keep_payload=keep_payload)
+        if not discovery.enabled:
+            announcer.announce(removal(message.topic))
+            return
+        self._retained.on_found_part(Resource(_PART_KINDS[found.part], found.clan))
+        if self._watches.find(Kind.CLAN, found.clan) is None:
+            self._retained.mark_orphan(Kind.CLAN, found.clan)
 
     def _on_member(self, message: Message) -> None:
         """Handle the retained discovery payload of a member's sensor."""

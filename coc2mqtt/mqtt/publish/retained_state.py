@@ -109,7 +109,8 @@ class RetainedState:
     def mark_watch(self, watch: Watch) -> None:
         """Publish all resources of a watch again, or remove them if the watch was removed."""
         for resource in _resources(watch.kind, watch.tag):
-            if resource in self._states and self._watch_of(resource) is None:
+            is_retained = resource in self._states or (self._devices is not None and self._devices.has_part(resource))
+            if is_retained and self._watch_of(resource) is None:
                 self._orphans.add(resource)  # its snapshot may be deleted before its topics
             self.mark(resource)
 
@@ -168,6 +169,14 @@ class RetainedState:
         if self._devices is not None:
             self._devices.on_found_member(clan, tag, payload)
 
+    def on_found_part(self, part: Resource) -> None:
+        """Handle the discovery payload of a part of a clan that an earlier run has announced."""
+        if self._devices is not None:
+            self._devices.on_found_part(part)
+        if self._watch_of(part) is None:
+            self._orphans.add(part)
+            self.mark(part)
+
     def will_remove_components(self, topic: str, payload: bytes) -> bool:
         """Return whether a device with this retained discovery payload, or a component of it, is to be removed."""
         device = None if self._discovery is None else self._discovery.device(topic)
@@ -176,7 +185,7 @@ class RetainedState:
         watch = None if device == API else self._watch_of(device)
         if watch is None and device != API:
             return True
-        platforms = self._discovery.platforms(watch)
+        platforms = self._discovery.platforms(watch, topic)
         return any(platforms.get(key) != platform for key, platform in live_components(payload))
 
     def restore(self, topic: str) -> None:
@@ -236,7 +245,7 @@ class RetainedState:
                 self.mark(player)
         watch = self._watch_of(resource)
         if watch is None and (snapshot is not None or resource in self._orphans):
-            await self._remove(session, resource)
+            await self._remove(session, resource, is_stored=snapshot is not None)
         # Nothing is published before the first poll: a device would be announced by its tag and a moment later again.
         elif watch is not None and snapshot is not None:
             if resource.kind in CLAN_PARTS:
@@ -341,13 +350,13 @@ class RetainedState:
             published.forget("badge")
             self.mark(resource)
 
-    async def _remove(self, session: Session, resource: Resource) -> None:
+    async def _remove(self, session: Session, resource: Resource, *, is_stored: bool) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""
         if resource.kind in CLAN_PARTS and Resource(Kind.CLAN, resource.tag) in self._marked:
             self.mark(resource)  # after the clan, which decides about the device
             return
         # First the device, or its entities that use these topics: they cannot read empty messages.
-        if self._devices is not None and (pending := self._devices.remove(resource)) is not None:
+        if self._devices is not None and (pending := self._devices.remove(resource, may_exist=is_stored)) is not None:
             self.announcer.call_when_done(pending, self.mark, resource)
             return
         await self._states.empty(session, resource)
@@ -359,7 +368,7 @@ class RetainedState:
         self._orphans.discard(resource)
         self._rejected.discard(resource)
         await self._journal.delete_snapshot(resource)
-        if self._devices is not None and resource.kind not in CLAN_PARTS:
+        if self._devices is not None and resource.kind is not Kind.WAR:
             self._devices.forget(resource)
 
     def _watch_of(self, resource: Resource) -> Watch | None:

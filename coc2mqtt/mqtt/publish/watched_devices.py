@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.resource import CLAN_PARTS, Kind
+from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.homeassistant import is_member_tag
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import ClanPayload
+from coc2mqtt.mqtt.publish.discovery import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from coc2mqtt.events.resource import Resource, Watch
+    from coc2mqtt.events.resource import Watch
     from coc2mqtt.homeassistant import DiscoveryMessage
     from coc2mqtt.mqtt.payloads.models import Payload
     from coc2mqtt.mqtt.publish.device_announcer import DeviceAnnouncer
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 class WatchedDevices:
     """Asks the announcer for the devices of the watches.
 
-    With ``discovery.member_sensors``, it also keeps the sensors of each clan equal to its members, of whom there are at
-    most 50. Each of these sensors has a discovery topic of its own.
+    The clan war league and the raid weekends of a clan have discovery topics of their own. With
+    ``discovery.member_sensors``, it also keeps the sensors of each clan equal to its members, of whom there are at most
+    50. Each of these sensors has a discovery topic of its own, too.
     """
 
     def __init__(self, discovery: Discovery, announcer: DeviceAnnouncer) -> None:
@@ -31,6 +33,8 @@ class WatchedDevices:
         self._announcer = announcer
         # By clan: the tags of the members with a retained discovery payload, and their names, None if unknown.
         self._members: dict[str, dict[str, str | None]] = {}
+        # The parts of clans with a retained discovery payload.
+        self._parts: set[Resource] = set()
 
     def announce(self, watch: Watch, name: str | None, states: Mapping[str, Payload]) -> None:
         """Announce the device of a clan or player.
@@ -43,8 +47,20 @@ class WatchedDevices:
         clan, members = states.get("clan"), states.get("members")
         badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
         self._announcer.announce(self._discovery.clan(watch, name, badge_url=badge_url))
+        for part in self._discovery.parts(watch, name):
+            self._parts.add(Resource(part.kind, part.clan))
+            # In the background: a part must not delay the devices of other clans.
+            self._announcer.announce(part, background=True)
         if self._discovery.member_sensors:
             self._announce_members(watch.tag, name, members if isinstance(members, MembersPayload) else None)
+
+    def has_part(self, part: Resource) -> bool:
+        """Return whether a part of a clan's device was announced, by this or an earlier run."""
+        return part in self._parts
+
+    def on_found_part(self, part: Resource) -> None:
+        """Handle a part of a clan's device that an earlier run has announced."""
+        self._parts.add(part)
 
     def on_found_member(self, clan: str, tag: str, payload: bytes) -> None:
         """Handle the discovery payload of a member's sensor that the broker retains from an earlier run."""
@@ -55,22 +71,28 @@ class WatchedDevices:
         else:
             self._remove_member(clan, tag)
 
-    def remove(self, resource: Resource) -> str | None:
-        """Remove the device of a clan or player; return a discovery topic that still has to be published, if any.
+    def remove(self, resource: Resource, *, may_exist: bool) -> str | None:
+        """Remove the device of a clan or player, or a part of it with a discovery topic of its own.
 
-        The device of a clan's part is that of the clan, which is not removed with the part.
+        Return a discovery topic that still has to be published, if any. The entities of a war are removed with a new
+        payload of its clan. ``may_exist`` tells whether an earlier run may have announced a part that was not found.
         """
-        removals = self._removals(resource)
-        if resource.kind not in CLAN_PARTS:
+        removals = self._removals(resource, may_exist=may_exist)
+        if resource.kind is not Kind.WAR:
             for removal in removals:
                 self._announcer.announce(removal)
-        return next((one.topic for one in removals if self._announcer.is_pending(one.topic)), None)
+        topics = (self._discovery.device_topic(resource.kind, resource.tag), *(one.topic for one in removals))
+        return next(filter(self._announcer.is_pending, topics), None)
 
     def forget(self, resource: Resource) -> None:
-        """Forget the removed device of a clan or player."""
-        for removal in self._removals(resource):
-            self._announcer.forget(removal.topic)
-        self._members.pop(resource.tag, None)
+        """Forget the removed device of a clan or player, or a removed part."""
+        for removal in self._removals(resource, may_exist=True):
+            # A clan's parts are forgotten after it, one by one.
+            if self._discovery.part(removal.topic) in {None, resource}:
+                self._announcer.forget(removal.topic)
+        self._parts.discard(resource)
+        if resource.kind is Kind.CLAN:
+            self._members.pop(resource.tag, None)
 
     def _announce_members(self, clan: str, clan_name: str | None, members: MembersPayload | None) -> None:
         names = self._members.get(clan, {})
@@ -91,9 +113,15 @@ class WatchedDevices:
         self._announcer.announce(removal, background=True)
         self._announcer.forget(removal.topic)
 
-    def _removals(self, resource: Resource) -> list[DiscoveryMessage]:
-        members = () if resource.kind is Kind.PLAYER else sorted(self._members.get(resource.tag, ()))
+    def _removals(self, resource: Resource, *, may_exist: bool) -> list[DiscoveryMessage]:
+        discovery, tag = self._discovery, resource.tag
+        if resource.kind in PARTS:
+            return [discovery.part_removal(resource)] if may_exist or self.has_part(resource) else []
+        if resource.kind is Kind.PLAYER:
+            return [discovery.removal(resource.kind, tag)]
+        parts = (Resource(kind, tag) for kind in PARTS)
         return [
-            self._discovery.removal(resource.kind, resource.tag),
-            *(self._discovery.member_removal(resource.tag, tag) for tag in members),
+            discovery.removal(resource.kind, tag),
+            *(discovery.part_removal(part) for part in parts if self.has_part(part)),
+            *(discovery.member_removal(tag, member) for member in sorted(self._members.get(tag, ()))),
         ]

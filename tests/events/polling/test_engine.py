@@ -62,6 +62,21 @@ async def test_clan_watch_polls_clan_and_war_and_counts_polls_and_events(bench: 
     assert metrics.errors == {}
 
 
+@pytest.mark.parametrize("defenses", [True, False])
+async def test_clan_watch_with_raids_polls_them_with_its_options(bench: Bench, until: Until, defenses: bool) -> None:
+    engine = engine_of(bench)
+    engine.watch(Watch(Kind.CLAN, bench.clan, LONG, war=False, raids=True, raid_interval=LONG, raid_defenses=defenses))
+    async with running(engine.run()):
+        await until(lambda: engine.metrics.polls == 2)
+        bench.world.start_raids(bench.clan)
+        bench.world.raid_defense(bench.clan)
+        assert engine.poll_now(Kind.CLAN, bench.clan)
+        await until(lambda: engine.metrics.polls == 4)
+        assert engine.unwatch(Kind.CLAN, bench.clan)
+    expected = ["raid_started", "raid_opponent_new", *(["raid_defense_ended"] if defenses else [])]
+    assert [one for one in bench.queued_types() if one.startswith("raid")] == expected
+
+
 async def test_unknown_watch_cannot_be_polled_or_removed(bench: Bench) -> None:
     engine = engine_of(bench)
     assert not engine.poll_now(Kind.CLAN, bench.clan)

@@ -383,6 +383,7 @@ def test_lost_and_malformed_totals_keep_their_last_values(weekend: Weekend) -> N
         {"items": [{"state": "ended"}]},
         {"items": [{"startTime": "20261127T070000.000Z"}]},
         {"items": [{"state": "ended", "startTime": "Friday"}]},
+        {"items": [{"state": "ended", "startTime": "99991231T070000.000Z"}]},
     ],
 )
 def test_response_without_a_weekend_is_an_error(weekend: Weekend, body: Json) -> None:
@@ -448,6 +449,16 @@ def test_pace_is_the_interval_until_the_end_is_reported(weekend: Weekend) -> Non
     weekend.finish()
     assert replay.feed(weekend.response, after=timedelta(minutes=5).total_seconds()) == ["raid_ended"]
     assert replay.earliest == 360.0
+
+
+def test_weekend_after_the_longest_pause_is_not_marked_as_caught_up(weekend: Weekend) -> None:
+    replay = watching(seasons(), now=FRIDAY - 86_400, interval=3600)
+    assert replay.earliest == 6 * HOUR
+    replay.feed(weekend.response, after=6 * HOUR)
+    assert "catch_up" not in replay.events[0].metadata
+    weekend.attack(BOB, 80)
+    replay.feed(weekend.response, after=8 * HOUR)
+    assert replay.events[-1].metadata["catch_up"] is True
 
 
 def test_pace_of_an_unchanged_response_is_the_same(weekend: Weekend) -> None:

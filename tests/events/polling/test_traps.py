@@ -1,6 +1,6 @@
 """The pitfalls of the Clash of Clans API, each known from recorded data or from bugs of other clients.
 
-The numbers are those of the list in ../shared/docs/clash-api.md. Number 17 is about raids, which are not polled yet.
+The numbers are those of the list in ../shared/docs/clash-api.md. Number 17 is about raids: see `test_raid_poller`.
 """
 
 from __future__ import annotations

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from coc2mqtt.clash import (
-    ClashError,
     IpNotAllowedError,
     MaintenanceError,
     NotFoundError,
-    PrivateWarLogError,
     ServerError,
     UnreachableError,
 )
-from coc2mqtt.demo import World
 from coc2mqtt.demo.tour import all_changes
 from coc2mqtt.events.compare.api_state import ApiState, ApiStatus, observe_api
 from coc2mqtt.events.event import Event, EventType
@@ -30,6 +26,7 @@ from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.schemas import schemas
 from tests.support.bodies import clan
 from tests.support.replay import Replay
+from tests.support.world_replay import WorldReplay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,43 +34,8 @@ if TYPE_CHECKING:
 COMMON = Metadata.model_fields.keys()
 
 
-class Game:
-    """A scripted world that is polled after each of its changes."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 11, 24, 12, tzinfo=UTC)
-        self.world = World(seed=7, members=12, now=lambda: self.now)
-        self.watches = [
-            *((Kind.CLAN, tag, Replay(Kind.CLAN, tag, now=self.now.timestamp())) for tag in self.world.clan_tags),
-            *((Kind.WAR, tag, Replay(Kind.WAR, tag, now=self.now.timestamp())) for tag in self.world.clan_tags),
-            *((Kind.PLAYER, tag, Replay(Kind.PLAYER, tag, now=self.now.timestamp())) for tag in self.world.player_tags),
-        ]
-
-    @property
-    def events(self) -> list[Event]:
-        return [event for _, _, replay in self.watches for event in replay.events]
-
-    def poll(self, *, after: float = 60.0) -> None:
-        self.now += timedelta(seconds=after)
-        for kind, tag, replay in self.watches:
-            replay.feed(self._response(kind, tag), after=after)
-
-    def restart(self) -> None:
-        for _, _, replay in self.watches:
-            replay.restart()
-
-    def _response(self, kind: Kind, tag: str) -> dict[str, Any] | ClashError:
-        if kind is Kind.WAR:
-            if self.world.is_war_log_private(tag):
-                return PrivateWarLogError("the war log is private")
-            response = self.world.current_war(tag)
-        else:
-            response = self.world.clan(tag) if kind is Kind.CLAN else self.world.player(tag)
-        return response or NotFoundError("not found")
-
-
 def game_events() -> list[Event]:
-    game = Game()
+    game = WorldReplay()
     game.poll()
     world = game.world
     (home, _), (_, player) = world.clan_tags, world.player_tags
@@ -87,7 +49,7 @@ def game_events() -> list[Event]:
         if number == 5:
             game.restart()
         # Twice, because a suspected response is accepted when it is repeated.
-        game.poll()
+        game.poll(after=60.0)
         game.poll(after=140.0)
     return game.events
 
