@@ -466,3 +466,13 @@ def test_pace_of_an_unchanged_response_is_the_same(weekend: Weekend) -> None:
     replay = watching(weekend.response, now=MONDAY + HOUR)
     replay.feed(weekend.response)
     assert replay.earliest == 360.0
+
+
+def test_huge_numbers_are_removed(weekend: Weekend) -> None:
+    replay = watching(weekend.response)
+    odd = weekend.season
+    odd["members"][0]["attackLimit"] = odd["capitalTotalLoot"] = 2**64 - 1
+    odd["attackLog"][0]["districts"][0]["id"] = 2**63
+    for _ in range(3):
+        assert replay.feed(seasons(odd), after=200) == []
+    assert (state(replay).loot, state(replay).attacks_left) == (700, 3)
