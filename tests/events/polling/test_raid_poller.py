@@ -18,6 +18,8 @@ from tests.support.raids import CAMP, PEAK, RAIDS, START, WEEK, Weekend, past, s
 from tests.support.replay import Replay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coc2mqtt.events import Event
     from coc2mqtt.events.compare.raid_state import RaidState
 
@@ -202,6 +204,25 @@ def test_trap_r8_weekend_that_stays_ongoing_ends_after_hours(weekend: Weekend) -
     assert replay.feed(weekend.response, after=300) == ["raid_attack_new"], "the end is not reported again"
 
 
+def test_trap_r8_progress_after_the_end_starts_another_wait(weekend: Weekend) -> None:
+    replay = watching(weekend.response, now=MONDAY - 60)
+    assert replay.feed(weekend.response, after=400) == []
+    weekend.attack(BOB, 90)
+    assert replay.feed(weekend.response, after=7000) == ["raid_attack_new"]
+    assert replay.feed(weekend.response, after=7000) == []
+    assert replay.feed(weekend.response, after=300) == ["raid_ended"]
+
+
+def test_trap_r8_clock_set_forward_does_not_end_the_wait(weekend: Weekend) -> None:
+    replay = watching(weekend.response, now=MONDAY - 60)
+    assert replay.feed(weekend.response, after=400) == []
+    replay.set_clock(86_400.0)
+    assert replay.feed(weekend.response, after=300) == []
+    replay.set_clock(-86_400.0)
+    assert replay.feed(weekend.response, after=300) == []
+    assert replay.feed(weekend.response, after=7200) == ["raid_ended"]
+
+
 def test_trap_r9_member_who_left_the_clan_still_counts(weekend: Weekend) -> None:
     weekend.attack(BOB, 90)
     replay = watching(weekend.response, now=MONDAY - 60)
@@ -267,6 +288,30 @@ def test_trap_r11_failed_lookup_ends_the_weekend_with_the_last_known_totals(week
     assert (ended["attacks"], ended["loot"], ended["max_medals"], ended["partial"]) == (2, 700, None, True)
 
 
+def test_trap_r11_observed_end_without_rewards_is_not_partial(weekend: Weekend) -> None:
+    replay = watching(weekend.response, now=MONDAY - HOUR)
+    weekend.finish(0, 0)
+    assert replay.feed(weekend.response, after=2 * HOUR) == []
+    weekend.finish()
+    following = Weekend(START + WEEK)
+    replay.api.responses[f"{RAIDS}2"] = seasons(following.season, past(weekend.season))
+    assert replay.feed(following.response, after=4 * 86_400) == ["raid_ended", "raid_started"]
+    ended = last(replay, "raid_ended")
+    assert (ended["partial"], ended["max_medals"]) == (False, 1250)
+
+
+def test_trap_r11_other_raids_in_the_lookup_are_not_reported(weekend: Weekend) -> None:
+    replay = watching(weekend.response, now=MONDAY - HOUR)
+    other, following = Weekend(), Weekend(START + WEEK)
+    for tag in ("#8Q2", "#8Q8"):
+        other.raid(tag)
+        other.attack(ANN, 100)
+    other.finish()
+    replay.api.responses[f"{RAIDS}2"] = seasons(following.season, past(other.season))
+    assert replay.feed(following.response, after=4 * 86_400 + 2 * HOUR) == ["raid_ended", "raid_started"]
+    assert last(replay, "raid_ended")["loot"] == 700
+
+
 def test_weekend_weeks_ago_is_looked_up_among_as_many_weekends(weekend: Weekend) -> None:
     replay = watching(weekend.response, now=MONDAY - HOUR)
     weekend.finish()
@@ -296,6 +341,40 @@ def test_stale_response_of_the_weekend_causes_no_event(weekend: Weekend) -> None
     assert replay.feed(weekend.response) == []
     weekend.attack(BOB, 20, district=PEAK)
     assert replay.feed(weekend.response) == ["raid_attack_new"]
+
+
+def without_last_attack(season: Json) -> None:
+    del season["attackLog"][0]["districts"][1]["attacks"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda season: season.update(startTime="20261120T070000.000Z"),
+        lambda season: season.update(state="ongoing"),
+        lambda season: season.update(capitalTotalLoot=season["capitalTotalLoot"] - 1),
+        lambda season: season.update(totalAttacks=season["totalAttacks"] - 1),
+        lambda season: season["attackLog"].clear(),
+        lambda season: season["defenseLog"].clear(),
+        lambda season: season["members"].clear(),
+        lambda season: season["members"][0].update(attacks=1),
+        without_last_attack,
+        lambda season: season["attackLog"][0]["defender"].update(tag="#YYY"),
+    ],
+    ids=["start", "state", "loot", "attacks", "log", "defenses", "members", "member", "attack", "defender"],
+)
+def test_response_with_less_than_before_is_checked_again_soon(
+    weekend: Weekend, change: Callable[[Json], object]
+) -> None:
+    weekend.defend("#8Q2", CAMP)
+    weekend.finish()
+    replay = watching(weekend.response, now=MONDAY + HOUR)
+    accepted = replay.accepted
+    odd = weekend.season
+    change(odd)
+    assert replay.feed(seasons(odd)) == []
+    assert replay.accepted == accepted
+    assert (replay.earliest, replay.latest) == (0.0, 130.0)
 
 
 def test_ended_weekend_does_not_continue(weekend: Weekend) -> None:
@@ -434,7 +513,7 @@ def test_pace_is_the_interval_in_the_weekend_and_slow_before(weekend: Weekend) -
     replay = watching(last_week.response, now=FRIDAY - 86_400)
     assert replay.earliest == 360.0
     replay.feed(last_week.response, after=86_400 - 100)
-    assert 100.0 <= replay.earliest <= 106.0, "due soon after the start, but not all clans at once"
+    assert 100.0 < replay.earliest <= 106.0, "due soon after the start, but not all clans at once"
     replay.feed(last_week.response, after=110)
     assert replay.earliest == 0.0
     replay.feed(weekend.response, after=HOUR)
