@@ -196,8 +196,14 @@ class League:
     @classmethod
     def from_json(cls, data: Json) -> Self:
         """Return the league that ``to_json`` encoded."""
-        wars = {tag: LeagueWar.from_json(war) for tag, war in data["wars"].items()}
-        return cls(**{**data, "wars": wars})
+        fields = {
+            **data,
+            # Copies, because the snapshot must not change.
+            "tags": [list(tags) for tags in data["tags"]],
+            "wars": {tag: LeagueWar.from_json(war) for tag, war in data["wars"].items()},
+            "members": {tag: dict(total) for tag, total in data["members"].items()},
+        }
+        return cls(**fields)
 
     def to_json(self) -> Json:
         """Return the league as JSON values."""

@@ -328,3 +328,23 @@ def test_engine_polls_the_league_of_a_watch() -> None:
     (_, poller) = engine._watches[Kind.CLAN, OWN][1]
     assert isinstance(poller, CwlPoller)
     assert poller._standings
+
+
+@pytest.mark.parametrize("failing", ["compare", "commit"])
+def test_bug_or_failed_commit_loses_no_event(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    league = ScriptedLeague(clans=4)
+    replay = watched_from_the_start(league, max_age=MAX_AGE)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        if failing == "compare":
+            patched.setattr("coc2mqtt.events.polling.cwl_poller.compare_league", fail)
+            assert replay.types_at(DAY + HOUR) == ["poll_error"]
+        else:
+            patched.setattr(replay._state, "commit", fail)
+            with pytest.raises(OSError, match="disk full"):
+                replay.poll_at(DAY + HOUR)
+    # The responses are still cached by the API.
+    assert replay.types_at(DAY + HOUR + 60) == ["cwl_round_state_changed", "cwl_round_new"]
