@@ -46,6 +46,7 @@ async def test_demo_prints_the_events_that_a_subscriber_receives_and_exits(tmp_p
     types = {topic.rsplit("/", 1)[1] for topic in topics}
     assert len(types) >= 12
     assert {"war_new", "war_state_changed", "war_attack_new", "war_ended"} <= types
+    assert {"cwl_started", "cwl_round_new", "cwl_attack_new", "cwl_round_ended"} <= types
     assert {"maintenance_start", "maintenance_end", "member_joined", "member_left"} <= types
     for message in observer.events:
         check_payload(message)

@@ -305,6 +305,21 @@ def test_attack_that_is_counted_after_the_end_is_in_the_result() -> None:
     assert (ended.event_type, ended.metadata["stars"]) == (EventType.CWL_ROUND_ENDED, 2)
 
 
+@pytest.mark.parametrize("missed", [0, 1])
+def test_round_without_attacks_left_ends_at_once(missed: int) -> None:
+    league = ScriptedLeague(clans=2, size=5)
+    war = league.own(1)
+    for place in range(5):
+        for side in (0, 1):
+            if (side, place) != (1, 5 - missed):
+                war.attack(war.end - 60, by=place, on=place, side=side)
+    replay = LeagueReplay(league)
+    for at in (0.0, war.start + 60 - START):
+        replay.poll_at(at)
+    types = replay.types_at(war.end + 1 - START)
+    assert ("cwl_round_ended" in types) == ("cwl_ended" in types) == (not missed)
+
+
 @pytest.mark.parametrize("round_number", [1, 4, 7])
 def test_first_sight_in_the_middle_of_a_league_is_silent(round_number: int) -> None:
     league = ScriptedLeague()
