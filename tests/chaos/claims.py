@@ -106,6 +106,61 @@ def _achievement(tag: str, event: Json) -> Iterator[Claim]:
         yield Claim(key, change["old_value"], change["new_value"])
 
 
+def _of_league(event: Json, name: str) -> tuple[str, str, str]:
+    return event["tag"], f"league {name}", event["metadata"]["war_id"]
+
+
+def _league(tag: str, event: Json) -> Iterator[Claim]:
+    yield Claim((tag, "league"), None, sorted(one["tag"] for one in event["metadata"]["clans"]))
+
+
+def _league_round(_: str, event: Json) -> Iterator[Claim]:
+    yield Claim(_of_league(event, "war"), None, "preparation")
+
+
+def _league_state(_: str, event: Json) -> Iterator[Claim]:
+    yield Claim(_of_league(event, "war"), event["metadata"]["war_state_from"], event["metadata"]["war_state_to"])
+
+
+def _league_attack(_: str, event: Json) -> Iterator[Claim]:
+    metadata = event["metadata"]
+    value = [metadata["attacker_tag"], metadata["defender_tag"], metadata["stars"]]
+    yield Claim((*_of_league(event, "attack"), metadata["order"]), None, value)
+
+
+def _league_result(_: str, event: Json) -> Iterator[Claim]:
+    metadata = event["metadata"]
+    yield Claim(_of_league(event, "result"), None, [metadata["stars"], metadata["opponent_stars"]])
+
+
+def _raids(tag: str, _: Json) -> Iterator[Claim]:
+    yield Claim((tag, "raids"), None, True)
+
+
+def _raid(tag: str, event: Json) -> Iterator[Claim]:
+    yield Claim((tag, "raid", event["metadata"]["raid_index"]), None, event["metadata"]["defender_tag"])
+
+
+def _raid_attack(tag: str, event: Json) -> Iterator[Claim]:
+    metadata = event["metadata"]
+    key = (tag, "raid attack", metadata["raid_index"], metadata["district_id"], metadata["order"])
+    yield Claim(key, None, [metadata["attacker_tag"], metadata["destruction"]])
+
+
+def _totals(name: str, keys: tuple[str, ...], fields: tuple[str, ...]) -> Callable[[str, Json], Iterator[Claim]]:
+    """Claim a fact that appears once, with the values of ``fields``; ``keys`` identify it."""
+
+    def claim(tag: str, event: Json) -> Iterator[Claim]:
+        metadata = event["metadata"]
+        yield Claim((tag, name, *(metadata[key] for key in keys)), None, [metadata[field] for field in fields])
+
+    return claim
+
+
+def _raid_on_us(tag: str, event: Json) -> Iterator[Claim]:
+    yield Claim((tag, "raid on us", event["metadata"]["attacker_tag"]), None, event["metadata"]["attacks"])
+
+
 _CLAIMS: dict[str, Callable[[str, Json], Iterator[Claim]]] = {
     "clan_updated": _clan,
     "member_joined": _joined,
@@ -116,6 +171,19 @@ _CLAIMS: dict[str, Callable[[str, Json], Iterator[Claim]]] = {
     "war_new": _war,
     "war_state_changed": _war_state,
     "war_attack_new": _attack,
+    "cwl_started": _league,
+    "cwl_round_new": _league_round,
+    "cwl_round_state_changed": _league_state,
+    "cwl_attack_new": _league_attack,
+    "cwl_round_ended": _league_result,
+    "cwl_ended": _totals("league totals", (), ("won", "lost", "tied", "stars")),
+    "raid_started": _raids,
+    "raid_opponent_new": _raid,
+    "raid_attack_new": _raid_attack,
+    "raid_district_destroyed": _totals("raided district", ("raid_index", "district_id"), ("attacks", "loot")),
+    "raid_clan_destroyed": _totals("raided clan", ("raid_index",), ("attacks", "loot")),
+    "raid_defense_ended": _raid_on_us,
+    "raid_ended": _totals("raid totals", (), ("attacks", "loot")),
     "troop_upgraded": _unit("troops"),
     "spell_upgraded": _unit("spells"),
     "hero_upgraded": _unit("heroes"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.chaos.league_facts import league_facts, raid_facts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -43,7 +45,7 @@ class GroundTruth:
         self.changes: list[FactChange] = []
 
     def record(self, tag: str, at: float) -> None:
-        """Record the changes of a clan and its war, or of a player."""
+        """Record the changes of a clan, its war, its league and its raids, or of a player."""
         now = dict(facts(self._world, tag))
         gone = [key for key in self.values if key[0] == tag and key not in now]
         for key, value in (*now.items(), *((key, None) for key in gone)):
@@ -64,13 +66,15 @@ def attack(clan: str, opponent: str, order: int) -> Key:
 
 
 def facts(world: World, tag: str) -> Iterator[tuple[Key, Any]]:
-    """Yield the facts that the API returns for a clan and its war, or for a player."""
+    """Yield the facts that the API returns for a clan, its war, its league and its raids, or for a player."""
     page = world.player(tag)
     if page is not None:
         yield from _of_player(page)
         return
     yield from _of_clan(world.clan(tag) or {})
     yield from _of_war(tag, world.current_war(tag) or {})
+    yield from league_facts(world, tag)
+    yield from raid_facts(world, tag)
 
 
 def _of_clan(clan: Json) -> Iterator[tuple[Key, Any]]:

@@ -39,6 +39,7 @@ _CLANS, _MEMBERS, _PLAYERS = 3, 25, 3
 # The bridge may wait a minute before it reconnects to the broker.
 _TIMEOUT_S = 100.0
 _POLL_INTERVAL_S = 0.2
+_INTERVALS = ("interval", "war_interval", "cwl_interval", "raid_interval")
 _SHORT_TIMEOUT_S = 20.0
 
 
@@ -214,11 +215,25 @@ class _Run:
             shown = None if war_state is None or war_state["clan"] is None else war_state["clan"]["attacks"]
             if war_state is None or war_state["state"] != war["state"] or shown not in (None, war["clan"]["attacks"]):
                 return False
+            if not self._parts_are_current(tag):
+                return False
         for tag in world.player_tags:
             player, state = world.player(tag) or {}, latest_data(f"coc/player/{tag[1:]}/state/player")
             if state is None or (state["trophies"], state["name"]) != (player["trophies"], player["name"]):
                 return False
         return True
+
+    def _parts_are_current(self, clan: str) -> bool:
+        """Return whether the retained state of the clan's league and its raids matches the game."""
+        league, raids = (self.subscriber.latest_data(f"coc/clan/{clan[1:]}/state/{facet}") for facet in ("cwl", "raid"))
+        if league is None or raids is None:
+            return False
+        table = [] if self.world.league_group(clan) is None else self.world.league_standings(clan)
+        weekends = (self.world.raid_seasons(clan) or {})["items"]
+        shown = [(one["tag"], one["stars"]) for one in league["standings"]]
+        return shown == [(one.tag, one.stars) for one in table] and (raids["attacks"] or 0) == (
+            weekends[0]["totalAttacks"] if weekends else 0
+        )
 
 
 def _settings(plan: Plan, world: World, server: DemoServer, proxy: Proxy) -> dict[str, Any]:
@@ -227,7 +242,10 @@ def _settings(plan: Plan, world: World, server: DemoServer, proxy: Proxy) -> dic
         "mqtt": {"host": "127.0.0.1", "port": proxy.port, "username": USER, "password": PASSWORD},
         "homeassistant": {"enabled": plan.home_assistant},
         "watch": {
-            "clans": [{"tag": tag, "interval": 1, "war_interval": 1} for tag in world.clan_tags],
+            "clans": [
+                {"tag": tag, "cwl_standings": True, "raid_defenses": True, **dict.fromkeys(_INTERVALS, 1)}
+                for tag in world.clan_tags
+            ],
             "players": [{"tag": tag, "interval": 1} for tag in world.player_tags],
             "maintenance": {"interval": 1},
         },

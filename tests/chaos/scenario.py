@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     Change = Callable[["Scenario", str], object]
 
 _BATTLE = timedelta(hours=24)
+_GROUP = "/currentwar/leaguegroup"
+# The share of the steps of a league that draw the next round early, and of a weekend that are attacks on the clan.
+_EARLY_DRAWS = 0.02
+_DEFENSES = 0.1
 
 
 class Scenario:
@@ -67,7 +72,9 @@ class Scenario:
             except ImpossibleError:
                 continue
             self.change_count += 1
-            self._truth.record(tag, self._clock())
+            # A league changes for each of its clans.
+            for changed in self._world.clan_tags if suffix == _GROUP else (tag,):
+                self._truth.record(changed, self._clock())
             self._next_path.set_result(f"/v1/{tags}/{tag}{suffix}")
             self._next_path = asyncio.get_running_loop().create_future()
             return
@@ -81,6 +88,31 @@ class Scenario:
             self._world.start_battle(clan)
         else:
             self._world.attack(clan)
+
+    def _play_league(self, clan: str) -> None:
+        """Take the next step of the only league of a clan: all attacks of a battle, its end, and the next one.
+
+        All members attack, because the result of a round is published minutes later otherwise.
+        """
+        world = self._world
+        if world.league_group(clan) is None:
+            free = [tag for tag in world.clan_tags if tag != clan and world.league_group(tag) is None]
+            world.start_league(clan, also=free[:1], team_size=5, preparation=timedelta(0), battle=_BATTLE)
+        elif self._rng.random() < _EARLY_DRAWS:
+            world.draw_round(clan, timedelta(0), _BATTLE)
+        else:
+            steps = (world.league_attack, world.end_league_battle, world.start_league_battle, world.draw_round)
+            _take_first_possible(clan, *steps)
+
+    def _raid(self, clan: str) -> None:
+        """Take the next step of the only raid weekend of a clan."""
+        world = self._world
+        if not (world.raid_seasons(clan) or {})["items"]:
+            world.start_raids(clan, districts=4)
+        elif self._rng.random() < _DEFENSES:
+            world.raid_defense(clan, 4)
+        else:
+            _take_first_possible(clan, world.raid_attack, world.raid, world.end_raids)
 
     def _leave(self, clan: str) -> None:
         if not self._initial_members[clan]:
@@ -98,6 +130,14 @@ class Scenario:
         return [member["tag"] for member in members if member["role"] != "leader"]
 
 
+def _take_first_possible(clan: str, *steps: Callable[[str], object]) -> None:
+    for step in steps[:-1]:
+        with contextlib.suppress(ImpossibleError):
+            step(clan)
+            return
+    steps[-1](clan)
+
+
 def _world_change(change: Callable[[World, str], object]) -> Change:
     return lambda scenario, tag: change(scenario._world, tag)
 
@@ -105,6 +145,8 @@ def _world_change(change: Callable[[World, str], object]) -> Change:
 # The change, its subject, and the suffix of the path that returns it. Repeated entries are drawn more often.
 _CHANGES: list[tuple[Change, str, str]] = [
     *[(Scenario._fight, "clans", "/currentwar")] * 5,
+    *[(Scenario._play_league, "clans", _GROUP)] * 4,
+    *[(Scenario._raid, "clans", "/capitalraidseasons")] * 3,
     *[(_world_change(World.join), "clans", "")] * 2,
     (Scenario._leave, "clans", ""),
     (Scenario._donate, "clans", ""),
