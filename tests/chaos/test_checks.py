@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from coc2mqtt.demo import World
+from coc2mqtt.demo import ImpossibleError, World
 from coc2mqtt.events.compare.clan import compare_clan
+from coc2mqtt.events.compare.cwl_diff import Sighting, WarSighting, compare_league
 from coc2mqtt.events.compare.player import compare_player
+from coc2mqtt.events.compare.raid import latest_season
+from coc2mqtt.events.compare.raid_diff import compare_raid, initial_raid_memo
 from coc2mqtt.events.compare.war_diff import compare_war, initial_war_memo
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
@@ -25,6 +29,8 @@ from tests.support.observer import ReceivedMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Verb = Callable[[World, str], object]
+
 _NOW = 1_800_000_000.0
 _TOPICS = Topics()
 
@@ -38,6 +44,8 @@ class FakeBridge:
         self.truth = GroundTruth(self.world)
         self.reported: list[ReceivedMessage] = []
         self._numbers = iter(range(1, 1000))
+        self._league = Snapshot(*compare_league(None, self._sighting(), tag=self.clan, at=_NOW)[1:3], _NOW)
+        self._raids = Snapshot({"season": None}, initial_raid_memo(None), _NOW)
 
     def change_clan(self, *verbs: Callable[[World, str], object]) -> list[ReceivedMessage]:
         """Apply changes to the clan between two polls, and return the resulting events."""
@@ -48,7 +56,24 @@ class FakeBridge:
         events = compare_clan(clan, self.world.clan(self.clan) or {}, at=_NOW)
         now = self.world.current_war(self.clan) or {}
         events += compare_war(Snapshot(war, initial_war_memo(war), _NOW), now, tag=self.clan, at=_NOW).events
+        events += [*self._compare_league(), *self._compare_raids()]
         return [self.encode(Kind.CLAN, event) for event in events]
+
+    def _compare_league(self) -> list[Event]:
+        result = compare_league(self._league, self._sighting(), tag=self.clan, at=_NOW)
+        self._league = Snapshot(result.data, result.memo, _NOW)
+        return result.events
+
+    def _compare_raids(self) -> list[Event]:
+        season = latest_season(self.world.raid_seasons(self.clan, 1) or {})
+        result = compare_raid(self._raids, season, tag=self.clan, at=_NOW, defenses=True)
+        self._raids = Snapshot(result.data, result.memo, _NOW)
+        return result.events
+
+    def _sighting(self) -> Sighting:
+        group = self.world.league_group(self.clan)
+        tags = [tag for one in (group or {"rounds": []})["rounds"] for tag in one["warTags"] if tag != "#0"]
+        return Sighting(group, {tag: WarSighting(self.world.league_war(tag) or {}, _NOW) for tag in tags})
 
     def change_player(self, change: Callable[[World, str], object]) -> list[ReceivedMessage]:
         """Apply a change to the player, and return the resulting events."""
@@ -86,12 +111,33 @@ def declare_war(world: World, clan: str) -> None:
     world.declare_war(clan, timedelta(0))
 
 
+def start_league(world: World, clan: str) -> None:
+    world.start_league(clan, clans=2, team_size=5)
+
+
+def use_all_attacks(world: World, clan: str) -> None:
+    for _ in range(10):
+        world.league_attack(clan)
+
+
+def start_raids(world: World, clan: str) -> None:
+    world.start_raids(clan, districts=2)
+
+
+def destroy_clan(world: World, clan: str) -> None:
+    with suppress(ImpossibleError):
+        while True:
+            world.raid_attack(clan)
+
+
 def all_events(bridge: FakeBridge) -> list[ReceivedMessage]:
     clan = (World.join, World.leave, World.promote, World.donate, World.gain_points, World.rename_member)
     war = (declare_war, World.start_battle, World.attack, World.attack, World.upgrade_member_town_hall)
     player = (World.upgrade_troop, World.upgrade_spell, World.upgrade_hero, World.upgrade_equipment)
     broker_run = (World.upgrade_town_hall, World.upgrade_builder_hall, World.win_trophies, World.rename_player)
-    reported = [message for change in (*clan, *war) for message in bridge.change_clan(change)]
+    league: tuple[Verb, ...] = (start_league, World.start_league_battle, use_all_attacks, World.end_league_battle)
+    raids: tuple[Verb, ...] = (start_raids, *[World.raid_attack] * 3, destroy_clan, World.raid_defense, World.end_raids)
+    reported = [message for change in (*clan, *war, *league, *raids) for message in bridge.change_clan(change)]
     return reported + [
         message
         for change in (*player, *broker_run, World.complete_achievement)
