@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from coc2mqtt.events.resource import API, Kind, Watch, default_watch
+from coc2mqtt.events.resource import API, Kind, Resource, Watch, default_watch
 from coc2mqtt.mqtt.control.commands import CommandError
 from tests.support.watch_lists import CLAN, CLAN_STATE, PLAYER, PLAYER_STATE, WAR_STATE, starter
 
@@ -110,6 +110,23 @@ async def test_war_watched_again_starts_without_its_old_snapshot(start: Start) -
         await program.list.watch(Watch(Kind.CLAN, "#2PP", 60.0, war=False))
         await program.list.watch(CLAN)
         assert await program.journal.resources() == [CLAN_STATE]
+
+
+async def test_parts_of_a_clan_watched_again_start_without_their_old_snapshots(start: Start) -> None:
+    whole, bare = default_watch(Kind.CLAN, "#2PP"), replace(default_watch(Kind.CLAN, "#2PP"), cwl=False, raids=False)
+    parts = [Resource(Kind.CWL, "#2PP"), Resource(Kind.RAID, "#2PP")]
+    async with start(whole) as program:
+        await program.commit_snapshots(CLAN_STATE, WAR_STATE, *parts)
+        await program.list.watch(replace(whole, cwl_standings=True, raid_interval=60.0))
+        assert set(await program.journal.resources()) == {CLAN_STATE, WAR_STATE, *parts}, "options keep the snapshots"
+        await program.list.watch(bare)
+        assert set(await program.journal.resources()) == {CLAN_STATE, WAR_STATE, *parts}, "until the topics are emptied"
+        await program.list.reset()
+        assert set(await program.journal.resources()) == {CLAN_STATE, WAR_STATE}
+        assert program.engine.watches == [whole]
+        await program.commit_snapshots(*parts)
+    async with start(bare) as program:
+        assert set(program.changed) == {(Kind.CLAN, "#2PP")}, "league and raids are no longer watched"
 
 
 async def test_watch_removed_from_the_configuration_is_reported(start: Start) -> None:
