@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import parse_unix_time
 from coc2mqtt.events.compare import cwl_events
-from coc2mqtt.events.compare.clan import UNRANKED_WAR_LEAGUE
 from coc2mqtt.events.compare.cwl_group import group_key, new_league, read_league, shows
 from coc2mqtt.events.compare.cwl_league import STATE_ORDER, League, LeagueWar, are_attacks_used, rank_positions
 from coc2mqtt.events.compare.cwl_standings import are_results_final
@@ -134,7 +133,8 @@ class _LeagueDiff:
                 new.add(war_tag)
             if not self._is_own(sighting.war):
                 _update_other_war(league.wars[war_tag], sighting)
-        self._update_league_name(league)
+        if league.is_name_open and self.seen.league is not None:
+            league.league = self.seen.league
         for war_tag, war in league.own_wars(self.tag):
             if war_tag in self.seen.wars and not war.reported.ended:
                 self._report_war(league, war_tag, war, self.seen.wars[war_tag], is_new=war_tag in new)
@@ -171,13 +171,6 @@ class _LeagueDiff:
 
     def _is_own(self, war: Json) -> bool:
         return self.tag in (war["clan"]["tag"], war["opponent"]["tag"])
-
-    def _update_league_name(self, league: League) -> None:
-        """Update the league of a clan that had none before its sign-up, which it may show later than the group."""
-        unranked = league.league is None or league.league.get("id") == UNRANKED_WAR_LEAGUE
-        started = any(war.reported.ended for war in league.wars.values())
-        if unranked and not started and league.state != "ended" and self.seen.league is not None:
-            league.league = self.seen.league
 
     def _report_war(self, league: League, war_tag: str, war: LeagueWar, sighting: WarSighting, *, is_new: bool) -> None:
         before = self.old_wars.get(war_tag, {})

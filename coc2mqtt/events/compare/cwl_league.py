@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from coc2mqtt.events.compare.clan import UNRANKED_WAR_LEAGUE
 from coc2mqtt.events.compare.war import attack_orders
 from coc2mqtt.events.compare.war_history import ReportedWar
 
@@ -247,6 +248,18 @@ class League:
             return own.reported.ended
         drawn = number <= len(self.tags) and bool(self.tags[number - 1])
         return drawn and not self.unknown_tags(number, tag)
+
+    @property
+    def is_name_open(self) -> bool:
+        """Whether the clan's league is not known yet.
+
+        A clan without one gets it at its sign-up, but may show it later than the group. After the end, the clan may be
+        in its next league.
+        """
+        if self.ended or self.state == "ended":
+            return False
+        unranked = self.league is not None and self.league.get("id") == UNRANKED_WAR_LEAGUE
+        return self.league is None or (unranked and not any(war.reported.ended for war in self.wars.values()))
 
     def shift_times(self, jump: float) -> None:
         """Shift the stored times by the seconds by which the wall clock was set."""

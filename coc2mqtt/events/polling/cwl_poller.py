@@ -195,7 +195,7 @@ class CwlPoller(Poller):
             self._needed, self._own_wars, self._draw_at = (), (), None
         else:
             plan = plan_requests(league, self._tag, standings=self._standings)
-            is_settled = plan.is_complete and not plan.search and not is_unfinished(league, group)
+            is_settled = plan.is_complete and not (plan.search or league.is_name_open or is_unfinished(league, group))
             self._needed = tuple(plan.refresh) if is_settled else None
             bodies = comparison.data["wars"]
             self._own_wars = tuple(

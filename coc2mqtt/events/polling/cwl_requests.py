@@ -129,6 +129,7 @@ class LeagueRequests:
         self.observations |= {war_tag: war.seen for war_tag, war in self._wars.items()}
         parts = [self._digest, *(war_tag.encode() + war.seen.digest for war_tag, war in self._wars.items())]
         parts += [war_tag.encode() for war_tag in sorted(self._missing)]
+        parts.append(repr(self._league).encode())
         return LeagueResponse(HTTPStatus.OK, b"".join(parts), self._freshness(), self._decode)
 
     def _freshness(self) -> float:

@@ -257,6 +257,8 @@ def test_league_that_is_seeded_late_is_that_of_the_group() -> None:
     replay.poll_at(60)
     assert replay.events[0].metadata["league_name"] == "Unranked"
     own.feed(clan(warLeague={"id": 48000004, "name": "Silver League III"}))
+    replay.poll_at(600)
+    assert (state_of(replay).league_id, state_of(replay).league) == (48000004, "Silver League III")
     replay.poll_at(DAY + HOUR)
     assert (state_of(replay).league_id, state_of(replay).league) == (48000004, "Silver League III")
     poll_until(replay, 6 * DAY, begin=DAY + 2 * HOUR)
@@ -266,6 +268,19 @@ def test_league_that_is_seeded_late_is_that_of_the_group() -> None:
     seeded, promoted = (one for one in own.events if one.event_type is EventType.CLAN_WAR_LEAGUE_CHANGED)
     assert (seeded.metadata["direction"], promoted.metadata["direction"]) == ("seeded", "promoted")
     assert promoted.metadata["season"] == league.season
+
+
+def test_league_of_a_clan_that_is_polled_later_is_added() -> None:
+    league = ScriptedLeague()
+    replay = LeagueReplay(league)
+    replay.poll_at(3 * DAY + HOUR)
+    assert state_of(replay).league is None
+    own = Replay(Kind.CLAN, OWN)
+    own._state = replay._state
+    own.restart()
+    own.feed(clan(warLeague={"id": 48000004, "name": "Silver League III"}))
+    assert replay.types_at(3 * DAY + HOUR + 600) == []
+    assert state_of(replay).league == "Silver League III"
 
 
 def test_position_of_the_last_league_is_in_the_promotion() -> None:
