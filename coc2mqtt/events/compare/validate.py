@@ -25,6 +25,8 @@ _MAX_ITEMS = 1000
 _MAX_BODY_BYTES = 512 * 1024
 # The journal and the payloads wrap the data in objects of their own.
 _ENCLOSING_LEVELS = 10
+# More than any number in the game. Sums of these are exact in JSON.
+_MAX_NUMBER = 2**31
 # The API uses a handful of layouts for each kind of object. The limit bounds the memory if every object differs.
 _MAX_LAYOUTS = 256
 
@@ -321,6 +323,7 @@ def validate_league_war(data: Json) -> list[MalformedField]:
     """
     _require(isinstance(data.get("state"), str), "the war has no state")
     found: list[MalformedField] = []
+    remove_huge_numbers(data, "", found)
     _WAR.remove_malformed(data, "", found)
     for side in ("clan", "opponent"):
         _require(isinstance((data.get(side) or {}).get("tag"), str), f"the war has no tag of the {side}")
@@ -334,6 +337,20 @@ def validate_war_log(data: Json) -> list[MalformedField]:
     found: list[MalformedField] = []
     data["items"] = [item for item in data["items"] if _WAR.remove_malformed(item, "items.", found)]
     return found
+
+
+def remove_huge_numbers(value: Any, path: str, found: list[MalformedField]) -> None:
+    """Remove numbers whose sums could not be published."""
+    if type(value) is list:
+        for entry in value:
+            remove_huge_numbers(entry, path, found)
+    elif type(value) is dict:
+        for key, item in list(value.items()):
+            if type(item) in _NUMBER:
+                if abs(item) > _MAX_NUMBER:
+                    found.append(MalformedField(f"{path}{key}", value.pop(key)))
+            elif type(item) in (dict, list):
+                remove_huge_numbers(item, f"{path}{key}.", found)
 
 
 def find_unreadable_texts(value: Any, path: str = "") -> Iterator[MalformedField]:

@@ -6,14 +6,12 @@ from typing import Any
 
 from coc2mqtt.clash.errors import InvalidResponseError
 from coc2mqtt.clash.response import parse_unix_time
-from coc2mqtt.events.compare.validate import MalformedField, Shape
+from coc2mqtt.events.compare.validate import MalformedField, Shape, remove_huge_numbers
 
 Json = dict[str, Any]
 
 # A later weekend replaces the present one for good, so its start must be plausible, even if the wall clock is behind.
 _MAX_AHEAD_S = 366 * 86_400.0
-# More than any number in the game. Sums of these are exact in JSON.
-_MAX_NUMBER = 2**31
 
 _INT, _TEXT, _LIST, _OBJECT, _NUMBER = (int,), (str,), (list,), (dict,), (int, float)
 
@@ -64,7 +62,7 @@ def validate_raid_seasons(data: Json, *, at: float) -> list[MalformedField]:
     _require(type(items) is list, "the response is not a list of raid weekends")
     found: list[MalformedField] = []
     for season in data["items"]:
-        _remove_huge_numbers(season, "items.", found)
+        remove_huge_numbers(season, "items.", found)
         _fill_gaps(season, "items.", found)
         valid = _SEASON.remove_malformed(season, "items.", found)
         for key in ("state", "startTime"):
@@ -72,20 +70,6 @@ def validate_raid_seasons(data: Json, *, at: float) -> list[MalformedField]:
         start = parse_unix_time(season["startTime"])
         _require(start is not None and start < at + _MAX_AHEAD_S, "the raid weekend has an invalid startTime")
     return found
-
-
-def _remove_huge_numbers(value: Any, path: str, found: list[MalformedField]) -> None:
-    """Remove numbers whose sums could not be published."""
-    if type(value) is list:
-        for entry in value:
-            _remove_huge_numbers(entry, path, found)
-    elif type(value) is dict:
-        for key, item in list(value.items()):
-            if type(item) in _NUMBER:
-                if abs(item) > _MAX_NUMBER:
-                    found.append(MalformedField(f"{path}{key}", value.pop(key)))
-            elif type(item) in (dict, list):
-                _remove_huge_numbers(item, f"{path}{key}.", found)
 
 
 def _fill_gaps(season: Any, path: str, found: list[MalformedField]) -> None:

@@ -101,3 +101,21 @@ def test_random_order_of_polls_reports_each_attack_once() -> None:
     events = [event for at in sorted(rng.uniform(0, 5 * DAY) for _ in range(40)) for event in replay.poll_at(at)]
     attacks = [(event.metadata["war_id"], event.metadata["order"]) for event in events if "order" in event.metadata]
     assert len(attacks) == len(set(attacks)) == 15
+
+
+def test_huge_numbers_are_removed() -> None:
+    league = ScriptedLeague(clans=4)
+    war = league.own(1)
+    war.attack(war.start + HOUR)
+    war.attack(war.start + HOUR, by=1, on=1)
+    replay = watched_from_the_start(league)
+    odd = war.body(war.end + MINUTE)
+    for side in ("clan", "opponent"):
+        odd[side]["stars"] = 2**64 - 1
+        for member in odd[side]["members"]:
+            for attack in member.get("attacks", []):
+                attack["stars"] = 2**64 - 1
+    replay.api.responses[f"/clanwarleagues/wars/{war.tag}"] = odd
+    events = replay.poll_at(2 * DAY + HOUR)
+    assert [event.metadata["stars"] for event in events if "order" in event.metadata] == [None, None]
+    assert events[-1].event_type.value != "poll_error"
