@@ -555,3 +555,18 @@ def test_huge_numbers_are_removed(weekend: Weekend) -> None:
     for _ in range(3):
         assert replay.feed(seasons(odd), after=200) == []
     assert (state(replay).loot, state(replay).attacks_left) == (700, 3)
+
+
+def test_weekend_in_which_the_clan_does_not_raid_starts_and_ends_without_attacks() -> None:
+    quiet = Weekend()
+    quiet.defend(ENEMY, PEAK, CAMP)
+    # The API omits the members then.
+    running = {key: value for key, value in quiet.season.items() if key != "members"}
+    replay = watching(seasons())
+    assert replay.feed(seasons(running)) == ["raid_started"]
+    shown = state(replay)
+    assert (shown.attacks, shown.attacks_left, shown.opponent, shown.estimated_medals) == (0, 0, None, None)
+    ended = {**running, "state": "ended", "defensiveReward": 30}
+    assert replay.feed(seasons(ended), after=3 * 86_400) == ["raid_ended"]
+    result = last(replay, "raid_ended")
+    assert (result["attacks"], result["members"], result["attacks_left"], result["max_medals"]) == (0, 0, 0, 30)
