@@ -50,6 +50,8 @@ class _Watch(BaseModel):
     tag: Annotated[str, AfterValidator(normalize_tag)]
     name: str | None = None
     war: bool | None = None
+    cwl: bool | None = None
+    raids: bool | None = None
 
 
 class _Watches(BaseModel):
@@ -87,7 +89,12 @@ def to_yaml(config: Json) -> str:
 
 
 def _dashboard(instance: str, watches: list[_Watch], language: Language) -> Json:
-    clans = [DashboardClan(one.tag, one.name, war=one.war is not False) for one in watches if one.kind == "clan"]
+    clans = [
+        # An older bridge does not publish the last two.
+        DashboardClan(one.tag, one.name, war=one.war is not False, cwl=bool(one.cwl), raids=bool(one.raids))
+        for one in watches
+        if one.kind == "clan"
+    ]
     players = [DashboardPlayer(one.tag, one.name) for one in watches if one.kind == "player"]
     return dashboard(instance, clans, players, language=language)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-CLANS = [DashboardClan("#2PP", "The Order"), DashboardClan("#8QQ", None, war=False)]
+CLANS = [DashboardClan("#2PP", "The Order"), DashboardClan("#8QQ", None, war=False, cwl=False, raids=False)]
 PLAYERS = [DashboardPlayer("#900PUCPV", "Alice"), DashboardPlayer("#LLL", "Bob")]
 # The cards of Home Assistant itself that the dashboard uses.
 CARDS = {"heading", "tile", "picture-entity", "markdown", "history-graph", "entities"}
@@ -60,6 +60,7 @@ def test_dashboard_uses_only_enabled_entities_of_the_discovery_payloads() -> Non
     announced = announced_entities(
         builders.bridge(instance="my-home"),
         *(builders.clan(clan.tag, clan.name, war=clan.war) for clan in CLANS),
+        *(announce(clan.tag, clan.name) for clan in CLANS if clan.cwl for announce in (builders.cwl, builders.raid)),
         *(builders.player(player.tag, player.name) for player in PLAYERS),
     )
     used = used_entities(dashboard("my-home", CLANS, PLAYERS))
@@ -97,7 +98,8 @@ def test_war_section_is_visible_only_during_a_war() -> None:
         "entity": "sensor.clan_2pp_war_state",
         "state": ["preparation", "in_war", "war_ended"],
     }
-    outside = [section for section in clan["sections"] if section is not war]
+    parts = ("War", "Clan war league", "Raid weekend")
+    outside = [section for section in clan["sections"] if section["cards"][0]["heading"] not in parts]
     assert {one for one in used_entities(outside) if "_war_" in one} <= {
         *("sensor.clan_2pp_war_league", "sensor.clan_2pp_war_win_streak", "sensor.clan_2pp_war_wins"),
         "sensor.clan_2pp_last_war_result",
@@ -110,12 +112,54 @@ def test_clan_without_war_has_no_war_cards() -> None:
     assert not {one for one in used_entities(view) if one.endswith(("_war", "_war_state", "_war_end", "_war_start"))}
 
 
+@pytest.mark.parametrize(
+    ("heading", "key", "states"),
+    [
+        ("Clan war league", "cwl", ["preparation", "in_war", "ended"]),
+        ("Raid weekend", "raid", "ongoing"),
+    ],
+)
+def test_section_of_a_part_is_visible_only_during_a_league_or_weekend(heading: str, key: str, states: Any) -> None:
+    view = dashboard("home", CLANS, [])["views"][0]
+    (section,) = (one for one in view["sections"] if one["cards"][0]["heading"] == heading)
+    state = f"sensor.clan_2pp_{key}_state"
+    assert section["visibility"] == [{"condition": "state", "entity": state, "state": states}]
+    others = [one for one in view["sections"] if one is not section]
+    assert {one for one in used_entities(others) if f"_{key}" in one} == {f"event.clan_2pp_{key}"}
+    badges = [one for one in view["badges"] if f"_{key}_" in one["entity"]]
+    assert badges
+    assert {one["visibility"][0]["entity"] for one in badges} == {state}
+
+
+def test_table_is_visible_only_with_standings() -> None:
+    view = dashboard("home", CLANS, [])["views"][0]
+    (table,) = (card for section in view["sections"] for card in section["cards"] if card.get("title") == "Table")
+    assert table["visibility"] == [
+        {
+            "condition": "state",
+            "entity": "sensor.clan_2pp_cwl_position",
+            "state_not": ["unknown", "unavailable"],
+        }
+    ]
+
+
 def test_dashboard_uses_only_built_in_cards() -> None:
     assert {card["type"] for card in cards(dashboard("home", CLANS, PLAYERS))} == CARDS
 
 
 def test_no_card_shows_an_event_type_or_an_enum_as_it_is() -> None:
-    raw = ("activity", "war", "api_events", "war_state", "war_status", "war_preference", "role", "api_status")
+    raw = (
+        "activity",
+        "war",
+        "api_events",
+        "war_state",
+        "war_status",
+        "cwl_state",
+        "raid_state",
+        "war_preference",
+        "role",
+        "api_status",
+    )
     shown = {
         card["entity"]
         for card in cards(dashboard("home", CLANS, PLAYERS))
@@ -127,7 +171,7 @@ def test_no_card_shows_an_event_type_or_an_enum_as_it_is() -> None:
 def test_each_state_with_a_label_is_shown_as_its_label() -> None:
     components = {
         component["default_entity_id"]: component
-        for message in (builders.bridge(), builders.clan(), builders.player())
+        for message in (builders.bridge(), builders.clan(), builders.cwl(), builders.raid(), builders.player())
         for component in builders.decode(message)["components"].values()
         if "default_entity_id" in component
     }

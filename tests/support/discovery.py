@@ -19,15 +19,19 @@ CONFIG = ROOT / "config"
 
 @cache
 def discovery_payloads() -> dict[str, Json]:
-    """Return the payloads by the device's model: Bridge, Clan and Player."""
+    """Return the payloads by the device's model: Bridge, Clan (with all its parts) and Player."""
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
+    watch = Watch(Kind.CLAN, "#2PP", 60.0, cwl=True, cwl_standings=True, raids=True)
     messages = (
         discovery.bridge(),
-        discovery.clan(Watch(Kind.CLAN, "#2PP", 60.0), "The Order", badge_url="https://example.org/badge.png"),
+        discovery.clan(watch, "The Order", badge_url="https://example.org/badge.png"),
         discovery.player(Watch(Kind.PLAYER, "#900PUCPV", 60.0), "Alice"),
     )
     payloads = [orjson.loads(message.payload) for message in messages]
-    return {payload["device"]["model"]: payload for payload in payloads}
+    found = {payload["device"]["model"]: payload for payload in payloads}
+    for part in discovery.parts(watch, "The Order"):
+        found["Clan"]["components"] |= orjson.loads(part.payload)["components"]
+    return found
 
 
 def discovered_entity_ids() -> set[str]:
