@@ -135,8 +135,9 @@ def _league(entity: EntityFactory, *, standings: bool) -> dict[str, Component]:
 def _round(entity: EntityFactory) -> dict[str, Component]:
     """Return the entities of the current round's war, and of the next one's."""
     return {
-        "cwl_opponent": entity.text(
-            "cwl_opponent",
+        # Not `…_opponent`: the blueprints about wars look for the only sensor of the clan whose id ends like this.
+        "cwl_opponent_name": entity.text(
+            "cwl_opponent_name",
             "CWL opponent",
             "mdi:shield-sword-outline",
             path=("war", "opponent", "name"),
@@ -171,8 +172,8 @@ def _round(entity: EntityFactory) -> dict[str, Component]:
             path=("war", "end_time"),
             attributes=_ROUND_ATTRIBUTES,
         ),
-        "cwl_next_opponent": entity.text(
-            "cwl_next_opponent",
+        "cwl_next_opponent_name": entity.text(
+            "cwl_next_opponent_name",
             "CWL next opponent",
             "mdi:shield-outline",
             path=("next_war", "opponent", "name"),

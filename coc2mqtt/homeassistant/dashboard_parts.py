@@ -49,7 +49,7 @@ def league(cards: Cards) -> Json:
         cards.tile("cwl_attacks_left", language.text("Attacks left"), hidden_without_value=True),
         cards.tile("cwl_total_stars", language.text("Stars in all rounds"), hidden_without_value=True),
         cards.tile("cwl_position", language.text("Position"), hidden_without_value=True),
-        cards.tile("cwl_next_opponent", language.text("Next opponent"), hidden_without_value=True),
+        cards.tile("cwl_next_opponent_name", language.text("Next opponent"), hidden_without_value=True),
         cards.label("cwl_state", language.text("CWL state")),
         {
             **cards.members("cwl_attacks_left", language.text("All attacks have been used.")),
@@ -76,7 +76,7 @@ def raid(cards: Cards) -> Json:
         cards.tile("raid_districts_destroyed", language.text("Districts destroyed")),
         cards.tile("raids_completed", language.text("Raids completed")),
         {
-            **cards.tile("raid_opponent", language.text("Opponent"), hidden_without_value=True),
+            **cards.tile("raid_opponent_name", language.text("Opponent"), hidden_without_value=True),
             "grid_options": {"columns": "full"},
         },
         cards.members("raid_attacks_left", language.text("No member who has attacked has attacks left.")),
@@ -95,7 +95,7 @@ def raid(cards: Cards) -> Json:
 
 def _round_sentence(cards: Cards) -> str:
     """Return a template for the number of the round and the opponent in it."""
-    number, opponent = cards.id("sensor", "cwl_round"), cards.id("sensor", "cwl_opponent")
+    number, opponent = cards.id("sensor", "cwl_round"), cards.id("sensor", "cwl_opponent_name")
     sentence = cards.language.text(
         "Round {round} of {rounds} against {opponent}",
         round=f"{{{{ states('{number}') }}}}",

@@ -111,8 +111,9 @@ def _weekend(entity: EntityFactory) -> dict[str, Component]:
             "raid_districts_destroyed", "Raid districts destroyed", "mdi:home-off", path=("districts_destroyed",)
         ),
         "raids_completed": entity.number("raids_completed", "Raids completed", "mdi:check-decagram"),
-        "raid_opponent": entity.text(
-            "raid_opponent",
+        # Not `…_opponent`, like that of a league.
+        "raid_opponent_name": entity.text(
+            "raid_opponent_name",
             "Raid opponent",
             "mdi:shield-sword",
             path=("opponent", "name"),

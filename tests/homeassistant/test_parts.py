@@ -71,6 +71,12 @@ def test_names_of_a_part_sort_together(announce: Callable[..., DiscoveryMessage]
     assert {name for name in names if not name.startswith(start)} == set()
 
 
+@pytest.mark.parametrize("announce", [cwl, raid])
+def test_blueprints_about_wars_find_only_the_opponent_in_the_war(announce: Callable[..., DiscoveryMessage]) -> None:
+    ids = [one["default_entity_id"] for one in decode(announce())["components"].values() if "unique_id" in one]
+    assert not [one for one in ids if one.endswith("_opponent")]
+
+
 @pytest.mark.parametrize(("announce", "part"), BOTH)
 def test_only_percentages_have_a_unit(announce: Callable[..., DiscoveryMessage], part: str) -> None:
     components = decode(announce())["components"]

@@ -208,7 +208,7 @@ def test_entity_follows_changed_state(component: Json, changes: Json, state: str
         ("cwl_state", "in_war"),
         ("cwl_round", "3"),
         ("cwl_league", "Crystal League I"),
-        ("cwl_opponent", LONG_NAME),
+        ("cwl_opponent_name", LONG_NAME),
         ("cwl_stars", "7"),
         ("cwl_opponent_stars", "8"),
         ("cwl_destruction", "12.3456"),
@@ -217,7 +217,7 @@ def test_entity_follows_changed_state(component: Json, changes: Json, state: str
         ("cwl_total_stars", "214"),
         ("cwl_round_start", "2026-11-04T07:00:00.000+00:00"),
         ("cwl_round_end", "2026-11-05T07:00:00.000+00:00"),
-        ("cwl_next_opponent", LONG_NAME),
+        ("cwl_next_opponent_name", LONG_NAME),
     ],
 )
 def test_league_entity_shows_retained_state(component: str, state: str) -> None:
@@ -234,7 +234,7 @@ def test_league_entity_shows_retained_state(component: str, state: str) -> None:
         ("raid_medals", "1266"),
         ("raid_districts_destroyed", "44"),
         ("raids_completed", "5"),
-        ("raid_opponent", LONG_NAME),
+        ("raid_opponent_name", LONG_NAME),
     ],
 )
 def test_raid_entity_shows_retained_state(component: str, state: str) -> None:
@@ -255,12 +255,12 @@ def test_raid_entity_shows_retained_state(component: str, state: str) -> None:
             )
         ),
         *((RAID["raid_state"], {"state": value}, state) for value, state in (("none", "no_raid"), ("ended", "ended"))),
-        (CWL["cwl_opponent"], {"war": None}, None),
-        (CWL["cwl_opponent"], {"war": {"opponent": None}}, None),
-        (CWL["cwl_next_opponent"], {"next_war": None}, None),
+        (CWL["cwl_opponent_name"], {"war": None}, None),
+        (CWL["cwl_opponent_name"], {"war": {"opponent": None}}, None),
+        (CWL["cwl_next_opponent_name"], {"next_war": None}, None),
         (CWL["cwl_position"], {"position": None}, None),
         (CWL["cwl_round"], {"round": None}, None),
-        (RAID["raid_opponent"], {"opponent": None}, None),
+        (RAID["raid_opponent_name"], {"opponent": None}, None),
         (RAID["raid_medals"], {"estimated_medals": None}, None),
         (RAID["raid_medals"], {"estimated_medals": 0}, "0"),
         (RAID["raid_medals"], {"estimated_medals": None, "max_medals": 1465}, "1465"),
@@ -385,9 +385,9 @@ def test_attributes_of_a_league_name_the_season_the_opponent_and_the_rounds() ->
     assert attributes(CWL["cwl_state"], state) == {"label": "Battle day"}
     assert attributes(CWL["cwl_league"], state) == {"season": "2026-11-02", "clans": 8}
     assert attributes(CWL["cwl_round"], state) == {"rounds": 7}
-    assert attributes(CWL["cwl_opponent"], state) == {"tag": "#8Q3", "level": 10}
+    assert attributes(CWL["cwl_opponent_name"], state) == {"tag": "#8Q3", "level": 10}
     assert attributes(CWL["cwl_round_end"], state) == {"round": 3, "war_id": "#8QQ3"}
-    assert attributes(CWL["cwl_next_opponent"], state) == {
+    assert attributes(CWL["cwl_next_opponent_name"], state) == {
         "round": 4,
         "start": "2026-11-05T07:00:00.000+00:00",
         "end": "2026-11-06T07:00:00.000+00:00",
