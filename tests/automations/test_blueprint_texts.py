@@ -20,6 +20,7 @@ MISSED = [
     {"time": datetime(2026, 11, 30, 19, 5, tzinfo=UTC), "text": "Ash left Raven Watch"},
 ]
 WAR = {"clan": "Raven Watch", "opponent": "Frost Watch"}
+RAID = {"clan": "Raven Watch", "opponent": "", "kind": "raid"}
 DENIED = {"happening": "api_denied", "address": "203.0.113.7", "event": {"summary": "…"}}
 
 REFUSED_ENGLISH = (
@@ -57,6 +58,42 @@ TEXTS: list[tuple[str, Json, str, str]] = [
         {**WAR, "minutes_left": 1, "attacks_left": 1, "members": []},
         "Raven Watch's war against Frost Watch ends in 1 minute with 1 attack left",
         "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Minute; noch 1 Angriff offen",
+    ),
+    (
+        "war_ending",
+        {**WAR, "kind": "cwl", "minutes_left": 120, "attacks_left": 1, "members": MEMBERS[1:]},
+        "Raven Watch's league round against Frost Watch ends in 2 hours with 1 attack left: Juna Fuse",
+        "Die Ligarunde von Raven Watch gegen Frost Watch endet in 2 Stunden; noch 1 Angriff offen: Juna Fuse",
+    ),
+    (
+        "war_ending",
+        {**RAID, "minutes_left": 240, "attacks_left": 2, "members": MEMBERS[:1], "not_started": ["Ash"]},
+        "Raven Watch's raid weekend ends in 4 hours with 2 attacks left: Bram (2); not started: Ash",
+        "Das Raid-Wochenende von Raven Watch endet in 4 Stunden; noch 2 Angriffe offen: Bram (2); ohne Angriff: Ash",
+    ),
+    (
+        "my_attacks_left",
+        {**WAR, "kind": "cwl", "player": "Ash", "minutes_left": 60, "attacks_left": 1},
+        "You have 1 attack left with Ash. The league round against Frost Watch ends in 1 hour.",
+        "Du hast mit Ash noch 1 Angriff. Die Ligarunde gegen Frost Watch endet in 1 Stunde.",
+    ),
+    (
+        "my_attacks_left",
+        {**RAID, "player": "Ash", "minutes_left": 60, "attacks_left": 5},
+        "You have 5 attacks left with Ash. The raid weekend ends in 1 hour.",
+        "Du hast mit Ash noch 5 Angriffe. Das Raid-Wochenende endet in 1 Stunde.",
+    ),
+    (
+        "raid_ended",
+        {"event": {"summary": "…"}, "not_started": ["Ash", "Ember"], "members": MEMBERS},
+        "…. Did not attack: Ash, Ember. Attacks left: Bram (2), Juna Fuse (1).",
+        "…. Ohne Angriff: Ash, Ember. Offene Angriffe: Bram (2), Juna Fuse (1).",
+    ),
+    (
+        "raid_ended",
+        {"event": {}, "not_started": [], "members": []},
+        "Test: a raid weekend has ended.",
+        "Test: Ein Raid-Wochenende ist zu Ende.",
     ),
     (
         "my_attacks_left",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from coc2mqtt.events.event import EventType
+from coc2mqtt.events.event import PLAYER_EVENTS, EventType
 from coc2mqtt.mqtt.control.replay import ReplayRequest
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.discovery import CONFIG, device_triggers, discovery_payloads
@@ -64,7 +65,7 @@ def test_all_blueprints_exist() -> None:
     assert {path.stem for path in FILES} == {
         *("war_declared", "war_starting", "war_ending", "war_result", "member_joined_left", "member_role"),
         *("maintenance", "upgrade_finished", "my_attacks_left", "war_no_attacks", "token_refused", "missed_events"),
-        *("donations_digest", "member_inactive"),
+        *("donations_digest", "member_inactive", "cwl_round_result", "cwl_lineup_changed", "raid_ended"),
     }
 
 
@@ -179,21 +180,46 @@ def test_selected_sensors_exist() -> None:
             assert wanted.get("device_class") == components[key].get("device_class")
     for key in ("war_start", "war_end"):
         assert "'preparation_start'" in components[key]["json_attributes_template"]
-    for key in ("attacks_left", "roster"):
+    for key in ("attacks_left", "cwl_attacks_left", "raid_attacks_left", "roster"):
         assert "'members'" in components[key]["json_attributes_template"]
+    assert "'members_not_started'" in components["raid_attacks_left"]["json_attributes_template"]
+    # By these attributes, the blueprints tell a round or a weekend from a war.
+    for key, attribute in (("war_end", "preparation_start"), ("cwl_round_end", "round"), ("raid_end", "start")):
+        names = {"preparation_start", "round", "start"}
+        assert {name for name in names if f"'{name}':" in components[key]["json_attributes_template"]} == {attribute}
     for key in ("attacks_left", "war_end"):
         assert discovery_payloads()["Player"]["components"][key]["platform"] == "sensor"
+    player = discovery_payloads()["Player"]["components"]["attacks_left"]
+    assert all(f"'{kind}':" in player["json_attributes_template"] for kind in ("war", "cwl", "raid"))
     assert components["opponent"]["default_entity_id"].endswith("_opponent")
+    assert components["cwl_opponent_name"]["default_entity_id"].endswith("_cwl_opponent_name")
 
 
 def test_every_kind_of_upgrade_can_be_selected() -> None:
     blueprint = load(next(path for path in FILES if path.stem == "upgrade_finished"))
-    upgrades = {event_type.value for event_type in EventType if event_type.value.endswith("_upgraded")}
+    upgrades = {event_type.value for event_type in PLAYER_EVENTS if event_type.value.endswith("_upgraded")}
     assert {trigger["subtype"] for trigger in blueprint["triggers"]} == upgrades
     kinds = blueprint["variables"]["kind_of_type"]
     assert set(kinds) == upgrades
     (choices,) = options(blueprint)
     assert set(kinds.values()) <= {choice["value"] for choice in choices}
+
+
+@pytest.mark.parametrize("name", ["my_attacks_left", "war_ending"])
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"preparation_start": "2026-11-29T08:00:00+00:00"}, "war"),
+        ({}, "war"),
+        ({"round": 3, "war_id": "#8QQ"}, "cwl"),
+        ({"start": "2026-11-27T07:00:00+00:00"}, "raid"),
+    ],
+)
+def test_reminder_knows_what_ends_from_the_attributes(name: str, attributes: Json, kind: str) -> None:
+    template = load(next(path for path in FILES if path.stem == name))["variables"]["kind"]
+    environment = ImmutableSandboxedEnvironment()
+    environment.globals["state_attr"] = lambda _, attribute: attributes.get(attribute)
+    assert environment.from_string(template).render(war_end="sensor.x") == kind
 
 
 def test_missed_events_can_show_only_existing_event_types() -> None:

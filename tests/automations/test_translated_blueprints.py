@@ -22,7 +22,7 @@ from scripts.blueprints import (
 )
 from scripts.translations import format_po, update
 from tests.automations.test_blueprints import FILES, load
-from tests.homeassistant.builders import bridge, clan, decode, player
+from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,13 +106,14 @@ def test_translations_have_the_variables_and_keys_of_their_message(code: str) ->
 
 @languages
 def test_named_sensors_have_the_names_of_the_language(code: str) -> None:
-    devices = [decode(announce(language=code))["components"].values() for announce in (bridge, clan, player)]
+    devices = [decode(announce(language=code))["components"].values() for announce in (bridge, clan, cwl, raid, player)]
     names = {one["name"] for components in devices for one in components if "name" in one}
     for path in (ENGLISH / code).glob("*.yaml"):
         for one in load(path)["blueprint"]["input"].values():
             if "entity" in one["selector"]:
-                (name,) = re.findall(r"\*([^*]+)\*", one["description"])
-                assert name in names, path.name
+                named = set(re.findall(r"\*([^*]+)\*", one["description"]))
+                assert named, path.name
+                assert named <= names, path.name
 
 
 def test_long_texts_keep_their_paragraphs_and_short_ones_are_quoted() -> None:
