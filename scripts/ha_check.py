@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _ROOT = Path(__file__).resolve().parent.parent
-_GOLDEN = _ROOT / "tests/homeassistant/__snapshots__/test_devices"
+_SNAPSHOTS = _ROOT / "tests/homeassistant/__snapshots__"
+_GOLDEN = _SNAPSHOTS / "test_devices"
 _INSIDE = Path(__file__).with_name("ha_check_inside.py")
 _START_TIMEOUT_S = 10.0
 _CHECK_TIMEOUT_S = 300.0
@@ -112,15 +113,21 @@ def _request(files: list[Path], port: int | None) -> Json:
     from tests.homeassistant.retained_states import retained  # noqa: PLC0415 - found only with the root on the path
 
     chosen = files or [
-        _GOLDEN / f"test_{name}_device_matches_golden_payload.json" for name in ("bridge", "clan", "player")
+        *(_GOLDEN / f"test_{name}_device_matches_golden_payload.json" for name in ("bridge", "clan", "player")),
+        *(_SNAPSHOTS / f"test_parts/test_{name}_matches_golden_payload.json" for name in ("league", "raid")),
     ]
     later = [] if files else [_GOLDEN / "test_clan_device_without_war_matches_golden_payload.json"]
     return {"broker": port, "states": retained(), "devices": _devices(chosen), "devices_later": _devices(later)}
 
 
 def _devices(files: list[Path]) -> Json:
-    payloads = [json.loads(file.read_text()) for file in files]
-    return {payload["device"]["identifiers"][0]: payload for payload in payloads}
+    """Return the payloads by object id; a part of a device has one of its own."""
+    devices: Json = {}
+    for file in files:
+        payload = json.loads(file.read_text())
+        object_id = payload["device"]["identifiers"][0]
+        devices[f"{object_id}_{file.stem}" if object_id in devices else object_id] = payload
+    return devices
 
 
 def _ask(command: list[str], request: Json) -> Json:

@@ -25,7 +25,7 @@ _ROLE_LABELS = {
     "co_leader": message("Co-leader"),
     "leader": message("Leader"),
 }
-# What a player can have attacks left in: the keys of the payload and the attributes.
+# The keys of the payload, and the attributes, with a part of the attacks left.
 _PARTS = ("war", "cwl", "raid")
 
 
