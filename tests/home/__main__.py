@@ -21,6 +21,7 @@ from tests.home.check_language import check_language
 from tests.home.check_leader import check_leader
 from tests.home.check_members import check_members
 from tests.home.check_node_red import check_node_red
+from tests.home.check_parts import check_parts
 from tests.home.check_restarts import check_restarts, check_unwatch_while_stopped
 from tests.home.dashboard import check_dashboard
 from tests.home.lab import Lab, LabError
@@ -76,6 +77,9 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         check_log(setup, report)
         report.section("Automations of a clan leader")
         await check_leader(setup, report)
+        check_log(setup, report)
+        report.section("Leagues and raids")
+        await check_parts(setup, report)
         check_log(setup, report)
         report.section("Sensors of members")
         await check_members(setup, report)

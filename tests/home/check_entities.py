@@ -6,8 +6,15 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.home.discovered import Entity, discovered_entities, discovery_payloads, reason_for_no_value
+from tests.home.discovered import (
+    DISCOVERY_TOPICS,
+    Entity,
+    discovered_entities,
+    discovery_payloads,
+    reason_for_no_value,
+)
 from tests.home.home_assistant import wait_until
+from tests.home.mqtt import retained
 
 if TYPE_CHECKING:
     from tests.home.report import Report
@@ -15,7 +22,7 @@ if TYPE_CHECKING:
 
 _DISCOVERY_TIMEOUT_S = 20.0
 _VALUES_TIMEOUT_S = 10.0
-_DEVICES = 5  # the bridge, two clans, two players
+_PAYLOADS = 9  # the bridge, two players, and two clans, each with its league and its raids
 _NAME = "Anvil & Söhne"
 _ALLOWED_IN_LAB = (
     # The lab enables debug logs of MQTT, and Home Assistant warns about their number.
@@ -30,7 +37,7 @@ async def check_values(setup: Setup, report: Report) -> None:
     port = setup.broker.port
 
     async def all_devices() -> bool:
-        return len(await discovery_payloads(port)) >= _DEVICES
+        return len(await retained(port, DISCOVERY_TOPICS)) >= _PAYLOADS
 
     await wait_until("the discovery payloads of all devices", _DISCOVERY_TIMEOUT_S, all_devices)
 

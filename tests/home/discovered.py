@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+DISCOVERY_TOPICS = "homeassistant/device/+/config"
 # Entities that normally have no value, with the reason.
 _NO_VALUE_REASONS = {
     "denied_address": "no topic is denied",
@@ -20,10 +21,19 @@ _NO_VALUE_REASONS = {
     "war": "no event yet",
     "api_events": "no event yet",
     "last_command": "no command yet",
+    "cwl": "no event yet",
+    "raid": "no event yet",
 }
 _WAR_KEYS = (
     *("war_state", "war_status", "war_start", "war_end", "war_team_size", "opponent", "stars", "opponent_stars"),
     *("destruction", "opponent_destruction", "attacks_used", "attacks_left"),
+)
+# Those of a clan that is in no league and has never raided; *CWL state* and *Raid state* have a value.
+_PART_KEYS = (
+    *("cwl_league", "cwl_round", "cwl_total_stars", "cwl_position", "cwl_opponent_name", "cwl_stars"),
+    *("cwl_opponent_stars", "cwl_destruction", "cwl_attacks_left", "cwl_round_start", "cwl_round_end"),
+    *("cwl_next_opponent_name", "raid_end", "raid_loot", "raid_attacks_left", "raid_medals"),
+    *("raid_districts_destroyed", "raids_completed", "raid_opponent_name"),
 )
 
 
@@ -54,11 +64,16 @@ class Entity(NamedTuple):
 
 
 async def discovery_payloads(port: int) -> dict[str, Json]:
-    """Return the retained discovery payloads by device identifier; a clan's includes the sensors of its members."""
+    """Return the retained discovery payloads by device identifier; a clan's includes its members, league and raids.
+
+    Each entity has its availability, which may be that of its payload.
+    """
     found: dict[str, Json] = {}
-    for payload in (await retained(port, "homeassistant/device/+/config")).values():
+    for payload in (await retained(port, DISCOVERY_TOPICS)).values():
         device = found.setdefault(payload["device"]["identifiers"][0], {**payload, "components": {}})
-        device["components"] |= payload["components"]
+        for key, component in payload["components"].items():
+            inherited = {"availability": payload["availability"]} if "unique_id" in component else {}
+            device["components"][key] = {**inherited, **component}
     return found
 
 
@@ -80,12 +95,13 @@ async def discovered_entities(port: int, home: Home) -> list[Entity]:
 def reason_for_no_value(entity: Entity, *, without_war: str, unwatched_clan: str) -> str | None:
     """Return why an entity may be unknown before the first event, None if it must have a value.
 
-    ``without_war`` is the tag of a clan without a public war, ``unwatched_clan`` that of a player whose clan is not
-    watched.
+    ``without_war`` is the tag of a clan without a public war, a league and raids, ``unwatched_clan`` that of a player
+    whose clan is not watched.
     """
     reasons = _NO_VALUE_REASONS
     if entity.device.endswith(without_war.removeprefix("#")):
         reasons = reasons | dict.fromkeys(_WAR_KEYS, "the war log is private")
+        reasons |= dict.fromkeys(_PART_KEYS, "the clan is in no league and has never raided")
     if entity.device.endswith(unwatched_clan.removeprefix("#")):
         reasons = reasons | dict.fromkeys(
             ("attacks_left", "attack_pending", "war_end"), "the player's clan is not watched"

@@ -20,6 +20,7 @@ from tests.support.journal_files import age_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import datetime
 
     from tests.home.lab import Lab
 
@@ -31,9 +32,14 @@ FAST, SLOW = 1.0, 3600.0
 class Setup:
     """All programs, running; ``clan`` is at war with a public war log, ``private_clan`` has a private one.
 
+    ``clan`` also raids, and is in a league of ``league_clans`` clans, with the second round in preparation during the
+    battle of the first one. ``private_clan`` is in no league and has never raided.
+
     ``player``, of an unwatched clan, is polled every second. ``attacker``, who has attacks left in the war of ``clan``,
     is polled every hour. ``other_player`` is not watched at first.
     """
+
+    league_clans = 4
 
     def __init__(self, world: World, server: DemoServer, broker: Mosquitto, bridge: BridgeProcess, home: Home) -> None:
         self.world, self.server, self.broker, self.bridge, self.home = world, server, broker, bridge, home
@@ -100,6 +106,13 @@ class Setup:
         assert player is not None
         return {"#2PP": player["clan"]["tag"], "#900PUCPV": self.other_player}
 
+    def set_raid_end(self, end: datetime) -> None:
+        """Change the end of the raid weekend."""
+        weekend = self.world._population.watched_clan(self.clan).raids.last
+        assert weekend is not None
+        weekend.end = end
+        self.world._log.touch("raid", self.clan)
+
     def rename_clan(self, name: str) -> None:
         """Rename the clan."""
         self.world._population.watched_clan(self.clan).name = name
@@ -116,6 +129,7 @@ async def running_setup(
     world.start_battle(world.clan_tags[0])
     world.attack(world.clan_tags[0], "clan")
     world.attack(world.clan_tags[0], "opponent")
+    _play_parts(world, world.clan_tags[0])
     async with DemoServer(world, port=free_port(), token=SecretStr(TOKEN)) as server:
         with Mosquitto(program, folder, "max_queued_messages 0") as broker:
             bridge = BridgeProcess(folder, _settings(world, server, broker, language))
@@ -126,6 +140,25 @@ async def running_setup(
             finally:
                 await home.stop()
                 await bridge.kill_if_running()
+
+
+def _play_parts(world: World, clan: str) -> None:
+    """Start a league and a raid weekend, in which the member of ``_find_attacker`` does not attack."""
+    world.start_league(clan, clans=Setup.league_clans, preparation=timedelta(0))
+    world.start_league_battle(clan)
+    world.draw_round(clan)
+    world.league_attack(clan, "clan")
+    world.start_raids(clan, timedelta(days=2))
+    raider = next(one["tag"] for one in _members(world) if one["tag"] != _find_attacker(world))
+    for _ in range(3):
+        world.raid_attack(clan, raider, gained=None)
+
+
+def _members(world: World) -> list[dict[str, Any]]:
+    clan = world.clan(world.clan_tags[0])
+    assert clan is not None
+    members: list[dict[str, Any]] = clan["memberList"]
+    return members
 
 
 def _find_attacker(world: World) -> str:
@@ -142,7 +175,17 @@ def _settings(world: World, server: DemoServer, broker: Mosquitto, language: str
         "mqtt": {"host": broker.host, "port": broker.port},
         "homeassistant": {"language": language},
         "watch": {
-            "clans": [{"tag": tag, "interval": FAST, "war_interval": FAST} for tag in world.clan_tags],
+            "clans": [
+                {
+                    "tag": tag,
+                    "interval": FAST,
+                    "war_interval": FAST,
+                    "cwl_interval": FAST,
+                    "cwl_standings": True,
+                    "raid_interval": FAST,
+                }
+                for tag in world.clan_tags
+            ],
             "players": [
                 {"tag": world.player_tags[0], "interval": FAST},
                 {"tag": _find_attacker(world), "interval": SLOW},
