@@ -335,18 +335,21 @@ class RetainedState:
 
         Home Assistant applies changed templates, such as labels in another language, only to later messages.
         """
-        resource = None if self._discovery is None else self._discovery.device(device.topic)
+        discovery = self._discovery
+        resource = None if discovery is None else discovery.part(device.topic) or discovery.device(device.topic)
         if resource is not None and not isinstance(device, MemberAnnouncement):
             asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish, resource, changed)
 
     def _republish(self, resource: Resource, everything: bool) -> None:
         published = self._states.find(resource)
         if everything:
-            if published is not None:
+            if published is not None and resource.kind in CLAN_PARTS:
+                published.forget(resource.kind.value)
+            elif published is not None:
                 published.forget_all()
             for one in _resources(resource.kind, resource.tag):
                 self.mark(one)
-        elif published is not None and published.badge is not None:
+        elif resource.kind is Kind.CLAN and published is not None and published.badge is not None:
             published.forget("badge")
             self.mark(resource)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from coc2mqtt.events.resource import Kind, Resource, Watch
+from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.journal.sqlite import SqliteJournal
 from coc2mqtt.mqtt.client.errors import ConnectionLostError
 from coc2mqtt.mqtt.client.messages import Message
+from coc2mqtt.mqtt.publish.discovery import Discovery
+from coc2mqtt.mqtt.topics import Topics
 from tests.support.bodies import clan
-from tests.support.bridge_parts import orphan_cleanup
-from tests.support.recording_session import RecordingSession
-from tests.support.retained import CLAN, CLAN_STATE, DEVICE, RetainedStateHarness, retained_messages
+from tests.support.bridge_parts import Parts, TimedSession, orphan_cleanup
+from tests.support.recording_session import RecordingSession, running
+from tests.support.retained import BADGE, CLAN, CLAN_STATE, DEVICE, RetainedStateHarness, retained_messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 CWL, RAID = Resource(Kind.CWL, "#2PP"), Resource(Kind.RAID, "#2PP")
 CWL_STATE, RAID_STATE = "coc/clan/2PP/state/cwl", "coc/clan/2PP/state/raid"
 CWL_PART, RAID_PART = (f"homeassistant/device/coc2mqtt_home_clan_2PP_{part}/config" for part in ("cwl", "raid"))
+DISCOVERY = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
 NO_LEAGUE: dict[str, Any] = {"group": None, "wars": {}}
 NO_RAID: dict[str, Any] = {"season": None}
 WATCH = Watch(Kind.CLAN, "#2PP", 60.0, war=False, cwl=True, cwl_standings=True, raids=True)
@@ -209,3 +213,23 @@ async def test_component_that_an_earlier_version_announced_is_removed(harness: R
     published = recording.published_on(CWL_PART)
     assert [one["components"].get("old") for one in published] == [{"platform": "sensor"}, None]
     assert not harness.state.will_remove_components(CWL_PART, orjson.dumps(published[-1]))
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("is_changed", [True, False])
+async def test_only_the_state_of_a_part_is_published_again_after_a_changed_payload(is_changed: bool) -> None:
+    """Home Assistant applies the templates of a changed payload only to later messages."""
+    payload = orjson.loads(DISCOVERY.parts(WATCH, "The Order")[0].payload)
+    if is_changed:
+        payload["components"]["cwl_state"]["name"] = "CKL-Phase"
+    parts, recording = Parts(), TimedSession()
+    parts.watches.watches[WATCH.kind, WATCH.tag] = WATCH
+    parts.journal.snapshots[CWL] = Snapshot(NO_LEAGUE)
+    recording.retained = [Message(CWL_PART, orjson.dumps(payload), retain=True)]
+    async with running(parts.bridge.serve(recording.session)):
+        await asyncio.sleep(60)
+    [announced] = recording.published_at[CWL_PART]
+    again = [at for at in recording.published_at[CWL_STATE] if at > announced]
+    assert len(again) == (1 if is_changed else 0)
+    assert all(at - announced >= 1.0 for at in again)
+    assert len(recording.published_at[BADGE]) == 2, "the badge follows only the device of the clan"
