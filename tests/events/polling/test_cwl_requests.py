@@ -348,3 +348,13 @@ def test_bug_or_failed_commit_loses_no_event(failing: str, monkeypatch: pytest.M
                 replay.poll_at(DAY + HOUR)
     # The responses are still cached by the API.
     assert replay.types_at(DAY + HOUR + 60) == ["cwl_round_state_changed", "cwl_round_new"]
+
+
+def test_endpoint_check_accepts_a_clan_without_a_league() -> None:
+    replay = LeagueReplay(ScriptedLeague(), at=-HOUR)
+    run_without_loop(replay._poller.check_endpoint())
+    replay.now += 2 * HOUR
+    run_without_loop(replay._poller.check_endpoint())
+    replay.api.responses[GROUP] = BROKEN
+    with pytest.raises(ServerError):
+        run_without_loop(replay._poller.check_endpoint())
