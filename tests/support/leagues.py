@@ -183,7 +183,8 @@ class ScriptedLeague:
                 wars.append(war)
                 self.wars[tag] = war
             # The API lists the wars of a round in no order.
-            self.rounds.append(wars[1:] + wars[:1])
+            shift = number % len(wars)
+            self.rounds.append(wars[shift:] + wars[:shift])
             preparation += day + 5
 
     def own(self, number: int) -> ScriptedWar:

@@ -116,11 +116,9 @@ class _LeagueDiff:
         if not silent:
             self._add_of_league(EventType.CWL_STARTED, league, cwl_events.started(league, first and first[2].war))
         self.process(league)
-        if (
-            silent
-            and all(war.quiet for _, war in league.own_wars(self.tag))
-            and league.is_round_over(league.rounds, "")
-        ):
+        own = [war for _, war in league.own_wars(self.tag)]
+        if silent and own and own[-1].round == league.rounds and own[-1].quiet:
+            # The group may show its end later than its last war.
             league.quiet = True
 
     def process(self, league: League) -> None:
