@@ -135,10 +135,10 @@ class LeagueWar:
         return self.sides[self.clans.index(tag)]
 
     def result_of(self, tag: str) -> str | None:
-        """Return win, lose or tie for a clan in an ended war, None before the end or if a score is unknown."""
+        """Return win, lose or tie for a clan in an ended war, None before the end or if the final score is unknown."""
         own = self.clans.index(tag)
         ours, theirs = self.sides[own], self.sides[1 - own]
-        if self.state != "warEnded" or None in ours or None in theirs:
+        if self.state != "warEnded" or self.result == "unknown" or None in ours or None in theirs:
             return None
         if ours == theirs:
             return "tie"

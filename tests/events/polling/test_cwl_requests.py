@@ -258,9 +258,11 @@ def test_malformed_own_war_is_left_out_until_it_is_valid(body: Any) -> None:
 
 def test_own_war_that_is_gone_for_hours_after_its_end_ends_with_an_unknown_result() -> None:
     league = ScriptedLeague(clans=4)
+    league.own(1).attack(league.own(1).start + HOUR, side=league.own_side(1))
     replay = watched_from_the_start(league)
+    replay.poll_at(DAY + 2 * HOUR)
     replay.api.responses[path_of(league.own(1).tag)] = NotFoundError("gone")
-    events = poll_until(replay, 2 * DAY + 3 * HOUR, begin=DAY + HOUR)
+    events = poll_until(replay, 2 * DAY + 3 * HOUR, begin=DAY + 3 * HOUR)
     (ended,) = (event for event in events if event.event_type.value == "cwl_round_ended")
     assert (ended.metadata["result"], ended.metadata["bonus_stars"], ended.metadata["total_stars"]) == (
         "unknown",
@@ -269,6 +271,7 @@ def test_own_war_that_is_gone_for_hours_after_its_end_ends_with_an_unknown_resul
     )
     events = poll_until(replay, 6 * DAY, begin=2 * DAY + 4 * HOUR)
     assert (events[-1].event_type.value, events[-1].metadata["complete"]) == ("cwl_ended", False)
+    assert (events[-1].metadata["won"], events[-1].metadata["stars"]) == (0, 2), "no bonus for an unknown result"
 
 
 @pytest.mark.parametrize(
