@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from coc2mqtt.demo import ImpossibleError
 from tests.home.check_automations import Automations, text_problems
 from tests.home.home_assistant import wait_until
 from tests.home.mqtt import publish
 
 if TYPE_CHECKING:
+    from coc2mqtt.demo.war import SideName
     from tests.home.report import Report
     from tests.home.setup import Setup
 
@@ -83,12 +86,13 @@ async def _league(setup: Setup, automations: Automations) -> list[str]:
     world, clan = setup.world, setup.clan
     world.change_lineup(clan)
     await automations.wait_for_action("own_lineup", "lineups")
-    problems = text_problems(automations, "own_lineup", r".+ replaced .+ with .+ in the line-up of round 2")
+    problems = text_problems(automations, "own_lineup", r".+ replaced .+ with .+ in the line-up of league round 2")
     world.change_lineup(clan, "opponent")
     await automations.wait_for_action("lineups")
+    _use_attacks(setup)
     world.end_league_battle(clan)
     await automations.wait_for_action("round")
-    problems += text_problems(automations, "round", r"(.+ (won|lost) round 1|Round 1) of the league .+")
+    problems += text_problems(automations, "round", r"(.+ (won|lost) league round 1|League round 1 of .+) against .+")
     world.start_league_battle(clan)
     world.league_attack(clan, "clan")
     problems += await _wait_for_states(setup, cwl_state="in_war", cwl_round="2", cwl_attacks_left="4")
@@ -103,9 +107,10 @@ async def _league(setup: Setup, automations: Automations) -> list[str]:
     # The automation has acted for this round: a maintenance break that delays its end must not trigger it again.
     world.shift_league_war(clan, timedelta(seconds=_END_S))
     await asyncio.sleep(_END_S)
+    _use_attacks(setup)
     world.end_league_battle(clan)
     await automations.wait_for_action("round")
-    problems += text_problems(automations, "round", r"(.+ (won|lost) round 2|Round 2) of the league .+")
+    problems += text_problems(automations, "round", r"(.+ (won|lost) league round 2|League round 2 of .+) against .+")
     event = (await _state(setup, "cwl"))["attributes"]
     return problems + ([] if event["event_type"] == "cwl_round_ended" else [f"the last event is {event['event_type']}"])
 
@@ -174,6 +179,15 @@ async def _wait_for_states(setup: Setup, **expected: str) -> list[str]:
     except TimeoutError as error:
         return [f"{error}: {[(await _state(setup, key))['state'] for key in expected]}"]
     return []
+
+
+def _use_attacks(setup: Setup) -> None:
+    """Use all attacks in the battle, so that its result is final at its end."""
+    sides: tuple[SideName, ...] = ("clan", "opponent")
+    for side in sides:
+        with contextlib.suppress(ImpossibleError):
+            while True:
+                setup.world.league_attack(setup.clan, side)
 
 
 def _own_war(setup: Setup) -> Any:
