@@ -208,11 +208,13 @@ def check_states(resource: Resource, snapshot: Snapshot) -> None:
         assert len(payload) <= _MAX_STATE_BYTES
         assert _MODELS[facet].model_validate(orjson.loads(payload)).encode() == payload
     if resource.kind is Kind.CLAN:
-        name = None if snapshot.data is None else snapshot.data.get("name")
-        device = _DISCOVERY.clan(Watch(Kind.CLAN, resource.tag, 60.0), name if isinstance(name, str) else None)
-        check_topic(device.topic)
-        assert len(device.payload) <= _MAX_DEVICE_BYTES
-        assert isinstance(orjson.loads(device.payload), dict)
+        found = None if snapshot.data is None else snapshot.data.get("name")
+        name = found if isinstance(found, str) else None
+        watch = Watch(Kind.CLAN, resource.tag, 60.0, cwl=True, cwl_standings=True, raids=True)
+        for device in (_DISCOVERY.clan(watch, name), *_DISCOVERY.parts(watch, name)):
+            check_topic(device.topic)
+            assert len(device.payload) <= _MAX_DEVICE_BYTES
+            assert isinstance(orjson.loads(device.payload), dict)
 
 
 def _refuse(constant: str) -> None:

@@ -39,7 +39,7 @@ _MAX_HISTORIES = 1000
 # A topic that was restored this often, the last time within this period, is reported as a problem.
 _CONFLICT_COUNT = 3
 _CONFLICT_PERIOD_S = 1200.0
-# With MQTT 3.1.1 the broker returns every retained message on guarded topics to us: about 40 kB per watch.
+# With MQTT 3.1.1 the broker returns every retained message on guarded topics to us: about 70 kB per clan.
 _MAX_ECHOED_WATCHES = 200
 # Besides `info`, which other parts of the bridge handle as well.
 _GUARDED_BRIDGE_TOPICS = ("state", "watches", "last_command")
