@@ -26,6 +26,8 @@ _IMAGES = ROOT / "docs" / "images"
 # The pages do not indicate when they are rendered (seconds).
 _RENDER_S = 8
 _ROUNDS = 12
+# Fewer than there are on the map.
+_LEAGUE_ATTACKS = 6
 # A blueprint and the name of an automation, by language.
 _AUTOMATIONS = {
     "en": ("war_ending", "Attacks left in the war"),
@@ -101,6 +103,9 @@ async def _play(setup: Setup) -> None:
         world.attack(clan, ("clan", "opponent")[number % 2])
         (world.join, world.donate, world.promote, world.gain_points)[number % 4](clan)
         (world.win_trophies, world.upgrade_troop, world.upgrade_hero)[number % 3](setup.player)
+        if number < _LEAGUE_ATTACKS:
+            world.league_attack(clan, ("clan", "opponent")[number % 2])
+        world.raid_attack(clan)
         await asyncio.sleep(3)
 
 
@@ -118,27 +123,27 @@ async def _home_assistant(setup: Setup, browser: Browser, images: Path) -> None:
     devices = await _device_pages(setup)
     address, dashboard = setup.home.address, f"/{URL}/{clan_path(setup.clan)}"
     for name, path, size in (
-        ("clan", devices["clan"], (1280, 2000)),
-        ("clan-without-war", devices["clan-without-war"], (1280, 2000)),
+        ("clan", devices["clan"], (1280, 2900)),
+        ("clan-without-war", devices["clan-without-war"], (1280, 2900)),
         ("player", devices["player"], (1280, 1500)),
         ("bridge", devices["bridge"], (1280, 1500)),
         ("blueprint", "/config/automation/edit/attacks_left", (1100, 1050)),
         ("dashboard-players", f"/{URL}/players", (1500, 1000)),
         ("dashboard-bridge", f"/{URL}/bridge", (1500, 800)),
-        ("dashboard", dashboard, (1500, 1450)),
-        ("dashboard-phone", dashboard, (500, 2600)),
+        ("dashboard", dashboard, (1500, 2400)),
+        ("dashboard-phone", dashboard, (500, 4200)),
     ):
         await _shoot(browser, address + path, images / f"home-assistant-{name}.png", size)
     await browser.use_dark_theme(True)
-    await _shoot(browser, address + dashboard, images / "home-assistant-dashboard-dark.png", (1500, 1450))
+    await _shoot(browser, address + dashboard, images / "home-assistant-dashboard-dark.png", (1500, 2400))
     await browser.use_dark_theme(False)
 
 
 async def _translated(setup: Setup, browser: Browser, images: Path, language: str) -> None:
     address, devices = setup.home.address, await _device_pages(setup)
     for name, path, size in (
-        ("clan", devices["clan"], (1280, 2000)),
-        ("dashboard", f"/{URL}/{clan_path(setup.clan)}", (1500, 1450)),
+        ("clan", devices["clan"], (1280, 2900)),
+        ("dashboard", f"/{URL}/{clan_path(setup.clan)}", (1500, 2400)),
     ):
         await _shoot(browser, address + path, images / f"home-assistant-{name}-{language}.png", size)
 
