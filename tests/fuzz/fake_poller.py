@@ -211,10 +211,11 @@ def check_states(resource: Resource, snapshot: Snapshot) -> None:
         found = None if snapshot.data is None else snapshot.data.get("name")
         name = found if isinstance(found, str) else None
         watch = Watch(Kind.CLAN, resource.tag, 60.0, cwl=True, cwl_standings=True, raids=True)
-        for device in (_DISCOVERY.clan(watch, name), *_DISCOVERY.parts(watch, name)):
-            check_topic(device.topic)
-            assert len(device.payload) <= _MAX_DEVICE_BYTES
-            assert isinstance(orjson.loads(device.payload), dict)
+        device, parts = _DISCOVERY.clan(watch, name), _DISCOVERY.parts(watch, name)
+        for topic, payload in ((device.topic, device.payload), *((one.topic, one.payload) for one in parts)):
+            check_topic(topic)
+            assert len(payload) <= _MAX_DEVICE_BYTES
+            assert isinstance(orjson.loads(payload), dict)
 
 
 def _refuse(constant: str) -> None:
