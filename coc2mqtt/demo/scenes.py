@@ -23,9 +23,10 @@ Decide: TypeAlias = Callable[[str], Action]
 # The time of each change in seconds, the change, and the tag that it is about.
 Plan: TypeAlias = list[tuple[float, Decide, str]]
 
-# The smallest teams, so that a round of the story has few attacks.
-TEAM_SIZE = 5
-ATTACKS_PER_ROUND = 2 * TEAM_SIZE
+# The smallest teams, so that a round has few attacks. All members attack, because the bridge publishes the result of a
+# round with missed attacks only minutes later.
+_TEAM_SIZE = 5
+_ATTACKS_PER_ROUND = 2 * _TEAM_SIZE
 # The districts of a raided clan.
 _DISTRICTS = 4
 
@@ -34,14 +35,13 @@ class LeagueRound(NamedTuple):
     """The times of a round of a league: its draw, its battle, its attacks, and a change of its line-up.
 
     The end of the battle is announced ``delay`` seconds too early, and moved at ``delayed``. ``attacks`` are times, at
-    each of which a share of ``attack_count`` attacks is made.
+    each of which a share of all attacks is made.
     """
 
     drawn: float
     started: float
     ended: float
     attacks: Sequence[float]
-    attack_count: int = ATTACKS_PER_ROUND
     lineup: float | None = None
     lineup_side: SideName = "clan"
     delay: float = 0.0
@@ -65,7 +65,7 @@ def plan_league(clan: str, rounds: Sequence[LeagueRound], *, signed_up: float, s
         plan += [(one.drawn, always(opening), clan)]
         plan += [
             (time, always(_attack(number, count)), clan)
-            for time, count in zip(one.attacks, _shares(one.attack_count, len(one.attacks)), strict=True)
+            for time, count in zip(one.attacks, _shares(_ATTACKS_PER_ROUND, len(one.attacks)), strict=True)
         ]
         if one.lineup is not None:
             plan += [(one.lineup, always(_change_lineup(number, one.lineup_side)), clan)]
@@ -110,7 +110,7 @@ def always(action: Action) -> Decide:
 
 def _start_league(clans: int, preparation: timedelta, battle: timedelta) -> Action:
     def start_league(world: World, tag: str) -> None:
-        world.start_league(tag, clans=clans, team_size=TEAM_SIZE, preparation=preparation, battle=battle)
+        world.start_league(tag, clans=clans, team_size=_TEAM_SIZE, preparation=preparation, battle=battle)
 
     return start_league
 

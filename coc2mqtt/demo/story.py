@@ -18,7 +18,7 @@ import structlog
 
 from coc2mqtt.demo.catalogue import seeded
 from coc2mqtt.demo.choices import Choices
-from coc2mqtt.demo.scenes import ATTACKS_PER_ROUND, LeagueRound, always, close_league, plan_league, plan_raids
+from coc2mqtt.demo.scenes import LeagueRound, always, close_league, plan_league, plan_raids
 from coc2mqtt.demo.world import World
 
 if TYPE_CHECKING:
@@ -216,17 +216,16 @@ class _Story:
         return plan + close_league(clan, ended=84.8, promoted=86.6, left=90.5, decide=always(World.promote_war_league))
 
     def _league(self, begin: float, clan: str, busy: Sequence[float]) -> tuple[Plan, float]:
-        """Return the plan of a league of four clans from ``begin``, and the time of the promotion, 4 s before its end.
+        """Return the plan of a league of four clans from ``begin``, and the time at which the clan's league changes.
 
-        Some members may not use their attacks.
+        ``busy`` are the times of other changes of the clan. The plan ends 4 s after the returned time.
         """
         rng, drawn = self._rng, begin + 2.0
         started, rounds = begin + 6.5, []
         for number in range(3):
             attacks = (started + 1.8, started + 3.6)
             lineup = drawn + 2.0 if number == 0 else None
-            count = rng.randint(ATTACKS_PER_ROUND - 4, ATTACKS_PER_ROUND)
-            rounds.append(LeagueRound(drawn, started, started + 5.4, attacks, count, lineup=lineup))
+            rounds.append(LeagueRound(drawn, started, started + 5.4, attacks, lineup=lineup))
             # Every other battle starts late.
             drawn, started = started, started + rng.choice((5.4, 9.0))
         over = rounds[-1].ended
