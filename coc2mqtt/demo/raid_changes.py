@@ -66,8 +66,6 @@ class RaidChanges(WorldBase):
             "gained": attack.destruction - earlier,
             "stars": attack.stars,
             "finished": district.is_destroyed,
-            "attacks_used": raider.attacks,
-            "attacks_left": raider.attacks_left,
         }
         events = [("raid_attack_new", {**about, "district_id": district.id, **details})]
         if district.is_destroyed:

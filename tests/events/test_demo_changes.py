@@ -23,7 +23,7 @@ SECONDS = 190.0
 
 
 class Played(NamedTuple):
-    """What was played and seen; ``tables`` are the standings after each step, in the game and in the bridge."""
+    """The changes and events of a played story, and the standings after each step, in the game and in the bridge."""
 
     changes: list[ScriptedChange]
     events: list[Event]
