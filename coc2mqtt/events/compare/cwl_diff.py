@@ -113,7 +113,9 @@ class _LeagueDiff:
     def start(self, league: League, *, silent: bool) -> None:
         """Report a new league and its drawn rounds."""
         first = next((one for one in self._fetched(league) if one[1] == 1 and self._is_own(one[2].war)), None)
-        if not silent:
+        # Of an ended league without rounds nothing can be reported: it may have ended months ago.
+        league.quiet = league.quiet or (league.state == "ended" and not league.tags)
+        if not silent and not league.quiet:
             self._add_of_league(EventType.CWL_STARTED, league, cwl_events.started(league, first and first[2].war))
         self.process(league)
         own = [war for _, war in league.own_wars(self.tag)]
@@ -124,6 +126,7 @@ class _LeagueDiff:
     def process(self, league: League) -> None:
         """Report the news of a league."""
         league.standings = self.seen.standings
+        league.set_over(self.at)
         new = set()
         for war_tag, number, sighting in self._fetched(league):
             if war_tag not in league.wars:
@@ -136,11 +139,10 @@ class _LeagueDiff:
         for war_tag, war in league.own_wars(self.tag):
             if war_tag in self.seen.wars and not war.reported.ended:
                 self._report_war(league, war_tag, war, self.seen.wars[war_tag], is_new=war_tag in new)
-            else:
-                if war_tag in self.old_wars:
-                    self.bodies[war_tag] = self.old_wars[war_tag]
-                if war_tag in self.seen.missing and not war.reported.ended:
-                    self._give_up(league, war_tag, war)
+            elif war_tag in self.old_wars:
+                self.bodies[war_tag] = self.old_wars[war_tag]
+            if not war.reported.ended and (war_tag in self.seen.missing or self._is_stuck(league, war)):
+                self._give_up(league, war_tag, war)
         self._report_end(league)
 
     def kept_wars(self, league: League) -> Json:
@@ -159,7 +161,7 @@ class _LeagueDiff:
             return True
         polled = [war for war in league.wars.values() if league.standings or self.tag in war.clans]
         unsettled = any(war.state == "warEnded" and not war.reported.ended for war in polled)
-        return not unsettled and not self.seen.missing and not self._is_over(league)
+        return not unsettled and not self.seen.missing and league.over_since is None and not self._is_over(league)
 
     def _fetched(self, league: League) -> Iterator[tuple[str, int, WarSighting]]:
         for war_tag, sighting in self.seen.wars.items():
@@ -226,14 +228,20 @@ class _LeagueDiff:
                 self._add(EventType.CWL_ATTACK_NEW, league, war_tag, body, metadata)
         war.reported.orders |= orders
 
+    def _is_stuck(self, league: League, war: LeagueWar) -> bool:
+        """Return whether the API has not shown the end of a war, although the league has been over for long."""
+        return war.state != "warEnded" and league.over_since is not None and self.at - league.over_since >= _MAX_WAIT_S
+
     def _give_up(self, league: League, war_tag: str, war: LeagueWar) -> None:
-        """Report the end of a war that the API does not return any more, without a result."""
+        """Report the end of a war that the API no longer returns, or whose end it never shows, without a result."""
         end = parse_unix_time(war.end)
         if end is not None and self.at - end < _MAX_WAIT_S:
             return
         clans = dict(zip(("clan", "opponent"), ({"tag": one} for one in war.clans), strict=True))
         body = self.old_wars.get(war_tag, clans)
         war.state = "warEnded"
+        # It shows a war that is not over.
+        self.bodies.pop(war_tag, None)
         self._report_result(league, war_tag, war, body, unknown_result(body, self.tag))
 
     def _report_result(self, league: League, war_tag: str, war: LeagueWar, body: Json, result: Json) -> None:
@@ -251,16 +259,21 @@ class _LeagueDiff:
         if unknown - self.seen.missing:
             return  # they are fetched by a later poll
         complete = self._is_complete(league)
-        # A league that is gone shows no more rounds, but the wars that were drawn can still be fetched.
-        unfinished = not complete and (not league.gone or bool(unknown))
-        awaited = unfinished or (league.standings and not are_results_final(league))
+        awaited = not complete or (league.standings and not are_results_final(league))
         ends = [parse_unix_time(war.end) for _, war in league.own_wars(self.tag)]
         last_end = max((end for end in ends if end is not None), default=0.0)
+        if not complete and league.over_since is not None and not self._is_replaced(league):
+            # The group may be shown again, with the rounds that are left.
+            last_end = max(last_end, league.over_since)
         if awaited and 0 <= self.at - last_end < _MAX_WAIT_S:
             return
         league.ended = True
         if not league.quiet:
             self._add_of_league(EventType.CWL_ENDED, league, cwl_events.ended(league, self.tag, complete=complete))
+
+    def _is_replaced(self, league: League) -> bool:
+        """Return whether the API shows another group."""
+        return league.gone and self.seen.group is not None and bool(self.seen.group.get("clans"))
 
     def _unknown_wars(self, league: League) -> set[str]:
         """Return the tags of the drawn wars that are needed and were never seen."""
@@ -270,7 +283,8 @@ class _LeagueDiff:
         return {war_tag for number in numbers for war_tag in league.unknown_tags(number, self.tag)}
 
     def _is_complete(self, league: League) -> bool:
-        return all(league.is_round_over(number, self.tag) for number in range(1, league.rounds + 1))
+        numbers = range(1, league.rounds + 1)
+        return bool(numbers) and all(league.is_round_over(number, self.tag) for number in numbers)
 
     def _is_over(self, league: League) -> bool:
         """Return whether no more rounds of the clan can end."""

@@ -155,7 +155,8 @@ class League:
     the war tags of each drawn round, ``state`` that of the group. ``wars`` are the known wars by tag, ``members`` the
     totals of the clan's members in the final wars. Rounds up to ``silent_rounds`` were drawn at first sight. ``quiet``
     is whether the end is not to be reported, ``ended`` whether it was. ``gone`` is whether the API no longer shows the
-    group, ``standings`` whether all wars of the group are polled.
+    group, ``standings`` whether all wars of the group are polled. ``over_since`` is the Unix time in seconds since when
+    the API shows that the league is over, or no longer shows the group; None before that.
     """
 
     key: str
@@ -173,6 +174,7 @@ class League:
     ended: bool = False
     gone: bool = False
     standings: bool = False
+    over_since: float | None = None
 
     @classmethod
     def from_group(cls, group: Json, tag: str, *, league: Json | None, first_sight: bool) -> Self:
@@ -249,6 +251,13 @@ class League:
         drawn = number <= len(self.tags) and bool(self.tags[number - 1])
         return drawn and not self.unknown_tags(number, tag)
 
+    def set_over(self, at: float) -> None:
+        """Remember at which Unix time the API showed first that the league is over; it may show it again later."""
+        over = self.gone or self.state == "ended"
+        # After a wall clock was set back, the time starts again.
+        if not over or self.over_since is None or at < self.over_since:
+            self.over_since = at if over else None
+
     @property
     def is_name_open(self) -> bool:
         """Whether the clan's league is not known yet.
@@ -264,6 +273,7 @@ class League:
     def shift_times(self, jump: float) -> None:
         """Shift the stored times by the seconds by which the wall clock was set."""
         if jump:
+            self.over_since = None if self.over_since is None else self.over_since + jump
             for war in self.wars.values():
                 war.reported.since += jump
                 war.lineups = [(digest, at + jump) for digest, at in war.lineups]

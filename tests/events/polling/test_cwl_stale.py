@@ -1,11 +1,14 @@
-"""Stale responses about clan war leagues, of which the API caches each for ten minutes."""
+"""Stale and wrong responses about clan war leagues, of which the API caches each for ten minutes."""
 
 from __future__ import annotations
 
 import random
 from typing import Any
 
+import pytest
+
 from coc2mqtt.clash import NotFoundError
+from coc2mqtt.events.event import EventType
 from tests.support.leagues import (
     DAY,
     GROUP,
@@ -119,3 +122,59 @@ def test_huge_numbers_are_removed() -> None:
     events = replay.poll_at(2 * DAY + HOUR)
     assert [event.metadata["stars"] for event in events if "order" in event.metadata] == [None, None]
     assert events[-1].event_type.value != "poll_error"
+
+
+@pytest.mark.parametrize("state", ["inWar", "warCanceled"])
+def test_war_whose_end_is_never_shown_does_not_prevent_the_next_league(state: str) -> None:
+    league, second = ScriptedLeague(clans=4), ScriptedLeague(clans=4, name="Q", others="9", start=START + 20 * DAY)
+    stuck = league.own(3)
+
+    def play(path: str, at: float) -> Any:
+        if path.endswith(stuck.tag) and at > stuck.start + HOUR:
+            return {**stuck.body(stuck.start + HOUR), "state": state}
+        found = second.response(path, at)
+        return league.response(path, at) if isinstance(found, NotFoundError) else found
+
+    replay = LeagueReplay(play)
+    events = poll_until(replay, 7 * DAY, begin=-HOUR)
+    assert types(events)[-2:] == ["cwl_round_ended", "cwl_ended"]
+    assert (events[-2].metadata["result"], events[-1].metadata["complete"]) == ("unknown", False)
+    assert state_of(replay).state == "ended"
+    events = poll_until(replay, 25 * DAY, begin=7 * DAY)
+    assert types(events)[:2] == ["cwl_started", "cwl_round_new"]
+    assert events[-1].metadata["complete"]
+
+
+def test_group_that_is_missing_for_an_hour_after_a_restart_continues() -> None:
+    league = ScriptedLeague(clans=6)
+    replay = watched_from_the_start(league)
+    poll_until(replay, DAY + HOUR, begin=HOUR)
+    replay.restart()
+    replay.api.responses[GROUP] = NotFoundError("not found", status=404)
+    events = poll_until(replay, 4 * DAY, begin=4 * DAY - HOUR, step=600.0)
+    del replay.api.responses[GROUP]
+    events += poll_until(replay, 7 * DAY, begin=4 * DAY + 600)
+    ended = [event for event in events if event.event_type is EventType.CWL_ENDED]
+    assert [event.metadata["complete"] for event in ended] == [True]
+    assert events[-1] is ended[0]
+
+
+def test_old_group_without_wars_is_no_news() -> None:
+    league = ScriptedLeague()
+    league.tags_gone_at = START
+    replay = LeagueReplay(league)
+    assert poll_until(replay, 31 * DAY, begin=30 * DAY) == []
+    replay = LeagueReplay(league, at=-HOUR)
+    assert replay.types_at(-HOUR) == []
+    assert poll_until(replay, 31 * DAY, begin=30 * DAY) == []
+
+
+def test_group_of_one_clan_does_not_end_at_once() -> None:
+    league = ScriptedLeague(clans=4)
+    replay = LeagueReplay(league)
+    replay.poll_at(-HOUR)
+    body = league.group(START + 60)
+    assert isinstance(body, dict)
+    replay.api.responses[GROUP] = {**body, "clans": body["clans"][:1], "rounds": []}
+    assert replay.types_at(60) == ["cwl_started"]
+    assert poll_until(replay, DAY, begin=HOUR) == []
