@@ -238,3 +238,15 @@ def test_replay_request_of_a_blueprint_is_valid(name: str) -> None:
     request = text[text.index("page_request:") : text.index("to_json")]
     keys = set(re.findall(r"\b(\w+)=", request)) | set(re.findall(r"'(\w+)':", request))
     assert keys <= {*ReplayRequest.model_fields, "transaction"}
+
+
+@pytest.mark.parametrize("name", sorted(MIN_VERSIONS))
+def test_missing_replay_response_causes_no_error(name: str) -> None:
+    blueprint = load(next(path for path in FILES if path.stem == name))
+    environment = ImmutableSandboxedEnvironment()
+    environment.filters["as_timestamp"] = environment.globals["as_timestamp"] = lambda value: value
+    known = {"missed": [], "active": [], "given": {}, "donors": [], "oldest": 5, "responses": 0, "next_seq": 7}
+    texts = [text for text in leaves(blueprint["actions"]) if isinstance(text, str) and "wait.trigger" in text]
+    assert len(texts) > 1
+    for text in texts:
+        environment.from_string(text).render(**known, wait={"trigger": None})
