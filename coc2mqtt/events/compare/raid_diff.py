@@ -38,6 +38,8 @@ _MAX_END_DELAY_S = 7200.0
 # These only grow within a weekend, so a response with a lower value is stale.
 _NON_DECREASING = ("capitalTotalLoot", "totalAttacks", "enemyDistrictsDestroyed")
 _LOGS = ("attackLog", "defenseLog")
+# Weekends are a week apart, but the API may correct the start of one.
+_MAX_START_SHIFT_S = 86_400.0
 
 
 class UnobservedEnd(NamedTuple):
@@ -55,10 +57,15 @@ def initial_raid_memo(season: Json | None) -> Json:
 
 
 def restore_missing_raid_fields(old: Snapshot, season: Json | None) -> Json | None:
-    """Return the latest weekend of a response with the last known values of the fields that it lacks."""
+    """Return the latest weekend of a response with the last known values of the fields that it lacks.
+
+    If its start was corrected, it keeps the known one, which identifies it.
+    """
     known = _season(old)
-    if season is None or known is None or known["startTime"] != season["startTime"]:
+    if season is None or known is None:
         return season
+    if known["startTime"] != season["startTime"]:
+        return {**season, "startTime": known["startTime"]} if _is_start_corrected(old, known, season) else season
     gone = {key: value for key, value in known.items() if season.get(key) is None and value is not None}
     return {**season, **gone} if gone else season
 
@@ -145,6 +152,15 @@ def compare_raid(
 
 def _season(snapshot: Snapshot) -> Json | None:
     return (snapshot.data or {}).get("season")
+
+
+def _is_start_corrected(old: Snapshot, known: Json, season: Json) -> bool:
+    """Return whether a response shows the known weekend with another start: at nearly that time, with its attacks."""
+    if abs(start_of(season) - start_of(known)) >= _MAX_START_SHIFT_S:
+        return False
+    history = RaidHistory.from_json(old.memo, known)
+    attacked = any(count for raid in history.raids for count in raid.attacks.values())
+    return attacked and history.matches(season) and history.is_contained_in(season)
 
 
 def _progress(season: Json) -> list[Any]:

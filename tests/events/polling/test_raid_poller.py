@@ -570,3 +570,18 @@ def test_weekend_in_which_the_clan_does_not_raid_starts_and_ends_without_attacks
     assert replay.feed(seasons(ended), after=3 * 86_400) == ["raid_ended"]
     result = last(replay, "raid_ended")
     assert (result["attacks"], result["members"], result["attacks_left"], result["max_medals"]) == (0, 0, 0, 30)
+
+
+@pytest.mark.parametrize("seconds", [-60, 60])
+def test_corrected_start_is_not_another_weekend(weekend: Weekend, seconds: int) -> None:
+    replay = watching(seasons())
+    replay.feed(weekend.response)
+    weekend.attack(BOB, 90)
+    corrected = weekend.season
+    corrected["startTime"] = (START + timedelta(seconds=seconds)).strftime("%Y%m%dT%H%M%S.000Z")
+    assert replay.feed(seasons(corrected)) == ["raid_attack_new"]
+    assert replay.feed(weekend.response) == []
+    # A weekend of its own does not have the attacks of the last one.
+    other = Weekend(START + timedelta(hours=1))
+    other.raid(ENEMY)
+    assert replay.feed(other.response, after=600.0)[:2] == ["raid_ended", "raid_started"]
