@@ -105,7 +105,7 @@ async def _play(setup: Setup) -> None:
         (world.win_trophies, world.upgrade_troop, world.upgrade_hero)[number % 3](setup.player)
         if number < _LEAGUE_ATTACKS:
             world.league_attack(clan, ("clan", "opponent")[number % 2])
-        world.raid_attack(clan)
+            world.raid_attack(clan, gained=10)
         await asyncio.sleep(3)
 
 
