@@ -130,12 +130,12 @@ async def _home_assistant(setup: Setup, browser: Browser, images: Path) -> None:
         ("blueprint", "/config/automation/edit/attacks_left", (1100, 1050)),
         ("dashboard-players", f"/{URL}/players", (1500, 1000)),
         ("dashboard-bridge", f"/{URL}/bridge", (1500, 800)),
-        ("dashboard", dashboard, (1500, 2400)),
-        ("dashboard-phone", dashboard, (500, 4200)),
+        ("dashboard", dashboard, (1500, 2043)),
+        ("dashboard-phone", dashboard, (500, 3903)),
     ):
         await _shoot(browser, address + path, images / f"home-assistant-{name}.png", size)
     await browser.use_dark_theme(True)
-    await _shoot(browser, address + dashboard, images / "home-assistant-dashboard-dark.png", (1500, 2400))
+    await _shoot(browser, address + dashboard, images / "home-assistant-dashboard-dark.png", (1500, 2043))
     await browser.use_dark_theme(False)
 
 
@@ -143,7 +143,7 @@ async def _translated(setup: Setup, browser: Browser, images: Path, language: st
     address, devices = setup.home.address, await _device_pages(setup)
     for name, path, size in (
         ("clan", devices["clan"], (1280, 2900)),
-        ("dashboard", f"/{URL}/{clan_path(setup.clan)}", (1500, 2400)),
+        ("dashboard", f"/{URL}/{clan_path(setup.clan)}", (1500, 2043)),
     ):
         await _shoot(browser, address + path, images / f"home-assistant-{name}-{language}.png", size)
 
