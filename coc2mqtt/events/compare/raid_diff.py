@@ -38,7 +38,7 @@ _MAX_END_DELAY_S = 7200.0
 # These only grow within a weekend, so a response with a lower value is stale.
 _NON_DECREASING = ("capitalTotalLoot", "totalAttacks", "enemyDistrictsDestroyed")
 _LOGS = ("attackLog", "defenseLog")
-# Weekends are a week apart, but the API may correct the start of one.
+# Weekends are a week apart, but the API may correct the start of one, and the wall clock may be wrong.
 _MAX_START_SHIFT_S = 86_400.0
 
 
@@ -70,17 +70,17 @@ def restore_missing_raid_fields(old: Snapshot, season: Json | None) -> Json | No
     return {**season, **gone} if gone else season
 
 
-def raid_looks_stale(old: Snapshot, season: Json | None) -> bool:
-    """Return whether a response, with restored fields, looks older than the snapshot, or incomplete.
+def raid_looks_stale(old: Snapshot, season: Json | None, *, at: float) -> bool:
+    """Return whether a response, with restored fields, looks older than the snapshot, incomplete or wrong.
 
     A weekend never follows a later one and never continues after its end, and the logs, the numbers and the members
-    only grow.
+    only grow. None starts long after ``at`` (Unix time): it would hide all weekends until then.
     """
     known = _season(old)
     if season is None or known is None:
         return known is not None
     if season["startTime"] != known["startTime"]:
-        return start_of(season) < start_of(known)
+        return not start_of(known) <= start_of(season) <= at + _MAX_START_SHIFT_S
     if known["state"] == ENDED != season["state"] or any_decreased(known, season, _NON_DECREASING):
         return True
     if any(len(season.get(log) or []) < len(known.get(log) or []) for log in _LOGS):

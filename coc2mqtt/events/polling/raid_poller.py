@@ -97,8 +97,8 @@ class RaidPoller(Poller):
         season = latest_season(data)
         return self._remember_end(CompareResult([], {"season": season}, initial_raid_memo(season)))
 
-    def _looks_stale(self, old: Snapshot, data: Json, seen: Observation) -> bool:  # noqa: ARG002 - the content decides
-        return raid_looks_stale(old, restore_missing_raid_fields(old, latest_season(data)))
+    def _looks_stale(self, old: Snapshot, data: Json, seen: Observation) -> bool:
+        return raid_looks_stale(old, restore_missing_raid_fields(old, latest_season(data)), at=seen.at)
 
     async def _compare(self, old: Snapshot, data: Json, seen: Observation) -> CompareResult | None:
         season = restore_missing_raid_fields(old, latest_season(data))

@@ -585,3 +585,14 @@ def test_corrected_start_is_not_another_weekend(weekend: Weekend, seconds: int) 
     other = Weekend(START + timedelta(hours=1))
     other.raid(ENEMY)
     assert replay.feed(other.response, after=600.0)[:2] == ["raid_ended", "raid_started"]
+
+
+def test_one_response_with_a_weekend_of_next_year_is_ignored(weekend: Weekend) -> None:
+    replay = watching(seasons())
+    replay.feed(weekend.response)
+    wrong = weekend.season
+    wrong["startTime"] = "20271001T070000.000Z"
+    wrong["attackLog"] = []
+    assert replay.feed(seasons(wrong)) == []
+    weekend.attack(BOB, 90)
+    assert replay.feed(weekend.response, after=600.0) == ["raid_attack_new"]
