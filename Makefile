@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 SECONDS ?= 900
-BENCHES := $(addprefix bench-,unchanged changed round many latency cost)
+BENCHES := $(addprefix bench-,unchanged changed round many latency cost parts)
 
 # One process more than two cores: many tests mostly wait for another program.
 PYTEST := $(BIN)/pytest --numprocesses 3 $(if $(LOOP),--loop $(LOOP))

@@ -12,6 +12,7 @@ from bench.document import describe, fill
 from bench.figures.changed import changed
 from bench.figures.latency import latency
 from bench.figures.many import many
+from bench.figures.parts import parts
 from bench.figures.round import full_round
 from bench.figures.size import size
 from bench.figures.unchanged import unchanged
@@ -25,6 +26,7 @@ FIGURES = {
     "many": many,
     "latency": latency,
     "cost": size,
+    "parts": parts,
 }
 DOCUMENT = ROOT / "docs" / "performance.md"
 

@@ -17,6 +17,7 @@ import orjson
 import uvloop
 
 from bench.clans import Clans
+from bench.parts import Parts
 
 Json = dict[str, Any]
 
@@ -25,6 +26,9 @@ _HEAD = (
     b"HTTP/1.1 %s\r\nContent-Type: application/json; charset=utf-8\r\nCache-Control: max-age=%d\r\n"
     b"Content-Length: %d\r\n\r\n"
 )
+_GROUP = b"currentwar/leaguegroup"
+_PARTS = (b"currentwar", _GROUP, b"capitalraidseasons?limit=1")
+_LEAGUE_WARS = b"/v1/clanwarleagues/wars/%23"
 _OK, _NOT_FOUND = b"200 OK", b"404 Not Found"
 # Keeps clients from polling irrelevant resources.
 _LONG_MAX_AGE_S = 600
@@ -44,14 +48,14 @@ class Record:
         self.requested_at = array("d")
         self.responded_at = array("d")
         self.tokens = array("b")
-        # Clans by their number, wars by the number of their clan plus the number of all clans.
+        # Clans by their number, their parts (war, league, raid weekend) by it plus the number of all clans.
         self.resources = array("l")
         self.others = 0
         self.polls = array("l", [0]) * self._clans
-        self.wars = array("l", [0]) * self._clans
-        # The number of clans, and of wars, that were polled at least once, twice, and so on.
+        self.parts = array("l", [0]) * self._clans
+        # The number of clans, and of parts, that were polled at least once, twice, and so on.
         self.rounds = [0]
-        self.war_rounds = [0]
+        self.part_rounds = [0]
         self.changes: list[tuple[int, int, float]] = []
 
     def add_request(self, resource: int, token: int) -> int:
@@ -96,6 +100,7 @@ class Api:
         self.script = Script(clans)
         self.latency = latency
         self._clans = clans
+        self._parts: Parts | None = None
 
     def respond(self, head: bytes) -> tuple[bytes, int, tuple[int, int] | None]:
         """Return the response to a request, its number in the record (-1 for none), and the change in it.
@@ -106,11 +111,14 @@ class Api:
         if path.startswith(b"/v1/clans/%23"):
             tag, _, subresource = path[13:].partition(b"/")
             number = self._clans.number(tag.decode())
-            if number is not None and subresource in (b"", b"currentwar"):
-                resource = number + self._clans.count if subresource else number
-                request_number = self.record.add_request(resource, _token(head))
-                return self._war(number, request_number) if subresource else self._clan(number, request_number)
+            if number is not None and subresource in _PARTS:
+                request_number = self.record.add_request(number + self._clans.count, _token(head))
+                return self._part(subresource, number, request_number)
+            if number is not None and not subresource:
+                return self._clan(number, self.record.add_request(number, _token(head)))
         self.record.others += 1
+        if path.startswith(_LEAGUE_WARS):
+            return self._league_war(path[len(_LEAGUE_WARS) :].decode())
         if path.startswith(b"/control/"):
             return _response(_OK, 0, orjson.dumps(self._control(path.decode()))), -1, None
         if path.startswith(b"/v1/locations"):
@@ -128,9 +136,33 @@ class Api:
             (number, version) if changed else None,
         )
 
-    def _war(self, number: int, request_number: int) -> tuple[bytes, int, None]:
-        _count(self.record.wars, self.record.war_rounds, number)
-        return _response(_OK, 0, self._clans.war(number)), request_number, None
+    def _part(self, what: bytes, number: int, request_number: int) -> tuple[bytes, int, None]:
+        _count(self.record.parts, self.record.part_rounds, number)
+        if what == b"currentwar":
+            body = self._clans.war(number)
+        elif what == _GROUP:
+            body = self.parts.group(self._clans.code(number))
+        else:
+            self.script.advance(number)
+            body = self.parts.raids(self.script.versions[number])
+        return _response(_OK, 0, body), request_number, None
+
+    def _league_war(self, tag: str) -> tuple[bytes, int, None]:
+        """Return a war of a league, which is not recorded: it belongs to the poll of its group."""
+        body, number = None, self._clans.number(f"2{tag[1:6]}")
+        if number is not None:
+            war = tag[6:]
+            if self.parts.is_own_battle(war):
+                self.script.advance(number)
+            body = self.parts.war(self._clans.code(number), war, self.script.versions[number])
+        return _response(_NOT_FOUND, 0, b"{}") if body is None else _response(_OK, 0, body), -1, None
+
+    @property
+    def parts(self) -> Parts:
+        """The leagues and raid weekends; most benchmarks need none."""
+        if self._parts is None:
+            self._parts = Parts()
+        return self._parts
 
     def _control(self, path: str) -> Json:
         url = urlsplit(path)
@@ -166,7 +198,7 @@ class Api:
             "clan_polls": sum(record.polls),
             "others": record.others,
             "rounds": _complete(record.rounds, self._clans.count),
-            "war_rounds": _complete(record.war_rounds, self._clans.count),
+            "part_rounds": _complete(record.part_rounds, self._clans.count),
             "changes": len(record.changes),
         }
 

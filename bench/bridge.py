@@ -21,7 +21,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Watching:
-    """The settings of the bridge. Intervals are seconds, the pace is requests per second for each token."""
+    """The settings of the bridge. Intervals are seconds, the pace is requests per second for each token.
+
+    With ``cwl`` or ``raids``, the interval is that of the leagues or raid weekends, and the clans are polled hourly.
+    """
 
     interval: float
     pace: float = 1000.0
@@ -29,16 +32,20 @@ class Watching:
     war: bool = False
     war_interval: float = 30.0
     home_assistant: bool = False
+    cwl: bool = False
+    raids: bool = False
 
 
 def bridge(folder: Path, api: Api, broker: Broker, tags: Iterable[str], watching: Watching) -> Program:
     """Return a bridge that watches these clans, not started yet; its journal is in the folder."""
     options = {
-        "interval": watching.interval,
+        "interval": 3600 if watching.cwl or watching.raids else watching.interval,
         "war": watching.war,
         "war_interval": watching.war_interval,
-        "cwl": False,
-        "raids": False,
+        "cwl": watching.cwl,
+        "cwl_interval": watching.interval,
+        "raids": watching.raids,
+        "raid_interval": watching.interval,
     }
     clans = [{"tag": tag, **options} for tag in tags]
     settings: Json = {

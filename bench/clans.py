@@ -50,6 +50,10 @@ class Clans:
             number = number * len(_ALPHABET) + digit
         return number if number < self.count else None
 
+    def code(self, number: int) -> bytes:
+        """Return the letters that all tags of a clan contain."""
+        return _code(number).encode()
+
     def body(self, number: int, version: int) -> bytes:
         """Return a clan as JSON."""
         variant = self._variants[number % len(self._variants)]

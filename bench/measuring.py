@@ -71,7 +71,8 @@ def cost_of_bridge(options: Options, clans: int, watching: Watching, *, changing
         subscriber = start_subscriber(stack, folder, broker)
         api.script(each=changing)
         program = stack.enter_context(bridge(folder, api, broker, clan_tags(clans), watching))
-        return measure(program, api, options.window, subscriber=subscriber)
+        rounds = "part_rounds" if watching.cwl or watching.raids else "rounds"
+        return measure(program, api, options.window, subscriber=subscriber, rounds=rounds)
 
 
 def cost_of_baseline(options: Options, clans: int, which: Baseline, *, changing: bool = False) -> Cost:
@@ -83,11 +84,13 @@ def cost_of_baseline(options: Options, clans: int, which: Baseline, *, changing:
         return measure(program, api, options.window)
 
 
-def measure(program: Program, api: Api, window: float, *, subscriber: Subscriber | None = None) -> Cost:
-    """Measure a program for ``window`` seconds, after it has polled all clans several times."""
+def measure(
+    program: Program, api: Api, window: float, *, subscriber: Subscriber | None = None, rounds: str = "rounds"
+) -> Cost:
+    """Measure a program for ``window`` seconds, after it has polled all clans (or their parts) several times."""
     api.clear()
     wait_until(
-        lambda: api.counts()["rounds"] >= _ROUNDS,
+        lambda: api.counts()[rounds] >= _ROUNDS,
         seconds=_START_TIMEOUT_S,
         what=f"{program.name} polls every clan {_ROUNDS} times",
         programs=[program],

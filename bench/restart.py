@@ -133,7 +133,7 @@ def _first_round(program: Program, api: Api, *, war: bool) -> list[Poll]:
 
     def is_complete() -> bool:
         counts = api.counts()
-        return counts["rounds"] > 0 and (counts["war_rounds"] > 0 or not war)
+        return counts["rounds"] > 0 and (counts["part_rounds"] > 0 or not war)
 
     wait_until(is_complete, seconds=_START_TIMEOUT_S, what=f"{program.name} polls everything", programs=[program])
     return api.polls()

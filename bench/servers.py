@@ -39,7 +39,7 @@ def mosquitto() -> str:
 
 
 class Poll(NamedTuple):
-    """A poll of a clan or war: the times of the request and the response (0: none yet), and the token."""
+    """A poll of a clan or a part of it: the times of the request and the response (0: none yet), and the token."""
 
     resource: int
     requested_at: float
@@ -62,7 +62,7 @@ class Api:
         return f"http://127.0.0.1:{self._port}/v1"
 
     def counts(self) -> Json:
-        """Return ``now``, ``polls``, ``changes``, complete ``rounds`` and ``war_rounds``."""
+        """Return ``now``, ``polls``, ``changes``, complete ``rounds`` of clans and ``part_rounds``."""
         return self._ask("counts")
 
     def clear(self) -> None:
