@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Every poll of a league makes three requests.
 _REQUESTS = 3
-_UNCHANGED, _CHANGED = 500, 150
+_UNCHANGED, _CHANGED = 500, 90
 _PACE = 1000.0
 
 
