@@ -24,6 +24,8 @@ def table(result: Result) -> str:
     checked = result.checked
     recovery = longest_recovery_s(result)
     kinds = Counter(injected.fault.kind for injected in result.injected)
+    # The types of clan war leagues and raid weekends have these prefixes.
+    parts = Counter(event_type.partition("_")[0] for event_type in _event_types(result).values())
     rows = [
         ("seed", result.plan.seed),
         ("duration", f"{result.duration:.0f} s"),
@@ -32,6 +34,8 @@ def table(result: Result) -> str:
         ("  reported by events", checked.reported),
         ("  merged with a later one between polls", checked.merged),
         ("events received (distinct ids)", checked.received),
+        ("  about clan war leagues", parts["cwl"]),
+        ("  about raid weekends", parts["raid"]),
         ("events resent (same id, same bytes)", checked.resent),
         ("lost", len(checked.lost)),
         ("out of order within a tag", len(checked.out_of_order)),
@@ -46,6 +50,12 @@ def table(result: Result) -> str:
         ("longest time without an event", f"{longest_silence_s(result):.1f} s"),
     ]
     return "\n".join(f"{name:<{_WIDTH}}{value!s:>12}" for name, value in rows)
+
+
+def _event_types(result: Result) -> dict[str, str]:
+    """Return the type of each event by its id."""
+    events = (receipt.message.data for receipt in result.receipts if receipt.message.is_event)
+    return {event["id"]: event["event_type"] for event in events}
 
 
 def longest_recovery_s(result: Result) -> float | None:

@@ -22,6 +22,8 @@ _GROUP = "/currentwar/leaguegroup"
 # The share of the steps of a league that draw the next round early, and of a weekend that are attacks on the clan.
 _EARLY_DRAWS = 0.02
 _DEFENSES = 0.1
+# A weekend ends with this many destroyed districts, about the number that a clan reaches in a long run.
+_DISTRICTS = 12
 
 
 class Scenario:
@@ -107,8 +109,11 @@ class Scenario:
     def _raid(self, clan: str) -> None:
         """Take the next step of the only raid weekend of a clan."""
         world = self._world
-        if not (world.raid_seasons(clan) or {})["items"]:
+        weekends = (world.raid_seasons(clan) or {})["items"]
+        if not weekends:
             world.start_raids(clan, districts=4)
+        elif weekends[0]["enemyDistrictsDestroyed"] >= _DISTRICTS:
+            world.end_raids(clan)
         elif self._rng.random() < _DEFENSES:
             world.raid_defense(clan, 4)
         else:
