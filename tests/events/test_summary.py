@@ -342,7 +342,9 @@ def test_every_event_type_has_a_sentence(event_type: EventType, code: str) -> No
         "name": "Archer",
         "new_value": "a",
         "old_value": "b",
-        "added": ["x"],
+        "added": [{"tag": "#2P2", "name": "Ann", "town_hall": 15}]
+        if event_type is EventType.CWL_LINEUP_CHANGED
+        else ["x"],
         "donations": 1,
         **KRISTEN,
     }

@@ -38,7 +38,7 @@ class TopRaider(BaseModel):
 
 
 class RaidStarted(Metadata):
-    """A raid weekend started: the clan has begun to raid."""
+    """A raid weekend started; a clan that does not raid has this event only if the API lists the weekend."""
 
     start_at: Time | None
     """The start of the weekend."""
