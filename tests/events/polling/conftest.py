@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from coc2mqtt.events.polling.scheduler import Scheduler
+from tests.support.raid_replay import begun_weekend
 from tests.support.simulation import Polls
+
+if TYPE_CHECKING:
+    from tests.support.raids import Weekend
 
 
 @pytest.fixture
@@ -22,3 +27,9 @@ def sequential() -> Scheduler:
 @pytest.fixture
 def polls() -> Polls:
     return Polls()
+
+
+@pytest.fixture
+def weekend() -> Weekend:
+    """Return a raid weekend in which Ann has attacked twice."""
+    return begun_weekend()
