@@ -49,7 +49,7 @@ class Leagues:
         return self._wars.get(tag)
 
     def search(self, clan: str) -> None:
-        """Sign up: the group is searched, and the last one is no longer shown."""
+        """Sign up: the API hides the last group while it searches for the new one."""
         self._shown.pop(clan, None)
         self._searching.add(clan)
 

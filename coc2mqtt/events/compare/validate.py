@@ -301,7 +301,7 @@ def is_war(data: Json) -> bool:
 def validate_league_group(data: Json, tag: str) -> list[MalformedField]:
     """Remove and return the malformed fields of the league group of the clan ``tag``; it has no clans during sign-up.
 
-    Raises InvalidResponseError if there is no state, if the clans are malformed, or if ``tag`` is not one of them.
+    Raises InvalidResponseError without a state, if the clans are malformed, or if ``tag`` is not one of them.
     """
     _require(isinstance(data.get("state"), str), "the league group has no state")
     found: list[MalformedField] = []
@@ -319,7 +319,7 @@ def validate_league_group(data: Json, tag: str) -> list[MalformedField]:
 def validate_league_war(data: Json) -> list[MalformedField]:
     """Remove and return the malformed fields of a war of a clan war league.
 
-    Raises InvalidResponseError if there is no state, or if one of the clans has no tag.
+    Raises InvalidResponseError without a state, or if one of the clans has no tag.
     """
     _require(isinstance(data.get("state"), str), "the war has no state")
     found: list[MalformedField] = []

@@ -30,7 +30,7 @@ _CLEANUP_INTERVAL_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class LeagueWarResponse:
-    """The body of a response about a war, None if there is no such war, and when it was received."""
+    """The body of a response about a war, None if the API does not know the war, and when it was received."""
 
     body: bytes | None
     seen: Observation
@@ -41,7 +41,7 @@ class LeagueWarResponse:
         The malformed fields of the war are counted for ``resource``.
         """
         if self.body is None:
-            raise NotFoundError("there is no war with this tag (any more)")
+            raise NotFoundError("no war has this tag")
         validate_size(self.body)
         # The decoded war takes many times the memory, so it is not cached.
         response = ApiResponse(HTTPStatus.OK, self.body, 0.0)
@@ -84,7 +84,7 @@ class LeagueWarCache:
     async def get(self, war_tag: str, context: PollContext) -> LeagueWarResponse:
         """Return a war from the cache or from the API.
 
-        Raises InvalidTagError, and ClashError except NotFoundError: that there is no war is a response as well.
+        Raises InvalidTagError, and ClashError except NotFoundError: an unknown war is a response as well.
         """
         known = self._wars.get(war_tag)
         if known is not None and context.uptime() < _expiry(known):

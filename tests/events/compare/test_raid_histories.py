@@ -137,7 +137,7 @@ def check_weekend(
 ) -> None:
     """Check the events of a weekend of which ``known`` was the first sight.
 
-    ``awaited`` is whether its rewards may have been missing for so long that it was reported without them.
+    ``awaited`` is whether the end may have been reported before the API showed the rewards.
     """
     check_events(events)
     expected = parts_of(season) - (set() if known is None else parts_of(known))
