@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.crash.harness import FileBroker, Published, events, retained
-from tests.crash.scenarios import path, without_times
+from tests.crash.harness import FileBroker, Published, events
+from tests.crash.scenarios import path, retained_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,9 @@ def read_problems(scenario: Scenario, folder: Path) -> list[str]:
 
 def find_problems(scenario: Scenario, published: list[Published], end: dict[str, Any]) -> list[str]:
     """Return the problems of the published messages and of the final state."""
-    watched = [watch for watch in scenario.watched if f"{watch.kind}/{watch.tag}" in end["watches"]]
+    watched = scenario.watched_in(end["watches"])
     found = [*_event_problems(scenario, events(published), watched), *_duplicate_problems(events(published))]
-    found += _retained_problems(scenario, published, watched)
+    found += retained_problems(scenario, published, watched)
     found += _response_problems(scenario, published, watched)
     snapshots = {"/".join(one): scenario.after[path(one)] for watch in watched for one, _ in watch.resources()}
     if end["snapshots"] != snapshots:
@@ -68,22 +68,6 @@ def _duplicate_problems(published_events: list[Published]) -> Iterator[str]:
         yield from (
             f"two events with the {key} {value}: {messages}" for value, messages in same.items() if len(messages) > 1
         )
-
-
-def _retained_problems(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
-    """The broker retains the current state of all watches, and no orphaned topics."""
-    states, left = scenario.expected_states(watched, scenario.after), dict(retained(published))
-    for topic, state in states.items():
-        if without_times(orjson.loads(left.pop(topic, b"{}"))) != state:
-            yield f"wrong retained state: {topic}"
-    for watch in scenario.watched:
-        bare = watch.tag.removeprefix("#")
-        if watch in watched:
-            left.pop(f"coc/{watch.kind}/{bare}/state/poll", None)  # not part of the state from the API
-        device = next((topic for topic in left if topic.startswith("homeassistant/") and f"_{bare}/" in topic), None)
-        if (device is not None) is not (watch in watched):
-            yield f"wrong discovery payload: {device}"
-        yield from (f"an orphan: {topic}" for topic in left if f"/{bare}/" in topic)
 
 
 def _response_problems(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:

@@ -17,11 +17,11 @@ from coc2mqtt.mqtt.topics import Topics
 from tests.crash.harness import Bodies, FakeSession, events, retained
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from coc2mqtt.demo import ScriptedChange
     from tests.crash.crash_point import CrashPoint
-    from tests.crash.harness import FileBroker, ScriptedApi
+    from tests.crash.harness import FileBroker, Published, ScriptedApi
     from tests.crash.program import Program
 
 Json = dict[str, Any]
@@ -48,6 +48,11 @@ class Scenario:
     changes: list[ScriptedChange]
     sessions: Callable[[FileBroker], list[FakeSession]]
     first_run: Callable[[Program, ScriptedApi, Scenario, CrashPoint], Awaitable[None]]
+
+    def watched_in(self, names: Iterable[str]) -> list[Watch]:
+        """Return the watches with these names, such as ``clan/#2PP``."""
+        found = set(names)
+        return [watch for watch in self.watched if f"{watch.kind}/{watch.tag}" in found]
 
     def expected_states(self, watches: list[Watch], bodies: Bodies) -> dict[str, Json]:
         """Return the retained state that the broker must have for these watches, without times."""
@@ -125,9 +130,28 @@ async def is_delivered(program: Program, scenario: Scenario) -> bool:
 async def is_final(program: Program, scenario: Scenario) -> bool:
     """Return whether the state is the expected final one, and every resource was polled in this run."""
     polled = {resource for watch in program.engine.watches for resource, _ in watch.resources()}
-    if program.engine.metrics.polls < len(polled) or not await _is_published(program, scenario, scenario.after):
+    watched = scenario.watched_in(f"{watch.kind}/{watch.tag}" for watch in program.engine.watches)
+    # Devices are announced, and orphans removed, while the states are published.
+    wrong = any(retained_problems(scenario, program.broker.published, watched))
+    if program.engine.metrics.polls < len(polled) or wrong:
         return False
     return not (await program.journal.counts()).pending and not set(await program.journal.resources()) - polled - {API}
+
+
+def retained_problems(scenario: Scenario, published: list[Published], watched: list[Watch]) -> Iterator[str]:
+    """The broker retains the current state of all watches, and no orphaned topics."""
+    states, left = scenario.expected_states(watched, scenario.after), dict(retained(published))
+    for topic, state in states.items():
+        if without_times(orjson.loads(left.pop(topic, b"{}"))) != state:
+            yield f"wrong retained state: {topic}"
+    for watch in scenario.watched:
+        bare = watch.tag.removeprefix("#")
+        if watch in watched:
+            left.pop(f"coc/{watch.kind}/{bare}/state/poll", None)  # not part of the state from the API
+        device = next((topic for topic in left if topic.startswith("homeassistant/") and f"_{bare}/" in topic), None)
+        if (device is not None) is not (watch in watched):
+            yield f"wrong discovery payload: {device}"
+        yield from (f"an orphan: {topic}" for topic in left if f"/{bare}/" in topic)
 
 
 def watching() -> Scenario:
