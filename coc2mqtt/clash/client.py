@@ -95,6 +95,18 @@ class ClashApi(Protocol):
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
 
+    async def gold_pass(self) -> ApiResponse:
+        """Fetch the start and the end of the current gold pass season."""
+
+    async def ranked_group(self, group_tag: str, season: int, player_tag: str) -> ApiResponse:
+        """Fetch a league group of ranked battles, with the battles of one of its players in a season (its id)."""
+
+    async def league_history(self, tag: str) -> ApiResponse:
+        """Fetch the past seasons of a player's ranked battles, the oldest first."""
+
+    async def battle_log(self, tag: str) -> ApiResponse:
+        """Fetch the last battles of a player of all types, the newest first."""
+
 
 class ClashClient:
     """A client for the Clash of Clans API: ``async with ClashClient(tokens) as api: await api.clan("#2PP")``.
@@ -228,6 +240,25 @@ class ClashClient:
         """Fetch a player."""
         tag = normalize_tag(tag)
         return await self._get(f"/players/{tag_to_path(tag)}", f"player {tag}")
+
+    async def gold_pass(self) -> ApiResponse:
+        """Fetch the start and the end of the current gold pass season."""
+        return await self._get("/goldpass/seasons/current", "the gold pass")
+
+    async def ranked_group(self, group_tag: str, season: int, player_tag: str) -> ApiResponse:
+        """Fetch a league group of ranked battles, with the battles of one of its players in a season (its id)."""
+        group, player = tag_to_path(normalize_tag(group_tag)), tag_to_path(normalize_tag(player_tag))
+        return await self._get(f"/leaguegroup/{group}/{season}?playerTag={player}", f"league group {group_tag}")
+
+    async def league_history(self, tag: str) -> ApiResponse:
+        """Fetch the past seasons of a player's ranked battles, the oldest first."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/players/{tag_to_path(tag)}/leaguehistory", f"player {tag}")
+
+    async def battle_log(self, tag: str) -> ApiResponse:
+        """Fetch the last battles of a player of all types, the newest first."""
+        tag = normalize_tag(tag)
+        return await self._get(f"/players/{tag_to_path(tag)}/battlelog", f"player {tag}")
 
     async def _get(self, path: str, subject: str, *, needs_war_log: bool = False) -> ApiResponse:
         """Make a request, and retry temporary failures. Retries are not logged: only state changes are."""

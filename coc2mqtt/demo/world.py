@@ -61,6 +61,22 @@ class World(ClanChanges, WarChanges, LeagueChanges, RaidChanges, PlayerChanges):
         clan = self._population.clan(tag)
         return None if clan is None else clan.raids.body(limit)
 
+    def gold_pass(self) -> Json | None:
+        """Return the body of the current gold pass season."""
+        return None
+
+    def ranked_group(self, group_tag: str, season: int, player_tag: str) -> Json | None:  # noqa: ARG002
+        """Return the body of a league group with the battles of a player, None if it is unknown."""
+        return None
+
+    def league_history(self, tag: str) -> Json | None:  # noqa: ARG002
+        """Return the body of a player's past ranked weeks, None if they do not exist."""
+        return None
+
+    def battle_log(self, tag: str) -> Json | None:  # noqa: ARG002
+        """Return the body of a player's last battles, None if they do not exist."""
+        return None
+
     def player(self, tag: str) -> Json | None:
         """Return the body of a player, None if they do not exist."""
         player, home = self._population.player(tag), self._population.home(tag)

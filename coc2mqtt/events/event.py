@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
-from coc2mqtt.events import changed_fields, cwl_summary, raid_summary, summary, war_summary
+from coc2mqtt.events import (
+    changed_fields,
+    cwl_summary,
+    raid_summary,
+    ranked_summary,
+    reminder_summary,
+    summary,
+    war_summary,
+)
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.translations import message
 
@@ -18,8 +26,12 @@ _CLAN = (Kind.CLAN,)
 _WAR = (Kind.WAR,)
 _CWL = (Kind.CWL,)
 _RAID = (Kind.RAID,)
+_GAMES = (Kind.GAMES,)
+_REMINDER = (Kind.REMINDER,)
 _PLAYER = (Kind.PLAYER,)
+_RANKED = (Kind.RANKED,)
 _API = (Kind.API,)
+_CALENDAR = (Kind.CALENDAR,)
 _WATCH = (Kind.CLAN, Kind.PLAYER)
 _WATCH_OR_API = (Kind.CLAN, Kind.PLAYER, Kind.API)
 
@@ -43,6 +55,8 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     MEMBER_ROLE_CHANGED = "member_role_changed", _CLAN, summary.role_changed
     MEMBER_DONATIONS = "member_donations", _CLAN, summary.donated
     SEASON_RESET = "season_reset", _CLAN, summary.season_reset
+    MEMBER_INACTIVE = "member_inactive", _CLAN, summary.member_inactive
+    MEMBER_MOVED = "member_moved", _CLAN, summary.member_moved
     CLAN_LEVEL_UP = "clan_level_up", _CLAN, message("{subject} reached level {new_value}")
     CAPITAL_HALL_UPGRADED = (
         "capital_hall_upgraded",
@@ -75,6 +89,14 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     RAID_DEFENSE_ENDED = "raid_defense_ended", _RAID, raid_summary.defense_ended
     RAID_ENDED = "raid_ended", _RAID, raid_summary.ended
 
+    CLAN_GAMES_STARTED = "clan_games_started", _GAMES, message("The clan games of {subject} have started")
+    CLAN_GAMES_POINTS = "clan_games_points", _GAMES, reminder_summary.games_points
+    CLAN_GAMES_ENDED = "clan_games_ended", _GAMES, reminder_summary.games_ended
+
+    WAR_REMINDER = "war_reminder", _REMINDER, reminder_summary.war
+    RAID_REMINDER = "raid_reminder", _REMINDER, reminder_summary.raid
+    CLAN_GAMES_REMINDER = "clan_games_reminder", _REMINDER, reminder_summary.games
+
     PLAYER_UPDATED = "player_updated", _PLAYER, changed_fields.fields_changed
     TROOP_UPGRADED = "troop_upgraded", _PLAYER, summary.unit_upgraded
     SPELL_UPGRADED = "spell_upgraded", _PLAYER, summary.unit_upgraded
@@ -95,10 +117,20 @@ class EventType(str, Enum):  # noqa: UP042 - unlike a StrEnum, str() returns Eve
     ACHIEVEMENT_COMPLETED = "achievement_completed", _PLAYER, message("{subject} completed the achievement {name}")
     CAPITAL_CONTRIBUTION = "capital_contribution", _PLAYER, raid_summary.contributed
 
+    RANKED_WEEK_STARTED = "ranked_week_started", _RANKED, ranked_summary.week_started
+    RANKED_WEEK_ENDED = "ranked_week_ended", _RANKED, ranked_summary.week_ended
+    RANKED_ATTACK_NEW = "ranked_attack_new", _RANKED, ranked_summary.attacked
+    RANKED_DEFENSE_NEW = "ranked_defense_new", _RANKED, ranked_summary.defended
+    LEGEND_DAY_ENDED = "legend_day_ended", _RANKED, ranked_summary.legend_day_ended
+
     MAINTENANCE_START = "maintenance_start", _API, message("Clash of Clans maintenance started")
     MAINTENANCE_END = "maintenance_end", _API, summary.maintenance_ended
     API_DENIED = "api_denied", _API, summary.api_denied
     API_RESTORED = "api_restored", _API, summary.api_restored
+
+    GOLD_PASS_SEASON_STARTED = "gold_pass_season_started", _CALENDAR, message("A new gold pass season has started")
+    SEASON_ENDED = "season_ended", _CALENDAR, message("A season has ended: donations are counted from zero again")
+    RANKED_WEEK_CHANGED = "ranked_week_changed", _CALENDAR, message("A new ranked week has started")
 
     WATCH_UNAVAILABLE = "watch_unavailable", _WATCH, message("{subject} cannot be found")
     WATCH_AVAILABLE = "watch_available", _WATCH, message("{subject} was found again")
@@ -119,12 +151,17 @@ def _events_of(kind: Kind) -> tuple[EventType, ...]:
 
 
 # The events of each Home Assistant device; those of a clan's wars and raids belong to the clan's device.
-CLAN_EVENTS = _events_of(Kind.CLAN)
+# Those of the members' activity have a discovery payload of their own, because a clan's has no room for them.
+ACTIVITY_EVENTS = (EventType.MEMBER_INACTIVE, EventType.MEMBER_MOVED)
+CLAN_EVENTS = tuple(event_type for event_type in _events_of(Kind.CLAN) if event_type not in ACTIVITY_EVENTS)
 WAR_EVENTS = _events_of(Kind.WAR)
 CWL_EVENTS = _events_of(Kind.CWL)
 RAID_EVENTS = _events_of(Kind.RAID)
+GAMES_EVENTS = _events_of(Kind.GAMES)
+REMINDER_EVENTS = _events_of(Kind.REMINDER)
 PLAYER_EVENTS = _events_of(Kind.PLAYER)
-API_EVENTS = _events_of(Kind.API)
+RANKED_EVENTS = _events_of(Kind.RANKED)
+API_EVENTS = (*_events_of(Kind.API), *_events_of(Kind.CALENDAR))
 
 
 @dataclass(frozen=True)

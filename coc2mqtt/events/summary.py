@@ -204,6 +204,33 @@ def member_left(event: Event, language: Language) -> str:
     return language.text("{player} left {clan}", player=_member(event), clan=_subject(event))
 
 
+def member_inactive(event: Event, language: Language) -> str:
+    """Describe a member who has changed nothing for days."""
+    days = event.metadata.get("days")
+    return language.plural(
+        "{player} of {clan} has been inactive for {n} day",
+        "{player} of {clan} has been inactive for {n} days",
+        int(days) if isinstance(days, float) and days.is_integer() else days,
+        player=_member(event),
+        clan=_subject(event),
+    )
+
+
+def member_moved(event: Event, language: Language) -> str:
+    """Describe a member who moved to another clan."""
+    metadata = event.metadata
+    clans = {
+        key: metadata.get(f"{key}_clan_name") or metadata.get(f"{key}_clan") or language.text("an unknown clan")
+        for key in ("from", "to")
+    }
+    return language.text(
+        "{player} moved from {origin} to {destination}",
+        player=_member(event),
+        origin=clans["from"],
+        destination=clans["to"],
+    )
+
+
 def maintenance_ended(event: Event, language: Language) -> str:
     """Describe the end of a maintenance."""
     duration = _duration(event.metadata.get("duration_seconds") or 0, language)

@@ -275,6 +275,18 @@ class _GameApi:
     async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:
         return self._respond(self._world.raid_seasons(tag, limit), f"clan {tag}")
 
+    async def gold_pass(self) -> ApiResponse:
+        return self._respond(self._world.gold_pass(), "the gold pass")
+
+    async def ranked_group(self, group_tag: str, season: int, player_tag: str) -> ApiResponse:
+        return self._respond(self._world.ranked_group(group_tag, season, player_tag), f"league group {group_tag}")
+
+    async def league_history(self, tag: str) -> ApiResponse:
+        return self._respond(self._world.league_history(tag), f"player {tag}")
+
+    async def battle_log(self, tag: str) -> ApiResponse:
+        return self._respond(self._world.battle_log(tag), f"player {tag}")
+
     async def player(self, tag: str) -> ApiResponse:
         return self._respond(self._world.player(tag), f"player {tag}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
+from coc2mqtt.events.resource import Kind, Reminders, Resource, Snapshot, Watch
 from coc2mqtt.journal.protocol import JournalEntry, StoredWatch
 
 if sys.version_info >= (3, 14):
@@ -112,7 +112,10 @@ def decode_watch_row(kind: str, tag: str, body: str | None, stored_checksum: int
 
 def encode_watch(watch: Watch) -> str:
     """Return a watch as JSON, with its field sets sorted."""
-    return orjson.dumps({**asdict(watch), **{name: _sorted(getattr(watch, name)) for name in _FIELD_SETS}}).decode()
+    fields = asdict(watch)
+    fields |= {name: _sorted(fields[name]) for name in _FIELD_SETS}
+    fields["reminders"]["roles"] = _sorted(fields["reminders"]["roles"])
+    return orjson.dumps(fields).decode()
 
 
 def decode_watch(text: str) -> Watch:
@@ -122,7 +125,15 @@ def decode_watch(text: str) -> Watch:
         sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
         # The watch of a clan that a version without these parts stored is like a new one.
         parts = {"cwl": True, "raids": True} if fields["kind"] == Kind.CLAN else {}
+        if "reminders" in fields:
+            fields["reminders"] = _decode_reminders(fields["reminders"])
         return Watch(**{**parts, **fields, **sets, "kind": Kind(fields["kind"])})
+
+
+def _decode_reminders(fields: dict[str, Any]) -> Reminders:
+    times = {name: tuple(fields[name]) for name in ("war", "cwl", "raid", "games")}
+    roles = None if fields["roles"] is None else frozenset(fields["roles"])
+    return Reminders(**{**fields, **times, "roles": roles})
 
 
 def _verify_checksum(stored: int, *columns: str | bytes | float | None) -> None:

@@ -55,8 +55,12 @@ _SUBJECTS = {
     Kind.WAR: "its war",
     Kind.CWL: "its league",
     Kind.RAID: "its raids",
+    Kind.GAMES: "its clan games",
+    Kind.REMINDER: "its reminders",
     Kind.PLAYER: "a player",
+    Kind.RANKED: "their ranked battles",
     Kind.API: "the API",
+    Kind.CALENDAR: "the game's calendar",
 }
 
 

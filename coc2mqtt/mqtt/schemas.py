@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, create_model
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.metadata import metadata_model
 from coc2mqtt.events.metadata.common import optional
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import CLAN_PARTS, PLAYER_PARTS, Kind
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads import models
 from coc2mqtt.mqtt.payloads.cwl import CwlPayload
@@ -32,7 +32,11 @@ Data = TypeVar("Data")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _BASE, _CLAN, _PLAYER, _API = "coc", "coc/clan/<TAG>", "coc/player/<TAG>", "coc/api"
-_SUBJECTS = {Kind.CLAN: _CLAN, Kind.WAR: _CLAN, Kind.CWL: _CLAN, Kind.RAID: _CLAN, Kind.PLAYER: _PLAYER, Kind.API: _API}
+_SUBJECTS = {
+    **dict.fromkeys((Kind.CLAN, *CLAN_PARTS), _CLAN),
+    **dict.fromkeys((Kind.PLAYER, *PLAYER_PARTS), _PLAYER),
+    **dict.fromkeys((Kind.API, Kind.CALENDAR), _API),
+}
 
 
 class Nothing(models.Payload):

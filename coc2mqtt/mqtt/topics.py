@@ -7,10 +7,12 @@ import re
 from dataclasses import dataclass
 
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag, tag_to_topic
-from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.events.resource import PLAYER_PARTS, Kind, Resource
 
-# The facets of a clan's state that do not belong to the clan itself.
-_FACET_KINDS = {"war": Kind.WAR, "last_war": Kind.WAR, "cwl": Kind.CWL, "raid": Kind.RAID}
+# The facets of a state that do not belong to the clan or player itself.
+_FACET_KINDS = {"war": Kind.WAR, "last_war": Kind.WAR, "cwl": Kind.CWL, "raid": Kind.RAID, "games": Kind.GAMES}
+_PLAYER_FACET_KINDS = {"ranked": Kind.RANKED}
+_API_KINDS = (Kind.API, Kind.CALENDAR)
 _COMMAND = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -22,13 +24,13 @@ class Topics:
 
     def event(self, kind: Kind, tag: str, event_type: str) -> str:
         """Return the topic of an event; events of a war are published below its clan."""
-        if kind is Kind.API:
+        if kind in _API_KINDS:
             return f"{self.base}/api/{event_type}"
         return f"{self._subject(kind, tag)}/{event_type}"
 
     def events(self, kind: Kind, tag: str) -> str:
         """Return the filter for all events of a clan, a player or the API, and nothing else."""
-        if kind is Kind.API:
+        if kind in _API_KINDS:
             return f"{self.base}/api/+"
         return f"{self._subject(kind, tag)}/+"
 
@@ -56,13 +58,19 @@ class Topics:
         tag = self.parse_tag(topic)
         if tag is None or level != tag_to_topic(tag) or len(rest) != 2 or rest[0] != "state":  # noqa: PLR2004
             return None
-        kind = Kind.PLAYER if noun == "player" else _FACET_KINDS.get(rest[1], Kind.CLAN)
+        kinds, default = (_PLAYER_FACET_KINDS, Kind.PLAYER) if noun == "player" else (_FACET_KINDS, Kind.CLAN)
+        kind = kinds.get(rest[1], default)
         return Resource(kind, tag), rest[1]
 
     @property
     def api_status(self) -> str:
         """The topic of the API's retained state."""
         return f"{self.base}/api/state/status"
+
+    @property
+    def api_calendar(self) -> str:
+        """The topic of the retained calendar of the game."""
+        return f"{self.base}/api/state/calendar"
 
     def bridge(self, name: str) -> str:
         """Return a topic of the bridge itself: such as ``state``, ``info`` or ``watches``."""
@@ -88,5 +96,5 @@ class Topics:
         return name if topic.startswith(prefix) and _COMMAND.fullmatch(name) else None
 
     def _subject(self, kind: Kind, tag: str) -> str:
-        noun = Kind.PLAYER if kind is Kind.PLAYER else Kind.CLAN
+        noun = Kind.PLAYER if kind is Kind.PLAYER or kind in PLAYER_PARTS else Kind.CLAN
         return f"{self.base}/{noun}/{tag_to_topic(tag)}"

@@ -55,6 +55,18 @@ class InMemoryApi:
     async def raid_seasons(self, tag: str, limit: int = 1) -> ApiResponse:
         return self._respond(f"/clans/{tag}/capitalraidseasons?limit={limit}")
 
+    async def gold_pass(self) -> ApiResponse:
+        return self._respond("/goldpass/seasons/current")
+
+    async def ranked_group(self, group_tag: str, season: int, player_tag: str) -> ApiResponse:
+        return self._respond(f"/leaguegroup/{group_tag}/{season}?playerTag={player_tag}")
+
+    async def league_history(self, tag: str) -> ApiResponse:
+        return self._respond(f"/players/{tag}/leaguehistory")
+
+    async def battle_log(self, tag: str) -> ApiResponse:
+        return self._respond(f"/players/{tag}/battlelog")
+
     async def player(self, tag: str) -> ApiResponse:
         return self._respond(f"/players/{tag}")
 

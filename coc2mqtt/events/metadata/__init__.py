@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.metadata import clan, common, cwl, player, raid
+from coc2mqtt.events.metadata import calendar, clan, common, cwl, games, player, raid, ranked, reminder
 from coc2mqtt.events.metadata.common import Metadata
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["Metadata", "metadata_model"]
 
 _MODELS: dict[str, type[Metadata]] = {
     name: model
-    for module in (clan, cwl, raid, player, common)
+    for module in (clan, cwl, raid, games, reminder, player, ranked, calendar, common)
     for name, model in vars(module).items()
     if isinstance(model, type) and issubclass(model, Metadata)
 }

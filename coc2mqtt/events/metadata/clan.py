@@ -213,3 +213,27 @@ class ClanWarLeagueChanged(_League):
     """The season of the last clan war league, null if it is unknown."""
     position: int | None
     """The clan's position in it, null if it is unknown."""
+
+
+class MemberInactive(_Member):
+    """A member has changed nothing for the configured number of days; published once until they change something."""
+
+    role: str | None
+    days: float
+    """The configured number of days."""
+    last_seen_at: Time
+    """When the last change was seen that only the player can make, or when the bridge first saw the member."""
+
+
+class MemberMoved(_Member):
+    """A member moved between this clan and another one, which is published after `member_left` or `member_joined`.
+
+    It is known if both clans are watched, or if the player is.
+    """
+
+    from_clan: str
+    """The tag of the clan that the player left."""
+    from_clan_name: str | None
+    to_clan: str
+    """The tag of the clan that the player joined."""
+    to_clan_name: str | None

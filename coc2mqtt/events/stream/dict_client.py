@@ -113,6 +113,22 @@ class DictClientAdapter:
         """Raise NotFoundError: a stream does not watch raid weekends."""
         raise NotFoundError(f"a stream does not fetch the raid weekends of clan {tag}")
 
+    async def gold_pass(self) -> ApiResponse:
+        """Raise NotFoundError: a stream does not watch the gold pass."""
+        raise NotFoundError("a stream does not fetch the gold pass")
+
+    async def ranked_group(self, group_tag: str, season: int, player_tag: str) -> ApiResponse:  # noqa: ARG002 - the interface
+        """Raise NotFoundError: a stream does not watch ranked battles."""
+        raise NotFoundError(f"a stream does not fetch the league group {group_tag}")
+
+    async def league_history(self, tag: str) -> ApiResponse:
+        """Raise NotFoundError: a stream does not watch ranked battles."""
+        raise NotFoundError(f"a stream does not fetch the past leagues of player {tag}")
+
+    async def battle_log(self, tag: str) -> ApiResponse:
+        """Raise NotFoundError: a stream does not watch ranked battles."""
+        raise NotFoundError(f"a stream does not fetch the battles of player {tag}")
+
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
         return await self._fetch("players", tag, f"player {tag}")

@@ -75,6 +75,22 @@ class LibraryClient:
         """Fetch the last raid weekends of a clan."""
         return await _request(partial(self._api.raid_seasons, limit=limit), tag)
 
+    async def gold_pass(self) -> ApiResponse:
+        """Fetch the current gold pass season."""
+        return await self._api.gold_pass()
+
+    async def ranked_group(self, group_tag: str, season: int, player_tag: str) -> ApiResponse:
+        """Fetch a league group of ranked battles, with the battles of one of its players."""
+        return await _request(partial(self._api.ranked_group, group_tag, season), player_tag)
+
+    async def league_history(self, tag: str) -> ApiResponse:
+        """Fetch the past seasons of a player's ranked battles."""
+        return await _request(self._api.league_history, tag)
+
+    async def battle_log(self, tag: str) -> ApiResponse:
+        """Fetch the last battles of a player."""
+        return await _request(self._api.battle_log, tag)
+
     async def player(self, tag: str) -> ApiResponse:
         """Fetch a player."""
         return await _request(self._api.player, tag)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import CLAN_PARTS, PLAYER_PARTS, Kind
 from coc2mqtt.journal.protocol import Selection
 from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, CommandError, Outcome, Request, Tag
 from coc2mqtt.mqtt.payloads.models import EventPayload, Payload
@@ -125,9 +125,9 @@ class ReplayRequest(Request):
             raise CommandError("events of the API have no tag: remove it")
         kinds = {
             None: None,
-            "clan": {Kind.CLAN, Kind.WAR, Kind.CWL, Kind.RAID},
-            "player": {Kind.PLAYER},
-            "api": {Kind.API},
+            "clan": {Kind.CLAN, *CLAN_PARTS},
+            "player": {Kind.PLAYER, *PLAYER_PARTS},
+            "api": {Kind.API, Kind.CALENDAR},
         }[self.kind]
         return Selection(None if kinds is None else frozenset(kinds), self.tag, self.event_type)
 
