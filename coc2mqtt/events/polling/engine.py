@@ -15,13 +15,10 @@ import structlog
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
-from coc2mqtt.events.polling.clan_poller import ClanPoller
-from coc2mqtt.events.polling.cwl_poller import CwlPoller
-from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
-from coc2mqtt.events.polling.raid_poller import RaidPoller
+from coc2mqtt.events.polling.pollers import create_poller
+from coc2mqtt.events.polling.rate_meter import RateMeter
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
-from coc2mqtt.events.polling.war_poller import WarPoller
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.util.clocks import uptime
 from coc2mqtt.util.containment import LONGEST_DELAY_S, propagate, retry_delay
@@ -40,7 +37,6 @@ _log = structlog.get_logger()
 
 # After this many polls in a row that hit a bug, a shared part such as the client must be broken.
 _MAX_BUGS_IN_A_ROW = 10
-_RATE_WINDOW_S = 60
 
 
 class _ResourcePoll:
@@ -201,7 +197,7 @@ class Engine:
         self._retire(watch.kind, watch.tag)
         pollers = []
         for resource, interval in watch.resources():
-            poller = self._create_poller(resource.kind, watch, interval)
+            poller = create_poller(self._context, resource.kind, watch, interval)
             pollers.append(poller)
             self._scheduler.add(resource, interval, _ResourcePoll(self, resource, poller))
         self._watches[watch.kind, watch.tag] = watch, tuple(pollers)
@@ -273,23 +269,6 @@ class Engine:
         finally:
             self._running = False
 
-    def _create_poller(self, kind: Kind, watch: Watch, interval: float) -> Poller:
-        if kind is Kind.CLAN:
-            return ClanPoller(self._context, watch.tag, interval=interval, track_members=watch.members)
-        if kind is Kind.WAR:
-            return WarPoller(self._context, watch.tag, interval=interval, standalone=watch.kind is Kind.WAR)
-        if kind is Kind.CWL:
-            return CwlPoller(self._context, watch.tag, interval=interval, standings=watch.cwl_standings)
-        if kind is Kind.RAID:
-            return RaidPoller(self._context, watch.tag, interval=interval, report_defenses=watch.raid_defenses)
-        return PlayerPoller(
-            self._context,
-            watch.tag,
-            interval=interval,
-            include_fields=watch.include_fields,
-            exclude_fields=watch.exclude_fields,
-        )
-
     def _check_other_endpoint(self) -> Awaitable[None] | None:
         """Check the endpoint of one watched resource, a different one each time; None without watches."""
         pollers = [poller for _, pollers in self._watches.values() for poller in pollers]
@@ -355,25 +334,3 @@ def _makes_war_log_public(event: Event) -> bool:
     return event.event_type is EventType.CLAN_UPDATED and any(
         change.field == "isWarLogPublic" and change.new_value is True for change in event.changes
     )
-
-
-class RateMeter:
-    """Measures occurrences per second during the last minute. Times are seconds of any one clock."""
-
-    def __init__(self, since: float) -> None:
-        self._since = since
-        self._counts: Counter[int] = Counter()
-
-    def count(self, now: float) -> None:
-        """Count one occurrence."""
-        self._counts[int(now)] += 1
-        if len(self._counts) > _RATE_WINDOW_S:
-            # Entries ahead of now are removed too: they would stay forever if the clock was set back.
-            self._counts = Counter(
-                {at: count for at, count in self._counts.items() if 0 <= int(now) - at < _RATE_WINDOW_S}
-            )
-
-    def per_second(self, now: float) -> float:
-        """Return the rate; within the first minute it is measured since the start."""
-        count = sum(count for at, count in self._counts.items() if 0 <= int(now) - at < _RATE_WINDOW_S)
-        return count / min(_RATE_WINDOW_S, max(1.0, now - self._since))
