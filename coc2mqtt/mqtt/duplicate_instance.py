@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,6 @@ from coc2mqtt.mqtt.payloads.models import OnlinePayload
 from coc2mqtt.util.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from coc2mqtt.mqtt.client.connection import Message, Session
     from coc2mqtt.mqtt.topics import Topics
 
@@ -23,6 +22,7 @@ _log = structlog.get_logger()
 
 # A broker sends retained messages right after the SUBACK, and nothing at all if it has none.
 _RETAINED_TIMEOUT_S = 0.5
+_SECOND_TIMEOUT_S = 0.1
 _MAX_TEXT_LENGTH = 64
 # A bridge counts as gone after this many checks in a row without a new health report. Checks are 30 to 60 s apart,
 # and a running bridge reports every 30 s. After a power cut, the broker may keep its "online" forever.
@@ -79,10 +79,9 @@ class DuplicateInstanceDetector:
         """
         topic = self._topics.bridge("info")
         try:
-            await session.subscribe(topic)
+            payload = (await self._read_retained(session, topic)).get(topic)
         except (SubscribeDeniedError, SubscribeTimeoutError):
             return  # not allowed by the access list: only the broker's reason code can tell
-        payload = (await self._read_retained(session, [topic])).get(topic)
         info = None if payload is None else _parse(payload)
         self.is_base_topic_shared = info is not None and info.instance != self._instance
         other = self._other_instance(payload)
@@ -129,9 +128,7 @@ class DuplicateInstanceDetector:
     async def is_alive(self, session: Session) -> bool:
         """Return whether another bridge with the same instance name is online and still publishes its health."""
         state, info, health = (self._topics.bridge(name) for name in ("state", "info", "health"))
-        for topic in (state, info, health):
-            await session.subscribe(topic)
-        found = await self._read_retained(session, [state, info, health])
+        found = await self._read_retained(session, state, info, health)
         other = self._other_instance(found.get(info))
         if other is None:
             return False
@@ -152,19 +149,23 @@ class DuplicateInstanceDetector:
             self._checks_without_health += 1
         return self._checks_without_health < _MAX_CHECKS_WITHOUT_HEALTH
 
-    async def _read_retained(self, session: Session, topics: Iterable[str]) -> dict[str, bytes]:
-        """Return the retained messages of topics that were just subscribed to."""
+    async def _read_retained(self, session: Session, *topics: str) -> dict[str, bytes]:
+        """Subscribe to topics, and return their retained messages."""
         found: dict[str, bytes] = {}
-        expected = set(topics)
-        try:
-            async with asyncio.timeout(_RETAINED_TIMEOUT_S):
-                async for message in session.messages():
-                    if message.topic in expected:
-                        found[message.topic] = message.payload
-                    if found.keys() == expected:
-                        break
-        except TimeoutError:
-            pass
+        # A busy machine may take longer for them than the timeout. The second time, the broker sends them again.
+        for timeout in (_RETAINED_TIMEOUT_S, _SECOND_TIMEOUT_S):
+            missing = [topic for topic in topics if topic not in found]
+            if not missing:
+                break
+            for topic in missing:
+                await session.subscribe(topic)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    async for message in session.messages():
+                        if message.topic in topics:
+                            found[message.topic] = message.payload
+                        if len(found) == len(topics):
+                            break
         return found
 
     def _other_instance(self, payload: bytes | None) -> _Info | None:

@@ -170,6 +170,21 @@ async def test_replaced_bridge_reconnects_when_other_publishes_no_health(mosquit
         assert await subscribe_once(broker.port, INFO) == info("old")
 
 
+async def test_info_that_arrives_too_late_is_requested_again() -> None:
+    class SlowSession(RecordingSession):
+        """The session of a busy machine: a retained message arrives only after the second subscription."""
+
+        async def subscribe(self, topic_filter: str, qos: int = 1, *, skip_own_and_retained: bool = False) -> None:
+            if topic_filter in self.subscribed:
+                self.incoming.put_nowait(Message(INFO, info("another"), retain=True))
+            await super().subscribe(topic_filter, qos, skip_own_and_retained=skip_own_and_retained)
+
+    detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
+    await detector.check(RecordingSession().session)
+    with pytest.raises(SessionTakenOverError):
+        await detector.check(SlowSession().session)
+
+
 async def test_initial_run_id_is_ignored_even_if_broker_restores_it() -> None:
     detector = DuplicateInstanceDetector(Topics(), instance="home", run_id="ours")
     for names in (["earlier"], [], ["earlier"]):
