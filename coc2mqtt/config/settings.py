@@ -50,6 +50,7 @@ from coc2mqtt.events.resource import (
     Kind,
     Watch,
 )
+from coc2mqtt.events.watch_options import ReminderOptions, ReminderSwitch
 from coc2mqtt.util.redaction import Redactor, url_login
 
 PREFIX = "COC2MQTT_"
@@ -166,6 +167,7 @@ class ClanWatchSettings(_Section):
 
     ``cwl`` is whether its clan war leagues are watched, ``cwl_standings`` whether the wars of the other clans are too.
     ``raids`` is whether its raid weekends are watched, ``raid_defenses`` whether raids on it cause events.
+    ``reminders`` are sent before the end of wars, league rounds and raid weekends.
     """
 
     tag: Tag
@@ -179,10 +181,11 @@ class ClanWatchSettings(_Section):
     raids: bool = True
     raid_interval: Seconds = RAID_INTERVAL_S
     raid_defenses: bool = False
+    reminders: ReminderSwitch = ReminderOptions()
 
     def to_watch(self) -> Watch:
         """Return the watch for these settings."""
-        return Watch(Kind.CLAN, **dict(self))
+        return Watch(Kind.CLAN, **{**dict(self), "reminders": self.reminders.reminders()})
 
 
 class PlayerWatchSettings(_Section):

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
     from coc2mqtt.translations import Language
 
+_MAX_MINUTES = 90
+
 
 def war(event: Event, language: Language) -> str:
     """Describe the attacks left in a war or in a league round."""
@@ -67,9 +69,9 @@ def games_ended(event: Event, language: Language) -> str:
 
 
 def _reminder(event: Event, language: Language) -> dict[str, Any]:
-    hours = float(event.metadata.get("hours_left") or 0.0)
-    if hours < 1:
-        time = language.plural("{n} minute", "{n} minutes", round(hours * 60))
+    minutes = event.metadata.get("minutes_left") or 0
+    if minutes <= _MAX_MINUTES:
+        time = language.plural("{n} minute", "{n} minutes", minutes)
     else:
-        time = language.plural("{n} hour", "{n} hours", round(hours))
+        time = language.plural("{n} hour", "{n} hours", round(minutes / 60))
     return {"clan": event.name or event.tag, "time": time}

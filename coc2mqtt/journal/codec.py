@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import Kind, Reminders, Resource, Snapshot, Watch
+from coc2mqtt.events.resource import DEFAULT_REMINDERS, Kind, Reminders, Resource, Snapshot, Watch
 from coc2mqtt.journal.protocol import JournalEntry, StoredWatch
 
 if sys.version_info >= (3, 14):
@@ -124,7 +124,8 @@ def decode_watch(text: str) -> Watch:
         fields: dict[str, Any] = orjson.loads(text)
         sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
         # The watch of a clan that a version without these parts stored is like a new one.
-        parts = {"cwl": True, "raids": True} if fields["kind"] == Kind.CLAN else {}
+        is_clan = fields["kind"] == Kind.CLAN
+        parts = {"cwl": True, "raids": True, "reminders": DEFAULT_REMINDERS} if is_clan else {}
         if "reminders" in fields:
             fields["reminders"] = _decode_reminders(fields["reminders"])
         return Watch(**{**parts, **fields, **sets, "kind": Kind(fields["kind"])})

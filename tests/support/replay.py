@@ -160,6 +160,7 @@ def run_without_loop(poll: Coroutine[Any, Any, Result]) -> Result:
 class _NullMonitor:
     status = None
     may_be_down = False
+    maintenance_ended_at = -math.inf
 
     async def observe(self, error: ClashError | None, **_: object) -> list[Event]:  # noqa: ARG002
         return []

@@ -36,6 +36,8 @@ class MemberBelow(BaseModel):
 class _Reminder(Metadata):
     hours_left: float
     """The time of this reminder before the end, as configured."""
+    minutes_left: int
+    """The time left until the end; less than `hours_left` if the reminder is late."""
     end_at: Time
     """The end that this reminder refers to."""
     polled_at: Time

@@ -72,6 +72,8 @@ class ApiMonitor:
         resource_count: Callable[[], int] = lambda: 1,
     ) -> None:
         self.probing = False
+        # The uptime at which a maintenance was last seen to end.
+        self.maintenance_ended_at = -math.inf
         self._store = store
         self._now = now
         self._uptime = uptime or now
@@ -141,6 +143,8 @@ class ApiMonitor:
             if state is not before and state.status is not None and state.to_json() != before.to_json():
                 await self._store.commit(API, Snapshot(state.to_json(), taken_at=at), events)
                 self._state = state
+                if before.status is ApiStatus.MAINTENANCE and state.status is not ApiStatus.MAINTENANCE:
+                    self.maintenance_ended_at = self._uptime()
                 self._log_change(before, state)
                 self._on_change(state.status)
             self._state = state

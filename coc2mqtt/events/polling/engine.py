@@ -16,20 +16,22 @@ from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
+from coc2mqtt.events.polling.poller import Poller
 from coc2mqtt.events.polling.pollers import create_poller
 from coc2mqtt.events.polling.rate_meter import RateMeter
+from coc2mqtt.events.polling.reminder_poller import ReminderPoller
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.util.clocks import uptime
 from coc2mqtt.util.containment import LONGEST_DELAY_S, propagate, retry_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poll_context import PollResult
-    from coc2mqtt.events.polling.poller import Poller
+    from coc2mqtt.events.polling.scheduler import EntryType
     from coc2mqtt.events.resource import Store, Watch
     from coc2mqtt.util.containment import Contain
 
@@ -44,7 +46,7 @@ class _ResourcePoll:
 
     __slots__ = ("_bugs_in_a_row", "_engine", "_poller", "_resource")
 
-    def __init__(self, engine: Engine, resource: Resource, poller: Poller | ApiProbe) -> None:
+    def __init__(self, engine: Engine, resource: Resource, poller: Poller | ReminderPoller | ApiProbe) -> None:
         self._engine = engine
         self._resource = resource
         self._poller = poller
@@ -128,7 +130,9 @@ class Engine:
         )
         self.contain = contain
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter need not be secret
-        self._watches: dict[tuple[Kind, str], tuple[Watch, tuple[Poller, ...]]] = {}
+        self._watches: dict[tuple[Kind, str], tuple[Watch, tuple[Poller | ReminderPoller, ...]]] = {}
+        # By the tag of the clan.
+        self._reminders: dict[str, ReminderPoller] = {}
         self._watch_counts: Counter[Kind] = Counter()
         self._bugs_in_a_row = 0
         self._running = self._over_rate = False
@@ -195,11 +199,16 @@ class Engine:
     def watch(self, watch: Watch) -> None:
         """Add a watch; a watch with the same kind and tag is replaced and keeps its snapshot."""
         self._retire(watch.kind, watch.tag)
-        pollers = []
+        pollers: list[Poller | ReminderPoller] = []
         for resource, interval in watch.resources():
-            poller = create_poller(self._context, resource.kind, watch, interval)
+            poller: Poller | ReminderPoller
+            if resource.kind is Kind.REMINDER:
+                poller = self._reminders[watch.tag] = self._reminder_poller(watch, pollers)
+            else:
+                poller = create_poller(self._context, resource.kind, watch, interval)
             pollers.append(poller)
-            self._scheduler.add(resource, interval, _ResourcePoll(self, resource, poller))
+            entry_type: EntryType = "local" if resource.kind is Kind.REMINDER else "regular"
+            self._scheduler.add(resource, interval, _ResourcePoll(self, resource, poller), entry_type=entry_type)
         self._watches[watch.kind, watch.tag] = watch, tuple(pollers)
         self._watch_counts[watch.kind] += 1
         if self._running:
@@ -218,11 +227,22 @@ class Engine:
         self._context.polled.difference_update(removed)
         return bool(pollers)
 
-    def _retire(self, kind: Kind, tag: str) -> tuple[Poller, ...]:
+    def _reminder_poller(self, watch: Watch, pollers: Sequence[Poller | ReminderPoller]) -> ReminderPoller:
+        return ReminderPoller(
+            self._context,
+            watch.tag,
+            reminders=watch.reminders,
+            parts={poller.kind: poller for poller in pollers if isinstance(poller, Poller)},
+            request_poll=self._scheduler.poll_when_fresh,
+        )
+
+    def _retire(self, kind: Kind, tag: str) -> tuple[Poller | ReminderPoller, ...]:
         found = self._watches.pop((kind, tag), None)
         if found is None:
             return ()
         self._watch_counts[kind] -= 1
+        if kind is Kind.CLAN:
+            self._reminders.pop(tag, None)
         for poller in found[1]:
             poller.retire()
             self._scheduler.remove(poller.resource)
@@ -238,7 +258,7 @@ class Engine:
         )
         self._monitor.probing = True
         self.probe_interval = interval
-        self._scheduler.add(API, interval, _ResourcePoll(self, API, probe), probe=True)
+        self._scheduler.add(API, interval, _ResourcePoll(self, API, probe), entry_type="probe")
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return the watch with this kind and tag, None if there is none."""
@@ -247,7 +267,7 @@ class Engine:
     def polled_at(self, kind: Kind, tag: str) -> float | None:
         """Return the Unix time of the last valid response to a watch's own resource, None before the first."""
         found = self._watches.get((kind, tag))
-        return found[1][0].polled_at if found else None
+        return found[1][0].polled_at if found and isinstance(found[1][0], Poller) else None
 
     def poll_now(self, kind: Kind, tag: str) -> bool:
         """Make all resources of a watch due immediately; return whether there is such a watch."""
@@ -271,7 +291,7 @@ class Engine:
 
     def _check_other_endpoint(self) -> Awaitable[None] | None:
         """Check the endpoint of one watched resource, a different one each time; None without watches."""
-        pollers = [poller for _, pollers in self._watches.values() for poller in pollers]
+        pollers = [poller for _, pollers in self._watches.values() for poller in pollers if isinstance(poller, Poller)]
         if not pollers:
             return None
         self._endpoint_checks += 1
@@ -280,8 +300,19 @@ class Engine:
     def process_result(self, resource: Resource, result: PollResult) -> NextPoll:
         """Count a poll, notify of its changes, and return when to poll again."""
         self._bugs_in_a_row = 0
-        self.metrics.polls += 1
         self.metrics.events += len(result.events)
+        if resource.kind is not Kind.REMINDER:
+            self._count_poll(result)
+        if result.committed:
+            self._on_commit(resource)
+        if (reminders := self._reminders.get(resource.tag)) is not None and result.error is None:
+            self._check_reminders(reminders, resource, changed=result.committed)
+        if any(_makes_war_log_public(event) for event in result.events):
+            self._scheduler.poll_when_fresh(Resource(Kind.WAR, resource.tag))
+        return result.next_poll
+
+    def _count_poll(self, result: PollResult) -> None:
+        self.metrics.polls += 1
         self.metrics.last_poll = self._context.now()
         self.metrics.last_poll_uptime = now = self._context.uptime()
         self._poll_rate.count(now)
@@ -289,10 +320,10 @@ class Engine:
             self.metrics.errors[result.error] += 1
         if result.committed:
             self.metrics.changed += 1
-            self._on_commit(resource)
-        if any(_makes_war_log_public(event) for event in result.events):
-            self._scheduler.poll_when_fresh(Resource(Kind.WAR, resource.tag))
-        return result.next_poll
+
+    def _check_reminders(self, reminders: ReminderPoller, resource: Resource, *, changed: bool) -> None:
+        if reminders.notify(resource.kind, changed=changed):
+            self._scheduler.poll_now(reminders.resource)
 
     async def recover_from_bug(self, resource: Resource) -> None:
         """Restore a consistent state from the store after a bug interrupted a poll.

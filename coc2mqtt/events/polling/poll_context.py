@@ -98,6 +98,10 @@ class Monitor(Protocol):
         """The present status, None while it is unknown."""
 
     @property
+    def maintenance_ended_at(self) -> float:
+        """The uptime in seconds at which a maintenance was last seen to end in this run, minus infinity if never."""
+
+    @property
     def may_be_down(self) -> bool:
         """Whether a failure may be the API's: other resources fail too, or no response has been usable yet."""
 

@@ -113,6 +113,11 @@ class Poller(ABC):
         """The Unix time in seconds of the last accepted response, None before the first."""
         return self._polled_at
 
+    @property
+    def polled_uptime(self) -> float | None:
+        """The uptime in seconds of the last accepted response, None before the first."""
+        return self._polled_uptime
+
     def set_interval(self, interval: float) -> None:
         """Change the seconds between polls."""
         self._interval = interval

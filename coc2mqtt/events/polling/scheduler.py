@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import structlog
 
@@ -40,6 +40,11 @@ _STALL_S = 5.0
 _TICK_S = 1e-3
 # The backlog of a pause is cleared within this time; polls that are late after it have another cause.
 _OVERLOAD_GRACE_S = 3600.0
+# The local entries follow the first polls of the resources that they depend on, or run after this time.
+_LOCAL_START_S = 120.0
+
+# A probe is also polled during a pause. A local entry makes no requests: it is always run on time.
+EntryType = Literal["regular", "probe", "local"]
 
 
 class NextPoll(NamedTuple):
@@ -65,7 +70,7 @@ class _Entry:
 
     poll: Callable[[], Awaitable[NextPoll]]
     interval: float
-    probe: bool
+    type: EntryType
     due: float
     cached_until: float = -math.inf
     polled: bool = False
@@ -102,7 +107,8 @@ class Scheduler:
     Times are the event loop's monotonic seconds, so changes of the wall clock have no effect. The next poll is due one
     interval after the previous due time (no drift), or earlier if the response asks for it, but never before the
     response's cache entry expires. A small jitter is added. If more polls are due than can be made, the longest overdue
-    resources are polled first. While the scheduler is paused, only probes are polled.
+    resources are polled first. While the scheduler is paused, only probes are polled. Local entries, which make no
+    requests, are neither paused nor limited, counted or delayed.
 
     ``rate`` is the rate limit in polls per second; the first polls stay below it. When polling falls more than an
     interval behind, this is logged once, and so is the recovery.
@@ -113,12 +119,12 @@ class Scheduler:
         self._rate = rate
         self._concurrency = concurrency
         self._entries: dict[Resource, _Entry] = {}
-        # The number of resources by interval and whether they are probes.
-        self._intervals: Counter[tuple[float, bool]] = Counter()
-        # The resources that wait for their due time; those being polled are in neither queue.
-        self._probes = DueQueue()
-        self._regular = DueQueue()
+        # The number of resources by interval and type, without the local ones.
+        self._intervals: Counter[tuple[float, EntryType]] = Counter()
+        # The resources that wait for their due time; those being polled are in no queue.
+        self._queues: dict[EntryType, DueQueue] = {"local": DueQueue(), "probe": DueQueue(), "regular": DueQueue()}
         self._in_progress: dict[Resource, _Entry] = {}
+        self._local_in_progress = 0
         self._wake_up = asyncio.Event()
         # When the loop wakes up by itself: only an earlier due time has to wake it.
         self._wake_at = -math.inf
@@ -129,7 +135,12 @@ class Scheduler:
         self._resumed_at = self._grace_until = -math.inf
 
     def add(
-        self, resource: Resource, interval: float, poll: Callable[[], Awaitable[NextPoll]], *, probe: bool = False
+        self,
+        resource: Resource,
+        interval: float,
+        poll: Callable[[], Awaitable[NextPoll]],
+        *,
+        entry_type: EntryType = "regular",
     ) -> None:
         """Poll a resource every ``interval`` seconds; a resource that is already polled gets the new interval.
 
@@ -140,13 +151,13 @@ class Scheduler:
         now = _now()
         entry = self._entries.get(resource)
         if entry is None:
-            entry = self._entries[resource] = _Entry(poll, interval, probe, due=now)
-            self._intervals[interval, probe] += 1
+            entry = self._entries[resource] = _Entry(poll, interval, entry_type, due=now)
+            self._count_interval(entry)
         else:
-            self._queue_of(entry).remove(resource)
-            self._intervals[interval, probe] += 1
+            self._queues[entry.type].remove(resource)
             self._discard_interval(entry)
-            entry.poll, entry.interval, entry.probe = poll, interval, probe
+            entry.poll, entry.interval, entry.type = poll, interval, entry_type
+            self._count_interval(entry)
             if self._is_being_polled(resource, entry):
                 return  # it is queued again when the poll ends
             entry.due = min(entry.due, max(now + interval, entry.cached_until))
@@ -156,7 +167,7 @@ class Scheduler:
         """Stop polling a resource; a poll in progress is completed."""
         entry = self._entries.pop(resource, None)
         if entry is not None:
-            self._queue_of(entry).remove(resource)
+            self._queues[entry.type].remove(resource)
             self._discard_interval(entry)
 
     def poll_now(self, resource: Resource) -> bool:
@@ -211,13 +222,13 @@ class Scheduler:
     def overdue(self) -> int:
         """The number of resources that wait for a poll although it is due."""
         now = _now()
-        return sum(queue.count_before(now) for queue in self._active_queues())
+        return sum(queue.count_before(now) for queue in self._request_queues())
 
     @property
     def overdue_seconds(self) -> float:
         """For how many seconds the longest overdue resource has been waiting, 0.0 if none is overdue."""
         now = _now()
-        waits = [now - max(queue.next_due, self._resumed_at) for queue in self._active_queues()]
+        waits = [now - max(queue.next_due, self._resumed_at) for queue in self._request_queues()]
         return max([0.0, *waits])
 
     @property
@@ -227,13 +238,13 @@ class Scheduler:
 
     @property
     def resource_count(self) -> int:
-        """The number of resources without the probes."""
-        return sum(count for (_, probe), count in self._intervals.items() if not probe)
+        """The number of resources without the probes and the local ones."""
+        return sum(count for (_, entry_type), count in self._intervals.items() if entry_type == "regular")
 
     @property
     def shortest_interval(self) -> float:
-        """The shortest interval without those of the probes, inf if there is none."""
-        return min((interval for interval, probe in self._intervals if not probe), default=math.inf)
+        """The shortest interval without those of the probes and the local ones, inf if there is none."""
+        return min((interval for interval, entry_type in self._intervals if entry_type == "regular"), default=math.inf)
 
     async def run(self) -> None:
         """Poll until cancelled. An exception of a poll ends the run: pollers handle the API's failures themselves.
@@ -248,11 +259,12 @@ class Scheduler:
         finally:
             self._running = False
             self._in_progress.clear()
+            self._local_in_progress = 0
 
     async def _schedule_first_polls(self, now: float) -> None:
         self._reset_overload_grace(now)
         rate = _START_RATE_WITHOUT_LIMIT if self._rate == math.inf else _START_SHARE_OF_RATE * self._rate
-        window = start_window((entry.interval for entry in self._entries.values()), rate)
+        window = start_window((one.interval for one in self._entries.values() if one.type != "local"), rate)
         number = 0
         for count, (resource, entry) in enumerate(list(self._entries.items()), 1):
             if count % _START_BATCH_SIZE == 0:
@@ -261,9 +273,11 @@ class Scheduler:
                 continue  # removed meanwhile
             if not entry.polled:
                 entry.due = now
-                if not entry.probe:
+                if entry.type != "probe":
                     entry.due += start_offset(number, entry.interval, window)
-                    number += 1
+                if entry.type == "local":
+                    entry.due += _LOCAL_START_S
+                number += entry.type == "regular"
             self._enqueue(resource, entry, entry.due)
 
     async def _poll_forever(self, group: asyncio.TaskGroup) -> None:
@@ -282,39 +296,45 @@ class Scheduler:
     def _start_due_polls(self, group: asyncio.TaskGroup) -> float:
         """Start the polls that are due; return the next due time, inf if a poll in progress has to end first."""
         now = _now()
-        for queue in self._active_queues():
+        local = self._queues["local"]
+        while local.next_due <= now:
+            self._start_poll(local.pop(), now, group)
+        for queue in self._request_queues():
             while queue.next_due <= now:
-                if len(self._in_progress) >= self._concurrency:
-                    return math.inf
+                if len(self._in_progress) - self._local_in_progress >= self._concurrency:
+                    return local.next_due
                 self._start_poll(queue.pop(), now, group)
         if not self._paused:
             self._report_recovery()
-        return min(queue.next_due for queue in self._active_queues())
+        return min(local.next_due, *(queue.next_due for queue in self._request_queues()))
 
     def _start_poll(self, resource: Resource, now: float, group: asyncio.TaskGroup) -> None:
         if resource in self._in_progress:
             return  # removed and added again during a poll: it is queued again when that poll ends
         entry = self._entries[resource]
-        if now - entry.due > entry.interval:
+        if now - entry.due > entry.interval and entry.type != "local":
             self._report_overload(now)
             entry.skip_missed_polls(now, self._resumed_at)
         entry.polled = True
         entry.requested_now = entry.requested_after_cache = False
         self._in_progress[resource] = entry
+        self._local_in_progress += entry.type == "local"
         group.create_task(self._poll(resource, entry), name=f"poll {resource.kind} {resource.tag}")
 
     async def _poll(self, resource: Resource, entry: _Entry) -> None:
+        local = entry.type == "local"
         try:
             next_poll = await entry.poll()
         finally:
-            if len(self._in_progress) >= self._concurrency:
+            if len(self._in_progress) - self._local_in_progress >= self._concurrency:
                 self._wake_up.set()  # another poll may have been waiting for this one to end
-            self._in_progress.pop(resource, None)
+            if self._in_progress.pop(resource, None) is not None:
+                self._local_in_progress -= local
         now = _now()
         current = self._entries.get(resource)
         if current is entry:
-            requested = entry.requested_now or entry.requested_after_cache
-            jitter = 0.0 if requested else self._rng.uniform(0, min(_MAX_JITTER_S, _JITTER_SHARE * entry.interval))
+            is_exact = entry.requested_now or entry.requested_after_cache or local
+            jitter = 0.0 if is_exact else self._rng.uniform(0, min(_MAX_JITTER_S, _JITTER_SHARE * entry.interval))
             entry.due = entry.due_after(next_poll, now)
             entry.cached_until = now + next_poll.earliest
             entry.backed_off = next_poll.backoff > 0
@@ -325,23 +345,25 @@ class Scheduler:
             self._enqueue(resource, current, current.due)
 
     def _enqueue(self, resource: Resource, entry: _Entry, due: float) -> None:
-        self._queue_of(entry).put(resource, due)
+        self._queues[entry.type].put(resource, due)
         if due < self._wake_at:
             self._wake_up.set()
 
+    def _count_interval(self, entry: _Entry) -> None:
+        if entry.type != "local":
+            self._intervals[entry.interval, entry.type] += 1
+
     def _discard_interval(self, entry: _Entry) -> None:
-        self._intervals[entry.interval, entry.probe] -= 1
-        if not self._intervals[entry.interval, entry.probe]:
-            del self._intervals[entry.interval, entry.probe]
+        if entry.type != "local":
+            self._intervals[entry.interval, entry.type] -= 1
+            if not self._intervals[entry.interval, entry.type]:
+                del self._intervals[entry.interval, entry.type]
 
-    def _queue_of(self, entry: _Entry) -> DueQueue:
-        return self._probes if entry.probe else self._regular
-
-    def _active_queues(self) -> tuple[DueQueue, ...]:
-        """Return the queues from which polls are started, the most urgent first."""
+    def _request_queues(self) -> tuple[DueQueue, ...]:
+        """Return the queues from which polls that make requests are started, the most urgent first."""
         if not self._running:
             return ()
-        return (self._probes,) if self._paused else (self._probes, self._regular)
+        return (self._queues["probe"],) if self._paused else (self._queues["probe"], self._queues["regular"])
 
     def _is_being_polled(self, resource: Resource, entry: _Entry) -> bool:
         # By identity: if a resource was removed and added again, only its old entry is in progress.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from abc import ABC, abstractmethod
@@ -267,6 +268,7 @@ class _NullMonitor:
 
     status = None
     may_be_down = False
+    maintenance_ended_at = -math.inf
 
     async def observe(
         self,

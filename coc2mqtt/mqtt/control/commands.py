@@ -21,6 +21,7 @@ from coc2mqtt.events.resource import (
     Watch,
     default_watch,
 )
+from coc2mqtt.events.watch_options import ReminderOptions, ReminderSwitch
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.sentences import Sentence
@@ -41,7 +42,7 @@ _MAX_TRANSACTION_LENGTH = 256
 _MAX_INTERVAL_S = 7 * 24 * 3600.0
 # The options of a watch that apply to one kind only.
 _WAR_KEYS = frozenset(["war", "war_interval", "cwl", "cwl_interval", "cwl_standings"])
-_CLAN_KEYS = _WAR_KEYS | {"members", "raids", "raid_interval", "raid_defenses"}
+_CLAN_KEYS = _WAR_KEYS | {"members", "raids", "raid_interval", "raid_defenses", "reminders"}
 _PLAYER_KEYS = frozenset(("include_fields", "exclude_fields"))
 
 
@@ -201,6 +202,10 @@ class WatchRequest(Request):
     raid_defenses: bool = Field(
         default=False, description="Clans only: whether completed raids on the clan are published."
     )
+    reminders: ReminderSwitch = Field(
+        default=ReminderOptions(),
+        description="Clans only: the reminders before the end of wars, league rounds and raid weekends; false: none.",
+    )
     include_fields: Fields = Field(
         default=None, description="Players only: the API's keys that are compared; null: all of them."
     )
@@ -218,6 +223,8 @@ class WatchRequest(Request):
             raise CommandError(f"{wrong[0]} does not apply to a {self.kind}: remove it")
         default = default_watch(Kind(self.kind), self.tag)
         values: Json = {key: getattr(self, key) for key in _CLAN_KEYS & given}
+        if "reminders" in given:
+            values["reminders"] = self.reminders.reminders((current or default).reminders)
         values |= {key: _as_set(getattr(self, key)) for key in _PLAYER_KEYS & given}
         if "interval" in given:
             values["interval"] = self.interval or default.interval

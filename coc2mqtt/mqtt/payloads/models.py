@@ -14,7 +14,7 @@ from coc2mqtt.events.resource import Kind
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
-    from coc2mqtt.events.resource import Watch
+    from coc2mqtt.events.resource import Reminders, Watch
     from coc2mqtt.journal.protocol import JournalEntry
 
 
@@ -163,6 +163,34 @@ class InfoPayload(Payload):
     """Lines of this level and above are logged."""
 
 
+class RemindersPayload(Payload):
+    """The reminders of a clan: seconds before the end, the longest first, and whom they list."""
+
+    war: list[float]
+    cwl: list[float]
+    raid: list[float]
+    games: list[float]
+    min_attacks_left: int
+    roles: list[str] | None
+    """The API's values; null: any."""
+    min_town_hall: int | None
+    max_town_hall: int | None
+
+    @classmethod
+    def of(cls, reminders: Reminders) -> Self:
+        """Return the payload of the reminders of a watch."""
+        return cls(
+            war=list(reminders.war),
+            cwl=list(reminders.cwl),
+            raid=list(reminders.raid),
+            games=list(reminders.games),
+            min_attacks_left=reminders.min_attacks_left,
+            roles=None if reminders.roles is None else sorted(reminders.roles),
+            min_town_hall=reminders.min_town_hall,
+            max_town_hall=reminders.max_town_hall,
+        )
+
+
 class WatchPayload(Payload):
     """One watch; keys that do not apply to its kind, or to what it polls, are null. Intervals are in seconds."""
 
@@ -181,6 +209,7 @@ class WatchPayload(Payload):
     """Whether the clan's raid weekends are polled."""
     raid_interval: float | None
     raid_defenses: bool | None
+    reminders: RemindersPayload | None
     include_fields: list[str] | None
     exclude_fields: list[str] | None
 
@@ -202,6 +231,7 @@ class WatchPayload(Payload):
             raids=watch.raids if clan else None,
             raid_interval=watch.raid_interval if clan and watch.raids else None,
             raid_defenses=watch.raid_defenses if clan and watch.raids else None,
+            reminders=RemindersPayload.of(watch.reminders) if clan else None,
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
             exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
         )

@@ -36,6 +36,9 @@ FACETS: Mapping[Kind, tuple[str, ...]] = {
     Kind.WAR: ("war", "last_war"),
     Kind.CWL: ("cwl",),
     Kind.RAID: ("raid",),
+    Kind.GAMES: (),
+    Kind.REMINDER: (),
+    Kind.RANKED: (),
     Kind.PLAYER: ("player", "poll", "availability"),
 }
 
@@ -83,7 +86,7 @@ def _part_states(resource: Resource, snapshot: Snapshot, roster: list[Json] | No
         return {}
     if resource.kind is Kind.CWL:
         return {"cwl": cwl_payload(resource.tag, snapshot)}
-    return {"raid": raid_payload(snapshot, roster)}
+    return {"raid": raid_payload(snapshot, roster)} if resource.kind is Kind.RAID else {}
 
 
 def _war_states(tag: str, snapshot: Snapshot) -> dict[str, Payload]:

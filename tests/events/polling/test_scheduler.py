@@ -145,7 +145,7 @@ async def test_resource_removed_during_its_poll_is_not_polled_again(scheduler: S
 
 async def test_paused_scheduler_polls_only_probes(scheduler: Scheduler, polls: Polls) -> None:
     scheduler.add(ONE, 10, polls.record(ONE))
-    scheduler.add(API, 10, polls.record(API), probe=True)
+    scheduler.add(API, 10, polls.record(API), entry_type="probe")
     async with running(scheduler):
         await asyncio.sleep(5)
         scheduler.pause()
@@ -196,7 +196,7 @@ async def test_probe_is_polled_before_overdue_resources(sequential: Scheduler, p
         await asyncio.sleep(10)
         sequential.add(TWO, 1000, polls.record(TWO))
         await asyncio.sleep(10)
-        sequential.add(API, 1000, polls.record(API), probe=True)
+        sequential.add(API, 1000, polls.record(API), entry_type="probe")
         await asyncio.sleep(100)
     assert polls.order == [ONE, API, TWO]
 
@@ -225,7 +225,7 @@ async def test_resource_that_becomes_a_probe_is_polled_only_as_a_probe(scheduler
     scheduler.add(ONE, 10, polls.record(ONE, duration=0))
     async with running(scheduler):
         await asyncio.sleep(1)
-        scheduler.add(ONE, 10, polls.record(ONE, duration=0), probe=True)
+        scheduler.add(ONE, 10, polls.record(ONE, duration=0), entry_type="probe")
         await asyncio.sleep(20)
         scheduler.pause()
         await asyncio.sleep(10)
@@ -311,7 +311,7 @@ async def test_poll_requests_do_not_accumulate(scheduler: Scheduler, polls: Poll
             scheduler.poll_when_fresh(ONE)
             scheduler.poll_now(ONE)
             scheduler.add(TWO, 900 - number / 100, polls.record(TWO))
-        assert len(scheduler._regular._heap) < 100
+        assert len(scheduler._queues["regular"]._heap) < 100
         scheduler.resume()
         await asyncio.sleep(10)
     assert polls.rounded(ONE) == [0, 1]

@@ -74,7 +74,7 @@ async def test_resource_being_polled_is_not_overdue_with_a_new_interval(sequenti
 
 @pytest.mark.looptime
 async def test_overdue_time_of_a_paused_resource_counts_from_the_resume(sequential: Scheduler, polls: Polls) -> None:
-    sequential.add(API, 1000, polls.record(API, duration=500), probe=True)
+    sequential.add(API, 1000, polls.record(API, duration=500), entry_type="probe")
     sequential.add(ONE, 10, polls.record(ONE))
     sequential.pause()
     async with running(sequential):
@@ -234,7 +234,7 @@ def test_pause_during_overload_is_not_logged_as_its_end(lines: list[MutableMappi
 def test_late_probe_during_a_pause_is_not_logged_as_overload(lines: list[MutableMapping[str, Any]]) -> None:
     async def scenario() -> None:
         scheduler, polls = Scheduler(rng=random.Random(1), concurrency=1), Polls()
-        scheduler.add(API, 10, polls.record(API), probe=True)
+        scheduler.add(API, 10, polls.record(API), entry_type="probe")
         async with running(scheduler):
             await asyncio.sleep(5)
             scheduler.add(ONE, 1000, polls.record(ONE, duration=100))

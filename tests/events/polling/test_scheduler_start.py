@@ -114,7 +114,7 @@ async def test_probe_starts_at_once_despite_many_watches() -> None:
     for number in range(100):
         resource = Resource(Kind.CLAN, f"#{number}")
         scheduler.add(resource, 1000, polls.record(resource))
-    scheduler.add(API, 1000, polls.record(API), probe=True)
+    scheduler.add(API, 1000, polls.record(API), entry_type="probe")
     async with running(scheduler):
         await asyncio.sleep(1)
     assert polls.times[API] == [0]
