@@ -114,8 +114,8 @@ class ReminderPoller:
 
     async def _read(self, kinds: Collection[Kind]) -> None:
         """Read what is in progress according to the stored snapshots of these kinds."""
-        self._to_read.difference_update(kinds)
         for kind in tuple(kinds):
+            self._to_read.discard(kind)
             snapshot = await self._context.store.snapshot(Resource(kind, self._tag))
             self._occasions[kind] = occasions_of(kind, snapshot, self._tag)
 
