@@ -145,3 +145,8 @@ def parse_unix_time(text: object) -> float | None:
     """Return a timestamp of the API as Unix time in seconds, None if it is invalid."""
     time = parse_time(text)
     return None if time is None else time.timestamp()
+
+
+def iso_time(unix_time: float) -> str:
+    """Return a Unix time in seconds in ISO 8601, such as ``2026-11-23T12:00:00.123+00:00``."""
+    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.clash.response import parse_unix_time
+from coc2mqtt.clash.response import iso_time, parse_unix_time
 from coc2mqtt.events.compare.cwl_state import CwlRound, cwl_state
 from coc2mqtt.events.compare.raid_state import raid_state
 from coc2mqtt.events.compare.reminder import Occasion, is_included
@@ -76,8 +75,8 @@ def reminder_event(
     metadata = {
         "hours_left": round(reminder.time / 3600.0, 4),
         "minutes_left": max(1, round((reminder.occasion.end - at) / 60.0)),
-        "end_at": _iso(reminder.occasion.end),
-        "polled_at": _iso(polled_at),
+        "end_at": iso_time(reminder.occasion.end),
+        "polled_at": iso_time(polled_at),
         **details,
     }
     if at - reminder.due > _MAX_DELAY_S:
@@ -168,7 +167,3 @@ def _included(members: Iterable[tuple[Json, Any, int]], clan: ClanNow, reminders
         )
     ]
     return sorted(found, key=lambda member: -member["attacks_left"])
-
-
-def _iso(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import structlog
 
+from coc2mqtt.events.compare.activity import MEMO_KEY as ACTIVITY_KEY
+from coc2mqtt.events.compare.activity import Activity, next_check, report_inactive, update_activity
 from coc2mqtt.events.compare.clan import (
     Roster,
     clan_looks_stale,
@@ -22,14 +24,17 @@ from coc2mqtt.events.compare.season import season_ended_between, tags_with_decre
 from coc2mqtt.events.compare.staleness import Observation, StaleSuspicion
 from coc2mqtt.events.compare.validate import validate_clan
 from coc2mqtt.events.event import EventType
+from coc2mqtt.events.polling.moves import Clan, PendingMoves, find_other_clan, moved_event
 from coc2mqtt.events.polling.poller import LONG_GAP_S, Poller, mark_catch_up
 from coc2mqtt.events.resource import Kind, Resource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.compare.validate import MalformedField
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.polling.poll_context import PollContext
+    from coc2mqtt.events.polling.poll_context import PollContext, PollResult
     from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]
@@ -45,6 +50,18 @@ _NONE_MISSING: dict[str, StaleSuspicion] = {}
 _MEMBER_LIST = frozenset({"memberList"})
 
 
+# After a start, nobody is reported as inactive for this long.
+_SETTLING_S = 600.0
+_NO_MOVES = PendingMoves()
+
+
+class _Followed(NamedTuple):
+    """Events about members, and what to remember of them."""
+
+    events: list[Event]
+    memo: Json
+
+
 class _ShortList(NamedTuple):
     """A member list that is too short: its last confirmation, and the number of cache entries with it."""
 
@@ -53,19 +70,63 @@ class _ShortList(NamedTuple):
 
 
 class ClanPoller(Poller):
-    """Polls a clan; events about its members are made if ``track_members`` is set."""
+    """Polls a clan; events about its members are made if ``track_members`` is set.
+
+    With ``track_activity`` the snapshot's memo contains the donations of the day and the week and when each member was
+    last seen, and events report those who are inactive for ``inactive_after`` seconds (None: never) and those who moved
+    to or from another clan.
+    """
 
     kind: ClassVar = Kind.CLAN
     endpoint: ClassVar = "clan"
-    __slots__ = ("_missing_members", "_short_list", "_track_members")
+    __slots__ = (
+        "_check_at",
+        "_first_polled",
+        "_inactive_after",
+        "_missing_members",
+        "_pending_moves",
+        "_seen_members",
+        "_short_list",
+        "_track_activity",
+        "_track_members",
+    )
 
-    def __init__(self, context: PollContext, tag: str, *, interval: float, track_members: bool = True) -> None:
+    def __init__(
+        self,
+        context: PollContext,
+        tag: str,
+        *,
+        interval: float,
+        track_members: bool = True,
+        track_activity: bool = False,
+        inactive_after: float | None = None,
+    ) -> None:
         super().__init__(context, tag, interval=interval)
         self._track_members = track_members
+        self._track_activity = track_activity and track_members
+        self._inactive_after = inactive_after
+        # When even an unchanged response has to be compared (Unix time).
+        self._check_at = math.inf
+        # The uptime of the first poll of this run.
+        self._first_polled: float | None = None
+        # When members were seen elsewhere since the last comparison, and those whose other clan is unknown.
+        self._seen_members: dict[str, float] = {}
+        self._pending_moves = _NO_MOVES
         # While no complete member list is known: the list that is always shorter than the member count.
         self._short_list: _ShortList | None = None
         # The known members that are missing from the last list.
         self._missing_members = _NONE_MISSING
+
+    def see_members(self, tags: Iterable[str], at: float) -> None:
+        """Record when members were seen to do something, such as an attack in a war."""
+        if self._track_activity:
+            self._seen_members |= dict.fromkeys(tags, at)
+
+    async def poll(self) -> PollResult:
+        """Poll once. Errors of the store are raised; errors of the API are handled."""
+        if self._seen_members or self._context.now() >= self._check_at or self._knows_a_move():
+            self._last_digest = None
+        return await super().poll()
 
     async def _fetch(self) -> ApiResponse:
         return await self._context.api.clan(self._tag)
@@ -75,7 +136,10 @@ class ClanPoller(Poller):
 
     def _baseline(self, data: Json, seen: Observation) -> CompareResult:
         roster = self._roster(None, data, seen)
-        return CompareResult([], roster.clan, {}, final=roster.is_complete)
+        memo: Json = {}
+        if self._track_activity and "memberList" in roster.clan:
+            memo = self._follow_activity(None, None, roster.clan, seen, since=seen.at).memo
+        return CompareResult([], roster.clan, memo, final=roster.is_complete)
 
     def _looks_stale(self, old: Snapshot, data: Json, seen: Observation) -> bool:
         return clan_looks_stale(old.data or {}, data, malformed=seen.malformed)
@@ -113,7 +177,75 @@ class ClanPoller(Poller):
         elif since is not None and seen.at - since > self._interval + LONG_GAP_S:
             events = [_mark_member_catch_up(event, round(seen.at - since, 3)) for event in events]
         final = roster.is_complete or (known and not roster.missing)
+        if self._track_activity and "memberList" in roster.clan:
+            followed = await self._follow_members(old, restored.old, roster.clan, seen, events)
+            events, memo = [*events, *followed.events], {**memo, **followed.memo}
         return CompareResult(events, restored.without_absent(roster.clan), memo, final=final)
+
+    async def _follow_members(
+        self, old: Snapshot, before: Json, clan: Json, seen: Observation, events: list[Event]
+    ) -> _Followed:
+        """Return the events about the activity and the moves of the members, and what to remember of them."""
+        gap = self._unobserved_seconds(old, seen)
+        polled = self._polled_uptime
+        since = seen.at - (gap if gap is not None else 0.0 if polled is None else seen.uptime - polled)
+        activity = Activity.from_memo(old.memo)
+        jump = self._clock_jump(seen)
+        if activity is not None and jump:
+            activity = activity.shifted(jump)
+        followed = self._follow_activity(activity, before, clan, seen, since=since)
+        moves = PendingMoves.from_memo(old.memo, at=seen.at)
+        moves.add(events)
+        return _Followed(
+            [*followed.events, *await self._resolve_moves(moves, clan, seen)], followed.memo | moves.to_memo()
+        )
+
+    def _follow_activity(
+        self, known: Activity | None, old: Json | None, clan: Json, seen: Observation, *, since: float
+    ) -> _Followed:
+        members = clan["memberList"] or []
+        before = None if old is None else old.get("memberList")
+        activity = update_activity(known, before, members, at=seen.at, since=since, seen=self._seen_members)
+        self._seen_members = {}
+        if self._first_polled is None:
+            self._first_polled = seen.uptime
+        events: list[Event] = []
+        # After a start, the polls of wars and raids show first who attacked meanwhile.
+        settled = self._first_polled + _SETTLING_S
+        if self._inactive_after is not None and seen.uptime >= settled:
+            activity, events = report_inactive(activity, members, clan=clan, after=self._inactive_after, at=seen.at)
+        check_at = next_check(activity, after=self._inactive_after, at=seen.at)
+        self._check_at = max(check_at, seen.at + settled - seen.uptime)
+        return _Followed(events, {ACTIVITY_KEY: activity.to_memo()})
+
+    def _knows_a_move(self) -> bool:
+        """Return whether it may be known by now where a member went or came from."""
+        now, moves, polled = self._context.now(), self._context.moves, self._context.polled
+        return any(
+            moves.other_clan(self._tag, direction, tag, at=now) is not None or Resource(Kind.PLAYER, tag) in polled
+            for direction, tag in self._pending_moves
+        )
+
+    async def _resolve_moves(self, moves: PendingMoves, clan: Json, seen: Observation) -> list[Event]:
+        """Return an event for each member whose other clan is known now, and remove them from the pending ones."""
+        context, own = self._context, Clan(self._tag, clan.get("name"))
+        context.moves.register(own, moves)
+        events = []
+        for direction, tag in moves:
+            other = await find_other_clan(
+                context.moves,
+                context.store,
+                context.polled,
+                clan=self._tag,
+                direction=direction,
+                member=tag,
+                at=seen.at,
+            )
+            if other is not None:
+                name, _ = moves.members[direction].pop(tag)
+                events.append(moved_event(own, direction, (tag, name), other, at=seen.at))
+        self._pending_moves = moves
+        return events
 
     async def _add_league_result(self, events: list[Event]) -> list[Event]:
         """Return the events with the result of the last clan war league, if it is watched."""

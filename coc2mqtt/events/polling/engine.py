@@ -15,6 +15,7 @@ import structlog
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
+from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
 from coc2mqtt.events.polling.poller import Poller
 from coc2mqtt.events.polling.pollers import create_poller
@@ -39,6 +40,7 @@ _log = structlog.get_logger()
 
 # After this many polls in a row that hit a bug, a shared part such as the client must be broken.
 _MAX_BUGS_IN_A_ROW = 10
+_ATTACKS = (EventType.WAR_ATTACK_NEW, EventType.CWL_ATTACK_NEW, EventType.RAID_ATTACK_NEW)
 
 
 class _ResourcePoll:
@@ -307,9 +309,18 @@ class Engine:
             self._on_commit(resource)
         if (reminders := self._reminders.get(resource.tag)) is not None and result.error is None:
             self._check_reminders(reminders, resource, changed=result.committed)
+        self._note_attackers(resource, result.events)
         if any(_makes_war_log_public(event) for event in result.events):
             self._scheduler.poll_when_fresh(Resource(Kind.WAR, resource.tag))
         return result.next_poll
+
+    def _note_attackers(self, resource: Resource, events: Sequence[Event]) -> None:
+        """Tell the clan's poller which of its members have attacked in a war, a league or a raid weekend."""
+        attackers = {tag: event.timestamp for event in events if (tag := _own_attacker(event)) is not None}
+        found = self._watches.get((Kind.CLAN, resource.tag)) if attackers else None
+        if found is not None and isinstance(found[1][0], ClanPoller):
+            for tag, at in attackers.items():
+                found[1][0].see_members([tag], at)
 
     def _count_poll(self, result: PollResult) -> None:
         self.metrics.polls += 1
@@ -359,6 +370,14 @@ class Engine:
             self._scheduler.pause()
         self._last_status = status
         self._on_commit(API)
+
+
+def _own_attacker(event: Event) -> str | None:
+    """Return the tag of the clan's member whose attack an event reports, None for any other event."""
+    if event.event_type in (EventType.WAR_ATTACK_NEW, EventType.CWL_ATTACK_NEW) and event.metadata["side"] != "clan":
+        return None
+    tag = event.metadata.get("attacker_tag") if event.event_type in _ATTACKS else None
+    return tag if isinstance(tag, str) else None
 
 
 def _makes_war_log_public(event: Event) -> bool:

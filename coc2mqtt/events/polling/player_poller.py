@@ -14,6 +14,7 @@ from coc2mqtt.events.compare.player import (
     restore_progress,
 )
 from coc2mqtt.events.compare.validate import validate_player
+from coc2mqtt.events.polling.moves import remember_previous_clan
 from coc2mqtt.events.polling.poller import Poller
 from coc2mqtt.events.resource import Kind
 
@@ -70,4 +71,5 @@ class PlayerPoller(Poller):
             include_fields=self._include_fields,
             exclude_fields=self._exclude_fields,
         )
-        return CompareResult(events, restored.without_absent(accepted), restored.memo)
+        memo = remember_previous_clan(old, accepted, restored.memo, at=seen.at)
+        return CompareResult(events, restored.without_absent(accepted), memo)

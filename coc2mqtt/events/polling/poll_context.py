@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import structlog
 
 from coc2mqtt.events.polling.league_wars import LeagueWarCache
+from coc2mqtt.events.polling.moves import Moves
 from coc2mqtt.events.polling.scheduler import NextPoll
 from coc2mqtt.events.resource import API, Kind, Resource
 from coc2mqtt.util.clocks import uptime
@@ -117,7 +118,7 @@ class PollContext:
     resources that gave a valid response since the engine started. ``cache_periods`` is the longest ``max-age``
     (seconds) seen for each kind. ``malformed_fields`` counts the fields that were removed from responses. ``on_bug`` is
     called with a bug in comparing while the exception is being handled. ``league_wars`` are the wars of clan war
-    leagues, of which several clans need the same ones.
+    leagues, of which several clans need the same ones. ``moves`` are the members who left or joined any of the clans.
     """
 
     api: ClashApi
@@ -130,3 +131,4 @@ class PollContext:
     malformed_fields: MalformedFields = field(default_factory=MalformedFields)
     on_bug: Callable[[Exception, Resource], None] = log_bug
     league_wars: LeagueWarCache = field(default_factory=LeagueWarCache)
+    moves: Moves = field(default_factory=Moves)

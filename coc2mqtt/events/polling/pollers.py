@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 def create_poller(context: PollContext, kind: Kind, watch: Watch, interval: float) -> Poller:
     """Return the poller of a watched clan or player, or of a part of it."""
     if kind is Kind.CLAN:
-        return ClanPoller(context, watch.tag, interval=interval, track_members=watch.members)
+        return ClanPoller(
+            context,
+            watch.tag,
+            interval=interval,
+            track_members=watch.members,
+            track_activity=True,
+            inactive_after=watch.inactive_after,
+        )
     if kind is Kind.WAR:
         return WarPoller(context, watch.tag, interval=interval, standalone=watch.kind is Kind.WAR)
     if kind is Kind.CWL:

@@ -5,22 +5,17 @@ Times are ISO 8601 with milliseconds and an offset, always in UTC. Keys may be a
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from coc2mqtt.events.resource import Reminders, Watch
     from coc2mqtt.journal.protocol import JournalEntry
-
-
-def iso_time(unix_time: float) -> str:
-    """Return a Unix time in seconds in ISO 8601, such as ``2026-11-23T12:00:00.123+00:00``."""
-    return datetime.fromtimestamp(unix_time, UTC).isoformat(timespec="milliseconds")
 
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -118,6 +113,12 @@ class ClanPayload(Payload):
     """The sum of the present members' donations in this season; null while the members are unknown."""
     donations_received: int | None
     """The sum of what the present members received in this season; null while the members are unknown."""
+    donations_today: int | None
+    """Troops that the present members donated since 05:00 UTC, as far as the bridge saw them; null if unknown."""
+    donations_week: int | None
+    """The same since Monday at 05:00 UTC."""
+    inactive_members: int | None
+    """The number of members for whom `member_inactive` was published and who were not seen since."""
     war_league: str | None
     capital_league: str | None
     war_win_streak: int | None

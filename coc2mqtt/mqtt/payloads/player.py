@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.clash.response import api_time
+from coc2mqtt.clash.response import api_time, iso_time
 from coc2mqtt.events.compare.cwl_state import cwl_state
 from coc2mqtt.events.compare.raid_state import raid_state
 from coc2mqtt.events.compare.war import war_sides
 from coc2mqtt.mqtt.payloads.cwl import CwlPhase  # noqa: TC001 - pydantic reads it
-from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
+from coc2mqtt.mqtt.payloads.models import Payload, Time
 from coc2mqtt.mqtt.payloads.raid import RaidPhase  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.payloads.values import integer, json_object, json_objects, name_of, text
 from coc2mqtt.mqtt.payloads.war import war_attacks_left, war_data
 from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
+    from coc2mqtt.events.compare.activity import MemberActivity
     from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]
@@ -72,12 +73,14 @@ class PlayerRaidPayload(Payload):
 class PlayerParts(NamedTuple):
     """A player's part in the war, clan war league and raid weekend of their clan, None for one that is not watched.
 
-    ``taken_at`` is the Unix time of the latest response about them.
+    ``activity`` is what the clan shows of the player, None if it is not watched. ``taken_at`` is the Unix time of the
+    latest response about them.
     """
 
     war: PlayerWarPayload | None = None
     cwl: PlayerCwlPayload | None = None
     raid: PlayerRaidPayload | None = None
+    activity: MemberActivity | None = None
     taken_at: float = 0.0
 
 
@@ -94,6 +97,12 @@ class PlayerPayload(Payload):
     war_stars: int | None
     donations: int | None
     donations_received: int | None
+    donations_today: int | None
+    """Since 05:00 UTC, like `donations_week` since Monday at 05:00 UTC; null unless the player's clan is watched."""
+    donations_week: int | None
+    last_seen_at: Time | None
+    """When the bridge last saw something that only the player can do, or first saw them; null unless their clan is
+    watched."""
     war_preference: str | None
     """`in` or `out`."""
     role: str | None
@@ -203,6 +212,9 @@ def player_payload(tag: str, data: Json, taken_at: float, parts: PlayerParts) ->
         war_stars=integer(data.get("warStars")),
         donations=integer(data.get("donations")),
         donations_received=integer(data.get("donationsReceived")),
+        donations_today=None if parts.activity is None else parts.activity.donations_today,
+        donations_week=None if parts.activity is None else parts.activity.donations_week,
+        last_seen_at=None if parts.activity is None else iso_time(parts.activity.last_seen),
         war_preference=text(data.get("warPreference")),
         role=text(data.get("role")),
         clan=PlayerClanPayload(tag=shorten(clan["tag"]), name=text(clan.get("name")) or shorten(clan["tag"]))

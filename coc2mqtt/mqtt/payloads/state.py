@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from coc2mqtt.clash.response import iso_time
+from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.resource import CLAN_PARTS, Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.cwl import cwl_payload
 from coc2mqtt.mqtt.payloads.last_war import last_war_payload
@@ -18,7 +20,6 @@ from coc2mqtt.mqtt.payloads.models import (
     OnlinePayload,
     Payload,
     PollPayload,
-    iso_time,
 )
 from coc2mqtt.mqtt.payloads.player import PlayerParts, player_payload
 from coc2mqtt.mqtt.payloads.raid import raid_payload
@@ -27,6 +28,8 @@ from coc2mqtt.mqtt.payloads.war import war_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from coc2mqtt.events.compare.activity import ClanActivity
 
 Json = dict[str, Any]
 
@@ -68,10 +71,11 @@ def state_payloads(
     states: dict[str, Payload] = {"availability": OnlinePayload(state="online" if online else "offline")}
     if snapshot.data is not None:
         if resource.kind is Kind.CLAN:
-            states["clan"] = clan = _clan_payload(resource.tag, snapshot.data, snapshot.taken_at)
+            activity = clan_activity(snapshot)
+            states["clan"] = clan = _clan_payload(resource.tag, snapshot.data, snapshot.taken_at, activity)
             states["badge"] = BadgePayload(badge_url=clan.badge_url)
             if members:
-                states["members"] = members_payload(snapshot.data, snapshot.taken_at)
+                states["members"] = members_payload(snapshot.data, snapshot.taken_at, activity)
         else:
             states["player"] = player_payload(resource.tag, snapshot.data, snapshot.taken_at, parts)
     if polled_at is not None:
@@ -111,7 +115,7 @@ def api_status_payload(snapshot: Snapshot) -> ApiStatusPayload:
     )
 
 
-def _clan_payload(tag: str, data: Json, taken_at: float) -> ClanPayload:
+def _clan_payload(tag: str, data: Json, taken_at: float, activity: ClanActivity | None) -> ClanPayload:
     return ClanPayload(
         tag=tag,
         name=text(data.get("name")),
@@ -122,6 +126,9 @@ def _clan_payload(tag: str, data: Json, taken_at: float) -> ClanPayload:
         members=integer(data.get("members")),
         donations=sum_of_members(data, "donations"),
         donations_received=sum_of_members(data, "donationsReceived"),
+        donations_today=None if activity is None else activity.donations_today,
+        donations_week=None if activity is None else activity.donations_week,
+        inactive_members=None if activity is None else activity.inactive_members,
         war_league=name_of(data.get("warLeague")),
         capital_league=name_of(data.get("capitalLeague")),
         war_win_streak=integer(data.get("warWinStreak")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.mqtt.payloads.player import (
     PlayerParts,
@@ -39,11 +40,17 @@ class PlayerPartsReader:
         if clan is None:
             return PlayerParts()
         war, cwl, raid = [await self._snapshot(kind, clan) for kind in (Kind.WAR, Kind.CWL, Kind.RAID)]
+        whole = await self._snapshot(Kind.CLAN, clan)
+        known = None if whole is None else clan_activity(whole)
+        activity = None if known is None else known.members.get(player_tag)
+        seen = 0.0 if activity is None else activity.last_seen
         return PlayerParts(
             war=None if war is None else player_war_payload(player_tag, clan, war),
             cwl=None if cwl is None or cwl.data is None else player_cwl_payload(player_tag, clan, cwl),
             raid=None if raid is None or raid.data is None else player_raid_payload(player_tag, clan, raid),
-            taken_at=max(one.taken_at for one in (player, war, cwl, raid) if one is not None),
+            activity=activity,
+            # Most changes of the clan are not about this player.
+            taken_at=max(seen, *(one.taken_at for one in (player, war, cwl, raid) if one is not None)),
         )
 
     async def _snapshot(self, kind: Kind, clan: str) -> Snapshot | None:

@@ -7,10 +7,12 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from coc2mqtt.clash.response import iso_time
+from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.resource import API, CLAN_PARTS, MIN_INTERVAL_S, Kind, Resource, Watch, owner
 from coc2mqtt.homeassistant import live_components
-from coc2mqtt.mqtt.payloads.members import MembersPayload, members_hash
-from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload, iso_time
+from coc2mqtt.mqtt.payloads.members import members_hash, names_hash
+from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload
 from coc2mqtt.mqtt.payloads.player import PlayerParts
 from coc2mqtt.mqtt.payloads.state import api_status_payload, is_available, state_payloads
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
@@ -40,6 +42,8 @@ _SHARDS = 8
 _POLL_TIME_INTERVAL_S = 300.0
 # Home Assistant needs up to this long to set up the entities of an announced device.
 _DEVICE_SETUP_S = 1.0
+# The state of a player shows their part in these.
+_SHOWN_BY_PLAYERS = (Kind.CLAN, Kind.WAR, Kind.CWL, Kind.RAID)
 
 
 class PolledWatches(Protocol):
@@ -240,7 +244,7 @@ class RetainedState:
         if resource == API:
             await self._publish_api(session, snapshot)
             return
-        if resource.kind in CLAN_PARTS:
+        if resource.kind in _SHOWN_BY_PLAYERS:
             for player in self._player_parts.players_of(resource.tag):
                 self.mark(player)
         watch = self._watch_of(resource)
@@ -271,7 +275,8 @@ class RetainedState:
         parts = await self._player_parts.read(resource.tag, snapshot) if is_player else PlayerParts()
         published = self._states.of(resource)
         # Most changes of a clan are not changes of its members.
-        roster = members_hash(snapshot.data) if resource.kind is Kind.CLAN and snapshot.data is not None else None
+        is_clan = resource.kind is Kind.CLAN and snapshot.data is not None
+        roster = members_hash(snapshot.data or {}, clan_activity(snapshot)) if is_clan else None
         polled_at = self._new_poll_time(resource)
         if polled_at is not None:
             published.polled_at = polled_at
@@ -288,7 +293,7 @@ class RetainedState:
         if "members" in states:
             if published.members is not None:
                 published.roster = roster
-            if watch.polls(Kind.RAID) and published.names != (names := _names(states)):
+            if watch.polls(Kind.RAID) and published.names != (names := names_hash(states["members"])):
                 published.names = names
                 self.mark(Resource(Kind.RAID, resource.tag))  # who has not started to raid
         # After its state: otherwise a new entity would be unknown for a moment.
@@ -389,11 +394,3 @@ def _resources(kind: Kind, tag: str) -> list[Resource]:
 def _name(snapshot: Snapshot) -> str | None:
     name = None if snapshot.data is None else snapshot.data.get("name")
     return name if isinstance(name, str) else None
-
-
-def _names(states: Mapping[str, Payload]) -> int | None:
-    """Return a hash of the tags and names of a clan's members, None if they are unknown."""
-    members = states.get("members")
-    if not isinstance(members, MembersPayload) or members.members is None:
-        return None
-    return hash(frozenset((member.tag, member.name) for member in members.members))
