@@ -188,6 +188,7 @@ async def test_description_contains_only_keys_of_the_kind(start: Start) -> None:
         "war_interval": 30,
         "cwl": False,
         "raids": False,
+        "reminders": {"war": [], "cwl": [], "raid": [], "games": [], "min_attacks_left": 1},
     }
     assert whole.model_dump(exclude_none=True) == {
         **clan.model_dump(exclude_none=True),
@@ -197,6 +198,14 @@ async def test_description_contains_only_keys_of_the_kind(start: Start) -> None:
         "raids": True,
         "raid_interval": 600,
         "raid_defenses": False,
+        "reminders": {
+            "war": [21600.0, 3600.0],
+            "cwl": [14400.0, 3600.0],
+            "raid": [86400.0, 21600.0],
+            "games": [172800.0, 43200.0],
+            "min_attacks_left": 1,
+        },
+        "inactive_after": 604800.0,
     }
     assert player.model_dump(exclude_none=True) == {
         "kind": "player",

@@ -44,13 +44,14 @@ from coc2mqtt.config.setting_types import (
 from coc2mqtt.events.resource import (
     CLAN_INTERVAL_S,
     CWL_INTERVAL_S,
+    INACTIVE_AFTER_S,
     PLAYER_INTERVAL_S,
     RAID_INTERVAL_S,
     WAR_INTERVAL_S,
     Kind,
     Watch,
 )
-from coc2mqtt.events.watch_options import ReminderOptions, ReminderSwitch
+from coc2mqtt.events.watch_options import InactiveAfter, ReminderOptions, ReminderSwitch
 from coc2mqtt.util.redaction import Redactor, url_login
 
 PREFIX = "COC2MQTT_"
@@ -167,7 +168,8 @@ class ClanWatchSettings(_Section):
 
     ``cwl`` is whether its clan war leagues are watched, ``cwl_standings`` whether the wars of the other clans are too.
     ``raids`` is whether its raid weekends are watched, ``raid_defenses`` whether raids on it cause events.
-    ``reminders`` are sent before the end of wars, league rounds and raid weekends.
+    ``reminders`` are sent before the end of wars, league rounds and raid weekends. A member is reported as inactive
+    ``inactive_after`` the last change that only they can make.
     """
 
     tag: Tag
@@ -182,6 +184,7 @@ class ClanWatchSettings(_Section):
     raid_interval: Seconds = RAID_INTERVAL_S
     raid_defenses: bool = False
     reminders: ReminderSwitch = ReminderOptions()
+    inactive_after: InactiveAfter = Field(default=INACTIVE_AFTER_S, json_schema_extra={"default": "7d"})
 
     def to_watch(self) -> Watch:
         """Return the watch for these settings."""

@@ -151,7 +151,15 @@ class Watch:
 def default_watch(kind: Kind, tag: str) -> Watch:
     """Return the watch of a clan (with all its parts) or a player that is added without any options."""
     if kind is Kind.CLAN:
-        return Watch(kind, tag, CLAN_INTERVAL_S, cwl=True, raids=True, reminders=DEFAULT_REMINDERS)
+        return Watch(
+            kind,
+            tag,
+            CLAN_INTERVAL_S,
+            cwl=True,
+            raids=True,
+            reminders=DEFAULT_REMINDERS,
+            inactive_after=INACTIVE_AFTER_S,
+        )
     return Watch(kind, tag, PLAYER_INTERVAL_S)
 
 

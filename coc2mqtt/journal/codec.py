@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import DEFAULT_REMINDERS, Kind, Reminders, Resource, Snapshot, Watch
+from coc2mqtt.events.resource import DEFAULT_REMINDERS, INACTIVE_AFTER_S, Kind, Reminders, Resource, Snapshot, Watch
 from coc2mqtt.journal.protocol import JournalEntry, StoredWatch
 
 if sys.version_info >= (3, 14):
@@ -28,6 +28,13 @@ _COMPRESSION: dict[int, int] = {
     zstd.CompressionParameter.compression_level: 1,
 }
 _FIELD_SETS = ("include_fields", "exclude_fields")
+# The watch of a clan that a version without these options stored is like a new one.
+_LATER_OPTIONS: dict[str, Any] = {
+    "cwl": True,
+    "raids": True,
+    "reminders": DEFAULT_REMINDERS,
+    "inactive_after": INACTIVE_AFTER_S,
+}
 
 
 def checksum(*columns: str | bytes | float | None) -> int:
@@ -123,12 +130,10 @@ def decode_watch(text: str) -> Watch:
     with _corruption_as_value_error():
         fields: dict[str, Any] = orjson.loads(text)
         sets = {name: None if fields[name] is None else frozenset(fields[name]) for name in _FIELD_SETS}
-        # The watch of a clan that a version without these parts stored is like a new one.
         is_clan = fields["kind"] == Kind.CLAN
-        parts = {"cwl": True, "raids": True, "reminders": DEFAULT_REMINDERS} if is_clan else {}
         if "reminders" in fields:
             fields["reminders"] = _decode_reminders(fields["reminders"])
-        return Watch(**{**parts, **fields, **sets, "kind": Kind(fields["kind"])})
+        return Watch(**{**(_LATER_OPTIONS if is_clan else {}), **fields, **sets, "kind": Kind(fields["kind"])})
 
 
 def _decode_reminders(fields: dict[str, Any]) -> Reminders:

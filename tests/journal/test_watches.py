@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch, default_watch
+from coc2mqtt.events.resource import Kind, Reminders, Resource, Snapshot, Watch, default_watch
 from coc2mqtt.journal import StoredWatch
 from coc2mqtt.journal.codec import decode_watch, encode_watch
 
@@ -43,13 +43,14 @@ async def test_watches_are_returned_in_the_order_they_were_first_stored(make_jou
 )
 def test_watch_stored_by_an_earlier_version_is_like_a_new_one(kind: Kind, expected: Watch) -> None:
     stored = orjson.loads(encode_watch(Watch(kind, "#2PP", 60.0)))
-    for key in ("cwl", "cwl_interval", "cwl_standings", "raids", "raid_interval", "raid_defenses"):
-        del stored[key]
+    earlier = {"kind", "tag", "interval", "members", "war", "war_interval", "include_fields", "exclude_fields"}
+    stored = {key: stored[key] for key in earlier}
     assert decode_watch(orjson.dumps(stored).decode()) == expected
 
 
-async def test_clan_without_leagues_and_raids_is_stored(make_journal: MakeJournal) -> None:
-    watch = replace(default_watch(Kind.CLAN, "#2PP"), cwl=False, raids=False)
+async def test_clan_with_other_options_than_the_default_is_stored(make_journal: MakeJournal) -> None:
+    reminders = Reminders(war=(90.0,), roles=frozenset({"leader", "admin"}), max_town_hall=17)
+    watch = replace(default_watch(Kind.CLAN, "#2PP"), cwl=False, raids=False, reminders=reminders, inactive_after=None)
     async with make_journal() as journal:
         await journal.save_watch(watch)
     async with make_journal() as journal:

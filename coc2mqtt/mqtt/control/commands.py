@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.resource import (
     CWL_INTERVAL_S,
+    INACTIVE_AFTER_S,
     MIN_INTERVAL_S,
     RAID_INTERVAL_S,
     WAR_INTERVAL_S,
@@ -21,7 +22,7 @@ from coc2mqtt.events.resource import (
     Watch,
     default_watch,
 )
-from coc2mqtt.events.watch_options import ReminderOptions, ReminderSwitch
+from coc2mqtt.events.watch_options import InactiveAfter, ReminderOptions, ReminderSwitch
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.sentences import Sentence
@@ -42,7 +43,7 @@ _MAX_TRANSACTION_LENGTH = 256
 _MAX_INTERVAL_S = 7 * 24 * 3600.0
 # The options of a watch that apply to one kind only.
 _WAR_KEYS = frozenset(["war", "war_interval", "cwl", "cwl_interval", "cwl_standings"])
-_CLAN_KEYS = _WAR_KEYS | {"members", "raids", "raid_interval", "raid_defenses", "reminders"}
+_CLAN_KEYS = _WAR_KEYS | {"members", "raids", "raid_interval", "raid_defenses", "reminders", "inactive_after"}
 _PLAYER_KEYS = frozenset(("include_fields", "exclude_fields"))
 
 
@@ -205,6 +206,10 @@ class WatchRequest(Request):
     reminders: ReminderSwitch = Field(
         default=ReminderOptions(),
         description="Clans only: the reminders before the end of wars, league rounds and raid weekends; false: none.",
+    )
+    inactive_after: InactiveAfter = Field(
+        default=INACTIVE_AFTER_S,
+        description="Clans only: after what time a member is reported as inactive (seconds or 7d); false: never.",
     )
     include_fields: Fields = Field(
         default=None, description="Players only: the API's keys that are compared; null: all of them."

@@ -211,6 +211,8 @@ class WatchPayload(Payload):
     raid_interval: float | None
     raid_defenses: bool | None
     reminders: RemindersPayload | None
+    inactive_after: float | None
+    """Seconds; null: never."""
     include_fields: list[str] | None
     exclude_fields: list[str] | None
 
@@ -233,6 +235,7 @@ class WatchPayload(Payload):
             raid_interval=watch.raid_interval if clan and watch.raids else None,
             raid_defenses=watch.raid_defenses if clan and watch.raids else None,
             reminders=RemindersPayload.of(watch.reminders) if clan else None,
+            inactive_after=watch.inactive_after,
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
             exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
         )

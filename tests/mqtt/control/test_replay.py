@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import CLAN_PARTS, Kind
+from coc2mqtt.events.resource import CLAN_PARTS, PLAYER_PARTS, Kind
 from coc2mqtt.internal_errors import InternalErrors
 from coc2mqtt.journal.protocol import JournalEntry, Selection
 from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext
@@ -153,8 +153,8 @@ async def test_replay_starts_after_seq_or_at_time_or_age(payload: Any, since: fl
     [
         ({}, Selection()),
         ({"kind": "clan"}, Selection(kinds=frozenset({Kind.CLAN, *CLAN_PARTS}))),
-        ({"kind": "player", "tag": "8qq"}, Selection(kinds=frozenset({Kind.PLAYER}), tag="#8QQ")),
-        ({"kind": "api"}, Selection(kinds=frozenset({Kind.API}))),
+        ({"kind": "player", "tag": "8qq"}, Selection(kinds=frozenset({Kind.PLAYER, *PLAYER_PARTS}), tag="#8QQ")),
+        ({"kind": "api"}, Selection(kinds=frozenset({Kind.API, Kind.CALENDAR}))),
         ({"tag": "#2PO", "event_type": "war_ended"}, Selection(tag="#2P0", event_type="war_ended")),
         ({"kind": None, "tag": None, "event_type": None}, Selection()),
     ],

@@ -13,7 +13,7 @@ from coc2mqtt.mqtt.payloads.state import state_payloads
 from tests.support.bodies import clan, member
 
 CLAN = Resource(Kind.CLAN, "#2PP")
-MAX_BYTES = 16_000
+MAX_BYTES = 24_000
 LONG = "\N{CASTLE}" * 300
 
 
@@ -23,7 +23,7 @@ def states(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [LONG, "\x00" * 300, '"' * 300, "x" * 300])
-def test_members_with_the_longest_values_stay_below_16_kb(name: str) -> None:
+def test_members_with_the_longest_values_stay_below_24_kb(name: str) -> None:
     huge = member(
         "#" + "2" * 300,
         name=name,
@@ -31,7 +31,9 @@ def test_members_with_the_longest_values_stay_below_16_kb(name: str) -> None:
         leagueTier={"name": name},
         **dict.fromkeys(("trophies", "townHallLevel", "donations", "donationsReceived"), 999_999_999),
     )
-    found = state_payloads(CLAN, Snapshot(clan(*[huge] * 60), {}, 1_795_435_200.0))["members"].encode()
+    activity = {"day": 0.0, "week": 0.0, "members": {huge["tag"]: [999_999_999, 999_999_999, 1_795_435_200.0, False]}}
+    snapshot = Snapshot(clan(*[huge] * 60), {"activity": activity}, 1_795_435_200.0)
+    found = state_payloads(CLAN, snapshot)["members"].encode()
     assert len(orjson.loads(found)["members"]) == 50
     assert len(found) < MAX_BYTES
 
@@ -48,6 +50,7 @@ def test_malformed_values_of_a_member_are_null() -> None:
             "tag": "#2P2",
             "name": "#2P2",
             **dict.fromkeys(("role", "town_hall_level", "league", "donations", "donations_received", "trophies")),
+            **dict.fromkeys(("donations_today", "donations_week", "last_seen_at", "inactive")),
         }
     ]
 

@@ -113,7 +113,8 @@ def test_clan_state_contains_all_keys() -> None:
         warWins=300,
         isWarLogPublic=False,
     )
-    assert decoded_states(CLAN, Snapshot(data, {}, AT)) == {
+    memo = {"activity": {"day": 0.0, "week": 0.0, "members": {"#2P2": [3, 20, AT - 60, True]}}}
+    assert decoded_states(CLAN, Snapshot(data, memo, AT)) == {
         "availability": {"state": "online"},
         "clan": {
             "tag": "#2PP",
@@ -125,6 +126,9 @@ def test_clan_state_contains_all_keys() -> None:
             "members": 1,
             "donations": 100,
             "donations_received": 50,
+            "donations_today": 3,
+            "donations_week": 20,
+            "inactive_members": 1,
             "war_league": "Crystal League I",
             "capital_league": "Master League",
             "war_win_streak": 0,
@@ -145,6 +149,10 @@ def test_clan_state_contains_all_keys() -> None:
                     "donations": 100,
                     "donations_received": 50,
                     "trophies": 4000,
+                    "donations_today": 3,
+                    "donations_week": 20,
+                    "last_seen_at": "2026-11-23T11:59:00.123+00:00",
+                    "inactive": True,
                 }
             ],
             "updated_at": "2026-11-23T12:00:00.123+00:00",
@@ -166,6 +174,9 @@ def test_player_state_contains_all_keys() -> None:
         "war_stars": 900,
         "donations": 5,
         "donations_received": 6,
+        "donations_today": None,
+        "donations_week": None,
+        "last_seen_at": None,
         "war_preference": "in",
         "role": "admin",
         "clan": {"tag": "#2PP", "name": "The Order"},

@@ -130,9 +130,9 @@ async def test_payload_of_unchanged_members_is_not_built(
 ) -> None:
     built: list[float] = []
 
-    def members_payload_counted(data: dict[str, Any], taken_at: float) -> MembersPayload:
+    def members_payload_counted(data: dict[str, Any], taken_at: float, *others: Any) -> MembersPayload:
         built.append(taken_at)
-        return members_payload(data, taken_at)
+        return members_payload(data, taken_at, *others)
 
     monkeypatch.setattr(state, "members_payload", members_payload_counted)
     harness.watch(WATCH)
