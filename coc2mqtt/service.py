@@ -127,6 +127,8 @@ class Service:
         maintenance = self._settings.watch.maintenance
         if maintenance.enabled:
             parts.engine.watch_api(interval=maintenance.interval, probe_tag=maintenance.probe_tag)
+        if self._settings.watch.calendar.enabled:
+            parts.engine.watch_calendar(interval=self._settings.watch.calendar.interval)
 
     async def _serve(self, parts: Parts, journal: Journal, stop: asyncio.Event) -> None:
         """Run the tasks of all parts until ``stop`` is set or one of them fails."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from coc2mqtt.events.resource import API, MIN_INTERVAL_S, Kind, Resource, Watch
+from coc2mqtt.events.resource import API, CALENDAR, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.commands import CommandError, ResetWatches
 from coc2mqtt.mqtt.payloads.models import WatchPayload
@@ -65,7 +65,8 @@ class WatchList:
         self._configured = {(watch.kind, watch.tag): watch for watch in configured}
         watches = _merge(self._configured, await self._journal.watches())
         unused = dict.fromkeys(await self._journal.resources())
-        unused.pop(API, None)
+        for resource in (API, CALENDAR):
+            unused.pop(resource, None)
         async for watch in yield_periodically(list(watches.values())):
             self._engine.watch(watch)
             if Resource(watch.kind, watch.tag) not in unused:

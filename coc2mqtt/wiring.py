@@ -17,7 +17,7 @@ from coc2mqtt.clash.response import iso_time
 from coc2mqtt.clients import connection_options
 from coc2mqtt.config.settings import redactor_of
 from coc2mqtt.events.polling.engine import Engine
-from coc2mqtt.events.resource import API
+from coc2mqtt.events.resource import API, CALENDAR
 from coc2mqtt.health import Health, Metrics
 from coc2mqtt.logs import LogLevel
 from coc2mqtt.mqtt.bridge import Bridge
@@ -138,6 +138,7 @@ class Parts:
             contain=self._errors.contain,
             on_bug=self._on_compare_bug,
             metrics=self._process.metrics.engine,
+            clan_games=self._settings.watch.clan_games.window(),
         )
 
     def _build_watch_list(self) -> WatchList:
@@ -170,6 +171,7 @@ class Parts:
             discovery=self._discovery,
             publisher=self._process.publisher,
             contain=self._errors.contain,
+            calendar=self._settings.watch.calendar.enabled,
         )
         retained.publisher.rejected_topics.count = self._process.metrics.states_denied
         if self._new_devices is not None:
@@ -294,7 +296,7 @@ class Parts:
 
     def _on_commit(self, resource: Resource) -> None:
         _log.debug("snapshot committed", kind=resource.kind.value, tag=resource.tag)
-        self._retained.mark(resource)
+        self._retained.mark(API if resource == CALENDAR else resource)
         if resource == API:
             self._bridge.health_changed()
         if self.watches.on_commit(resource):

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.events.compare.api_state import ApiStatus
-from coc2mqtt.events.polling.engine import EngineMetrics
+from coc2mqtt.events.polling.metrics import EngineMetrics
 from coc2mqtt.events.record import EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.health import Health, Metrics

@@ -41,9 +41,12 @@ from coc2mqtt.config.setting_types import (
     parse_list,
     unquote,
 )
+from coc2mqtt.events.compare.calendar import ClanGames
 from coc2mqtt.events.resource import (
+    CALENDAR_INTERVAL_S,
     CLAN_INTERVAL_S,
     CWL_INTERVAL_S,
+    GAMES_INTERVAL_S,
     INACTIVE_AFTER_S,
     PLAYER_INTERVAL_S,
     RAID_INTERVAL_S,
@@ -168,7 +171,8 @@ class ClanWatchSettings(_Section):
 
     ``cwl`` is whether its clan war leagues are watched, ``cwl_standings`` whether the wars of the other clans are too.
     ``raids`` is whether its raid weekends are watched, ``raid_defenses`` whether raids on it cause events.
-    ``reminders`` are sent before the end of wars, league rounds and raid weekends. A member is reported as inactive
+    ``games`` is whether the clan games are watched; each member is polled once within ``games_interval``. ``reminders``
+    are sent before the end of wars, league rounds, raid weekends and clan games. A member is reported as inactive
     ``inactive_after`` the last change that only they can make.
     """
 
@@ -183,6 +187,8 @@ class ClanWatchSettings(_Section):
     raids: bool = True
     raid_interval: Seconds = RAID_INTERVAL_S
     raid_defenses: bool = False
+    games: bool = False
+    games_interval: Seconds = GAMES_INTERVAL_S
     reminders: ReminderSwitch = ReminderOptions()
     inactive_after: InactiveAfter = Field(default=INACTIVE_AFTER_S, json_schema_extra={"default": "7d"})
 
@@ -218,6 +224,35 @@ class MaintenanceSettings(_Section):
     probe_tag: Tag = "#JY9J2Y99"
 
 
+class CalendarSettings(_Section):
+    """The game's calendar: gold pass, seasons and ranked weeks. The interval of the gold pass's polls is in seconds."""
+
+    enabled: bool = True
+    interval: Seconds = CALENDAR_INTERVAL_S
+
+
+class ClanGamesSettings(_Section):
+    """When clan games take place, which the API does not show: two days of each month and an hour, in UTC.
+
+    ``max_points`` are the most points that a member can earn.
+    """
+
+    first_day: Annotated[int, Number] = Field(default=22, ge=1, le=28)
+    last_day: Annotated[int, Number] = Field(default=28, ge=1, le=28)
+    hour: Annotated[int, Number] = Field(default=8, ge=0, le=23)
+    max_points: Annotated[int, Number] = Field(default=4000, ge=1, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _validate_days(self) -> Self:
+        if self.first_day >= self.last_day:
+            raise ValueError(f"first_day must be before last_day, got {self.first_day} and {self.last_day}")
+        return self
+
+    def window(self) -> ClanGames:
+        """Return the calendar of the clan games."""
+        return ClanGames(self.first_day, self.last_day, self.hour, self.max_points)
+
+
 ClanWatch = Annotated[
     ClanWatchSettings, BeforeValidator(expand_bare_tag, json_schema_input_type=ClanWatchSettings | str)
 ]
@@ -233,6 +268,8 @@ class WatchSettings(_Section):
     clans: Annotated[list[ClanWatch], NoDecode, BeforeValidator(parse_list)] = []
     players: Annotated[list[PlayerWatch], NoDecode, BeforeValidator(parse_list)] = []
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    calendar: CalendarSettings = CalendarSettings()
+    clan_games: ClanGamesSettings = ClanGamesSettings()
 
     @model_validator(mode="after")
     def _validate_unique_tags(self) -> Self:

@@ -25,6 +25,7 @@ CALENDAR_INTERVAL_S = 3600.0
 # The reminders of a clan are checked this often, besides the times at which one is due.
 REMINDER_INTERVAL_S = 3600.0
 MIN_INTERVAL_S = 1.0
+_MAX_MEMBERS = 50
 
 
 class Kind(StrEnum):
@@ -143,7 +144,8 @@ class Watch:
             Kind.WAR: (self.war, self.war_interval),
             Kind.CWL: (self.cwl, self.cwl_interval),
             Kind.RAID: (self.raids, self.raid_interval),
-            Kind.GAMES: (self.games, self.games_interval),
+            # One member after the other.
+            Kind.GAMES: (self.games, max(MIN_INTERVAL_S, self.games_interval / _MAX_MEMBERS)),
             Kind.REMINDER: (bool(self.reminders), REMINDER_INTERVAL_S),
         }
 

@@ -15,7 +15,9 @@ from coc2mqtt.events.metadata.common import optional
 from coc2mqtt.events.resource import CLAN_PARTS, PLAYER_PARTS, Kind
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
 from coc2mqtt.mqtt.payloads import models
+from coc2mqtt.mqtt.payloads.calendar import CalendarPayload
 from coc2mqtt.mqtt.payloads.cwl import CwlPayload
+from coc2mqtt.mqtt.payloads.games import GamesPayload
 from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.player import PlayerPayload
@@ -145,11 +147,13 @@ def _states() -> Iterator[Schema]:
     yield Schema("state-last_war", (f"{_CLAN}/state/last_war",), "state", LastWarPayload)
     yield Schema("state-cwl", (f"{_CLAN}/state/cwl",), "state", CwlPayload)
     yield Schema("state-raid", (f"{_CLAN}/state/raid",), "state", RaidPayload)
+    yield Schema("state-games", (f"{_CLAN}/state/games",), "state", GamesPayload)
     yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", PlayerPayload)
     for facet, model in (("availability", models.OnlinePayload), ("poll", models.PollPayload)):
         topics = tuple(f"{subject}/state/{facet}" for subject in (_CLAN, _PLAYER))
         yield Schema(f"state-{facet}", topics, "state", model)
     yield Schema("state-status", (f"{_API}/state/status",), "state", models.ApiStatusPayload)
+    yield Schema("state-calendar", (f"{_API}/state/calendar",), "state", CalendarPayload)
 
 
 def _bridge_topics() -> Iterator[Schema]:

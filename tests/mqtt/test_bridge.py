@@ -25,7 +25,13 @@ async def test_new_session_publishes_online_then_state_then_events() -> None:
     await parts.journal.add_event(1)
     async with running(parts.bridge.serve(recording.session)):
         await recording.wait_until(lambda: EVENT in recording.topics)
-    states = ["coc/bridge/watches", "coc/bridge/last_command", "coc/clan/+/state/+", "coc/player/+/state/+"]
+    states = [
+        "coc/bridge/watches",
+        "coc/bridge/last_command",
+        "coc/api/state/calendar",
+        "coc/clan/+/state/+",
+        "coc/player/+/state/+",
+    ]
     info = ["coc/bridge/info"] * 2  # a second time because nothing arrived
     first = [*info, "coc/bridge/request/+", STATUS, "coc/bridge/state", "coc/api/state/status"]
     assert recording.subscribed == [*first, *states, "homeassistant/device/+/config"]

@@ -14,6 +14,8 @@ _WEEK_S = 7 * _DAY_S
 # A Monday at 05:00: the start of a day, of a ranked week and of a season.
 _REFERENCE = datetime(2025, 10, 6, 5, 0, tzinfo=UTC).timestamp()
 _SEASON_S = 28 * _DAY_S
+_FRIDAY = datetime(2025, 10, 10, 7, 0, tzinfo=UTC).timestamp()
+_WEEKEND_S = 3 * _DAY_S
 
 
 class Period(NamedTuple):
@@ -40,6 +42,13 @@ def week_of(at: float) -> Period:
 def season_of(at: float) -> Period:
     """Return the season, after which the game resets donations: 28 days from a Monday at 05:00."""
     return _period(at, _SEASON_S)
+
+
+def raid_weekend_of(at: float) -> Period:
+    """Return the raid weekend, from Friday to Monday at 07:00: the present one, or the next one."""
+    start = _FRIDAY + (at - _FRIDAY) // _WEEK_S * _WEEK_S
+    weekend = Period(start, start + _WEEKEND_S)
+    return weekend if at < weekend.end else Period(start + _WEEK_S, start + _WEEK_S + _WEEKEND_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import iso_time, parse_unix_time
 from coc2mqtt.events.compare.cwl_state import CwlRound, cwl_state
+from coc2mqtt.events.compare.games import games_state, members_below
 from coc2mqtt.events.compare.raid_state import raid_state
 from coc2mqtt.events.compare.reminder import Occasion, is_included
 from coc2mqtt.events.compare.war import WarState, attacks_per_member, war_id, war_sides
@@ -42,15 +43,17 @@ class ClanNow(NamedTuple):
 
 
 def occasions_of(kind: Kind, snapshot: Snapshot | None, tag: str) -> list[Occasion]:
-    """Return what is in progress in a clan's war, clan war league or raid weekend."""
+    """Return what is in progress in a clan's war, clan war league, raid weekend or clan games."""
     if snapshot is None or snapshot.data is None or snapshot.memo.get("private"):
         return []
     if kind is Kind.WAR:
         return _war_occasions("war", [snapshot.data])
     if kind is Kind.CWL:
         return _war_occasions("cwl", [one.war for one in _battles(snapshot, tag)])
-    if kind is not Kind.RAID:
-        return []
+    if kind is Kind.GAMES:
+        games = games_state(snapshot)
+        ongoing = games.state == "ongoing" and games.start is not None and games.end is not None
+        return [Occasion("games", f"{games.start:.0f}", games.end)] if ongoing and games.end is not None else []
     state = raid_state(snapshot)
     end = parse_unix_time(state.end_time)
     if state.state != "ongoing" or state.start_time is None or end is None:
@@ -68,6 +71,8 @@ def reminder_event(
     part = reminder.occasion.part
     if part == "raid":
         event_type, details = EventType.RAID_REMINDER, _raid_details(snapshot, clan, reminders)
+    elif part == "games":
+        event_type, details = EventType.CLAN_GAMES_REMINDER, _games_details(snapshot, clan, reminders)
     else:
         event_type, details = EventType.WAR_REMINDER, _war_details(reminder, snapshot, clan, reminders)
     if details is None:
@@ -153,6 +158,24 @@ def _raid_details(snapshot: Snapshot, clan: ClanNow, reminders: Reminders) -> Js
         "members_attacks_left": members,
         "members_not_started": None if clan.members is None else not_started,
     }
+
+
+def _games_details(snapshot: Snapshot, clan: ClanNow, reminders: Reminders) -> Json | None:
+    state = games_state(snapshot)
+    known = clan.members or {}
+    below = [
+        one._asdict()
+        for one in members_below(state, clan.members)
+        if is_included(
+            reminders,
+            role=known.get(one.tag, {}).get("role"),
+            town_hall=known.get(one.tag, {}).get("townHallLevel"),
+            attacks_left=reminders.min_attacks_left,
+        )
+    ]
+    if not below:
+        return None
+    return {"total": state.total, "max_points": state.max_points, "members": len(below), "members_below": below}
 
 
 def _included(members: Iterable[tuple[Json, Any, int]], clan: ClanNow, reminders: Reminders) -> list[Json]:

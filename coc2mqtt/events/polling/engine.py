@@ -7,22 +7,23 @@ import math
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
 from coc2mqtt.events.compare.api_state import ApiStatus
+from coc2mqtt.events.compare.calendar import ClanGames
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
+from coc2mqtt.events.polling.calendar_poller import CalendarPoller
 from coc2mqtt.events.polling.clan_poller import ClanPoller
+from coc2mqtt.events.polling.metrics import EngineMetrics, RateMeter
 from coc2mqtt.events.polling.poll_context import MalformedFields, PollContext, log_bug
 from coc2mqtt.events.polling.poller import Poller
 from coc2mqtt.events.polling.pollers import create_poller
-from coc2mqtt.events.polling.rate_meter import RateMeter
 from coc2mqtt.events.polling.reminder_poller import ReminderPoller
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
-from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.events.resource import API, CALENDAR, Kind, Resource
 from coc2mqtt.util.clocks import uptime
 from coc2mqtt.util.containment import LONGEST_DELAY_S, propagate, retry_delay
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.events.event import Event
+    from coc2mqtt.events.polling.games_poller import GamesPoller
     from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.scheduler import EntryType
     from coc2mqtt.events.resource import Store, Watch
@@ -40,6 +42,9 @@ _log = structlog.get_logger()
 
 # After this many polls in a row that hit a bug, a shared part such as the client must be broken.
 _MAX_BUGS_IN_A_ROW = 10
+# These make no requests, or hardly any.
+_LOCAL_KINDS = (Kind.REMINDER, Kind.CALENDAR)
+WatchPoller: TypeAlias = "Poller | GamesPoller | ReminderPoller"
 _ATTACKS = (EventType.WAR_ATTACK_NEW, EventType.CWL_ATTACK_NEW, EventType.RAID_ATTACK_NEW)
 
 
@@ -48,7 +53,7 @@ class _ResourcePoll:
 
     __slots__ = ("_bugs_in_a_row", "_engine", "_poller", "_resource")
 
-    def __init__(self, engine: Engine, resource: Resource, poller: Poller | ReminderPoller | ApiProbe) -> None:
+    def __init__(self, engine: Engine, resource: Resource, poller: WatchPoller | CalendarPoller | ApiProbe) -> None:
         self._engine = engine
         self._resource = resource
         self._poller = poller
@@ -73,24 +78,6 @@ class _ResourcePoll:
         return NextPoll(0.0, latest=delay if delay < LONGEST_DELAY_S else math.inf, backoff=delay)
 
 
-@dataclass(slots=True)
-class EngineMetrics:
-    """Counters since the start: polls, polls that stored a change, events, and failed polls by kind of failure.
-
-    ``last_poll`` is the last poll's Unix time in seconds, None before the first; ``last_poll_uptime`` is the same in
-    seconds of uptime. ``malformed`` counts how often each field, such as ``clan.memberList.donations``, was removed
-    from a response.
-    """
-
-    polls: int = 0
-    changed: int = 0
-    events: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    last_poll: float | None = None
-    last_poll_uptime: float | None = None
-    malformed: Counter[str] = field(default_factory=Counter)
-
-
 class Engine:
     """Polls every watch and commits each new snapshot with its events to the store.
 
@@ -100,7 +87,8 @@ class Engine:
     requests, if ``watch_api`` has set one up.
 
     ``contain`` guards each poll: after a bug, only that resource is delayed, by 1 to 60 s. ``on_bug`` is called with a
-    bug in comparing; the response is ignored. ``metrics`` continue those of an earlier engine.
+    bug in comparing; the response is ignored. ``metrics`` continue those of an earlier engine. ``clan_games`` is when
+    clan games take place, None for the usual time.
     """
 
     def __init__(
@@ -115,6 +103,7 @@ class Engine:
         contain: Contain = propagate,
         on_bug: Callable[[Exception, Resource], None] = log_bug,
         metrics: EngineMetrics | None = None,
+        clan_games: ClanGames | None = None,
     ) -> None:
         self._on_commit = on_commit
         self._monitor = ApiMonitor(
@@ -128,11 +117,18 @@ class Engine:
         self.metrics = metrics or EngineMetrics()
         malformed_fields = MalformedFields(self.metrics.malformed)
         self._context = PollContext(
-            api, store, self._monitor, now, uptime, malformed_fields=malformed_fields, on_bug=on_bug
+            api,
+            store,
+            self._monitor,
+            now,
+            uptime,
+            malformed_fields=malformed_fields,
+            on_bug=on_bug,
+            clan_games=clan_games or ClanGames(),
         )
         self.contain = contain
         self._scheduler = Scheduler(rng=rng or random.Random(), rate=api.requests_per_second)  # noqa: S311 - jitter need not be secret
-        self._watches: dict[tuple[Kind, str], tuple[Watch, tuple[Poller | ReminderPoller, ...]]] = {}
+        self._watches: dict[tuple[Kind, str], tuple[Watch, tuple[WatchPoller, ...]]] = {}
         # By the tag of the clan.
         self._reminders: dict[str, ReminderPoller] = {}
         self._watch_counts: Counter[Kind] = Counter()
@@ -201,9 +197,9 @@ class Engine:
     def watch(self, watch: Watch) -> None:
         """Add a watch; a watch with the same kind and tag is replaced and keeps its snapshot."""
         self._retire(watch.kind, watch.tag)
-        pollers: list[Poller | ReminderPoller] = []
+        pollers: list[WatchPoller] = []
         for resource, interval in watch.resources():
-            poller: Poller | ReminderPoller
+            poller: WatchPoller
             if resource.kind is Kind.REMINDER:
                 poller = self._reminders[watch.tag] = self._reminder_poller(watch, pollers)
             else:
@@ -229,16 +225,16 @@ class Engine:
         self._context.polled.difference_update(removed)
         return bool(pollers)
 
-    def _reminder_poller(self, watch: Watch, pollers: Sequence[Poller | ReminderPoller]) -> ReminderPoller:
+    def _reminder_poller(self, watch: Watch, pollers: Sequence[WatchPoller]) -> ReminderPoller:
         return ReminderPoller(
             self._context,
             watch.tag,
             reminders=watch.reminders,
-            parts={poller.kind: poller for poller in pollers if isinstance(poller, Poller)},
+            parts={poller.kind: poller for poller in pollers if not isinstance(poller, ReminderPoller)},
             request_poll=self._scheduler.poll_when_fresh,
         )
 
-    def _retire(self, kind: Kind, tag: str) -> tuple[Poller | ReminderPoller, ...]:
+    def _retire(self, kind: Kind, tag: str) -> tuple[WatchPoller, ...]:
         found = self._watches.pop((kind, tag), None)
         if found is None:
             return ()
@@ -261,6 +257,11 @@ class Engine:
         self._monitor.probing = True
         self.probe_interval = interval
         self._scheduler.add(API, interval, _ResourcePoll(self, API, probe), entry_type="probe")
+
+    def watch_calendar(self, *, interval: float) -> None:
+        """Report the ends of seasons and weeks, and poll the gold pass every ``interval`` seconds."""
+        poller = CalendarPoller(self._context, interval=interval)
+        self._scheduler.add(CALENDAR, interval, _ResourcePoll(self, CALENDAR, poller), entry_type="local")
 
     def find(self, kind: Kind, tag: str) -> Watch | None:
         """Return the watch with this kind and tag, None if there is none."""
@@ -303,7 +304,7 @@ class Engine:
         """Count a poll, notify of its changes, and return when to poll again."""
         self._bugs_in_a_row = 0
         self.metrics.events += len(result.events)
-        if resource.kind is not Kind.REMINDER:
+        if resource.kind not in _LOCAL_KINDS:
             self._count_poll(result)
         if result.committed:
             self._on_commit(resource)

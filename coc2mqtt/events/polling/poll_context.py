@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
+from coc2mqtt.events.compare.calendar import ClanGames
 from coc2mqtt.events.polling.league_wars import LeagueWarCache
 from coc2mqtt.events.polling.moves import Moves
 from coc2mqtt.events.polling.scheduler import NextPoll
@@ -119,6 +120,7 @@ class PollContext:
     (seconds) seen for each kind. ``malformed_fields`` counts the fields that were removed from responses. ``on_bug`` is
     called with a bug in comparing while the exception is being handled. ``league_wars`` are the wars of clan war
     leagues, of which several clans need the same ones. ``moves`` are the members who left or joined any of the clans.
+    ``clan_games`` is when clan games take place.
     """
 
     api: ClashApi
@@ -132,3 +134,4 @@ class PollContext:
     on_bug: Callable[[Exception, Resource], None] = log_bug
     league_wars: LeagueWarCache = field(default_factory=LeagueWarCache)
     moves: Moves = field(default_factory=Moves)
+    clan_games: ClanGames = field(default_factory=ClanGames)

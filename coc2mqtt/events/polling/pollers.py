@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from coc2mqtt.events.polling.clan_poller import ClanPoller
 from coc2mqtt.events.polling.cwl_poller import CwlPoller
+from coc2mqtt.events.polling.games_poller import GamesPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.raid_poller import RaidPoller
 from coc2mqtt.events.polling.war_poller import WarPoller
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.resource import Watch
 
 
-def create_poller(context: PollContext, kind: Kind, watch: Watch, interval: float) -> Poller:
+def create_poller(context: PollContext, kind: Kind, watch: Watch, interval: float) -> Poller | GamesPoller:
     """Return the poller of a watched clan or player, or of a part of it."""
     if kind is Kind.CLAN:
         return ClanPoller(
@@ -34,6 +35,8 @@ def create_poller(context: PollContext, kind: Kind, watch: Watch, interval: floa
         return CwlPoller(context, watch.tag, interval=interval, standings=watch.cwl_standings)
     if kind is Kind.RAID:
         return RaidPoller(context, watch.tag, interval=interval, report_defenses=watch.raid_defenses)
+    if kind is Kind.GAMES:
+        return GamesPoller(context, watch.tag, interval=watch.games_interval)
     return PlayerPoller(
         context,
         watch.tag,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from coc2mqtt.events.compare.reminder import DueReminder, Occasion, Plan
     from coc2mqtt.events.event import Event
+    from coc2mqtt.events.polling.games_poller import GamesPoller
     from coc2mqtt.events.polling.poll_context import PollContext
     from coc2mqtt.events.polling.poller import Poller
     from coc2mqtt.events.resource import Reminders
@@ -62,7 +63,7 @@ class ReminderPoller:
         tag: str,
         *,
         reminders: Reminders,
-        parts: Mapping[Kind, Poller],
+        parts: Mapping[Kind, Poller | GamesPoller],
         request_poll: Callable[[Resource], object] = lambda _: None,
     ) -> None:
         self._context = context

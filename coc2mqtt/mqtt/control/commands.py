@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.resource import (
     CWL_INTERVAL_S,
+    GAMES_INTERVAL_S,
     INACTIVE_AFTER_S,
     MIN_INTERVAL_S,
     RAID_INTERVAL_S,
@@ -43,7 +44,16 @@ _MAX_TRANSACTION_LENGTH = 256
 _MAX_INTERVAL_S = 7 * 24 * 3600.0
 # The options of a watch that apply to one kind only.
 _WAR_KEYS = frozenset(["war", "war_interval", "cwl", "cwl_interval", "cwl_standings"])
-_CLAN_KEYS = _WAR_KEYS | {"members", "raids", "raid_interval", "raid_defenses", "reminders", "inactive_after"}
+_CLAN_KEYS = _WAR_KEYS | {
+    "members",
+    "raids",
+    "raid_interval",
+    "raid_defenses",
+    "reminders",
+    "inactive_after",
+    "games",
+    "games_interval",
+}
 _PLAYER_KEYS = frozenset(("include_fields", "exclude_fields"))
 
 
@@ -202,6 +212,11 @@ class WatchRequest(Request):
     )
     raid_defenses: bool = Field(
         default=False, description="Clans only: whether completed raids on the clan are published."
+    )
+    games: bool = Field(default=False, description="Clans only: whether the clan games are polled.")
+    games_interval: Seconds = Field(
+        default=GAMES_INTERVAL_S,
+        description="Clans only: seconds in which each member is polled once during the clan games.",
     )
     reminders: ReminderSwitch = Field(
         default=ReminderOptions(),

@@ -210,6 +210,9 @@ class WatchPayload(Payload):
     """Whether the clan's raid weekends are polled."""
     raid_interval: float | None
     raid_defenses: bool | None
+    games: bool | None
+    """Whether the clan games are polled."""
+    games_interval: float | None
     reminders: RemindersPayload | None
     inactive_after: float | None
     """Seconds; null: never."""
@@ -234,6 +237,8 @@ class WatchPayload(Payload):
             raids=watch.raids if clan else None,
             raid_interval=watch.raid_interval if clan and watch.raids else None,
             raid_defenses=watch.raid_defenses if clan and watch.raids else None,
+            games=watch.games if clan else None,
+            games_interval=watch.games_interval if clan and watch.games else None,
             reminders=RemindersPayload.of(watch.reminders) if clan else None,
             inactive_after=watch.inactive_after,
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),

@@ -11,6 +11,7 @@ from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.resource import CLAN_PARTS, Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.cwl import cwl_payload
+from coc2mqtt.mqtt.payloads.games import games_payload
 from coc2mqtt.mqtt.payloads.last_war import last_war_payload
 from coc2mqtt.mqtt.payloads.members import members_payload, sum_of_members
 from coc2mqtt.mqtt.payloads.models import (
@@ -39,7 +40,7 @@ FACETS: Mapping[Kind, tuple[str, ...]] = {
     Kind.WAR: ("war", "last_war"),
     Kind.CWL: ("cwl",),
     Kind.RAID: ("raid",),
-    Kind.GAMES: (),
+    Kind.GAMES: ("games",),
     Kind.REMINDER: (),
     Kind.RANKED: (),
     Kind.PLAYER: ("player", "poll", "availability"),
@@ -90,7 +91,9 @@ def _part_states(resource: Resource, snapshot: Snapshot, roster: list[Json] | No
         return {}
     if resource.kind is Kind.CWL:
         return {"cwl": cwl_payload(resource.tag, snapshot)}
-    return {"raid": raid_payload(snapshot, roster)} if resource.kind is Kind.RAID else {}
+    if resource.kind is Kind.RAID:
+        return {"raid": raid_payload(snapshot, roster)}
+    return {"games": games_payload(snapshot)} if resource.kind is Kind.GAMES else {}
 
 
 def _war_states(tag: str, snapshot: Snapshot) -> dict[str, Payload]:

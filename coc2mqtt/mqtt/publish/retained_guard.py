@@ -114,6 +114,7 @@ class RetainedGuard:
         else:
             filters = [
                 *(self._topics.bridge(name) for name in ("watches", "last_command")),
+                self._topics.api_calendar,
                 *(self._topics.states(kind, "+") for kind in (Kind.CLAN, Kind.PLAYER)),
             ]
             if self._discovery_prefix is not None:

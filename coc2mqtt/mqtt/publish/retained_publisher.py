@@ -27,7 +27,9 @@ _MESSAGE_REJECTED = "broker rejected a retained message"
 _MESSAGE_REJECTED_HINT = "fix the cause on the broker; the message is retried every two minutes"
 _MESSAGE_ACCEPTED = "broker accepts retained messages on this topic again"
 # The attributes of PublishedState that are checksums.
-_FACETS = frozenset({"availability", "badge", "clan", "cwl", "last_war", "members", "player", "poll", "raid", "war"})
+_FACETS = frozenset(
+    {"availability", "badge", "clan", "cwl", "games", "last_war", "members", "player", "poll", "raid", "war"}
+)
 
 
 class Echoes:
@@ -116,7 +118,11 @@ class RetainedPublisher:
         self._publisher = publisher or RetryingPublisher()
         # Only these topics are keys; None is an unpublished one.
         self._checksums: dict[str, int | None] = dict.fromkeys(
-            [*(topics.bridge(name) for name in ("state", "info", "watches", "last_command")), topics.api_status]
+            [
+                *(topics.bridge(name) for name in ("state", "info", "watches", "last_command")),
+                topics.api_status,
+                topics.api_calendar,
+            ]
         )
         self.echoes = Echoes()
         self.rejected_topics = RejectedTopics()
@@ -142,6 +148,11 @@ class RetainedPublisher:
             return False
         self.rejected_topics.on_accepted(topic)
         return True
+
+    def forget(self, topic: str) -> None:
+        """Forget the last payload of a topic of the bridge or API, which another client has overwritten."""
+        if topic in self._checksums:
+            self._checksums[topic] = None
 
     def remembers(self, topic: str) -> bool:
         """Return whether the last payload of a topic is remembered here."""
@@ -171,6 +182,7 @@ class PublishedState:
     badge: int | None = None
     clan: int | None = None
     cwl: int | None = None
+    games: int | None = None
     last_war: int | None = None
     members: int | None = None
     player: int | None = None

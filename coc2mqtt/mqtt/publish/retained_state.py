@@ -14,7 +14,8 @@ from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.members import members_hash, names_hash
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload
 from coc2mqtt.mqtt.payloads.player import PlayerParts
-from coc2mqtt.mqtt.payloads.state import api_status_payload, is_available, state_payloads
+from coc2mqtt.mqtt.payloads.state import is_available, state_payloads
+from coc2mqtt.mqtt.publish.api_publisher import ApiPublisher
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import MemberAnnouncement
 from coc2mqtt.mqtt.publish.player_parts import PlayerPartsReader
@@ -63,8 +64,9 @@ class RetainedState:
     and nothing accumulates without a connection. When the watch of a clan or player is removed, its topics are emptied,
     its device is removed and its snapshot is deleted.
 
-    ``discovery`` is None without Home Assistant. ``on_name`` is called with the name of each published clan and player,
-    None if it is unknown. ``contain`` guards each resource: after a bug, it is skipped and retried 1 to 60 s later.
+    ``discovery`` is None without Home Assistant, ``calendar`` whether the game's calendar is watched. ``on_name`` is
+    called with the name of each published clan and player, None if it is unknown. ``contain`` guards each resource:
+    after a bug, it is skipped and retried 1 to 60 s later.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class RetainedState:
         publisher: RetryingPublisher | None = None,
         announcer: Callable[..., DeviceAnnouncer] = DeviceAnnouncer,
         contain: Contain = propagate,
+        calendar: bool = True,
     ) -> None:
         self._journal = journal
         self._topics = topics
@@ -101,6 +104,7 @@ class RetainedState:
         # Resources without a watch that may be retained although the journal has no snapshot of them.
         self._orphans: set[Resource] = set()
         self._rejected: set[Resource] = set()
+        self._api = ApiPublisher(journal, topics, self.publisher, calendar=calendar)
         self._states = StatePublisher(topics, self.publisher)
         self._player_parts = PlayerPartsReader(journal, is_watched=lambda part: self._watch_of(part) is not None)
 
@@ -195,7 +199,8 @@ class RetainedState:
     def restore(self, topic: str) -> None:
         """Publish the state or device on a topic again, after another client published on it."""
         state = self._topics.parse_state(topic)
-        if topic == self._topics.api_status:
+        if topic in (self._topics.api_status, self._topics.api_calendar):
+            self.publisher.forget(topic)
             self.mark(API)
         elif state is not None:
             resource, facet = state
@@ -240,10 +245,10 @@ class RetainedState:
         asyncio.get_running_loop().call_later(retry_delay(failures), self.mark, resource)
 
     async def _publish_all(self, session: Session, resource: Resource) -> None:
-        snapshot = await self._journal.snapshot(resource)
         if resource == API:
-            await self._publish_api(session, snapshot)
+            await self._publish_api(session)
             return
+        snapshot = await self._journal.snapshot(resource)
         if resource.kind in _SHOWN_BY_PLAYERS:
             for player in self._player_parts.players_of(resource.tag):
                 self.mark(player)
@@ -258,9 +263,8 @@ class RetainedState:
             else:
                 await self._publish_watch(session, resource, snapshot, watch)
 
-    async def _publish_api(self, session: Session, snapshot: Snapshot | None) -> None:
-        status = None if snapshot is None else api_status_payload(snapshot).encode()
-        if status is not None and not await self.publisher.publish(session, self._topics.api_status, status):
+    async def _publish_api(self, session: Session) -> None:
+        if not await self._api.publish(session):
             self._rejected.add(API)
         for resource, state in self._states.items():
             if state.found is not None and not state.matches("availability", self._availability(state.found).encode()):

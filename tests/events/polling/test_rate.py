@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from coc2mqtt.events.polling.rate_meter import RateMeter
+from coc2mqtt.events.polling.metrics import RateMeter
 
 
 def test_rate_within_the_first_minute_is_measured_since_the_start() -> None:

@@ -1,10 +1,29 @@
-"""The rate of polls."""
+"""The metrics of an engine."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 _RATE_WINDOW_S = 60
+
+
+@dataclass(slots=True)
+class EngineMetrics:
+    """Counters since the start: polls, polls that stored a change, events, and failed polls by kind of failure.
+
+    ``last_poll`` is the last poll's Unix time in seconds, None before the first; ``last_poll_uptime`` is the same in
+    seconds of uptime. ``malformed`` counts how often each field, such as ``clan.memberList.donations``, was removed
+    from a response.
+    """
+
+    polls: int = 0
+    changed: int = 0
+    events: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    last_poll: float | None = None
+    last_poll_uptime: float | None = None
+    malformed: Counter[str] = field(default_factory=Counter)
 
 
 class RateMeter:
