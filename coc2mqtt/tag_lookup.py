@@ -20,7 +20,7 @@ from coc2mqtt.clash.errors import (
 )
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.control import sentences
-from coc2mqtt.mqtt.control.commands import CommandError
+from coc2mqtt.mqtt.control.request import CommandError
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.client import ClashApi

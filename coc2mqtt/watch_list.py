@@ -10,7 +10,8 @@ import structlog
 
 from coc2mqtt.events.resource import API, CALENDAR, MIN_INTERVAL_S, Kind, Resource, Watch
 from coc2mqtt.mqtt.control import sentences
-from coc2mqtt.mqtt.control.commands import CommandError, ResetWatches
+from coc2mqtt.mqtt.control.commands import ResetWatches
+from coc2mqtt.mqtt.control.request import CommandError
 from coc2mqtt.mqtt.payloads.models import WatchPayload
 from coc2mqtt.util.tasks import yield_periodically
 from coc2mqtt.util.text import shorten
@@ -231,8 +232,7 @@ class WatchList:
 
     async def _name(self, resource: Resource) -> str | None:
         snapshot = await self._journal.snapshot(resource)
-        name = None if snapshot is None or snapshot.data is None else snapshot.data.get("name")
-        return shorten(name) if isinstance(name, str) else None
+        return None if snapshot is None or snapshot.name is None else shorten(snapshot.name)
 
 
 def _new_resources(previous: Watch | None, watch: Watch) -> list[Resource]:

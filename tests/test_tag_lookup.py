@@ -16,7 +16,7 @@ from coc2mqtt.clash.client import ClashApi, ClashClient
 from coc2mqtt.clash.errors import NotFoundError, UnreachableError
 from coc2mqtt.clash.response import ApiResponse
 from coc2mqtt.events.resource import Kind
-from coc2mqtt.mqtt.control.commands import CommandError
+from coc2mqtt.mqtt.control.request import CommandError
 from coc2mqtt.tag_lookup import TagLookup
 
 if TYPE_CHECKING:

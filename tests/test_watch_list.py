@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from coc2mqtt.events.resource import API, Kind, Resource, Watch, default_watch
-from coc2mqtt.mqtt.control.commands import CommandError
+from coc2mqtt.mqtt.control.request import CommandError
 from tests.support.watch_lists import CLAN, CLAN_STATE, PLAYER, PLAYER_STATE, WAR_STATE, starter
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ async def test_description_contains_only_keys_of_the_kind(start: Start) -> None:
         "war_interval": 30,
         "cwl": False,
         "raids": False,
+        "games": False,
         "reminders": {"war": [], "cwl": [], "raid": [], "games": [], "min_attacks_left": 1},
     }
     assert whole.model_dump(exclude_none=True) == {
@@ -211,6 +212,7 @@ async def test_description_contains_only_keys_of_the_kind(start: Start) -> None:
         "kind": "player",
         "tag": "#8QQ",
         "interval": 120,
+        "ranked": False,
         "exclude_fields": ["donations", "trophies"],
     }
 

@@ -50,6 +50,7 @@ from coc2mqtt.events.resource import (
     INACTIVE_AFTER_S,
     PLAYER_INTERVAL_S,
     RAID_INTERVAL_S,
+    RANKED_INTERVAL_S,
     WAR_INTERVAL_S,
     Kind,
     Watch,
@@ -198,10 +199,15 @@ class ClanWatchSettings(_Section):
 
 
 class PlayerWatchSettings(_Section):
-    """A player to watch. The interval is in seconds, and the fields are keys of the API."""
+    """A player to watch. Intervals are in seconds, and the fields are keys of the API.
+
+    ``ranked`` is whether their ranked battles are watched.
+    """
 
     tag: Tag
     interval: Seconds = PLAYER_INTERVAL_S
+    ranked: bool = False
+    ranked_interval: Seconds = RANKED_INTERVAL_S
     include_fields: Fields = None
     exclude_fields: Fields = None
 
@@ -211,6 +217,8 @@ class PlayerWatchSettings(_Section):
             Kind.PLAYER,
             self.tag,
             self.interval,
+            ranked=self.ranked,
+            ranked_interval=self.ranked_interval,
             include_fields=self.include_fields,
             exclude_fields=self.exclude_fields,
         )

@@ -59,6 +59,7 @@ CALENDAR = Resource(Kind.CALENDAR, "api")
 # The parts of a clan or player that are resources of their own. Their events and states belong to the clan or player.
 CLAN_PARTS = (Kind.WAR, Kind.CWL, Kind.RAID, Kind.GAMES, Kind.REMINDER)
 PLAYER_PARTS = (Kind.RANKED,)
+PARTS = (*CLAN_PARTS, *PLAYER_PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,12 @@ class Snapshot:
     data: dict[str, Any] | None
     memo: dict[str, Any] = field(default_factory=dict)
     taken_at: float = 0.0
+
+    @property
+    def name(self) -> str | None:
+        """The name of the clan or player, None if it is unknown."""
+        name = None if self.data is None else self.data.get("name")
+        return name if isinstance(name, str) else None
 
 
 class Store(Protocol):

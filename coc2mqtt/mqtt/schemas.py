@@ -22,6 +22,7 @@ from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.player import PlayerPayload
 from coc2mqtt.mqtt.payloads.raid import RaidPayload
+from coc2mqtt.mqtt.payloads.ranked import RankedPayload
 from coc2mqtt.mqtt.payloads.war import WarPayload
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def _states() -> Iterator[Schema]:
     yield Schema("state-cwl", (f"{_CLAN}/state/cwl",), "state", CwlPayload)
     yield Schema("state-raid", (f"{_CLAN}/state/raid",), "state", RaidPayload)
     yield Schema("state-games", (f"{_CLAN}/state/games",), "state", GamesPayload)
+    yield Schema("state-ranked", (f"{_PLAYER}/state/ranked",), "state", RankedPayload)
     yield Schema("state-player", (f"{_PLAYER}/state/player",), "state", PlayerPayload)
     for facet, model in (("availability", models.OnlinePayload), ("poll", models.PollPayload)):
         topics = tuple(f"{subject}/state/{facet}" for subject in (_CLAN, _PLAYER))

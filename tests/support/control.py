@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from coc2mqtt.examples.bridge import health_example, info_example
 from coc2mqtt.logs import LogLevel
-from coc2mqtt.mqtt.control.commands import CommandContext, CommandError, ResetWatches, Watches
+from coc2mqtt.mqtt.control.commands import CommandContext, ResetWatches, Watches
 from coc2mqtt.mqtt.control.dispatcher import CommandDispatcher
 from coc2mqtt.mqtt.control.replay import Replay
+from coc2mqtt.mqtt.control.request import CommandError
 from coc2mqtt.mqtt.payloads.models import HealthPayload, InfoPayload, WatchPayload
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.games_poller import GamesPoller
     from coc2mqtt.events.polling.poll_context import PollResult
+    from coc2mqtt.events.polling.ranked_poller import RankedPoller
     from coc2mqtt.events.polling.scheduler import EntryType
     from coc2mqtt.events.resource import Store, Watch
     from coc2mqtt.util.containment import Contain
@@ -44,7 +45,7 @@ _log = structlog.get_logger()
 _MAX_BUGS_IN_A_ROW = 10
 # These make no requests, or hardly any.
 _LOCAL_KINDS = (Kind.REMINDER, Kind.CALENDAR)
-WatchPoller: TypeAlias = "Poller | GamesPoller | ReminderPoller"
+WatchPoller: TypeAlias = "Poller | GamesPoller | RankedPoller | ReminderPoller"
 _ATTACKS = (EventType.WAR_ATTACK_NEW, EventType.CWL_ATTACK_NEW, EventType.RAID_ATTACK_NEW)
 
 

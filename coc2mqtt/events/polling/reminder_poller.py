@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.polling.games_poller import GamesPoller
     from coc2mqtt.events.polling.poll_context import PollContext
     from coc2mqtt.events.polling.poller import Poller
+    from coc2mqtt.events.polling.ranked_poller import RankedPoller
     from coc2mqtt.events.resource import Reminders
 
 # What a reminder is about is polled this long before it is due, so that its list of members is up to date.
@@ -63,7 +64,7 @@ class ReminderPoller:
         tag: str,
         *,
         reminders: Reminders,
-        parts: Mapping[Kind, Poller | GamesPoller],
+        parts: Mapping[Kind, Poller | GamesPoller | RankedPoller],
         request_poll: Callable[[Resource], object] = lambda _: None,
     ) -> None:
         self._context = context

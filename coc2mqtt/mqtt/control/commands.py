@@ -1,4 +1,4 @@
-"""The commands: the base of their requests, their declaration, and the models and the handler of each.
+"""The commands: their declaration, and the models and the handler of each.
 
 The command ``replay`` is in ``replay.py``.
 """
@@ -6,27 +6,18 @@ The command ``replay`` is in ``replay.py``.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import Field
 
-from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.events.resource import (
-    CWL_INTERVAL_S,
-    GAMES_INTERVAL_S,
-    INACTIVE_AFTER_S,
-    MIN_INTERVAL_S,
-    RAID_INTERVAL_S,
-    WAR_INTERVAL_S,
     Kind,
     Watch,
-    default_watch,
 )
-from coc2mqtt.events.watch_options import InactiveAfter, ReminderOptions, ReminderSwitch
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.control import sentences
-from coc2mqtt.mqtt.control.sentences import Sentence
+from coc2mqtt.mqtt.control.request import CommandError, Request, Tag, WatchedKind
 from coc2mqtt.mqtt.payloads.models import HealthPayload, Payload, WatchesPayload, WatchPayload
 
 if TYPE_CHECKING:
@@ -35,71 +26,13 @@ if TYPE_CHECKING:
 
     from coc2mqtt.logs import LogLevel
     from coc2mqtt.mqtt.control.replay import Replay
+    from coc2mqtt.mqtt.control.sentences import Sentence
+    from coc2mqtt.mqtt.control.watch_request import WatchRequest
 
 Json = dict[str, Any]
 
 # A response of this size passes every broker and client.
 MAX_RESPONSE_BYTES = 128 * 1024
-_MAX_TRANSACTION_LENGTH = 256
-_MAX_INTERVAL_S = 7 * 24 * 3600.0
-# The options of a watch that apply to one kind only.
-_WAR_KEYS = frozenset(["war", "war_interval", "cwl", "cwl_interval", "cwl_standings"])
-_CLAN_KEYS = _WAR_KEYS | {
-    "members",
-    "raids",
-    "raid_interval",
-    "raid_defenses",
-    "reminders",
-    "inactive_after",
-    "games",
-    "games_interval",
-}
-_PLAYER_KEYS = frozenset(("include_fields", "exclude_fields"))
-
-
-class CommandError(Exception):
-    """A request cannot be executed. The message is the error sentence of the response."""
-
-    def __init__(self, error: str | Sentence) -> None:
-        super().__init__(str(error))
-        self.sentence = error if isinstance(error, Sentence) else sentences.of_text(error)
-
-
-def check_transaction(value: object) -> str | int | None:
-    """Return a transaction id unchanged; raises ValueError if it is invalid."""
-    # type() instead of isinstance(): a bool is an int in Python.
-    if value is None or type(value) is int or (isinstance(value, str) and len(value) <= _MAX_TRANSACTION_LENGTH):
-        return value
-    raise ValueError(f"must be a string of at most {_MAX_TRANSACTION_LENGTH} characters or an integer")
-
-
-Transaction = Annotated[
-    str | int | None,
-    BeforeValidator(check_transaction),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "maxLength": _MAX_TRANSACTION_LENGTH}, {"type": "integer"}, {"type": "null"}]}
-    ),
-]
-Tag = Annotated[str, AfterValidator(normalize_tag)]
-WatchedKind = Literal["clan", "player"]
-
-
-class Request(BaseModel):
-    """The base of all requests."""
-
-    # Strict: otherwise `"interval": true` would mean one second, and `"war": "off"` would be guessed.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-    # The key that a plain-text payload sets.
-    main_key: ClassVar[str] = "tag"
-
-    transaction: Transaction = Field(
-        default=None, description="Returned in the response, to match it with the request."
-    )
-
-    @classmethod
-    def from_text(cls, text: str) -> Json:
-        """Return the keys that a plain-text payload sets."""
-        return {cls.main_key: text}
 
 
 class Outcome(NamedTuple):
@@ -177,78 +110,6 @@ class Watches(Protocol):
 
     def poll_now(self, kind: Kind, tag: str) -> None:
         """Poll the resources of a watch as soon as possible."""
-
-
-Seconds = Annotated[float, Field(ge=MIN_INTERVAL_S, le=_MAX_INTERVAL_S)]
-Fields = Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)] | None
-
-
-class WatchRequest(Request):
-    """Watch a clan or a player. Plain text is read as a clan's tag.
-
-    If the clan or player is already watched, keys that are missing keep their current values: a request with only a
-    tag changes nothing. If it is in the configuration but was removed, they have the values of the configuration. Any
-    other tag is looked up first, and refused if the API does not know it or cannot respond.
-    """
-
-    tag: Tag = Field(description="The tag, with or without its '#'.")
-    kind: WatchedKind = "clan"
-    interval: Seconds | None = Field(
-        default=None, description="Seconds between two polls; null: the default, 60 for a clan and 120 for a player."
-    )
-    members: bool = Field(default=True, description="Clans only: whether changes of its members are published.")
-    war: bool = Field(default=True, description="Clans only: whether its war is polled.")
-    war_interval: Seconds = Field(default=WAR_INTERVAL_S, description="Clans only: seconds between polls of its war.")
-    cwl: bool = Field(default=True, description="Clans only: whether its clan war leagues are polled.")
-    cwl_interval: Seconds = Field(
-        default=CWL_INTERVAL_S, description="Clans only: seconds between polls of its clan war league."
-    )
-    cwl_standings: bool = Field(
-        default=False, description="Clans only: whether all wars of the league group are polled, for the standings."
-    )
-    raids: bool = Field(default=True, description="Clans only: whether its raid weekends are polled.")
-    raid_interval: Seconds = Field(
-        default=RAID_INTERVAL_S, description="Clans only: seconds between polls of its raid weekend, while it lasts."
-    )
-    raid_defenses: bool = Field(
-        default=False, description="Clans only: whether completed raids on the clan are published."
-    )
-    games: bool = Field(default=False, description="Clans only: whether the clan games are polled.")
-    games_interval: Seconds = Field(
-        default=GAMES_INTERVAL_S,
-        description="Clans only: seconds in which each member is polled once during the clan games.",
-    )
-    reminders: ReminderSwitch = Field(
-        default=ReminderOptions(),
-        description="Clans only: the reminders before the end of wars, league rounds and raid weekends; false: none.",
-    )
-    inactive_after: InactiveAfter = Field(
-        default=INACTIVE_AFTER_S,
-        description="Clans only: after what time a member is reported as inactive (seconds or 7d); false: never.",
-    )
-    include_fields: Fields = Field(
-        default=None, description="Players only: the API's keys that are compared; null: all of them."
-    )
-    exclude_fields: Fields = Field(default=None, description="Players only: the API's keys that are not compared.")
-    force: bool = Field(default=False, description="Whether the tag is watched without looking it up first.")
-
-    def watch(self, current: Watch | None = None) -> Watch:
-        """Return the requested watch; keys that are missing keep the values of the ``current`` one.
-
-        Raises CommandError for keys that do not apply to its kind.
-        """
-        inapplicable = {"clan": _PLAYER_KEYS, "player": _CLAN_KEYS}
-        given = self.model_fields_set
-        if wrong := sorted(inapplicable[self.kind] & given):
-            raise CommandError(f"{wrong[0]} does not apply to a {self.kind}: remove it")
-        default = default_watch(Kind(self.kind), self.tag)
-        values: Json = {key: getattr(self, key) for key in _CLAN_KEYS & given}
-        if "reminders" in given:
-            values["reminders"] = self.reminders.reminders((current or default).reminders)
-        values |= {key: _as_set(getattr(self, key)) for key in _PLAYER_KEYS & given}
-        if "interval" in given:
-            values["interval"] = self.interval or default.interval
-        return replace(current or default, **values)
 
 
 class SelectRequest(Request):
@@ -356,10 +217,6 @@ def _select_existing(context: CommandContext, request: SelectRequest) -> list[Wa
 def identify(watches: list[Watch]) -> list[Watched]:
     """Return the kinds and tags of watches."""
     return [Watched(kind="clan" if one.kind is Kind.CLAN else "player", tag=one.tag) for one in watches]
-
-
-def _as_set(fields: list[str] | None) -> frozenset[str] | None:
-    return None if fields is None else frozenset(fields)
 
 
 class LogLevelRequest(Request):

@@ -10,9 +10,11 @@ import orjson
 from pydantic import ValidationError
 
 from coc2mqtt.mqtt.control import commands, replay, reset, sentences
-from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, Command, CommandContext, CommandError, check_transaction
+from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, Command, CommandContext
 from coc2mqtt.mqtt.control.last_command import LastCommand
+from coc2mqtt.mqtt.control.request import CommandError, check_transaction
 from coc2mqtt.mqtt.control.tag_locks import TagLocks
+from coc2mqtt.mqtt.control.watch_request import WatchRequest
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
 from coc2mqtt.util.containment import propagate
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from coc2mqtt.mqtt.control.commands import Request
     from coc2mqtt.mqtt.control.last_command import Report
+    from coc2mqtt.mqtt.control.request import Request
     from coc2mqtt.util.containment import Contain
 
 Json = dict[str, Any]
@@ -35,7 +37,7 @@ _MAX_REPORTED_ERRORS = 5
 COMMANDS: Mapping[str, Command] = {
     command.name: command
     for command in (
-        Command("watch", commands.WatchRequest, commands.WatchData, commands.watch),
+        Command("watch", WatchRequest, commands.WatchData, commands.watch),
         Command("unwatch", commands.UnwatchRequest, commands.UnwatchData, commands.unwatch),
         Command("list", commands.ListRequest, commands.ListData, commands.list_watches, query=True),
         Command("poll", commands.PollRequest, commands.PollData, commands.poll),

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.resource import CLAN_PARTS, PLAYER_PARTS, Kind
 from coc2mqtt.journal.protocol import Selection
-from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, CommandError, Outcome, Request, Tag
+from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, CommandContext, Outcome
+from coc2mqtt.mqtt.control.request import CommandError, Request, Tag
 from coc2mqtt.mqtt.payloads.models import EventPayload, Payload
 from coc2mqtt.util.clocks import parse_duration
 from coc2mqtt.util.containment import propagate

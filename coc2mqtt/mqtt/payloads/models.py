@@ -216,6 +216,9 @@ class WatchPayload(Payload):
     reminders: RemindersPayload | None
     inactive_after: float | None
     """Seconds; null: never."""
+    ranked: bool | None
+    """Whether the player's ranked battles are polled."""
+    ranked_interval: float | None
     include_fields: list[str] | None
     exclude_fields: list[str] | None
 
@@ -241,6 +244,8 @@ class WatchPayload(Payload):
             games_interval=watch.games_interval if clan and watch.games else None,
             reminders=RemindersPayload.of(watch.reminders) if clan else None,
             inactive_after=watch.inactive_after,
+            ranked=None if clan else watch.ranked,
+            ranked_interval=watch.ranked_interval if watch.ranked else None,
             include_fields=None if watch.include_fields is None else sorted(watch.include_fields),
             exclude_fields=None if watch.exclude_fields is None else sorted(watch.exclude_fields),
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.activity import clan_activity
-from coc2mqtt.events.resource import CLAN_PARTS, Kind, Resource, Snapshot
+from coc2mqtt.events.resource import PARTS, Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.cwl import cwl_payload
 from coc2mqtt.mqtt.payloads.games import games_payload
 from coc2mqtt.mqtt.payloads.last_war import last_war_payload
@@ -24,6 +24,7 @@ from coc2mqtt.mqtt.payloads.models import (
 )
 from coc2mqtt.mqtt.payloads.player import PlayerParts, player_payload
 from coc2mqtt.mqtt.payloads.raid import raid_payload
+from coc2mqtt.mqtt.payloads.ranked import ranked_payload
 from coc2mqtt.mqtt.payloads.values import integer, json_object, name_of, text
 from coc2mqtt.mqtt.payloads.war import war_payload
 
@@ -42,7 +43,7 @@ FACETS: Mapping[Kind, tuple[str, ...]] = {
     Kind.RAID: ("raid",),
     Kind.GAMES: ("games",),
     Kind.REMINDER: (),
-    Kind.RANKED: (),
+    Kind.RANKED: ("ranked",),
     Kind.PLAYER: ("player", "poll", "availability"),
 }
 
@@ -66,7 +67,7 @@ def state_payloads(
     is published, None if it is unknown. ``reachable`` is false while the API is unreachable or denies access: nothing
     is available then. ``members`` is whether to return a clan's members, which take most of the time.
     """
-    if resource.kind in CLAN_PARTS:
+    if resource.kind in PARTS:
         return _part_states(resource, snapshot, roster)
     online = is_available(snapshot) and reachable
     states: dict[str, Payload] = {"availability": OnlinePayload(state="online" if online else "offline")}
@@ -93,6 +94,8 @@ def _part_states(resource: Resource, snapshot: Snapshot, roster: list[Json] | No
         return {"cwl": cwl_payload(resource.tag, snapshot)}
     if resource.kind is Kind.RAID:
         return {"raid": raid_payload(snapshot, roster)}
+    if resource.kind is Kind.RANKED:
+        return {"ranked": ranked_payload(snapshot)}
     return {"games": games_payload(snapshot)} if resource.kind is Kind.GAMES else {}
 
 

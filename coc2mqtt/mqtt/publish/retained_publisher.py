@@ -28,7 +28,7 @@ _MESSAGE_REJECTED_HINT = "fix the cause on the broker; the message is retried ev
 _MESSAGE_ACCEPTED = "broker accepts retained messages on this topic again"
 # The attributes of PublishedState that are checksums.
 _FACETS = frozenset(
-    {"availability", "badge", "clan", "cwl", "games", "last_war", "members", "player", "poll", "raid", "war"}
+    {"availability", "badge", "clan", "cwl", "games", "last_war", "members", "player", "poll", "raid", "ranked", "war"}
 )
 
 
@@ -188,6 +188,7 @@ class PublishedState:
     player: int | None = None
     poll: int | None = None
     raid: int | None = None
+    ranked: int | None = None
     war: int | None = None
 
     def checksum(self, facet: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.activity import clan_activity
-from coc2mqtt.events.resource import API, CLAN_PARTS, MIN_INTERVAL_S, Kind, Resource, Watch, owner
+from coc2mqtt.events.resource import API, CLAN_PARTS, MIN_INTERVAL_S, PARTS, PLAYER_PARTS, Kind, Resource, Watch, owner
 from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.members import members_hash, names_hash
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload
@@ -257,7 +257,7 @@ class RetainedState:
             await self._remove(session, resource, is_stored=snapshot is not None)
         # Nothing is published before the first poll: a device would be announced by its tag and a moment later again.
         elif watch is not None and snapshot is not None:
-            if resource.kind in CLAN_PARTS:
+            if resource.kind in PARTS:
                 roster = await self._roster(resource.tag) if resource.kind is Kind.RAID else None
                 await self._publish_states(session, resource, state_payloads(resource, snapshot, roster=roster))
             else:
@@ -273,7 +273,7 @@ class RetainedState:
             self.announcer.announce(self._discovery.bridge())
 
     async def _publish_watch(self, session: Session, resource: Resource, snapshot: Snapshot, watch: Watch) -> None:
-        name = _name(snapshot)
+        name = snapshot.name
         self._on_name(resource, name)
         is_player = resource.kind is Kind.PLAYER
         parts = await self._player_parts.read(resource.tag, snapshot) if is_player else PlayerParts()
@@ -352,7 +352,7 @@ class RetainedState:
     def _republish(self, resource: Resource, everything: bool) -> None:
         published = self._states.find(resource)
         if everything:
-            if published is not None and resource.kind in CLAN_PARTS:
+            if published is not None and resource.kind in PARTS:
                 published.forget(resource.kind.value)
             elif published is not None:
                 published.forget_all()
@@ -364,8 +364,8 @@ class RetainedState:
 
     async def _remove(self, session: Session, resource: Resource, *, is_stored: bool) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""
-        if resource.kind in CLAN_PARTS and Resource(Kind.CLAN, resource.tag) in self._marked:
-            self.mark(resource)  # after the clan, which decides about the device
+        if resource.kind in PARTS and owner(resource) in self._marked:
+            self.mark(resource)  # after the clan or player, which decides about the device
             return
         # First the device, or its entities that use these topics: they cannot read empty messages.
         if self._devices is not None and (pending := self._devices.remove(resource, may_exist=is_stored)) is not None:
@@ -390,11 +390,6 @@ class RetainedState:
 
 
 def _resources(kind: Kind, tag: str) -> list[Resource]:
-    """Return the resources of a player, or of a clan with all its parts."""
-    kinds = (Kind.CLAN, *CLAN_PARTS) if kind is Kind.CLAN else (kind,)
+    """Return the resources of a clan or player with all parts."""
+    kinds = (kind, *{Kind.CLAN: CLAN_PARTS, Kind.PLAYER: PLAYER_PARTS}.get(kind, ()))
     return [Resource(one, tag) for one in kinds]
-
-
-def _name(snapshot: Snapshot) -> str | None:
-    name = None if snapshot.data is None else snapshot.data.get("name")
-    return name if isinstance(name, str) else None

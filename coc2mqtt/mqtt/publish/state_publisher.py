@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.resource import CLAN_PARTS, owner
+from coc2mqtt.events.resource import PARTS, owner
 from coc2mqtt.mqtt.payloads.state import FACETS
 from coc2mqtt.mqtt.publish.retained_publisher import PublishedState
 
@@ -81,7 +81,7 @@ class StatePublisher:
             topic = self._topics.state(resource.kind, resource.tag, facet)
             await self._publisher.publish(session, topic, _NO_MESSAGE)
             self._publisher.rejected_topics.forget(topic)
-        if resource.kind not in CLAN_PARTS:
+        if resource.kind not in PARTS:
             self._published.pop(resource, None)
         elif (published := self.find(resource)) is not None:
             for facet in FACETS[resource.kind]:

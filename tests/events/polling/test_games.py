@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.clash.errors import ServerError
+from coc2mqtt.clash.errors import ClashError, ServerError
 from coc2mqtt.events import PollingState
 from coc2mqtt.events.compare.games import games_state
 from coc2mqtt.events.polling.games_poller import GamesPoller
@@ -71,7 +71,7 @@ class Games:
 
     def poll(self) -> list[str]:
         for tag, value in self.values.items():
-            self.api.responses[f"/players/{tag}"] = value if isinstance(value, Exception) else with_value(tag, value)
+            self.api.responses[f"/players/{tag}"] = value if isinstance(value, ClashError) else with_value(tag, value)
         result = run_without_loop(self._poller.poll())
         self.waits.append(min(max(result.earliest, min(result.latest, HOUR)), HOUR))
         self.events += result.events

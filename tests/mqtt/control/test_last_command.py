@@ -10,8 +10,8 @@ import pytest
 
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.mqtt.client.messages import Message
-from coc2mqtt.mqtt.control.commands import CommandError
 from coc2mqtt.mqtt.control.last_command import LastCommand
+from coc2mqtt.mqtt.control.request import CommandError
 from coc2mqtt.mqtt.control.sentences import IN_MAINTENANCE, not_checked, of_text
 from coc2mqtt.translations import language_of
 from tests.support.bridge_parts import Parts, TimedSession

@@ -11,7 +11,7 @@ import pytest
 
 from coc2mqtt.events.resource import Kind, Watch
 from coc2mqtt.mqtt.client.messages import Message
-from coc2mqtt.mqtt.control.commands import CommandError
+from coc2mqtt.mqtt.control.request import CommandError
 from tests.support.bridge_parts import Parts, TimedSession
 from tests.support.control import WatchesInMemory, dispatcher
 from tests.support.recording_session import running
