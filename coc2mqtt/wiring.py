@@ -188,6 +188,7 @@ class Parts:
             version=VERSION,
             prefix=hass.discovery_prefix,
             member_sensors=hass.member_sensors,
+            calendar=self._settings.watch.calendar.enabled,
             language=language_of(hass.language),
         )
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, Kind, Watch
+from coc2mqtt.events.resource import Kind, default_watch
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 from coc2mqtt.translations.recorder import Recorder
@@ -97,12 +97,13 @@ def device_messages() -> list[str]:
     recorder = Recorder()
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", language=recorder)
     discovery.bridge()
-    watch = Watch(Kind.CLAN, "#2PP", CLAN_INTERVAL_S, cwl=True, cwl_standings=True, raids=True)
+    watch = replace(default_watch(Kind.CLAN, "#2PP"), cwl_standings=True, games=True)
+    of_player = replace(default_watch(Kind.PLAYER, "#2PP"), ranked=True)
     clan = discovery.clan(watch, None, badge_url="https://example.org/badge.png")
-    player = discovery.player(Watch(Kind.PLAYER, "#2PP", PLAYER_INTERVAL_S), None)
+    player = discovery.player(of_player, None)
     for announcement in (clan, player):
         discovery.payload(announcement)
-    for part in discovery.parts(watch, None):
+    for part in (*discovery.parts(watch, None), *discovery.parts(of_player, None)):
         discovery.part_payload(part)
     return sorted(recorder.messages)
 

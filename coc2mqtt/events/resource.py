@@ -175,6 +175,12 @@ def owner(resource: Resource) -> Resource:
     return API if resource.kind is Kind.CALENDAR else resource
 
 
+def resources_of(resource: Resource) -> list[Resource]:
+    """Return a clan or player with the resources of all its parts, for any other resource only itself."""
+    parts = {Kind.CLAN: CLAN_PARTS, Kind.PLAYER: PLAYER_PARTS}.get(resource.kind, ())
+    return [resource, *(Resource(kind, resource.tag) for kind in parts)]
+
+
 def validate_interval(interval: float) -> None:
     """Raise ValueError if an interval is shorter than one second."""
     if interval < MIN_INTERVAL_S:

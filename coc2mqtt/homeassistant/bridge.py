@@ -6,8 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
-from coc2mqtt.homeassistant.components import BinarySensor, Button, Select, TextField
-from coc2mqtt.homeassistant.discovery import PROJECT_URL, Device, DeviceDiscovery, DiscoveryMessage, online, origin
+from coc2mqtt.homeassistant.components import BinarySensor, Button, Removed, Select, TextField
+from coc2mqtt.homeassistant.discovery import (
+    PROJECT_URL,
+    Device,
+    DeviceDiscovery,
+    DiscoveryMessage,
+    known,
+    online,
+    origin,
+)
 from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, options, translated, triggers
 from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, discovery_topic
 from coc2mqtt.translations import ENGLISH, message
@@ -15,7 +23,7 @@ from coc2mqtt.translations import ENGLISH, message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from coc2mqtt.homeassistant.components import Component
+    from coc2mqtt.homeassistant.components import Component, TimestampSensor
     from coc2mqtt.translations import Language
 
 _API_STATUS_LABELS = {
@@ -45,13 +53,17 @@ class ControlTopics:
 
 @dataclass(frozen=True, slots=True)
 class BridgeTopics:
-    """The topics of the bridge's device: retained states, the filter of the API's events, and the controls."""
+    """The topics of the bridge's device: retained states, the filter of the API's events, and the controls.
+
+    ``calendar`` is None if the calendar of the game is not published.
+    """
 
     state: str
     health: str
     api_status: str
     api_events: str
     controls: ControlTopics
+    calendar: str | None = None
 
 
 def bridge_device(
@@ -91,6 +103,7 @@ def bridge_device(
                 value_template=templates.translate({"online": "ON", "offline": "OFF"}, "state"),
             ),
             **_api(identity, topics, event_types, language),
+            **_calendar(identity, topics),
             **_health(identity, topics.health),
             **_controls(identity, topics.controls),
         },
@@ -131,6 +144,28 @@ def _api(
         ),
         **triggers(topics.api_events, event_types),
     }
+
+
+def _calendar(identity: Identity, topics: BridgeTopics) -> dict[str, Component]:
+    """Return the sensors of the game's calendar; each is unavailable while its time is unknown."""
+    names = {
+        "gold_pass_end": ("Gold pass end", "mdi:ticket", "gold_pass_start_at"),
+        "season_end": ("Season end", "mdi:calendar-end", "season_start_at"),
+        "ranked_week_end": ("Ranked week end", "mdi:sword-cross", "ranked_week_start_at"),
+        "clan_games_start": ("Clan games start", "mdi:flag", None),
+        "clan_games_end": ("Clan games end", "mdi:flag-checkered", None),
+        "raid_weekend_start": ("Raid weekend start", "mdi:flag", None),
+        "raid_weekend_end": ("Raid weekend end", "mdi:flag-checkered", None),
+    }
+    if topics.calendar is None:
+        return {key: Removed(platform="sensor") for key in names}
+
+    def sensor(topic: str, key: str, name: str, icon: str, start: str | None) -> TimestampSensor:
+        entity = EntityFactory(identity, topic, availability=(online(topics.state), known(topic, f"{key}_at")))
+        attributes = None if start is None else templates.attributes({"start": start})
+        return entity.timestamp(key, name, icon, path=(f"{key}_at",), attributes=attributes)
+
+    return {key: sensor(topics.calendar, key, *about) for key, about in names.items()}
 
 
 def _health(identity: Identity, topic: str) -> dict[str, Component]:

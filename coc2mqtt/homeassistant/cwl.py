@@ -1,26 +1,19 @@
-"""The clan war league in a clan's device, with a discovery payload of its own.
-
-Together with them, the clan's payload would be too large.
-"""
+"""The clan war league in a clan's device, with a discovery payload of its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import Removed
-from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, translated, triggers
-from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, part_topic
-from coc2mqtt.homeassistant.watched import watched_device
-from coc2mqtt.translations import ENGLISH, message
+from coc2mqtt.homeassistant.entities import translated
+from coc2mqtt.homeassistant.parts import PartContent
+from coc2mqtt.translations import message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from coc2mqtt.homeassistant.components import Component
-    from coc2mqtt.translations import Language
+    from coc2mqtt.homeassistant.entities import EntityFactory
+    from coc2mqtt.homeassistant.parts import PartContext
 
 # The states of the payload, and the states of the sensor. Automations use the latter, so they never change.
 _STATES = {
@@ -41,66 +34,27 @@ _STATE_LABELS = {
 _ROUND_ATTRIBUTES = templates.attributes({"round": "round", "war_id": "war_id"}, "war")
 
 
-@dataclass(frozen=True, slots=True)
-class CwlTopics:
-    """The retained states that the entities of a clan war league read, and the filter of the clan's events."""
-
-    bridge_state: str
-    availability: str
-    cwl: str
-    events: str
-
-
-def cwl_part(
-    *,
-    instance: str,
-    version: str,
-    tag: str,
-    name: str | None,
-    topics: CwlTopics,
-    event_types: Sequence[str],
-    standings: bool,
-    discovery_prefix: str = DISCOVERY_PREFIX,
-    language: Language = ENGLISH,
-) -> DiscoveryMessage:
-    """Return the discovery message of a clan's league; without ``standings``, the entity of the table is removed.
-
-    ``tag`` is normalised. ``name`` is None until it is known.
-    """
-    identity = Identity.of_watched(instance, "clan", tag)
-    bridge, clan = online(topics.bridge_state), online(topics.availability)
-    entity = EntityFactory(identity, topics.cwl)
-    payload = DeviceDiscovery(
-        device=watched_device(identity, instance, "clan", tag=tag, name=name),
-        origin=origin(version),
+def cwl_part(part: PartContext) -> PartContent:
+    """Return a clan's league; without ``standings``, the entity of the table is removed."""
+    entity = part.entity("cwl")
+    return PartContent(
         # Without a league only *CWL state* is available.
-        availability=(bridge, clan, known(topics.cwl, "rounds")),
-        components={
-            "cwl_state": EntityFactory(identity, topics.cwl, availability=(bridge, clan)).enum(
+        part.known("cwl", "rounds"),
+        {
+            "cwl_state": part.entity("cwl", (part.bridge, part.subject)).enum(
                 "cwl_state",
                 "CWL state",
                 "mdi:shield-sword",
                 _STATES,
-                labels=translated(_STATE_LABELS, language),
+                labels=translated(_STATE_LABELS, part.language),
                 path=("state",),
             ),
-            **_league(entity, standings=standings),
+            **_league(entity, standings=part.standings),
             **_round(entity),
-            "cwl": event_entity(
-                identity,
-                "cwl",
-                name="CWL",
-                icon="mdi:shield-sword",
-                topic=topics.events,
-                event_types=event_types,
-                # Shows its last event even if the clan has become unavailable.
-                availability=(bridge,),
-            ),
-            **triggers(topics.events, event_types),
+            "cwl": part.event("cwl", "CWL", "mdi:shield-sword"),
+            **part.triggers(),
         },
     )
-    topic = part_topic(discovery_prefix, instance, tag, "cwl")
-    return DiscoveryMessage(topic, payload.translate(language).encode())
 
 
 def _league(entity: EntityFactory, *, standings: bool) -> dict[str, Component]:

@@ -76,6 +76,13 @@ class EntityFactory:
             value_template=templates.number(*path or (key,), times=times),
         )
 
+    def count(self, key: str, name: str, icon: str, *, path: Sequence[str], attributes: str) -> NumberSensor:
+        """Return a sensor that shows the length of a list."""
+        return NumberSensor(
+            **self._sensor_options(key, name, icon, attributes),
+            value_template=templates.count(*path),
+        )
+
     def text(
         self, key: str, name: str, icon: str, *, path: Sequence[str] = (), attributes: str | None = None
     ) -> TextSensor:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict, get_args
 
 DISCOVERY_PREFIX = "homeassistant"
 
 DeviceKind = Literal["bridge", "clan", "player"]
-# The parts of a clan's device that have discovery payloads of their own.
-ClanPart = Literal["cwl", "raid"]
+# The parts of a clan's or player's device that have discovery payloads of their own.
+ClanPart = Literal["cwl", "raid", "activity", "reminders", "games"]
+PlayerPart = Literal["ranked"]
+PartName = ClanPart | PlayerPart
+_PART_NAMES: dict[Literal["clan", "player"], tuple[PartName, ...]] = {
+    "clan": get_args(ClanPart),
+    "player": get_args(PlayerPart),
+}
 
 # Home Assistant ignores a discovery topic with any other character.
 _OBJECT_ID = re.compile(r"[a-zA-Z0-9_-]+")
 # A tag contains neither `_` nor lower-case letters, so the topics of two instances never look alike.
 _OWN = re.compile(r"(?P<bridge>bridge)|(?P<kind>clan|player)_(?P<tag>[0-9A-Z]+)")
 _OWN_MEMBER = re.compile(r"clan_(?P<clan>[0-9A-Z]+)_member_(?P<tag>[0-9A-Z]+)")
-_OWN_PART = re.compile(r"clan_(?P<clan>[0-9A-Z]+)_(?P<part>cwl|raid)")
+_OWN_PART = re.compile(r"(?P<kind>clan|player)_(?P<tag>[0-9A-Z]+)_(?P<part>[a-z]+)")
 
 
 def object_id(instance: str, kind: DeviceKind, tag: str | None = None) -> str:
@@ -79,10 +85,10 @@ class AnnouncedMember(NamedTuple):
 
 
 class AnnouncedPart(NamedTuple):
-    """The clan and the part of its device that has a discovery topic."""
+    """The tag of a clan or player, and the part of its device that has a discovery topic."""
 
-    clan: str
-    part: ClanPart
+    tag: str
+    part: PartName
 
 
 def discovery_topic(prefix: str, instance: str, kind: DeviceKind, tag: str | None = None) -> str:
@@ -111,15 +117,24 @@ def parse_member_topic(prefix: str, instance: str, topic: str) -> AnnouncedMembe
     return AnnouncedMember(f"#{match['clan']}", f"#{match['tag']}") if match else None
 
 
-def part_topic(prefix: str, instance: str, clan: str, part: ClanPart) -> str:
-    """Return the discovery topic of a part of a clan's device; raises the errors of ``object_id``."""
-    return f"{prefix}/device/{object_id(instance, 'clan', clan)}_{part}/config"
+def part_device(part: PartName) -> Literal["clan", "player"]:
+    """Return the kind of the device that a part belongs to."""
+    return "player" if part in _PART_NAMES["player"] else "clan"
+
+
+def part_topic(prefix: str, instance: str, tag: str, part: PartName) -> str:
+    """Return the discovery topic of a part of a clan's or player's device; raises the errors of ``object_id``."""
+    return f"{prefix}/device/{object_id(instance, part_device(part), tag)}_{part}/config"
 
 
 def parse_part_topic(prefix: str, instance: str, topic: str) -> AnnouncedPart | None:
-    """Return the part of a clan's device of a discovery topic, None for all others; the inverse of ``part_topic``."""
+    """Return the part of a device of a discovery topic, None for all others; the inverse of ``part_topic``."""
     match = _OWN_PART.fullmatch(_own_id(prefix, instance, topic))
-    return AnnouncedPart(f"#{match['clan']}", "cwl" if match["part"] == "cwl" else "raid") if match else None
+    if not match:
+        return None
+    names = _PART_NAMES["clan" if match["kind"] == "clan" else "player"]
+    part = next((name for name in names if name == match["part"]), None)
+    return None if part is None else AnnouncedPart(f"#{match['tag']}", part)
 
 
 def _own_id(prefix: str, instance: str, topic: str) -> str:

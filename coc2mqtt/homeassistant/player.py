@@ -64,6 +64,7 @@ def player_device(
         components={
             **_profile(EntityFactory(identity, topics.player), language),
             **_attacks(identity, topics),
+            **_sums(identity, topics),
             **watched_entities(
                 identity,
                 "player",
@@ -137,4 +138,19 @@ def _attacks(identity: Identity, topics: PlayerTopics) -> dict[str, Component]:
         "war_end": entity("war", "end_time").timestamp(
             "war_end", "War end", "mdi:flag-checkered", path=("war", "end_time")
         ),
+    }
+
+
+def _sums(identity: Identity, topics: PlayerTopics) -> dict[str, Component]:
+    """Return the entities of the player's activity, which is known if their clan is watched."""
+
+    def entity(key: str) -> EntityFactory:
+        availability = (online(topics.bridge_state), online(topics.availability), known(topics.player, key))
+        return EntityFactory(identity, topics.player, availability=availability)
+
+    # Not `total_increasing`: the sums start again at 0 when a player joins another clan.
+    return {
+        "donations_today": entity("donations_today").number("donations_today", "Donations today", "mdi:gift"),
+        "donations_week": entity("donations_week").number("donations_week", "Donations this week", "mdi:gift"),
+        "last_seen": entity("last_seen_at").timestamp("last_seen", "Last seen", "mdi:eye", path=("last_seen_at",)),
     }

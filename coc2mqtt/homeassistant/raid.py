@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.components import NumberSensor
-from coc2mqtt.homeassistant.discovery import DeviceDiscovery, DiscoveryMessage, known, online, origin
-from coc2mqtt.homeassistant.entities import EntityFactory, event_entity, translated, triggers
-from coc2mqtt.homeassistant.identity import DISCOVERY_PREFIX, Identity, part_topic
-from coc2mqtt.homeassistant.watched import watched_device
-from coc2mqtt.translations import ENGLISH, message
+from coc2mqtt.homeassistant.entities import translated
+from coc2mqtt.homeassistant.parts import PartContent
+from coc2mqtt.translations import message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from coc2mqtt.homeassistant.components import Component
-    from coc2mqtt.translations import Language
+    from coc2mqtt.homeassistant.entities import EntityFactory
+    from coc2mqtt.homeassistant.identity import Identity
+    from coc2mqtt.homeassistant.parts import PartContext
 
 # The states of the payload, and the states of the sensor. Automations use the latter, so they never change.
 _STATES = {"none": "no_raid", "ongoing": "ongoing", "ended": "ended"}
@@ -30,68 +27,31 @@ _STATE_LABELS = {
 _MOST_ATTACKS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class RaidTopics:
-    """The retained states that the entities of a raid weekend read, and the filter of the clan's events."""
-
-    bridge_state: str
-    availability: str
-    raid: str
-    events: str
-
-
-def raid_part(
-    *,
-    instance: str,
-    version: str,
-    tag: str,
-    name: str | None,
-    topics: RaidTopics,
-    event_types: Sequence[str],
-    discovery_prefix: str = DISCOVERY_PREFIX,
-    language: Language = ENGLISH,
-) -> DiscoveryMessage:
-    """Return the discovery message of a clan's raid weekends.
-
-    ``tag`` is normalised. ``name`` is None until it is known.
-    """
-    identity = Identity.of_watched(instance, "clan", tag)
-    bridge, clan = online(topics.bridge_state), online(topics.availability)
-    payload = DeviceDiscovery(
-        device=watched_device(identity, instance, "clan", tag=tag, name=name),
-        origin=origin(version),
+def raid_part(part: PartContext) -> PartContent:
+    """Return a clan's raid weekends."""
+    return PartContent(
         # If the clan has never raided, only *Raid state* is available.
-        availability=(bridge, clan, known(topics.raid, "start_time")),
-        components={
-            "raid_state": EntityFactory(identity, topics.raid, availability=(bridge, clan)).enum(
+        part.known("raid", "start_time"),
+        {
+            "raid_state": part.entity("raid", (part.bridge, part.subject)).enum(
                 "raid_state",
                 "Raid state",
                 "mdi:castle",
                 _STATES,
-                labels=translated(_STATE_LABELS, language),
+                labels=translated(_STATE_LABELS, part.language),
                 path=("state",),
             ),
-            **_weekend(EntityFactory(identity, topics.raid)),
-            "raid_medals": _medals(identity, topics.raid),
-            "raid": event_entity(
-                identity,
-                "raid",
-                name="Raid",
-                icon="mdi:castle",
-                topic=topics.events,
-                event_types=event_types,
-                # Shows its last event even if the clan has become unavailable.
-                availability=(bridge,),
-            ),
-            **triggers(topics.events, event_types),
+            **_weekend(part.entity("raid")),
+            "raid_medals": _medals(part.identity, part.topics.states["raid"]),
+            "raid": part.event("raid", "Raid", "mdi:castle"),
+            **part.triggers(),
         },
     )
-    topic = part_topic(discovery_prefix, instance, tag, "raid")
-    return DiscoveryMessage(topic, payload.translate(language).encode())
 
 
 def _weekend(entity: EntityFactory) -> dict[str, Component]:
     return {
+        "raid_start": entity.timestamp("raid_start", "Raid start", "mdi:flag", path=("start_time",)),
         "raid_end": entity.timestamp(
             "raid_end",
             "Raid end",

@@ -35,6 +35,8 @@ _MEMBER_NUMBERS = {
 }
 
 _IS_LIST = "v is sequence and v is not string and v is not mapping"
+# The statements that set `n` to the name of the member `m`, which defaults to the tag.
+_NAME = f"{{% set n = m.get('name') or m.get('tag') %}}{{% set n = n[:{_MAX_NAME_LENGTH}] if n is string else none %}}"
 _TAG_CHARACTERS = "0289PYLQGRJCUV"
 # With the `#`.
 _MAX_TAG_LENGTH = 17
@@ -163,6 +165,27 @@ def standings(attribute: str, *path: str) -> str:
         f"{{% for m in (v if {_IS_LIST} else [])[:{_MAX_CLANS}] if m is mapping %}}"
         f"{{% set ns.found = ns.found + [{{{', '.join(pairs)}}}] %}}{{% endfor %}}"
         f"{{{{ {{{attribute!r}: ns.found}} | tojson }}}}"
+    )
+
+
+def games_members(attribute: str, *path: str) -> str:
+    """Return a template for an object with one list: the name and points of each member in the clan games."""
+    member = f"{{'name': n, 'points': {_number_of('m', 'points')}}}"
+    return (
+        f"{_read(path)}{{% set ns = namespace(found=[]) %}}{{% for m in (v if {_IS_LIST} else [])[:{_MAX_MEMBERS}] "
+        f"if m is mapping %}}{_NAME}{{% set ns.found = ns.found + [{member}] %}}{{% endfor %}}"
+        f"{{{{ {{{attribute!r}: ns.found}} | tojson }}}}"
+    )
+
+
+def inactive_members(*path: str) -> str:
+    """Return a template for the attribute ``members``: the name and ``last_seen`` of each inactive member."""
+    seen = "m.get('last_seen_at') if m.get('last_seen_at') is string else none"
+    return (
+        f"{_read(path)}{{% set ns = namespace(found=[]) %}}{{% for m in (v if {_IS_LIST} else [])[:{_MAX_MEMBERS}] "
+        f"if m is mapping and m.get('inactive') is true %}}{_NAME}"
+        f"{{% set ns.found = ns.found + [{{'name': n, 'last_seen': {seen}}}] %}}{{% endfor %}}"
+        "{{ {'members': ns.found} | tojson }}"
     )
 
 

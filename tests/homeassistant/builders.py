@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from coc2mqtt.events.resource import Kind, Watch
+from coc2mqtt.events.resource import DEFAULT_REMINDERS, Kind, Watch
 from coc2mqtt.homeassistant import DiscoveryMessage
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
@@ -38,11 +38,27 @@ def clan(
 def cwl(
     tag: str = "#2PP", name: str | None = "The Order", *, standings: bool = True, **options: str
 ) -> DiscoveryMessage:
-    return _part(Watch(Kind.CLAN, tag, 60.0, cwl=True, cwl_standings=standings), name, **options)
+    return _part(Watch(Kind.CLAN, tag, 60.0, members=False, cwl=True, cwl_standings=standings), name, **options)
 
 
 def raid(tag: str = "#2PP", name: str | None = "The Order", **options: str) -> DiscoveryMessage:
-    return _part(Watch(Kind.CLAN, tag, 60.0, raids=True), name, **options)
+    return _part(Watch(Kind.CLAN, tag, 60.0, members=False, raids=True), name, **options)
+
+
+def games(tag: str = "#2PP", name: str | None = "The Order", **options: str) -> DiscoveryMessage:
+    return _part(Watch(Kind.CLAN, tag, 60.0, members=False, games=True), name, **options)
+
+
+def reminders(tag: str = "#2PP", name: str | None = "The Order", **options: str) -> DiscoveryMessage:
+    return _part(Watch(Kind.CLAN, tag, 60.0, members=False, reminders=DEFAULT_REMINDERS), name, **options)
+
+
+def activity(tag: str = "#2PP", name: str | None = "The Order", **options: str) -> DiscoveryMessage:
+    return _part(Watch(Kind.CLAN, tag, 60.0), name, **options)
+
+
+def ranked(tag: str = "#900PUCPV", name: str | None = "Alice", **options: str) -> DiscoveryMessage:
+    return _part(Watch(Kind.PLAYER, tag, 60.0, ranked=True), name, **options)
 
 
 def _part(watch: Watch, name: str | None, **options: str) -> DiscoveryMessage:

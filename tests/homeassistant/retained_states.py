@@ -56,6 +56,9 @@ def retained(*, state: str = "inWar") -> Json:
         **_of(Resource(Kind.CWL, "#2PP"), {"cwl": _cwl()}),
         **_of(Resource(Kind.RAID, "#2PP"), {"raid": _raid()}),
         **_of(_PLAYER, state_payloads(_PLAYER, player_now, polled_at=AT, parts=parts)),
+        _TOPICS.state(Kind.GAMES, "#2PP", "games"): _games(),
+        _TOPICS.state(Kind.RANKED, "#900PUCPV", "ranked"): _ranked(),
+        _TOPICS.api_calendar: _calendar(),
         _TOPICS.api_status: orjson.loads(api_status_payload(Snapshot(_api(), {}, AT)).encode()),
         _TOPICS.bridge("state"): {"state": "online"},
         _TOPICS.bridge("info"): {"version": "1.2.3", "log_level": "info"},
@@ -211,3 +214,24 @@ def _last_command() -> Json:
         "time": SEEN,
         "running": None,
     }
+
+
+def _games() -> Json:
+    below = [
+        {"tag": f"#2P{number}", "name": LONG_NAME[:16], "points": number, "partial": False} for number in range(60)
+    ]
+    times = {"start_at": "2026-11-22T08:00:00.000+00:00", "end_at": "2026-11-28T08:00:00.000+00:00"}
+    state = {"state": "ongoing", "total": 31_500, "max_points": 4000, "partial": False, "members_below": below}
+    return {**state, **times, "updated_at": SEEN}
+
+
+def _ranked() -> Json:
+    times = {"end_at": "2026-12-07T05:00:00.000+00:00"}
+    battles = {"attacks": 5, "defenses": 7, "attack_wins": 4, "attack_losses": 1, "group_size": 100}
+    week = {"season": 1_796_014_800, "tier": "Titan League 25", "placement": 12, "trophies": 140}
+    return {**week, **battles, **times, "updated_at": SEEN}
+
+
+def _calendar() -> Json:
+    names = ("gold_pass", "season", "ranked_week", "clan_games", "raid_weekend")
+    return {f"{name}_{edge}_at": SEEN for name in names for edge in ("start", "end")}

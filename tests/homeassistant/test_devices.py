@@ -30,7 +30,9 @@ CLAN_ONLY_IN_WAR = (
     *("destruction", "opponent_destruction", "attacks_used", "attacks_left"),
 )
 PLAYER_ONLY_IN_WAR = ("attacks_left", "attack_pending", "war_end")
-NEEDS_VALUE = {*CLAN_ONLY_IN_WAR, *PLAYER_ONLY_IN_WAR, "last_war_result"}
+PLAYER_SUMS = ("donations_today", "donations_week", "last_seen")
+NEEDS_VALUE = {*CLAN_ONLY_IN_WAR, *PLAYER_ONLY_IN_WAR, *PLAYER_SUMS, "last_war_result"}
+CALENDAR = "coc/api/state/calendar"
 BRIDGE_STATE, AVAILABILITY = "coc/bridge/state", "coc/clan/2PP/state/availability"
 
 
@@ -134,7 +136,9 @@ def test_bridge_entities_except_connectivity_need_the_bridge_online() -> None:
     payload = decode(bridge())
     for key, component in payload["components"].items():
         if component["platform"] != "device_automation":
-            assert topics_of(payload, key) == ([] if key == "connectivity" else [BRIDGE_STATE]), key
+            expected = [] if key == "connectivity" else [BRIDGE_STATE]
+            expected += [CALENDAR] if component.get("state_topic") == CALENDAR else []
+            assert topics_of(payload, key) == expected, key
 
 
 @pytest.mark.parametrize(("message", "own"), [(clan(), "coc/clan/2PP"), (player(), "coc/player/900PUCPV")])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
+from tests.homeassistant.builders import activity, bridge, clan, cwl, decode, games, player, raid, ranked, reminders
 from tests.homeassistant.rules import LARGEST_PAYLOAD, violations
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ Json = dict[str, Any]
         pytest.param(partial(cwl, standings=False), id="league without standings"),
         pytest.param(raid, id="raid"),
         pytest.param(player, id="player"),
+        *(pytest.param(announce, id=announce.__name__) for announce in (activity, games, ranked, reminders)),
         *(
             pytest.param(partial(announce, language="de"), id=f"German {announce.__name__}")
-            for announce in (clan, cwl, raid, player)
+            for announce in (clan, cwl, raid, player, activity, games, ranked, reminders)
         ),
     ],
 )

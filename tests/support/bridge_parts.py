@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PREFIX = "homeassistant"
 STATUS = "homeassistant/status"
-WATCH = Watch(Kind.CLAN, "#2PP", 60.0)
+WATCH = Watch(Kind.CLAN, "#2PP", 60.0, members=False)
 DEVICE = "homeassistant/device/coc2mqtt_home_clan_2PP/config"
 EVENT = "coc/clan/2PP/clan_updated"
 CLAN = Resource(Kind.CLAN, "#2PP")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import orjson
 
-from coc2mqtt.events.resource import Kind, Watch
+from coc2mqtt.events.resource import DEFAULT_REMINDERS, Kind, Watch
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.topics import Topics
 from tests.support.paths import ROOT
@@ -19,18 +20,21 @@ CONFIG = ROOT / "config"
 
 @cache
 def discovery_payloads() -> dict[str, Json]:
-    """Return the payloads by the device's model: Bridge, Clan (with all its parts) and Player."""
+    """Return the payloads by the device's model: Bridge, Clan and Player, with all their parts."""
     discovery = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
-    watch = Watch(Kind.CLAN, "#2PP", 60.0, cwl=True, cwl_standings=True, raids=True)
+    clan = Watch(Kind.CLAN, "#2PP", 60.0, cwl=True, cwl_standings=True, raids=True, games=True)
+    clan = replace(clan, reminders=DEFAULT_REMINDERS)
+    player = Watch(Kind.PLAYER, "#900PUCPV", 60.0, ranked=True)
     messages = (
         discovery.bridge(),
-        discovery.clan(watch, "The Order", badge_url="https://example.org/badge.png"),
-        discovery.player(Watch(Kind.PLAYER, "#900PUCPV", 60.0), "Alice"),
+        discovery.clan(clan, "The Order", badge_url="https://example.org/badge.png"),
+        discovery.player(player, "Alice"),
     )
     payloads = [orjson.loads(message.payload) for message in messages]
     found = {payload["device"]["model"]: payload for payload in payloads}
-    for part in discovery.parts(watch, "The Order"):
-        found["Clan"]["components"] |= orjson.loads(part.payload)["components"]
+    for part in (*discovery.parts(clan, "The Order"), *discovery.parts(player, "Alice")):
+        payload = orjson.loads(part.payload)
+        found[payload["device"]["model"]]["components"] |= payload["components"]
     return found
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 CLAN, WAR = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP")
 PLAYER = Resource(Kind.PLAYER, "#900PUCPV")
-WATCH, PLAYER_WATCH = Watch(Kind.CLAN, "#2PP", 60.0), Watch(Kind.PLAYER, "#900PUCPV", 60.0)
-WATCH_WITHOUT_WAR = Watch(Kind.CLAN, "#2PP", 60.0, war=False)
+WATCH, PLAYER_WATCH = Watch(Kind.CLAN, "#2PP", 60.0, members=False), Watch(Kind.PLAYER, "#900PUCPV", 60.0)
+WATCH_WITHOUT_WAR = Watch(Kind.CLAN, "#2PP", 60.0, members=False, war=False)
 AVAILABILITY, CLAN_STATE, BADGE, MEMBERS, WAR_STATE, LAST_WAR, POLL = (
     f"coc/clan/2PP/state/{facet}" for facet in ("availability", "clan", "badge", "members", "war", "last_war", "poll")
 )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from coc2mqtt.clash.response import iso_time
-from coc2mqtt.events.compare.games import games_state
+from coc2mqtt.events.compare.games import games_state, members_below
 from coc2mqtt.mqtt.payloads.models import Payload, Time
 from coc2mqtt.mqtt.payloads.values import short_text
 
 if TYPE_CHECKING:
+    from coc2mqtt.events.compare.games import GamesMember
     from coc2mqtt.events.resource import Snapshot
 
+Json = dict[str, Any]
+
 # The largest clan in the game, and as many who have left it.
-_MAX_MEMBERS = 100
+_MAX_MEMBERS, _MAX_PRESENT = 100, 50
 _MAX_TAG_BYTES = 18
 
 
@@ -42,22 +45,19 @@ class GamesPayload(Payload):
     """Whether points of some members may be missing."""
     members: list[GamesMemberPayload]
     """Those with the most points first; at most 100."""
+    members_below: list[GamesMemberPayload]
+    """The present members below the maximum, those with the fewest points first; at most 50."""
     updated_at: Time
 
 
-def games_payload(snapshot: Snapshot) -> GamesPayload:
-    """Return the state of the clan games from the snapshot of their resource."""
+def games_payload(snapshot: Snapshot, roster: list[Json] | None = None) -> GamesPayload:
+    """Return the state of the clan games from the snapshot of their resource.
+
+    ``roster`` is the clan's member list, None if it is unknown: then all members count as present.
+    """
     state = games_state(snapshot)
     known = state.state != "none"
-    members = [
-        GamesMemberPayload(
-            tag=short_text(one.tag, _MAX_TAG_BYTES),
-            name=short_text(one.name or one.tag),
-            points=one.points,
-            partial=one.partial,
-        )
-        for one in state.members[:_MAX_MEMBERS]
-    ]
+    present = None if roster is None else {member["tag"]: member for member in roster}
     return GamesPayload(
         state=state.state,
         start_at=None if state.start is None else iso_time(state.start),
@@ -65,6 +65,16 @@ def games_payload(snapshot: Snapshot) -> GamesPayload:
         total=state.total if known else None,
         max_points=state.max_points if known else None,
         partial=state.partial if known else None,
-        members=members,
+        members=[_member(one) for one in state.members[:_MAX_MEMBERS]],
+        members_below=[_member(one) for one in members_below(state, present)[:_MAX_PRESENT]],
         updated_at=iso_time(snapshot.taken_at),
+    )
+
+
+def _member(member: GamesMember) -> GamesMemberPayload:
+    return GamesMemberPayload(
+        tag=short_text(member.tag, _MAX_TAG_BYTES),
+        name=short_text(member.name or member.tag),
+        points=member.points,
+        partial=member.partial,
     )

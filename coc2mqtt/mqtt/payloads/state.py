@@ -96,7 +96,7 @@ def _part_states(resource: Resource, snapshot: Snapshot, roster: list[Json] | No
         return {"raid": raid_payload(snapshot, roster)}
     if resource.kind is Kind.RANKED:
         return {"ranked": ranked_payload(snapshot)}
-    return {"games": games_payload(snapshot)} if resource.kind is Kind.GAMES else {}
+    return {"games": games_payload(snapshot, roster)} if resource.kind is Kind.GAMES else {}
 
 
 def _war_states(tag: str, snapshot: Snapshot) -> dict[str, Payload]:

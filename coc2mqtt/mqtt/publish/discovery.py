@@ -7,31 +7,30 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, CWL_EVENTS, PLAYER_EVENTS, RAID_EVENTS, WAR_EVENTS
-from coc2mqtt.events.resource import API, Kind, Resource
+from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
+from coc2mqtt.events.resource import API, Kind, Resource, owner
 from coc2mqtt.homeassistant import (
     BridgeTopics,
     ClanTopics,
     ControlTopics,
-    CwlTopics,
     DiscoveryMessage,
     MemberTopics,
+    PartTopics,
     PlayerTopics,
-    RaidTopics,
     bridge_device,
     clan_device,
-    cwl_part,
     discovery_topic,
     member_sensor,
     member_topic,
     parse_discovery_topic,
     parse_member_topic,
     parse_part_topic,
+    part_message,
     part_topic,
     player_device,
-    raid_part,
     removal,
 )
+from coc2mqtt.mqtt.publish.device_parts import PART_OF_KIND, PARTS, part_resource
 from coc2mqtt.translations import ENGLISH
 from coc2mqtt.util.text import shorten
 
@@ -40,12 +39,9 @@ if TYPE_CHECKING:
 
     from coc2mqtt.events.event import EventType
     from coc2mqtt.events.resource import Watch
-    from coc2mqtt.homeassistant import ClanPart
+    from coc2mqtt.homeassistant import PartName
     from coc2mqtt.mqtt.topics import Topics
     from coc2mqtt.translations import Language
-
-# The parts of a clan with discovery payloads of their own.
-PARTS: dict[Kind, ClanPart] = {Kind.CWL: "cwl", Kind.RAID: "raid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +72,26 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class PartAnnouncement:
-    """A clan war league or a raid weekend to announce: everything that its discovery payload depends on."""
+    """A part of a device to announce: everything that its discovery payload depends on.
+
+    ``tag`` and ``name`` are those of the clan or player.
+    """
 
     discovery: Discovery
-    kind: Kind
-    clan: str
-    clan_name: str | None
+    part: PartName
+    tag: str
+    name: str | None
     standings: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        """The resource that the part belongs to."""
+        return Resource(PARTS[self.part].kind, self.tag)
 
     @property
     def topic(self) -> str:
         """The discovery topic."""
-        return self.discovery.part_topic(Resource(self.kind, self.clan))
+        return self.discovery.part_topic(self.resource)
 
     @property
     def payload(self) -> bytes:
@@ -119,7 +123,8 @@ class MemberAnnouncement:
 class Discovery:
     """Builds the discovery payloads of the devices of one bridge.
 
-    ``member_sensors`` is whether each member of a clan gets a sensor.
+    ``member_sensors`` is whether each member of a clan gets a sensor, ``calendar`` whether the game's calendar is
+    watched.
     """
 
     def __init__(
@@ -130,16 +135,18 @@ class Discovery:
         version: str,
         prefix: str,
         member_sensors: bool = False,
+        calendar: bool = True,
         language: Language = ENGLISH,
     ) -> None:
         self.member_sensors = member_sensors
+        self._calendar = calendar
         self._topics = topics
         self._instance = instance
         self._version = version
         self._prefix = prefix
         self._language = language
-        # By the kind of the device or part, and whether its optional components are announced; None is the bridge.
-        self._platforms: dict[tuple[Kind, bool] | None, dict[str, str]] = {}
+        # By the device or part, and whether its optional components are announced; None is the bridge.
+        self._platforms: dict[tuple[Kind | PartName, bool] | None, dict[str, str]] = {}
 
     def topic(self, kind: Literal["clan", "player"], tag: str) -> str:
         """Return the discovery topic of a clan or player."""
@@ -150,12 +157,12 @@ class Discovery:
         return member_topic(self._prefix, self._instance, clan, tag)
 
     def part_topic(self, part: Resource) -> str:
-        """Return the discovery topic of a clan's clan war league or raid weekends."""
-        return part_topic(self._prefix, self._instance, part.tag, PARTS[part.kind])
+        """Return the discovery topic of the part of a device that belongs to a resource."""
+        return part_topic(self._prefix, self._instance, part.tag, PART_OF_KIND[part.kind])
 
     def device_topic(self, kind: Kind, tag: str) -> str:
-        """Return the discovery topic of the device that shows a player, a clan or a part of a clan."""
-        return self.topic("player" if kind is Kind.PLAYER else "clan", tag)
+        """Return the discovery topic of the device that shows a player, a clan or a part of them."""
+        return self.topic("player" if owner(Resource(kind, tag)).kind is Kind.PLAYER else "clan", tag)
 
     def device(self, topic: str) -> Resource | None:
         """Return the resource whose device, or part of it, is announced on a topic, None for any other topic.
@@ -164,18 +171,21 @@ class Discovery:
         """
         device = parse_discovery_topic(self._prefix, self._instance, topic)
         if device is None:
-            part = parse_part_topic(self._prefix, self._instance, topic)
-            found = part or parse_member_topic(self._prefix, self._instance, topic)
-            return None if found is None else Resource(Kind.CLAN, found.clan)
+            if (part := self.part(topic)) is not None:
+                return owner(part)
+            member = parse_member_topic(self._prefix, self._instance, topic)
+            return None if member is None else Resource(Kind.CLAN, member.clan)
         if device.tag is None:
             return API
         return Resource(Kind.PLAYER if device.kind == "player" else Kind.CLAN, device.tag)
 
     def part(self, topic: str) -> Resource | None:
-        """Return the part of a clan that is announced on a topic of its own, None for any other topic."""
-        part = parse_part_topic(self._prefix, self._instance, topic)
-        kinds = {name: kind for kind, name in PARTS.items()}
-        return None if part is None else Resource(kinds[part.part], part.clan)
+        """Return the resource whose part of a device is announced on a topic, None for any other topic.
+
+        That of the activity of a clan's members is the clan.
+        """
+        found = parse_part_topic(self._prefix, self._instance, topic)
+        return None if found is None else part_resource(found)
 
     def bridge(self) -> DiscoveryMessage:
         """Return the discovery message of the bridge."""
@@ -188,6 +198,7 @@ class Discovery:
                 health=topics.bridge("health"),
                 api_status=topics.api_status,
                 api_events=topics.events(API.kind, API.tag),
+                calendar=topics.api_calendar if self._calendar else None,
                 controls=ControlTopics(
                     last_command=topics.bridge("last_command"),
                     info=topics.bridge("info"),
@@ -211,15 +222,15 @@ class Discovery:
         return Announcement(self, "player", watch.tag, name)
 
     def parts(self, watch: Watch, name: str | None) -> list[PartAnnouncement]:
-        """Return the announcements of the parts of a clan that are watched."""
+        """Return the announcements of the parts of a clan or player that are watched."""
         return [
-            PartAnnouncement(self, kind, watch.tag, name, kind is Kind.CWL and watch.cwl_standings)
-            for kind in PARTS
-            if watch.polls(kind)
+            PartAnnouncement(self, part, watch.tag, name, part == "cwl" and watch.cwl_standings)
+            for part, about in PARTS.items()
+            if about.is_shown(watch)
         ]
 
     def part_removal(self, part: Resource) -> DiscoveryMessage:
-        """Return the message that removes a part of a clan's device."""
+        """Return the message that removes the part of a device that belongs to a resource."""
         return removal(self.part_topic(part))
 
     def removal(self, kind: Kind, tag: str) -> DiscoveryMessage:
@@ -239,15 +250,14 @@ class Discovery:
 
         It is empty for a part that is not watched.
         """
-        part = self.part(topic)
-        if watch is None:
-            key = None
-        elif part is None:
+        found = parse_part_topic(self._prefix, self._instance, topic)
+        key: tuple[Kind | PartName, bool] | None = None
+        if found is not None:
+            if watch is None or not PARTS[found.part].is_shown(watch):
+                return {}
+            key = (found.part, watch.cwl_standings)
+        elif watch is not None:
             key = (watch.kind, watch.war)
-        else:
-            key = (part.kind, watch.cwl_standings)
-        if part is not None and (watch is None or not watch.polls(part.kind)):
-            return {}
         # All devices of a kind have the same components.
         if key not in self._platforms:
             components = orjson.loads(self._wanted(watch, topic).payload)["components"]
@@ -292,31 +302,24 @@ class Discovery:
             language=self._language,
         ).payload
 
-    def part_payload(self, part: PartAnnouncement) -> bytes:
-        """Return the discovery payload of a clan war league or of raid weekends."""
-        tag, name = part.clan, None if part.clan_name is None else shorten(part.clan_name)
-        bridge_state, events = self._topics.bridge("state"), self._topics.events(Kind.CLAN, tag)
-        availability = self._topics.state(Kind.CLAN, tag, "availability")
-        state = self._topics.state(part.kind, tag, PARTS[part.kind])
-        if part.kind is Kind.CWL:
-            return cwl_part(
-                instance=self._instance,
-                version=self._version,
-                tag=tag,
-                name=name,
-                topics=CwlTopics(bridge_state, availability, state, events),
-                event_types=_values(CWL_EVENTS),
-                standings=part.standings,
-                discovery_prefix=self._prefix,
-                language=self._language,
-            ).payload
-        return raid_part(
+    def part_payload(self, announced: PartAnnouncement) -> bytes:
+        """Return the discovery payload of a part of a device."""
+        part, (kind, tag) = PARTS[announced.part], owner(announced.resource)
+        return part_message(
+            announced.part,
+            part.build,
             instance=self._instance,
             version=self._version,
             tag=tag,
-            name=name,
-            topics=RaidTopics(bridge_state, availability, state, events),
-            event_types=_values(RAID_EVENTS),
+            name=None if announced.name is None else shorten(announced.name),
+            topics=PartTopics(
+                bridge_state=self._topics.bridge("state"),
+                availability=self._topics.state(kind, tag, "availability"),
+                states={facet: self._topics.state(part.kind, tag, facet) for facet in part.facets},
+                events=self._topics.events(kind, tag),
+            ),
+            event_types=_values(part.event_types),
+            standings=announced.standings,
             discovery_prefix=self._prefix,
             language=self._language,
         ).payload

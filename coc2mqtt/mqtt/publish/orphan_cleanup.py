@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.events.resource import Kind, owner
 from coc2mqtt.homeassistant import parse_discovery_topic, parse_member_topic, parse_part_topic, removal
 from coc2mqtt.mqtt.client.errors import SubscribeDeniedError, SubscribeTimeoutError
-from coc2mqtt.mqtt.publish.discovery import PARTS
+from coc2mqtt.mqtt.publish.device_parts import part_resource
 from coc2mqtt.util.containment import propagate
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _log = structlog.get_logger()
 # Not more: thousands of devices on a slow link must not break every connection again.
 _MAX_ATTEMPTS = 2
 _KINDS = {"clan": Kind.CLAN, "player": Kind.PLAYER}
-_PART_KINDS = {name: kind for kind, name in PARTS.items()}
 _CLEANUP_SKIPPED = "cannot read retained topics, skipping cleanup"
 _CLEANUP_SKIPPED_HINT = "let this user read them on the broker, as in config/coc2mqtt.acl"
 
@@ -127,7 +126,7 @@ class OrphanCleanup:
             self._retained.mark_orphan(_KINDS[device.kind], device.tag)
 
     def _on_part(self, message: Message) -> None:
-        """Handle the retained discovery payload of a clan war league or of raid weekends."""
+        """Handle the retained discovery payload of a part of a device."""
         discovery, announcer = self._discovery, self._retained.announcer
         found = parse_part_topic(discovery.prefix, discovery.instance, message.topic)
         if found is None:
@@ -137,9 +136,10 @@ class OrphanCleanup:
         if not discovery.enabled:
             announcer.announce(removal(message.topic))
             return
-        self._retained.on_found_part(Resource(_PART_KINDS[found.part], found.clan))
-        if self._watches.find(Kind.CLAN, found.clan) is None:
-            self._retained.mark_orphan(Kind.CLAN, found.clan)
+        part = part_resource(found)
+        self._retained.on_found_part(part)
+        if self._watches.find(owner(part).kind, part.tag) is None:
+            self._retained.mark_orphan(owner(part).kind, part.tag)
 
     def _on_member(self, message: Message) -> None:
         """Handle the retained discovery payload of a member's sensor."""

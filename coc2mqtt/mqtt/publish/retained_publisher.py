@@ -13,6 +13,8 @@ from coc2mqtt.mqtt.client.errors import MessageTooLargeError, PublishDeniedError
 from coc2mqtt.mqtt.client.retrying_publisher import RetryingPublisher
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from coc2mqtt.mqtt.client.connection import Session
     from coc2mqtt.mqtt.topics import Topics
 
@@ -210,10 +212,11 @@ class PublishedState:
         if facet == "members":
             self.roster = None
 
-    def forget_all(self) -> None:
-        """Forget the checksums of all facets, and the poll time."""
-        self.polled_at = None
-        for facet in _FACETS:
+    def forget_all(self, facets: Iterable[str] | None = None) -> None:
+        """Forget the checksums of some facets, or of all with the poll time."""
+        if facets is None:
+            self.polled_at = None
+        for facet in _FACETS if facets is None else facets:
             self.forget(facet)
 
 

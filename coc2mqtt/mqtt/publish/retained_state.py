@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.activity import clan_activity
-from coc2mqtt.events.resource import API, CLAN_PARTS, MIN_INTERVAL_S, PARTS, PLAYER_PARTS, Kind, Resource, Watch, owner
+from coc2mqtt.events.resource import API, MIN_INTERVAL_S, PARTS, Kind, Resource, Watch, owner, resources_of
 from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.members import members_hash, names_hash
 from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload
 from coc2mqtt.mqtt.payloads.player import PlayerParts
-from coc2mqtt.mqtt.payloads.state import is_available, state_payloads
+from coc2mqtt.mqtt.payloads.state import FACETS, is_available, state_payloads
 from coc2mqtt.mqtt.publish.api_publisher import ApiPublisher
 from coc2mqtt.mqtt.publish.device_announcer import DesiredDevice, DeviceAnnouncer
 from coc2mqtt.mqtt.publish.discovery import MemberAnnouncement
@@ -43,6 +43,8 @@ _SHARDS = 8
 _POLL_TIME_INTERVAL_S = 300.0
 # Home Assistant needs up to this long to set up the entities of an announced device.
 _DEVICE_SETUP_S = 1.0
+# Their states show members whom the API does not list there.
+_NEEDS_ROSTER = (Kind.RAID, Kind.GAMES)
 # The state of a player shows their part in these.
 _SHOWN_BY_PLAYERS = (Kind.CLAN, Kind.WAR, Kind.CWL, Kind.RAID)
 
@@ -116,7 +118,7 @@ class RetainedState:
 
     def mark_watch(self, watch: Watch) -> None:
         """Publish all resources of a watch again, or remove them if the watch was removed."""
-        for resource in _resources(watch.kind, watch.tag):
+        for resource in resources_of(Resource(watch.kind, watch.tag)):
             is_retained = resource in self._states or (self._devices is not None and self._devices.has_part(resource))
             if is_retained and self._watch_of(resource) is None:
                 self._orphans.add(resource)  # its snapshot may be deleted before its topics
@@ -124,7 +126,7 @@ class RetainedState:
 
     def mark_orphan(self, kind: Kind, tag: str) -> None:
         """Remove everything that is retained for a clan or player without a watch."""
-        self._orphans.update(_resources(kind, tag))
+        self._orphans.update(resources_of(Resource(kind, tag)))
         self.mark_watch(Watch(kind, tag, MIN_INTERVAL_S))
 
     def mark_poll(self, watch: Watch) -> None:
@@ -178,12 +180,14 @@ class RetainedState:
             self._devices.on_found_member(clan, tag, payload)
 
     def on_found_part(self, part: Resource) -> None:
-        """Handle the discovery payload of a part of a clan that an earlier run has announced."""
+        """Handle the discovery payload of a part of a device that an earlier run has announced."""
         if self._devices is not None:
             self._devices.on_found_part(part)
         if self._watch_of(part) is None:
             self._orphans.add(part)
             self.mark(part)
+        elif part.kind is Kind.CLAN:
+            self.mark(part)  # the members, whom the part is about, may not be watched
 
     def will_remove_components(self, topic: str, payload: bytes) -> bool:
         """Return whether a device with this retained discovery payload, or a component of it, is to be removed."""
@@ -258,7 +262,7 @@ class RetainedState:
         # Nothing is published before the first poll: a device would be announced by its tag and a moment later again.
         elif watch is not None and snapshot is not None:
             if resource.kind in PARTS:
-                roster = await self._roster(resource.tag) if resource.kind is Kind.RAID else None
+                roster = await self._roster(resource.tag) if resource.kind in _NEEDS_ROSTER else None
                 await self._publish_states(session, resource, state_payloads(resource, snapshot, roster=roster))
             else:
                 await self._publish_watch(session, resource, snapshot, watch)
@@ -344,28 +348,28 @@ class RetainedState:
 
         Home Assistant applies changed templates, such as labels in another language, only to later messages.
         """
-        discovery = self._discovery
-        resource = None if discovery is None else discovery.part(device.topic) or discovery.device(device.topic)
-        if resource is not None and not isinstance(device, MemberAnnouncement):
-            asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish, resource, changed)
+        if (discovery := self._discovery) is None or isinstance(device, MemberAnnouncement):
+            return
+        part = discovery.part(device.topic)
+        if (resource := part or discovery.device(device.topic)) is not None:
+            arguments = (resource, changed, part is not None)
+            asyncio.get_running_loop().call_later(_DEVICE_SETUP_S, self._republish, *arguments)
 
-    def _republish(self, resource: Resource, everything: bool) -> None:
+    def _republish(self, resource: Resource, everything: bool, is_part: bool) -> None:
         published = self._states.find(resource)
         if everything:
-            if published is not None and resource.kind in PARTS:
-                published.forget(resource.kind.value)
-            elif published is not None:
-                published.forget_all()
-            for one in _resources(resource.kind, resource.tag):
+            if published is not None:
+                published.forget_all(FACETS[resource.kind] if is_part else None)
+            for one in [resource] if is_part else resources_of(resource):
                 self.mark(one)
-        elif resource.kind is Kind.CLAN and published is not None and published.badge is not None:
+        elif not is_part and resource.kind is Kind.CLAN and published is not None and published.badge is not None:
             published.forget("badge")
             self.mark(resource)
 
     async def _remove(self, session: Session, resource: Resource, *, is_stored: bool) -> None:
         """Empty the topics of a resource, then delete it from the journal: a crash in between only repeats this."""
         if resource.kind in PARTS and owner(resource) in self._marked:
-            self.mark(resource)  # after the clan or player, which decides about the device
+            self.mark(resource)  # after the clan or player, who decides about the device
             return
         # First the device, or its entities that use these topics: they cannot read empty messages.
         if self._devices is not None and (pending := self._devices.remove(resource, may_exist=is_stored)) is not None:
@@ -389,7 +393,6 @@ class RetainedState:
         return watch if watch is not None and watch.polls(resource.kind) else None
 
 
-def _resources(kind: Kind, tag: str) -> list[Resource]:
-    """Return the resources of a clan or player with all parts."""
-    kinds = (kind, *{Kind.CLAN: CLAN_PARTS, Kind.PLAYER: PLAYER_PARTS}.get(kind, ()))
-    return [Resource(one, tag) for one in kinds]
+def _name(snapshot: Snapshot) -> str | None:
+    name = None if snapshot.data is None else snapshot.data.get("name")
+    return name if isinstance(name, str) else None

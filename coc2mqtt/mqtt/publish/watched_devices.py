@@ -8,7 +8,7 @@ from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.homeassistant import is_member_tag
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import ClanPayload
-from coc2mqtt.mqtt.publish.discovery import PARTS
+from coc2mqtt.mqtt.publish.device_parts import PART_OF_KIND, PARTS, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class WatchedDevices:
     """Asks the announcer for the devices of the watches.
 
-    The clan war league and the raid weekends of a clan have discovery topics of their own. With
+    Some parts of a device, such as the clan war league of a clan, have discovery topics of their own. With
     ``discovery.member_sensors``, it also keeps the sensors of each clan equal to its members, of whom there are at most
     50. Each of these sensors has a discovery topic of its own, too.
     """
@@ -33,7 +33,7 @@ class WatchedDevices:
         self._announcer = announcer
         # By clan: the tags of the members with a retained discovery payload, and their names, None if unknown.
         self._members: dict[str, dict[str, str | None]] = {}
-        # The parts of clans with a retained discovery payload.
+        # The resources of the parts with a retained discovery payload; that of the members' activity is the clan.
         self._parts: set[Resource] = set()
 
     def announce(self, watch: Watch, name: str | None, states: Mapping[str, Payload]) -> None:
@@ -43,23 +43,21 @@ class WatchedDevices:
         """
         if watch.kind is Kind.PLAYER:
             self._announcer.announce(self._discovery.player(watch, name))
+            self._announce_parts(watch, name)
             return
         clan, members = states.get("clan"), states.get("members")
         badge_url = clan.badge_url if isinstance(clan, ClanPayload) else None
         self._announcer.announce(self._discovery.clan(watch, name, badge_url=badge_url))
-        for part in self._discovery.parts(watch, name):
-            self._parts.add(Resource(part.kind, part.clan))
-            # In the background: a part must not delay the devices of other clans.
-            self._announcer.announce(part, background=True)
+        self._announce_parts(watch, name)
         if self._discovery.member_sensors:
             self._announce_members(watch.tag, name, members if isinstance(members, MembersPayload) else None)
 
     def has_part(self, part: Resource) -> bool:
-        """Return whether a part of a clan's device was announced, by this or an earlier run."""
+        """Return whether the part of a device that belongs to a resource was announced, by this or an earlier run."""
         return part in self._parts
 
     def on_found_part(self, part: Resource) -> None:
-        """Handle a part of a clan's device that an earlier run has announced."""
+        """Handle a part of a device that an earlier run has announced."""
         self._parts.add(part)
 
     def on_found_member(self, clan: str, tag: str, payload: bytes) -> None:
@@ -87,12 +85,25 @@ class WatchedDevices:
     def forget(self, resource: Resource) -> None:
         """Forget the removed device of a clan or player, or a removed part."""
         for removal in self._removals(resource, may_exist=True):
-            # A clan's parts are forgotten after it, one by one.
+            # The parts are forgotten after the clan or player, one by one.
             if self._discovery.part(removal.topic) in {None, resource}:
                 self._announcer.forget(removal.topic)
         self._parts.discard(resource)
         if resource.kind is Kind.CLAN:
             self._members.pop(resource.tag, None)
+
+    def _announce_parts(self, watch: Watch, name: str | None) -> None:
+        for part in self._discovery.parts(watch, name):
+            self._parts.add(part.resource)
+            # In the background: a part must not delay the devices of other clans.
+            self._announcer.announce(part, background=True)
+        # The parts with a resource of their own are removed with it.
+        own = Resource(watch.kind, watch.tag)
+        if own in self._parts and not PARTS[PART_OF_KIND[own.kind]].is_shown(watch):
+            removal = self._discovery.part_removal(own)
+            self._announcer.announce(removal, background=True)
+            self._announcer.forget(removal.topic)
+            self._parts.discard(own)
 
     def _announce_members(self, clan: str, clan_name: str | None, members: MembersPayload | None) -> None:
         names = self._members.get(clan, {})
@@ -115,13 +126,10 @@ class WatchedDevices:
 
     def _removals(self, resource: Resource, *, may_exist: bool) -> list[DiscoveryMessage]:
         discovery, tag = self._discovery, resource.tag
-        if resource.kind in PARTS:
+        if resource.kind not in (Kind.CLAN, Kind.PLAYER, Kind.WAR):
             return [discovery.part_removal(resource)] if may_exist or self.has_part(resource) else []
-        if resource.kind is Kind.PLAYER:
-            return [discovery.removal(resource.kind, tag)]
-        parts = (Resource(kind, tag) for kind in PARTS)
         return [
             discovery.removal(resource.kind, tag),
-            *(discovery.part_removal(part) for part in parts if self.has_part(part)),
+            *(discovery.part_removal(part) for part in parts_of(resource) if self.has_part(part)),
             *(discovery.member_removal(tag, member) for member in sorted(self._members.get(tag, ()))),
         ]

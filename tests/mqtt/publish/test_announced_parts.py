@@ -29,11 +29,11 @@ CWL_PART, RAID_PART = (f"homeassistant/device/coc2mqtt_home_clan_2PP_{part}/conf
 DISCOVERY = Discovery(Topics(), instance="home", version="1", prefix="homeassistant")
 NO_LEAGUE: dict[str, Any] = {"group": None, "wars": {}}
 NO_RAID: dict[str, Any] = {"season": None}
-WATCH = Watch(Kind.CLAN, "#2PP", 60.0, war=False, cwl=True, cwl_standings=True, raids=True)
+WATCH = Watch(Kind.CLAN, "#2PP", 60.0, members=False, war=False, cwl=True, cwl_standings=True, raids=True)
 
 
 def watch(**options: Any) -> Watch:
-    return Watch(Kind.CLAN, "#2PP", 60.0, war=False, **options)
+    return Watch(Kind.CLAN, "#2PP", 60.0, members=False, war=False, **options)
 
 
 def parts(recording: RecordingSession) -> list[str]:

@@ -204,7 +204,7 @@ def check_removed(recording: RecordingSession, topics: Iterable[str]) -> None:
 async def test_home_assistant_removes_all_sensors_of_members_who_left_while_it_was_off(
     harness: RetainedStateHarness,
 ) -> None:
-    clans = [Watch(Kind.CLAN, f"#2P{digit}", 60.0) for digit in "PYLQG"]
+    clans = [Watch(Kind.CLAN, f"#2P{digit}", 60.0, members=False) for digit in "PYLQG"]
     topics = await leave_while_home_assistant_is_off(harness, clans)
     harness.state.announcer.on_ha_online()
     check_removed(await harness.publish(), topics)

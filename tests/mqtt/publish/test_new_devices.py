@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-WATCH = Watch(Kind.CLAN, "#8QQ", 60.0)
+WATCH = Watch(Kind.CLAN, "#8QQ", 60.0, members=False)
 NEW, WAR, PLAYER = (Resource(kind, "#8QQ") for kind in (Kind.CLAN, Kind.WAR, Kind.PLAYER))
 DEVICE, NEW_EVENT = "homeassistant/device/coc2mqtt_home_clan_8QQ/config", "coc/clan/8QQ/clan_updated"
 PLAYER_EVENT = "coc/player/8QQ/clan_updated"

@@ -41,7 +41,7 @@ class CleanupHarness:
         self,
         journal: SqliteJournal,
         *retained: str,
-        watches: Sequence[Watch] = (Watch(Kind.CLAN, "#2PP", 60.0),),
+        watches: Sequence[Watch] = (Watch(Kind.CLAN, "#2PP", 60.0, members=False),),
         enabled: bool = True,
         empty: bool = False,
     ) -> None:
@@ -155,7 +155,7 @@ async def test_denied_subscription_removes_nothing(tmp_path: Path) -> None:
 
 
 async def test_components_removed_by_an_upgrade_are_removed_again_among_many_devices(tmp_path: Path) -> None:
-    clan = Watch(Kind.CLAN, "#2PP", 60.0)
+    clan = Watch(Kind.CLAN, "#2PP", 60.0, members=False)
     players = [Watch(Kind.PLAYER, f"#2{''.join(tag)}", 120.0) for tag in islice(product("289PYL", repeat=3), 200)]
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
         harness = CleanupHarness(journal, watches=[clan, *players])
@@ -184,7 +184,7 @@ async def test_last_command_is_read_behind_the_devices_of_hundreds_of_watches(
     found: list[bytes] = []
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal, connected_session(options) as session:
         tags = ["".join(digits) for digits in islice(product("0289PYLQGR", repeat=3), 400)]
-        watches = WatchesInMemory([Watch(Kind.CLAN, f"#{tag}", 60.0) for tag in tags])
+        watches = WatchesInMemory([Watch(Kind.CLAN, f"#{tag}", 60.0, members=False) for tag in tags])
         payload = orjson.dumps({"components": {}, "padding": "x" * 25_000})
         for tag in tags:
             await session.publish(config(f"clan_{tag}"), payload, retain=True)

@@ -87,7 +87,7 @@ async def test_own_messages_returned_by_the_broker_are_not_replaced(log_lines: L
         await asyncio.sleep(100)
         for number in range(10):
             parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=number))
-            parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0))
+            parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0, members=False))
             parts.bridge.watches_changed()
             parts.bridge.info_changed()
             await asyncio.sleep(30)
@@ -135,7 +135,7 @@ async def test_own_messages_returned_late_are_not_replaced(gap: float, log_lines
         await asyncio.sleep(100)
         for number in range(5):
             parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=number))
-            parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0))
+            parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0, members=False))
             await asyncio.sleep(gap)
         await asyncio.sleep(60)
     assert parts.guard.restored == 0
@@ -151,7 +151,7 @@ async def test_foreign_value_equal_to_an_older_own_one_is_replaced_in_a_minute()
         first = recording.published[recording.topics.index(CLAN_STATE)].payload
         parts.retained.publisher.echoes.add(CLAN_STATE, first, asyncio.get_running_loop().time())
         parts.journal.snapshots[Resource(Kind.CLAN, "#2PP")] = Snapshot(clan(clanPoints=7))
-        parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0))
+        parts.retained.mark_watch(Watch(Kind.CLAN, "#2PP", 60.0, members=False))
         await asyncio.sleep(5)
         recording.incoming.put_nowait(Message(CLAN_STATE, first))
         await asyncio.sleep(40)
@@ -199,7 +199,7 @@ async def test_clearing_all_topics_publishes_everything_again(log_lines: Lines) 
     parts, recording = Parts(), TimedSession()
     tags = [f"#Q{a}{b}" for a in "0289P" for b in "0289PYLQGRJCUV"]
     for tag in tags:
-        parts.watches.watches[Kind.CLAN, tag] = Watch(Kind.CLAN, tag, 60.0, war=False)
+        parts.watches.watches[Kind.CLAN, tag] = Watch(Kind.CLAN, tag, 60.0, members=False, war=False)
         parts.journal.snapshots[Resource(Kind.CLAN, tag)] = Snapshot(clan(tag=tag))
     async with serving(parts, recording):
         await asyncio.sleep(200)
