@@ -10,7 +10,7 @@ import pytest
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from coc2mqtt.translations import CODES
-from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
+from tests.homeassistant.builders import activity, bridge, clan, cwl, decode, games, player, raid, ranked, reminders
 from tests.homeassistant.rendering import attributes, shown
 from tests.homeassistant.retained_states import retained
 from tests.homeassistant.rules import violations
@@ -33,6 +33,7 @@ DEVICES = [
     pytest.param(cwl, id="league"),
     pytest.param(raid, id="raid"),
     pytest.param(player, id="player"),
+    *(pytest.param(announce, id=announce.__name__) for announce in (activity, games, ranked, reminders)),
 ]
 STATE_TOPICS = {
     "war_state": "coc/clan/2PP/state/war",
@@ -42,6 +43,7 @@ STATE_TOPICS = {
     "api_status": "coc/api/state/status",
     "cwl_state": "coc/clan/2PP/state/cwl",
     "raid_state": "coc/clan/2PP/state/raid",
+    "clan_games_state": "coc/clan/2PP/state/games",
 }
 
 
@@ -52,7 +54,9 @@ def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
 
 
 def component(key: str, language: str) -> Json:
-    devices = [decode(announce(language=language))["components"] for announce in (clan, cwl, raid, player, bridge)]
+    devices = [
+        decode(announce(language=language))["components"] for announce in (clan, cwl, raid, games, player, bridge)
+    ]
     found: Json = next(one[key] for one in devices if key in one)
     return found
 
@@ -144,6 +148,7 @@ def test_war_state_has_a_label_for_people(state: str, language: str, labels: tup
         ("api_status", "denied", "Token rejected", "Token abgelehnt"),
         ("cwl_state", "in_war", "Battle day", "Kampftag"),
         ("raid_state", "ongoing", "Raid weekend", "Raid-Wochenende"),
+        ("clan_games_state", "ongoing", "Clan games", "Clan-Spiele"),
     ],
 )
 def test_enum_sensor_has_a_label_for_people(key: str, state: str, english: str, german: str) -> None:
@@ -162,7 +167,7 @@ def test_enum_sensor_without_a_known_state_has_no_label(key: str, payload: bytes
 
 @pytest.mark.parametrize("language", CODES)
 def test_every_state_of_every_enum_sensor_has_a_label(language: str) -> None:
-    for announce in (bridge, clan, cwl, raid, player):
+    for announce in (bridge, clan, cwl, raid, games, player):
         for one in decode(announce(language=language))["components"].values():
             if one.get("device_class") == "enum":
                 assert "'label'" in one["json_attributes_template"]

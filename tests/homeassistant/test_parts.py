@@ -9,11 +9,19 @@ import orjson
 import pytest
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from coc2mqtt.events.event import CLAN_EVENTS, CWL_EVENTS, RAID_EVENTS, WAR_EVENTS
-from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
+from coc2mqtt.events.event import (
+    ACTIVITY_EVENTS,
+    CLAN_EVENTS,
+    CWL_EVENTS,
+    GAMES_EVENTS,
+    RAID_EVENTS,
+    REMINDER_EVENTS,
+    WAR_EVENTS,
+)
+from coc2mqtt.events.resource import DEFAULT_REMINDERS, Kind, Resource, Snapshot, Watch
 from coc2mqtt.homeassistant import DiscoveryMessage
 from coc2mqtt.mqtt.payloads.state import state_payloads
-from tests.homeassistant.builders import clan, cwl, decode, discovery, raid
+from tests.homeassistant.builders import activity, clan, cwl, decode, discovery, games, raid, reminders
 from tests.homeassistant.rendering import render
 from tests.homeassistant.retained_states import retained
 
@@ -148,9 +156,10 @@ def test_every_event_type_of_a_part_has_an_entity_and_a_trigger(
 
 
 def test_every_event_type_below_a_clan_has_one_trigger_in_its_device() -> None:
-    parts = [decode(announce())["components"] for announce in (clan, cwl, raid)]
+    parts = [decode(announce())["components"] for announce in (clan, cwl, raid, games, reminders, activity)]
     triggers = [one["subtype"] for components in parts for one in components.values() if "subtype" in one]
-    expected = {*CLAN_EVENTS, *WAR_EVENTS, *CWL_EVENTS, *RAID_EVENTS}
+    of_parts = {*CWL_EVENTS, *RAID_EVENTS, *GAMES_EVENTS, *REMINDER_EVENTS, *ACTIVITY_EVENTS}
+    expected = {*CLAN_EVENTS, *WAR_EVENTS, *of_parts}
     assert sorted(triggers) == sorted(event_type.value for event_type in expected)
 
 
@@ -162,10 +171,13 @@ def test_position_is_removed_without_standings() -> None:
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({}, set()),
-        ({"cwl": True}, {"cwl"}),
-        ({"raids": True}, {"raid"}),
-        ({"cwl": True, "raids": True, "cwl_standings": True}, {"cwl", "raid"}),
+        ({"members": False}, set()),
+        ({}, {"activity"}),
+        ({"members": False, "cwl": True}, {"cwl"}),
+        ({"members": False, "raids": True}, {"raid"}),
+        ({"cwl": True, "raids": True, "cwl_standings": True}, {"cwl", "raid", "activity"}),
+        ({"members": False, "games": True}, {"games"}),
+        ({"members": False, "reminders": DEFAULT_REMINDERS}, {"reminders"}),
     ],
 )
 def test_only_watched_parts_are_announced(options: Json, parts: set[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.events.event import WAR_EVENTS
-from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
+from tests.homeassistant.builders import activity, bridge, clan, cwl, decode, games, player, raid, ranked
 from tests.homeassistant.rendering import attributes, command, render, shown
 from tests.homeassistant.retained_states import LONG_NAME, SEEN, retained
 
@@ -20,11 +20,14 @@ Json = dict[str, Any]
 BRIDGE, CLAN, CWL, RAID, PLAYER = (decode(announce())["components"] for announce in (bridge, clan, cwl, raid, player))
 ALL = {
     f"{device} {key}": component
-    for device, components in (("bridge", BRIDGE), ("clan", CLAN), ("cwl", CWL), ("raid", RAID), ("player", PLAYER))
+    for device, components in (
+        *(("bridge", BRIDGE), ("clan", CLAN), ("cwl", CWL), ("raid", RAID), ("player", PLAYER)),
+        *((announce.__name__, decode(announce())["components"]) for announce in (activity, games, ranked)),
+    )
     for key, component in components.items()
     # Only one trigger per device: they do not differ in what they read.
     if {"value_template", "url_template"} & set(component)
-    and component.get("subtype", "poll_error") in {"poll_error", "cwl_ended", "raid_ended"}
+    and component.get("subtype", "poll_error") in {"poll_error", "cwl_ended", "raid_ended", "ranked_week_ended"}
 }
 ODD: list[Any] = [None, True, False, 0, -1.5, 2**63, "", " ", "None", LONG_NAME, [], [None], [[]], {}, {"name": []}]
 # Rendered for a payload without lists.

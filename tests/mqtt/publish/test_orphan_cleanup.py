@@ -70,7 +70,7 @@ async def test_device_without_a_watch_is_removed_before_its_states(tmp_path: Pat
     assert emptied[0] == config("clan_8QQ")
     assert set(emptied[1:]) == {
         f"coc/clan/8QQ/state/{facet}"
-        for facet in ("availability", "badge", "clan", "members", "poll", "war", "last_war", "cwl", "raid")
+        for facet in ("availability", "badge", "clan", "members", "poll", "war", "last_war", "cwl", "raid", "games")
     }
 
 
@@ -80,7 +80,7 @@ STATES = [f"coc/{what}/state/availability" for what in ("clan/2PP", "player/8QQ"
 async def test_states_without_a_device_are_emptied(tmp_path: Path) -> None:
     async with SqliteJournal(tmp_path / "coc2mqtt.db") as journal:
         emptied = await CleanupHarness(journal, config("bridge"), *STATES).run()
-    states = [f"coc/player/8QQ/state/{facet}" for facet in ("player", "poll", "availability")]
+    states = [f"coc/player/8QQ/state/{facet}" for facet in ("player", "poll", "availability", "ranked")]
     assert emptied == [config("player_8QQ"), *states]
 
 
