@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _TOKEN = "demo"  # noqa: S105 - not a secret: the token of the scripted API
 # The script plays fast. Several changes between two polls would be merged into one event.
 _INTERVAL_S = 1.0
+# In which all members of a clan are polled once.
+_GAMES_INTERVAL_S = 10.0
+# Every month has it.
+_LAST_DAY = 28
 
 
 async def run_demo(
@@ -83,17 +87,29 @@ def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSett
             "mqtt": {"port": port},
             "watch": {
                 "clans": [_clan_watch(tag) for tag in world.clan_tags],
-                "players": [{"tag": tag, "interval": _INTERVAL_S} for tag in world.player_tags],
+                "players": [_player_watch(tag) for tag in world.player_tags],
                 "maintenance": {"interval": _INTERVAL_S},
+                "clan_games": _present_games(datetime.now(UTC).day),
             },
             "journal": {"path": folder / "demo.db"},
         }
     )
 
 
+def _present_games(day: int) -> dict[str, int]:
+    """Return clan games that have just started, except at the end of a month."""
+    first = min(max(1, day - 1), _LAST_DAY - 1)
+    return {"first_day": first, "last_day": _LAST_DAY}
+
+
+def _player_watch(tag: str) -> dict[str, object]:
+    return {"tag": tag, "interval": _INTERVAL_S, "ranked": True, "ranked_interval": _INTERVAL_S}
+
+
 def _clan_watch(tag: str) -> dict[str, object]:
     intervals = ("interval", "war_interval", "cwl_interval", "raid_interval")
-    return {"tag": tag, "cwl_standings": True, "raid_defenses": True, **dict.fromkeys(intervals, _INTERVAL_S)}
+    options = {"cwl_standings": True, "raid_defenses": True, "games": True, "games_interval": _GAMES_INTERVAL_S}
+    return {"tag": tag, **options, **dict.fromkeys(intervals, _INTERVAL_S)}
 
 
 async def _play(server: DemoServer, world: World, seed: int, speed: float) -> None:

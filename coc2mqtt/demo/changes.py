@@ -13,7 +13,7 @@ Json = dict[str, Any]
 # An event type and the details of a ``ScriptedChange``.
 ExpectedEvent = tuple[str, Json]
 # The version of ``cwl`` is that of a clan's group and all of its wars.
-Kind = Literal["clan", "war", "war_log", "cwl", "league_war", "raid", "player"]
+Kind = Literal["clan", "war", "war_log", "cwl", "league_war", "raid", "player", "ranked"]
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,18 @@ class Choices:
         """Choose the departure of a member, or an arrival in a small clan."""
         return _shrink(self._clan(clan)["members"])
 
+    def move(self, clan: str) -> Action:
+        """Choose that a member moves to the other clan, if that is another one and has room."""
+        other = self._world.clan_tags[-1]
+        size, size_there = (self._clan(one)["members"] for one in (clan, other))
+        if other == clan or size <= _MIN_CLAN_SIZE or size_there >= LARGEST_CLAN:
+            return self.shrink(clan)
+
+        def move_member(world: World, tag: str) -> None:
+            world.move(tag, other)
+
+        return move_member
+
     def start_season(self, clan: str) -> Action:
         """Choose a new season, or a donation if nobody has donated."""
         members = self._clan(clan)["memberList"]

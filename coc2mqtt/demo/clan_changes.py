@@ -27,6 +27,21 @@ class ClanChanges(WorldBase):
         self._population.forget(changes[-1].details["member_tag"])
         return changes
 
+    def move(self, clan: str, destination: str, member: str | None = None) -> Changes:
+        """Move a member, except the leader, to another clan to watch; both clans report the move."""
+        home, other = self._population.watched_clan(clan), self._population.watched_clan(destination)
+        known = {player.tag: player for player in home.members}
+        changes = self._record("clan", clan, home.leave(member, self._rng))
+        player = known[changes[-1].details["member_tag"]]
+        self._population.exit(player.tag)
+        changes += self._record("clan", destination, other.join(player))
+        self._population.enter(player, other)
+        move = {"member_tag": player.tag, "from_clan": clan, "to_clan": destination}
+        return [
+            *changes,
+            *(change for tag in (clan, destination) for change in self._record("clan", tag, [("member_moved", move)])),
+        ]
+
     def promote(self, clan: str, member: str | None = None) -> Changes:
         """Promote a member by one role, up to co-leader."""
         return self._record("clan", clan, self._population.watched_clan(clan).promote(member, self._rng))

@@ -15,7 +15,7 @@ from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 from coc2mqtt.demo.faults import Faults, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
 
     from pydantic import SecretStr
@@ -115,20 +115,40 @@ class DemoServer:
         if request.path == "/v1/locations":
             # cocapi requests it when it is opened.
             return web.json_response({"items": [], "paging": {"cursors": {}}})
-        return self._route(request.path.split("/")[1:], request.query.get("limit", ""))
+        return self._route(request.path.split("/")[1:], request.query)
 
     def _is_authorized(self, request: web.Request, token: SecretStr) -> bool:
         return request.headers.get("Authorization") == f"Bearer {token.get_secret_value()}"
 
-    def _route(self, path: list[str], limit: str) -> web.Response:
+    def _route(self, path: list[str], query: Mapping[str, str]) -> web.Response:
         match path:
             case ["v1", "clans", tag, *rest]:
-                return self._route_clan(tag, "/".join(rest), limit)
+                return self._route_clan(tag, "/".join(rest), query.get("limit", ""))
             case ["v1", "clanwarleagues", "wars", tag]:
                 return self._show("league_war", tag, self._world.league_war)
-            case ["v1", "players", tag]:
-                return self._show("player", tag, self._world.player)
+            case ["v1", "goldpass", "seasons", "current"]:
+                return web.json_response(self._world.gold_pass(), headers={"Cache-Control": self._max_age})
+            case ["v1", "leaguegroup", group, season]:
+                return self._show_group(group, season, query.get("playerTag", ""))
+            case ["v1", "players", tag, *rest]:
+                return self._route_player(tag, "/".join(rest))
         return _not_found(_ERRORS_LAST)
+
+    def _route_player(self, tag: str, resource: str) -> web.Response:
+        kinds: dict[str, tuple[Kind, Callable[[str], Json | None]]] = {
+            "": ("player", self._world.player),
+            "leaguehistory": ("ranked", self._world.league_history),
+            "battlelog": ("ranked", self._world.battle_log),
+        }
+        if resource not in kinds:
+            return _not_found(_ERRORS_LAST)
+        return self._show(kinds[resource][0], tag, kinds[resource][1], variant=resource)
+
+    def _show_group(self, group: str, season: str, player: str) -> web.Response:
+        if not season.isdecimal():
+            return _unknown(group)
+        body = self._world.ranked_group(group, int(season), player)
+        return _unknown(group) if body is None else self._found(orjson.dumps(body))
 
     def _route_clan(self, tag: str, resource: str, limit: str) -> web.Response:
         if resource in ("currentwar", "warlog") and self._world.is_war_log_private(tag):

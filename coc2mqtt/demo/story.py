@@ -135,7 +135,7 @@ class _Story:
         for time, decide, tag in (
             *((5.0, self._choose.grow, clans[0]), (7.0, always(World.donate), clans[0])),
             *((9.0, always(World.gain_points), clans[0]), (11.0, always(World.promote), clans[0])),
-            *((13.0, always(World.upgrade_member_town_hall), clans[0]), (18.0, self._choose.shrink, clans[0])),
+            *((13.0, always(World.upgrade_member_town_hall), clans[0]), (18.0, self._choose.move, clans[0])),
             *((20.0, always(World.rename_member), clans[0]), (22.0, self._choose.grow, clans[-1])),
             *((6.0, always(World.upgrade_troop), players[0]), (8.0, always(World.upgrade_spell), players[0])),
             *((10.0, always(World.upgrade_hero), players[0]), (12.0, always(World.upgrade_equipment), players[0])),
@@ -191,6 +191,9 @@ class _Story:
             *((78.0, self._choose.change_clan, clans[0]), (82.0, self._choose.change_clan, clans[-1])),
             *((64.0, always(World.contribute), players[0]), (66.0, self._choose.change_player, players[-1])),
             *((71.0, self._choose.change_player, players[0]), (77.0, self._choose.change_player, players[-1])),
+            *((72.0, always(World.earn_games_points), clans[0]), (80.0, always(World.earn_games_points), clans[-1])),
+            *((74.0, always(World.start_ranked_week), players[0]), (80.0, always(World.ranked_battle), players[0])),
+            (84.0, always(_defend), players[0]),
         ):
             plan.append((time, decide, tag))
         return plan
@@ -332,6 +335,10 @@ class _Story:
 
 def _some(rng: random.Random, tags: Sequence[str]) -> list[str]:
     return rng.sample(tags, min(len(tags), _MAX_ACTIVE))
+
+
+def _defend(world: World, player: str) -> None:
+    world.ranked_battle(player, "defense")
 
 
 def _bound(action: Action, tag: str) -> Callable[[World], object]:

@@ -63,6 +63,11 @@ def all_changes(world: World) -> list[Callable[[], object]]:
         lambda: world.change_war_preference(second),
         lambda: world.leave_clan(second),
         lambda: world.join_clan(second),
+        lambda: world.move(clan, other),
+        lambda: world.start_ranked_week(player),
+        lambda: world.ranked_battle(player),
+        lambda: world.ranked_battle(player, "defense"),
+        lambda: world.earn_games_points(clan),
         *_league(world, clan),
         *_raids(world, clan),
     ]

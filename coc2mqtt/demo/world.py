@@ -9,12 +9,13 @@ from coc2mqtt.demo.clan_changes import ClanChanges
 from coc2mqtt.demo.league_changes import LeagueChanges
 from coc2mqtt.demo.player_changes import PlayerChanges
 from coc2mqtt.demo.raid_changes import RaidChanges
+from coc2mqtt.demo.season_changes import SeasonChanges
 from coc2mqtt.demo.war_changes import WarChanges
 
 Json = dict[str, Any]
 
 
-class World(ClanChanges, WarChanges, LeagueChanges, RaidChanges, PlayerChanges):
+class World(ClanChanges, WarChanges, LeagueChanges, RaidChanges, PlayerChanges, SeasonChanges):
     """A small Clash of Clans in memory, the same for the same seed and the same method calls.
 
     It has ``clans`` clans to watch (the first with a public war log, every second with a private one) with ``members``
@@ -61,26 +62,13 @@ class World(ClanChanges, WarChanges, LeagueChanges, RaidChanges, PlayerChanges):
         clan = self._population.clan(tag)
         return None if clan is None else clan.raids.body(limit)
 
-    def gold_pass(self) -> Json | None:
-        """Return the body of the current gold pass season."""
-        return None
-
-    def ranked_group(self, group_tag: str, season: int, player_tag: str) -> Json | None:  # noqa: ARG002
-        """Return the body of a league group with the battles of a player, None if it is unknown."""
-        return None
-
-    def league_history(self, tag: str) -> Json | None:  # noqa: ARG002
-        """Return the body of a player's past ranked weeks, None if they do not exist."""
-        return None
-
-    def battle_log(self, tag: str) -> Json | None:  # noqa: ARG002
-        """Return the body of a player's last battles, None if they do not exist."""
-        return None
-
     def player(self, tag: str) -> Json | None:
         """Return the body of a player, None if they do not exist."""
         player, home = self._population.player(tag), self._population.home(tag)
-        return None if player is None else player.body(None if home is None else home.card())
+        if player is None:
+            return None
+        body = player.body(None if home is None else home.card())
+        return body | self._season_fields(tag, body)
 
     def is_war_log_private(self, tag: str) -> bool:
         """Whether the clan exists and has a private war log."""

@@ -184,7 +184,7 @@ async def test_invalid_tag_returns_400(client: Client, path: str) -> None:
     assert (await response.json())["reason"] == "badRequest"
 
 
-@pytest.mark.parametrize("path", ["/clans", "/clans/#2PP/members", "/goldpass/seasons/current", ""])
+@pytest.mark.parametrize("path", ["/clans", "/clans/#2PP/members", "/goldpass/seasons/next", ""])
 async def test_unknown_endpoint_returns_404(client: Client, path: str) -> None:
     response = await client.get(path)
     assert response.status == 404

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from coc2mqtt.events.event import EventType
+from coc2mqtt.events.event import GAMES_EVENTS, RANKED_EVENTS, REMINDER_EVENTS, EventType
 from coc2mqtt.events.metadata import metadata_model
 from coc2mqtt.events.summary import summarize
 from coc2mqtt.translations.language import CODES, language_of
@@ -26,6 +26,9 @@ SPEED = 1 / 60
 NOT_IN_STORY = {
     *(EventType.MAINTENANCE_START, EventType.MAINTENANCE_END, EventType.API_DENIED, EventType.API_RESTORED),
     *(EventType.WATCH_UNAVAILABLE, EventType.WATCH_AVAILABLE, EventType.POLL_ERROR),
+    # The calendar causes these, or a watch with options; the examples of the documentation contain them.
+    *(EventType.SEASON_ENDED, EventType.RANKED_WEEK_CHANGED, EventType.GOLD_PASS_SEASON_STARTED),
+    *(*GAMES_EVENTS, *REMINDER_EVENTS, *RANKED_EVENTS, EventType.MEMBER_INACTIVE),
 }
 TAG = re.compile(r"#[0289PYLQGRJCUV]{3,}")
 API_KEY = re.compile(r"\b[a-z]+[A-Z]\w*")

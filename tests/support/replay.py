@@ -10,6 +10,7 @@ import orjson
 
 from coc2mqtt.clash import ApiResponse, ClashClient, NotFoundError
 from coc2mqtt.events import PollingState
+from coc2mqtt.events.polling.moves import Moves
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.events.stream.polling_state import QueueStore
@@ -93,6 +94,7 @@ class Replay:
         self.latest = math.inf
         self.backoff = 0.0
         self.jumped = 0.0
+        self.moves = Moves()
         self._kind, self._tag, self._options = kind, tag, options
         self._path = {
             Kind.CLAN: f"/clans/{tag}",
@@ -108,12 +110,14 @@ class Replay:
         """Start a new run of the program with the state that the last one has stored."""
         store = QueueStore(self._state, asyncio.Queue())
         api = cast("ClashClient", self.api)
-        self.context = PollContext(api, store, _NullMonitor(), lambda: self.now, lambda: self.now - self.jumped)
+        self.context = PollContext(
+            api, store, _NullMonitor(), lambda: self.now, lambda: self.now - self.jumped, moves=self.moves
+        )
         self._poller = POLLERS[self._kind](self.context, self._tag, **{"interval": 60, **self._options})
 
     def share(self, other: Replay) -> None:
         """Use the snapshots of another resource too, as in the store of a bridge."""
-        self._state = other._state
+        self._state, self.moves = other._state, other.moves
         self.restart()
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from coc2mqtt.clash import ClashError, MaintenanceError, NotFoundError, PrivateWarLogError
 from coc2mqtt.demo import World, demo_script
+from coc2mqtt.events.polling.moves import Moves
 from coc2mqtt.events.resource import Kind
 from tests.support.replay import Replay
 
@@ -21,7 +22,11 @@ Json = dict[str, Any]
 Watched = tuple[Kind, str]
 
 CLAN_KINDS = (Kind.CLAN, Kind.WAR, Kind.CWL, Kind.RAID)
-_OPTIONS: dict[Kind, Json] = {Kind.CWL: {"standings": True}, Kind.RAID: {"report_defenses": True}}
+_OPTIONS: dict[Kind, Json] = {
+    Kind.CLAN: {"track_activity": True},
+    Kind.CWL: {"standings": True},
+    Kind.RAID: {"report_defenses": True},
+}
 _NOT_DRAWN = "#0"
 
 
@@ -34,6 +39,10 @@ class WorldReplay:
         watched: list[Watched] = [(kind, tag) for tag in self.world.clan_tags for kind in CLAN_KINDS]
         watched += [(Kind.PLAYER, tag) for tag in self.world.player_tags]
         self.watches = {one: Replay(*one, now=self.now.timestamp(), **_OPTIONS.get(one[0], {})) for one in watched}
+        moves = Moves()
+        for replay in self.watches.values():
+            replay.moves = moves
+            replay.restart()
         # As in a store of the bridge, the other pollers of a clan know its snapshot.
         for kind, tag in watched:
             if kind in CLAN_KINDS:

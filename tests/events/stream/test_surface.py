@@ -101,6 +101,10 @@ OWN_TYPES = [
     *("cwl_started", "cwl_round_new", "cwl_round_state_changed", "cwl_lineup_changed", "cwl_attack_new"),
     *("cwl_round_ended", "cwl_ended", "raid_started", "raid_opponent_new", "raid_attack_new"),
     *("raid_district_destroyed", "raid_clan_destroyed", "raid_defense_ended", "raid_ended", "capital_contribution"),
+    *("member_inactive", "member_moved", "clan_games_started", "clan_games_points", "clan_games_ended"),
+    *("war_reminder", "raid_reminder", "clan_games_reminder", "gold_pass_season_started", "season_ended"),
+    *("ranked_week_changed", "ranked_week_started", "ranked_week_ended", "ranked_attack_new", "ranked_defense_new"),
+    "legend_day_ended",
 ]
 
 
