@@ -220,10 +220,10 @@ class ClanPoller(Poller):
 
     def _knows_a_move(self) -> bool:
         """Return whether it may be known by now where a member went or came from."""
-        now, moves, polled = self._context.now(), self._context.moves, self._context.polled
+        moves, polled = self._context.moves, self._context.polled
         return any(
-            moves.other_clan(self._tag, direction, tag, at=now) is not None or Resource(Kind.PLAYER, tag) in polled
-            for direction, tag in self._pending_moves
+            moves.other_clan(self._tag, direction, tag, at=at) is not None or Resource(Kind.PLAYER, tag) in polled
+            for direction, tag, at in self._pending_moves
         )
 
     async def _resolve_moves(self, moves: PendingMoves, clan: Json, seen: Observation) -> list[Event]:
@@ -231,7 +231,7 @@ class ClanPoller(Poller):
         context, own = self._context, Clan(self._tag, clan.get("name"))
         context.moves.register(own, moves)
         events = []
-        for direction, tag in moves:
+        for direction, tag, at in moves:
             other = await find_other_clan(
                 context.moves,
                 context.store,
@@ -239,7 +239,7 @@ class ClanPoller(Poller):
                 clan=self._tag,
                 direction=direction,
                 member=tag,
-                at=seen.at,
+                at=at,
             )
             if other is not None:
                 name, _ = moves.members[direction].pop(tag)

@@ -9,7 +9,7 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from coc2mqtt.events.resource import Snapshot, Store
 
@@ -21,6 +21,8 @@ MEMO_KEY = "moves"
 MAX_AGE_S = 86_400.0
 # More than the members of a clan who leave within a day.
 _MAX_PENDING = 100
+# A clan may be polled so much later than another one.
+_MAX_SKEW_S = 3600.0
 # With ten thousand clans, the arrivals and departures of a day.
 _MAX_KNOWN = 20_000
 _OPPOSITE: dict[Direction, Direction] = {"left": "joined", "joined": "left"}
@@ -63,19 +65,22 @@ class PendingMoves:
     def add(self, events: Iterable[Event]) -> None:
         """Add the members of the events about one response who left or joined."""
         for event in events:
-            if event.event_type in (EventType.MEMBER_LEFT, EventType.MEMBER_JOINED):
-                direction: Direction = "left" if event.event_type is EventType.MEMBER_LEFT else "joined"
-                tag = event.metadata["member_tag"]
-                # Somebody who returns has not moved.
-                if self.members[_OPPOSITE[direction]].pop(tag, None) is None:
-                    self.members[direction][tag] = (event.metadata["member_name"], event.timestamp)
+            if event.event_type not in (EventType.MEMBER_LEFT, EventType.MEMBER_JOINED):
+                continue
+            direction: Direction = "left" if event.event_type is EventType.MEMBER_LEFT else "joined"
+            tag = event.metadata["member_tag"]
+            earlier = self.members[_OPPOSITE[direction]].pop(tag, None)
+            if direction == "left" or earlier is None:  # otherwise they have returned
+                self.members[direction][tag] = (event.metadata["member_name"], event.timestamp)
         for members in self.members.values():
             for tag in list(members)[:-_MAX_PENDING]:
                 del members[tag]
 
-    def __iter__(self) -> Any:
-        """Yield the direction and the tag of each."""
-        return ((direction, tag) for direction, members in self.members.items() for tag in tuple(members))
+    def __iter__(self) -> Iterator[tuple[Direction, str, float]]:
+        """Yield the direction, the tag and the time of each."""
+        for direction, members in self.members.items():
+            for tag, (_, at) in tuple(members.items()):
+                yield direction, tag, at
 
 
 class Moves:
@@ -93,9 +98,16 @@ class Moves:
             del self._known[next(iter(self._known))]
 
     def other_clan(self, clan: str, direction: Direction, member: str, *, at: float) -> Clan | None:
-        """Return the watched clan that a member joined or left who left or joined ``clan``; None if it is unknown."""
+        """Return the watched clan that a member joined or left who left or joined ``clan`` at a time; None if unknown.
+
+        The arrival may have been seen a little before the departure.
+        """
         found = self._known.get((_OPPOSITE[direction], member), {})
-        return next((one for one, time in found.items() if one.tag != clan and abs(at - time) <= MAX_AGE_S), None)
+        sign = 1 if direction == "left" else -1
+        return next(
+            (one for one, time in found.items() if one.tag != clan and -_MAX_SKEW_S <= sign * (time - at) <= MAX_AGE_S),
+            None,
+        )
 
 
 async def find_other_clan(

@@ -21,6 +21,7 @@ class Clans:
     """Two watched clans and a watched player in one engine; Ann is in the first clan."""
 
     def __init__(self, *, watch_player: bool = False) -> None:
+        self.points = 1000
         self.clans = {tag: Replay(Kind.CLAN, tag, track_activity=True) for tag in (HOME, AWAY)}
         self.player = Replay(Kind.PLAYER, ANN)
         for other in (self.clans[AWAY], self.player):
@@ -50,7 +51,9 @@ class Clans:
         replay = self.clans[tag]
         name = "Home" if tag == HOME else "Away"
         known = len(replay.events)
-        replay.feed(clan(*map(member, members), tag=tag, name=name), after=0.0)
+        # A copy of an earlier response would look stale.
+        self.points += 1
+        replay.feed(clan(*map(member, members), tag=tag, name=name, clanPoints=self.points), after=0.0)
         return [one.metadata for one in replay.events[known:] if one.event_type.value == "member_moved"]
 
     def poll_player(self, present: Json | None) -> None:
@@ -146,3 +149,23 @@ def test_pending_moves_are_bounded_and_forgotten() -> None:
     assert len(state.memo["moves"]["left"]) <= 100
     clans.poll(HOME, BOB, after=25 * 3600.0)
     assert "moves" not in clans.clans[HOME].snapshot.memo
+
+
+def test_member_who_passes_through_a_clan_is_followed() -> None:
+    clans = Clans()
+    clans.poll(HOME, BOB)
+    clans.poll(AWAY, BOB, ANN)
+    clans.poll(HOME, BOB)
+    clans.poll(AWAY, BOB, after=3000.0)
+    assert clans.poll(HOME, BOB, ANN) == [moved((AWAY, "Away"), (HOME, "Home"))]
+    assert clans.poll(AWAY, BOB) == [moved((AWAY, "Away"), (HOME, "Home"))]
+    assert clans.poll(HOME, BOB, after=5 * 3600.0) == [], "to an unknown clan"
+    assert clans.poll(HOME, BOB) == clans.poll(AWAY, BOB) == []
+
+
+def test_recent_arrival_who_leaves_again_has_moved() -> None:
+    clans = Clans()
+    clans.poll(HOME, ANN, BOB, "#2PC")
+    clans.poll(HOME, ANN, BOB)
+    (move,) = clans.poll(AWAY, BOB, "#2PC")
+    assert (move["member_tag"], move["from_clan"], move["to_clan"]) == ("#2PC", HOME, AWAY)
