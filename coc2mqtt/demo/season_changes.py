@@ -20,6 +20,8 @@ Side = Literal["attack", "defense"]
 _MONDAY = datetime(2025, 10, 6, 5, tzinfo=UTC)
 _WEEK = timedelta(days=7)
 _GROUP_SIZE = 5
+# A season starts at this hour of the first day of a month.
+_GOLD_PASS_HOUR = 8
 _GAMES_BEFORE = 10_000
 _GAMES_TARGET = 100_000
 _TROPHIES = 30
@@ -108,7 +110,10 @@ class SeasonChanges(WorldBase):
 
     def gold_pass(self) -> Json:
         """Return the body of the current gold pass season."""
-        start = self._now().replace(day=1, hour=8, minute=0, second=0, microsecond=0)
+        start = (self._now() - timedelta(hours=_GOLD_PASS_HOUR)).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        start += timedelta(hours=_GOLD_PASS_HOUR)
         for _ in range(self._gold_pass_seasons):
             start = _next_month(start)
         return {"startTime": _api_text(start), "endTime": _api_text(_next_month(start))}

@@ -15,16 +15,18 @@ from coc2mqtt.clash.errors import ClashError, UnreachableError
 from coc2mqtt.clash.response import ApiResponse
 from coc2mqtt.demo.tour import all_changes
 from coc2mqtt.demo.world import World
+from coc2mqtt.events.compare.calendar import ClanGames
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
-from coc2mqtt.events.polling.clan_poller import ClanPoller
-from coc2mqtt.events.polling.cwl_poller import CwlPoller
+from coc2mqtt.events.polling.calendar_poller import CalendarPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller
 from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.raid_poller import RaidPoller
-from coc2mqtt.events.polling.war_poller import WarPoller
+from coc2mqtt.events.polling.pollers import create_poller
+from coc2mqtt.events.polling.reminder_poller import ReminderPoller
 from coc2mqtt.events.record import EventRecord
-from coc2mqtt.events.resource import API, CLAN_PARTS, Kind, Resource, Snapshot
+from coc2mqtt.events.resource import API, CALENDAR, DEFAULT_REMINDERS, Kind, Resource, Snapshot, Watch
+from coc2mqtt.examples.seasons import play_seasons
 from coc2mqtt.journal.protocol import JournalEntry
+from coc2mqtt.mqtt.payloads.calendar import calendar_payload
 from coc2mqtt.mqtt.payloads.cwl import CwlPayload
 from coc2mqtt.mqtt.payloads.player import PlayerParts, player_cwl_payload, player_raid_payload, player_war_payload
 from coc2mqtt.mqtt.payloads.raid import RaidPayload
@@ -33,10 +35,10 @@ from coc2mqtt.mqtt.payloads.war import WarPayload
 from coc2mqtt.mqtt.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from coc2mqtt.events.event import Event
-    from coc2mqtt.events.polling.poller import Poller
+    from coc2mqtt.events.polling.pollers import WatchPoller
     from coc2mqtt.mqtt.payloads.models import Payload
 
 Json = dict[str, Any]
@@ -47,6 +49,8 @@ _START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _MEMBERS = 12
 _TEAM_SIZE = 5
 _INTERVAL_S = 60.0
+_CLAN_GAMES = ClanGames(first_day=2, last_day=4)
+_INACTIVE_AFTER_S = 5 * 86_400.0
 # The second poll after a change confirms a response that looked stale, from another cache entry.
 _POLLS_AFTER_S = (60.0, 140.0)
 _NOT_FOUND: _Failure = (HTTPStatus.NOT_FOUND, {"reason": "notFound"})
@@ -74,6 +78,7 @@ async def play_game() -> Game:
         await game.remember_raid()
     await game.remember_last_war()
     await game.remember_player()
+    await play_seasons(game)
     await game.fail_each_watch()
     await game.fail_api()
     return game
@@ -116,17 +121,20 @@ class Game:
         self._member: str | None = None
         self._polled_at = 0.0
         self._parts: dict[Kind, Snapshot] = {}
+        self._reminders: list[ReminderPoller] = []
         self._topics = Topics()
         self._api = _GameApi(self.world)
         self._store = _Store()
         self._monitor = ApiMonitor(self._store, now=self._time, on_change=lambda _: None, resource_count=lambda: 2)
         self._monitor.probing = True
-        self._context = PollContext(self._api, self._store, self._monitor, self._time, self._time)
-        watched = [
-            *(Resource(kind, tag) for tag in self.world.clan_tags for kind in (Kind.CLAN, *CLAN_PARTS)),
-            *(Resource(Kind.PLAYER, tag) for tag in self.world.player_tags),
-        ]
-        self._pollers = {one: self._poller(one) for one in watched}
+        self._context = PollContext(
+            self._api, self._store, self._monitor, self._time, self._time, clan_games=_CLAN_GAMES
+        )
+        watched = [*map(_clan_watch, self.world.clan_tags), *map(_player_watch, self.world.player_tags)]
+        self._pollers: dict[Resource, WatchPoller | ReminderPoller | CalendarPoller] = {
+            resource: poller for watch in watched for resource, poller in self._pollers_of(watch)
+        }
+        self._pollers[CALENDAR] = CalendarPoller(self._context, interval=_INTERVAL_S)
 
     @property
     def events(self) -> list[Event]:
@@ -146,8 +154,11 @@ class Game:
     async def poll(self, *, after: float = 60.0) -> None:
         """Poll everything, ``after`` seconds later."""
         self.now += timedelta(seconds=after)
-        for poller in self._pollers.values():
+        for resource, poller in self._pollers.items():
             await poller.poll()
+            for reminders in self._reminders:
+                if reminders.resource.tag == resource.tag:
+                    reminders.notify(resource.kind, changed=True)
 
     async def remember_battle(self) -> None:
         """Keep the states of the first clan and one of its members after the clan's first attack in a war."""
@@ -199,6 +210,17 @@ class Game:
         )
         self.states |= {self._topics.state(Kind.PLAYER, member, facet): payload for facet, payload in payloads.items()}
 
+    async def remember_games(self) -> None:
+        """Keep the state of the first clan's clan games, and of the first player's ranked week."""
+        clan, player = self.world.clan_tags[0], self.world.player_tags[0]
+        for resource, facet in ((Resource(Kind.GAMES, clan), "games"), (Resource(Kind.RANKED, player), "ranked")):
+            state = state_payloads(resource, await self._store.get(resource))[facet]
+            self.states[self._topics.state(resource.kind, resource.tag, facet)] = state
+
+    async def remember_calendar(self) -> None:
+        """Keep the calendar."""
+        self.states[self._topics.api_calendar] = calendar_payload(await self._store.get(CALENDAR))
+
     async def remember_last_war(self) -> None:
         """Keep the result of the first clan's last war."""
         clan = self.world.clan_tags[0]
@@ -228,17 +250,42 @@ class Game:
             states |= state_payloads(resource, await self._store.get(resource), polled_at=self._time())
         return states
 
-    def _poller(self, resource: Resource) -> Poller:
-        kind, tag = resource
-        if kind is Kind.CWL:
-            return CwlPoller(self._context, tag, interval=_INTERVAL_S, standings=True)
-        if kind is Kind.RAID:
-            return RaidPoller(self._context, tag, interval=_INTERVAL_S, report_defenses=True)
-        others: dict[Kind, type[Poller]] = {Kind.CLAN: ClanPoller, Kind.WAR: WarPoller, Kind.PLAYER: PlayerPoller}
-        return others[kind](self._context, tag, interval=_INTERVAL_S)
+    def _pollers_of(self, watch: Watch) -> Iterator[tuple[Resource, WatchPoller | ReminderPoller]]:
+        pollers: dict[Kind, WatchPoller] = {}
+        for resource, interval in watch.resources():
+            if resource.kind is Kind.REMINDER:
+                reminders = ReminderPoller(self._context, watch.tag, reminders=watch.reminders, parts=pollers)
+                # The engine does this after each poll.
+                self._reminders.append(reminders)
+                yield resource, reminders
+            else:
+                pollers[resource.kind] = poller = create_poller(self._context, resource.kind, watch, interval)
+                yield resource, poller
 
     def _time(self) -> float:
         return self.now.timestamp()
+
+
+def _clan_watch(tag: str) -> Watch:
+    return Watch(
+        Kind.CLAN,
+        tag,
+        _INTERVAL_S,
+        war_interval=_INTERVAL_S,
+        cwl=True,
+        cwl_interval=_INTERVAL_S,
+        cwl_standings=True,
+        raids=True,
+        raid_interval=_INTERVAL_S,
+        raid_defenses=True,
+        games=True,
+        reminders=DEFAULT_REMINDERS,
+        inactive_after=_INACTIVE_AFTER_S,
+    )
+
+
+def _player_watch(tag: str) -> Watch:
+    return Watch(Kind.PLAYER, tag, _INTERVAL_S, ranked=True, ranked_interval=_INTERVAL_S)
 
 
 def _is_battle_before_the_next(state: Payload) -> bool:

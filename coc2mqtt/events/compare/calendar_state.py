@@ -43,12 +43,12 @@ def parse_gold_pass(data: Json) -> Period | None:
     return None if start is None or end is None or end <= start else Period(start, end)
 
 
-def known_gold_pass(old: Json | None, found: Period | None) -> Period | None:
-    """Return the latest known season of the gold pass; a stale response shows an earlier one."""
+def known_gold_pass(old: Json | None, found: Period | None, *, at: float) -> Period | None:
+    """Return the latest known season of the gold pass that has started; a stale response shows an earlier one."""
     stored = None if old is None or old["gold_pass"] is None else Period(*old["gold_pass"])
     if stored is None or found is None:
         return found or stored
-    return max(stored, found)
+    return found if stored < found and found.start <= at else stored
 
 
 def compare_calendar(old: Json | None, new: Json, *, at: float) -> list[Event]:

@@ -52,7 +52,9 @@ class CalendarPoller:
         at = context.now()
         snapshot = await context.store.snapshot(CALENDAR)
         old = None if snapshot is None else snapshot.data
-        new = later_calendar(old, calendar_at(at, context.clan_games, gold_pass=known_gold_pass(old, found)), at=at)
+        new = later_calendar(
+            old, calendar_at(at, context.clan_games, gold_pass=known_gold_pass(old, found, at=at)), at=at
+        )
         events = compare_calendar(old, new, at=at)
         if new != old:
             await context.store.commit(CALENDAR, Snapshot(new, taken_at=at), events)

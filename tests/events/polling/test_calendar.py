@@ -131,11 +131,13 @@ def test_gold_pass_is_polled_hourly_and_its_new_season_reported() -> None:
     calendar = Calendar("2026-09-30T20:00")
     calendar.api.responses[GOLD_PASS] = gold_pass(10)
     assert calendar.poll_at("2026-09-30T20:50") == []
+    assert calendar.poll_at("2026-10-01T07:58") == [], "the next season is shown before its start"
+    assert calendar.state["gold_pass_end_at"] == "2026-10-01T08:00:00.000+00:00"
     assert calendar.poll_at("2026-10-01T09:00") == ["gold_pass_season_started"]
     calendar.api.responses[GOLD_PASS] = gold_pass(9)
     assert calendar.poll_at("2026-10-01T10:01") == [], "a stale response"
     assert calendar.state["gold_pass_end_at"] == "2026-11-01T08:00:00.000+00:00"
-    assert calendar.api.requests == [GOLD_PASS] * 3
+    assert calendar.api.requests == [GOLD_PASS] * 4
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.metadata import Metadata, metadata_model
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind
+from coc2mqtt.examples import example_game
 from coc2mqtt.journal.protocol import JournalEntry
 from coc2mqtt.mqtt.payloads.models import EventPayload
 from coc2mqtt.mqtt.schemas import schemas
@@ -74,7 +75,7 @@ def api_events() -> Iterator[Event]:
 def events() -> dict[str, list[Any]]:
     """Return all published events by their type."""
     published: dict[str, list[Any]] = defaultdict(list)
-    for seq, event in enumerate([*game_events(), *watch_events(), *api_events()], 1):
+    for seq, event in enumerate([*game_events(), *example_game().events, *watch_events(), *api_events()], 1):
         payload = EventPayload.of(JournalEntry(seq, f"{seq:032x}", Kind.CLAN, EventRecord.of(event))).encode()
         assert len(payload) <= MAX_EVENT_BYTES
         published[event.event_type.value].append(orjson.loads(payload))
