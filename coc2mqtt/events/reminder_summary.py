@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from coc2mqtt.translations import Language
 
 _MAX_MINUTES = 90
+_HOUR_MINUTES = 60
 
 
 def war(event: Event, language: Language) -> str:
@@ -70,8 +71,8 @@ def games_ended(event: Event, language: Language) -> str:
 
 def _reminder(event: Event, language: Language) -> dict[str, Any]:
     minutes = event.metadata.get("minutes_left") or 0
-    if minutes <= _MAX_MINUTES:
+    if minutes <= _MAX_MINUTES and minutes != _HOUR_MINUTES:
         time = language.plural("{n} minute", "{n} minutes", minutes)
     else:
-        time = language.plural("{n} hour", "{n} hours", round(minutes / 60))
+        time = language.plural("{n} hour", "{n} hours", round(minutes / _HOUR_MINUTES))
     return {"clan": event.name or event.tag, "time": time}
