@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import api_time, iso_time
 from coc2mqtt.events.compare.cwl_state import cwl_state
 from coc2mqtt.events.compare.raid_state import raid_state
+from coc2mqtt.events.compare.reminder import is_included
 from coc2mqtt.events.compare.war import war_sides
 from coc2mqtt.mqtt.payloads.cwl import CwlPhase  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.payloads.models import Payload, Time
@@ -17,7 +19,7 @@ from coc2mqtt.util.text import shorten
 
 if TYPE_CHECKING:
     from coc2mqtt.events.compare.activity import MemberActivity
-    from coc2mqtt.events.resource import Snapshot
+    from coc2mqtt.events.resource import Reminders, Snapshot
 
 Json = dict[str, Any]
 
@@ -35,7 +37,10 @@ class PlayerClanPayload(Payload):
 
 
 class PlayerWarPayload(Payload):
-    """A player's part in the current war of their clan. An attack is pending if one is left during the battle."""
+    """A player's part in the current war of their clan.
+
+    An attack is pending if one is left during the battle, and the reminders of the clan include the player.
+    """
 
     clan_tag: str
     state: str | None
@@ -45,7 +50,10 @@ class PlayerWarPayload(Payload):
 
 
 class PlayerCwlPayload(Payload):
-    """A player's part in the clan war league of their clan. An attack is pending if one is left during a battle."""
+    """A player's part in the clan war league of their clan.
+
+    An attack is pending if one is left during a battle, and the reminders of the clan include the player.
+    """
 
     clan_tag: str
     state: CwlPhase
@@ -60,7 +68,10 @@ class PlayerCwlPayload(Payload):
 
 
 class PlayerRaidPayload(Payload):
-    """A player's part in the raid weekend of their clan. An attack is pending if one is left during the weekend."""
+    """A player's part in the raid weekend of their clan.
+
+    An attack is pending if one is left during the weekend, and the reminders of the clan include the player.
+    """
 
     clan_tag: str
     state: RaidPhase
@@ -195,6 +206,19 @@ def player_raid_payload(player_tag: str, clan_tag: str, snapshot: Snapshot) -> P
         attack_pending=left > 0,
         end_time=api_time(state.end_time),
     )
+
+
+def without_excluded(parts: PlayerParts, player: Json, reminders: Reminders) -> PlayerParts:
+    """Return the parts without pending attacks of which the reminders of the clan would not remind the player."""
+    included = partial(is_included, reminders, role=player.get("role"), town_hall=player.get("townHallLevel"))
+    war, cwl, raid = parts.war, parts.cwl, parts.raid
+    if war is not None and war.attack_pending and not included(attacks_left=war.attacks_left or 0):
+        war = war.model_copy(update={"attack_pending": False})
+    if cwl is not None and cwl.attack_pending and not included(attacks_left=cwl.attacks_left or 0):
+        cwl = cwl.model_copy(update={"attack_pending": False})
+    if raid is not None and raid.attack_pending and not included(attacks_left=raid.attacks_left):
+        raid = raid.model_copy(update={"attack_pending": False})
+    return parts._replace(war=war, cwl=cwl, raid=raid)
 
 
 def player_payload(tag: str, data: Json, taken_at: float, parts: PlayerParts) -> PlayerPayload:

@@ -12,25 +12,26 @@ from coc2mqtt.mqtt.payloads.player import (
     player_cwl_payload,
     player_raid_payload,
     player_war_payload,
+    without_excluded,
 )
 from coc2mqtt.mqtt.publish.retained_publisher import PlayersByClan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from coc2mqtt.events.resource import Snapshot
+    from coc2mqtt.events.resource import Snapshot, Watch
     from coc2mqtt.journal.protocol import Journal
 
 
 class PlayerPartsReader:
     """Reads what a player's clan does from the journal, and remembers the clan of each player.
 
-    ``is_watched`` returns whether the war, the clan war league or the raid weekends of a clan are watched.
+    ``watch_of`` returns the watch that polls a clan, or a part of it, None if it is not watched.
     """
 
-    def __init__(self, journal: Journal, is_watched: Callable[[Resource], bool]) -> None:
+    def __init__(self, journal: Journal, watch_of: Callable[[Resource], Watch | None]) -> None:
         self._journal = journal
-        self._is_watched = is_watched
+        self._watch_of = watch_of
         self._players = PlayersByClan()
 
     async def read(self, player_tag: str, player: Snapshot) -> PlayerParts:
@@ -44,7 +45,7 @@ class PlayerPartsReader:
         known = None if whole is None else clan_activity(whole)
         activity = None if known is None else known.members.get(player_tag)
         seen = 0.0 if activity is None else activity.last_seen
-        return PlayerParts(
+        parts = PlayerParts(
             war=None if war is None else player_war_payload(player_tag, clan, war),
             cwl=None if cwl is None or cwl.data is None else player_cwl_payload(player_tag, clan, cwl),
             raid=None if raid is None or raid.data is None else player_raid_payload(player_tag, clan, raid),
@@ -52,10 +53,12 @@ class PlayerPartsReader:
             # Most changes of the clan are not about this player.
             taken_at=max(seen, *(one.taken_at for one in (player, war, cwl, raid) if one is not None)),
         )
+        watch = self._watch_of(Resource(Kind.CLAN, clan))
+        return parts if watch is None else without_excluded(parts, player.data or {}, watch.reminders)
 
     async def _snapshot(self, kind: Kind, clan: str) -> Snapshot | None:
         resource = Resource(kind, clan)
-        return await self._journal.snapshot(resource) if self._is_watched(resource) else None
+        return await self._journal.snapshot(resource) if self._watch_of(resource) else None
 
     def forget(self, player_tag: str) -> None:
         """Forget the clan of a player whose watch was removed."""

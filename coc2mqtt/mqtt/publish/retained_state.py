@@ -108,7 +108,7 @@ class RetainedState:
         self._rejected: set[Resource] = set()
         self._api = ApiPublisher(journal, topics, self.publisher, calendar=calendar)
         self._states = StatePublisher(topics, self.publisher)
-        self._player_parts = PlayerPartsReader(journal, is_watched=lambda part: self._watch_of(part) is not None)
+        self._player_parts = PlayerPartsReader(journal, self._watch_of)
 
     def mark(self, resource: Resource, *, full: bool = True) -> None:
         """Publish a resource again: all of it, or only its availability and poll time."""
