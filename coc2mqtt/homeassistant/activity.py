@@ -8,6 +8,7 @@ from coc2mqtt.homeassistant import templates
 from coc2mqtt.homeassistant.parts import PartContent
 
 if TYPE_CHECKING:
+    from coc2mqtt.homeassistant.components import NumberSensor
     from coc2mqtt.homeassistant.parts import PartContext
 
 
@@ -19,15 +20,28 @@ def activity_part(part: PartContext) -> PartContent:
         (part.bridge, part.subject),
         {
             # Not `total_increasing`: a sum also falls when a member leaves, which Home Assistant would warn about.
-            "donations_today": sums.number("donations_today", "Donations today", "mdi:gift"),
-            "donations_week": sums.number("donations_week", "Donations this week", "mdi:gift"),
-            "inactive_members": inactive.number("inactive_members", "Inactive members", "mdi:account-clock").model_copy(
-                update={
-                    "json_attributes_topic": part.topics.states["members"],
-                    "json_attributes_template": templates.inactive_members("members"),
-                }
+            "donations_today": _with_members(
+                part,
+                sums.number("donations_today", "Donations today", "mdi:gift"),
+                templates.donors("donations_today"),
+            ),
+            "donations_week": _with_members(
+                part,
+                sums.number("donations_week", "Donations this week", "mdi:gift"),
+                templates.donors("donations_week"),
+            ),
+            "inactive_members": _with_members(
+                part,
+                inactive.number("inactive_members", "Inactive members", "mdi:account-clock"),
+                templates.inactive_members("members"),
             ),
             "member_activity": part.event("member_activity", "Member activity", "mdi:account-clock"),
             **part.triggers(),
         },
     )
+
+
+def _with_members(part: PartContext, sensor: NumberSensor, attributes: str) -> NumberSensor:
+    """Return a sensor with attributes that are read from the state of the clan's members."""
+    topic = part.topics.states["members"]
+    return sensor.model_copy(update={"json_attributes_topic": topic, "json_attributes_template": attributes})

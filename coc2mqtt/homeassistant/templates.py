@@ -178,6 +178,16 @@ def games_members(attribute: str, *path: str) -> str:
     )
 
 
+def donors(key: str) -> str:
+    """Return a template for the attribute ``members``: those with donations, the most generous first."""
+    return (
+        f"{_read(('members',))}{{% set ns = namespace(found=[]) %}}{{% for m in (v if {_IS_LIST} else [])"
+        f"[:{_MAX_MEMBERS}] if m is mapping %}}{_NAME}{{% set d = {_number_of('m', key)} %}}"
+        "{% if d is not none and d > 0 %}{% set ns.found = ns.found + [{'name': n, 'donations': d}] %}{% endif %}"
+        "{% endfor %}{{ {'members': ns.found | sort(attribute='donations', reverse=true)} | tojson }}"
+    )
+
+
 def inactive_members(*path: str) -> str:
     """Return a template for the attribute ``members``: the name and ``last_seen`` of each inactive member."""
     seen = "m.get('last_seen_at') if m.get('last_seen_at') is string else none"

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 
 NOW = datetime(2026, 11, 30, 20, tzinfo=UTC)
 MEMBERS = [{"name": "Bram", "attacks_left": 2}, {"name": "Juna Fuse", "attacks_left": 1}]
+LEFT = [{"name": "Anna", "left": 2}, {"name": "Bob", "left": 1}]
 DONORS = [{"name": "Bram", "donations": 1200}, {"name": "J", "donations": 34}, {"name": "Ash", "donations": 5}]
 MISSED = [
     {"time": datetime(2026, 11, 29, 19, 5, tzinfo=UTC), "text": "Bram joined Raven Watch"},
@@ -150,6 +151,49 @@ TEXTS: list[tuple[str, Json, str, str]] = [
         "1 member of Raven Watch was not active for 1 day: Bram.",
         "1 Mitglied von Raven Watch war seit 1 Tag nicht aktiv: Bram.",
     ),
+    (
+        "reminder",
+        {**WAR, "event": {"id": "…"}, "kind": "war", "minutes_left": 360, "members": LEFT, "not_started": []},
+        "6 hours left against Frost Watch: Anna 2, Bob 1",
+        "Noch 6 Stunden gegen Frost Watch: Anna 2, Bob 1",
+    ),
+    (
+        "reminder",
+        {**RAID, "event": {"id": "…"}, "minutes_left": 60, "members": LEFT[1:], "not_started": ["Ash", "Ember"]},
+        "60 minutes left in the raid weekend: Bob 1; not started: Ash, Ember",
+        "Noch 60 Minuten im Raid-Wochenende: Bob 1; ohne Angriff: Ash, Ember",
+    ),
+    (
+        "reminder",
+        {**RAID, "event": {"id": "…"}, "kind": "games", "minutes_left": 2880, "members": LEFT[:1], "not_started": []},
+        "48 hours left in the clan games: Anna 2",
+        "Noch 48 Stunden in den Clan-Spielen: Anna 2",
+    ),
+    (
+        "reminder",
+        {**RAID, "event": {}, "kind": "war", "minutes_left": 0, "members": [], "not_started": []},
+        "Test: a reminder",
+        "Test: eine Erinnerung",
+    ),
+    (
+        "donations_summary",
+        {**WAR, "donors": DONORS, "today": 1239, "week": 9876, "top": 2},
+        "Raven Watch donated 1,239 troops today and 9,876 this week: Bram (1,200), J (34), 1 other.",
+        "Raven Watch hat heute 1.239 Truppen gespendet, diese Woche 9.876: Bram (1.200), J (34), 1 weiteres Mitglied.",
+    ),
+    (
+        "donations_summary",
+        {**WAR, "donors": [], "today": 0, "week": 1, "top": 5},
+        "Raven Watch donated 0 troops today and 1 this week.",
+        "Raven Watch hat heute 0 Truppen gespendet, diese Woche 1.",
+    ),
+    (
+        "inactive_members",
+        {**WAR, "event": {}, "inactive": MEMBERS},
+        "2 members of Raven Watch are inactive: Bram, Juna Fuse.",
+        "2 Mitglieder von Raven Watch sind inaktiv: Bram, Juna Fuse.",
+    ),
+    ("inactive_members", {**WAR, "event": {"summary": "…"}, "inactive": MEMBERS[:1]}, "…", "…"),
 ]
 
 

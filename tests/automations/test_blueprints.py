@@ -66,6 +66,7 @@ def test_all_blueprints_exist() -> None:
         *("war_declared", "war_starting", "war_ending", "war_result", "member_joined_left", "member_role"),
         *("maintenance", "upgrade_finished", "my_attacks_left", "war_no_attacks", "token_refused", "missed_events"),
         *("donations_digest", "member_inactive", "cwl_round_result", "cwl_lineup_changed", "raid_ended"),
+        *("reminder", "donations_summary", "inactive_members"),
     }
 
 
@@ -124,7 +125,8 @@ def test_documented_variables_exist(path: Path) -> None:
     blueprint = load(path)
     promised = blueprint["blueprint"]["description"].split("The actions can use", 1)[1]
     words = set(re.findall(r"`(\w+)`", promised)) - set(leaves(options(blueprint)))
-    nested = {"name", "text", "time", "event_type", "tag", "role"}
+    nested = {"name", "text", "time", "event_type", "tag", "role", "left", "last_seen", "donations"}
+    nested |= {"reminders", "games", "inactive_after"}  # options of a watch
     assert words - nested <= set(blueprint["variables"]), path.stem
 
 
@@ -172,6 +174,8 @@ def test_selected_sensors_exist() -> None:
         # The first is the player's, with the same options.
         "my_attacks_left": ["attacks_left", "war_end"],
         "member_inactive": ["roster"],
+        "donations_summary": ["donations_today", "donations_week"],
+        "inactive_members": ["inactive_members"],
     }.items():
         inputs = load(next(path for path in FILES if path.stem == name))["blueprint"]["input"]
         filters = [one["selector"]["entity"]["filter"][0] for one in inputs.values() if "entity" in one["selector"]]
@@ -180,7 +184,8 @@ def test_selected_sensors_exist() -> None:
             assert wanted.get("device_class") == components[key].get("device_class")
     for key in ("war_start", "war_end"):
         assert "'preparation_start'" in components[key]["json_attributes_template"]
-    for key in ("attacks_left", "cwl_attacks_left", "raid_attacks_left", "roster"):
+    lists = ("donations_today", "donations_week", "inactive_members")
+    for key in ("attacks_left", "cwl_attacks_left", "raid_attacks_left", "roster", *lists):
         assert "'members'" in components[key]["json_attributes_template"]
     assert "'members_not_started'" in components["raid_attacks_left"]["json_attributes_template"]
     # By these attributes, the blueprints tell a round or a weekend from a war.

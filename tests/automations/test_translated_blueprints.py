@@ -22,7 +22,7 @@ from scripts.blueprints import (
 )
 from scripts.translations import format_po, update
 from tests.automations.test_blueprints import FILES, load
-from tests.homeassistant.builders import bridge, clan, cwl, decode, player, raid
+from tests.homeassistant.builders import activity, bridge, clan, cwl, decode, games, player, raid, ranked, reminders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,8 @@ blueprints = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 _JINJA = jinja2.Environment(autoescape=False)  # noqa: S701 - the texts are not HTML
 # Home Assistant's own filters, which no test renders.
 _JINJA.filters |= dict.fromkeys(("as_datetime", "as_local", "as_timestamp"), str)
+
+ALL = (bridge, clan, cwl, raid, activity, games, reminders, player, ranked)
 
 
 def structure(data: Any, *, variables: bool = False) -> Any:
@@ -106,7 +108,7 @@ def test_translations_have_the_variables_and_keys_of_their_message(code: str) ->
 
 @languages
 def test_named_sensors_have_the_names_of_the_language(code: str) -> None:
-    devices = [decode(announce(language=code))["components"].values() for announce in (bridge, clan, cwl, raid, player)]
+    devices = [decode(announce(language=code))["components"].values() for announce in ALL]
     names = {one["name"] for components in devices for one in components if "name" in one}
     for path in (ENGLISH / code).glob("*.yaml"):
         for one in load(path)["blueprint"]["input"].values():
