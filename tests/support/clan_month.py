@@ -29,7 +29,7 @@ PROBE = "#JY9J2Y99"
 
 @dataclass
 class Battle:
-    """What a reminder is about: a war, a league round or a raid weekend.
+    """The subject of reminders: a war, a league round or a raid weekend.
 
     ``end`` is the planned end, ``attacks_per_member`` the number of attacks of each of the ``members``; ``attacks`` are
     the times and the attackers.

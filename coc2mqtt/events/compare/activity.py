@@ -1,4 +1,4 @@
-"""What the members of a clan did lately: donations of the day and the week, and when they were last seen. Pure.
+"""The recent activity of the members of a clan: donations of the day and the week, and when they were last seen. Pure.
 
 Times are Unix times in seconds. The result is kept in the memo of the clan's snapshot: it is updated by each comparison
 of two responses, and a response that shows nothing new changes nothing in it until the next day.

@@ -40,7 +40,7 @@ class RankedState(NamedTuple):
 
 @dataclass(slots=True)
 class Ranked:
-    """What is known of a player's ranked battles.
+    """A player's ranked battles, as far as they are known.
 
     ``signup`` is the present week, ``tier`` the league tier in it. ``ended`` is the week whose result was not reported
     yet, with its tier and the time of its end as it was seen. ``reported`` are the keys of the reported battles.
@@ -60,7 +60,7 @@ class Ranked:
 
     @classmethod
     def from_json(cls, data: Json) -> Ranked:
-        """Return what ``to_json`` encoded."""
+        """Return the one that ``to_json`` encoded."""
         return cls(
             None if data["signup"] is None else Signup(*data["signup"]),
             Tier(*data["tier"]),

@@ -28,7 +28,7 @@ _MAX_DELAY_S = 60.0
 
 
 class ClanNow(NamedTuple):
-    """What a clan's snapshots show: its name, and its members by tag (None: unknown)."""
+    """A clan according to its snapshot: its name, and its members by tag (None: unknown)."""
 
     tag: str
     name: str | None = None

@@ -24,7 +24,7 @@ _MIN_SAMPLE_S = 2 * 3600.0
 _CACHE_S = 120.0
 # After the end, all members are polled within this time.
 _FINAL_S = 600.0
-# The end is reported without the members whose requests have failed for so long.
+# The end is reported without the members whose requests fail until then.
 _MAX_FINAL_S = 2 * 3600.0
 _IDLE_S = 3600.0
 _RETRY_S = 60.0

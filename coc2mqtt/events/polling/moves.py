@@ -21,7 +21,7 @@ MEMO_KEY = "moves"
 MAX_AGE_S = 86_400.0
 # More than the members of a clan who leave within a day.
 _MAX_PENDING = 100
-# A clan may be polled so much later than another one.
+# One clan may be polled this much later than another one.
 _MAX_SKEW_S = 3600.0
 # With ten thousand clans, the arrivals and departures of a day.
 _MAX_KNOWN = 20_000

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from coc2mqtt.events.polling.ranked_poller import RankedPoller
     from coc2mqtt.events.resource import Reminders
 
-# What a reminder is about is polled this long before it is due, so that its list of members is up to date.
+# The war or weekend of a reminder is polled this long before it is due, so that its list of members is up to date.
 _POLL_BEFORE_S = 15.0
 # After a start and after a maintenance, a reminder waits this long for the first poll, which shows the present end.
 _MAX_WAIT_FOR_POLL_S = 120.0
@@ -39,7 +39,7 @@ class ReminderPoller:
 
     It makes no requests. ``parts`` are the pollers of what the reminders are about, ``request_poll`` makes one of their
     resources due as soon as its cache entry expires. ``notify`` has to be called for each of them that was polled.
-    A reminder uses the snapshots that are stored at its time. What was sent is stored together with the events.
+    A reminder uses the snapshots that are stored at its time. The list of sent reminders is stored together with the events.
     """
 
     kind: ClassVar = Kind.REMINDER
@@ -73,7 +73,7 @@ class ReminderPoller:
         self._parts = {kind: poller for kind, poller in parts.items() if kind in PART_OF_KIND}
         self._request_poll = request_poll
         self._history: ReminderHistory | None = None
-        # What is in progress, by the kind of the resource that shows it; and the kinds to read again.
+        # The occasions in progress, by the kind of the resource that shows it; and the kinds to read again.
         self._occasions: dict[Kind, list[Occasion]] = {}
         self._to_read: set[Kind] = set()
         # The moment of the reminder for which a poll was requested.
@@ -115,7 +115,7 @@ class ReminderPoller:
         return PollResult(events if committed else [], 0.0, committed=committed, latest=latest)
 
     async def _read(self, kinds: Collection[Kind]) -> None:
-        """Read what is in progress according to the stored snapshots of these kinds."""
+        """Read the occasions in progress according to the stored snapshots of these kinds."""
         for kind in tuple(kinds):
             self._to_read.discard(kind)
             snapshot = await self._context.store.snapshot(Resource(kind, self._tag))
