@@ -25,7 +25,9 @@ _HEADER = """\
 def example_dashboard() -> str:
     """Return the text of the file."""
     return _HEADER + to_yaml(
-        dashboard("home", [DashboardClan("#2PP", None)], [DashboardPlayer("#900PUCPV", None)]),
+        dashboard(
+            "home", [DashboardClan("#2PP", None, activity=True, reminders=True)], [DashboardPlayer("#900PUCPV", None)]
+        ),
     )
 
 

@@ -45,6 +45,20 @@ class _Info(BaseModel):
     homeassistant: bool
 
 
+class _Reminders(BaseModel):
+    """The times of the reminders of a clan, by what they are about."""
+
+    war: list[float] = []
+    cwl: list[float] = []
+    raid: list[float] = []
+    games: list[float] = []
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any reminders."""
+        return bool(self.war or self.cwl or self.raid or self.games)
+
+
 class _Watch(BaseModel):
     kind: Literal["clan", "player"]
     tag: Annotated[str, AfterValidator(normalize_tag)]
@@ -52,6 +66,10 @@ class _Watch(BaseModel):
     war: bool | None = None
     cwl: bool | None = None
     raids: bool | None = None
+    members: bool | None = None
+    games: bool | None = None
+    ranked: bool | None = None
+    reminders: _Reminders | None = None
 
 
 class _Watches(BaseModel):
@@ -90,12 +108,22 @@ def to_yaml(config: Json) -> str:
 
 def _dashboard(instance: str, watches: list[_Watch], language: Language) -> Json:
     clans = [
-        # An older bridge does not publish the last two.
-        DashboardClan(one.tag, one.name, war=one.war is not False, cwl=bool(one.cwl), raids=bool(one.raids))
+        # An older bridge does not publish the parts after the war.
+        DashboardClan(
+            one.tag,
+            one.name,
+            war=one.war is not False,
+            cwl=bool(one.cwl),
+            raids=bool(one.raids),
+            # A bridge without reminders has no sums either.
+            activity=bool(one.members) and one.reminders is not None,
+            games=bool(one.games),
+            reminders=one.reminders is not None and one.reminders.any,
+        )
         for one in watches
         if one.kind == "clan"
     ]
-    players = [DashboardPlayer(one.tag, one.name) for one in watches if one.kind == "player"]
+    players = [DashboardPlayer(one.tag, one.name, ranked=bool(one.ranked)) for one in watches if one.kind == "player"]
     return dashboard(instance, clans, players, language=language)
 
 

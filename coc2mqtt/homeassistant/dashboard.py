@@ -42,14 +42,18 @@ class DashboardClan:
     war: bool = True
     cwl: bool = True
     raids: bool = True
+    activity: bool = False
+    games: bool = False
+    reminders: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DashboardPlayer:
-    """A watched player; ``name`` is None if it is unknown."""
+    """A watched player; ``name`` is None if it is unknown. ``ranked`` tells whether ranked battles are watched."""
 
     tag: str
     name: str | None
+    ranked: bool = False
 
 
 def dashboard(
@@ -70,9 +74,11 @@ def dashboard(
         sections = []
         for player in players:
             cards = _Cards(Identity.of_watched(instance, "player", player.tag), language)
-            sections.append(cards.player(player.name or player.tag))
+            sections.append(cards.player(player.name or player.tag, ranked=player.ranked))
         views.append(view(language.text("Players"), "players", sections, badges))
-    views.append(view("coc2mqtt", "bridge", [bridge.status(), bridge.controls()], badges))
+    views.append(
+        view("coc2mqtt", "bridge", [bridge.status(), dashboard_parts.calendar(bridge), bridge.controls()], badges)
+    )
     return {"title": "Clash of Clans", "views": views}
 
 
@@ -88,6 +94,11 @@ def _clan_view(cards: _Cards, clan: DashboardClan, badges: list[Json]) -> Json:
     if clan.raids:
         sections.append(dashboard_parts.raid(cards))
         own_badges += dashboard_parts.raid_badges(cards)
+    if clan.games:
+        sections.append(dashboard_parts.games(cards))
+        own_badges += dashboard_parts.games_badges(cards)
+    if clan.activity:
+        sections.append(dashboard_parts.activity(cards))
     sections.append(cards.news(clan))
     path = f"clan-{clan.tag.removeprefix('#').lower()}"
     return view(name, path, sections, [*own_badges, *badges])
@@ -197,7 +208,15 @@ class _Cards(Cards):
 
     def news(self, clan: DashboardClan) -> Json:
         """Return the section with the last events of a clan and a table of its members."""
-        watched = {"war": clan.war, "cwl": clan.cwl, "raid": clan.raids, "activity": True}
+        watched = {
+            "war": clan.war,
+            "cwl": clan.cwl,
+            "raid": clan.raids,
+            "activity": True,
+            "clan_games": clan.games,
+            "reminders": clan.reminders,
+            "member_activity": clan.activity,
+        }
         keys = [key for key, is_watched in watched.items() if is_watched]
         language = self.language
         return section(
@@ -207,8 +226,8 @@ class _Cards(Cards):
             {"type": "markdown", "content": self._members_table()},
         )
 
-    def player(self, name: str) -> Json:
-        """Return the section of a player."""
+    def player(self, name: str, *, ranked: bool) -> Json:
+        """Return the section of a player, with the ranked week if ``ranked`` is set."""
         language = self.language
         clan, pending = self.id("sensor", "clan"), self.id("binary_sensor", "attack_pending")
         clan_badge = {"type": "entity", "entity": clan, "visibility": [state_not(clan, *NO_STATE)]}
@@ -227,7 +246,10 @@ class _Cards(Cards):
             self.tile("war_stars", language.text("War stars")),
             self.label("role", language.text("Role")),
             self.label("war_preference", language.text("War preference")),
-            {"type": "markdown", "content": self.news_template(("activity",))},
+            self.tile("donations_today", language.text("Donations today"), hidden_without_value=True),
+            self.tile("last_seen", language.text("Last seen"), hidden_without_value=True),
+            *(dashboard_parts.ranked(self) if ranked else []),
+            {"type": "markdown", "content": self.news_template(("activity", "ranked") if ranked else ("activity",))},
             {
                 "type": "history-graph",
                 "hours_to_show": 168,

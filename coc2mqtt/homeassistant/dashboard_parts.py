@@ -1,6 +1,6 @@
-"""The sections of a dashboard about a clan's clan war league and its raid weekend, and their badges.
+"""The sections of a dashboard about the parts of a clan or player and the game's calendar, and their badges.
 
-Each is visible only while there is a league, or during the weekend.
+Those of a clan war league, a raid weekend and clan games are visible only while there is one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from coc2mqtt.homeassistant.dashboard_cards import NO_STATE, heading, section, s
 if TYPE_CHECKING:
     from coc2mqtt.homeassistant.dashboard_cards import Cards, Json
 
+_TOP_DONORS = 5
 _LEAGUE_STATES = ["preparation", "in_war", "ended"]
 
 
@@ -91,6 +92,95 @@ def raid(cards: Cards) -> Json:
         },
     )
     return {**whole, "visibility": [state(cards.id("sensor", "raid_state"), "ongoing")]}
+
+
+def games_badges(cards: Cards) -> list[Json]:
+    """Return the badge with the end of the clan games."""
+    ends = cards.badge("sensor", "clan_games_end", cards.language.text("Clan games end"))
+    return [{**ends, "visibility": [state(cards.id("sensor", "clan_games_state"), "ongoing")]}]
+
+
+def games(cards: Cards) -> Json:
+    """Return the section of the clan games."""
+    language, below = cards.language, cards.id("sensor", "clan_games_members_below")
+    whole = section(
+        heading(language.text("Clan games"), "mdi:trophy-variant"),
+        cards.tile("clan_games_points", language.text("Points"), color="amber"),
+        cards.tile("clan_games_members_below", language.text("Members below the maximum")),
+        {
+            "type": "markdown",
+            "title": language.text("Members below the maximum"),
+            "content": (
+                f"{{% for member in state_attr('{below}', 'members') or [] -%}}\n"
+                "- {{ member.name }} ({{ member.points }})\n"
+                f"{{% else -%}}\n{language.text('Everybody has reached the maximum.')}\n{{% endfor %}}\n"
+            ),
+        },
+    )
+    return {**whole, "visibility": [state(cards.id("sensor", "clan_games_state"), ["ongoing", "ended"])]}
+
+
+def activity(cards: Cards) -> Json:
+    """Return the section with the donations and the inactive members of a clan."""
+    language = cards.language
+    today, inactive = cards.id("sensor", "donations_today"), cards.id("sensor", "inactive_members")
+    return section(
+        heading(language.text("Member activity"), "mdi:account-clock"),
+        cards.tile("donations_today", language.text("Donations today")),
+        cards.tile("donations_week", language.text("Donations this week")),
+        {
+            "type": "markdown",
+            "title": language.text("Top donors today"),
+            "content": (
+                f"{{% for member in (state_attr('{today}', 'members') or [])[:{_TOP_DONORS}] -%}}\n"
+                "- {{ member.name }} ({{ member.donations }})\n"
+                f"{{% else -%}}\n{language.text('Nobody has donated yet.')}\n{{% endfor %}}\n"
+            ),
+        },
+        {
+            "type": "markdown",
+            "title": language.text("Inactive members"),
+            "content": (
+                f"{{% for member in state_attr('{inactive}', 'members') or [] -%}}\n"
+                "- {{ member.name }}{% if member.last_seen %} "
+                "({{ (member.last_seen | as_datetime | as_local).strftime('%Y-%m-%d') }}){% endif %}\n"
+                f"{{% else -%}}\n{language.text('Everybody is active.')}\n{{% endfor %}}\n"
+            ),
+            "visibility": [state_not(inactive, *NO_STATE)],
+        },
+    )
+
+
+def ranked(cards: Cards) -> list[Json]:
+    """Return the tiles of a player's ranked week."""
+    language = cards.language
+    tiles = {
+        "ranked_tier": language.text("Ranked tier"),
+        "ranked_placement": language.text("Ranked placement"),
+        "ranked_trophies": language.text("Ranked trophies"),
+        "ranked_attacks": language.text("Ranked attacks"),
+        "ranked_week_end": language.text("Ranked week end"),
+    }
+    return [cards.tile(key, name, hidden_without_value=True) for key, name in tiles.items()]
+
+
+def calendar(cards: Cards) -> Json:
+    """Return the section with the game's calendar, which is visible only if the calendar is watched."""
+    language = cards.language
+    tiles = {
+        "gold_pass_end": language.text("Gold pass end"),
+        "season_end": language.text("Season end"),
+        "ranked_week_end": language.text("Ranked week end"),
+        "clan_games_start": language.text("Clan games start"),
+        "clan_games_end": language.text("Clan games end"),
+        "raid_weekend_start": language.text("Raid weekend start"),
+        "raid_weekend_end": language.text("Raid weekend end"),
+    }
+    whole = section(
+        heading(language.text("Calendar"), "mdi:calendar"),
+        *(cards.tile(key, name, hidden_without_value=True) for key, name in tiles.items()),
+    )
+    return {**whole, "visibility": [state_not(cards.id("sensor", "season_end"), *NO_STATE)]}
 
 
 def _round_sentence(cards: Cards) -> str:

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-CLANS = [DashboardClan("#2PP", "The Order"), DashboardClan("#8QQ", None, war=False, cwl=False, raids=False)]
-PLAYERS = [DashboardPlayer("#900PUCPV", "Alice"), DashboardPlayer("#LLL", "Bob")]
+EVERYTHING = {"activity": True, "games": True, "reminders": True}
+CLANS = [
+    DashboardClan("#2PP", "The Order", **EVERYTHING),
+    DashboardClan("#8QQ", None, war=False, cwl=False, raids=False),
+]
+PLAYERS = [DashboardPlayer("#900PUCPV", "Alice", ranked=True), DashboardPlayer("#LLL", "Bob")]
 # The cards of Home Assistant itself that the dashboard uses.
 CARDS = {"heading", "tile", "picture-entity", "markdown", "history-graph", "entities"}
 
@@ -61,7 +65,9 @@ def test_dashboard_uses_only_enabled_entities_of_the_discovery_payloads() -> Non
         builders.bridge(instance="my-home"),
         *(builders.clan(clan.tag, clan.name, war=clan.war) for clan in CLANS),
         *(announce(clan.tag, clan.name) for clan in CLANS if clan.cwl for announce in (builders.cwl, builders.raid)),
+        *(announce(CLANS[0].tag) for announce in (builders.activity, builders.games, builders.reminders)),
         *(builders.player(player.tag, player.name) for player in PLAYERS),
+        *(builders.ranked(player.tag) for player in PLAYERS if player.ranked),
     )
     used = used_entities(dashboard("my-home", CLANS, PLAYERS))
     assert used <= announced
@@ -117,6 +123,7 @@ def test_clan_without_war_has_no_war_cards() -> None:
     [
         ("Clan war league", "cwl", ["preparation", "in_war", "ended"]),
         ("Raid weekend", "raid", "ongoing"),
+        ("Clan games", "clan_games", ["ongoing", "ended"]),
     ],
 )
 def test_section_of_a_part_is_visible_only_during_a_league_or_weekend(heading: str, key: str, states: Any) -> None:
