@@ -39,7 +39,8 @@ class ReminderPoller:
 
     It makes no requests. ``parts`` are the pollers of what the reminders are about, ``request_poll`` makes one of their
     resources due as soon as its cache entry expires. ``notify`` has to be called for each of them that was polled.
-    A reminder uses the snapshots that are stored at its time. The list of sent reminders is stored together with the events.
+    A reminder uses the snapshots that are stored at its time. The list of sent reminders is stored together with the
+    events.
     """
 
     kind: ClassVar = Kind.REMINDER
