@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.polling.metrics import EngineMetrics
 from coc2mqtt.mqtt.control.requests import RequestMetrics
-from coc2mqtt.mqtt.payloads.models import EventPayload, HealthPayload, LastEventPayload
+from coc2mqtt.mqtt.payloads.models import EventPayload, HealthPayload, LastEventPayload, iso_time
 from coc2mqtt.mqtt.publish.event_delivery import DeliveryMetrics
 from coc2mqtt.util.clocks import uptime
 

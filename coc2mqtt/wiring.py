@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.clients import connection_options
 from coc2mqtt.config.settings import redactor_of
 from coc2mqtt.events.polling.engine import Engine
@@ -31,7 +30,7 @@ from coc2mqtt.mqtt.control.last_command import LastCommand
 from coc2mqtt.mqtt.control.replay import Replay
 from coc2mqtt.mqtt.control.requests import RequestHandler
 from coc2mqtt.mqtt.duplicate_instance import DuplicateInstanceDetector
-from coc2mqtt.mqtt.payloads.models import InfoPayload
+from coc2mqtt.mqtt.payloads.models import InfoPayload, iso_time
 from coc2mqtt.mqtt.publish.discovery import Discovery
 from coc2mqtt.mqtt.publish.event_delivery import EventDelivery
 from coc2mqtt.mqtt.publish.new_devices import NewDevices

@@ -41,7 +41,7 @@ from coc2mqtt.config.setting_types import (
     parse_list,
     unquote,
 )
-from coc2mqtt.events.compare.calendar import ClanGames
+from coc2mqtt.events.calendar import ClanGames
 from coc2mqtt.events.resource import (
     CALENDAR_INTERVAL_S,
     CLAN_INTERVAL_S,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.clash.client import DEFAULT_BASE_URL
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.resource import CLAN_INTERVAL_S, PLAYER_INTERVAL_S, Kind, Watch
 from coc2mqtt.mqtt.control import sentences
 from coc2mqtt.mqtt.control.commands import ListData, LogLevelData, PollData, UnwatchData, WatchData, Watched
@@ -22,6 +21,7 @@ from coc2mqtt.mqtt.payloads.models import (
     ResponsePayload,
     WatchesPayload,
     WatchPayload,
+    iso_time,
 )
 from coc2mqtt.mqtt.topics import Topics
 

@@ -15,7 +15,7 @@ from coc2mqtt.clash.errors import ClashError, UnreachableError
 from coc2mqtt.clash.response import ApiResponse
 from coc2mqtt.demo.tour import all_changes
 from coc2mqtt.demo.world import World
-from coc2mqtt.events.compare.calendar import ClanGames
+from coc2mqtt.events.calendar import ClanGames
 from coc2mqtt.events.polling.api_monitor import ApiMonitor
 from coc2mqtt.events.polling.calendar_poller import CalendarPoller
 from coc2mqtt.events.polling.player_poller import PlayerPoller

@@ -15,6 +15,8 @@ from coc2mqtt.mqtt.payloads.models import OnlinePayload
 from coc2mqtt.util.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from coc2mqtt.mqtt.client.connection import Message, Session
     from coc2mqtt.mqtt.topics import Topics
 
@@ -79,9 +81,10 @@ class DuplicateInstanceDetector:
         """
         topic = self._topics.bridge("info")
         try:
-            payload = (await self._read_retained(session, topic)).get(topic)
+            await session.subscribe(topic)
         except (SubscribeDeniedError, SubscribeTimeoutError):
             return  # not allowed by the access list: only the broker's reason code can tell
+        payload = (await self._read_retained(session, topic)).get(topic)
         info = None if payload is None else _parse(payload)
         self.is_base_topic_shared = info is not None and info.instance != self._instance
         other = self._other_instance(payload)
@@ -128,6 +131,8 @@ class DuplicateInstanceDetector:
     async def is_alive(self, session: Session) -> bool:
         """Return whether another bridge with the same instance name is online and still publishes its health."""
         state, info, health = (self._topics.bridge(name) for name in ("state", "info", "health"))
+        for topic in (state, info, health):
+            await session.subscribe(topic)
         found = await self._read_retained(session, state, info, health)
         other = self._other_instance(found.get(info))
         if other is None:
@@ -150,23 +155,13 @@ class DuplicateInstanceDetector:
         return self._checks_without_health < _MAX_CHECKS_WITHOUT_HEALTH
 
     async def _read_retained(self, session: Session, *topics: str) -> dict[str, bytes]:
-        """Subscribe to topics, and return their retained messages."""
-        found: dict[str, bytes] = {}
-        # A busy machine may take longer for them than the timeout. The second time, the broker sends them again.
-        for timeout in (_RETAINED_TIMEOUT_S, _SECOND_TIMEOUT_S):
-            missing = [topic for topic in topics if topic not in found]
-            if not missing:
-                break
-            for topic in missing:
-                await session.subscribe(topic)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    async for message in session.messages():
-                        if message.topic in topics:
-                            found[message.topic] = message.payload
-                        if len(found) == len(topics):
-                            break
-        return found
+        """Return the retained messages of topics that were just subscribed to."""
+        found = await _receive(session, topics, within=_RETAINED_TIMEOUT_S)
+        missing = [topic for topic in topics if topic not in found]
+        # A busy machine may take longer for them than the timeout: after another SUBACK, the broker sends them again.
+        for topic in missing:
+            await session.subscribe(topic)
+        return found | (await _receive(session, missing, within=_SECOND_TIMEOUT_S) if missing else {})
 
     def _other_instance(self, payload: bytes | None) -> _Info | None:
         """Return the info of another process with our instance name, None for this process or an invalid payload."""
@@ -179,6 +174,19 @@ class DuplicateInstanceDetector:
             f"another coc2mqtt (version {other.version} on {other.host}) with the instance name {self._instance!r} has"
             " taken over the connection: stop one of the two, or give each its own instance name and mqtt.base_topic"
         )
+
+
+async def _receive(session: Session, topics: Collection[str], *, within: float) -> dict[str, bytes]:
+    """Return the messages on these topics that arrive within some seconds, at most one for each."""
+    found: dict[str, bytes] = {}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            async for message in session.messages():
+                if message.topic in topics:
+                    found[message.topic] = message.payload
+                if len(found) == len(topics):
+                    break
+    return found
 
 
 def _parse(payload: bytes) -> _Info | None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from coc2mqtt.events.event import CLAN_EVENTS, CWL_EVENTS, RAID_EVENTS, WAR_EVENTS, EventType
+from coc2mqtt.events.event import EventType
 from coc2mqtt.events.metadata import metadata_model
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import CLAN_PARTS, Kind
 from coc2mqtt.examples import example_game, examples
 from coc2mqtt.examples.summaries import summaries_page
 from coc2mqtt.mqtt.control.dispatcher import COMMANDS
@@ -112,7 +112,7 @@ def test_every_event_type_has_schema_and_topics() -> None:
         }
         assert set(event_topics(event_type)) <= published
         assert (topics.event(Kind.CLAN, "<TAG>", event_type.value) in event_topics(event_type)) is (
-            event_type in (*CLAN_EVENTS, *WAR_EVENTS, *CWL_EVENTS, *RAID_EVENTS)
+            not {Kind.CLAN, *CLAN_PARTS}.isdisjoint(event_type.kinds)
         )
 
 

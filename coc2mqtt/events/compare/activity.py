@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import iso_time
-from coc2mqtt.events.compare.calendar import day_of, week_of
+from coc2mqtt.events.calendar import day_of, week_of
 from coc2mqtt.events.event import Event, EventType
 
 if TYPE_CHECKING:

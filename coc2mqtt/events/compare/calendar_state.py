@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from coc2mqtt.clash.response import iso_time, parse_unix_time
-from coc2mqtt.events.compare.calendar import ClanGames, Period, raid_weekend_of, season_of, week_of
+from coc2mqtt.events.calendar import ClanGames, Period, raid_weekend_of, season_of, week_of
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import CALENDAR
 

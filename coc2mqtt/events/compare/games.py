@@ -15,7 +15,7 @@ from coc2mqtt.events.event import Event, EventType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from coc2mqtt.events.compare.calendar import Period
+    from coc2mqtt.events.calendar import Period
     from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]

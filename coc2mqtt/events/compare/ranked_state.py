@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import iso_time
-from coc2mqtt.events.compare.calendar import Period, day_of
+from coc2mqtt.events.calendar import Period, day_of
 from coc2mqtt.events.compare.ranked import UNKNOWN_TIER, Battle, Place, Signup, Tier, count_of, is_legend
 from coc2mqtt.events.event import Event, EventType
 

@@ -19,7 +19,7 @@ from coc2mqtt.events.polling.poll_context import PollResult
 from coc2mqtt.events.resource import CALENDAR, Kind, Snapshot
 
 if TYPE_CHECKING:
-    from coc2mqtt.events.compare.calendar import Period
+    from coc2mqtt.events.calendar import Period
     from coc2mqtt.events.polling.poll_context import PollContext
 
 # No request is made this long before a season or a week ends, so that it does not delay the event.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
+from coc2mqtt.events.calendar import ClanGames
 from coc2mqtt.events.compare.api_state import ApiStatus
-from coc2mqtt.events.compare.calendar import ClanGames
 from coc2mqtt.events.event import EventType
 from coc2mqtt.events.polling.api_monitor import ApiMonitor, ApiProbe
 from coc2mqtt.events.polling.calendar_poller import CalendarPoller

@@ -12,7 +12,7 @@ from coc2mqtt.events.polling.poll_context import PollResult
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
 if TYPE_CHECKING:
-    from coc2mqtt.events.compare.calendar import Period
+    from coc2mqtt.events.calendar import Period
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poll_context import PollContext
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import structlog
 
-from coc2mqtt.events.compare.calendar import ClanGames
+from coc2mqtt.events.calendar import ClanGames
 from coc2mqtt.events.polling.league_wars import LeagueWarCache
 from coc2mqtt.events.polling.moves import Moves
 from coc2mqtt.events.polling.scheduler import NextPoll

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Literal, Self
 import structlog
 from pydantic import ValidationError
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.clash.tags import normalize_tag
 from coc2mqtt.mqtt.control import sentences
-from coc2mqtt.mqtt.payloads.models import LastCommandPayload, RunningCommandPayload
+from coc2mqtt.mqtt.payloads.models import LastCommandPayload, RunningCommandPayload, iso_time
 from coc2mqtt.translations import ENGLISH
 from coc2mqtt.util.text import printable, shorten
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from coc2mqtt.clash.response import api_time, iso_time
+from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.cwl_league import rank_positions
 from coc2mqtt.events.compare.cwl_state import cwl_state
 from coc2mqtt.events.compare.war import war_id, war_sides
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 from coc2mqtt.mqtt.payloads.values import integer, json_object, json_objects, short_text, text
 from coc2mqtt.mqtt.payloads.war import (
     WarMemberPayload,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.games import games_state, members_below
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 from coc2mqtt.mqtt.payloads.values import short_text
 
 if TYPE_CHECKING:

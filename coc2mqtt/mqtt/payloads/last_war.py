@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from coc2mqtt.clash.response import api_time, iso_time
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.clash.response import api_time
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 from coc2mqtt.mqtt.payloads.values import integer, number, text
 
 if TYPE_CHECKING:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.clash.response import iso_time
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.events.compare.activity import clan_activity
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 from coc2mqtt.mqtt.payloads.values import json_objects, short_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from coc2mqtt.events.compare.activity import ClanActivity, MemberActivity
+    from coc2mqtt.events.resource import Snapshot
 
 Json = dict[str, Any]
 
@@ -68,12 +69,12 @@ def members_payload(clan: Json, taken_at: float, activity: ClanActivity | None =
     return MembersPayload.model_validate({"members": listed, "updated_at": iso_time(taken_at)})
 
 
-def members_hash(clan: Json, activity: ClanActivity | None = None) -> int:
-    """Return a hash of everything about the members that their payload contains, for comparisons in one process.
+def members_hash(snapshot: Snapshot) -> int:
+    """Return a hash of everything about a clan's members that their payload contains, for comparisons in one process.
 
     It takes a fifth of the time of the payload.
     """
-    members = clan.get("memberList")
+    members, activity = (snapshot.data or {}).get("memberList"), clan_activity(snapshot)
     seen = None if activity is None else tuple(activity.members.values())
     try:
         return hash(None if members is None else (*map(_key, members), seen))

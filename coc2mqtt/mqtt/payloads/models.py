@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coc2mqtt.clash.response import iso_time
+from coc2mqtt.clash.response import iso_time as iso_time  # noqa: PLC0414 - the modules of payloads import it from here
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.logs import LogLevelName  # noqa: TC001 - pydantic reads it
 

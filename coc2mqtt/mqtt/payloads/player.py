@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coc2mqtt.clash.response import api_time, iso_time
+from coc2mqtt.clash.response import api_time
+from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.compare.cwl_state import cwl_state
 from coc2mqtt.events.compare.raid_state import raid_state
 from coc2mqtt.events.compare.reminder import is_included
 from coc2mqtt.events.compare.war import war_sides
 from coc2mqtt.mqtt.payloads.cwl import CwlPhase  # noqa: TC001 - pydantic reads it
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 from coc2mqtt.mqtt.payloads.raid import RaidPhase  # noqa: TC001 - pydantic reads it
 from coc2mqtt.mqtt.payloads.values import integer, json_object, json_objects, name_of, text
 from coc2mqtt.mqtt.payloads.war import war_attacks_left, war_data
@@ -135,6 +136,12 @@ def clan_of(player: Snapshot) -> str | None:
     """Return the tag of a player's clan, None without one."""
     tag = json_object(json_object(player.data).get("clan")).get("tag")
     return tag if isinstance(tag, str) else None
+
+
+def player_activity(player_tag: str, clan: Snapshot) -> MemberActivity | None:
+    """Return what a clan shows of the activity of a player, None if it is unknown."""
+    activity = clan_activity(clan)
+    return None if activity is None else activity.members.get(player_tag)
 
 
 def player_war_payload(player_tag: str, clan_tag: str, snapshot: Snapshot) -> PlayerWarPayload:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from coc2mqtt.clash.response import api_time, iso_time
+from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.raid_state import members_not_started, raid_state
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 from coc2mqtt.mqtt.payloads.values import json_objects, short_text, text
 
 if TYPE_CHECKING:

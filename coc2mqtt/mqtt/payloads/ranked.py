@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.ranked_state import ranked_state
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 
 if TYPE_CHECKING:
     from coc2mqtt.events.resource import Snapshot

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.resource import PARTS, Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.cwl import cwl_payload
@@ -21,6 +20,7 @@ from coc2mqtt.mqtt.payloads.models import (
     OnlinePayload,
     Payload,
     PollPayload,
+    iso_time,
 )
 from coc2mqtt.mqtt.payloads.player import PlayerParts, player_payload
 from coc2mqtt.mqtt.payloads.raid import raid_payload

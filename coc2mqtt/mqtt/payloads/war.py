@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from coc2mqtt.clash.response import api_time, iso_time
+from coc2mqtt.clash.response import api_time
 from coc2mqtt.events.compare.war import attacks_per_member, war_id, war_sides
-from coc2mqtt.mqtt.payloads.models import Payload, Time
+from coc2mqtt.mqtt.payloads.models import Payload, Time, iso_time
 from coc2mqtt.mqtt.payloads.values import integer, json_object, json_objects, number, text
 
 if TYPE_CHECKING:

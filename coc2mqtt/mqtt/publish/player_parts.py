@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.mqtt.payloads.player import (
     PlayerParts,
     clan_of,
+    player_activity,
     player_cwl_payload,
     player_raid_payload,
     player_war_payload,
@@ -42,8 +42,7 @@ class PlayerPartsReader:
             return PlayerParts()
         war, cwl, raid = [await self._snapshot(kind, clan) for kind in (Kind.WAR, Kind.CWL, Kind.RAID)]
         whole = await self._snapshot(Kind.CLAN, clan)
-        known = None if whole is None else clan_activity(whole)
-        activity = None if known is None else known.members.get(player_tag)
+        activity = None if whole is None else player_activity(player_tag, whole)
         seen = 0.0 if activity is None else activity.last_seen
         parts = PlayerParts(
             war=None if war is None else player_war_payload(player_tag, clan, war),

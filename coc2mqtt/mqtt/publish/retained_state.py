@@ -7,12 +7,10 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from coc2mqtt.clash.response import iso_time
-from coc2mqtt.events.compare.activity import clan_activity
 from coc2mqtt.events.resource import API, MIN_INTERVAL_S, PARTS, Kind, Resource, Watch, owner, resources_of
 from coc2mqtt.homeassistant import live_components
 from coc2mqtt.mqtt.payloads.members import members_hash, names_hash
-from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload
+from coc2mqtt.mqtt.payloads.models import OnlinePayload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.player import PlayerParts
 from coc2mqtt.mqtt.payloads.state import FACETS, is_available, state_payloads
 from coc2mqtt.mqtt.publish.api_publisher import ApiPublisher
@@ -284,7 +282,7 @@ class RetainedState:
         published = self._states.of(resource)
         # Most changes of a clan are not changes of its members.
         is_clan = resource.kind is Kind.CLAN and snapshot.data is not None
-        roster = members_hash(snapshot.data or {}, clan_activity(snapshot)) if is_clan else None
+        roster = members_hash(snapshot) if is_clan else None
         polled_at = self._new_poll_time(resource)
         if polled_at is not None:
             published.polled_at = polled_at

@@ -11,7 +11,7 @@ import pytest
 from coc2mqtt.clash import NotFoundError
 from coc2mqtt.clash.errors import UnreachableError
 from coc2mqtt.events import PollingState
-from coc2mqtt.events.compare.calendar import ClanGames, raid_weekend_of
+from coc2mqtt.events.calendar import ClanGames, raid_weekend_of
 from coc2mqtt.events.polling.calendar_poller import CalendarPoller
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.resource import CALENDAR

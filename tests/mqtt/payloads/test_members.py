@@ -85,9 +85,9 @@ def test_hash_of_members_changes_with_each_published_value() -> None:
         clan(5, ben),  # type: ignore[arg-type]
         {"memberList": 5},
     ]
-    assert len({members_hash(data) for data in different}) == len(different)
+    assert len({members_hash(Snapshot(data)) for data in different}) == len(different)
 
 
 def test_hash_of_members_ignores_values_that_are_not_published() -> None:
     same = clan(member("#2P2"), clanPoints=7), clan(member("#2P2", expLevel=99, clanRank=3, league=None))
-    assert {members_hash(data) for data in same} == {members_hash(clan(member("#2P2")))}
+    assert {members_hash(Snapshot(data)) for data in same} == {members_hash(Snapshot(clan(member("#2P2"))))}

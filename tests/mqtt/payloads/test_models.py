@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.event import Change, Event, EventType
 from coc2mqtt.events.record import MAX_EVENT_BYTES, EventRecord
 from coc2mqtt.events.resource import Kind
 from coc2mqtt.journal.codec import decode_record, encode_record
 from coc2mqtt.journal.protocol import JournalEntry
-from coc2mqtt.mqtt.payloads.models import EventPayload, OnlinePayload, ResponsePayload, WatchesPayload
+from coc2mqtt.mqtt.payloads.models import EventPayload, OnlinePayload, ResponsePayload, WatchesPayload, iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

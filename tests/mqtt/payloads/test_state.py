@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coc2mqtt.clash.response import iso_time
 from coc2mqtt.events.resource import Kind, Resource, Snapshot, Watch
 from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
-from coc2mqtt.mqtt.payloads.models import BadgePayload, ClanPayload, OnlinePayload, Payload, PollPayload
+from coc2mqtt.mqtt.payloads.models import BadgePayload, ClanPayload, OnlinePayload, Payload, PollPayload, iso_time
 from coc2mqtt.mqtt.payloads.player import PlayerParts, PlayerPayload, player_war_payload
 from coc2mqtt.mqtt.payloads.state import FACETS, api_status_payload, state_payloads
 from coc2mqtt.mqtt.payloads.war import WarPayload
