@@ -14,6 +14,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.home.check_activity import check_activity
 from tests.home.check_automations import check_blueprints
 from tests.home.check_controls import check_controls, check_fields
 from tests.home.check_entities import check_ids, check_log, check_rename, check_statistics, check_values
@@ -80,6 +81,9 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         check_log(setup, report)
         report.section("Leagues and raids")
         await check_parts(setup, report)
+        check_log(setup, report)
+        report.section("Reminders, clan games, ranked battles and activity")
+        await check_activity(setup, report)
         check_log(setup, report)
         report.section("Sensors of members")
         await check_members(setup, report)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _DISCOVERY_TIMEOUT_S = 20.0
 _VALUES_TIMEOUT_S = 10.0
-_PAYLOADS = 9  # the bridge, two players, and two clans, each with its league and its raids
+# The bridge, two players, and two clans, each with its league, raids, reminders and activity.
+_PAYLOADS = 13
 _NAME = "Anvil & Söhne"
 _ALLOWED_IN_LAB = (
     # The lab enables debug logs of MQTT, and Home Assistant warns about their number.

@@ -110,13 +110,13 @@ async def _attacks(setup: Setup, automations: Automations) -> list[str]:
     await asyncio.sleep(max(0.0, (api_time(war["startTime"]) - datetime.now(UTC)).total_seconds()))
     world.start_battle(clan)
     await automations.wait_for_action("no_attacks", within=_IDLE_S + _TOLERANCE_S)
-    problems = _moment_problems("no_attacks", api_time(war["startTime"]) + timedelta(seconds=_IDLE_S))
+    problems = moment_problems("no_attacks", api_time(war["startTime"]) + timedelta(seconds=_IDLE_S))
     problems += text_problems(
         automations, "no_attacks", r"Nobody in .+ has attacked .+ yet\. The battle started 0 minutes ago\."
     )
     world.attack(clan, "opponent")
     await automations.wait_for_action("my_attacks", within=_BATTLE_S - 3600 + _TOLERANCE_S)
-    problems += _moment_problems("my_attacks", api_time(war["endTime"]) - timedelta(hours=1))
+    problems += moment_problems("my_attacks", api_time(war["endTime"]) - timedelta(hours=1))
     await _unwatch(setup, own)
     return problems + text_problems(
         automations, "my_attacks", r"You have 2 attacks left with .+\. The war against .+ ends in 1 hour\."
@@ -161,11 +161,11 @@ async def _donations(setup: Setup, automations: Automations) -> list[str]:
     devices = await setup.home.devices()
     setup.world.donate(setup.clan, setup.attacker, 1200)
     await asyncio.sleep(2)
-    at = await _soon(setup)
+    at = await soon(setup)
     clan = devices[setup.device(setup.clan)]["id"]
     await automations.add("donations", "donations_digest", clan_device=clan, at=f"{at:%H:%M:%S}")
     await automations.wait_for_action("donations")
-    problems = _moment_problems("donations", at)
+    problems = moment_problems("donations", at)
     return problems + text_problems(
         automations, "donations", r".+ donated 1,\d+ troops in the last 24 hours: .+ \(1,2\d\d\).*\."
     )
@@ -183,11 +183,11 @@ async def _inactive(setup: Setup, automations: Automations) -> list[str]:
     await wait_until("the roster after the quiet days", _BRIDGE_START_S, is_known)
     world.donate(clan, setup.attacker, 5)
     await asyncio.sleep(2)
-    at = await _soon(setup)
+    at = await soon(setup)
     inputs = {"roster_sensor": roster, "days": _INACTIVE_DAYS, "at": f"{at:%H:%M:%S}", "weekdays": _WEEKDAYS}
     await automations.add("inactive", "member_inactive", **inputs)
     await automations.wait_for_action("inactive")
-    problems = _moment_problems("inactive", at)
+    problems = moment_problems("inactive", at)
     problems += text_problems(
         automations, "inactive", rf"\d+ members of .+ were not active for {_INACTIVE_DAYS} days: .+\."
     )
@@ -201,7 +201,7 @@ async def _inactive(setup: Setup, automations: Automations) -> list[str]:
     return problems
 
 
-async def _soon(setup: Setup) -> datetime:
+async def soon(setup: Setup) -> datetime:
     """Return a time in some seconds, in Home Assistant's time zone."""
     zone = ZoneInfo((await setup.home.get("/api/config"))["time_zone"])
     return datetime.now(zone).replace(microsecond=0) + timedelta(seconds=4)
@@ -247,7 +247,7 @@ async def _result(setup: Setup, automations: Automations) -> list[str]:
     return text_problems(automations, "score", r"(.+ (won|lost) the war|The war of .+) against .+\d.*")
 
 
-def _moment_problems(name: str, planned: datetime) -> list[str]:
+def moment_problems(name: str, planned: datetime) -> list[str]:
     """Return a problem if the automation, which has just acted, is early or late."""
     late = (datetime.now(planned.tzinfo) - planned).total_seconds()
     return [] if 0 <= late <= _TOLERANCE_S else [f"{name} acted {late:.1f} s after {planned:%H:%M:%S}"]

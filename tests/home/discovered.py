@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 DISCOVERY_TOPICS = "homeassistant/device/+/config"
+CALENDAR_KEYS = (
+    *("gold_pass_end", "season_end", "ranked_week_end", "clan_games_start", "clan_games_end"),
+    *("raid_weekend_start", "raid_weekend_end"),
+)
 # Entities that normally have no value, with the reason.
 _NO_VALUE_REASONS = {
     "denied_address": "no topic is denied",
@@ -23,6 +27,11 @@ _NO_VALUE_REASONS = {
     "last_command": "no command yet",
     "cwl": "no event yet",
     "raid": "no event yet",
+    "clan_games": "no event yet",
+    "ranked": "no event yet",
+    "reminders": "no event yet",
+    "member_activity": "no event yet",
+    **dict.fromkeys(CALENDAR_KEYS, "the calendar follows two minutes after the first start"),
 }
 _WAR_KEYS = (
     *("war_state", "war_status", "war_start", "war_end", "war_team_size", "opponent", "stars", "opponent_stars"),
@@ -32,7 +41,7 @@ _WAR_KEYS = (
 _PART_KEYS = (
     *("cwl_league", "cwl_round", "cwl_total_stars", "cwl_position", "cwl_opponent_name", "cwl_stars"),
     *("cwl_opponent_stars", "cwl_destruction", "cwl_attacks_left", "cwl_round_start", "cwl_round_end"),
-    *("cwl_next_opponent_name", "raid_end", "raid_loot", "raid_attacks_left", "raid_medals"),
+    *("cwl_next_opponent_name", "raid_start", "raid_end", "raid_loot", "raid_attacks_left", "raid_medals"),
     *("raid_districts_destroyed", "raids_completed", "raid_opponent_name"),
 )
 
@@ -104,6 +113,7 @@ def reason_for_no_value(entity: Entity, *, without_war: str, unwatched_clan: str
         reasons |= dict.fromkeys(_PART_KEYS, "the clan is in no league and has never raided")
     if entity.device.endswith(unwatched_clan.removeprefix("#")):
         reasons = reasons | dict.fromkeys(
-            ("attacks_left", "attack_pending", "war_end"), "the player's clan is not watched"
+            ("attacks_left", "attack_pending", "war_end", "donations_today", "donations_week", "last_seen"),
+            "the player's clan is not watched",
         )
     return reasons.get(entity.key)
