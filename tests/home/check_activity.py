@@ -35,6 +35,7 @@ _TIMEOUT_S, _QUIET_S, _TOLERANCE_S = 20.0, 3.0, 5.0
 # The calendar follows the first polls of the bridge.
 _CALENDAR_TIMEOUT_S = 140.0
 _INACTIVE_DAYS = 1
+_NO_VALUE = ("None", "unknown", "unavailable")
 _OPTIONS = {
     "reminders": {"war": ["1m"], "cwl": [], "raid": ["1m"], "games": ["1m"]},
     "games": True,
@@ -95,6 +96,9 @@ async def _reminders(setup: Setup, automations: Automations) -> list[str]:
     await automations.add("reminded", "reminder", clan_device=device)
     await automations.add("reminded_in_wars", "reminder", clan_device=device, kinds=["war"])
     await automations.add("reminded_in_raids", "reminder", clan_device=device, kinds=["raid"])
+    for leave in (world.end_war, world.clear_war):
+        with contextlib.suppress(ImpossibleError):
+            leave(clan)
     world.declare_war(clan, timedelta(seconds=_PREPARATION_S), timedelta(seconds=_BATTLE_S))
     war = world.current_war(clan)
     assert war is not None
@@ -244,12 +248,15 @@ async def _wait_for(setup: Setup, expected: Mapping[str, str | None], *, within:
             entity = str(entities.get(key, {}).get("entity_id"))
             found[key] = str(states.get(entity, {}).get("state"))
         return all(
-            found[key] not in ("None", "unknown", "unavailable") if state is None else found[key] == state
-            for key, state in expected.items()
+            found[key] not in _NO_VALUE if state is None else found[key] == state for key, state in expected.items()
         )
 
     try:
         await wait_until("the states", within, shown)
     except TimeoutError:
-        return [f"{key} is {found[key]}, expected {state or 'a value'}" for key, state in expected.items()]
+        return [
+            f"{key} is {found[key]}, expected {state or 'a value'}"
+            for key, state in expected.items()
+            if found[key] != state and (state or found[key] in _NO_VALUE)
+        ]
     return []

@@ -65,6 +65,9 @@ class GamesPoller:
         known = Games.from_json(None if snapshot is None else snapshot.data)
         period = self._period(known, at)
         if period is None:
+            if snapshot is None and not self._retired:
+                # So that the state is published: no clan games so far.
+                await context.store.commit(self.resource, Snapshot({}, taken_at=at), [])
             return self._wait(context.clan_games.next(at).start - self._sample_time - at)
         clan = await context.store.snapshot(Resource(Kind.CLAN, self._tag))
         roster = None if clan is None or clan.data is None else clan.data.get("memberList")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coc2mqtt.clash.errors import ClashError, ServerError
 from coc2mqtt.events import PollingState
-from coc2mqtt.events.compare.games import games_state
+from coc2mqtt.events.compare.games import GamesState, games_state
 from coc2mqtt.events.polling.games_poller import GamesPoller
 from coc2mqtt.events.polling.poll_context import PollContext
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
@@ -23,7 +23,6 @@ from tests.support.replay import InMemoryApi, _NullMonitor, run_without_loop
 if TYPE_CHECKING:
     from coc2mqtt.clash import ClashClient
     from coc2mqtt.events import Event
-    from coc2mqtt.events.compare.games import GamesState
 
 Json = dict[str, Any]
 
@@ -103,6 +102,15 @@ def test_no_request_is_made_outside_of_the_games() -> None:
     games = Games(END + DAY)
     assert games.run(END + 20 * DAY) == []
     assert games.requests == 0
+    assert games.state == GamesState()
+
+
+def test_games_that_started_while_the_bridge_was_down_are_reported_if_it_followed_the_clan_before() -> None:
+    games = Games(START - 10 * DAY)
+    assert games.poll() == []
+    games.now = START + DAY
+    assert games.run(START + DAY + 1) == ["clan_games_started"]
+    assert games.events[0].metadata["catch_up"] is True
 
 
 def test_games_are_followed_from_before_the_start_to_the_end() -> None:
