@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from coc2mqtt.demo import World
-from coc2mqtt.events.resource import API, Kind, Resource, Snapshot, Watch
+from coc2mqtt.demo import ScriptedChange, World
+from coc2mqtt.events.resource import API, Kind, Reminders, Resource, Snapshot, Watch
 from coc2mqtt.mqtt.client.session import Message
 from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.topics import Topics
@@ -19,7 +19,6 @@ from tests.crash.harness import Bodies, FakeSession, events, retained
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-    from coc2mqtt.demo import ScriptedChange
     from tests.crash.crash_point import CrashPoint
     from tests.crash.harness import FileBroker, Published, ScriptedApi
     from tests.crash.program import Program
@@ -30,7 +29,18 @@ NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 _TOPICS = Topics()
 SIDES: tuple[Literal["clan", "opponent"], ...] = ("clan", "opponent")
 _INTERVAL = 3600.0
+_REMINDED_BEFORE = timedelta(hours=1)
 _BREAKS_AT_EVENT = 5
+# They depend on the times of polls.
+_FROM_TIME = {
+    "updated_at",
+    "polled_at",
+    "donations_today",
+    "donations_week",
+    "inactive_members",
+    "last_seen_at",
+    "inactive",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Scenario:
     changes: list[ScriptedChange]
     sessions: Callable[[FileBroker], list[FakeSession]]
     first_run: Callable[[Program, ScriptedApi, Scenario, CrashPoint], Awaitable[None]]
+    # Whether all changes must be published before the second run ends; commands may stop some of them.
+    awaits_changes: bool = False
 
     def watched_in(self, names: Iterable[str]) -> list[Watch]:
         """Return the watches with these names, such as ``clan/#2PP``."""
@@ -58,13 +70,18 @@ class Scenario:
         """Return the retained state that the broker must have for these watches, without times."""
         states: dict[str, Json] = {}
         for watch in watches:
-            for resource, _ in watch.resources():
+            for resource in polled_resources(watch):
                 found = state_payloads(resource, Snapshot(bodies[path(resource)]), polled_at=0.0).items()
                 states |= {
                     _TOPICS.state(resource.kind, resource.tag, facet): without_times(orjson.loads(state.encode()))
                     for facet, state in found
                 }
         return states
+
+
+def polled_resources(watch: Watch) -> list[Resource]:
+    """Return the resources of a watch that the API has."""
+    return [resource for resource, _ in watch.resources() if resource.kind is not Kind.REMINDER]
 
 
 def path(resource: Resource) -> str:
@@ -75,8 +92,13 @@ def path(resource: Resource) -> str:
 
 
 def without_times(state: Json) -> Json:
-    """Return a state without the time of its last change."""
-    return {key: value for key, value in state.items() if key not in {"updated_at", "polled_at"}}
+    """Return a state without the time of its last change, and without sums of a day."""
+    members = {"members": [without_times(member) for member in state["members"]]} if _has_members(state) else {}
+    return {key: value for key, value in state.items() if key not in _FROM_TIME} | members
+
+
+def _has_members(state: Json) -> bool:
+    return isinstance(state.get("members"), list)
 
 
 def changing(*, breaking: bool = False) -> Scenario:
@@ -133,7 +155,11 @@ async def is_final(program: Program, scenario: Scenario) -> bool:
     watched = scenario.watched_in(f"{watch.kind}/{watch.tag}" for watch in program.engine.watches)
     # Devices are announced, and orphans removed, while the states are published.
     wrong = any(retained_problems(scenario, program.broker.published, watched))
-    if program.engine.metrics.polls < len(polled) or wrong:
+    reminders = sum(resource.kind is Kind.REMINDER for resource in polled)
+    if program.engine.metrics.polls < len(polled) - reminders or wrong:
+        return False
+    published = {one.data["id"] for one in events(program.broker.published)}
+    if scenario.awaits_changes and len(published) < len(scenario.changes):
         return False
     return not (await program.journal.counts()).pending and not set(await program.journal.resources()) - polled - {API}
 
@@ -198,7 +224,7 @@ def _world() -> World:
 def _bodies(world: World, watches: list[Watch]) -> Bodies:
     """Return the bodies of all watched resources."""
     fetch = {Kind.CLAN: world.clan, Kind.WAR: world.current_war, Kind.PLAYER: world.player}
-    resources = [resource for watch in watches for resource, _ in watch.resources()]
+    resources = [resource for watch in watches for resource in polled_resources(watch)]
     # World returns its own objects, which change later.
     return {path(one): orjson.loads(orjson.dumps(fetch[one.kind](one.tag))) for one in resources}
 
@@ -217,8 +243,31 @@ def _merged_changes(changes: list[ScriptedChange]) -> list[ScriptedChange]:
     return [*reported, *merged.values()]
 
 
+def reminding() -> Scenario:
+    """A maintenance has moved the end of a war, so that a reminder is due now."""
+    world = _world()
+    (clan, *_) = world.clan_tags
+    reminders = Reminders(war=(_REMINDED_BEFORE.total_seconds(),))
+    watches = [Watch(Kind.CLAN, clan, _INTERVAL, war_interval=_INTERVAL, reminders=reminders)]
+    world.declare_war(clan)
+    world.start_battle(clan)
+    before, after = _bodies(world, watches), _bodies(world, watches)
+    war = f"/clans/{clan}/currentwar"
+    before[war]["endTime"] = _api_text(NOON + 2 * _REMINDED_BEFORE)
+    after[war]["endTime"] = _api_text(NOON + _REMINDED_BEFORE)
+    changes = [ScriptedChange("war_reminder", "clan", clan, {"hours_left": 1.0})]
+    return Scenario(
+        watches, watches, before, after, changes, lambda broker: [FakeSession(broker)], _change, awaits_changes=True
+    )
+
+
+def _api_text(time: datetime) -> str:
+    return time.strftime("%Y%m%dT%H%M%S.000Z")
+
+
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     "changing": changing,
     "breaking": partial(changing, breaking=True),
     "watching": watching,
+    "reminding": reminding,
 }

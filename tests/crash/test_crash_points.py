@@ -45,6 +45,7 @@ def read(path: Path) -> str:
     [
         ("changing", 78, ["_Journal.commit", "FakeSession.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
         ("breaking", 147, ["_Journal.commit", "FakeSession.publish", "_Journal.acknowledge", "sqlite COMMIT"]),
+        ("reminding", 30, ["ReminderPoller.poll", "_Journal.commit", "FakeSession.publish", "_Journal.acknowledge"]),
         ("watching", 107, ["._watch", "._unwatch", "_Journal.delete_snapshot", "sqlite DELETE FROM snapshot"]),
     ],
 )

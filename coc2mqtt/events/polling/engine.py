@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from coc2mqtt.events.polling.games_poller import GamesPoller
     from coc2mqtt.events.polling.poll_context import PollResult
     from coc2mqtt.events.polling.ranked_poller import RankedPoller
-    from coc2mqtt.events.polling.scheduler import EntryType
     from coc2mqtt.events.resource import Store, Watch
     from coc2mqtt.util.containment import Contain
 
@@ -43,6 +42,7 @@ _log = structlog.get_logger()
 
 # After this many polls in a row that hit a bug, a shared part such as the client must be broken.
 _MAX_BUGS_IN_A_ROW = 10
+_REMINDER_START_S = 120.0
 # These make no requests, or hardly any.
 _LOCAL_KINDS = (Kind.REMINDER, Kind.CALENDAR)
 WatchPoller: TypeAlias = "Poller | GamesPoller | RankedPoller | ReminderPoller"
@@ -206,8 +206,7 @@ class Engine:
             else:
                 poller = create_poller(self._context, resource.kind, watch, interval)
             pollers.append(poller)
-            entry_type: EntryType = "local" if resource.kind is Kind.REMINDER else "regular"
-            self._scheduler.add(resource, interval, _ResourcePoll(self, resource, poller), entry_type=entry_type)
+            self._schedule(resource, interval, poller)
         self._watches[watch.kind, watch.tag] = watch, tuple(pollers)
         self._watch_counts[watch.kind] += 1
         if self._running:
@@ -225,6 +224,14 @@ class Engine:
                 removed -= shared
         self._context.polled.difference_update(removed)
         return bool(pollers)
+
+    def _schedule(self, resource: Resource, interval: float, poller: WatchPoller) -> None:
+        poll = _ResourcePoll(self, resource, poller)
+        if isinstance(poller, ReminderPoller):
+            # The first polls of the war and the others start it, unless they fail.
+            self._scheduler.add(resource, interval, poll, entry_type="local", start_delay=_REMINDER_START_S)
+        else:
+            self._scheduler.add(resource, interval, poll)
 
     def _reminder_poller(self, watch: Watch, pollers: Sequence[WatchPoller]) -> ReminderPoller:
         return ReminderPoller(

@@ -40,9 +40,6 @@ _STALL_S = 5.0
 _TICK_S = 1e-3
 # The backlog of a pause is cleared within this time; polls that are late after it have another cause.
 _OVERLOAD_GRACE_S = 3600.0
-# The local entries follow the first polls of the resources that they depend on, or run after this time.
-_LOCAL_START_S = 120.0
-
 # A probe is also polled during a pause. A local entry makes no requests: it is always run on time.
 EntryType = Literal["regular", "probe", "local"]
 
@@ -71,6 +68,7 @@ class _Entry:
     poll: Callable[[], Awaitable[NextPoll]]
     interval: float
     type: EntryType
+    start_delay: float
     due: float
     cached_until: float = -math.inf
     polled: bool = False
@@ -141,17 +139,19 @@ class Scheduler:
         poll: Callable[[], Awaitable[NextPoll]],
         *,
         entry_type: EntryType = "regular",
+        start_delay: float = 0.0,
     ) -> None:
         """Poll a resource every ``interval`` seconds; a resource that is already polled gets the new interval.
 
-        Resources added before ``run`` are spread out when it starts. A resource added later is due immediately.
+        Resources added before ``run`` are spread out when it starts, local ones after ``start_delay`` seconds, if they
+        have one. A resource added later is due immediately.
         """
         if not 0 < interval < math.inf:
             raise ValueError(f"interval must be positive and finite, got {interval}")
         now = _now()
         entry = self._entries.get(resource)
         if entry is None:
-            entry = self._entries[resource] = _Entry(poll, interval, entry_type, due=now)
+            entry = self._entries[resource] = _Entry(poll, interval, entry_type, start_delay, due=now)
             self._count_interval(entry)
         else:
             self._queues[entry.type].remove(resource)
@@ -273,10 +273,8 @@ class Scheduler:
                 continue  # removed meanwhile
             if not entry.polled:
                 entry.due = now
-                if entry.type != "probe":
-                    entry.due += start_offset(number, entry.interval, window)
-                if entry.type == "local":
-                    entry.due += _LOCAL_START_S
+                if entry.type == "regular" or entry.start_delay:
+                    entry.due += entry.start_delay + start_offset(number, entry.interval, window)
                 number += entry.type == "regular"
             self._enqueue(resource, entry, entry.due)
 
