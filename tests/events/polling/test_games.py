@@ -105,7 +105,7 @@ def test_no_request_is_made_outside_of_the_games() -> None:
     assert games.state == GamesState()
 
 
-def test_games_that_started_while_the_bridge_was_down_are_reported_if_it_followed_the_clan_before() -> None:
+def test_start_while_the_bridge_was_down_is_reported_to_a_known_clan() -> None:
     games = Games(START - 10 * DAY)
     assert games.poll() == []
     games.now = START + DAY
