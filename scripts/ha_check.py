@@ -115,6 +115,7 @@ def _request(files: list[Path], port: int | None) -> Json:
     chosen = files or [
         *(_GOLDEN / f"test_{name}_device_matches_golden_payload.json" for name in ("bridge", "clan", "player")),
         *(_SNAPSHOTS / f"test_parts/test_{name}_matches_golden_payload.json" for name in ("league", "raid")),
+        *sorted(_SNAPSHOTS.glob("test_leader_parts/test_part_matches_golden_payload*-en*.json")),
     ]
     later = [] if files else [_GOLDEN / "test_clan_device_without_war_matches_golden_payload.json"]
     return {"broker": port, "states": retained(), "devices": _devices(chosen), "devices_later": _devices(later)}
@@ -126,7 +127,8 @@ def _devices(files: list[Path]) -> Json:
     for file in files:
         payload = json.loads(file.read_text())
         object_id = payload["device"]["identifiers"][0]
-        devices[f"{object_id}_{file.stem}" if object_id in devices else object_id] = payload
+        part = re.sub(r"[^a-zA-Z0-9_-]", "_", file.stem)
+        devices[f"{object_id}_{part}" if object_id in devices else object_id] = payload
     return devices
 
 

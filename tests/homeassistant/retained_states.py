@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from coc2mqtt.events.compare.activity import Activity, MemberActivity
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.mqtt.payloads.cwl import CwlPayload, CwlStandingPayload, CwlWarPayload
 from coc2mqtt.mqtt.payloads.player import PlayerParts, player_war_payload
@@ -41,15 +42,16 @@ _LAST_RESULT = {
     "end_time": "20261031T070000.000Z",
     "at": AT,
 }
+_ACTIVITY = Activity(AT, AT, {f"#2P{number}": MemberActivity(2, 10, AT, number < 7) for number in range(50)})
 _TOPICS = Topics()
 _CLAN, _WAR, _PLAYER = Resource(Kind.CLAN, "#2PP"), Resource(Kind.WAR, "#2PP"), Resource(Kind.PLAYER, "#900PUCPV")
 
 
 def retained(*, state: str = "inWar") -> Json:
     """Return the decoded payloads by topic."""
-    clan_now, player_now = (Snapshot(data, {}, AT) for data in (_clan(), _player()))
+    clan_now, player_now = Snapshot(_clan(), {"activity": _ACTIVITY.to_memo()}, AT), Snapshot(_player(), {}, AT)
     war_now = Snapshot(_war(state), {"last_result": _LAST_RESULT}, AT)
-    parts = PlayerParts(war=player_war_payload("#900PUCPV", "#2PP", war_now))
+    parts = PlayerParts(war=player_war_payload("#900PUCPV", "#2PP", war_now), activity=MemberActivity(3, 20, AT))
     return {
         **_of(_CLAN, state_payloads(_CLAN, clan_now, polled_at=AT)),
         **_of(_WAR, state_payloads(_WAR, war_now)),
