@@ -1,0 +1,81 @@
+"""The options ``reminders`` and ``inactive_after`` of a clan, and the settings of the game's calendar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from coc2mqtt.config.settings import FixedSettings
+from coc2mqtt.events.resource import DEFAULT_REMINDERS, NO_REMINDERS, Reminders, Watch
+
+TAG = "#2PP"
+
+
+def watch_of(**options: Any) -> Watch:
+    """Return the watch of a clan with these options."""
+    settings = FixedSettings.model_validate({"watch": {"clans": [{"tag": TAG, **options}]}})
+    return settings.watch.watches()[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, DEFAULT_REMINDERS),
+        ({}, DEFAULT_REMINDERS),
+        (False, NO_REMINDERS),
+        ("off", NO_REMINDERS),
+        (None, NO_REMINDERS),
+        ({"war": "2h", "cwl": False, "raid": [], "games": None}, Reminders(war=(7200.0,))),
+        ({"war": ["1h", 60, "3h", "1h"], "cwl": [], "raid": [], "games": []}, Reminders(war=(10800.0, 3600.0, 60.0))),
+    ],
+)
+def test_reminders_are_durations_or_a_switch(value: Any, expected: Reminders) -> None:
+    assert watch_of(reminders=value).reminders == expected
+
+
+def test_roles_have_the_names_of_the_game_or_of_the_api() -> None:
+    reminders = watch_of(reminders={"roles": ["Elder", "co-leader", "admin", "leader"]}).reminders
+    assert reminders.roles == {"admin", "coLeader", "leader"}
+
+
+@pytest.mark.parametrize(("value", "expected"), [("3d", 259_200.0), (90_000, 90_000.0), (False, None), ("off", None)])
+def test_inactive_after_is_a_duration_or_off(value: Any, expected: float | None) -> None:
+    assert watch_of(inactive_after=value).inactive_after == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"reminders": {"war": ["10s"]}}, "must be between 1m and 7d before the end, got 10s"),
+        ({"reminders": {"war": ["8d"]}}, "must be between 1m and 7d before the end, got 8d"),
+        ({"reminders": {"war": ["soon"]}}, "must be seconds, or a number with s, m, h or d such as 7d, got 'soon'"),
+        ({"reminders": {"war": [True]}}, "must be a duration such as 1h, got true"),
+        ({"reminders": {"roles": ["king"]}}, "must be member, elder, co-leader or leader, got 'king'"),
+        (
+            {"reminders": {"min_town_hall": 16, "max_town_hall": 12}},
+            "min_town_hall must not be above max_town_hall, got 16 and 12",
+        ),
+        ({"inactive_after": "1m"}, "must be between 1h and 366d, or false, got 1m"),
+        ({"inactive_after": True}, "must be a duration such as 7d, or false, got true"),
+    ],
+)
+def test_invalid_option_is_rejected_with_a_sentence(options: Any, sentence: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        watch_of(**options)
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("games", "sentence"),
+    [
+        ({"first_day": 28, "last_day": 22}, "first_day must be before last_day, got 28 and 22"),
+        ({"first_day": 29}, "less than or equal to 28"),
+        ({"hour": 24}, "less than or equal to 23"),
+    ],
+)
+def test_invalid_clan_games_are_rejected(games: Any, sentence: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        FixedSettings.model_validate({"watch": {"clan_games": games}})
+    assert sentence in str(error.value)
