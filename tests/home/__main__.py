@@ -83,7 +83,7 @@ async def _run(lab: Lab, program: str, folder: Path, report: Report, *, old: boo
         await check_parts(setup, report)
         check_log(setup, report)
         report.section("Reminders, clan games, ranked battles and activity")
-        await check_activity(setup, report)
+        await check_activity(setup, report, quick=quick)
         check_log(setup, report)
         report.section("Sensors of members")
         await check_members(setup, report)
