@@ -35,7 +35,8 @@ _REMINDER_S, _PREPARATION_S, _BATTLE_S = 60, 5, 60 + 25
 _TIMEOUT_S, _QUIET_S, _TOLERANCE_S = 20.0, 3.0, 5.0
 # The calendar follows the first polls of the bridge.
 _CALENDAR_TIMEOUT_S = 140.0
-_INACTIVE_DAYS = 8
+_INACTIVE_DAYS = 7
+_BRIDGE_START_S = 30.0
 _WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _NO_VALUE = ("None", "unknown", "unavailable")
 _OPTIONS = {
@@ -224,6 +225,11 @@ async def _let_days_pass(setup: Setup) -> None:
         memo = {**snapshot.memo, "activity": {**activity, "members": members}}
         await journal.commit(resource, Snapshot(snapshot.data, memo, snapshot.taken_at), [])
     await setup.bridge.start()
+
+    async def is_known() -> bool:
+        return str((await _state(setup, setup.clan, "members"))["state"]).isdecimal()
+
+    await wait_until("the clan after the quiet days", _BRIDGE_START_S, is_known)
 
 
 async def _turned_off(setup: Setup, _: Automations) -> list[str]:
