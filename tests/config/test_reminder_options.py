@@ -37,7 +37,7 @@ def test_reminders_are_durations_or_a_switch(value: Any, expected: Reminders) ->
 
 def test_roles_have_the_names_of_the_game_or_of_the_api() -> None:
     reminders = watch_of(reminders={"roles": ["Elder", "co-leader", "admin", "leader"]}).reminders
-    assert reminders.roles == {"admin", "coLeader", "leader"}
+    assert reminders.roles == frozenset({"admin", "coLeader", "leader"})
 
 
 @pytest.mark.parametrize(("value", "expected"), [("3d", 259_200.0), (90_000, 90_000.0), (False, None), ("off", None)])
