@@ -35,7 +35,7 @@ def activity_part(part: PartContext) -> PartContent:
                 inactive.number("inactive_members", "Inactive members", "mdi:account-clock"),
                 templates.inactive_members("members"),
             ),
-            "member_activity": part.event("member_activity", "Member activity", "mdi:account-clock"),
+            "activity_members": part.event("activity_members", "Member activity", "mdi:account-clock"),
             **part.triggers(),
         },
     )

@@ -215,7 +215,7 @@ class _Cards(Cards):
             "activity": True,
             "clan_games": clan.games,
             "reminders": clan.reminders,
-            "member_activity": clan.activity,
+            "activity_members": clan.activity,
         }
         keys = [key for key, is_watched in watched.items() if is_watched]
         language = self.language

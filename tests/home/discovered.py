@@ -30,7 +30,7 @@ _NO_VALUE_REASONS = {
     "clan_games": "no event yet",
     "ranked": "no event yet",
     "reminders": "no event yet",
-    "member_activity": "no event yet",
+    "activity_members": "no event yet",
     **dict.fromkeys(CALENDAR_KEYS, "the calendar follows two minutes after the first start"),
 }
 _WAR_KEYS = (
