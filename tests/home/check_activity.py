@@ -130,7 +130,8 @@ async def _reminders(setup: Setup, automations: Automations) -> list[str]:
     world.raid_attack(clan)
     world.raid_attack(clan)
     await asyncio.sleep(_QUIET_S)
-    end = datetime.now(UTC) + timedelta(seconds=_REMINDER_S + 10)
+    # The API shows whole seconds.
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_REMINDER_S + 10)
     setup.set_raid_end(end)
     await automations.wait_for_action("reminded", "reminded_in_raids", within=_REMINDER_S)
     problems += moment_problems("reminded", end - timedelta(seconds=_REMINDER_S))
