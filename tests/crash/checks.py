@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tests.crash.scenarios import Scenario
 
 
+# Snapshots without a response of their own.
+_NOT_OF_API = ("reminder/", "calendar/")
+
+
 def read_problems(scenario: Scenario, folder: Path) -> list[str]:
     """Return the problems found in a folder of the fork server."""
     return find_problems(
@@ -33,7 +37,7 @@ def find_problems(scenario: Scenario, published: list[Published], end: dict[str,
     found += retained_problems(scenario, published, watched)
     found += _response_problems(scenario, published, watched)
     snapshots = {"/".join(one): scenario.after[path(one)] for watch in watched for one in polled_resources(watch)}
-    if {name: one for name, one in end["snapshots"].items() if not name.startswith("reminder/")} != snapshots:
+    if {name: one for name, one in end["snapshots"].items() if not name.startswith(_NOT_OF_API)} != snapshots:
         found.append(f"the snapshots of {sorted(end['snapshots'])} differ from the API")
     if end["pending"]:
         found.append(f"{end['pending']} events are still undelivered")

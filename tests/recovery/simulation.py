@@ -263,9 +263,7 @@ class Simulation:
 
     def _is_shown(self, watches: list[Watch], bodies: Bodies) -> bool:
         found = retained(self.broker.published)
-        devices = {
-            topic.split("/")[2].rpartition("_")[2] for topic in found if topic.startswith("homeassistant/device/")
-        }
+        devices = {_device_of(topic) for topic in found if topic.startswith("homeassistant/device/")}
         listed = self.broker.retained(_TOPICS.bridge("watches")) or {"watches": []}
         return (
             self.broker.retained(_STATE) == {"state": "online"}
@@ -320,6 +318,12 @@ class Simulation:
 
 def _named(watch: Watch) -> bytes:
     return orjson.dumps({"kind": watch.kind.value, "tag": watch.tag})
+
+
+def _device_of(topic: str) -> str:
+    """Return the tag of the device in a discovery topic, without the part of it, or ``bridge``."""
+    _, _, kind, *rest = topic.split("/")[2].split("_")
+    return rest[0] if rest else kind
 
 
 def _is_ignored(one: Published) -> bool:

@@ -114,5 +114,5 @@ MakeSettings = Callable[..., dict[str, Any]]
 
 def watch_one_clan(world: World) -> dict[str, Any]:
     """Return the ``watch`` settings for the first clan alone, polled every second, without a probe of the API."""
-    clan = {"tag": world.clan_tags[0], "interval": 1, "war": False}
-    return {"clans": [clan], "maintenance": {"enabled": False}}
+    clan = {"tag": world.clan_tags[0], "interval": 1, "war": False, "reminders": False}
+    return {"clans": [clan], "maintenance": {"enabled": False}, "calendar": {"enabled": False}}
