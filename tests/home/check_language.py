@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from coc2mqtt.translations import Language, language_of
@@ -51,7 +52,7 @@ async def _check_names(setup: Setup, report: Report, english: dict[str, str]) ->
         if shown.get(one) == name and name not in _SAME_IN_GERMAN
     ]
     for end, name in _NAMES.items():
-        found = {shown_name for one, shown_name in shown.items() if one.endswith(end)}
+        found = {shown_name for one, shown_name in shown.items() if re.search(f"_([0-9A-Z]+|bridge){end}$", one)}
         problems += [] if found == {name} else [f"{end} is named {found}, expected {name}"]
     report.check("all names of entities are German", problems, f"{len(wanted)} names")
     return shown
