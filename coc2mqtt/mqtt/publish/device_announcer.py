@@ -146,6 +146,10 @@ class DeviceAnnouncer:
         is_removed = state.retained is _NO_DEVICE or self._removal_is_rejected(topic)
         is_published = state.published_hash == hash(device) or (is_removed and is_removal(device))
         if not is_published or self._pending.get(topic, device) != device:
+            waiting = self._pending.get(topic)
+            if is_removal(device) and waiting is not None and not is_removal(waiting) and state.retained is None:
+                # Home Assistant warns about the removal of a device that it does not know.
+                self._pending_removals[topic] = waiting
             self._add_pending(topic, device)
 
     def is_pending(self, topic: str) -> bool:

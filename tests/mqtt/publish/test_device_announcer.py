@@ -157,6 +157,22 @@ async def test_unknown_device_is_removed_once() -> None:
     assert await harness.publish_pending() == []
 
 
+async def test_device_removed_before_its_first_announcement_is_announced_before_its_removal() -> None:
+    harness = AnnouncerHarness()
+    harness.announcer.announce(device("level"))
+    harness.announcer.announce(REMOVAL)
+    harness.announcer.forget(DEVICE)
+    assert components(await harness.publish_pending()) == [{"level": "set"}, None]
+    assert harness.at[1] - harness.at[0] >= MIN_REPEAT_S
+
+
+async def test_device_removed_before_its_first_announcement_and_wanted_again_stays() -> None:
+    harness = AnnouncerHarness()
+    for message in (device("level"), REMOVAL, device("level")):
+        harness.announcer.announce(message)
+    assert components(await harness.publish_pending())[-1] == {"level": "set"}
+
+
 async def test_rejected_device_is_published_again_at_the_next_request() -> None:
     harness = AnnouncerHarness()
     harness.rejecting = True
