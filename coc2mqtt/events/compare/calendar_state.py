@@ -15,6 +15,8 @@ from coc2mqtt.events.resource import CALENDAR
 Json = dict[str, Any]
 
 _SEASON_S = 28 * 86_400.0
+# A season of the gold pass lasts at least this long: a smaller difference corrects its start.
+_GOLD_PASS_S = 7 * 86_400.0
 # A period that starts later than this was stored while the clock was wrong.
 _MAX_AHEAD_S = 86_400.0
 # An event that is later than this was not reported on time.
@@ -56,7 +58,7 @@ def compare_calendar(old: Json | None, new: Json, *, at: float) -> list[Event]:
     if old is None:
         return []
     events = []
-    if _has_started(old["gold_pass"], new["gold_pass"], at=at):
+    if _has_started(old["gold_pass"], new["gold_pass"], at=at, least=_GOLD_PASS_S):
         # The response shows it some time after the start.
         events.append(_event(EventType.GOLD_PASS_SEASON_STARTED, new["gold_pass"], {}, at=at, delay=3 * 3600.0))
     if _has_started(old["season"], new["season"], at=at):
@@ -76,10 +78,10 @@ def later_calendar(old: Json | None, new: Json, *, at: float) -> Json:
     return {**new, **kept}
 
 
-def _has_started(old: list[float] | None, new: list[float] | None, *, at: float) -> bool:
+def _has_started(old: list[float] | None, new: list[float] | None, *, at: float, least: float = 0.0) -> bool:
     if old is None or new is None:
         return False
-    return old[0] < new[0] <= at
+    return old[0] + least < new[0] <= at
 
 
 def _event(

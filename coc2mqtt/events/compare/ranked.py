@@ -6,6 +6,7 @@ anywhere else.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +18,11 @@ Side = Literal["attack", "defense"]
 LEGEND_TIER = 105000034
 _LEGEND = "legend"
 _NO_GROUP = "#0"
+# Times outside of these are malformed: from 2001 to 2100.
+_EARLIEST, _LATEST = 978_307_200.0, 4_102_444_800.0
+# More than the battles of a week; the list of the last battles has this many.
+_MAX_BATTLES = 400
+_LOG_SIZE = 50
 _COUNTS = ("leagueTrophies", "attackWinCount", "attackLoseCount", "defenseWinCount", "defenseLoseCount")
 
 
@@ -54,6 +60,13 @@ class Battle(NamedTuple):
         return f"{self.side} {self.at:.0f} {self.opponent_tag}"
 
 
+class KnownBattles(NamedTuple):
+    """Battles of a player, complete since a time (Unix time)."""
+
+    battles: list[Battle]
+    since: float
+
+
 class Place(NamedTuple):
     """The place of a player in their league group, with the counts of the API."""
 
@@ -72,17 +85,18 @@ def signup_of(player: Json) -> Signup | None:
     Then its tag is ``#0``, null or absent.
     """
     group, season = player.get("currentLeagueGroupTag"), _integer(player.get("currentLeagueSeasonId"))
-    if not isinstance(group, str) or group in ("", _NO_GROUP) or not season or season < 0:
+    if not isinstance(group, str) or group in ("", _NO_GROUP) or season is None or not _is_plausible(season):
         return None
     return Signup(group, season)
 
 
-def tier_of(player: Json) -> Tier:
-    """Return the league tier of a player."""
+def tier_of(player: Json, *, known: Tier) -> Tier:
+    """Return the league tier of a player, the known one if the response lacks it."""
     tier = player.get("leagueTier")
     tier = tier if isinstance(tier, dict) else {}
     name = tier.get("name")
-    return Tier(_integer(tier.get("id")), name if isinstance(name, str) else None)
+    found = Tier(_integer(tier.get("id")), name if isinstance(name, str) else None)
+    return known if found == UNKNOWN_TIER else found
 
 
 def is_legend(tier: Tier) -> bool:
@@ -99,19 +113,25 @@ def group_battles(group: Json) -> list[Battle]:
         for entry in _objects(group.get(key))
         if (battle := _battle(entry, side, entry.get("creationTime"))) is not None
     ]
-    return sorted(found, key=lambda battle: battle.at)
+    return sorted(found, key=lambda battle: battle.at)[-_MAX_BATTLES:]
 
 
-def legend_battles(battle_log: Json) -> list[Battle]:
-    """Return the battles in the Legend League of a response about a player's last battles, the oldest first."""
+def legend_battles(battle_log: Json) -> KnownBattles | None:
+    """Return the battles in the Legend League of a response about a player's last battles, None if one has no time."""
+    items = _objects(battle_log.get("items"))
     found = []
-    for entry in _objects(battle_log.get("items")):
+    for entry in items:
         if _LEGEND in str(entry.get("battleType")).lower():
             side: Side = "attack" if entry.get("attack") is True else "defense"
             battle = _battle(entry, side, entry.get("battleTimestamp"))
-            if battle is not None:
-                found.append(battle)
-    return sorted(found, key=lambda battle: battle.at)
+            if battle is None:
+                return None
+            found.append(battle)
+    if len(items) < _LOG_SIZE:
+        return KnownBattles(found, -math.inf)
+    times = [_time(entry.get("battleTimestamp")) for entry in items]
+    # The oldest battle is the last one.
+    return None if times[-1] is None else KnownBattles(found, times[-1])
 
 
 def place_of(group: Json, tag: str) -> Place | None:
@@ -161,6 +181,11 @@ def _battle(entry: Json, side: Side, time: object) -> Battle | None:
 
 def _time(value: object) -> float | None:
     """Return a time in ISO 8601, in the API's usual format or as Unix time, None if it is invalid."""
+    time = _parsed_time(value)
+    return time if time is not None and _is_plausible(time) else None
+
+
+def _parsed_time(value: object) -> float | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, str):
@@ -172,6 +197,10 @@ def _time(value: object) -> float | None:
     except ValueError:
         return None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _is_plausible(time: float) -> bool:
+    return _EARLIEST <= time < _LATEST
 
 
 def _integer(value: object) -> int | None:

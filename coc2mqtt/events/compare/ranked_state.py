@@ -5,12 +5,12 @@ Times are Unix times in seconds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import iso_time
-from coc2mqtt.events.calendar import Period, day_of
-from coc2mqtt.events.compare.ranked import UNKNOWN_TIER, Battle, Place, Signup, Tier, count_of, is_legend
+from coc2mqtt.events.compare.ranked import UNKNOWN_TIER, Battle, Place, Signup, Tier, count_of
 from coc2mqtt.events.event import Event, EventType
 
 if TYPE_CHECKING:
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _WEEK_S = 7 * 86_400.0
-# More than the battles of two weeks in the Legend League.
-_MAX_REPORTED = 400
+# More than the battles of two weeks.
+_MAX_REPORTED = 1000
 # A battle is shown within minutes.
-_MAX_DELAY_S = 3600.0
+MAX_DELAY_S = 3600.0
+# A response may be this old: a battle before the first poll may be shown after it.
+_CACHE_S = 600.0
+# The result of a week is reported this long after its end.
+_USUAL_SETTLING_S = 9 * 3600.0
 
 
 class RankedState(NamedTuple):
@@ -43,9 +47,9 @@ class Ranked:
     """A player's ranked battles, as far as they are known.
 
     ``signup`` is the present week, ``tier`` the league tier in it. ``ended`` is the week whose result was not reported
-    yet, with its tier and the time of its end as it was seen. ``reported`` are the keys of the reported battles.
-    ``legend_day`` is the start of the day in the Legend League that was not reported yet. ``last`` is the metadata of
-    the last reported result.
+    yet, with its tier and the time of its end as it was seen. ``reported`` are the keys of the reported battles of both
+    weeks. ``legend_day`` is the start of the day in the Legend League that was not reported yet. ``last`` is the
+    metadata of the last reported result. ``since`` is the time of the first poll, whose battles are the baseline.
     """
 
     signup: Signup | None = None
@@ -57,6 +61,7 @@ class Ranked:
     reported: list[str] = field(default_factory=list)
     legend_day: float | None = None
     last: Json | None = None
+    since: float = 0.0
 
     @classmethod
     def from_json(cls, data: Json) -> Ranked:
@@ -71,6 +76,7 @@ class Ranked:
             list(data["reported"]),
             data["legend_day"],
             data["last"],
+            data["since"],
         )
 
     def to_json(self) -> Json:
@@ -85,6 +91,7 @@ class Ranked:
             "reported": self.reported,
             "legend_day": self.legend_day,
             "last": self.last,
+            "since": self.since,
         }
 
 
@@ -107,38 +114,77 @@ def ranked_state(snapshot: Snapshot) -> RankedState:
     return RankedState(season, season + _WEEK_S, ranked.signup.group, ranked.tier, ranked.place, ranked.last)
 
 
-def follow_week(ranked: Ranked, signup: Signup | None, tier: Tier, player: Subject, *, first: bool) -> list[Event]:
+def believable_signup(ranked: Ranked, found: Signup | None, *, at: float, is_listed: bool) -> Signup | None:
+    """Return the league group to follow if the latest response about the player shows ``found``.
+
+    That response may be stale, or lack the group. So a week is left only after its end, or for a later one, and it is
+    not entered again. ``is_listed`` is whether the league history shows the result of the known week.
+    """
+    known = ranked.signup
+    if known is None:
+        left = max((ranked.ended.season if ranked.ended else 0, ranked.last["season"] if ranked.last else 0))
+        return None if found is not None and found.season <= left <= at else found
+    if found == known:
+        return None if is_listed else known
+    if found is None:
+        return None if at >= week_end(known) else known
+    return known if found.season < known.season <= at + _WEEK_S else found
+
+
+def week_end(signup: Signup) -> float:
+    """Return the end of the week of a league group."""
+    return signup.season + _WEEK_S
+
+
+def follow_week(
+    ranked: Ranked, signup: Signup | None, tier: Tier, player: Subject, *, gap: float | None
+) -> list[Event]:
     """Adopt the present league group, and return the event of a new week.
 
-    The previous week remains to be reported. ``first`` is whether nothing was known before.
+    The previous week remains to be reported. ``gap`` is for how many seconds the player was not polled, None if they
+    were polled recently. The first group is the baseline.
     """
+    first = not ranked.since
+    # The wall clock may have been ahead.
+    ranked.since = player.at if first else min(ranked.since, player.at)
     if ranked.signup == signup:
         ranked.tier = tier
         return []
     if ranked.signup is not None and (signup is None or signup.season != ranked.signup.season):
         ranked.ended, ranked.ended_tier = ranked.signup, ranked.tier
-        ranked.ended_at = min(player.at, ranked.signup.season + _WEEK_S)
+        ranked.ended_at = min(player.at, week_end(ranked.signup))
     is_new = signup is not None and (ranked.signup is None or signup.season != ranked.signup.season)
     ranked.signup, ranked.tier, ranked.place = signup, tier, None
     if signup is None or not is_new or first:
         return []
     metadata = {"season": signup.season, "group_tag": signup.group, "tier_id": tier.id, "tier_name": tier.name}
-    return [_event(EventType.RANKED_WEEK_STARTED, player, metadata)]
+    return [ranked_event(EventType.RANKED_WEEK_STARTED, player, metadata | late(gap))]
 
 
 def report_battles(
     ranked: Ranked, battles: Iterable[Battle], signup: Signup, player: Subject, *, first: bool
 ) -> list[Event]:
-    """Return an event for each battle that was not reported yet, the oldest first; none if they are the ``first``."""
-    events = []
+    """Return an event for each battle that was not reported yet, the oldest first.
+
+    Battles of the ``first`` poll, and those long before it, have none: they are the baseline.
+    """
+    events, known = [], set(ranked.reported)
+    baseline = math.inf if first else ranked.since - _CACHE_S
     for battle in battles:
-        if battle.key in ranked.reported:
+        key = f"{signup.season} {battle.key}"
+        if key in known:
             continue
-        ranked.reported.append(battle.key)
-        if not first:
+        known.add(key)
+        ranked.reported.append(key)
+        if battle.at > baseline:
             events.append(_battle_event(battle, signup, player))
-    del ranked.reported[:-_MAX_REPORTED]
     return events
+
+
+def forget_old_battles(ranked: Ranked) -> None:
+    """Keep only the reported battles of weeks whose battles are still polled."""
+    weeks = tuple(f"{week.season} " for week in (ranked.ended, ranked.signup) if week is not None)
+    ranked.reported = [key for key in ranked.reported if key.startswith(weeks)][-_MAX_REPORTED:]
 
 
 def report_end(ranked: Ranked, entry: Json | None, tier: Tier, player: Subject) -> list[Event]:
@@ -167,25 +213,9 @@ def report_end(ranked: Ranked, entry: Json | None, tier: Tier, player: Subject) 
         "direction": direction,
     }
     ranked.ended, ranked.last = None, metadata
-    return [_event(EventType.RANKED_WEEK_ENDED, player, metadata)]
-
-
-def follow_legend_day(
-    ranked: Ranked, battles: Iterable[Battle] | None, tier: Tier, player: Subject, *, settled_after: float
-) -> list[Event]:
-    """Return the event of a day in the Legend League that is over for ``settled_after`` seconds.
-
-    ``battles`` are the last ones, None if they are unknown.
-    """
-    today = day_of(player.at).start
-    if ranked.legend_day is None or ranked.legend_day > today:
-        ranked.legend_day = today if is_legend(tier) else None
-        return []
-    day = day_of(ranked.legend_day)
-    if battles is None or player.at < day.end + settled_after:
-        return []
-    ranked.legend_day = today if is_legend(tier) else None
-    return [_legend_event(day, battles, player)]
+    waited = player.at - ranked.ended_at
+    is_late = waited > _USUAL_SETTLING_S
+    return [ranked_event(EventType.RANKED_WEEK_ENDED, player, metadata | late(waited if is_late else None))]
 
 
 def _battle_event(battle: Battle, signup: Signup, player: Subject) -> Event:
@@ -199,27 +229,15 @@ def _battle_event(battle: Battle, signup: Signup, player: Subject) -> Event:
         "trophies": battle.trophies,
         "battle_at": iso_time(battle.at),
     }
-    if player.at - battle.at > _MAX_DELAY_S:
-        metadata |= {"catch_up": True, "snapshot_age_seconds": round(player.at - battle.at, 3)}
-    return _event(event_type, player, metadata)
+    age = player.at - battle.at
+    return ranked_event(event_type, player, metadata | late(age if age > MAX_DELAY_S else None))
 
 
-def _legend_event(day: Period, battles: Iterable[Battle], player: Subject) -> Event:
-    of_day = [battle for battle in battles if battle.at in day]
-    attacks = [battle.trophies for battle in of_day if battle.side == "attack"]
-    defenses = [battle.trophies for battle in of_day if battle.side == "defense"]
-    metadata = {
-        "day": iso_time(day.start)[:10],
-        "attacks": len(attacks),
-        "defenses": len(defenses),
-        "trophies_gained": None if None in attacks else sum(one or 0 for one in attacks),
-        # Elsewhere a defence wins trophies.
-        "trophies_lost": None if None in defenses else sum(max(0, -(one or 0)) for one in defenses),
-    }
-    if player.at - day.end > _MAX_DELAY_S:
-        metadata |= {"catch_up": True, "snapshot_age_seconds": round(player.at - day.end, 3)}
-    return _event(EventType.LEGEND_DAY_ENDED, player, metadata)
+def late(seconds: float | None) -> Json:
+    """Return the metadata of an event that happened at most this many seconds ago, none if it was seen at once."""
+    return {} if seconds is None else {"catch_up": True, "snapshot_age_seconds": round(seconds, 3)}
 
 
-def _event(event_type: EventType, player: Subject, metadata: Json) -> Event:
+def ranked_event(event_type: EventType, player: Subject, metadata: Json) -> Event:
+    """Return an event of a player."""
     return Event(event_type, player.tag, timestamp=player.at, name=player.name, metadata=metadata)

@@ -6,13 +6,13 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from coc2mqtt.clash.errors import ClashError, NotFoundError
+from coc2mqtt.events.compare.legend_days import follow_legend_days, is_legend_day_over
 from coc2mqtt.events.compare.ranked import (
-    Battle,
+    KnownBattles,
     Signup,
     Tier,
     group_battles,
     history_entry,
-    is_legend,
     legend_battles,
     place_of,
     signup_of,
@@ -21,18 +21,22 @@ from coc2mqtt.events.compare.ranked import (
 from coc2mqtt.events.compare.ranked_state import (
     Ranked,
     Subject,
-    follow_legend_day,
+    believable_signup,
     follow_week,
+    forget_old_battles,
     report_battles,
     report_end,
+    week_end,
 )
 from coc2mqtt.events.compare.validate import validate_depth, validate_size
 from coc2mqtt.events.polling.poll_context import PollResult
+from coc2mqtt.events.polling.poller import LONG_GAP_S
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.clash.response import ApiResponse
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poll_context import PollContext
@@ -50,8 +54,9 @@ _RETRY_S = 60.0
 class RankedPoller:
     """Polls the league group of a watched player, which the player's own snapshot names.
 
-    After the end of a week, the last battles and the result are looked up until it is known, for some hours. The
-    battles of the Legend League are taken from the league group, or from the player's last battles without one.
+    After the end of a week, the last battles and the result are looked up until it is known, for some hours. After a
+    day in the Legend League its battles are taken from the league group, or from the player's last battles without one.
+    A failure of these two requests delays no battle.
     ``polled_at`` (Unix time) and ``polled_uptime`` are those of the last complete poll.
     """
 
@@ -72,74 +77,60 @@ class RankedPoller:
 
     async def poll(self) -> PollResult:
         """Poll once. Errors of the store are raised; errors of the API are handled."""
-        store = self._context.store
+        context, store = self._context, self._context.store
         player = await store.snapshot(Resource(Kind.PLAYER, self._tag))
         if player is None or player.data is None:
             return PollResult([], 0.0, committed=False, latest=_RETRY_S)
         old = await store.snapshot(self.resource)
-        is_first = old is None or old.data is None
         ranked = Ranked() if old is None or old.data is None else Ranked.from_json(deepcopy(old.data))
-        subject = Subject(self._tag, player.data.get("name"), self._context.now())
+        subject = Subject(self._tag, player.data.get("name"), context.now())
+        responses = _Responses(context.api, self._tag)
         try:
-            events = await self._follow(ranked, player.data, subject, first=is_first)
+            events = await self._follow(ranked, player.data, subject, responses, gap=self._gap(old))
         except ClashError as error:
-            await self._context.monitor.observe(error, source=self.resource)
+            await context.monitor.observe(error, source=self.resource)
             return PollResult([], 0.0, committed=False, backoff=min(self._interval, _CACHE_S), error=error.kind)
-        await self._context.monitor.observe(None)
-        self.polled_at, self.polled_uptime = subject.at, self._context.uptime()
+        await context.monitor.observe(responses.error, source=self.resource)
+        self.polled_at, self.polled_uptime = subject.at, context.uptime()
         committed = await self._commit(old, ranked, events, subject.at)
-        return PollResult(events if committed else [], 0.0, committed=committed)
+        error_kind = None if responses.error is None else responses.error.kind
+        return PollResult(events if committed else [], 0.0, committed=committed, error=error_kind)
 
-    async def _follow(self, ranked: Ranked, player: Json, subject: Subject, *, first: bool) -> list[Event]:
-        signup, tier = signup_of(player), tier_of(player)
-        events = follow_week(ranked, signup, tier, subject, first=first)
-        known: list[Battle] | None = None
+    def _gap(self, old: Snapshot | None) -> float | None:
+        """Return for how many seconds the player was not polled, None if they were polled recently."""
+        if self.polled_uptime is None:
+            return None if old is None else max(0.0, self._context.now() - old.taken_at)
+        gap = self._context.uptime() - self.polled_uptime
+        return gap if gap > self._interval + LONG_GAP_S else None
+
+    async def _follow(
+        self, ranked: Ranked, player: Json, subject: Subject, responses: _Responses, *, gap: float | None
+    ) -> list[Event]:
+        tier, groups = tier_of(player, known=ranked.tier), list[KnownBattles]()
+        old_end, first = ranked.ended, not ranked.since
+        earlier = await _follow_end(ranked, tier, subject, responses=responses, groups=groups)
+        signup = await self._signup(ranked, player, subject, responses)
+        events = follow_week(ranked, signup, tier, subject, gap=gap)
         if signup is not None:
-            group = await self._group(signup)
-            known = [] if group is None else group_battles(group)
+            group = await responses.group(signup)
             if group is not None:
                 ranked.place = place_of(group, self._tag) or ranked.place
-            events += report_battles(ranked, known, signup, subject, first=first)
-        if ranked.ended is not None:
-            last, ended_events = await self._follow_end(ranked, ranked.ended, tier, subject)
-            known, events = [*last, *(known or [])], [*ended_events, *events]
-        if ranked.legend_day is not None or is_legend(tier):
-            known = known or await self._battle_log()
-            events += follow_legend_day(ranked, known, tier, subject, settled_after=_CACHE_S)
-        return events
+                groups.append(KnownBattles(group_battles(group), signup.season))
+                events += report_battles(ranked, groups[-1].battles, signup, subject, first=first)
+        if ranked.ended != old_end:
+            events = [*await _follow_end(ranked, tier, subject, responses=responses, groups=groups), *events]
+        forget_old_battles(ranked)
+        known = None
+        if is_legend_day_over(ranked, at=subject.at):
+            known = await _legend_battles(groups, responses)
+        return [*earlier, *events, *follow_legend_days(ranked, known, tier, subject)]
 
-    async def _follow_end(
-        self, ranked: Ranked, ended: Signup, tier: Tier, subject: Subject
-    ) -> tuple[list[Battle], list[Event]]:
-        """Return the battles of the week that ended, and the events about it."""
-        group = await self._group(ended)
-        battles = [] if group is None else group_battles(group)
-        events = report_battles(ranked, battles, ended, subject, first=False)
-        history = await self._fetch(self._context.api.league_history(self._tag))
-        entry = None if history is None else history_entry(history, ended.season)
-        waited = subject.at - ranked.ended_at
-        settled = entry is not None and (tier != ranked.ended_tier or not 0 <= waited < _MIN_SETTLING_S)
-        if settled or not 0 <= waited < _MAX_SETTLING_S:
-            events += report_end(ranked, entry, tier, subject)
-        return battles, events
-
-    async def _group(self, signup: Signup) -> Json | None:
-        return await self._fetch(self._context.api.ranked_group(signup.group, signup.season, self._tag))
-
-    async def _battle_log(self) -> list[Battle]:
-        log = await self._fetch(self._context.api.battle_log(self._tag))
-        return [] if log is None else legend_battles(log)
-
-    async def _fetch(self, request: Awaitable[ApiResponse]) -> Json | None:
-        """Return the data of a response, None if the API knows no such thing; raises any other ClashError."""
-        try:
-            response = await request
-            validate_size(response.body)
-            data = response.data
-            validate_depth(data)
-        except NotFoundError:
-            return None
-        return data
+    async def _signup(self, ranked: Ranked, player: Json, subject: Subject, responses: _Responses) -> Signup | None:
+        found, is_listed = signup_of(player), False
+        if found is not None and found == ranked.signup and subject.at >= week_end(found):
+            # The wall clock may be wrong.
+            is_listed = await responses.result(found) is not None
+        return believable_signup(ranked, found, at=subject.at, is_listed=is_listed)
 
     async def _commit(self, old: Snapshot | None, ranked: Ranked, events: list[Event], at: float) -> bool:
         data = _plain(ranked.to_json())
@@ -147,6 +138,78 @@ class RankedPoller:
             return False
         await self._context.store.commit(self.resource, Snapshot(data, taken_at=at), events)
         return True
+
+
+class _Responses:
+    """The responses of one poll. ``error`` is the failure of one that the rest can do without."""
+
+    def __init__(self, api: ClashApi, tag: str) -> None:
+        self.error: ClashError | None = None
+        self._api = api
+        self._tag = tag
+        self._history: Json | None = None
+
+    async def group(self, signup: Signup) -> Json | None:
+        """Return a league group, None if the API does not show it; raises any other ClashError."""
+        return await _fetch(self._api.ranked_group(signup.group, signup.season, self._tag))
+
+    async def result(self, signup: Signup) -> Json | None:
+        """Return the entry of a week in the league history, None if it is not listed or cannot be fetched."""
+        if self._history is None:
+            self._history = await self._optional(self._api.league_history(self._tag)) or {}
+        return history_entry(self._history, signup.season)
+
+    async def legend_battles(self) -> KnownBattles | None:
+        """Return the player's last battles in the Legend League, None if they are unknown."""
+        log = await self._optional(self._api.battle_log(self._tag))
+        return None if log is None else legend_battles(log)
+
+    async def _optional(self, request: Awaitable[ApiResponse]) -> Json | None:
+        try:
+            return await _fetch(request)
+        except ClashError as error:
+            self.error = error
+            return None
+
+
+async def _fetch(request: Awaitable[ApiResponse]) -> Json | None:
+    """Return the data of a response, None if the API knows no such thing; raises any other ClashError."""
+    try:
+        response = await request
+        validate_size(response.body)
+        data = response.data
+        validate_depth(data)
+    except NotFoundError:
+        return None
+    return data
+
+
+async def _follow_end(
+    ranked: Ranked, tier: Tier, subject: Subject, *, responses: _Responses, groups: list[KnownBattles]
+) -> list[Event]:
+    """Return the events about a week that ended, if there is one, and add its battles to ``groups``."""
+    events: list[Event] = []
+    ended = ranked.ended
+    if ended is None:
+        return events
+    group = await responses.group(ended)
+    if group is not None:
+        groups.append(KnownBattles(group_battles(group), ended.season))
+        events += report_battles(ranked, groups[-1].battles, ended, subject, first=False)
+    entry, waited = await responses.result(ended), subject.at - ranked.ended_at
+    is_new_tier = tier.id is not None and tier.id != ranked.ended_tier.id
+    settled = entry is not None and (is_new_tier or not 0 <= waited < _MIN_SETTLING_S)
+    if settled or not 0 <= waited < _MAX_SETTLING_S:
+        events += report_end(ranked, entry, tier, subject)
+    return events
+
+
+async def _legend_battles(groups: list[KnownBattles], responses: _Responses) -> KnownBattles | None:
+    """Return the battles of the league groups, or the player's last battles if these show none."""
+    battles = [battle for group in groups for battle in group.battles]
+    if not battles and (log := await responses.legend_battles()) is not None:
+        return log
+    return KnownBattles(battles, min(group.since for group in groups)) if groups else None
 
 
 def _plain(data: Json) -> Json:

@@ -140,6 +140,15 @@ def test_gold_pass_is_polled_hourly_and_its_new_season_reported() -> None:
     assert calendar.api.requests == [GOLD_PASS] * 4
 
 
+def test_corrected_start_is_not_a_new_season_of_the_gold_pass() -> None:
+    calendar = Calendar("2026-09-10T12:00")
+    calendar.api.responses[GOLD_PASS] = {**gold_pass(9), "startTime": "20260901T080100.000Z"}
+    assert calendar.poll_at("2026-09-10T14:00") == []
+    assert calendar.state["gold_pass_start_at"] == "2026-09-01T08:01:00.000+00:00"
+    calendar.api.responses[GOLD_PASS] = gold_pass(10)
+    assert "gold_pass_season_started" in calendar.poll_at("2026-10-01T09:00")
+
+
 @pytest.mark.parametrize(
     "response",
     [NotFoundError("not found"), UnreachableError("away"), {}, {"startTime": 5, "endTime": []}, b"<html>", b"[]"],

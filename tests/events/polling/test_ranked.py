@@ -71,6 +71,7 @@ class Player:
         self.history: list[Json] = []
         self.log: list[Json] = []
         self.failure: ClashError | None = None
+        self.failures: dict[str, Json | ClashError] = {}
         self.events: list[Event] = []
         self._state = PollingState()
         self.restart()
@@ -93,6 +94,7 @@ class Player:
         responses[f"/players/{TAG}/leaguehistory"] = {"items": self.history}
         responses[f"/players/{TAG}/battlelog"] = {"items": self.log}
         self.api.responses = responses if self.failure is None else dict.fromkeys(responses, self.failure)
+        self.api.responses |= self.failures
         result = run_without_loop(self._poller.poll())
         self.events += result.events
         return [event.event_type.value for event in result.events]
