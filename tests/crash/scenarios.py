@@ -126,11 +126,18 @@ def changing(*, breaking: bool = False) -> Scenario:
 
 async def _change(program: Program, api: ScriptedApi, scenario: Scenario, crash_point: CrashPoint) -> None:
     await program.until(partial(_is_published, program, scenario, scenario.before))
+    # The first check of reminders is their baseline, which has no topic.
+    await program.until(partial(_is_stored, program, scenario))
     api.show(scenario.after)
     api.on_request = lambda _: crash_point.arm()
     for watch in scenario.configured:
         program.engine.poll_now(watch.kind, watch.tag)
     await program.until(partial(is_delivered, program, scenario))
+
+
+async def _is_stored(program: Program, scenario: Scenario) -> bool:
+    stored = await program.journal.resources()
+    return all(resource in stored for watch in scenario.configured for resource, _ in watch.resources())
 
 
 async def _is_published(program: Program, scenario: Scenario, bodies: Bodies) -> bool:
