@@ -99,7 +99,7 @@ def _settings(world: World, base_url: str, port: int, folder: Path) -> FixedSett
 def _present_games(day: int) -> dict[str, int]:
     """Return clan games that have just started, except at the end of a month."""
     first = min(max(1, day - 1), _LAST_DAY - 1)
-    return {"first_day": first, "last_day": _LAST_DAY}
+    return {"first_day": first, "last_day": _LAST_DAY, "hour": 0}
 
 
 def _player_watch(tag: str) -> dict[str, object]:
