@@ -34,6 +34,8 @@ def week_ended(event: Event, language: Language) -> str:
 
 def attacked(event: Event, language: Language) -> str:
     """Describe a ranked attack."""
+    if _is_unknown(event):
+        return language.text("{player} attacked {opponent} in a ranked battle", **_battle(event, language))
     return language.plural(
         "{player} attacked {opponent} in a ranked battle: {n} star, {destruction}",
         "{player} attacked {opponent} in a ranked battle: {n} stars, {destruction}",
@@ -44,6 +46,8 @@ def attacked(event: Event, language: Language) -> str:
 
 def defended(event: Event, language: Language) -> str:
     """Describe a ranked defence."""
+    if _is_unknown(event):
+        return language.text("{opponent} attacked {player} in a ranked battle", **_battle(event, language))
     return language.plural(
         "{opponent} attacked {player} in a ranked battle: {n} star, {destruction}",
         "{opponent} attacked {player} in a ranked battle: {n} stars, {destruction}",
@@ -64,6 +68,10 @@ def legend_day_ended(event: Event, language: Language) -> str:
         gained=gained,
         lost=lost,
     )
+
+
+def _is_unknown(event: Event) -> bool:
+    return None in (event.metadata.get("stars"), event.metadata.get("destruction"))
 
 
 def _battle(event: Event, language: Language) -> dict[str, Any]:

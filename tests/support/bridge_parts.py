@@ -96,14 +96,18 @@ def retained_state(
     home_assistant: bool = True,
     member_sensors: bool = False,
     device_delays: bool = True,
+    calendar: bool = True,
     api_reachable: Callable[[], bool] = lambda: True,
 ) -> RetainedState:
     """Return a retained state; without ``device_delays``, it announces all devices at once."""
     topics = topics or Topics()
-    discovery = Discovery(topics, instance=instance, version="1", prefix=PREFIX, member_sensors=member_sensors)
+    discovery = Discovery(
+        topics, instance=instance, version="1", prefix=PREFIX, member_sensors=member_sensors, calendar=calendar
+    )
     return RetainedState(
         journal,
         topics,
+        calendar=calendar,
         watches=watches,
         api_reachable=api_reachable,
         discovery=discovery if home_assistant else None,

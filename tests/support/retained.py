@@ -36,7 +36,9 @@ EMPTIED_TOPICS = [CLAN_STATE, BADGE, MEMBERS, POLL, AVAILABILITY, WAR_STATE, LAS
 class RetainedStateHarness:
     """Stores polls in the journal and publishes the retained state on request, without delays between devices."""
 
-    def __init__(self, journal: SqliteJournal, *, discovery: bool = True, member_sensors: bool = False) -> None:
+    def __init__(
+        self, journal: SqliteJournal, *, discovery: bool = True, member_sensors: bool = False, calendar: bool = True
+    ) -> None:
         self.journal = journal
         self.watches = WatchesInMemory()
         self.api_reachable = True
@@ -46,6 +48,7 @@ class RetainedStateHarness:
             home_assistant=discovery,
             member_sensors=member_sensors,
             device_delays=False,
+            calendar=calendar,
             api_reachable=lambda: self.api_reachable,
         )
 

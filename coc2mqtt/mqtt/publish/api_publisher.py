@@ -38,9 +38,10 @@ class ApiPublisher:
         if calendar is None:
             return accepted
         if not self._calendar:
-            await self._publisher.publish(session, self._topics.api_calendar, b"")
-            await self._journal.delete_snapshot(CALENDAR)
-            return accepted
+            emptied = await self._publisher.publish(session, self._topics.api_calendar, b"")
+            if emptied:
+                await self._journal.delete_snapshot(CALENDAR)
+            return accepted and emptied
         payload = calendar_payload(calendar).encode()
         if self._publisher.matches_published(self._topics.api_calendar, payload):
             return accepted

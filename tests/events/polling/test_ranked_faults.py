@@ -9,6 +9,7 @@ import pytest
 from coc2mqtt.clash import NotFoundError
 from coc2mqtt.clash.errors import ServerError
 from coc2mqtt.events.resource import Kind, Resource
+from coc2mqtt.events.summary import summarize
 from coc2mqtt.mqtt.payloads.ranked import ranked_payload
 from tests.events.polling.test_ranked import (
     DAY,
@@ -190,9 +191,7 @@ def test_legend_days_during_a_downtime_are_reported() -> None:
         ({"items": [{"battleType": "homeVillage", "battleTimestamp": WEEK + 2 * 86_400 - 60}] * 50}, 1),
     ],
 )
-def test_legend_day_whose_battles_are_unknown_is_not_reported_as_one_without_battles(
-    log: Any, later_events: int
-) -> None:
+def test_legend_day_with_unknown_battles_is_not_reported_as_empty(log: Any, later_events: int) -> None:
     subject = Player(WEEK + DAY)
     subject.tier, subject.signup = LEGEND, ("#0", 0)
     subject.poll(HOUR)
@@ -207,3 +206,12 @@ def test_battle_log_is_requested_only_at_the_end_of_a_day() -> None:
     subject.tier, subject.signup = LEGEND, ("#0", 0)
     poll_for(subject, 3 * DAY)
     assert subject.api.requests == [LOG] * len(subject.events)
+
+
+@pytest.mark.parametrize("field", ["stars", "destructionPercentage"])
+def test_summary_of_a_battle_leaves_out_an_unknown_result(field: str) -> None:
+    subject = Player()
+    subject.poll()
+    subject.battles[WEEK][0].append({**battle(subject.now + 1), field: None, "opponentName": None})
+    subject.poll()
+    assert summarize(subject.events[-1]) == "Kristen attacked #8QQ in a ranked battle"
