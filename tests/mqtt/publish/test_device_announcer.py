@@ -157,7 +157,7 @@ async def test_unknown_device_is_removed_once() -> None:
     assert await harness.publish_pending() == []
 
 
-async def test_device_removed_before_its_first_announcement_is_announced_before_its_removal() -> None:
+async def test_device_removed_before_its_first_announcement_is_announced_before_removal() -> None:
     harness = AnnouncerHarness()
     harness.announcer.announce(device("level"))
     harness.announcer.announce(REMOVAL)
