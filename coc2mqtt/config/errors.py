@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from coc2mqtt.config.settings import SECRETS, Settings
+from coc2mqtt.config.settings import SECRETS, ClanWatchSettings, PlayerWatchSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _HIDDEN = {*SECRETS.values(), ("mqtt", "username")}
 _MAX_SHOWN_CHARS = 60
 _SIMILARITY = 0.6
+_WATCHES: Mapping[str, type[BaseModel]] = {"clan": ClanWatchSettings, "player": PlayerWatchSettings}
+_OTHER = {"clan": "player", "player": "clan"}
+_WATCH_KEY_DEPTH = 4  # watch, clans or players, number, key
 
 _EMPTY = "is empty: give it a value or remove it"
 _EMPTY_TAG = f"{_EMPTY}; '#' starts a comment in YAML, so put a tag in quotes: \"#2PP\""
@@ -38,6 +41,7 @@ _RULES: Mapping[str, tuple[str, str | None]] = {
     **dict.fromkeys(("list_type", "frozen_set_type"), ("must be a list", _LIST_REMEDY)),
     **dict.fromkeys(("model_type", "dict_type"), ("must be a section of keys and values", _SECTION_REMEDY)),
 }
+_LENGTHS = {"too_long": "must have at most {max_length} entries", "too_short": "must have at least {min_length} entry"}
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 
 
@@ -49,6 +53,8 @@ def known_keys() -> list[str]:
 def describe_unknown_setting(loc: Sequence[str | int]) -> str:
     """Return the message for a key that does not exist, with a similar key if there is one."""
     key = _dotted(loc)
+    if (place := _right_place(loc)) is not None:
+        return f"{key}: {place}"
     similar = _similar_key(loc)
     hint = "see 'coc2mqtt config schema'" if similar is None else f"did you mean {similar}?"
     return f"unknown setting {key}: remove it or fix the spelling, {hint}"
@@ -60,12 +66,16 @@ def describe_error(error: ErrorDetails) -> str:
     key = _dotted(loc)
     if kind in {"extra_forbidden", "invalid_key"}:
         return describe_unknown_setting(loc)
+    if kind in _LENGTHS:
+        return f"{key}: {_LENGTHS[kind].format_map(error['ctx'])}, got {error['ctx']['actual_length']}"
     if value is None or kind in {"missing", "string_too_short"}:
         return f"{key}: {'is missing' if kind == 'missing' else _describe_empty(loc)}"
     if kind in _BOUNDS:
         return f"{key}: must be {_format_bounds(loc)}, got {_format_value(loc, value)}"
     if kind in _RULES:
         rule, remedy = _RULES[kind]
+        if value is False and remedy == _SECTION_REMEDY and "enabled" in _schema_of(loc).get("properties", {}):
+            remedy = "write {enabled: false}"
         got = f"{rule.format_map(error.get('ctx', {}))}, got {_format_value(loc, value)}"
         return f"{key}: {got}" if remedy is None or not _helps(remedy, value) else f"{key}: {got}: {remedy}"
     message = error["msg"].removeprefix("Value error, ")
@@ -73,14 +83,27 @@ def describe_error(error: ErrorDetails) -> str:
     return message if message.startswith(f"{key}.") or f"{key} " in message else f"{key}: {message}"
 
 
+def _right_place(loc: Sequence[str | int]) -> str | None:
+    """Return the remedy for an option of a clan or player that is in the wrong place."""
+    kinds = {kind for kind, model in _WATCHES.items() if loc[-1] in model.model_fields}
+    if loc[0] != "watch" or len(kinds) != 1:
+        return None
+    (kind,) = kinds
+    if len(loc) == 2:  # noqa: PLR2004 - watch and the key
+        return f"is an option of a {kind}: write it below the tag in watch.{kind}s"
+    if loc[1:2] == (f"{_OTHER[kind]}s",) and len(loc) == _WATCH_KEY_DEPTH:
+        return f"does not apply to a {_OTHER[kind]}: remove it"
+    return None
+
+
 def _helps(remedy: str, value: object) -> bool:
     return remedy != _QUOTES or not isinstance(value, list | dict)
 
 
 def _describe_empty(loc: Sequence[str | int]) -> str:
-    if loc[0] == "watch" and len(loc) > 1:
-        return _EMPTY_TAG
-    return _EMPTY_SECTION if "properties" in _schema_of(loc) else _EMPTY
+    if "properties" in _schema_of(loc):
+        return _EMPTY_SECTION
+    return _EMPTY_TAG if loc[0] == "watch" and "reminders" not in loc else _EMPTY
 
 
 def _format_value(loc: Sequence[str | int], value: object) -> str:

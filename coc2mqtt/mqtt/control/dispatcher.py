@@ -14,6 +14,7 @@ from coc2mqtt.mqtt.control.commands import MAX_RESPONSE_BYTES, Command, CommandC
 from coc2mqtt.mqtt.control.last_command import LastCommand
 from coc2mqtt.mqtt.control.request import CommandError, check_transaction
 from coc2mqtt.mqtt.control.tag_locks import TagLocks
+from coc2mqtt.mqtt.control.validation_errors import describe_errors
 from coc2mqtt.mqtt.control.watch_request import WatchRequest
 from coc2mqtt.mqtt.payloads.models import HealthPayload, ResponsePayload
 from coc2mqtt.util.containment import propagate
@@ -30,7 +31,6 @@ Json = dict[str, Any]
 
 # Requests are small: a larger one is a mistake or an attack.
 _MAX_REQUEST_BYTES = 64 * 1024
-_MAX_REPORTED_ERRORS = 5
 
 # The only declaration of each command: dispatch, `commands` in bridge/info, the JSON schemas and docs/payloads.md all
 # derive from it, in this order.
@@ -105,7 +105,7 @@ class CommandDispatcher:
                     )
                     return await self._execute(found, request, context, report, on_wait)
                 except ValidationError as invalid:
-                    error = sentences.of_text(_describe(invalid))
+                    error = sentences.of_text(describe_errors(invalid))
                 except CommandError as failed:
                     error = failed.sentence
             report.fail(error)
@@ -166,16 +166,3 @@ def _transaction_of(data: Json) -> str | int | None:
         return check_transaction(data.get("transaction"))
     except ValueError:
         return None
-
-
-def _describe(error: ValidationError) -> str:
-    """Return the first validation errors as one sentence."""
-    sentences = []
-    for item in error.errors(include_url=False, include_input=False)[:_MAX_REPORTED_ERRORS]:
-        key = ".".join(str(part) for part in item["loc"][:1])
-        if item["type"] == "extra_forbidden":
-            sentences.append(f"unknown key {key[:64]!r}")
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            sentences.append(f"{key}: {message[0].lower() + message[1:]}")
-    return "; ".join(sentences)

@@ -81,7 +81,8 @@ class WatchRequest(Request):
     )
     reminders: ReminderSwitch = Field(
         default=ReminderOptions(),
-        description="Clans only: the reminders before the end of wars, league rounds and raid weekends; false: none.",
+        description="Clans only: the reminders before the end of wars, league rounds, raid weekends and clan games."
+        " Keys that are missing keep their current values; true: the default times; false: none.",
     )
     inactive_after: InactiveAfter = Field(
         default=INACTIVE_AFTER_S,
@@ -109,7 +110,10 @@ class WatchRequest(Request):
         default = default_watch(Kind(self.kind), self.tag)
         values: Json = {key: getattr(self, key) for key in _CLAN_KEYS & given}
         if "reminders" in given:
-            values["reminders"] = self.reminders.reminders((current or default).reminders)
+            try:
+                values["reminders"] = self.reminders.reminders((current or default).reminders)
+            except ValueError as error:
+                raise CommandError(f"reminders: {error}") from None
         values |= {key: _as_set(getattr(self, key)) for key in _FIELD_KEYS & given}
         values |= {key: getattr(self, key) for key in (_PLAYER_KEYS - _FIELD_KEYS) & given}
         if "interval" in given:

@@ -81,10 +81,17 @@ async def test_log_level_sets_given_level_and_returns_current_one(payload: bytes
 
 
 @pytest.mark.parametrize(
-    "payload", [b"loud", b'{"level": "DEBUG"}', b'{"level": 10}', b'{"level": "critical"}', b'{"level": ["debug"]}']
+    ("payload", "got"),
+    [
+        (b"loud", "'loud'"),
+        (b'{"level": "DEBUG"}', "'DEBUG'"),
+        (b'{"level": 10}', "10"),
+        (b'{"level": "critical"}', "'critical'"),
+        (b'{"level": ["debug"]}', "a list"),
+    ],
 )
-async def test_invalid_log_level_gets_list_of_valid_ones(payload: bytes) -> None:
+async def test_invalid_log_level_gets_list_of_valid_ones(payload: bytes, got: str) -> None:
     log_level = LogLevelInMemory()
     response = await set_log_level(log_level, payload)
-    assert response["error"] == "level: input should be 'debug', 'info', 'warning' or 'error'"
+    assert response["error"] == f"level: must be 'debug', 'info', 'warning' or 'error', got {got}"
     assert log_level.name == "info"
