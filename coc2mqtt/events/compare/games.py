@@ -25,6 +25,8 @@ _ACHIEVEMENT = "Games Champion"
 _VILLAGE = "home"
 # An event that is later than this was not reported on time.
 _MAX_DELAY_S = 120.0
+# Nobody earns more than the maximum of a special month: a response before lacked the achievement.
+_MAX_GAIN, _MAX_SHARE = 12_000, 3
 
 
 class GamesMember(NamedTuple):
@@ -90,6 +92,18 @@ class Games:
             "members": {tag: list(one) for tag, one in self.members.items()},
         }
 
+    def follow(self, period: Period, max_points: int, *, at: float) -> Games | None:
+        """Return these games with another configuration, None if the period is that of other games."""
+        if self.start >= period.end or period.start >= self.end:
+            return None
+        ended = self.ended and not (period.end > self.end and at < period.end)
+        return Games(period.start, period.end, max_points, self.started, ended, self.members)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the start was reported and the end was not."""
+        return self.started and not self.ended
+
     @property
     def total(self) -> int:
         """The points of all members, also of those who have left the clan since."""
@@ -143,7 +157,7 @@ def record_value(
     """Record the value of a member (tag and name), and return the event about new points.
 
     A lower value comes from another server. A value that is first known after the start may include points of these
-    games, unless it is ``known_before``.
+    games, unless it is ``known_before``. After an impossible increase the points are counted from the new value.
     """
     tag, name = member
     known = games.members.get(tag)
@@ -152,6 +166,9 @@ def record_value(
         games.members[tag] = (name, base, base, at >= games.start and not known_before)
         return []
     _, base, last, partial = known
+    if value - base > max(_MAX_GAIN, _MAX_SHARE * games.max_points):
+        games.members[tag] = (name, value - (last - base), value, True)
+        return []
     games.members[tag] = (name, base, max(last, value), partial)
     if value <= last:
         return []

@@ -222,7 +222,8 @@ class Engine:
             if shared:
                 self.watch(watch)
                 removed -= shared
-        self._context.polled.difference_update(removed)
+        for resource in removed:
+            self._context.polled.pop(resource, None)
         return bool(pollers)
 
     def _schedule(self, resource: Resource, interval: float, poller: WatchPoller) -> None:

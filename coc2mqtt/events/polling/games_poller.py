@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from coc2mqtt.clash.errors import ClashError
+from coc2mqtt.clash.errors import ClashError, NotFoundError
 from coc2mqtt.events.compare.games import Clan, Games, end_games, games_value, record_value, start_games
 from coc2mqtt.events.compare.validate import validate_depth, validate_player
 from coc2mqtt.events.polling.poll_context import PollResult
@@ -63,37 +63,54 @@ class GamesPoller:
         context, at = self._context, self._context.now()
         snapshot = await context.store.snapshot(self.resource)
         known = Games.from_json(None if snapshot is None else snapshot.data)
+        clan = await context.store.snapshot(Resource(Kind.CLAN, self._tag))
+        subject = Clan(self._tag, None if clan is None else clan.name)
         period = self._period(known, at)
         if period is None:
-            if snapshot is None and not self._retired:
-                # So that the state is published: no clan games so far.
-                await context.store.commit(self.resource, Snapshot({}, taken_at=at), [])
-            return self._wait(context.clan_games.next(at).start - self._sample_time - at)
-        clan = await context.store.snapshot(Resource(Kind.CLAN, self._tag))
+            return await self._rest(snapshot, known, subject, at)
         roster = None if clan is None or clan.data is None else clan.data.get("memberList")
-        if not roster or clan is None or clan.data is None:
+        if not roster:
             return PollResult([], 0.0, committed=False, latest=_RETRY_S)
-        games = known if known is not None and known.start == period.start else Games.of(period, 0)
-        games.end, games.max_points = period.end, context.clan_games.max_points
-        subject = Clan(self._tag, clan.data.get("name"))
-        events = start_games(games, subject, at=at, first=known is None and snapshot is None)
+        max_points = context.clan_games.max_points
+        followed = None if known is None else known.follow(period, max_points, at=at)
+        games = followed or Games.of(period, max_points)
+        # The clock was wrong if the known games are later ones.
+        first = snapshot is None or (known is not None and known.start > max(at, period.start))
+        events = [] if known is None or followed or not known.is_open or first else self._abandon(known, subject, at)
+        events += start_games(games, subject, at=at, first=first)
         events += await self._sample(games, subject, roster, at)
         events += self._end(games, subject, roster, at)
         committed = await self._commit(snapshot, games, events, at)
         return PollResult(events if committed else [], 0.0, committed=committed, latest=self._next(games, roster, at))
+
+    async def _rest(self, snapshot: Snapshot | None, known: Games | None, clan: Clan, at: float) -> PollResult:
+        """Return the result of a poll while no games are followed."""
+        wait = max(_MIN_SPACING_S, min(self._context.clan_games.next(at).start - self._sample_time - at, _IDLE_S))
+        events: list[Event] = []
+        committed = False
+        if known is not None and known.is_open and at >= known.end:
+            events = self._abandon(known, clan, at)
+            committed = await self._commit(snapshot, known, events, at)
+        elif snapshot is None and not self._retired:
+            # So that the state is published: no clan games so far.
+            await self._context.store.commit(self.resource, Snapshot({}, taken_at=at), [])
+        return PollResult(events if committed else [], wait, committed=committed, latest=wait)
+
+    def _abandon(self, games: Games, clan: Clan, at: float) -> list[Event]:
+        """Return the event of the end of earlier games, whose last points cannot be distinguished from later ones."""
+        return end_games(games, clan, at=at, complete=False)
 
     @property
     def _sample_time(self) -> float:
         return max(_MIN_SAMPLE_S, self._interval)
 
     def _period(self, known: Games | None, at: float) -> Period | None:
-        """Return the clan games to follow now: the present ones, unfinished ones, or those that start soon."""
+        """Return the clan games to follow now: unfinished ones, the present ones, or those that start soon."""
         games = self._context.clan_games
         upcoming, latest = games.next(at), games.latest(at)
-        if at >= upcoming.start - self._sample_time:
-            return upcoming
-        unfinished = known is not None and known.start == latest.start and not known.ended
-        return latest if unfinished else None
+        if known is not None and known.is_open and latest.end <= at and known.follow(latest, 0, at=at):
+            return latest
+        return upcoming if at >= upcoming.start - self._sample_time else None
 
     async def _sample(self, games: Games, clan: Clan, roster: list[Json], at: float) -> list[Event]:
         """Record the values of the watched players, and poll the next member who is due."""
@@ -103,34 +120,38 @@ class GamesPoller:
         requested = False
         for member in sorted(due, key=lambda one: self._asked.get(one["tag"], -math.inf)):
             tag = member["tag"]
-            if (player := await self._watched_player(tag)) is None:
+            if (player := await self._watched_player(games, tag, at, uptime)) is None:
                 if requested:
                     continue
                 requested = True
                 self._asked[tag] = uptime
-                value, before = await self._fetch_value(tag), False
+                value, before, sampled = await self._fetch_value(tag), False, uptime
             else:
                 value, before = games_value(player.data or {}), player.taken_at < games.start
+                sampled = self._context.polled[Resource(Kind.PLAYER, tag)]
             if value is not None:
-                self._sampled[tag] = uptime
+                self._sampled[tag] = sampled
                 self.polled_at, self.polled_uptime = at, uptime
                 events += record_value(games, clan, (tag, member.get("name")), value, at=at, known_before=before)
         return events
 
     def _is_due(self, games: Games, tag: str, at: float, uptime: float) -> bool:
         sampled = self._sampled.get(tag)
-        if sampled is None:
-            return True
-        age = uptime - sampled
+        return sampled is None or self._is_outdated(games, uptime - sampled, at)
+
+    def _is_outdated(self, games: Games, age: float, at: float) -> bool:
+        """Return whether a value that was seen ``age`` seconds ago is to be looked up again."""
         if at < games.start:
             return False
         if at >= games.end + _CACHE_S:
             return age > at - games.end - _CACHE_S
         return age >= self._interval
 
-    async def _watched_player(self, tag: str) -> Snapshot | None:
+    async def _watched_player(self, games: Games, tag: str, at: float, uptime: float) -> Snapshot | None:
+        """Return the snapshot of a watched player if it was polled recently enough."""
         player = Resource(Kind.PLAYER, tag)
-        if player not in self._context.polled:
+        polled = self._context.polled.get(player)
+        if polled is None or uptime - polled >= self._interval or self._is_outdated(games, uptime - polled, at):
             return None
         snapshot = await self._context.store.snapshot(player)
         return snapshot if snapshot is not None and snapshot.data is not None else None
@@ -143,6 +164,8 @@ class GamesPoller:
             validate_player(data, tag)
         except ClashError as error:
             await context.monitor.observe(error, source=self.resource)
+            if isinstance(error, NotFoundError):
+                self._sampled[tag] = context.uptime()  # asked again in the next round, and at the end
             return None
         await context.monitor.observe(None)
         return games_value(data)
@@ -180,8 +203,3 @@ class GamesPoller:
         if at < games.start:
             spacing = min(spacing, (games.start - at) / (due + 1)) if due else math.inf
         return max(_MIN_SPACING_S, min(spacing, boundary - at))
-
-    def _wait(self, seconds: float) -> PollResult:
-        """Return the result of a poll without anything to do for some seconds."""
-        wait = max(_MIN_SPACING_S, min(seconds, _IDLE_S))
-        return PollResult([], wait, committed=False, latest=wait)

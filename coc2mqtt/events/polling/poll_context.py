@@ -116,11 +116,11 @@ class PollContext:
     """The dependencies and the shared state of all pollers of one engine.
 
     ``now`` returns Unix time in seconds, ``uptime`` seconds that do not depend on the wall clock. ``polled`` holds the
-    resources that gave a valid response since the engine started. ``cache_periods`` is the longest ``max-age``
-    (seconds) seen for each kind. ``malformed_fields`` counts the fields that were removed from responses. ``on_bug`` is
-    called with a bug in comparing while the exception is being handled. ``league_wars`` are the wars of clan war
-    leagues, of which several clans need the same ones. ``moves`` are the members who left or joined any of the clans.
-    ``clan_games`` is when clan games take place.
+    resources that gave a valid response since the engine started, each with the uptime of the last accepted one.
+    ``cache_periods`` is the longest ``max-age`` (seconds) seen for each kind. ``malformed_fields`` counts the fields
+    that were removed from responses. ``on_bug`` is called with a bug in comparing while the exception is being handled.
+    ``league_wars`` are the wars of clan war leagues, of which several clans need the same ones. ``moves`` are the
+    members who left or joined any of the clans. ``clan_games`` is when clan games take place.
     """
 
     api: ClashApi
@@ -128,7 +128,7 @@ class PollContext:
     monitor: Monitor
     now: Callable[[], float]
     uptime: Callable[[], float] = uptime
-    polled: set[Resource] = field(default_factory=set)
+    polled: dict[Resource, float] = field(default_factory=dict)
     cache_periods: dict[Kind, float] = field(default_factory=dict)
     malformed_fields: MalformedFields = field(default_factory=MalformedFields)
     on_bug: Callable[[Exception, Resource], None] = log_bug

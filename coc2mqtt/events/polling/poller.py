@@ -191,6 +191,8 @@ class Poller(ABC):
         if seen.digest == self._last_digest:
             await self._context.monitor.observe(None)
             self._polled_at, self._polled_uptime = seen.at, seen.uptime
+            if self.resource in self._context.polled:
+                self._context.polled[self.resource] = seen.uptime
             return PollResult([], response.max_age, committed=False, latest=self._latest_next_poll(seen.at))
         old = await self._context.store.snapshot(self.resource)
         comparison = await self._evaluate(old, response, seen)
@@ -204,7 +206,7 @@ class Poller(ABC):
         self._last_digest = seen.digest if comparison.final else None
         self._remember_digest(seen.digest, changed=bool(comparison.events))
         if not self._retired:
-            self._context.polled.add(self.resource)
+            self._context.polled[self.resource] = seen.uptime
         return result
 
     def _observe(self, response: ApiResponse) -> Observation:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from coc2mqtt.clash.errors import ClashError, ServerError
 from coc2mqtt.events import PollingState
+from coc2mqtt.events.calendar import ClanGames
 from coc2mqtt.events.compare.games import GamesState, games_state
 from coc2mqtt.events.polling.games_poller import GamesPoller
 from coc2mqtt.events.polling.poll_context import PollContext
@@ -48,6 +49,8 @@ class Games:
         self.values: dict[str, Any] = {ANN: 10_000, BOB: 20_000}
         self.events: list[Event] = []
         self.waits: list[float] = []
+        self.watched: set[Resource] = set()
+        self.clan_games = ClanGames()
         self._interval = interval
         self._state = PollingState()
         self.set_roster(ANN, BOB)
@@ -56,7 +59,9 @@ class Games:
     def restart(self) -> None:
         store = QueueStore(self._state, asyncio.Queue())
         api = cast("ClashClient", self.api)
-        self.context = PollContext(api, store, _NullMonitor(), lambda: self.now, lambda: self.now)
+        self.context = PollContext(
+            api, store, _NullMonitor(), lambda: self.now, lambda: self.now, clan_games=self.clan_games
+        )
         self._poller = GamesPoller(self.context, CLAN_TAG, interval=self._interval)
 
     def set_roster(self, *tags: str) -> None:
@@ -64,13 +69,15 @@ class Games:
         self._state.commit(Resource(Kind.CLAN, CLAN_TAG), snapshot, [])
 
     def watch_player(self, tag: str, *, taken_at: float) -> None:
+        """Commit the player's present value, and poll the player without any change from now on."""
         resource = Resource(Kind.PLAYER, tag)
         self._state.commit(resource, Snapshot(with_value(tag, self.values[tag]), {}, taken_at), [])
-        self.context.polled.add(resource)
+        self.watched.add(resource)
 
     def poll(self) -> list[str]:
         for tag, value in self.values.items():
             self.api.responses[f"/players/{tag}"] = value if isinstance(value, ClashError) else with_value(tag, value)
+        self.context.polled.update(dict.fromkeys(self.watched, self.now))
         result = run_without_loop(self._poller.poll())
         self.waits.append(min(max(result.earliest, min(result.latest, HOUR)), HOUR))
         self.events += result.events
