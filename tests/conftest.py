@@ -135,9 +135,9 @@ def _restore_logging() -> Iterator[None]:
     sys.excepthook = hook
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _no_blocking_calls() -> Iterator[None]:
-    """Fail a test in which the program blocks the event loop."""
+    """Fail every test in which the program blocks the event loop."""
     with blockbuster_ctx("coc2mqtt"):
         yield
 

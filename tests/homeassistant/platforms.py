@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -87,20 +88,28 @@ def _topics(found: Json) -> Iterator[str]:
 
 
 def _template(key: str, template: str) -> Iterator[str]:
-    try:
-        _JINJA.parse(template)
-    except jinja2.TemplateSyntaxError as error:
-        yield f"{key}: {error}"
+    parsed = _parsed(template)
+    if isinstance(parsed, jinja2.TemplateSyntaxError):
+        yield f"{key}: {parsed}"
     if not re.search(r"\bvalue\b" if key == "command_template" else r"\bvalue_json\b", template):
         yield f"{key}: what was received is JSON and no template reads it"
 
 
+# Parsing takes milliseconds, and the same templates are checked many times.
+@cache
+def _parsed(template: str) -> jinja2.nodes.Template | jinja2.TemplateSyntaxError:
+    try:
+        return _JINJA.parse(template)
+    except jinja2.TemplateSyntaxError as error:
+        return error
+
+
 def _words(template: str) -> set[str]:
     """Return the values that a translating template can render, besides unknown."""
-    try:
-        tables = [*_JINJA.parse(template).find_all(jinja2.nodes.Dict)]
-    except jinja2.TemplateSyntaxError:
+    parsed = _parsed(template)
+    if isinstance(parsed, jinja2.TemplateSyntaxError):
         return set()
+    tables = [*parsed.find_all(jinja2.nodes.Dict)]
     values = [pair.value for table in tables for pair in table.items]
     return {value.value for value in values if isinstance(value, jinja2.nodes.Const)}
 
