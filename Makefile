@@ -19,7 +19,7 @@ SECONDS ?= 900
 BENCHES := $(addprefix bench-,unchanged changed round many latency cost parts)
 
 # One process more than two cores: many tests mostly wait for another program.
-PYTEST := $(BIN)/pytest --numprocesses 3 $(if $(LOOP),--loop $(LOOP))
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist worksteal $(if $(LOOP),--loop $(LOOP))
 SLOW := process slow chaos crash fuzz soak
 # The folders whose tests depend on the event loop.
 LOOP_TESTS := $(addprefix tests/,journal mqtt service chaos crash)

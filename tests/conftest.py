@@ -99,6 +99,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _log_plainly() -> None:
+    """Log like structlog without a configuration, but with plain tracebacks: rich ones take seconds."""
+    defaults = structlog.get_config()
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*defaults["processors"][:-1], renderer])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_implicit_loop() -> None:
     # looptime gets the current loop before synchronous tests, too. Up to Python 3.13 that creates one, which is never
@@ -126,8 +133,11 @@ def _restore_logging() -> Iterator[None]:
     """Restore the logging configuration, which commands run in this process change."""
     root = logging.getLogger()
     handlers, level, hook = root.handlers[:], root.level, sys.excepthook
+    if not structlog.is_configured():
+        _log_plainly()
+    before = structlog.get_config()
     yield
-    if structlog.is_configured():
+    if structlog.get_config() != before:
         structlog.reset_defaults()
         root.handlers[:] = handlers
         root.setLevel(level)

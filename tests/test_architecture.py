@@ -7,6 +7,7 @@ may refer to each other's types in a circle.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import pytest
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     Graph = Mapping[str, set[str]]
 
@@ -127,24 +128,25 @@ KNOWN_PART_CYCLES = [
 
 class _RemoveTypeImports(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+        is_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if is_types else self.generic_visit(node)
 
 
-def imports_of(source: str, *, types: bool = True) -> Iterator[str]:
-    """Yield the modules and names of this package that a module imports, without the name of the package.
+@cache
+def imports_of(source: str, *, types: bool = True) -> tuple[str, ...]:
+    """Return the modules and names of this package that a module imports, without the name of the package.
 
     Imports under ``TYPE_CHECKING`` are included if ``types`` is set.
     """
     tree: ast.AST = ast.parse(source)
+    imports: list[str] = []
     for node in ast.walk(tree if types else _RemoveTypeImports().visit(tree)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports are not supported here"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            imports += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        yield from (name.removeprefix(f"{PACKAGE}.") for name in names if name.split(".")[0] == PACKAGE)
+            imports += [alias.name for alias in node.names]
+    return tuple(name.removeprefix(f"{PACKAGE}.") for name in imports if name.split(".")[0] == PACKAGE)
 
 
 def module_graph(sources: Mapping[str, str], *, types: bool = True) -> dict[str, set[str]]:

@@ -59,9 +59,15 @@ MODULES = [
 ]
 
 
+# One search finds out that a text has none of them.
+_ANY = re.compile("|".join(IDIOMS))
+
+
 def mistakes_in(text: str) -> Iterator[str]:
     """Return each idiom in a text, with its remedy."""
     flat = re.sub(r"\s+", " ", text)
+    if _ANY.search(flat) is None:
+        return
     for idiom, remedy in IDIOMS.items():
         for found in re.finditer(idiom, flat):
             yield f"{found[0]!r} in '…{flat[max(0, found.start() - 30) : found.end() + 30]}…': {remedy}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -157,9 +158,15 @@ def _similar_key(loc: Sequence[str | int]) -> str | None:
     return elsewhere[0] if len(elsewhere) == 1 else None
 
 
+# Building it takes longer than reading a configuration file.
+@cache
+def _settings_schema() -> dict[str, Any]:
+    return Settings.model_json_schema()
+
+
 def _schema_of(loc: Sequence[str | int]) -> dict[str, Any]:
     """Return the JSON schema of a key, an empty one if there is none."""
-    root = Settings.model_json_schema()
+    root = _settings_schema()
 
     def resolve(schema: dict[str, Any]) -> dict[str, Any]:
         for option in (schema, *schema.get("anyOf", ())):
