@@ -24,7 +24,8 @@ from coc2mqtt.events.compare.season import season_ended_between, tags_with_decre
 from coc2mqtt.events.compare.staleness import Observation, StaleSuspicion
 from coc2mqtt.events.compare.validate import validate_clan
 from coc2mqtt.events.event import EventType
-from coc2mqtt.events.polling.moves import Clan, PendingMoves, find_other_clan, moved_event
+from coc2mqtt.events.polling.moves import MEMO_KEY as MOVES_KEY
+from coc2mqtt.events.polling.moves import Clan, RecentMoves, find_other_clan, moved_event
 from coc2mqtt.events.polling.poller import LONG_GAP_S, Poller, mark_catch_up
 from coc2mqtt.events.resource import Kind, Resource
 
@@ -52,7 +53,7 @@ _MEMBER_LIST = frozenset({"memberList"})
 
 # After a start, nobody is reported as inactive for this long.
 _SETTLING_S = 600.0
-_NO_MOVES = PendingMoves()
+_NO_MOVES = RecentMoves()
 
 
 class _Followed(NamedTuple):
@@ -84,7 +85,7 @@ class ClanPoller(Poller):
         "_first_polled",
         "_inactive_after",
         "_missing_members",
-        "_pending_moves",
+        "_recent_moves",
         "_seen_members",
         "_short_list",
         "_track_activity",
@@ -109,9 +110,9 @@ class ClanPoller(Poller):
         self._check_at = math.inf
         # The uptime of the first poll of this run.
         self._first_polled: float | None = None
-        # When members were seen elsewhere since the last comparison, and those whose other clan is unknown.
+        # When members were seen elsewhere since the last comparison.
         self._seen_members: dict[str, float] = {}
-        self._pending_moves = _NO_MOVES
+        self._recent_moves = _NO_MOVES
         # While no complete member list is known: the list that is always shorter than the member count.
         self._short_list: _ShortList | None = None
         # The known members that are missing from the last list.
@@ -194,11 +195,12 @@ class ClanPoller(Poller):
         if activity is not None and jump:
             activity = activity.shifted(jump)
         followed = self._follow_activity(activity, before, clan, seen, since=since)
-        moves = PendingMoves.from_memo(old.memo, at=seen.at)
+        moves = RecentMoves.from_memo(old.memo, at=seen.at)
+        # A member who has returned may have been elsewhere.
+        moved = await self._resolve_moves(moves, clan, seen)
         moves.add(events)
-        return _Followed(
-            [*followed.events, *await self._resolve_moves(moves, clan, seen)], followed.memo | moves.to_memo()
-        )
+        moved += await self._resolve_moves(moves, clan, seen)
+        return _Followed([*followed.events, *moved], followed.memo | moves.to_memo())
 
     def _follow_activity(
         self, known: Activity | None, old: Json | None, clan: Json, seen: Observation, *, since: float
@@ -221,31 +223,36 @@ class ClanPoller(Poller):
     def _knows_a_move(self) -> bool:
         """Return whether it may be known by now where a member went or came from."""
         moves, polled = self._context.moves, self._context.polled
+        since = -math.inf if self._polled_uptime is None else self._polled_uptime
         return any(
-            moves.other_clan(self._tag, direction, tag, at=at) is not None or Resource(Kind.PLAYER, tag) in polled
-            for direction, tag, at in self._pending_moves
+            moves.other_clan(self._tag, direction, tag, at=at) is not None
+            or polled.get(Resource(Kind.PLAYER, tag), -math.inf) >= since
+            for direction, tag, at in self._recent_moves.pending()
         )
 
-    async def _resolve_moves(self, moves: PendingMoves, clan: Json, seen: Observation) -> list[Event]:
-        """Return an event for each member whose other clan is known now, and remove them from the pending ones."""
+    async def _resolve_moves(self, moves: RecentMoves, clan: Json, seen: Observation) -> list[Event]:
+        """Return an event for each member whose other clan is known now, and record that they were reported."""
         context, own = self._context, Clan(self._tag, clan.get("name"))
-        context.moves.register(own, moves)
         events = []
-        for direction, tag, at in moves:
+        for pending in moves.pending():
             other = await find_other_clan(
-                context.moves,
-                context.store,
-                context.polled,
-                clan=self._tag,
-                direction=direction,
-                member=tag,
-                at=at,
+                context.moves, context.store, context.polled, pending, clan=self._tag, seen=seen
             )
             if other is not None:
-                name, _ = moves.members[direction].pop(tag)
-                events.append(moved_event(own, direction, (tag, name), other, at=seen.at))
-        self._pending_moves = moves
+                direction, tag, _ = pending
+                events.append(moved_event(own, direction, (tag, moves.report(direction, tag)), other, at=seen.at))
         return events
+
+    async def _commit_changes(
+        self, old: Snapshot | None, comparison: CompareResult, seen: Observation, max_age: float
+    ) -> PollResult:
+        result = await super()._commit_changes(old, comparison, seen, max_age)
+        if not self._retired:
+            # Only now: the other clans must not see the moves of a response that was not accepted.
+            memo = comparison.memo
+            self._recent_moves = RecentMoves.from_memo(memo, at=seen.at) if MOVES_KEY in memo else _NO_MOVES
+            self._context.moves.register(Clan(self._tag, comparison.data.get("name")), self._recent_moves)
+        return result
 
     async def _add_league_result(self, events: list[Event]) -> list[Event]:
         """Return the events with the result of the last clan war league, if it is watched."""

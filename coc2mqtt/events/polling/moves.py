@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+from coc2mqtt.events.compare.staleness import MAX_CACHE_AGE_S
 from coc2mqtt.events.event import Event, EventType
 from coc2mqtt.events.resource import Kind, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from coc2mqtt.events.compare.staleness import Observation
     from coc2mqtt.events.resource import Snapshot, Store
 
 Json = dict[str, Any]
 Direction = Literal["left", "joined"]
+_Key: TypeAlias = "tuple[Direction, str]"
 
 MEMO_KEY = "moves"
 # A departure and an arrival further apart are two decisions.
 MAX_AGE_S = 86_400.0
 # More than the members of a clan who leave within a day.
-_MAX_PENDING = 100
+_MAX_RECENT = 100
 # One clan may be polled this much later than another one.
 _MAX_SKEW_S = 3600.0
 # With ten thousand clans, the arrivals and departures of a day.
@@ -35,26 +38,36 @@ class Clan(NamedTuple):
     name: str | None
 
 
-@dataclass(slots=True)
-class PendingMoves:
-    """The members who left or joined one clan within a day, and whose other clan is unknown.
+class Move(NamedTuple):
+    """A member who left or joined a clan ``at`` a time (Unix time), and whether their other clan was reported."""
 
-    The names and the times (Unix time in seconds) by the direction and the tag of the member.
+    name: str
+    at: float
+    reported: bool = False
+
+
+@dataclass(slots=True)
+class RecentMoves:
+    """The members who left or joined one clan within a day, by the direction and the tag of the member.
+
+    Those that were reported are kept as well: the other clan may not have reported them yet. A member is in one of both
+    directions at most: the last one.
     """
 
-    members: dict[Direction, dict[str, tuple[str, float]]] = field(default_factory=lambda: {"left": {}, "joined": {}})
+    members: dict[Direction, dict[str, Move]] = field(default_factory=lambda: {"left": {}, "joined": {}})
 
     @classmethod
-    def from_memo(cls, memo: Json, *, at: float) -> PendingMoves:
+    def from_memo(cls, memo: Json, *, at: float) -> RecentMoves:
         """Return those of a snapshot's memo that are not too old."""
-        pending = cls()
-        for direction, known in pending.members.items():
-            stored = memo.get(MEMO_KEY, {}).get(direction, {})
-            known |= {tag: (name, time) for tag, (name, time) in stored.items() if abs(at - time) <= MAX_AGE_S}
-        return pending
+        recent, stored = cls(), memo.get(MEMO_KEY)
+        if stored is not None:
+            for direction, known in recent.members.items():
+                moves = {tag: Move(*values) for tag, values in stored.get(direction, {}).items()}
+                known |= {tag: move for tag, move in moves.items() if abs(at - move.at) <= MAX_AGE_S}
+        return recent
 
     def to_memo(self) -> Json:
-        """Return the entry of the memo, an empty one without pending moves."""
+        """Return the entry of the memo, an empty one without recent moves."""
         if not any(self.members.values()):
             return {}
         found = {
@@ -70,30 +83,48 @@ class PendingMoves:
             direction: Direction = "left" if event.event_type is EventType.MEMBER_LEFT else "joined"
             tag = event.metadata["member_tag"]
             earlier = self.members[_OPPOSITE[direction]].pop(tag, None)
-            if direction == "left" or earlier is None:  # otherwise they have returned
-                self.members[direction][tag] = (event.metadata["member_name"], event.timestamp)
+            if direction == "left" or earlier is None or earlier.reported:  # otherwise they have returned
+                self.members[direction][tag] = Move(event.metadata["member_name"], event.timestamp)
         for members in self.members.values():
-            for tag in list(members)[:-_MAX_PENDING]:
+            for tag in list(members)[:-_MAX_RECENT]:
                 del members[tag]
 
-    def __iter__(self) -> Iterator[tuple[Direction, str, float]]:
-        """Yield the direction, the tag and the time of each."""
+    def report(self, direction: Direction, tag: str) -> str:
+        """Record that a move was reported, and return the member's name."""
+        members = self.members[direction]
+        members[tag] = members[tag]._replace(reported=True)
+        return members[tag].name
+
+    def pending(self) -> Iterator[tuple[Direction, str, float]]:
+        """Yield the direction, the tag and the time of each move that was not reported."""
         for direction, members in self.members.items():
-            for tag, (_, at) in tuple(members.items()):
-                yield direction, tag, at
+            for tag, move in tuple(members.items()):
+                if not move.reported:
+                    yield direction, tag, move.at
 
 
 class Moves:
-    """The departures and arrivals of the last day in all clans of an engine, by the tag of the member."""
+    """The departures and arrivals of the last day in all clans of an engine."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Direction, str], dict[Clan, float]] = {}
+        # By the direction and the tag of the member, then by the tag of the clan; and the keys of each clan.
+        self._known: dict[_Key, dict[str, tuple[Clan, float]]] = {}
+        self._keys: dict[str, frozenset[_Key]] = {}
 
-    def register(self, clan: Clan, pending: PendingMoves) -> None:
-        """Make the departures and arrivals of a clan known to the others."""
-        for direction, members in pending.members.items():
-            for tag, (_, at) in members.items():
-                self._known.setdefault((direction, tag), {})[clan] = at
+    def register(self, clan: Clan, recent: RecentMoves) -> None:
+        """Make the departures and arrivals of a clan known to the others, instead of those registered before."""
+        known = {
+            (direction, tag): move.at for direction, moves in recent.members.items() for tag, move in moves.items()
+        }
+        for key in self._keys.pop(clan.tag, frozenset()) - known.keys():
+            clans = self._known.get(key, {})
+            clans.pop(clan.tag, None)
+            if not clans:
+                self._known.pop(key, None)
+        if known:
+            self._keys[clan.tag] = frozenset(known)
+        for key, at in known.items():
+            self._known.setdefault(key, {})[clan.tag] = clan, at
         while len(self._known) > _MAX_KNOWN:
             del self._known[next(iter(self._known))]
 
@@ -102,26 +133,46 @@ class Moves:
 
         The arrival may have been seen a little before the departure.
         """
-        found = self._known.get((_OPPOSITE[direction], member), {})
+        found = self._known.get((_OPPOSITE[direction], member))
+        if found is None:
+            return None
+        if direction == "joined" and self._is_elsewhere(clan, member, before=at):
+            return None
         sign = 1 if direction == "left" else -1
-        return next(
-            (one for one, time in found.items() if one.tag != clan and -_MAX_SKEW_S <= sign * (time - at) <= MAX_AGE_S),
-            None,
-        )
+        times = {
+            one: abs(time - at)
+            for one, time in found.values()
+            if one.tag != clan and -_MAX_SKEW_S <= sign * (time - at) <= MAX_AGE_S
+        }
+        return min(times, key=times.__getitem__, default=None)
+
+    def _is_elsewhere(self, clan: str, member: str, *, before: float) -> bool:
+        """Return whether a member joined another clan since, whose list has not shown the departure yet."""
+        arrivals = self._known.get(("joined", member), {})
+        return any(one.tag != clan and at < before for one, at in arrivals.values())
 
 
 async def find_other_clan(
-    moves: Moves, store: Store, polled: Collection[Resource], *, clan: str, direction: Direction, member: str, at: float
+    moves: Moves,
+    store: Store,
+    polled: Mapping[Resource, float],
+    pending: tuple[Direction, str, float],
+    *,
+    clan: str,
+    seen: Observation,
 ) -> Clan | None:
     """Return where a member went or came from, if that clan or the player is watched, None if it is unknown.
 
-    ``polled`` are the resources that were polled in this run.
+    ``polled`` are the resources that were polled in this run, with the uptime of the last response.
     """
-    other = moves.other_clan(clan, direction, member, at=at)
+    direction, member, at = pending
     player = Resource(Kind.PLAYER, member)
+    other = moves.other_clan(clan, direction, member, at=at)
     if other is not None or player not in polled:
         return other
-    return _clan_of_player(await store.snapshot(player), clan, direction, at=at)
+    # The seconds from the clan's response to the last one about the player.
+    later = seen.at - (seen.uptime - polled[player]) - at
+    return _clan_of_player(await store.snapshot(player), clan, direction, at=at, later=later)
 
 
 def remember_previous_clan(old: Snapshot, new: Json, memo: Json, *, at: float) -> Json:
@@ -147,16 +198,22 @@ def moved_event(clan: Clan, direction: Direction, member: tuple[str, str], other
     return Event(EventType.MEMBER_MOVED, clan.tag, timestamp=at, metadata=metadata, name=clan.name)
 
 
-def _clan_of_player(snapshot: Snapshot | None, clan: str, direction: Direction, *, at: float) -> Clan | None:
+def _clan_of_player(
+    snapshot: Snapshot | None, clan: str, direction: Direction, *, at: float, later: float
+) -> Clan | None:
+    """Return where a player went or came from, who was last polled ``later`` seconds after the clan showed it."""
     if snapshot is None or snapshot.data is None:
         return None
-    present = _clan(snapshot.data)
+    present, previous = _clan(snapshot.data), snapshot.memo.get("previous_clan")
+    if previous is not None and abs(at - previous[2]) > MAX_AGE_S:
+        previous = None
+    if direction == "left":
+        # Another clan may be the one before, if the player was not polled in this one.
+        is_later = later >= MAX_CACHE_AGE_S or (previous is not None and previous[0] == clan)
+        return present if present is not None and present.tag != clan and is_later else None
     if present is not None and present.tag != clan:
-        return present  # before the player was polled, it is the one that they came from
-    previous = snapshot.memo.get("previous_clan")
-    if direction == "left" or previous is None or previous[0] == clan or abs(at - previous[2]) > MAX_AGE_S:
-        return None
-    return Clan(previous[0], previous[1])
+        return present if later <= 0 else None
+    return None if previous is None or previous[0] == clan else Clan(previous[0], previous[1])
 
 
 def _clan(data: Json | None) -> Clan | None:

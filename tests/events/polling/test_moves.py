@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from coc2mqtt.events.polling.moves import Moves
 from coc2mqtt.events.resource import Kind, Resource
 from tests.support.bodies import clan, member, player
 from tests.support.replay import Replay
@@ -13,33 +14,43 @@ from tests.support.replay import Replay
 Json = dict[str, Any]
 
 ANN, BOB = "#900PUCPV", "#2PB"
-HOME, AWAY = "#2PP", "#8QQ"
+HOME, AWAY, THIRD = "#2PP", "#8QQ", "#9QQ"
+NAMES = {HOME: "Home", AWAY: "Away", THIRD: "Third"}
 FOREIGN = {"tag": "#YYY", "name": "Foreign"}
 
 
 class Clans:
-    """Two watched clans and a watched player in one engine; Ann is in the first clan."""
+    """Three watched clans and a watched player in one engine; Ann is in the first clan."""
 
     def __init__(self, *, watch_player: bool = False) -> None:
         self.points = 1000
-        self.clans = {tag: Replay(Kind.CLAN, tag, track_activity=True) for tag in (HOME, AWAY)}
+        self.clans = {tag: Replay(Kind.CLAN, tag, track_activity=True) for tag in NAMES}
         self.player = Replay(Kind.PLAYER, ANN)
-        for other in (self.clans[AWAY], self.player):
+        for other in (self.clans[AWAY], self.clans[THIRD], self.player):
             other.share(self.clans[HOME])
         self.share_context()
         self.poll(HOME, ANN, BOB)
         self.poll(AWAY, BOB)
+        self.poll(THIRD, BOB)
         if watch_player:
             self.poll_player({"tag": HOME, "name": "Home"})
 
     def share_context(self) -> None:
         """Let all pollers use one context, as in an engine."""
         home = self.clans[HOME]
-        for one in (self.clans[AWAY], self.player):
+        for one in (*self.clans.values(), self.player):
             one.api = home.api
             one._poller._context = home.context
 
+    @property
+    def context_moves(self) -> Moves:
+        """The departures and arrivals that the clans know of each other."""
+        return self.clans[HOME].context.moves
+
     def restart(self) -> None:
+        moves = Moves()
+        for one in (*self.clans.values(), self.player):
+            one.moves = moves
         for one in (*self.clans.values(), self.player):
             one.restart()
         self.share_context()
@@ -49,11 +60,10 @@ class Clans:
         for one in (*self.clans.values(), self.player):
             one.now = self.clans[HOME].now + after
         replay = self.clans[tag]
-        name = "Home" if tag == HOME else "Away"
         known = len(replay.events)
         # A copy of an earlier response would look stale.
         self.points += 1
-        replay.feed(clan(*map(member, members), tag=tag, name=name, clanPoints=self.points), after=0.0)
+        replay.feed(clan(*map(member, members), tag=tag, name=NAMES.get(tag), clanPoints=self.points), after=0.0)
         return [one.metadata for one in replay.events[known:] if one.event_type.value == "member_moved"]
 
     def poll_player(self, present: Json | None) -> None:
