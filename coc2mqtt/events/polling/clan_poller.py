@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import structlog
 
 from coc2mqtt.events.compare.activity import MEMO_KEY as ACTIVITY_KEY
-from coc2mqtt.events.compare.activity import Activity, next_check, report_inactive, update_activity
+from coc2mqtt.events.compare.activity import Activity, Elapsed, next_check, report_inactive, update_activity
 from coc2mqtt.events.compare.clan import (
     Roster,
     clan_looks_stale,
@@ -54,6 +54,7 @@ _MEMBER_LIST = frozenset({"memberList"})
 # After a start, nobody is reported as inactive for this long.
 _SETTLING_S = 600.0
 _NO_MOVES = RecentMoves()
+_NOBODY: dict[str, float] = {}
 
 
 class _Followed(NamedTuple):
@@ -81,6 +82,7 @@ class ClanPoller(Poller):
     kind: ClassVar = Kind.CLAN
     endpoint: ClassVar = "clan"
     __slots__ = (
+        "_applied_members",
         "_check_at",
         "_first_polled",
         "_inactive_after",
@@ -110,8 +112,8 @@ class ClanPoller(Poller):
         self._check_at = math.inf
         # The uptime of the first poll of this run.
         self._first_polled: float | None = None
-        # When members were seen elsewhere since the last comparison.
-        self._seen_members: dict[str, float] = {}
+        # When members were seen elsewhere since the last commit, and those that the last comparison has included.
+        self._seen_members = self._applied_members = _NOBODY
         self._recent_moves = _NO_MOVES
         # While no complete member list is known: the list that is always shorter than the member count.
         self._short_list: _ShortList | None = None
@@ -121,7 +123,7 @@ class ClanPoller(Poller):
     def see_members(self, tags: Iterable[str], at: float) -> None:
         """Record when members were seen to do something, such as an attack in a war."""
         if self._track_activity:
-            self._seen_members |= dict.fromkeys(tags, at)
+            self._seen_members = self._seen_members | dict.fromkeys(tags, at)
 
     async def poll(self) -> PollResult:
         """Poll once. Errors of the store are raised; errors of the API are handled."""
@@ -139,7 +141,7 @@ class ClanPoller(Poller):
         roster = self._roster(None, data, seen)
         memo: Json = {}
         if self._track_activity and "memberList" in roster.clan:
-            memo = self._follow_activity(None, None, roster.clan, seen, since=seen.at).memo
+            memo = self._follow_activity(None, None, roster.clan, seen, Elapsed(seen.at, seen.at)).memo
         return CompareResult([], roster.clan, memo, final=roster.is_complete)
 
     def _looks_stale(self, old: Snapshot, data: Json, seen: Observation) -> bool:
@@ -194,7 +196,8 @@ class ClanPoller(Poller):
         jump = self._clock_jump(seen)
         if activity is not None and jump:
             activity = activity.shifted(jump)
-        followed = self._follow_activity(activity, before, clan, seen, since=since)
+        season_ended = any(event.event_type is EventType.SEASON_RESET for event in events)
+        followed = self._follow_activity(activity, before, clan, seen, Elapsed(since, seen.at, season_ended))
         moves = RecentMoves.from_memo(old.memo, at=seen.at)
         # A member who has returned may have been elsewhere.
         moved = await self._resolve_moves(moves, clan, seen)
@@ -203,18 +206,18 @@ class ClanPoller(Poller):
         return _Followed([*followed.events, *moved], followed.memo | moves.to_memo())
 
     def _follow_activity(
-        self, known: Activity | None, old: Json | None, clan: Json, seen: Observation, *, since: float
+        self, known: Activity | None, old: Json | None, clan: Json, seen: Observation, elapsed: Elapsed
     ) -> _Followed:
         members = clan["memberList"] or []
         before = None if old is None else old.get("memberList")
-        activity = update_activity(known, before, members, at=seen.at, since=since, seen=self._seen_members)
-        self._seen_members = {}
+        activity = update_activity(known, before, members, elapsed, seen=self._seen_members)
+        self._applied_members = self._seen_members
         if self._first_polled is None:
             self._first_polled = seen.uptime
         events: list[Event] = []
         # After a start, the polls of wars and raids show first who attacked meanwhile.
         settled = self._first_polled + _SETTLING_S
-        if self._inactive_after is not None and seen.uptime >= settled:
+        if seen.uptime >= settled:
             activity, events = report_inactive(activity, members, clan=clan, after=self._inactive_after, at=seen.at)
         check_at = next_check(activity, after=self._inactive_after, at=seen.at)
         self._check_at = max(check_at, seen.at + settled - seen.uptime)
@@ -247,6 +250,8 @@ class ClanPoller(Poller):
         self, old: Snapshot | None, comparison: CompareResult, seen: Observation, max_age: float
     ) -> PollResult:
         result = await super()._commit_changes(old, comparison, seen, max_age)
+        if self._seen_members is self._applied_members:
+            self._seen_members = self._applied_members = _NOBODY
         if not self._retired:
             # Only now: the other clans must not see the moves of a response that was not accepted.
             memo = comparison.memo
