@@ -19,6 +19,8 @@ _SEASON_S = 28 * 86_400.0
 _GOLD_PASS_S = 7 * 86_400.0
 # A period that starts later than this was stored while the clock was wrong.
 _MAX_AHEAD_S = 86_400.0
+# The periods of which each one is reported once, and how many of each are remembered.
+_REPORTED, _MAX_REPORTED = ("season", "ranked_week"), 8
 # An event that is later than this was not reported on time.
 _MAX_DELAY_S = 60.0
 
@@ -61,21 +63,41 @@ def compare_calendar(old: Json | None, new: Json, *, at: float) -> list[Event]:
     if _has_started(old["gold_pass"], new["gold_pass"], at=at, least=_GOLD_PASS_S):
         # The response shows it some time after the start.
         events.append(_event(EventType.GOLD_PASS_SEASON_STARTED, new["gold_pass"], {}, at=at, delay=3 * 3600.0))
-    if _has_started(old["season"], new["season"], at=at):
+    if _is_unreported(old, new, "season", at=at):
         start, end = new["season"]
         ended = [start - _SEASON_S, start]
         events.append(_event(EventType.SEASON_ENDED, ended, {"next_end_at": iso_time(end)}, at=at, since=start))
-    if _has_started(old["ranked_week"], new["ranked_week"], at=at):
+    if _is_unreported(old, new, "ranked_week", at=at):
         events.append(_event(EventType.RANKED_WEEK_CHANGED, new["ranked_week"], {}, at=at))
     return events
 
 
 def later_calendar(old: Json | None, new: Json, *, at: float) -> Json:
-    """Return the calendar to store: after a clock was set back, the periods that were reported are kept."""
+    """Return the calendar to store: after a clock was set back, the periods that were reported are kept.
+
+    ``reported`` in it are the starts of the last reported ones.
+    """
     if old is None:
         return new
-    kept = {key: old[key] for key in ("season", "ranked_week") if new[key][0] < old[key][0] <= at + _MAX_AHEAD_S}
-    return {**new, **kept}
+    kept = {key: old[key] for key in _REPORTED if new[key][0] < old[key][0] <= at + _MAX_AHEAD_S}
+    later = {**new, **kept}
+    reported = {
+        key: [*_reported(old, key), *([later[key][0]] if _is_unreported(old, later, key, at=at) else [])][
+            -_MAX_REPORTED:
+        ]
+        for key in _REPORTED
+    }
+    return {**later, "reported": reported}
+
+
+def _reported(calendar: Json, key: str) -> list[float]:
+    starts: list[float] = calendar.get("reported", {}).get(key, [])
+    return starts
+
+
+def _is_unreported(old: Json, new: Json, key: str, *, at: float) -> bool:
+    """Return whether a period has started that was not reported, not even while the clock was ahead."""
+    return _has_started(old[key], new[key], at=at) and new[key][0] not in _reported(old, key)
 
 
 def _has_started(old: list[float] | None, new: list[float] | None, *, at: float, least: float = 0.0) -> bool:

@@ -120,6 +120,32 @@ def test_clock_that_is_set_back_and_forward_repeats_nothing() -> None:
     assert calendar.poll_at("2026-09-14T05:01") == []
 
 
+@pytest.mark.parametrize("restarted", [True, False])
+@pytest.mark.parametrize("ahead", ["2026-09-15T12:00", "2026-09-21T04:00"])
+def test_clock_that_was_days_ahead_reports_a_week_once(ahead: str, restarted: bool) -> None:
+    calendar = Calendar("2026-09-10T12:00")
+    assert calendar.poll_at(ahead) == ["ranked_week_changed"]
+    if restarted:
+        calendar.restart()
+    assert calendar.poll_at("2026-09-11T12:00") == []
+    assert calendar.state["ranked_week_end_at"] == "2026-09-14T05:00:00.000+00:00"
+    assert calendar.poll_at("2026-09-14T05:00") == []
+    assert calendar.state["ranked_week_start_at"] == "2026-09-14T05:00:00.000+00:00"
+    assert calendar.poll_at("2026-09-21T05:00") == ["ranked_week_changed"]
+
+
+def test_clock_that_was_weeks_ahead_reports_each_week_and_season_once() -> None:
+    calendar = Calendar("2026-09-30T12:00")
+    assert calendar.poll_at("2026-10-13T12:00") == ["season_ended", "ranked_week_changed"]
+    types = [
+        event
+        for day in range(1, 31)
+        for event in calendar.poll_at(f"2026-10-{day:02}T05:00")
+        if event != "gold_pass_season_started"
+    ]
+    assert types == ["ranked_week_changed"] * 3, "of October 5, 19 and 26"
+
+
 def test_clock_that_was_years_ahead_does_not_silence_the_calendar() -> None:
     calendar = Calendar("2030-01-01T12:00")
     assert calendar.poll_at("2026-09-10T12:00") == []
