@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from coc2mqtt.events.event import Event, EventType
+from coc2mqtt.events.record import EventRecord
 from tests.automations.test_blueprints import FILES, load
 
 Json = dict[str, Any]
@@ -22,6 +27,7 @@ MISSED = [
 ]
 WAR = {"clan": "Raven Watch", "opponent": "Frost Watch"}
 RAID = {"clan": "Raven Watch", "opponent": "", "kind": "raid"}
+REMINDED = {"event": {"id": "…"}, "members": LEFT, "not_started": [], "attacks_left": 3, "max_points": 0, "top": 30}
 DENIED = {"happening": "api_denied", "address": "203.0.113.7", "event": {"summary": "…"}}
 
 REFUSED_ENGLISH = (
@@ -153,25 +159,61 @@ TEXTS: list[tuple[str, Json, str, str]] = [
     ),
     (
         "reminder",
-        {**WAR, "event": {"id": "…"}, "kind": "war", "minutes_left": 360, "members": LEFT, "not_started": []},
-        "6 hours left against Frost Watch: Anna 2, Bob 1",
-        "Noch 6 Stunden gegen Frost Watch: Anna 2, Bob 1",
+        {**REMINDED, **WAR, "kind": "war", "minutes_left": 360, "count": 2},
+        "Raven Watch's war against Frost Watch ends in 6 hours with 3 attacks left: Anna (2), Bob",
+        "Der Krieg von Raven Watch gegen Frost Watch endet in 6 Stunden; noch 3 Angriffe offen: Anna (2), Bob",
     ),
     (
         "reminder",
-        {**RAID, "event": {"id": "…"}, "minutes_left": 60, "members": LEFT[1:], "not_started": ["Ash", "Ember"]},
-        "60 minutes left in the raid weekend: Bob 1; not started: Ash, Ember",
-        "Noch 60 Minuten im Raid-Wochenende: Bob 1; ohne Angriff: Ash, Ember",
+        {**REMINDED, **WAR, "kind": "cwl", "minutes_left": 1, "attacks_left": 1, "members": LEFT[1:], "count": 1},
+        "Raven Watch's league round against Frost Watch ends in 1 minute with 1 attack left: Bob",
+        "Die Ligarunde von Raven Watch gegen Frost Watch endet in 1 Minute; noch 1 Angriff offen: Bob",
+    ),
+    # The event had no room for the other members, or more than wanted.
+    (
+        "reminder",
+        {**REMINDED, **WAR, "kind": "war", "minutes_left": 60, "attacks_left": 70, "count": 40},
+        "Raven Watch's war against Frost Watch ends in 1 hour with 70 attacks left: Anna (2), Bob, 38 others",
+        "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Stunde; noch 70 Angriffe offen: Anna (2), Bob,"
+        " 38 weitere Mitglieder",
     ),
     (
         "reminder",
-        {**RAID, "event": {"id": "…"}, "kind": "games", "minutes_left": 2880, "members": LEFT[:1], "not_started": []},
-        "48 hours left in the clan games: Anna 2",
-        "Noch 48 Stunden in den Clan-Spielen: Anna 2",
+        {**REMINDED, **WAR, "kind": "war", "minutes_left": 60, "count": 2, "top": 1},
+        "Raven Watch's war against Frost Watch ends in 1 hour with 3 attacks left: Anna (2), 1 other",
+        "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Stunde; noch 3 Angriffe offen: Anna (2),"
+        " 1 weiteres Mitglied",
     ),
     (
         "reminder",
-        {**RAID, "event": {}, "kind": "war", "minutes_left": 0, "members": [], "not_started": []},
+        {**REMINDED, **WAR, "kind": "war", "minutes_left": 60, "count": 2, "top": 0},
+        "Raven Watch's war against Frost Watch ends in 1 hour with 3 attacks left",
+        "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Stunde; noch 3 Angriffe offen",
+    ),
+    (
+        "reminder",
+        {**REMINDED, **RAID, "minutes_left": 61, "members": LEFT[1:], "not_started": ["Ash", "Ember"], "count": 3},
+        "Raven Watch's raid weekend ends in 61 minutes; 3 members have attacks left: Bob; not started: Ash, Ember",
+        "Das Raid-Wochenende von Raven Watch endet in 61 Minuten; 3 Mitglieder haben noch Angriffe: Bob; ohne Angriff:"
+        " Ash, Ember",
+    ),
+    (
+        "reminder",
+        {**REMINDED, **RAID, "minutes_left": 91, "members": [], "not_started": ["Ash"] * 30, "count": 50, "top": 1},
+        "Raven Watch's raid weekend ends in 2 hours; 50 members have attacks left; not started: Ash, 49 others",
+        "Das Raid-Wochenende von Raven Watch endet in 2 Stunden; 50 Mitglieder haben noch Angriffe; ohne Angriff: Ash,"
+        " 49 weitere Mitglieder",
+    ),
+    (
+        "reminder",
+        {**REMINDED, **RAID, "kind": "games", "minutes_left": 2880, "count": 2, "max_points": 4000},
+        "Raven Watch's clan games end in 48 hours; 2 members have fewer than 4,000 points: Anna (2), Bob (1)",
+        "Die Clan-Spiele von Raven Watch enden in 48 Stunden; 2 Mitglieder haben weniger als 4.000 Punkte: Anna (2),"
+        " Bob (1)",
+    ),
+    (
+        "reminder",
+        {**REMINDED, **RAID, "event": {}, "kind": "war", "minutes_left": 0, "members": [], "count": 0},
         "Test: a reminder",
         "Test: eine Erinnerung",
     ),
@@ -227,3 +269,38 @@ def test_text_of_a_blueprint(name: str, variables: Json, english: str, german: s
 def test_each_blueprint_that_composes_a_text_offers_the_languages() -> None:
     offering = {path.stem for path in FILES if "language" in load(path)["blueprint"]["input"]}
     assert offering == {name for name, *_ in TEXTS}
+
+
+@pytest.mark.parametrize(
+    ("event_type", "metadata", "who"),
+    [
+        (EventType.WAR_REMINDER, {"attacks_left": 100, "opponent_name": "Frost Watch"}, "members_attacks_left"),
+        (EventType.RAID_REMINDER, {"attacks_left": 0, "members_attacks_left": []}, "members_not_started"),
+        (EventType.CLAN_GAMES_REMINDER, {"total": 0, "max_points": 4000}, "members_below"),
+    ],
+)
+def test_reminder_of_a_large_clan_counts_the_members_for_whom_the_event_has_no_room(
+    event_type: EventType, metadata: Json, who: str
+) -> None:
+    """Home Assistant evaluates each variable with those before it."""
+    entry = {"town_hall": 16, "attacks_left": 2} if "war" in event_type else {}
+    members = [{"tag": f"#2PPPPP{number:02}", "name": f"Member {number}", **entry} for number in range(50)]
+    if "games" in event_type:
+        members = [{**one, "points": 0, "partial": False} for one in members]
+    event = Event(
+        event_type, "#2PP", name="Raven Watch", metadata={**metadata, "members": 50, "minutes_left": 60, who: members}
+    )
+    record = EventRecord.of(event)
+    assert 10 < len(record.metadata[who]) < 50
+    published = {"event_type": event_type.value, "tag": "#2PP", "name": record.name, "metadata": record.metadata}
+    trigger = {"payload_json": orjson.loads(orjson.dumps(published))}
+    values: Json = {"trigger": trigger}
+    blueprint = load(next(path for path in FILES if path.stem == "reminder"))
+    inputs = {name: one.get("default") for name, one in blueprint["blueprint"]["input"].items()}
+    for name, template in blueprint["variables"].items():
+        values[name] = inputs[template] if template in inputs else render(template, values)
+        with suppress(SyntaxError, ValueError):
+            values[name] = literal_eval(values[name])
+    named = values["summary"].count("Member ")
+    assert named == min(30, len(record.metadata[who]))
+    assert values["summary"].endswith(f", {50 - named} others")

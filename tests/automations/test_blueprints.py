@@ -70,6 +70,14 @@ def test_all_blueprints_exist() -> None:
     }
 
 
+def test_documentation_counts_and_lists_all_blueprints() -> None:
+    root = CONFIG.parent
+    assert len(FILES) == 20, "change the number in README.md and here"
+    assert re.findall(r"(\w+) \[blueprints\]", (root / "README.md").read_text()) == ["Twenty"]
+    listed = re.findall(r"^\| `(\w+)\.yaml` \|", (root / "docs" / "home-assistant.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == [path.stem for path in FILES]
+
+
 @blueprints
 def test_blueprint_declares_exactly_the_inputs_that_it_uses(path: Path) -> None:
     blueprint = load(path)
