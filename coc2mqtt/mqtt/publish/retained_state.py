@@ -299,9 +299,11 @@ class RetainedState:
         if "members" in states:
             if published.members is not None:
                 published.roster = roster
-            if watch.polls(Kind.RAID) and published.names != (names := names_hash(states["members"])):
+            parts = [kind for kind in _NEEDS_ROSTER if watch.polls(kind)]
+            if parts and published.names != (names := names_hash(states["members"])):
                 published.names = names
-                self.mark(Resource(Kind.RAID, resource.tag))  # who has not started to raid
+                for kind in parts:
+                    self.mark(Resource(kind, resource.tag))
         # After its state: otherwise a new entity would be unknown for a moment.
         if self._devices is not None:
             self._devices.announce(watch, name, states)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 # An empty payload deletes the retained message (MQTT 3.1.1, section 3.3.1.3).
 _NO_MESSAGE = b""
 # Published only when they change: Home Assistant updates every entity of the device for each availability message, and
-# loads the picture again for each badge. Players and raid weekends are also built again when the clan has changed.
-_ONLY_CHANGES = frozenset({"availability", "badge", "last_war", "player", "raid"})
+# loads the picture again for each badge. Players, raid weekends and clan games are also built again when the clan has
+# changed.
+_ONLY_CHANGES = frozenset({"availability", "badge", "last_war", "player", "raid", "games"})
 
 
 class StatePublisher:

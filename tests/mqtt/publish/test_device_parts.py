@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from coc2mqtt.events.resource import DEFAULT_REMINDERS, Kind, Watch, default_watch
+from coc2mqtt.events.compare.games import Games
+from coc2mqtt.events.resource import DEFAULT_REMINDERS, Kind, Resource, Watch, default_watch
 from coc2mqtt.journal.sqlite import SqliteJournal
 from tests.mqtt.publish.test_clan_parts import PLAYER_STATE, RAID, weekend
 from tests.support.bodies import clan, member, player
@@ -121,3 +122,28 @@ async def test_pending_attack_of_a_player_follows_the_filters_of_the_clans_remin
     harness.watch(replace(ALL, reminders=DEFAULT_REMINDERS))
     later = (await harness.publish()).published_on(PLAYER_STATE)
     assert [one["attack_pending"] for one in later] == ([] if pending else [True])
+
+
+async def test_clan_games_are_published_again_only_when_the_members_of_the_clan_change(
+    harness: RetainedStateHarness,
+) -> None:
+    topic, ben = "coc/clan/2PP/state/games", member("#2P8", name="Ben")
+    games = Games(
+        0.0, 86_400.0, 4000, started=True, members={"#2P2": ("Ann", 0, 50, False), "#2P8": ("Ben", 0, 0, False)}
+    )
+
+    async def below() -> list[list[str]]:
+        states = (await harness.publish()).published_on(topic)
+        return [[one["name"] for one in state["members_below"]] for state in states]
+
+    harness.watch(replace(ALL, raids=False, games=True))
+    await harness.poll(CLAN, clan(ANN, ben))
+    await harness.poll(Resource(Kind.GAMES, "#2PP"), games.to_json())
+    assert await below() == [["Ben", "Ann"]]
+    await harness.poll(CLAN, clan({**ANN, "donations": 101}, ben))
+    assert await below() == []
+    await harness.poll(CLAN, clan(ANN))
+    assert await below() == [["Ann"]]
+    # The points of those who have left stay.
+    await harness.poll(CLAN, clan(ANN, member("#2P9", name="Cid")))
+    assert await below() == []
