@@ -25,6 +25,8 @@ _TOKEN = "demo"  # noqa: S105 - not a secret: the token of the scripted API
 _INTERVAL_S = 1.0
 # In which all members of a clan are polled once.
 _GAMES_INTERVAL_S = 10.0
+# The shortest time. Some of the wars and raid weekends last longer.
+_REMINDERS = {"war": ["1m"], "raid": ["1m"], "cwl": [], "games": []}
 # Every month has it.
 _LAST_DAY = 28
 
@@ -109,7 +111,7 @@ def _player_watch(tag: str) -> dict[str, object]:
 def _clan_watch(tag: str) -> dict[str, object]:
     intervals = ("interval", "war_interval", "cwl_interval", "raid_interval")
     options = {"cwl_standings": True, "raid_defenses": True, "games": True, "games_interval": _GAMES_INTERVAL_S}
-    return {"tag": tag, **options, **dict.fromkeys(intervals, _INTERVAL_S)}
+    return {"tag": tag, "reminders": _REMINDERS, **options, **dict.fromkeys(intervals, _INTERVAL_S)}
 
 
 async def _play(server: DemoServer, world: World, seed: int, speed: float) -> None:

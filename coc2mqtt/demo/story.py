@@ -40,6 +40,8 @@ _OPENING_END_S = 92.0
 _MAX_ACTIVE = 4
 _CHAPTERS_BETWEEN_MAINTENANCES = 4
 _REPLACED_WAR_SHARE = 0.3
+# The shortest time of a reminder is a minute.
+_LONG_BATTLE_S = 68.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def demo_script(world: World, seed: int = 1) -> Script:
 
     It is endless, and the same for equal worlds and seeds. The first step is after 4 s. The first 45 s contain a
     complete war, changes of clans and players, and a maintenance of 6 s; the first 62 s nearly every kind of change. A
-    maintenance recurs every few minutes, followed by a new season. Clans keep 8 to 50 members.
+    raid weekend, and later every fourth war, lasts longer than a minute, so that a reminder is due. A maintenance
+    recurs every few minutes, followed by a new season. Clans keep 8 to 50 members.
     """
     return Script(lambda speed: _Story(world, seed, speed).steps())
 
@@ -182,9 +185,13 @@ class _Story:
         return plan
 
     def _third_scene(self) -> Plan:
-        """Return the plan of a raid weekend, which starts in the second scene, and of a clan's progress."""
+        """Return the plan of a raid weekend, which starts in the first scene, and of a clan's progress.
+
+        It lasts longer than a minute, the shortest time of a reminder.
+        """
         clans, players = self._world.clan_tags, self._world.player_tags
-        plan = plan_raids(self._world, clans[0], self._steady(38.5, 84.0), speed=self._speed, rng=self._rng)
+        times = [8.5, *self._steady(14.0, 20.0), *self._steady(38.5, 84.0)]
+        plan = plan_raids(self._world, clans[0], times, speed=self._speed, rng=self._rng)
         for time, decide, tag in (
             *((64.0, always(World.level_up), clans[0]), (67.0, self._choose.upgrade_capital, clans[0])),
             *((70.0, always(World.change_capital_league), clans[0]), (74.0, self._choose.change_clan, clans[-1])),
@@ -249,7 +256,10 @@ class _Story:
         end = begin + 40.0
         if fighting is not None:
             rounds = [self._round(begin + rng.uniform(_MIN_GAP_S, 5.0))]
-            if rng.random() < _REPLACED_WAR_SHARE:
+            if number % _CHAPTERS_BETWEEN_MAINTENANCES == 1:
+                # A reminder is due a minute before the end.
+                rounds = [rounds[0]._replace(ended=rounds[0].started + _LONG_BATTLE_S)]
+            elif rng.random() < _REPLACED_WAR_SHARE:
                 rounds.append(self._round(rounds[0].ended))
             result_shows = [one.ended for one in rounds]
             end = result_shows[-1] + rng.uniform(4.5, 6.5)

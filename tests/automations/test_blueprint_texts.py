@@ -174,15 +174,19 @@ TEXTS: list[tuple[str, Json, str, str]] = [
         "reminder",
         {**REMINDED, **WAR, "kind": "war", "minutes_left": 60, "attacks_left": 70, "count": 40},
         "Raven Watch's war against Frost Watch ends in 1 hour with 70 attacks left: Anna (2), Bob, 38 others",
-        "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Stunde; noch 70 Angriffe offen: Anna (2), Bob,"
-        " 38 weitere Mitglieder",
+        (
+            "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Stunde; noch 70 Angriffe offen: Anna (2), Bob,"
+            " 38 weitere Mitglieder"
+        ),
     ),
     (
         "reminder",
         {**REMINDED, **WAR, "kind": "war", "minutes_left": 60, "count": 2, "top": 1},
         "Raven Watch's war against Frost Watch ends in 1 hour with 3 attacks left: Anna (2), 1 other",
-        "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Stunde; noch 3 Angriffe offen: Anna (2),"
-        " 1 weiteres Mitglied",
+        (
+            "Der Krieg von Raven Watch gegen Frost Watch endet in 1 Stunde; noch 3 Angriffe offen: Anna (2),"
+            " 1 weiteres Mitglied"
+        ),
     ),
     (
         "reminder",
@@ -194,22 +198,28 @@ TEXTS: list[tuple[str, Json, str, str]] = [
         "reminder",
         {**REMINDED, **RAID, "minutes_left": 61, "members": LEFT[1:], "not_started": ["Ash", "Ember"], "count": 3},
         "Raven Watch's raid weekend ends in 61 minutes; 3 members have attacks left: Bob; not started: Ash, Ember",
-        "Das Raid-Wochenende von Raven Watch endet in 61 Minuten; 3 Mitglieder haben noch Angriffe: Bob; ohne Angriff:"
-        " Ash, Ember",
+        (
+            "Das Raid-Wochenende von Raven Watch endet in 61 Minuten; 3 Mitglieder haben noch Angriffe: Bob;"
+            " ohne Angriff: Ash, Ember"
+        ),
     ),
     (
         "reminder",
         {**REMINDED, **RAID, "minutes_left": 91, "members": [], "not_started": ["Ash"] * 30, "count": 50, "top": 1},
         "Raven Watch's raid weekend ends in 2 hours; 50 members have attacks left; not started: Ash, 49 others",
-        "Das Raid-Wochenende von Raven Watch endet in 2 Stunden; 50 Mitglieder haben noch Angriffe; ohne Angriff: Ash,"
-        " 49 weitere Mitglieder",
+        (
+            "Das Raid-Wochenende von Raven Watch endet in 2 Stunden; 50 Mitglieder haben noch Angriffe; ohne Angriff:"
+            " Ash, 49 weitere Mitglieder"
+        ),
     ),
     (
         "reminder",
         {**REMINDED, **RAID, "kind": "games", "minutes_left": 2880, "count": 2, "max_points": 4000},
         "Raven Watch's clan games end in 48 hours; 2 members have fewer than 4,000 points: Anna (2), Bob (1)",
-        "Die Clan-Spiele von Raven Watch enden in 48 Stunden; 2 Mitglieder haben weniger als 4.000 Punkte: Anna (2),"
-        " Bob (1)",
+        (
+            "Die Clan-Spiele von Raven Watch enden in 48 Stunden; 2 Mitglieder haben weniger als 4.000 Punkte:"
+            " Anna (2), Bob (1)"
+        ),
     ),
     (
         "reminder",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from coc2mqtt.clash.response import parse_unix_time
 from coc2mqtt.demo import Script, ScriptedChange, Step, World, demo_script, play
 
 if TYPE_CHECKING:
@@ -162,6 +163,33 @@ async def test_story_shows_a_complete_war_within_45_seconds(seed: int) -> None:
     own |= {seen.change.details["member_tag"] for seen in stage.seen if seen.change.event_type == "member_left"}
     assert len(attackers) >= 4
     assert {attacker in own for attacker in attackers} == {True, False}
+
+
+@SEEDS
+async def test_first_raid_weekend_and_a_war_of_each_four_chapters_last_longer_than_a_reminder(seed: int) -> None:
+    """A minute before the end, members have attacked, and members have attacks left."""
+
+    async def at(seconds: float) -> World:
+        stage = Stage(seed)
+        await stage.tell(demo_script(stage.world, seed), seconds)
+        return stage.world
+
+    world = await at(24.5)
+    first = world.clan_tags[0]
+    [weekend] = (world.raid_seasons(first, 1) or {})["items"]
+    assert seconds_until(weekend["endTime"], 24.5) == pytest.approx(60.0, abs=1.0)
+    assert 1 <= len(weekend["members"]) < len((world.clan(first) or {})["memberList"])
+
+    seen = (await tell_demo(300, seed)).seen
+    states = [one for one in seen if one.change.event_type == "war_state_changed"]
+    [(start, end)] = [(one.time, other.time) for one, other in pairwise(states) if other.time - one.time > 60.0]
+    war = (await at(end - 60.0)).current_war(next(one.change.tag for one in states if one.time == start)) or {}
+    assert (war["state"], seconds_until(war["endTime"], end - 60.0)) == ("inWar", pytest.approx(60.0, abs=1.1))
+    assert 1 <= sum(len(one.get("attacks", ())) for one in war["clan"]["members"]) < 2 * len(war["clan"]["members"])
+
+
+def seconds_until(api_time: str, seconds: float) -> float:
+    return (parse_unix_time(api_time) or 0.0) - NOON.timestamp() - seconds
 
 
 @SEEDS

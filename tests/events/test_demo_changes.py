@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # A minute of the game for each second of the story, because the API's caches and the end of a war take minutes.
 SPEED = 1 / 60
 # The opening, another league and another weekend.
-SECONDS = 190.0
+SECONDS = 225.0
 
 
 class Played(NamedTuple):
@@ -32,7 +32,7 @@ class Played(NamedTuple):
 
 @cache
 def play() -> Played:
-    """Play three minutes of the story, until all of its results are final."""
+    """Play nearly four minutes of the story, until all of its results are final."""
     game, tables = WorldReplay(seed=1), []
     for time, _ in game.play_story(1, speed=SPEED):
         tables += [tables_of(game, clan) for clan in game.world.clan_tags if has_wars(game, clan)]

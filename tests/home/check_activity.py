@@ -136,7 +136,9 @@ async def _reminders(setup: Setup, automations: Automations) -> list[str]:
     await automations.wait_for_action("reminded", "reminded_in_raids", within=_REMINDER_S)
     problems += moment_problems("reminded", end - timedelta(seconds=_REMINDER_S))
     problems += text_problems(
-        automations, "reminded_in_raids", r"1 minute left in the raid weekend: .+; not started: .+"
+        automations,
+        "reminded_in_raids",
+        r".+'s raid weekend ends in 1 minute; \d+ members have attacks left: .+; not started: .+",
     )
     body, text = world.clan(clan), automations.text("reminded_in_raids")
     assert body is not None
@@ -146,11 +148,11 @@ async def _reminders(setup: Setup, automations: Automations) -> list[str]:
 
 
 def _member_problems(automations: Automations, name: str, left: Mapping[str, int], opponent: str) -> list[str]:
-    problems = text_problems(automations, name, r"1 minute left against .+: .+")
-    text = automations.text(name)
+    text, attacks = automations.text(name), sum(left.values())
     about, _, members = text.partition(": ")
-    problems += [] if about == f"1 minute left against {opponent}" else [about]
-    expected = sorted(f"{member} {attacks}" for member, attacks in left.items() if attacks)
+    ending = f"'s war against {opponent} ends in 1 minute with {attacks} attacks left"
+    problems = [] if about.endswith(ending) else [f"the text is {text!r}, expected {ending!r}"]
+    expected = sorted(f"{member} ({one})" if one > 1 else member for member, one in left.items() if one)
     found = sorted(members.split(", "))
     return problems + ([] if found == expected else [f"the members are {found}, expected {expected}"])
 
