@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from coc2mqtt.cli.app import app
+from coc2mqtt.cli.demo import _settings
+from coc2mqtt.demo import World
 from tests.support.bridge_process import environment
 from tests.support.broker import free_port
 from tests.support.commands import complete, run_command, start_command
@@ -28,6 +30,12 @@ def test_demo_without_a_temporary_folder_fails_with_one_line(monkeypatch: pytest
     assert completed.exit_code == 1
     error = "coc2mqtt: cannot create a temporary folder: set TMPDIR to a writable folder\n"
     assert completed.stderr == error
+
+
+def test_demo_is_reminded_a_minute_before_the_end_of_a_war_and_of_a_raid_weekend(tmp_path: Path) -> None:
+    """The default times are hours, and nothing in the demo lasts that long."""
+    for watch in _settings(World(), "http://127.0.0.1:1", 1883, tmp_path).watch.clans:
+        assert (watch.reminders.war, watch.reminders.raid, watch.reminders.cwl) == ([60.0], [60.0], [])
 
 
 @pytest.mark.process

@@ -299,10 +299,10 @@ class RetainedState:
         if "members" in states:
             if published.members is not None:
                 published.roster = roster
-            parts = [kind for kind in _NEEDS_ROSTER if watch.polls(kind)]
-            if parts and published.names != (names := names_hash(states["members"])):
+            kinds = [kind for kind in _NEEDS_ROSTER if watch.polls(kind)]
+            if kinds and published.names != (names := names_hash(states["members"])):
                 published.names = names
-                for kind in parts:
+                for kind in kinds:
                     self.mark(Resource(kind, resource.tag))
         # After its state: otherwise a new entity would be unknown for a moment.
         if self._devices is not None:
