@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 # Marks the file as a journal of coc2mqtt. SQLite stores the number in the header and does not interpret it.
 APPLICATION_ID = int.from_bytes(b"coc2")
-SCHEMA_VERSION = 1
+# Increase it when older versions of the program cannot read the file, also for a new kind of resource or a new option.
+# Version 2 has the tables of version 1 and the kinds of reminders, games, ranked battles and the calendar.
+SCHEMA_VERSION = 2
+_MARK_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
 # SQLite has no checksums of its own: the checksum columns detect rows that a disk changed.
 _SCHEMA = (
@@ -57,7 +60,7 @@ _SCHEMA = (
     )
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
+    _MARK_VERSION,
 )
 
 
@@ -82,17 +85,19 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def create_schema(connection: sqlite3.Connection) -> bool:
-    """Create the tables in one transaction if the file has none; returns whether it did.
+    """Create the tables in one transaction if the file has none, and return whether it did; mark an older file.
 
     Raises sqlite3.Error. Closing the connection then rolls back the transaction.
     """
-    if _number(connection, "PRAGMA user_version") == SCHEMA_VERSION:
+    version = _number(connection, "PRAGMA user_version")
+    if version == SCHEMA_VERSION:
         return False
+    is_new = version == 0
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA:
+    for statement in _SCHEMA if is_new else (_MARK_VERSION,):
         connection.execute(statement)
     connection.commit()
-    return True
+    return is_new
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from coc2mqtt.events.resource import Kind, Resource, Snapshot
 from coc2mqtt.journal import CannotOpenError, NewerSchemaError, SqliteJournal
 from coc2mqtt.journal.schema import APPLICATION_ID, SCHEMA_VERSION
 from tests.support.journal_files import execute, query, read_bytes, write_bytes
@@ -13,6 +14,7 @@ from tests.support.journal_files import execute, query, read_bytes, write_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
+CLAN = Resource(Kind.CLAN, "#2PP")
 OTHER_FILE = "or set journal.path to another file"
 
 
@@ -39,6 +41,16 @@ async def test_newer_schema_is_rejected_unchanged(path: Path) -> None:
         f"supports {SCHEMA_VERSION}): update coc2mqtt, {OTHER_FILE}"
     )
     assert query(path, "PRAGMA user_version") == [(99,)]
+
+
+async def test_journal_of_the_first_schema_keeps_its_contents_and_is_marked(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        await journal.commit(CLAN, Snapshot({"tag": CLAN.tag}, {}, 1.0), [])
+    execute(path, "PRAGMA user_version = 1")
+    for _ in range(2):
+        async with SqliteJournal(path) as journal:
+            assert await journal.resources() == [CLAN]
+        assert query(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 async def test_database_of_another_program_is_rejected_unchanged(path: Path) -> None:
