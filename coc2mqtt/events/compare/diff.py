@@ -10,7 +10,7 @@ from coc2mqtt.events.event import Change
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from coc2mqtt.events.event import Event
+    from coc2mqtt.events.event import Event, EventType
 
 Json = dict[str, Any]
 
@@ -18,13 +18,15 @@ Json = dict[str, Any]
 class CompareResult(NamedTuple):
     """The events in order, and the ``data`` and ``memo`` of the new snapshot.
 
-    If ``final`` is false, the next response must be compared even if it has the same bytes.
+    If ``final`` is false, the next response must be compared even if it has the same bytes. ``follow_up`` is the type
+    of an event about the same changes that another poll will cause, None if there is none.
     """
 
     events: list[Event]
     data: Json
     memo: Json
     final: bool = True
+    follow_up: EventType | None = None
 
 
 def diff_dicts(

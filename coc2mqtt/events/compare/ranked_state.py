@@ -131,6 +131,23 @@ def believable_signup(ranked: Ranked, found: Signup | None, *, at: float, is_lis
     return known if found.season < known.season <= at + _WEEK_S else found
 
 
+def event_of_signup(snapshot: Snapshot | None, found: Signup | None, *, at: float) -> EventType | None:
+    """Return the type of the event that will report another league group, None if none will.
+
+    ``snapshot`` is that of the player's ranked battles.
+    """
+    if snapshot is None or snapshot.data is None:
+        return None
+    ranked = Ranked.from_json(snapshot.data)
+    signup = believable_signup(ranked, found, at=at, is_listed=False)
+    if signup == ranked.signup:
+        return None
+    if signup is None:
+        return EventType.RANKED_WEEK_ENDED
+    is_new = ranked.signup is None or signup.season != ranked.signup.season
+    return EventType.RANKED_WEEK_STARTED if is_new else None
+
+
 def week_end(signup: Signup) -> float:
     """Return the end of the week of a league group."""
     return signup.season + _WEEK_S

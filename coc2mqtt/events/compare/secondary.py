@@ -17,24 +17,31 @@ if TYPE_CHECKING:
 _DONATIONS = ("donations", "donationsReceived")
 _HALLS = (EventType.TOWNHALL_UPGRADED, EventType.BUILDERHALL_UPGRADED)
 _CAPITAL_PEAK_ID = 70_000_000
+_LEAGUE_GROUP = frozenset(
+    {"currentLeagueGroupTag", "currentLeagueSeasonId", "previousLeagueGroupTag", "previousLeagueSeasonId"}
+)
 
 
-def mark_secondary(events: list[Event]) -> list[Event]:
+def mark_secondary(events: list[Event], *, follow_up: EventType | None = None) -> list[Event]:
     """Return the events of one response in the same order, with the secondary ones marked.
 
     An event is secondary if other events explain all of its changes. ``caused_by`` in its metadata is then the type of
     the event that explains the first one. If other events explain only some of the changes, the event is not secondary,
-    and ``explained_fields`` in its metadata lists the fields of these changes.
+    and ``explained_fields`` in its metadata lists the fields of these changes. ``follow_up`` is the type of an event
+    that another poll will cause, about the player's league group.
     """
     # Most responses that change anything cause a single event.
-    return events if len(events) == 1 else [_mark(event, events) for event in events]
+    return events if len(events) == 1 and follow_up is None else [_mark(event, events, follow_up) for event in events]
 
 
-def _mark(event: Event, events: Sequence[Event]) -> Event:
+def _mark(event: Event, events: Sequence[Event], follow_up: EventType | None) -> Event:
     explain = _EXPLANATIONS.get(event.event_type)
     if explain is None:
         return event
-    causes = {change.field: explain(event, change, events) for change in event.changes}
+    causes = {
+        change.field: follow_up if change.field in _LEAGUE_GROUP else explain(event, change, events)
+        for change in event.changes
+    }
     explained = {field: cause for field, cause in causes.items() if cause is not None}
     if not explained:
         return event

@@ -13,10 +13,12 @@ from coc2mqtt.events.compare.player import (
     player_looks_stale,
     restore_progress,
 )
+from coc2mqtt.events.compare.ranked import signup_of
+from coc2mqtt.events.compare.ranked_state import event_of_signup
 from coc2mqtt.events.compare.validate import validate_player
 from coc2mqtt.events.polling.moves import remember_previous_clan
 from coc2mqtt.events.polling.poller import Poller
-from coc2mqtt.events.resource import Kind
+from coc2mqtt.events.resource import Kind, Resource
 
 if TYPE_CHECKING:
     from coc2mqtt.clash.response import ApiResponse
@@ -29,11 +31,14 @@ Json = dict[str, Any]
 
 
 class PlayerPoller(Poller):
-    """Polls a player; ``include_fields`` and ``exclude_fields`` are the API's keys, as in ``compare_player``."""
+    """Polls a player; ``include_fields`` and ``exclude_fields`` are the API's keys, as in ``compare_player``.
+
+    ``ranked`` is whether events report the player's ranked weeks.
+    """
 
     kind: ClassVar = Kind.PLAYER
     endpoint: ClassVar = "player"
-    __slots__ = ("_exclude_fields", "_include_fields")
+    __slots__ = ("_exclude_fields", "_include_fields", "_ranked")
 
     def __init__(
         self,
@@ -43,10 +48,12 @@ class PlayerPoller(Poller):
         interval: float,
         include_fields: frozenset[str] | None = None,
         exclude_fields: frozenset[str] | None = None,
+        ranked: bool = False,
     ) -> None:
         super().__init__(context, tag, interval=interval)
         self._include_fields = include_fields
         self._exclude_fields = exclude_fields
+        self._ranked = ranked
 
     async def _fetch(self) -> ApiResponse:
         return await self._context.api.player(self._tag)
@@ -72,4 +79,8 @@ class PlayerPoller(Poller):
             exclude_fields=self._exclude_fields,
         )
         memo = remember_previous_clan(old, accepted, restored.memo, at=seen.at)
-        return CompareResult(events, restored.without_absent(accepted), memo)
+        follow_up = None
+        if self._ranked and events and (found := signup_of(accepted)) != signup_of(before):
+            snapshot = await self._context.store.snapshot(Resource(Kind.RANKED, self._tag))
+            follow_up = event_of_signup(snapshot, found, at=seen.at)
+        return CompareResult(events, restored.without_absent(accepted), memo, follow_up=follow_up)

@@ -305,7 +305,7 @@ class Poller(ABC):
     async def _commit_changes(
         self, old: Snapshot | None, comparison: CompareResult, seen: Observation, max_age: float
     ) -> PollResult:
-        events = [*self._recovery_events(old), *mark_secondary(comparison.events)]
+        events = [*self._recovery_events(old), *mark_secondary(comparison.events, follow_up=comparison.follow_up)]
         latest = self._latest_next_poll(seen.at)
         if old is not None and old.data is not None:
             if not events and (old.data, old.memo) == (comparison.data, comparison.memo):

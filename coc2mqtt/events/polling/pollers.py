@@ -40,6 +40,7 @@ def create_poller(context: PollContext, kind: Kind, watch: Watch, interval: floa
             interval=interval,
             include_fields=watch.include_fields,
             exclude_fields=watch.exclude_fields,
+            ranked=watch.ranked,
         )
     return _part_poller(context, kind, watch, interval)
 

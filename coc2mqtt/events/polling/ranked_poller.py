@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from coc2mqtt.clash.errors import ClashError, NotFoundError
+from coc2mqtt.clash.errors import BadRequestError, ClashError, InvalidResponseError, NotFoundError, ServerError
 from coc2mqtt.events.compare.legend_days import follow_legend_days, is_legend_day_over
 from coc2mqtt.events.compare.ranked import (
     KnownBattles,
@@ -49,6 +49,8 @@ _MAX_SETTLING_S = 8 * 3600.0
 # The responses about battles are cached for this long.
 _CACHE_S = 300.0
 _RETRY_S = 60.0
+# Any other failure is likely to be one of the whole API.
+_FAILURES_OF_ONE = (ServerError, BadRequestError, InvalidResponseError)
 
 
 class RankedPoller:
@@ -56,8 +58,8 @@ class RankedPoller:
 
     After the end of a week, the last battles and the result are looked up until it is known, for some hours. After a
     day in the Legend League its battles are taken from the league group, or from the player's last battles without one.
-    A failure of these two requests delays no battle.
-    ``polled_at`` (Unix time) and ``polled_uptime`` are those of the last complete poll.
+    A failure of these two requests delays no battle, and that of one league group neither the other one's battles nor a
+    result. ``polled_at`` (Unix time) and ``polled_uptime`` are those of the last complete poll.
     """
 
     kind: ClassVar = Kind.RANKED
@@ -91,10 +93,12 @@ class RankedPoller:
             await context.monitor.observe(error, source=self.resource)
             return PollResult([], 0.0, committed=False, backoff=min(self._interval, _CACHE_S), error=error.kind)
         await context.monitor.observe(responses.error, source=self.resource)
-        self.polled_at, self.polled_uptime = subject.at, context.uptime()
+        backoff = min(self._interval, _CACHE_S) if responses.failed else 0.0
+        if not responses.failed:
+            self.polled_at, self.polled_uptime = subject.at, context.uptime()
         committed = await self._commit(old, ranked, events, subject.at)
         error_kind = None if responses.error is None else responses.error.kind
-        return PollResult(events if committed else [], 0.0, committed=committed, error=error_kind)
+        return PollResult(events if committed else [], 0.0, committed=committed, backoff=backoff, error=error_kind)
 
     def _gap(self, old: Snapshot | None) -> float | None:
         """Return for how many seconds the player was not polled, None if they were polled recently."""
@@ -121,7 +125,7 @@ class RankedPoller:
             events = [*await _follow_end(ranked, tier, subject, responses=responses, groups=groups), *events]
         forget_old_battles(ranked)
         known = None
-        if is_legend_day_over(ranked, at=subject.at):
+        if is_legend_day_over(ranked, at=subject.at) and not responses.failed:
             known = await _legend_battles(groups, responses)
         return [*earlier, *events, *follow_legend_days(ranked, known, tier, subject)]
 
@@ -141,17 +145,26 @@ class RankedPoller:
 
 
 class _Responses:
-    """The responses of one poll. ``error`` is the failure of one that the rest can do without."""
+    """The responses of one poll.
+
+    ``error`` is the failure of one that the rest can do without; ``failed`` are the weeks whose group has failed.
+    """
 
     def __init__(self, api: ClashApi, tag: str) -> None:
         self.error: ClashError | None = None
+        self.failed: list[Signup] = []
         self._api = api
         self._tag = tag
         self._history: Json | None = None
 
     async def group(self, signup: Signup) -> Json | None:
-        """Return a league group, None if the API does not show it; raises any other ClashError."""
-        return await _fetch(self._api.ranked_group(signup.group, signup.season, self._tag))
+        """Return a league group, None if the API does not show it; raises ClashError if the whole API may fail."""
+        try:
+            return await _fetch(self._api.ranked_group(signup.group, signup.season, self._tag))
+        except _FAILURES_OF_ONE as error:
+            self.error = error
+            self.failed.append(signup)
+            return None
 
     async def result(self, signup: Signup) -> Json | None:
         """Return the entry of a week in the league history, None if it is not listed or cannot be fetched."""
@@ -198,7 +211,9 @@ async def _follow_end(
         events += report_battles(ranked, groups[-1].battles, ended, subject, first=False)
     entry, waited = await responses.result(ended), subject.at - ranked.ended_at
     is_new_tier = tier.id is not None and tier.id != ranked.ended_tier.id
-    settled = entry is not None and (is_new_tier or not 0 <= waited < _MIN_SETTLING_S)
+    # The last battles are reported before the result.
+    is_complete = entry is not None and ended not in responses.failed
+    settled = is_complete and (is_new_tier or not 0 <= waited < _MIN_SETTLING_S)
     if settled or not 0 <= waited < _MAX_SETTLING_S:
         events += report_end(ranked, entry, tier, subject)
     return events

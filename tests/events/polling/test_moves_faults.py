@@ -124,7 +124,7 @@ def test_player_who_has_left_again_did_not_come_from_the_next_clan() -> None:
     assert clans.poll(AWAY, BOB) == [moved((AWAY, "Away"), ("#YYY", "Foreign"))]
 
 
-def test_unresolved_move_of_a_watched_player_costs_nothing_until_the_next_poll_of_the_player() -> None:
+def test_unresolved_move_of_a_watched_player_waits_for_their_next_poll() -> None:
     clans = Clans(watch_player=True)
     clans.poll(HOME, BOB)
     clans.poll_player(None)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from coc2mqtt.clash import NotFoundError
-from coc2mqtt.clash.errors import ServerError
+from coc2mqtt.clash.errors import InvalidResponseError, ServerError, UnreachableError
 from coc2mqtt.events.resource import Kind, Resource
 from coc2mqtt.events.summary import summarize
 from coc2mqtt.mqtt.payloads.ranked import ranked_payload
@@ -28,6 +28,10 @@ from tests.events.polling.test_ranked import (
 )
 
 HISTORY, LOG = f"/players/{TAG}/leaguehistory", f"/players/{TAG}/battlelog"
+
+
+def group_path(group: str, week: int) -> str:
+    return f"/leaguegroup/{group}/{week}?playerTag={TAG}"
 
 
 def poll_for(subject: Player, seconds: float) -> list[str]:
@@ -114,6 +118,63 @@ def test_failing_history_delays_no_battle_and_the_result_only_for_hours() -> Non
     subject.battles[NEXT][0].append(battle(subject.now + 1))
     assert subject.poll() == ["ranked_attack_new"]
     assert poll_for(subject, 12 * HOUR) == ["ranked_week_ended"]
+
+
+def test_failing_group_of_the_present_week_does_not_delay_the_last_result() -> None:
+    subject = Player(NEXT - HOUR)
+    subject.poll()
+    subject.battles[WEEK][0].append(battle(NEXT - MINUTE))
+    subject.signup, subject.history, subject.tier = (NEXT_GROUP, NEXT), [past(WEEK)], DRAGON
+    subject.failures[group_path(NEXT_GROUP, NEXT)] = ServerError("down", status=500)
+    assert subject.poll(HOUR) == ["ranked_attack_new", "ranked_week_ended", "ranked_week_started"]
+    subject.battles[NEXT][0].append(battle(subject.now + 1))
+    assert subject.poll() == []
+    subject.failures.clear()
+    assert subject.poll() == ["ranked_attack_new"]
+
+
+def test_failing_group_of_the_last_week_delays_only_its_result() -> None:
+    subject = Player(NEXT - HOUR)
+    subject.poll()
+    subject.battles[WEEK][0].append(battle(NEXT - MINUTE))
+    subject.signup, subject.history, subject.tier = (NEXT_GROUP, NEXT), [past(WEEK)], DRAGON
+    subject.failures[group_path(GROUP, WEEK)] = InvalidResponseError("not an object")
+    assert subject.poll(HOUR) == ["ranked_week_started"]
+    subject.battles[NEXT][0].append(battle(subject.now + 1))
+    assert subject.poll() == ["ranked_attack_new"]
+    subject.failures.clear()
+    assert subject.poll() == ["ranked_attack_new", "ranked_week_ended"]
+    assert subject.events[-2].metadata["season"] == WEEK
+
+
+def test_group_of_the_last_week_that_always_fails_delays_it_only_for_hours() -> None:
+    subject = Player(NEXT - HOUR)
+    subject.poll()
+    subject.signup, subject.history, subject.tier = (NEXT_GROUP, NEXT), [past(WEEK)], DRAGON
+    subject.failures[group_path(GROUP, WEEK)] = ServerError("down", status=500)
+    assert poll_for(subject, 12 * HOUR) == ["ranked_week_started", "ranked_week_ended"]
+
+
+def test_unreachable_api_is_not_asked_for_everything() -> None:
+    subject = Player(NEXT - HOUR)
+    subject.poll()
+    subject.signup, subject.failure = (NEXT_GROUP, NEXT), UnreachableError("away")
+    subject.poll(HOUR)
+    before = len(subject.api.requests)
+    assert subject.poll() == []
+    assert len(subject.api.requests) - before == 1
+
+
+def test_legend_day_waits_for_a_failing_group() -> None:
+    subject = Player(WEEK + DAY)
+    subject.tier = LEGEND
+    subject.poll(HOUR)
+    subject.battles[WEEK][0].append(battle(subject.now + HOUR))
+    subject.failures[group_path(GROUP, WEEK)] = ServerError("down", status=500)
+    assert subject.poll(DAY) == []
+    subject.failures.clear()
+    assert subject.poll() == ["ranked_attack_new", "legend_day_ended"]
+    assert subject.events[-1].metadata["attacks"] == 1
 
 
 def test_group_that_is_not_found_at_first_has_a_silent_baseline() -> None:
