@@ -81,6 +81,12 @@ def cwl_state(snapshot: Snapshot, tag: str) -> CwlState:
     )
 
 
+def own_rounds(snapshot: Snapshot, tag: str) -> list[CwlRound]:
+    """Return the rounds of a clan whose wars are known, from the snapshot of its clan war league."""
+    league = _league(snapshot)
+    return [] if league is None else _own_rounds(league, tag, (snapshot.data or {}).get("wars") or {})
+
+
 def league_result(snapshot: Snapshot | None, tag: str) -> LeagueResult:
     """Return the season and the position of the clan in its last clan war league, from the snapshot of its resource.
 

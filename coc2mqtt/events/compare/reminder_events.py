@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coc2mqtt.clash.response import iso_time, parse_unix_time
-from coc2mqtt.events.compare.cwl_state import CwlRound, cwl_state
+from coc2mqtt.events.compare.cwl_state import CwlRound, own_rounds
 from coc2mqtt.events.compare.games import games_state, members_below
 from coc2mqtt.events.compare.raid_state import raid_state
 from coc2mqtt.events.compare.reminder import Occasion, is_included
@@ -49,16 +50,8 @@ def occasions_of(kind: Kind, snapshot: Snapshot | None, tag: str) -> list[Occasi
     if kind is Kind.WAR:
         return _war_occasions("war", [snapshot.data])
     if kind is Kind.CWL:
-        return _war_occasions("cwl", [one.war for one in _battles(snapshot, tag)])
-    if kind is Kind.GAMES:
-        games = games_state(snapshot)
-        ongoing = games.state == "ongoing" and games.start is not None and games.end is not None
-        return [Occasion("games", f"{games.start:.0f}", games.end)] if ongoing and games.end is not None else []
-    state = raid_state(snapshot)
-    end = parse_unix_time(state.end_time)
-    if state.state != "ongoing" or state.start_time is None or end is None:
-        return []
-    return [Occasion("raid", state.start_time, end)]
+        return _war_occasions("cwl", [one.war for one in own_rounds(snapshot, tag)])
+    return _games_occasions(snapshot) if kind is Kind.GAMES else _raid_occasions(snapshot)
 
 
 def reminder_event(
@@ -94,19 +87,34 @@ def _war_occasions(part: Part, wars: Iterable[Json]) -> list[Occasion]:
     for war in wars:
         identity, end = war_id(war), parse_unix_time(war.get("endTime"))
         if war.get("state") == WarState.IN_WAR.value and identity is not None and end is not None:
-            found.append(Occasion(part, identity, end))
+            found.append(Occasion(part, identity, end, _start(war.get("startTime"))))
     return found
 
 
-def _battles(snapshot: Snapshot, tag: str) -> list[CwlRound]:
-    state = cwl_state(snapshot, tag)
-    return [one for one in (state.current, state.next) if one is not None]
+def _raid_occasions(snapshot: Snapshot) -> list[Occasion]:
+    state = raid_state(snapshot)
+    end = parse_unix_time(state.end_time)
+    if state.state != "ongoing" or state.start_time is None or end is None:
+        return []
+    return [Occasion("raid", state.start_time, end, _start(state.start_time))]
+
+
+def _games_occasions(snapshot: Snapshot) -> list[Occasion]:
+    games = games_state(snapshot)
+    if games.state != "ongoing" or games.start is None or games.end is None:
+        return []
+    return [Occasion("games", f"{games.start:.0f}", games.end, games.start)]
+
+
+def _start(text: object) -> float:
+    start = parse_unix_time(text)
+    return -math.inf if start is None else start
 
 
 def _war_details(reminder: DueReminder, snapshot: Snapshot, clan: ClanNow, reminders: Reminders) -> Json | None:
     rounds = [CwlRound(0, snapshot.data or {})]
     if reminder.occasion.part == "cwl":
-        rounds = _battles(snapshot, clan.tag)
+        rounds = own_rounds(snapshot, clan.tag)
     found = next((one for one in rounds if war_id(one.war) == reminder.occasion.identity), None)
     if found is None:
         return None

@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 
 # After this many polls in a row that hit a bug, a shared part such as the client must be broken.
 _MAX_BUGS_IN_A_ROW = 10
-_REMINDER_START_S = 120.0
+_REMINDER_START_S = 20.0
 # These make no requests, or hardly any.
 _LOCAL_KINDS = (Kind.REMINDER, Kind.CALENDAR)
 WatchPoller: TypeAlias = "Poller | GamesPoller | RankedPoller | ReminderPoller"

@@ -12,9 +12,9 @@ from coc2mqtt.events.polling.poll_context import PollResult
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
-    from coc2mqtt.events.compare.reminder import DueReminder, Occasion, Plan
+    from coc2mqtt.events.compare.reminder import DueReminder, Occasion, Part, Plan
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.games_poller import GamesPoller
     from coc2mqtt.events.polling.poll_context import PollContext
@@ -31,6 +31,8 @@ _RECHECK_S = 5.0
 _MAINTENANCE_RECHECK_S = 30.0
 # The wall clock may be set while a reminder is pending.
 _CLOCK_CHECK_S = 300.0
+# These list members of the clan who are in no other response.
+_PARTS_OF_ALL_MEMBERS = ("raid", "games")
 _WITHOUT_API = (ApiStatus.UNREACHABLE, ApiStatus.DENIED)
 
 
@@ -38,9 +40,9 @@ class ReminderPoller:
     """Sends the reminders of one clan: each once for each war, league round, raid weekend and configured time.
 
     It makes no requests. ``parts`` are the pollers of what the reminders are about, ``request_poll`` makes one of their
-    resources due as soon as its cache entry expires. ``notify`` has to be called for each of them that was polled.
-    A reminder uses the snapshots that are stored at its time. The list of sent reminders is stored together with the
-    events.
+    resources, or the clan, due as soon as its cache entry expires. ``notify`` has to be called for each of the parts
+    that was polled. A reminder uses the snapshots that are stored at its time. The list of sent reminders is stored
+    together with the events.
     """
 
     kind: ClassVar = Kind.REMINDER
@@ -51,7 +53,7 @@ class ReminderPoller:
         "_parts",
         "_reminders",
         "_request_poll",
-        "_requested_for",
+        "_requested",
         "_retired",
         "_started_at",
         "_tag",
@@ -73,12 +75,13 @@ class ReminderPoller:
         self._reminders = reminders
         self._parts = {kind: poller for kind, poller in parts.items() if kind in PART_OF_KIND}
         self._request_poll = request_poll
+        # The stored history; None if it has to be read, as after a failure.
         self._history: ReminderHistory | None = None
-        # The occasions in progress, by the kind of the resource that shows it; and the kinds to read again.
+        # The occasions in progress, by the kind of the resource that shows it; and the kinds to read (again).
         self._occasions: dict[Kind, list[Occasion]] = {}
         self._to_read: set[Kind] = set()
-        # The moment of the reminder for which a poll was requested.
-        self._requested_for = -math.inf
+        # The reminder of each part for which a poll was requested: its moment, and the uptime since which to poll.
+        self._requested: dict[Part, tuple[float, float]] = {}
         self._retired = False
         self._started_at = context.uptime()
         self.resource = Resource(self.kind, tag)
@@ -95,15 +98,17 @@ class ReminderPoller:
 
     async def poll(self) -> PollResult:
         """Send the reminders that are due, and return when the next one may be."""
-        # Those that were never polled in this run are read if nothing else is to be read.
-        await self._read(self._to_read or self._parts.keys() - self._occasions.keys())
-        history = await self._load_history()
+        # Those that were not polled in this run were stored by an earlier one.
+        self._to_read |= self._parts.keys() - self._occasions.keys()
+        await self._read()
+        history, self._history = await self._load_history(), None
         at = self._context.now()
-        changed = history.follow(self._reminders, at)
+        changed = history.follow(self._reminders, at, parts=[PART_OF_KIND[kind] for kind in self._parts])
         plan = self._plan(history, at)
         if plan.due:
             # A poll that has just stored something may not have notified yet.
-            await self._read({KIND_OF_PART[reminder.occasion.part] for reminder in plan.due})
+            self._to_read.update(KIND_OF_PART[reminder.occasion.part] for reminder in plan.due)
+            await self._read()
             plan = self._plan(history, at)
         held = self._context.monitor.status is ApiStatus.MAINTENANCE
         due = [reminder for reminder in plan.due if not held and self._is_current(KIND_OF_PART[reminder.occasion.part])]
@@ -112,66 +117,91 @@ class ReminderPoller:
             events += await self._events(reminder, at)
             history.record(reminder, at)
         committed = (changed or bool(due)) and await self._commit(history, events, at)
+        self._history = history
+        if not held:
+            self._request_polls({one.occasion.part: one.due for one in plan.due if one not in due})
         latest = self._wait(plan, at, held=held, waiting=len(due) < len(plan.due))
         return PollResult(events if committed else [], 0.0, committed=committed, latest=latest)
 
-    async def _read(self, kinds: Collection[Kind]) -> None:
-        """Read the occasions in progress according to the stored snapshots of these kinds."""
-        for kind in tuple(kinds):
+    async def _read(self) -> None:
+        """Read the occasions in progress according to the stored snapshots of the kinds to read."""
+        for kind in tuple(self._to_read):
+            # Before the snapshot is read, because it may change meanwhile.
             self._to_read.discard(kind)
-            snapshot = await self._context.store.snapshot(Resource(kind, self._tag))
-            self._occasions[kind] = occasions_of(kind, snapshot, self._tag)
+            resource = Resource(kind, self._tag)
+            try:
+                snapshot = await self._context.store.snapshot(resource)
+            except BaseException:
+                self._to_read.add(kind)
+                raise
+            try:
+                self._occasions[kind] = occasions_of(kind, snapshot, self._tag)
+            except Exception as error:  # noqa: BLE001 - a bug about one part must not stop the reminders of the others
+                self._context.on_bug(error, resource)
+                self._occasions[kind] = []
 
     def _plan(self, history: ReminderHistory, at: float) -> Plan:
         occasions = [occasion for found in self._occasions.values() for occasion in found]
         return plan_reminders(history, occasions, self._reminders, at=at)
 
     async def _load_history(self) -> ReminderHistory:
-        if self._history is None:
-            snapshot = await self._context.store.snapshot(self.resource)
-            self._history = ReminderHistory.from_json(None if snapshot is None else snapshot.data)
-        return self._history
+        if self._history is not None:
+            return self._history
+        snapshot = await self._context.store.snapshot(self.resource)
+        return ReminderHistory.from_json(None if snapshot is None else snapshot.data)
+
+    @property
+    def _current_since(self) -> float:
+        """The uptime since which a poll shows the present end of a war."""
+        return max(self._started_at, self._context.monitor.maintenance_ended_at)
 
     def _is_current(self, kind: Kind) -> bool:
         """Return whether the end of a part is known to be the present one, or cannot be known soon."""
-        monitor, uptime = self._context.monitor, self._context.uptime()
-        since = max(self._started_at, monitor.maintenance_ended_at)
         polled = self._parts[kind].polled_uptime
-        if polled is not None and polled >= since:
+        if polled is not None and polled >= self._current_since:
             return True
-        return monitor.status in _WITHOUT_API or uptime - since >= _MAX_WAIT_FOR_POLL_S
+        waited = self._context.uptime() - self._current_since
+        return self._context.monitor.status in _WITHOUT_API or waited >= _MAX_WAIT_FOR_POLL_S
 
     async def _events(self, reminder: DueReminder, at: float) -> list[Event]:
-        kind = KIND_OF_PART[reminder.occasion.part]
+        part = Resource(KIND_OF_PART[reminder.occasion.part], self._tag)
         store = self._context.store
-        snapshot = await store.snapshot(Resource(kind, self._tag))
+        snapshot = await store.snapshot(part)
         if snapshot is None:
             return []
         clan = ClanNow.of(self._tag, await store.snapshot(Resource(Kind.CLAN, self._tag)))
-        polled_at = self._parts[kind].polled_at or snapshot.taken_at
-        event = reminder_event(reminder, snapshot, clan, self._reminders, at=at, polled_at=polled_at)
+        polled_at = self._parts[part.kind].polled_at or snapshot.taken_at
+        try:
+            event = reminder_event(reminder, snapshot, clan, self._reminders, at=at, polled_at=polled_at)
+        except Exception as error:  # noqa: BLE001 - a bug about one part must not stop the reminders of the others
+            self._context.on_bug(error, part)
+            return []
         return [] if event is None else [event]
 
     async def _commit(self, history: ReminderHistory, events: list[Event], at: float) -> bool:
         if self._retired:
             return False
-        # Read again after a failure.
-        self._history = None
         await self._context.store.commit(self.resource, Snapshot(history.to_json(), taken_at=at), events)
-        self._history = history
         return True
 
     def _wait(self, plan: Plan, at: float, *, held: bool, waiting: bool) -> float:
-        """Return in how many seconds the reminders have to be checked again; request the poll before the next one."""
+        """Return in how many seconds to check the reminders again; request the polls before the next ones."""
+        longest = _CLOCK_CHECK_S if plan.is_open else math.inf
         if waiting:
-            return _MAINTENANCE_RECHECK_S if held else _RECHECK_S
-        wait = plan.next_due - at
-        if wait == math.inf:
-            return math.inf
+            longest = _MAINTENANCE_RECHECK_S if held else _RECHECK_S
+        wait = min(plan.next_due.values(), default=math.inf) - at
         if wait > _POLL_BEFORE_S:
-            return min(wait - _POLL_BEFORE_S, _CLOCK_CHECK_S)
-        if self._requested_for != plan.next_due:
-            self._requested_for = plan.next_due
-            if plan.next_part is not None:
-                self._request_poll(Resource(KIND_OF_PART[plan.next_part], self._tag))
-        return wait
+            return min(wait - _POLL_BEFORE_S, longest)
+        self._request_polls({part: due for part, due in plan.next_due.items() if due - at <= _POLL_BEFORE_S})
+        return min(wait, longest)
+
+    def _request_polls(self, reminders: Mapping[Part, float]) -> None:
+        """Request the polls that reminders (their moments, by part) need, once for each."""
+        for part, due in reminders.items():
+            request = (due, self._current_since)
+            if self._requested.get(part) == request:
+                continue
+            self._requested[part] = request
+            self._request_poll(Resource(KIND_OF_PART[part], self._tag))
+            if part in _PARTS_OF_ALL_MEMBERS or self._reminders.roles is not None:
+                self._request_poll(Resource(Kind.CLAN, self._tag))

@@ -26,6 +26,7 @@ _JITTER_SHARE = 0.02
 _MAX_JITTER_S = 1.0
 # Thousands of resources may be due at the same time. The client enforces the rate limit of each token.
 MAX_CONCURRENT_POLLS = 100
+MAX_CONCURRENT_LOCAL = 16
 # The first polls use this share of the rate limit, which leaves room for polls that are requested meanwhile.
 _START_SHARE_OF_RATE = 0.9
 # Polls per second at the start if there is no rate limit.
@@ -40,7 +41,7 @@ _STALL_S = 5.0
 _TICK_S = 1e-3
 # The backlog of a pause is cleared within this time; polls that are late after it have another cause.
 _OVERLOAD_GRACE_S = 3600.0
-# A probe is also polled during a pause. A local entry makes no requests: it is always run on time.
+# A probe is also polled during a pause. A local entry makes no requests: it is run on time.
 EntryType = Literal["regular", "probe", "local"]
 
 
@@ -105,8 +106,7 @@ class Scheduler:
     Times are the event loop's monotonic seconds, so changes of the wall clock have no effect. The next poll is due one
     interval after the previous due time (no drift), or earlier if the response asks for it, but never before the
     response's cache entry expires. A small jitter is added. If more polls are due than can be made, the longest overdue
-    resources are polled first. While the scheduler is paused, only probes are polled. Local entries, which make no
-    requests, are neither paused nor limited, counted or delayed.
+    resources are polled first. During a pause, only probes are polled, and local entries, which are never counted.
 
     ``rate`` is the rate limit in polls per second; the first polls stay below it. When polling falls more than an
     interval behind, this is logged once, and so is the recovery.
@@ -294,17 +294,20 @@ class Scheduler:
     def _start_due_polls(self, group: asyncio.TaskGroup) -> float:
         """Start the polls that are due; return the next due time, inf if a poll in progress has to end first."""
         now = _now()
-        local = self._queues["local"]
-        while local.next_due <= now:
-            self._start_poll(local.pop(), now, group)
+        while self._next_local_due <= now:
+            self._start_poll(self._queues["local"].pop(), now, group)
         for queue in self._request_queues():
             while queue.next_due <= now:
                 if len(self._in_progress) - self._local_in_progress >= self._concurrency:
-                    return local.next_due
+                    return self._next_local_due
                 self._start_poll(queue.pop(), now, group)
         if not self._paused:
             self._report_recovery()
-        return min(local.next_due, *(queue.next_due for queue in self._request_queues()))
+        return min(self._next_local_due, *(queue.next_due for queue in self._request_queues()))
+
+    @property
+    def _next_local_due(self) -> float:
+        return math.inf if self._local_in_progress >= MAX_CONCURRENT_LOCAL else self._queues["local"].next_due
 
     def _start_poll(self, resource: Resource, now: float, group: asyncio.TaskGroup) -> None:
         if resource in self._in_progress:
@@ -324,7 +327,7 @@ class Scheduler:
         try:
             next_poll = await entry.poll()
         finally:
-            if len(self._in_progress) - self._local_in_progress >= self._concurrency:
+            if local or len(self._in_progress) - self._local_in_progress >= self._concurrency:
                 self._wake_up.set()  # another poll may have been waiting for this one to end
             if self._in_progress.pop(resource, None) is not None:
                 self._local_in_progress -= local

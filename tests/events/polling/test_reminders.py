@@ -3,124 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
-from coc2mqtt.events import PollingState
 from coc2mqtt.events.compare.api_state import ApiStatus
 from coc2mqtt.events.compare.reminder import is_included
-from coc2mqtt.events.polling.poll_context import PollContext
-from coc2mqtt.events.polling.reminder_poller import ReminderPoller
 from coc2mqtt.events.polling.scheduler import NextPoll, Scheduler
 from coc2mqtt.events.resource import NO_REMINDERS, Kind, Reminders, Resource, Snapshot
-from coc2mqtt.events.stream.polling_state import QueueStore
-from tests.support.bodies import CLAN_TAG, attack, clan, member, war
+from tests.support.bodies import attack
 from tests.support.raids import START as FRIDAY
 from tests.support.raids import Weekend
-from tests.support.replay import InMemoryApi, run_without_loop
+from tests.support.reminders import ANN, BOB, DAY, HOUR, MINUTE, NOON, ReminderClan, battle
 from tests.support.simulation import Polls, running, simulate
-
-if TYPE_CHECKING:
-    from coc2mqtt.clash import ClashClient
-    from coc2mqtt.events import Event
-    from coc2mqtt.events.polling.poller import Poller
 
 Json = dict[str, Any]
 
-ANN, BOB = "#2P2", "#2P8"
-NOON = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
-SIX_AND_ONE = Reminders(war=(6 * HOUR, HOUR))
-
-
-def api_text(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%S.000Z")
-
-
-def battle(*attacks: Json, end: float = NOON + 10 * HOUR) -> Json:
-    return {**war("inWar", *attacks), "endTime": api_text(end), "attacksPerMember": 2}
-
-
-@dataclass
-class Part:
-    """The poller of a war or a raid weekend, and when it was last polled."""
-
-    kind: Kind
-    polled_at: float | None = None
-    polled_uptime: float | None = None
-
-
-class Monitor:
-    status: ApiStatus | None = ApiStatus.OK
-    may_be_down = False
-    maintenance_ended_at = -math.inf
-
-    async def observe(self, error: object, **_: object) -> list[Event]:  # noqa: ARG002
-        return []
-
-
-class Clan:
-    """A clan of Ann and Bob with reminders, which are checked when the test asks for it."""
-
-    def __init__(self, reminders: Reminders = SIX_AND_ONE, *, now: float = NOON) -> None:
-        self.now = now
-        self.monitor = Monitor()
-        self.events: list[Event] = []
-        self.requested: list[Resource] = []
-        self.latest = 0.0
-        self._state = PollingState()
-        self.set_members(member(ANN, role="leader", townHallLevel=17), member(BOB, townHallLevel=12))
-        self.reminders = reminders
-        self.restart()
-
-    def restart(self) -> None:
-        store = QueueStore(self._state, asyncio.Queue())
-        api = cast("ClashClient", InMemoryApi())
-        context = PollContext(api, store, self.monitor, lambda: self.now, lambda: self.now)
-        self.parts = {kind: Part(kind) for kind in (Kind.WAR, Kind.RAID)}
-        self._poller = ReminderPoller(
-            context,
-            CLAN_TAG,
-            reminders=self.reminders,
-            parts=cast("dict[Kind, Poller]", self.parts),  # only their times are read
-            request_poll=self.requested.append,
-        )
-
-    def set_members(self, *members: Json) -> None:
-        self._state.commit(Resource(Kind.CLAN, CLAN_TAG), Snapshot(clan(*members), {}, self.now), [])
-
-    def show(self, body: Json, kind: Kind = Kind.WAR) -> None:
-        """Poll a war or a raid weekend."""
-        data = {"season": body} if kind is Kind.RAID else body
-        self._state.commit(Resource(kind, CLAN_TAG), Snapshot(data, {}, self.now), [])
-        self.polled(kind)
-
-    def polled(self, kind: Kind = Kind.WAR) -> None:
-        part = self.parts[kind]
-        part.polled_at = part.polled_uptime = self.now
-        self._poller.notify(kind, changed=True)
-
-    def check(self, after: float = 0.0) -> list[float]:
-        """Check the reminders some seconds later, and return the hours of those that were sent."""
-        self.now += after
-        result = run_without_loop(self._poller.poll())
-        self.latest = result.latest
-        self.events += result.events
-        return [event.metadata["hours_left"] for event in result.events]
-
 
 def test_reminders_are_sent_at_their_time_with_the_members() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle(attack(ANN, "#8Q2", 1)))
     assert subject.check() == []
     assert subject.latest == 300.0
     assert subject.check(4 * HOUR - 15) == []
-    assert subject.requested == [Resource(Kind.WAR, CLAN_TAG)]
+    assert subject.requested == [Kind.WAR]
     assert subject.latest == 15.0
     subject.polled()
     assert subject.check(15.0) == [6.0]
@@ -148,7 +55,7 @@ def test_reminders_are_sent_at_their_time_with_the_members() -> None:
 
 
 def test_war_without_attacks_left_has_no_reminder() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     attacks = [attack(one, "#8Q2", number) for number, one in enumerate((ANN, ANN, BOB, BOB), 1)]
     subject.show(battle(*attacks))
     assert subject.check() == subject.check(4 * HOUR) == subject.check(5.5 * HOUR) == []
@@ -156,20 +63,20 @@ def test_war_without_attacks_left_has_no_reminder() -> None:
 
 @pytest.mark.parametrize("state", ["preparation", "warEnded", "notInWar"])
 def test_only_a_battle_has_reminders(state: str) -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show({**battle(), "state": state})
     assert subject.check() == subject.check(9.5 * HOUR) == []
 
 
 def test_first_sight_of_a_war_sends_nothing_that_was_due_before() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle(end=NOON + 2 * HOUR))
     assert subject.check() == []
     assert subject.check(HOUR) == [1.0]
 
 
 def test_new_time_of_the_options_is_not_sent_for_the_past() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle(end=NOON + 2 * HOUR))
     subject.check()
     subject.reminders = Reminders(war=(3 * HOUR, HOUR, 0.5 * HOUR))
@@ -180,7 +87,7 @@ def test_new_time_of_the_options_is_not_sent_for_the_past() -> None:
 
 
 def test_missed_reminder_is_sent_after_the_first_poll_of_the_next_run() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
     subject.check()
     subject.now += 4.5 * HOUR
@@ -198,7 +105,7 @@ def test_missed_reminder_is_sent_after_the_first_poll_of_the_next_run() -> None:
 
 
 def test_only_the_latest_of_several_missed_reminders_is_sent() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
     subject.check()
     subject.restart()
@@ -209,7 +116,7 @@ def test_only_the_latest_of_several_missed_reminders_is_sent() -> None:
 
 
 def test_nothing_is_sent_after_the_end() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
     subject.check()
     subject.restart()
@@ -219,7 +126,7 @@ def test_nothing_is_sent_after_the_end() -> None:
 
 
 def test_reminder_waits_for_the_end_of_a_maintenance_and_follows_the_war() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
     subject.check()
     subject.monitor.status = ApiStatus.MAINTENANCE
@@ -234,7 +141,7 @@ def test_reminder_waits_for_the_end_of_a_maintenance_and_follows_the_war() -> No
 
 
 def test_end_that_moves_after_a_reminder_does_not_repeat_it() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
     subject.check()
     assert subject.check(4 * HOUR) == [6.0]
@@ -245,7 +152,7 @@ def test_end_that_moves_after_a_reminder_does_not_repeat_it() -> None:
 
 @pytest.mark.parametrize("status", [ApiStatus.UNREACHABLE, ApiStatus.DENIED])
 def test_reminder_is_sent_from_the_last_known_data_without_the_api(status: ApiStatus) -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
     subject.check()
     subject.restart()
@@ -254,7 +161,7 @@ def test_reminder_is_sent_from_the_last_known_data_without_the_api(status: ApiSt
 
 
 def test_poll_that_fails_delays_a_reminder_for_two_minutes_at_most() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
     subject.check()
     subject.now += 4 * HOUR
@@ -264,9 +171,9 @@ def test_poll_that_fails_delays_a_reminder_for_two_minutes_at_most() -> None:
 
 
 def test_private_war_log_has_no_reminders() -> None:
-    subject = Clan()
+    subject = ReminderClan()
     subject.show(battle())
-    subject._state.commit(Resource(Kind.WAR, CLAN_TAG), Snapshot(battle(), {"private": True}, NOON), [])
+    subject.store(Kind.WAR, Snapshot(battle(), {"private": True}, NOON))
     assert subject.check() == subject.check(4 * HOUR) == []
 
 
@@ -281,7 +188,7 @@ def test_private_war_log_has_no_reminders() -> None:
     ],
 )
 def test_filters_decide_who_is_listed(options: Json, listed: list[str] | None) -> None:
-    subject = Clan(Reminders(war=(6 * HOUR,), **options))
+    subject = ReminderClan(Reminders(war=(6 * HOUR,), **options))
     subject.show(battle(attack(ANN, "#8Q2", 1)))
     subject.check()
     assert subject.check(4 * HOUR) == ([] if listed is None else [6.0])
@@ -298,7 +205,7 @@ def test_unknown_town_hall_is_in_no_range(unknown: object) -> None:
 
 def test_raid_weekend_lists_those_who_started_and_those_who_did_not() -> None:
     friday = FRIDAY.timestamp()
-    subject = Clan(Reminders(raid=(24 * HOUR,)), now=friday)
+    subject = ReminderClan(Reminders(raid=(24 * HOUR,)), now=friday)
     weekend = Weekend()
     weekend.raid("#8QQ")
     weekend.attack(ANN, 40)
