@@ -19,6 +19,7 @@ from coc2mqtt.journal import JournalEntry
 from coc2mqtt.journal.codec import Compressor, decode_record, decode_snapshot, encode_record, encode_snapshot
 from coc2mqtt.mqtt.client.messages import check_topic
 from coc2mqtt.mqtt.payloads.cwl import CwlPayload
+from coc2mqtt.mqtt.payloads.games import GamesPayload
 from coc2mqtt.mqtt.payloads.last_war import LastWarPayload
 from coc2mqtt.mqtt.payloads.members import MembersPayload
 from coc2mqtt.mqtt.payloads.models import (
@@ -30,6 +31,7 @@ from coc2mqtt.mqtt.payloads.models import (
 )
 from coc2mqtt.mqtt.payloads.player import PlayerPayload
 from coc2mqtt.mqtt.payloads.raid import RaidPayload
+from coc2mqtt.mqtt.payloads.ranked import RankedPayload
 from coc2mqtt.mqtt.payloads.state import state_payloads
 from coc2mqtt.mqtt.payloads.war import WarPayload
 from coc2mqtt.mqtt.publish.discovery import Discovery
@@ -56,6 +58,8 @@ _MODELS: dict[str, type[Payload]] = {
     "last_war": LastWarPayload,
     "cwl": CwlPayload,
     "raid": RaidPayload,
+    "games": GamesPayload,
+    "ranked": RankedPayload,
     "player": PlayerPayload,
 }
 _TOPIC = re.compile(r"coc/(clan|player)/[0289PYLQGRJCUV]{3,15}/[a-z_]+")
@@ -66,7 +70,7 @@ _DISCOVERY = Discovery(_TOPICS, instance="home", version="1", prefix="homeassist
 # The limit of this thread's processor time for one poll (seconds). Without bounds a poll could take hours.
 _MAX_POLL_S = 5.0
 _MAX_RECORD_BYTES = 200 * 1024
-_MAX_STATE_BYTES = 16 * 1024
+_MAX_STATE_BYTES = 24 * 1024
 _MAX_DEVICE_BYTES = 64 * 1024
 
 

@@ -17,6 +17,8 @@ Json = dict[str, Any]
 _SEASON_S = 28 * 86_400.0
 # A season of the gold pass lasts at least this long: a smaller difference corrects its start.
 _GOLD_PASS_S = 7 * 86_400.0
+# A season of the gold pass lasts a month: any other period is malformed.
+_MAX_GOLD_PASS_S = 92 * 86_400.0
 # A period that starts later than this was stored while the clock was wrong.
 _MAX_AHEAD_S = 86_400.0
 # The periods of which each one is reported once, and how many of each are remembered.
@@ -41,16 +43,18 @@ def next_change(at: float, clan_games: ClanGames) -> float:
     return min(week_of(at).end, season_of(at).end, clan_games.next(at).end, raid_weekend_of(at).end)
 
 
-def parse_gold_pass(data: Json) -> Period | None:
-    """Return the season of a response about the gold pass, None if it is malformed."""
+def parse_gold_pass(data: Json, *, at: float) -> Period | None:
+    """Return the season of a response about the gold pass, None if it is malformed or not of these months."""
     start, end = parse_unix_time(data.get("startTime")), parse_unix_time(data.get("endTime"))
-    return None if start is None or end is None or end <= start else Period(start, end)
+    if start is None or end is None or not start < end <= start + _MAX_GOLD_PASS_S:
+        return None
+    return Period(start, end) if abs(start - at) <= _MAX_GOLD_PASS_S else None
 
 
 def known_gold_pass(old: Json | None, found: Period | None, *, at: float) -> Period | None:
     """Return the latest known season of the gold pass that has started; a stale response shows an earlier one."""
     stored = None if old is None or old["gold_pass"] is None else Period(*old["gold_pass"])
-    if stored is None or found is None:
+    if stored is None or found is None or stored.start > at:
         return found or stored
     return found if stored < found and found.start <= at else stored
 

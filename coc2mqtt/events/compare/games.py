@@ -23,6 +23,8 @@ Phase = Literal["none", "ongoing", "ended"]
 
 _ACHIEVEMENT = "Games Champion"
 _VILLAGE = "home"
+# More than any player can earn: a greater value would be kept for good.
+_MAX_VALUE = 100_000_000
 # An event that is later than this was not reported on time.
 _MAX_DELAY_S = 120.0
 # Nobody earns more than the maximum of a special month: a response before lacked the achievement.
@@ -135,9 +137,9 @@ def games_value(player: Json) -> int | None:
         for one in achievements
         if one.get("name") == _ACHIEVEMENT and one.get("village", _VILLAGE) == _VILLAGE
     ]
-    return next(
-        (value for value in values if isinstance(value, int) and not isinstance(value, bool)), 0 if not values else None
-    )
+    if not values:
+        return 0
+    return next((value for value in values if type(value) is int and 0 <= value <= _MAX_VALUE), None)
 
 
 def start_games(games: Games, clan: Clan, *, at: float, first: bool) -> list[Event]:

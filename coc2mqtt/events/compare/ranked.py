@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from coc2mqtt.clash.response import parse_unix_time
+from coc2mqtt.clash.tags import InvalidTagError, normalize_tag
 
 Json = dict[str, Any]
 Side = Literal["attack", "defense"]
@@ -87,7 +88,10 @@ def signup_of(player: Json) -> Signup | None:
     group, season = player.get("currentLeagueGroupTag"), _integer(player.get("currentLeagueSeasonId"))
     if not isinstance(group, str) or group in ("", _NO_GROUP) or season is None or not _is_plausible(season):
         return None
-    return Signup(group, season)
+    try:
+        return Signup(normalize_tag(group), season)
+    except InvalidTagError:
+        return None
 
 
 def tier_of(player: Json, *, known: Tier) -> Tier:

@@ -15,7 +15,7 @@ from coc2mqtt.clash.errors import InvalidResponseError
 from coc2mqtt.clash.response import REPLACEMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Json = dict[str, Any]
 
@@ -235,6 +235,8 @@ _LEAGUE_GROUP = Shape(
 )
 
 
+# These are added up.
+_DONATIONS = ("donations", "donationsReceived")
 # Null for a player without a clan.
 _MEMBERSHIP_FIELDS = ("clan", "role")
 
@@ -258,7 +260,10 @@ def validate_depth(data: Json) -> None:
 
 def validate_clan(data: Json, tag: str) -> list[MalformedField]:
     """Remove and return the malformed fields of a clan; raise InvalidResponseError if it is not the clan ``tag``."""
-    return _validate(_CLAN, data, tag, "clan")
+    found = _validate(_CLAN, data, tag, "clan")
+    for field in _DONATIONS:
+        _remove_impossible_numbers(data.get("memberList") or (), field, found)
+    return found
 
 
 def validate_player(data: Json, tag: str) -> list[MalformedField]:
@@ -351,6 +356,15 @@ def remove_huge_numbers(value: Any, path: str, found: list[MalformedField]) -> N
                     found.append(MalformedField(f"{path}{key}", value.pop(key)))
             elif type(item) in (dict, list):
                 remove_huge_numbers(item, f"{path}{key}.", found)
+
+
+def _remove_impossible_numbers(members: Sequence[Json], field: str, found: list[MalformedField]) -> None:
+    """Remove a number of members that is negative or whose sums could not be published."""
+    numbers = [member.get(field, 0) for member in members]
+    if numbers and (min(numbers) < 0 or max(numbers) > _MAX_NUMBER):
+        for member, number in zip(members, numbers, strict=True):
+            if not 0 <= number <= _MAX_NUMBER:
+                found.append(MalformedField(f"memberList.{field}", member.pop(field)))
 
 
 def find_unreadable_texts(value: Any, path: str = "") -> Iterator[MalformedField]:

@@ -41,7 +41,7 @@ class ClanGamesPoints(Metadata):
     points: int
     """The member's points in these clan games."""
     total: int
-    """The points of all members who are still in the clan, as last polled."""
+    """The points of all members, also of those who have left the clan, as last polled."""
     partial: bool
     """Whether the member may have earned more points before the bridge first saw them."""
 

@@ -15,6 +15,8 @@ from coc2mqtt.events.compare.calendar_state import (
     next_change,
     parse_gold_pass,
 )
+from coc2mqtt.events.compare.validate import validate_size
+from coc2mqtt.events.compare.validate_ranked import validate_gold_pass
 from coc2mqtt.events.polling.poll_context import PollResult
 from coc2mqtt.events.resource import CALENDAR, Kind, Snapshot
 
@@ -68,7 +70,10 @@ class CalendarPoller:
         self._next_request = context.uptime() + self._interval
         try:
             response = await context.api.gold_pass()
-            found = parse_gold_pass(response.data)
+            validate_size(response.body)
+            data = response.data
+            context.malformed_fields.record(CALENDAR, validate_gold_pass(data))
+            found = parse_gold_pass(data, at=context.now())
         except ClashError as error:
             await context.monitor.observe(error, source=CALENDAR)
             return None

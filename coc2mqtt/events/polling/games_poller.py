@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from coc2mqtt.clash.errors import ClashError, NotFoundError
+from coc2mqtt.clash.tags import InvalidTagError
 from coc2mqtt.events.compare.games import Clan, Games, end_games, games_value, record_value, start_games
-from coc2mqtt.events.compare.validate import validate_depth, validate_player
+from coc2mqtt.events.compare.validate import validate_depth, validate_player, validate_size
 from coc2mqtt.events.polling.poll_context import PollResult
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
@@ -159,9 +160,14 @@ class GamesPoller:
     async def _fetch_value(self, tag: str) -> int | None:
         context = self._context
         try:
-            data = (await context.api.player(tag)).data
+            response = await context.api.player(tag)
+            validate_size(response.body)
+            data = response.data
             validate_depth(data)
-            validate_player(data, tag)
+            context.malformed_fields.record(Resource(Kind.PLAYER, tag), validate_player(data, tag))
+        except InvalidTagError:
+            # The member list of the clan contains a malformed tag.
+            return None
         except ClashError as error:
             await context.monitor.observe(error, source=self.resource)
             if isinstance(error, NotFoundError):

@@ -29,17 +29,24 @@ from coc2mqtt.events.compare.ranked_state import (
     week_end,
 )
 from coc2mqtt.events.compare.validate import validate_depth, validate_size
+from coc2mqtt.events.compare.validate_ranked import (
+    validate_battle_log,
+    validate_league_history,
+    validate_ranked_group,
+)
 from coc2mqtt.events.polling.poll_context import PollResult
 from coc2mqtt.events.polling.poller import LONG_GAP_S
 from coc2mqtt.events.resource import Kind, Resource, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
-    from coc2mqtt.clash.client import ClashApi
     from coc2mqtt.clash.response import ApiResponse
+    from coc2mqtt.events.compare.validate import MalformedField
     from coc2mqtt.events.event import Event
     from coc2mqtt.events.polling.poll_context import PollContext
+
+    Validate = Callable[[dict[str, Any]], list[MalformedField]]
 
 Json = dict[str, Any]
 
@@ -86,7 +93,7 @@ class RankedPoller:
         old = await store.snapshot(self.resource)
         ranked = Ranked() if old is None or old.data is None else Ranked.from_json(deepcopy(old.data))
         subject = Subject(self._tag, player.data.get("name"), context.now())
-        responses = _Responses(context.api, self._tag)
+        responses = _Responses(context, self.resource)
         try:
             events = await self._follow(ranked, player.data, subject, responses, gap=self._gap(old))
         except ClashError as error:
@@ -145,22 +152,25 @@ class RankedPoller:
 
 
 class _Responses:
-    """The responses of one poll.
+    """The valid responses of one poll.
 
     ``error`` is the failure of one that the rest can do without; ``failed`` are the weeks whose group has failed.
     """
 
-    def __init__(self, api: ClashApi, tag: str) -> None:
+    def __init__(self, context: PollContext, resource: Resource) -> None:
         self.error: ClashError | None = None
         self.failed: list[Signup] = []
-        self._api = api
-        self._tag = tag
+        self._api = context.api
+        self._malformed = context.malformed_fields
+        self._resource = resource
+        self._tag = resource.tag
         self._history: Json | None = None
 
     async def group(self, signup: Signup) -> Json | None:
         """Return a league group, None if the API does not show it; raises ClashError if the whole API may fail."""
+        request = self._api.ranked_group(signup.group, signup.season, self._tag)
         try:
-            return await _fetch(self._api.ranked_group(signup.group, signup.season, self._tag))
+            return await self._fetch(request, validate_ranked_group)
         except _FAILURES_OF_ONE as error:
             self.error = error
             self.failed.append(signup)
@@ -169,32 +179,32 @@ class _Responses:
     async def result(self, signup: Signup) -> Json | None:
         """Return the entry of a week in the league history, None if it is not listed or cannot be fetched."""
         if self._history is None:
-            self._history = await self._optional(self._api.league_history(self._tag)) or {}
+            self._history = await self._optional(self._api.league_history(self._tag), validate_league_history) or {}
         return history_entry(self._history, signup.season)
 
     async def legend_battles(self) -> KnownBattles | None:
         """Return the player's last battles in the Legend League, None if they are unknown."""
-        log = await self._optional(self._api.battle_log(self._tag))
+        log = await self._optional(self._api.battle_log(self._tag), validate_battle_log)
         return None if log is None else legend_battles(log)
 
-    async def _optional(self, request: Awaitable[ApiResponse]) -> Json | None:
+    async def _optional(self, request: Awaitable[ApiResponse], validate: Validate) -> Json | None:
         try:
-            return await _fetch(request)
+            return await self._fetch(request, validate)
         except ClashError as error:
             self.error = error
             return None
 
-
-async def _fetch(request: Awaitable[ApiResponse]) -> Json | None:
-    """Return the data of a response, None if the API knows no such thing; raises any other ClashError."""
-    try:
-        response = await request
+    async def _fetch(self, request: Awaitable[ApiResponse], validate: Validate) -> Json | None:
+        """Return the data of a response, None if the API knows no such thing; raises any other ClashError."""
+        try:
+            response = await request
+        except NotFoundError:
+            return None
         validate_size(response.body)
         data = response.data
         validate_depth(data)
-    except NotFoundError:
-        return None
-    return data
+        self._malformed.record(self._resource, validate(data))
+        return data
 
 
 async def _follow_end(
