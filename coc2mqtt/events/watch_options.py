@@ -164,7 +164,8 @@ def parse_reminders(value: object) -> object:
     if _is_off(value) or value == []:
         return {part: [] for part in _PARTS}
     if _is_on(value):
-        return {}
+        # Not empty: a `watch` request keeps the present values of missing keys, and the reminders may be off.
+        return {part: list(getattr(DEFAULT_REMINDERS, part)) for part in _PARTS}
     if not isinstance(value, dict | ReminderOptions):
         got = "a list" if isinstance(value, list) else repr(value)[:60]
         raise ValueError(f"must be times such as {{war: [6h, 1h]}}, or true or false, got {got}")  # noqa: TRY004

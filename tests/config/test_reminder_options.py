@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from coc2mqtt.config.settings import FixedSettings
 from coc2mqtt.events.resource import DEFAULT_REMINDERS, NO_REMINDERS, Kind, Reminders, Watch
+from coc2mqtt.events.watch_options import ReminderOptions, ReminderSwitch
 from coc2mqtt.mqtt.control.request import CommandError
 from coc2mqtt.mqtt.control.watch_request import WatchRequest
 
@@ -39,6 +40,15 @@ def watch_of(**options: Any) -> Watch:
 )
 def test_reminders_are_durations_or_a_switch(value: Any, expected: Reminders) -> None:
     assert watch_of(reminders=value).reminders == expected
+
+
+@pytest.mark.parametrize("value", [True, "on"])
+def test_switch_turns_reminders_on_again_and_keeps_the_filters(value: Any) -> None:
+    """A ``watch`` request is applied to the present watch, whose reminders may be off."""
+    switched: ReminderOptions = TypeAdapter(ReminderSwitch).validate_python(value)
+    assert switched.reminders(NO_REMINDERS) == DEFAULT_REMINDERS
+    own = replace(DEFAULT_REMINDERS, war=(60.0,), min_attacks_left=2)
+    assert switched.reminders(own) == replace(DEFAULT_REMINDERS, min_attacks_left=2)
 
 
 def test_roles_have_the_names_of_the_game_or_of_the_api() -> None:
