@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from coc2mqtt import service, wiring
 from coc2mqtt.config.settings import FixedSettings
+from coc2mqtt.events.polling.engine import Engine
 from coc2mqtt.events.resource import API, Kind
 from coc2mqtt.journal import SqliteJournal
 from coc2mqtt.mqtt.client import negotiation
@@ -22,7 +23,7 @@ from coc2mqtt.mqtt.reports import OFFLINE
 from coc2mqtt.mqtt.topics import Topics
 from tests.crash.checks import find_problems
 from tests.crash.harness import FakeSession, Published, ScriptedApi, events, retained
-from tests.crash.scenarios import SCENARIOS, without_times
+from tests.crash.scenarios import NOON, SCENARIOS, without_times
 from tests.recovery.injection import Injection
 from tests.support.simulated_loop import SimulatedLoop
 
@@ -45,6 +46,7 @@ _BASELINE_S = 10.0
 # From the bug to the recovery. The restart delay is one second; discovery and health are published with delays.
 _MAX_RECOVERY_S = 15.0
 _MAX_STOP_S = 5.0
+_REMINDED_AFTER_S = 8.0
 # The publish at which the connection is lost.
 _BREAKS_AT = 5
 _BIRTH = "homeassistant/status"
@@ -224,6 +226,7 @@ class Simulation:
                             "war_interval": one.war_interval,
                             "cwl": one.cwl,
                             "raids": one.raids,
+                            "reminders": {"war": list(one.reminders.war)} if one.reminders else False,
                         }
                         for one in clans
                     ],
@@ -316,6 +319,11 @@ class Simulation:
             }
 
 
+def _wall_clock() -> float:
+    """Return the Unix time in seconds: the reminder of the scenario is due after a moment."""
+    return NOON.timestamp() - _REMINDED_AFTER_S + asyncio.get_running_loop().time()
+
+
 def _named(watch: Watch) -> bytes:
     return orjson.dumps({"kind": watch.kind.value, "tag": watch.tag})
 
@@ -351,6 +359,7 @@ def run(
     async def simulate() -> Simulation:
         simulation = Simulation(SCENARIOS[name](), folder, injected(), breaking=name == "breaking")
         simulation.injection.install(monkeypatch)
+        monkeypatch.setattr(wiring, "Engine", partial(Engine, now=_wall_clock))
         monkeypatch.setattr(service, "api_client", lambda _: contextlib.nullcontext(simulation.api.client))
         monkeypatch.setattr(negotiation, "open_session", simulation.open_session)
         monkeypatch.setattr(wiring, "port_is_open", port_is_open)

@@ -42,6 +42,7 @@ class Case(NamedTuple):
 CASES = [
     Case("changing", None, 54, 190, ["Connection", "Delivery", "Engine", "ShardedQueue", "Scheduler", "sqlite"]),
     Case("breaking", "changing", 6, 300, ["Delivery"]),
+    Case("reminding", "changing", 4, 280, ["ReminderPoller.poll > ReminderPoller._commit"]),
     Case("watching", "changing", 11, 210, ["WatchList", "RetainedState._remove", "sqlite DELETE"]),
 ]
 

@@ -87,7 +87,7 @@ def _war_occasions(part: Part, wars: Iterable[Json]) -> list[Occasion]:
     for war in wars:
         identity, end = war_id(war), parse_unix_time(war.get("endTime"))
         if war.get("state") == WarState.IN_WAR.value and identity is not None and end is not None:
-            found.append(Occasion(part, identity, end, _start(war.get("startTime"))))
+            found.append(Occasion(part, identity, end, _start(war.get("startTime"), end)))
     return found
 
 
@@ -96,7 +96,7 @@ def _raid_occasions(snapshot: Snapshot) -> list[Occasion]:
     end = parse_unix_time(state.end_time)
     if state.state != "ongoing" or state.start_time is None or end is None:
         return []
-    return [Occasion("raid", state.start_time, end, _start(state.start_time))]
+    return [Occasion("raid", state.start_time, end, _start(state.start_time, end))]
 
 
 def _games_occasions(snapshot: Snapshot) -> list[Occasion]:
@@ -106,9 +106,10 @@ def _games_occasions(snapshot: Snapshot) -> list[Occasion]:
     return [Occasion("games", f"{games.start:.0f}", games.end, games.start)]
 
 
-def _start(text: object) -> float:
+def _start(text: object, end: float) -> float:
+    """Return the start of a battle; minus infinity if it is unknown or not before the end."""
     start = parse_unix_time(text)
-    return -math.inf if start is None else start
+    return start if start is not None and start < end else -math.inf
 
 
 def _war_details(reminder: DueReminder, snapshot: Snapshot, clan: ClanNow, reminders: Reminders) -> Json | None:
