@@ -166,7 +166,7 @@ async def test_story_shows_a_complete_war_within_45_seconds(seed: int) -> None:
 
 
 @SEEDS
-async def test_first_raid_weekend_and_a_war_of_each_four_chapters_last_longer_than_a_reminder(seed: int) -> None:
+async def test_some_wars_and_the_first_raid_weekend_are_longer_than_a_reminder(seed: int) -> None:
     """A minute before the end, members have attacked, and members have attacks left."""
 
     async def at(seconds: float) -> World:
