@@ -1,4 +1,4 @@
-"""A scripted month of one clan: wars, a league, raid weekends and maintenances that move their ends."""
+"""A scripted month of one clan: wars, a league, raid weekends, clan games, and maintenances that move their ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from coc2mqtt.clash import ApiResponse, MaintenanceError
+from coc2mqtt.events.calendar import ClanGames
 from tests.support.bodies import clan, member, no_war
 from tests.support.leagues import DAY, HOUR, MINUTE, OWN, ScriptedLeague, ScriptedWar, api_text
 from tests.support.raids import Weekend, past, seasons
@@ -25,11 +26,12 @@ START = datetime(2026, 10, 1, 8, tzinfo=UTC).timestamp()
 SIZE = 5
 ROSTER = [f"{OWN}{letter}" for letter in "0289PYLQ"]
 PROBE = "#JY9J2Y99"
+MAX_POINTS = 1000
 
 
 @dataclass
 class Battle:
-    """The subject of reminders: a war, a league round or a raid weekend.
+    """The subject of reminders: a war, a league round, a raid weekend or clan games.
 
     ``end`` is the planned end, ``attacks_per_member`` the number of attacks of each of the ``members``; ``attacks`` are
     the times and the attackers.
@@ -50,14 +52,36 @@ class Battle:
         return {tag: count for tag, count in left.items() if count > 0}
 
 
+@dataclass
+class Games(Battle):
+    """Clan games; ``earned`` are the times, the members and their points at each."""
+
+    earned: list[tuple[float, str, int]] = field(default_factory=list)
+
+    def points(self, tag: str, at: float) -> int:
+        """Return the points of a member at a time."""
+        return sum(points for time, member, points in self.earned if member == tag and time <= at)
+
+    def left(self, at: float) -> dict[str, int]:
+        """Return the missing points of each member below the maximum."""
+        missing = {tag: MAX_POINTS - self.points(tag, at) for tag in self.members}
+        return {tag: count for tag, count in missing.items() if count > 0}
+
+
 class ClanMonth:
     """The responses of the API at any time of the month.
 
     Regular wars follow each other outside the league; in some of them all attacks are used. A maintenance moves the end
-    of what is in battle by its own length.
+    of what is in battle by its own length, but not that of the clan games, which the API does not show.
     """
 
-    def __init__(self, rng: random.Random, *, days: int = 30) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        *,
+        days: int = 30,
+        games: ClanGames = ClanGames(max_points=MAX_POINTS),  # noqa: B008 - frozen
+    ) -> None:
         self.end = START + days * DAY
         self.maintenances = [
             (at, at + rng.choice([20 * MINUTE, 45 * MINUTE, 3 * HOUR]))
@@ -66,11 +90,17 @@ class ClanMonth:
         self.league = ScriptedLeague(clans=4, size=SIZE, start=START + 2 * DAY)
         self.wars = self._wars(rng)
         self.weekends = self._weekends(rng)
-        self.battles = [*map(self._war_battle, self.wars), *self._rounds(rng), *self._raids()]
+        self.clan_games = games
+        self.games = self._games(rng)
+        self.battles = [*map(self._war_battle, self.wars), *self._rounds(rng), *self._raids(), self.games]
+        # The bodies of the raid weekends by their start, end, number of attacks and whether they are over.
+        self._bodies: dict[tuple[float, float, int, bool], Json] = {}
 
     def end_of(self, battle: Battle, at: float) -> float:
         """Return the end of a battle, as the API shows it at a time."""
         end = battle.end
+        if battle is self.games:
+            return end
         for start, stop in self.maintenances:
             if battle.start <= start < end and start <= at:
                 end += stop - start
@@ -86,6 +116,8 @@ class ClanMonth:
             raise MaintenanceError("down", status=503)
         if path == f"/players/{PROBE}":
             return {"tag": PROBE, "name": "probe"}
+        if path.startswith("/players/"):
+            return self._player(path.rpartition("/")[2], at)
         if path == f"/clans/{OWN}":
             return clan(*(member(tag) for tag in ROSTER))
         if path.endswith("/currentwar"):
@@ -161,21 +193,41 @@ class ClanMonth:
         return {**war.body(at), "attacksPerMember": 2}
 
     def _raid_seasons(self, at: float) -> Json:
-        bodies = []
-        for battle in (one for one in self.battles if one.part == "raid" and one.start <= at):
-            weekend = Weekend(datetime.fromtimestamp(battle.start, UTC))
-            end = self.end_of(battle, at)
-            weekend._season["endTime"] = api_text(end)
-            for time, tag in battle.attacks:
-                if time <= at:
-                    if not weekend.season["attackLog"]:
-                        weekend.raid("#8QQ")
-                    weekend.attack(tag, 40)
-            if at >= end:
-                weekend.finish()
-            bodies.append(weekend.season)
+        bodies = [
+            self._raid_season(battle, at) for battle in self.battles if battle.part == "raid" and battle.start <= at
+        ]
         latest = list(reversed(bodies))
         return seasons(*latest[:1], *map(past, latest[1:]))
+
+    def _raid_season(self, battle: Battle, at: float) -> Json:
+        end = self.end_of(battle, at)
+        attacks = [tag for time, tag in battle.attacks if time <= at]
+        key = battle.start, end, len(attacks), at >= end
+        if key not in self._bodies:
+            weekend = Weekend(datetime.fromtimestamp(battle.start, UTC))
+            weekend._season["endTime"] = api_text(end)
+            if attacks:
+                weekend.raid("#8QQ")
+            for tag in attacks:
+                weekend.attack(tag, 40)
+            if at >= end:
+                weekend.finish()
+            self._bodies[key] = weekend.season
+        return self._bodies[key]
+
+    def _games(self, rng: random.Random) -> Games:
+        start, end = self.clan_games.next(START)
+        earned = []
+        for number, tag in enumerate(ROSTER):
+            # The first member has no time, the second one reaches the maximum long before the end.
+            times = sorted(rng.uniform(start, end - (DAY if number == 1 else 0)) for _ in range(5 if number else 0))
+            earned += [(time, tag, 200 if number == 1 else rng.choice([50, 100, 200])) for time in times]
+        return Games("games", f"{start:.0f}", start, end, ROSTER, 0, earned=earned)
+
+    def _player(self, tag: str, at: float) -> Json:
+        value = 5000 + self.games.points(tag, at)
+        achievement = {"name": "Games Champion", "village": "home", "value": value, "target": 100_000, "stars": 1}
+        return {"tag": tag, "name": tag, "achievements": [achievement]}
 
 
 class MonthApi(InMemoryApi):
