@@ -107,6 +107,7 @@ async def _reminders(setup: Setup, automations: Automations) -> list[str]:
     await automations.add("reminded", "reminder", clan_device=device)
     await automations.add("reminded_in_wars", "reminder", clan_device=device, kinds=["war"])
     await automations.add("reminded_in_raids", "reminder", clan_device=device, kinds=["raid"])
+    await automations.add("reminded_in_german", "de/reminder", clan_device=device, kinds=["war"])
     for leave in (world.end_war, world.clear_war):
         with contextlib.suppress(ImpossibleError):
             leave(clan)
@@ -117,8 +118,11 @@ async def _reminders(setup: Setup, automations: Automations) -> list[str]:
     world.start_battle(clan)
     world.attack(clan, "clan")
     end = api_time(war["endTime"])
-    await automations.wait_for_action("reminded", "reminded_in_wars", within=_BATTLE_S)
+    await automations.wait_for_action("reminded", "reminded_in_wars", "reminded_in_german", within=_BATTLE_S)
     problems = moment_problems("reminded", end - timedelta(seconds=_REMINDER_S))
+    problems += text_problems(
+        automations, "reminded_in_german", r"Der Krieg von .+ gegen .+ endet in 1 Minute; noch \d+ Angriffe offen: .+"
+    )
     war = world.current_war(clan)
     assert war is not None
     left = {one["name"]: 2 - len(one.get("attacks", ())) for one in war["clan"]["members"]}
