@@ -123,15 +123,15 @@ async def _home_assistant(setup: Setup, browser: Browser, images: Path) -> None:
     devices = await _device_pages(setup)
     address, dashboard = setup.home.address, f"/{URL}/{clan_path(setup.clan)}"
     for name, path, size in (
-        ("clan", devices["clan"], (1280, 2900)),
-        ("clan-without-war", devices["clan-without-war"], (1280, 2900)),
+        ("clan", devices["clan"], (1280, 3220)),
+        ("clan-without-war", devices["clan-without-war"], (1280, 3220)),
         ("player", devices["player"], (1280, 1500)),
-        ("bridge", devices["bridge"], (1280, 1500)),
+        ("bridge", devices["bridge"], (1280, 1900)),
         ("blueprint", "/config/automation/edit/attacks_left", (1100, 1050)),
-        ("dashboard-players", f"/{URL}/players", (1500, 1000)),
+        ("dashboard-players", f"/{URL}/players", (1500, 1040)),
         ("dashboard-bridge", f"/{URL}/bridge", (1500, 800)),
         ("dashboard", dashboard, (1500, 2043)),
-        ("dashboard-phone", dashboard, (500, 3903)),
+        ("dashboard-phone", dashboard, (500, 4420)),
     ):
         await _shoot(browser, address + path, images / f"home-assistant-{name}.png", size)
     await browser.use_dark_theme(True)
@@ -142,7 +142,7 @@ async def _home_assistant(setup: Setup, browser: Browser, images: Path) -> None:
 async def _translated(setup: Setup, browser: Browser, images: Path, language: str) -> None:
     address, devices = setup.home.address, await _device_pages(setup)
     for name, path, size in (
-        ("clan", devices["clan"], (1280, 2900)),
+        ("clan", devices["clan"], (1280, 3220)),
         ("dashboard", f"/{URL}/{clan_path(setup.clan)}", (1500, 2043)),
     ):
         await _shoot(browser, address + path, images / f"home-assistant-{name}-{language}.png", size)
