@@ -105,16 +105,17 @@ class ReminderPoller:
         at = self._context.now()
         changed = history.follow(self._reminders, at, parts=[PART_OF_KIND[kind] for kind in self._parts])
         plan = self._plan(history, at)
+        snapshots: dict[Kind, Snapshot | None] = {}
         if plan.due:
             # A poll that has just stored something may not have notified yet.
             self._to_read.update(KIND_OF_PART[reminder.occasion.part] for reminder in plan.due)
-            await self._read()
+            snapshots = await self._read()
             plan = self._plan(history, at)
         held = self._context.monitor.status is ApiStatus.MAINTENANCE
         due = [reminder for reminder in plan.due if not held and self._is_current(KIND_OF_PART[reminder.occasion.part])]
         events = []
         for reminder in due:
-            events += await self._events(reminder, at)
+            events += await self._events(reminder, snapshots.get(KIND_OF_PART[reminder.occasion.part]), at)
             history.record(reminder, at)
         committed = (changed or bool(due)) and await self._commit(history, events, at)
         self._history = history
@@ -123,22 +124,24 @@ class ReminderPoller:
         latest = self._wait(plan, at, held=held, waiting=len(due) < len(plan.due))
         return PollResult(events if committed else [], 0.0, committed=committed, latest=latest)
 
-    async def _read(self) -> None:
-        """Read the occasions in progress according to the stored snapshots of the kinds to read."""
+    async def _read(self) -> dict[Kind, Snapshot | None]:
+        """Read the stored snapshots of the kinds to read, and the occasions in progress according to them."""
+        snapshots = {}
         for kind in tuple(self._to_read):
             # Before the snapshot is read, because it may change meanwhile.
             self._to_read.discard(kind)
             resource = Resource(kind, self._tag)
             try:
-                snapshot = await self._context.store.snapshot(resource)
+                snapshots[kind] = await self._context.store.snapshot(resource)
             except BaseException:
                 self._to_read.add(kind)
                 raise
             try:
-                self._occasions[kind] = occasions_of(kind, snapshot, self._tag)
+                self._occasions[kind] = occasions_of(kind, snapshots[kind], self._tag)
             except Exception as error:  # noqa: BLE001 - a bug about one part must not stop the reminders of the others
                 self._context.on_bug(error, resource)
                 self._occasions[kind] = []
+        return snapshots
 
     def _plan(self, history: ReminderHistory, at: float) -> Plan:
         occasions = [occasion for found in self._occasions.values() for occasion in found]
@@ -163,13 +166,11 @@ class ReminderPoller:
         waited = self._context.uptime() - self._current_since
         return self._context.monitor.status in _WITHOUT_API or waited >= _MAX_WAIT_FOR_POLL_S
 
-    async def _events(self, reminder: DueReminder, at: float) -> list[Event]:
-        part = Resource(KIND_OF_PART[reminder.occasion.part], self._tag)
-        store = self._context.store
-        snapshot = await store.snapshot(part)
+    async def _events(self, reminder: DueReminder, snapshot: Snapshot | None, at: float) -> list[Event]:
         if snapshot is None:
             return []
-        clan = ClanNow.of(self._tag, await store.snapshot(Resource(Kind.CLAN, self._tag)))
+        part = Resource(KIND_OF_PART[reminder.occasion.part], self._tag)
+        clan = ClanNow.of(self._tag, await self._context.store.snapshot(Resource(Kind.CLAN, self._tag)))
         polled_at = self._parts[part.kind].polled_at or snapshot.taken_at
         try:
             event = reminder_event(reminder, snapshot, clan, self._reminders, at=at, polled_at=polled_at)
