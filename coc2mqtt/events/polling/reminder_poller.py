@@ -58,6 +58,7 @@ class ReminderPoller:
         "_started_at",
         "_tag",
         "_to_read",
+        "_waiting_for",
         "resource",
     )
 
@@ -80,6 +81,8 @@ class ReminderPoller:
         # The occasions in progress, by the kind of the resource that shows it; and the kinds to read (again).
         self._occasions: dict[Kind, list[Occasion]] = {}
         self._to_read: set[Kind] = set()
+        # The kinds whose first poll a reminder that is due waits for.
+        self._waiting_for: set[Kind] = set()
         # The reminder of each part for which a poll was requested: its moment, and the uptime since which to poll.
         self._requested: dict[Part, tuple[float, float]] = {}
         self._retired = False
@@ -94,7 +97,7 @@ class ReminderPoller:
         """Record that a part was polled; return whether the reminders have to be checked now."""
         if kind in self._parts and (changed or kind not in self._occasions):
             self._to_read.add(kind)
-        return bool(self._to_read)
+        return bool(self._to_read) or kind in self._waiting_for
 
     async def poll(self) -> PollResult:
         """Send the reminders that are due, and return when the next one may be."""
@@ -119,9 +122,11 @@ class ReminderPoller:
             history.record(reminder, at)
         committed = (changed or bool(due)) and await self._commit(history, events, at)
         self._history = history
+        waiting = [reminder for reminder in plan.due if reminder not in due]
+        self._waiting_for = {KIND_OF_PART[reminder.occasion.part] for reminder in waiting}
         if not held:
-            self._request_polls({one.occasion.part: one.due for one in plan.due if one not in due})
-        latest = self._wait(plan, at, held=held, waiting=len(due) < len(plan.due))
+            self._request_polls({reminder.occasion.part: reminder.due for reminder in waiting})
+        latest = self._wait(plan, at, held=held, waiting=bool(waiting))
         return PollResult(events if committed else [], 0.0, committed=committed, latest=latest)
 
     async def _read(self) -> dict[Kind, Snapshot | None]:
