@@ -82,7 +82,7 @@ class ReminderPoller:
         self._occasions: dict[Kind, list[Occasion]] = {}
         self._to_read: set[Kind] = set()
         # The kinds whose first poll a reminder that is due waits for.
-        self._waiting_for: set[Kind] = set()
+        self._waiting_for: tuple[Kind, ...] = ()
         # The reminder of each part for which a poll was requested: its moment, and the uptime since which to poll.
         self._requested: dict[Part, tuple[float, float]] = {}
         self._retired = False
@@ -123,7 +123,7 @@ class ReminderPoller:
         committed = (changed or bool(due)) and await self._commit(history, events, at)
         self._history = history
         waiting = [reminder for reminder in plan.due if reminder not in due]
-        self._waiting_for = {KIND_OF_PART[reminder.occasion.part] for reminder in waiting}
+        self._waiting_for = tuple(KIND_OF_PART[reminder.occasion.part] for reminder in waiting)
         if not held:
             self._request_polls({reminder.occasion.part: reminder.due for reminder in waiting})
         latest = self._wait(plan, at, held=held, waiting=bool(waiting))
