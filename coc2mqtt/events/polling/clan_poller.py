@@ -53,6 +53,8 @@ _MEMBER_LIST = frozenset({"memberList"})
 
 # After a start, nobody is reported as inactive for this long.
 _SETTLING_S = 600.0
+# After a start, the other clans are polled first: what is known of their members' moves is incomplete until then.
+_ROUNDS = 2
 _NO_MOVES = RecentMoves()
 _NOBODY: dict[str, float] = {}
 
@@ -201,7 +203,7 @@ class ClanPoller(Poller):
         moves = RecentMoves.from_memo(old.memo, at=seen.at)
         # A member who has returned may have been elsewhere.
         moved = await self._resolve_moves(moves, clan, seen)
-        moves.add(events)
+        moves.add(events, gap=gap)
         moved += await self._resolve_moves(moves, clan, seen)
         return _Followed([*followed.events, *moved], followed.memo | moves.to_memo())
 
@@ -236,14 +238,18 @@ class ClanPoller(Poller):
     async def _resolve_moves(self, moves: RecentMoves, clan: Json, seen: Observation) -> list[Event]:
         """Return an event for each member whose other clan is known now, and record that they were reported."""
         context, own = self._context, Clan(self._tag, clan.get("name"))
-        events = []
+        events: list[Event] = []
+        if self._first_polled is None or seen.uptime - self._first_polled < _ROUNDS * self._interval:
+            return events
         for pending in moves.pending():
             other = await find_other_clan(
                 context.moves, context.store, context.polled, pending, clan=self._tag, seen=seen
             )
             if other is not None:
                 direction, tag, _ = pending
-                events.append(moved_event(own, direction, (tag, moves.report(direction, tag)), other, at=seen.at))
+                events.append(
+                    moved_event(own, direction, (tag, moves.report(direction, tag, other)), other, at=seen.at)
+                )
         return events
 
     async def _commit_changes(

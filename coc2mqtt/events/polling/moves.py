@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from coc2mqtt.events.compare.staleness import MAX_CACHE_AGE_S
 from coc2mqtt.events.event import Event, EventType
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Direction = Literal["left", "joined"]
-_Key: TypeAlias = "tuple[Direction, str]"
 
 MEMO_KEY = "moves"
 # A departure and an arrival further apart are two decisions.
@@ -28,7 +27,6 @@ _MAX_RECENT = 100
 _MAX_SKEW_S = 3600.0
 # With ten thousand clans, the arrivals and departures of a day.
 _MAX_KNOWN = 20_000
-_OPPOSITE: dict[Direction, Direction] = {"left": "joined", "joined": "left"}
 
 
 class Clan(NamedTuple):
@@ -39,19 +37,23 @@ class Clan(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A member who left or joined a clan ``at`` a time (Unix time), and whether their other clan was reported."""
+    """A member who left or joined a clan, seen ``at`` a time (Unix time).
+
+    ``other`` is the tag of the reported other clan. ``gap`` is for how many seconds the clan was not polled before,
+    None if it was polled recently.
+    """
 
     name: str
     at: float
-    reported: bool = False
+    other: str | None = None
+    gap: float | None = None
 
 
 @dataclass(slots=True)
 class RecentMoves:
-    """The members who left or joined one clan within a day, by the direction and the tag of the member.
+    """The members who last left and joined one clan within a day, by the direction and the tag of the member.
 
-    Those that were reported are kept as well: the other clan may not have reported them yet. A member is in one of both
-    directions at most: the last one.
+    Those that were reported are kept as well: the other clan may not have reported them yet.
     """
 
     members: dict[Direction, dict[str, Move]] = field(default_factory=lambda: {"left": {}, "joined": {}})
@@ -75,56 +77,90 @@ class RecentMoves:
         }
         return {MEMO_KEY: found}
 
-    def add(self, events: Iterable[Event]) -> None:
-        """Add the members of the events about one response who left or joined."""
+    def add(self, events: Iterable[Event], *, gap: float | None) -> None:
+        """Add the members of the events about one response who left or joined; ``gap`` is that of ``Move``."""
+        left = self.members["left"]
         for event in events:
             if event.event_type not in (EventType.MEMBER_LEFT, EventType.MEMBER_JOINED):
                 continue
             direction: Direction = "left" if event.event_type is EventType.MEMBER_LEFT else "joined"
             tag = event.metadata["member_tag"]
-            earlier = self.members[_OPPOSITE[direction]].pop(tag, None)
-            if direction == "left" or earlier is None or earlier.reported:  # otherwise they have returned
-                self.members[direction][tag] = Move(event.metadata["member_name"], event.timestamp)
+            if direction == "joined" and tag in left and left[tag].other is None:
+                del left[tag]  # they have returned
+                continue
+            members = self.members[direction]
+            members.pop(tag, None)
+            members[tag] = Move(event.metadata["member_name"], event.timestamp, gap=gap)
         for members in self.members.values():
             for tag in list(members)[:-_MAX_RECENT]:
                 del members[tag]
 
-    def report(self, direction: Direction, tag: str) -> str:
-        """Record that a move was reported, and return the member's name."""
-        members = self.members[direction]
-        members[tag] = members[tag]._replace(reported=True)
-        return members[tag].name
+    def report(self, direction: Direction, tag: str, other: Clan) -> Move:
+        """Record that a move was reported, and return it."""
+        move = self.members[direction][tag] = self.members[direction][tag]._replace(other=other.tag)
+        return move
 
     def pending(self) -> Iterator[tuple[Direction, str, float]]:
         """Yield the direction, the tag and the time of each move that was not reported."""
         for direction, members in self.members.items():
             for tag, move in tuple(members.items()):
-                if not move.reported:
+                if move.other is None:
                     yield direction, tag, move.at
+
+
+class _Stay(NamedTuple):
+    """When a member last left and joined a clan, as far as it was seen within a day."""
+
+    clan: Clan
+    left: Move | None
+    joined: Move | None
+
+    @property
+    def is_present(self) -> bool:
+        """Whether the member joined and has not left since."""
+        return self.joined is not None and (self.left is None or self.left.at < self.joined.at)
+
+    def may_follow(self, own: _Stay | None, clan: str, *, at: float) -> float | None:
+        """Return how far the arrival is from a departure from ``clan`` at a time, None if it does not follow it.
+
+        It may have been seen a little before. ``own`` is the stay in ``clan``.
+        """
+        joined = self.joined
+        if joined is None or joined.other not in (None, clan) or not -_MAX_SKEW_S <= joined.at - at <= MAX_AGE_S:
+            return None
+        is_earlier_stay = own is not None and own.joined is not None and own.joined.at > joined.at
+        return None if is_earlier_stay else abs(joined.at - at)
+
+    def may_precede(self, clan: str, *, at: float) -> float | None:
+        """Return how far the departure is from an arrival in ``clan`` at a time, None if it does not precede it."""
+        left = self.left
+        if left is None or left.other not in (None, clan) or not -MAX_AGE_S <= left.at - at <= _MAX_SKEW_S:
+            return None
+        is_later_stay = self.joined is not None and at < self.joined.at < left.at
+        return None if is_later_stay else abs(left.at - at)
 
 
 class Moves:
     """The departures and arrivals of the last day in all clans of an engine."""
 
     def __init__(self) -> None:
-        # By the direction and the tag of the member, then by the tag of the clan; and the keys of each clan.
-        self._known: dict[_Key, dict[str, tuple[Clan, float]]] = {}
-        self._keys: dict[str, frozenset[_Key]] = {}
+        # By the tag of the member, then by that of the clan; and the members of each clan.
+        self._known: dict[str, dict[str, _Stay]] = {}
+        self._members: dict[str, frozenset[str]] = {}
 
     def register(self, clan: Clan, recent: RecentMoves) -> None:
         """Make the departures and arrivals of a clan known to the others, instead of those registered before."""
-        known = {
-            (direction, tag): move.at for direction, moves in recent.members.items() for tag, move in moves.items()
-        }
-        for key in self._keys.pop(clan.tag, frozenset()) - known.keys():
-            clans = self._known.get(key, {})
-            clans.pop(clan.tag, None)
-            if not clans:
-                self._known.pop(key, None)
-        if known:
-            self._keys[clan.tag] = frozenset(known)
-        for key, at in known.items():
-            self._known.setdefault(key, {})[clan.tag] = clan, at
+        left, joined = recent.members["left"], recent.members["joined"]
+        present = left.keys() | joined.keys()
+        for member in self._members.pop(clan.tag, frozenset()) - present:
+            stays = self._known.get(member, {})
+            stays.pop(clan.tag, None)
+            if not stays:
+                self._known.pop(member, None)
+        if present:
+            self._members[clan.tag] = frozenset(present)
+        for member in present:
+            self._known.setdefault(member, {})[clan.tag] = _Stay(clan, left.get(member), joined.get(member))
         while len(self._known) > _MAX_KNOWN:
             del self._known[next(iter(self._known))]
 
@@ -133,23 +169,18 @@ class Moves:
 
         The arrival may have been seen a little before the departure.
         """
-        found = self._known.get((_OPPOSITE[direction], member))
-        if found is None:
+        stays = self._known.get(member)
+        if stays is None:
             return None
-        if direction == "joined" and self._is_elsewhere(clan, member, before=at):
-            return None
-        sign = 1 if direction == "left" else -1
-        times = {
-            one: abs(time - at)
-            for one, time in found.values()
-            if one.tag != clan and -_MAX_SKEW_S <= sign * (time - at) <= MAX_AGE_S
-        }
-        return min(times, key=times.__getitem__, default=None)
-
-    def _is_elsewhere(self, clan: str, member: str, *, before: float) -> bool:
-        """Return whether a member joined another clan since, whose list has not shown the departure yet."""
-        arrivals = self._known.get(("joined", member), {})
-        return any(one.tag != clan and at < before for one, at in arrivals.values())
+        own, others = stays.get(clan), [stay for stay in stays.values() if stay.clan.tag != clan]
+        if direction == "left":
+            distances = [(stay.may_follow(own, clan, at=at), stay.clan) for stay in others]
+        elif any(stay.is_present and stay.joined is not None and stay.joined.at < at for stay in others):
+            return None  # the list of the clan that they came from has not shown the departure yet
+        else:
+            distances = [(stay.may_precede(clan, at=at), stay.clan) for stay in others]
+        known = [(distance, one) for distance, one in distances if distance is not None]
+        return min(known, default=(0.0, None), key=lambda one: one[0])[1]
 
 
 async def find_other_clan(
@@ -184,17 +215,20 @@ def remember_previous_clan(old: Snapshot, new: Json, memo: Json, *, at: float) -
     return memo if known is None or at - known[2] > MAX_AGE_S else {**memo, "previous_clan": known}
 
 
-def moved_event(clan: Clan, direction: Direction, member: tuple[str, str], other: Clan, *, at: float) -> Event:
-    """Return the event of a clan about a member (tag and name) who moved to or from another clan."""
+def moved_event(clan: Clan, direction: Direction, member: tuple[str, Move], other: Clan, *, at: float) -> Event:
+    """Return the event of a clan about a member (by tag) who moved to or from another clan."""
+    tag, move = member
     origin, destination = (clan, other) if direction == "left" else (other, clan)
-    metadata = {
-        "member_tag": member[0],
-        "member_name": member[1],
+    metadata: Json = {
+        "member_tag": tag,
+        "member_name": move.name,
         "from_clan": origin.tag,
         "from_clan_name": origin.name,
         "to_clan": destination.tag,
         "to_clan_name": destination.name,
     }
+    if move.gap is not None:
+        metadata |= {"catch_up": True, "snapshot_age_seconds": round(move.gap + at - move.at, 3)}
     return Event(EventType.MEMBER_MOVED, clan.tag, timestamp=at, metadata=metadata, name=clan.name)
 
 

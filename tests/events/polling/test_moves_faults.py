@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from coc2mqtt.events.polling.moves import Clan, Move, Moves, RecentMoves
 from coc2mqtt.events.resource import Kind
-from tests.events.polling.test_moves import ANN, AWAY, BETWEEN, BOB, FOREIGN, HOME, THIRD, Clans, moved
+from tests.events.polling.test_moves import ANN, AWAY, BETWEEN, BOB, FOREIGN, HOME, NAMES, THIRD, Clans, moved
 from tests.support.replay import Replay
 
 if TYPE_CHECKING:
     from coc2mqtt.events.polling.moves import Direction
+
+# The clan that reports a move, the member, the origin and the destination.
+Journey = tuple[str, str, str, str]
 
 CAT = "#2PC"
 HOUR = 3600.0
@@ -138,7 +143,10 @@ def test_unresolved_move_of_a_watched_player_waits_for_their_next_poll() -> None
 def test_move_during_a_downtime_is_reported_by_both_clans() -> None:
     clans = Clans()
     clans.restart()
-    found = clans.poll(HOME, BOB, after=5 * HOUR) + clans.poll(AWAY, BOB, ANN) + clans.poll(HOME, BOB)
+    assert clans.poll(HOME, BOB, after=5 * HOUR) == clans.poll(AWAY, BOB, ANN) == []
+    found = clans.poll(HOME, BOB) + clans.poll(AWAY, BOB, ANN)
+    assert [one["catch_up"] for one in found] == [True, True]
+    assert clans.poll(HOME, BOB) == clans.poll(AWAY, BOB, ANN) == []
     assert [{key: one[key] for key in BETWEEN} for one in found] == [BETWEEN, BETWEEN]
 
 
@@ -149,6 +157,28 @@ def test_clan_that_is_watched_later_shows_the_member_as_known() -> None:
     clans.clans["#YQQ"].share(clans.clans[HOME])
     clans.share_context()
     assert clans.poll("#YQQ", BOB, ANN) == clans.poll(HOME, BOB) == clans.poll("#YQQ", BOB, ANN) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_moves_are_reported_once_by_each_clan(seed: int) -> None:
+    rng, clans, names = random.Random(seed), Clans(), list(NAMES)
+    present = {f"#2PP{number}": rng.choice(names) for number in range(6)}
+
+    def poll(tag: str, after: float = 20.0) -> list[Journey]:
+        members = sorted(one for one, where in present.items() if where == tag)
+        moves = clans.poll(tag, BOB, *members, after=after)
+        return [(tag, one["member_tag"], one["from_clan"], one["to_clan"]) for one in moves]
+
+    for tag in names * 2:
+        poll(tag, after=25 * HOUR)
+    expected, found = Counter[Journey](), Counter[Journey]()
+    for _ in range(12):
+        for one in rng.sample(list(present), 2):
+            origin, present[one] = present[one], rng.choice([tag for tag in names if tag != present[one]])
+            expected.update((tag, one, origin, present[one]) for tag in (origin, present[one]))
+        for tag in rng.sample(names, 3) + rng.sample(names, 3):
+            found.update(poll(tag))
+    assert found == expected
 
 
 def recent(direction: Direction, *tags: str, at: float) -> RecentMoves:
@@ -162,4 +192,4 @@ def test_known_moves_are_bounded_and_forgotten_with_those_of_the_clan() -> None:
     assert len(moves._known) == 20_000
     for number in range(300):
         moves.register(Clan(f"#2PP{number}", "renamed"), RecentMoves())
-    assert (moves._known, moves._keys) == ({}, {})
+    assert (moves._known, moves._members) == ({}, {})
