@@ -53,7 +53,7 @@ _MEMBER_LIST = frozenset({"memberList"})
 
 # After a start, nobody is reported as inactive for this long.
 _SETTLING_S = 600.0
-# After a start, the other clans are polled first: what is known of their members' moves is incomplete until then.
+# After a start, the other clans are polled first, for at most so many rounds: they may have seen the same members.
 _ROUNDS = 2
 _NO_MOVES = RecentMoves()
 _NOBODY: dict[str, float] = {}
@@ -121,6 +121,8 @@ class ClanPoller(Poller):
         self._short_list: _ShortList | None = None
         # The known members that are missing from the last list.
         self._missing_members = _NONE_MISSING
+        if self._track_activity:
+            context.moves.expect(tag)
 
     def see_members(self, tags: Iterable[str], at: float) -> None:
         """Record when members were seen to do something, such as an attack in a war."""
@@ -132,6 +134,11 @@ class ClanPoller(Poller):
         if self._seen_members or self._context.now() >= self._check_at or self._knows_a_move():
             self._last_digest = None
         return await super().poll()
+
+    def retire(self) -> None:
+        """Commit nothing from now on, not even the result of a poll in progress."""
+        super().retire()
+        self._context.moves.forget(self._tag)
 
     async def _fetch(self) -> ApiResponse:
         return await self._context.api.clan(self._tag)
@@ -239,7 +246,8 @@ class ClanPoller(Poller):
         """Return an event for each member whose other clan is known now, and record that they were reported."""
         context, own = self._context, Clan(self._tag, clan.get("name"))
         events: list[Event] = []
-        if self._first_polled is None or seen.uptime - self._first_polled < _ROUNDS * self._interval:
+        waited = 0.0 if self._first_polled is None else seen.uptime - self._first_polled
+        if waited < _ROUNDS * self._interval and not context.moves.is_complete(self._tag):
             return events
         for pending in moves.pending():
             other = await find_other_clan(

@@ -147,9 +147,24 @@ class Moves:
         # By the tag of the member, then by that of the clan; and the members of each clan.
         self._known: dict[str, dict[str, _Stay]] = {}
         self._members: dict[str, frozenset[str]] = {}
+        # The clans that were not polled yet in this run.
+        self._expected: set[str] = set()
+
+    def expect(self, clan: str) -> None:
+        """Record that a clan will be polled."""
+        self._expected.add(clan)
+
+    def forget(self, clan: str) -> None:
+        """Forget a clan whose watch was removed or replaced."""
+        self.register(Clan(clan, None), RecentMoves())
+
+    def is_complete(self, clan: str) -> bool:
+        """Return whether all clans except one were polled in this run."""
+        return self._expected <= {clan}
 
     def register(self, clan: Clan, recent: RecentMoves) -> None:
         """Make the departures and arrivals of a clan known to the others, instead of those registered before."""
+        self._expected.discard(clan.tag)
         left, joined = recent.members["left"], recent.members["joined"]
         present = left.keys() | joined.keys()
         for member in self._members.pop(clan.tag, frozenset()) - present:

@@ -159,8 +159,9 @@ def test_clan_that_is_watched_later_shows_the_member_as_known() -> None:
     assert clans.poll("#YQQ", BOB, ANN) == clans.poll(HOME, BOB) == clans.poll("#YQQ", BOB, ANN) == []
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_random_moves_are_reported_once_by_each_clan(seed: int) -> None:
+@pytest.mark.parametrize("restarts", [0.0, 0.1])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_moves_are_reported_once_by_each_clan(seed: int, restarts: float) -> None:
     rng, clans, names = random.Random(seed), Clans(), list(NAMES)
     present = {f"#2PP{number}": rng.choice(names) for number in range(6)}
 
@@ -176,9 +177,21 @@ def test_random_moves_are_reported_once_by_each_clan(seed: int) -> None:
         for one in rng.sample(list(present), 2):
             origin, present[one] = present[one], rng.choice([tag for tag in names if tag != present[one]])
             expected.update((tag, one, origin, present[one]) for tag in (origin, present[one]))
-        for tag in rng.sample(names, 3) + rng.sample(names, 3):
+        for tag in [tag for _ in range(6 if restarts else 2) for tag in rng.sample(names, 3)]:
+            if rng.random() < restarts:
+                clans.restart()
             found.update(poll(tag))
     assert found == expected
+
+
+def test_clan_that_was_removed_is_not_waited_for() -> None:
+    clans = Clans()
+    clans.restart()
+    clans.poll(HOME, ANN, BOB)
+    assert not clans.context_moves.is_complete(HOME)
+    for tag in (AWAY, THIRD):
+        clans.clans[tag]._poller.retire()
+    assert clans.context_moves.is_complete(HOME)
 
 
 def recent(direction: Direction, *tags: str, at: float) -> RecentMoves:
