@@ -173,8 +173,11 @@ def test_only_the_state_of_clan_games_is_available_before_the_first_ones() -> No
 
 
 def test_calendar_is_removed_if_it_is_not_watched() -> None:
-    off = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", calendar=False).bridge()
+    without = Discovery(Topics(), instance="home", version="1", prefix="homeassistant", calendar=False)
+    off = without.bridge()
     components, shown_ones = decode(off)["components"], decode(bridge())["components"]
     calendar = {key for key, one in shown_ones.items() if one.get("state_topic") == CALENDAR}
     assert len(calendar) == 7
     assert components == {**shown_ones, **{key: {"platform": "sensor"} for key in calendar}}
+    # So that the payload of an earlier run is kept until Home Assistant has removed them.
+    assert without.platforms(None, off.topic).keys() == shown_ones.keys() - calendar

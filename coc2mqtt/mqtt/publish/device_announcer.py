@@ -342,7 +342,7 @@ class DeviceAnnouncer:
         if not goal and retained is _NO_DEVICE:
             return None  # Home Assistant warns about the removal of an unknown device
         payload = removal_step(() if retained is None else retained.components, goal)
-        if retained is not None and retained.source is not None and (not goal or payload != goal):
+        if retained is not None and retained.source is not None and (not goal or _loses_components(retained, payload)):
             now = asyncio.get_running_loop().time()
             self._removed.add(topic, retained.source, now, background=topic in self._background)
         return payload
@@ -364,6 +364,11 @@ class DeviceAnnouncer:
             callback(resource)
         if not self._pending:
             self._idle.set()
+
+
+def _loses_components(retained: _RetainedPayload, payload: bytes) -> bool:
+    """Return whether a payload is without components of the retained one; it may itself remove some of them."""
+    return retained.checksum != hash(payload) and not {*retained.components} <= {*live_components(payload)}
 
 
 def is_removal(device: DesiredDevice) -> bool:

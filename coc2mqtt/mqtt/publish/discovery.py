@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import orjson
-
 from coc2mqtt.events.event import API_EVENTS, CLAN_EVENTS, PLAYER_EVENTS, WAR_EVENTS
 from coc2mqtt.events.resource import API, Kind, Resource, owner
 from coc2mqtt.homeassistant import (
@@ -20,6 +18,7 @@ from coc2mqtt.homeassistant import (
     bridge_device,
     clan_device,
     discovery_topic,
+    live_components,
     member_sensor,
     member_topic,
     parse_discovery_topic,
@@ -248,7 +247,7 @@ class Discovery:
     def platforms(self, watch: Watch | None, topic: str) -> dict[str, str]:
         """Return the platform of each component on a discovery topic of a watch, or of the bridge for None.
 
-        It is empty for a part that is not watched.
+        Those that the payload removes are not among them. It is empty for a part that is not watched.
         """
         found = parse_part_topic(self._prefix, self._instance, topic)
         key: tuple[Kind | PartName, bool] | None = None
@@ -260,8 +259,7 @@ class Discovery:
             key = (watch.kind, watch.war)
         # All devices of a kind have the same components.
         if key not in self._platforms:
-            components = orjson.loads(self._wanted(watch, topic).payload)["components"]
-            self._platforms[key] = {name: component["platform"] for name, component in components.items()}
+            self._platforms[key] = dict(live_components(self._wanted(watch, topic).payload))
         return self._platforms[key]
 
     def _wanted(self, watch: Watch | None, topic: str) -> DiscoveryMessage | Announcement | PartAnnouncement:

@@ -259,6 +259,34 @@ async def test_component_removed_after_the_last_will_is_removed_again_at_start()
     ]
 
 
+@pytest.mark.parametrize("is_found", [True, False])
+async def test_component_that_the_device_itself_removes_is_removed_again_at_start(is_found: bool) -> None:
+    """Such as those of a war or of the calendar, which an option turns off while Home Assistant is not running."""
+    content = orjson.loads(device("level").payload)
+    content["components"]["old"] = {"platform": "sensor"}
+    without = DiscoveryMessage(DEVICE, orjson.dumps(content))
+    harness = AnnouncerHarness()
+    if is_found:
+        harness.announcer.on_found(DEVICE, device("level", "old").payload, keep_payload=True)
+    else:
+        harness.announcer.announce(device("level", "old"))
+        await harness.publish_pending()
+    harness.announcer.announce(without)
+    assert components(await harness.publish_pending()) == [{"level": "set", "old": "removed"}]
+    harness.announcer.on_ha_online()
+    harness.announcer.announce(without)
+    assert components(await harness.publish_pending()) == [
+        {"level": "set", "old": "set"},
+        {"level": "set", "old": "removed"},
+    ]
+    await asyncio.sleep(120)
+    harness.announcer.on_ha_online()
+    harness.announcer.announce(without)
+    assert components(await harness.publish_pending()) == [{"level": "set", "old": "removed"}], (
+        "only at the first start"
+    )
+
+
 async def test_device_lost_with_the_connection_is_published_over_the_next() -> None:
     broken = True
 
