@@ -17,7 +17,7 @@ from coc2mqtt.events.compare.cwl_group import (
 )
 from coc2mqtt.events.compare.staleness import StaleSuspicion
 from coc2mqtt.events.compare.validate import validate_league_group
-from coc2mqtt.events.compare.war import next_war_poll
+from coc2mqtt.events.compare.war import WarState, next_war_poll
 from coc2mqtt.events.polling.cwl_requests import GROUP, LeagueRequests, NothingNewError
 from coc2mqtt.events.polling.league_wars import MAX_LEAGUE_CACHE_AGE_S
 from coc2mqtt.events.polling.poll_context import PollResult
@@ -105,6 +105,16 @@ class CwlPoller(Poller):
         if result.error is not None:
             self._forget_responses()
         return result
+
+    @property
+    def polled_at(self) -> float | None:
+        """The Unix time in seconds of the last response about the clan's battles, of the oldest one if there are two.
+
+        A poll may use a response to the poll of another clan, or one whose cache entry has not expired.
+        """
+        battles = [war.tag for war in self._own_wars if war.times["state"] == WarState.IN_WAR.value]
+        responses = (self._observations[war_tag].at for war_tag in battles if war_tag in self._observations)
+        return min(responses, default=super().polled_at)
 
     async def check_endpoint(self) -> None:
         """Fetch the group only to see whether the response is valid; raises ClashError if it is not."""

@@ -243,6 +243,17 @@ def test_every_league_round_in_battle_has_its_reminders() -> None:
     assert {event.metadata["round"] for event in subject.events} >= {3}
 
 
+def test_age_of_a_league_war_is_that_of_its_response() -> None:
+    league = ScriptedLeague()
+    replay = watched_from_the_start(league, max_age=600.0)
+    battle_at = league.own(1).start + HOUR - START
+    replay.poll_at(battle_at)
+    replay.poll_at(battle_at + 500.0)
+    assert replay._poller.polled_at == START + battle_at
+    replay.poll_at(battle_at + 600.0)
+    assert replay._poller.polled_at == START + battle_at + 600.0
+
+
 def test_history_is_bounded_and_keeps_what_ends_last() -> None:
     history = ReminderHistory()
     games = Occasion("games", "1", NOON + 6 * DAY)
