@@ -53,7 +53,7 @@ _MEMBER_LIST = frozenset({"memberList"})
 
 # After a start, nobody is reported as inactive for this long.
 _SETTLING_S = 600.0
-# After a start, the other clans are polled first, for at most so many rounds: they may have seen the same members.
+# After a start, moves wait this many rounds for the other clans, which may have seen the same members.
 _ROUNDS = 2
 _NO_MOVES = RecentMoves()
 _NOBODY: dict[str, float] = {}
